@@ -1,0 +1,84 @@
+# Every target sets up what it needs: on a machine with Python >= 3.11 and make, `make run` and `make test` just work.
+#
+#   PYTHON=python3.13   which Python; each minor version has an environment of its own, .venv-3.13
+#   ARGS='...'          passed on to the command (a page's options, pytest's options)
+#   PAGE=...            which page `make run` runs
+#   EXTRA=cuda13        `make run` on an NVIDIA GPU (or EXTRA=tpu)
+#   WORKERS=2           how many processes run the tests
+
+PYTHON  ?= python3
+PAGE    ?= experiments/freq_principle.py
+WORKERS ?= 2
+EXTRA   ?=
+ARGS    ?=
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+RECENT  := $(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null)
+VENV    := .venv-$(VERSION)
+BIN     := $(VENV)/bin
+
+# A stamp is younger than what it was installed from, so a second call starts at once.
+RUNTIME := $(VENV)/.installed$(if $(EXTRA),-$(EXTRA))
+DEV     := $(VENV)/.installed-dev
+PINS    := pyproject.toml constraints.txt
+# Errors only: a machine's own package mirrors can otherwise print a warning for every package.
+PIP     := $(BIN)/python -m pip -qq --disable-pip-version-check install -c constraints.txt
+
+# Whatever environment make is called from, only ours counts.
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
+# pyright comes pinned: it need not tell us of newer ones.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help run test test-all lint format env clean
+
+help: ## print this list
+	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+run: $(RUNTIME) ## run a page (PAGE=..., default the frequency principle); ARGS='--smoke' for a toy size
+	$(BIN)/python -m sweep.run $(PAGE) $(ARGS)
+
+# 5 is pytest's word for "no test collected", which make alone would not explain.
+PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS)
+EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected, so nothing was tested" >&2; exit $$code; }
+
+test: $(DEV) ## run the tests except the slow ones; ARGS='tests/test_axes.py' for some
+	@$(PYTEST) $(ARGS) $(EXPLAIN)
+
+test-all: $(DEV) ## run all tests
+	@$(PYTEST) -m "" $(ARGS) $(EXPLAIN)
+
+lint: $(DEV) ## check style, format and types; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(DEV) ## put the code into the one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+env: $(DEV) ## only set up the environment with the development tools
+
+clean: ## remove environments, builds and caches; results/ stays
+	rm -rf .venv-*/ build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip is the last thing that venv puts there, so its presence says that the environment is whole.
+$(BIN)/pip:
+	$(if $(filter True,$(RECENT)),,$(error sweep needs Python 3.11 or newer, but PYTHON=$(PYTHON) is $(or $(VERSION),not there); try make $(MAKECMDGOALS) PYTHON=python3.13))
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): $(BIN)/pip $(PINS)
+	$(if $(filter-out cuda13 tpu,$(EXTRA)),$(error EXTRA=$(EXTRA) is not known; it is cuda13 or tpu))
+	@echo "installing sweep into $(VENV) (the first time takes a minute or two)"
+	@$(PIP) -e ".$(if $(EXTRA),[$(EXTRA)])"
+	@touch $@
+
+# The development tools come on top of the runtime, so they settle both stamps.
+$(DEV): $(BIN)/pip $(PINS)
+	@echo "installing sweep and its development tools into $(VENV) (the first time takes a minute or two)"
+	@$(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.installed

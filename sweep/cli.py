@@ -1,0 +1,104 @@
+"""What the doors share: options parsed by tyro, and every refusal in one line."""
+
+import contextlib
+import io
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from sweep.errors import SweepError
+from sweep.signals import Terminated
+
+_Options = TypeVar("_Options")
+
+
+def parse(options: type[_Options], args: Sequence[str], prog: str) -> _Options:
+    """Read options from the command line.
+
+    Args:
+        options: a dataclass; its field docs are the help.
+        args: the command line without the program.
+        prog: the program as the user calls it, such as "python -m sweep.plot".
+
+    Raises:
+        SweepError: for anything wrong, in one line.
+        SystemExit: with code 0, after `--help`.
+    """
+    found, rest = parse_known(options, args, prog)
+    if rest:
+        _tyro(lambda: tyro.cli(options, args=args, prog=prog))  # refuses, and knows what was meant
+        raise SweepError(f"unknown options: {' '.join(rest)}; see {prog} --help")
+    return found
+
+
+def parse_known(options: type[_Options], args: Sequence[str], prog: str) -> tuple[_Options, list[str]]:
+    """Read the options that there are, and give back what is left over, in order. Otherwise as `parse`."""
+    return _tyro(lambda: tyro.cli(options, args=args, prog=prog, return_unknown_args=True))
+
+
+def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None = None) -> int:
+    """Run a door's main function and turn what it raises into one line and an exit code.
+
+    Args:
+        main: takes the command line without the program.
+        args: that command line; by default this process's.
+
+    Returns:
+        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 1 for anything else. With `--debug` among the arguments
+        the traceback is printed as well.
+    """
+    args = sys.argv[1:] if args is None else args
+    try:
+        main(args)
+    except SweepError as error:
+        return _tell(str(error), args, 2)
+    except KeyboardInterrupt:
+        return _tell("stopped by Ctrl-C", args, 130)
+    except Terminated:
+        return _tell("stopped by SIGTERM", args, 143)
+    except Exception as error:
+        return _tell(f"internal error: {type(error).__name__}: {error} (--debug shows where)", args, 1)
+    return 0
+
+
+def _tell(message: str, args: Sequence[str], code: int) -> int:
+    if "--debug" in args:
+        traceback.print_exc()
+    sys.stderr.write(f"sweep: {' '.join(message.split())}\n")
+    return code
+
+
+def _tyro(call: Callable[[], Any]) -> Any:
+    """Call tyro and raise its complaint, which it prints as a box, as a `SweepError`."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            return call()
+    except SystemExit as leaving:
+        if not leaving.code:
+            raise
+        raise SweepError(one_line(printed.getvalue())) from None
+
+
+def one_line(box: str) -> str:
+    """Reduce tyro's box to a line: what is wrong, and the option that was meant where it knows one.
+
+    Args:
+        box: as printed: a title, sections between rules, each line between bars.
+    """
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    lines = [line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))]
+    first, *others = (section.split("\n") for section in re.split(r"─{4,}", "\n".join(lines)))
+    meant = [line.split()[0] for section in others for line in _after_perhaps(section)]
+    wrong = " ".join(" ".join(first).split())
+    return f"{wrong}; did you mean {meant[0]}?" if meant else wrong
+
+
+def _after_perhaps(section: Sequence[str]) -> list[str]:
+    """Give the option lines of a section of suggestions."""
+    suggests = any(line.startswith(("Perhaps you meant", "Similar")) for line in section)
+    return [line for line in section if line.startswith("--")] if suggests else []

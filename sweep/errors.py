@@ -1,0 +1,28 @@
+"""The one exception a user sees, and the suggestion that goes with an unknown name."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SweepError(Exception):
+    """Bad input, refused: the message is one line that names the thing, the value got and the fix.
+
+    The doors print it without a traceback and leave with exit code 2.
+    """
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> SweepError:
+    """Build the error for a name nobody knows, with the nearest known names.
+
+    Args:
+        kind: what the name was meant to be, such as "activation".
+        name: the name got.
+        known: the names that would have been right.
+
+    Returns:
+        A `SweepError` to raise, for example "unknown activation 'tanhh': did you mean 'tanh'?".
+    """
+    names = sorted(known)
+    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+    return SweepError(f"unknown {kind} {name!r}: {hint}")

@@ -1,0 +1,238 @@
+"""The form a user fills: one frozen `Experiment`, cross-checked when it is made, and resolved lane by lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from sweep.axes import Axes, Lanes, Value, lay_out
+from sweep.errors import SweepError, unknown
+from sweep.labels import METRICS
+from sweep.shape import Shape, blank, has_x, steps_per_epoch
+from sweep.specs.figure import NEEDS, Figure
+from sweep.specs.knobs import Knob, Spec, choice, count, knobs_of
+from sweep.specs.model import Model
+from sweep.specs.optimizer import Optimizer
+from sweep.specs.record import Record
+from sweep.specs.task import FromFunction, Task
+
+LOSSES: Final = ("mean_squared", "summed_squared", "half_summed_squared", "mean_absolute")
+PARTS: Final = ("task", "model", "optimizer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Spec):
+    """A question, and everything needed to answer it by training.
+
+    Args:
+        question: what is asked, in one sentence; the title of its figures.
+        task: points and target.
+        model: the network.
+        optimizer: the optimiser and its numbers.
+        axes: what is swept; every combination is one lane.
+        epochs: length of each training in passes over the points.
+        loss: the training loss, one of `LOSSES`.
+        batch_size: points in a batch, reshuffled each epoch with the short last batch kept; None is full batch.
+        seed: initial weights and batch order, where no axis sweeps it.
+        data_seed: points, phases and noise, where no axis sweeps it.
+        precision: "float32" or "float64".
+        record: what is measured and when.
+        figures: what is drawn; none means all that fit.
+        name: the page's name; `load` fills it in.
+
+    Raises:
+        SweepError: for an axis that no spec knows or that does not apply, a value out of range, or a
+            record or figure that the task can't give.
+    """
+
+    question: str
+    task: Task
+    model: Model
+    axes: Axes
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    epochs: int = 1000
+    loss: str = choice("mean_squared", LOSSES, kind="loss")
+    batch_size: int | None = count(None, units="points")
+    seed: int = count(0, at_least=0, traced=True)
+    data_seed: int = count(0, at_least=0, traced=True)
+    precision: Literal["float32", "float64"] = choice("float32", ("float32", "float64"), kind="precision")
+    record: Record = field(default_factory=Record)
+    figures: tuple[Figure, ...] = ()
+    name: str = "experiment"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for part, kind in (("task", Task), ("model", Model), ("optimizer", Optimizer), ("axes", Axes)):
+            if not isinstance(getattr(self, part), kind):
+                raise SweepError(f"{part} must be a {kind.__name__}, got {getattr(self, part)!r}")
+        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
+            raise SweepError(f"epochs must be a whole number of at least 1, got {self.epochs!r}")
+        if self.batch_size is not None and self.batch_size > self.task.points:
+            raise SweepError(f"batch_size must be at most the {self.task.points} points, got {self.batch_size}")
+        self._check_axes()
+        self._check_record()
+        for figure in self.figures:
+            self._check_figure(figure)
+
+    def knobs(self) -> dict[str, tuple[str, Knob]]:
+        """List what an axis may sweep: for each name the part it belongs to ("" is the experiment itself)."""
+        found = {name: ("", knob) for name, knob in knobs_of(type(self)).items()}
+        for part in PARTS:
+            found |= {name: (part, knob) for name, knob in knobs_of(type(getattr(self, part))).items()}
+        if isinstance(self.task, FromFunction):
+            for name in self.task.parameters:
+                found[name] = ("parameters", Knob(name, name, True, "1", _any_number(name)))
+        return found
+
+    def _check_axes(self) -> None:
+        knobs = self.knobs()
+        for name in self.axes.knobs():
+            if name not in knobs:
+                raise unknown("knob", name, knobs)
+            for value in self.axes.values(name):
+                if value is not None:
+                    knobs[name][1].check(value)
+        if self.axes.factors:
+            for _ in self.variants(lay_out(self.axes)):
+                pass  # making a variant checks its structure
+
+    def _check_record(self) -> None:
+        for name in self.record.metrics or ():
+            if name not in applicable_metrics(self.task):
+                raise SweepError(f"metric {name!r} does not apply to {type(self.task).__name__} as it is set up here")
+
+    def _check_figure(self, figure: Figure) -> None:
+        metrics = {*self.metrics(), *(metric.name for metric in self.record.own)}
+        has = metrics | {*self.axes.dimensions()} | ({"x"} if has_x(self.task) else set())
+        has |= {"frequency"} if self.task.reported_frequencies() else set()
+        has |= {"prediction"} if has_x(self.task) and self.record.snapshots else set()
+        for need in (*NEEDS[figure.name], *filter(None, [figure.options.get("reference")])):
+            if need not in has:
+                raise SweepError(f"figure {figure.name!r} needs {need!r}, which this page neither sweeps nor records")
+
+    def metrics(self) -> tuple[str, ...]:
+        """Name the built-in metrics recorded, in the order of the vocabulary."""
+        wanted = self.record.metrics
+        return tuple(m for m in METRICS if m in applicable_metrics(self.task) and (wanted is None or m in wanted))
+
+    def variants(self, lanes: Lanes) -> Iterator[tuple[Experiment, np.ndarray]]:
+        """Split lanes by structure.
+
+        Yields:
+            The experiment with that structure's values put in, and the numbers of its lanes.
+
+        Raises:
+            SweepError: for a knob that does not apply to a structure it is combined with.
+        """
+        knobs = self.knobs()
+        structural = [name for name in lanes.columns if not knobs[name][1].traced]
+        group, rows = _grouped([lanes.columns[name] for name in structural], len(lanes))
+        for number, row in enumerate(rows):
+            values = {name: _whole(v) for name, v in zip(structural, row, strict=True) if not _missing(v)}
+            variant = self.with_values(values)
+            members = np.flatnonzero(group == number)
+            variant._refuse_inapplicable(lanes, members)
+            yield variant, members
+
+    def with_values(self, values: Mapping[str, Value]) -> Experiment:
+        """Give this experiment with other values for some knobs and no axes."""
+        knobs, changed = self.knobs(), {}
+        for name, value in values.items():
+            part, knob = knobs[name]
+            changed.setdefault(part, {})[knob.attribute] = value
+        own = dict(changed.pop("", {}))
+        for part, fields_ in changed.items():
+            own[part] = replace(getattr(self, part), **fields_)
+        return replace(self, **own, axes=Axes(), figures=())
+
+    def applicable(self) -> frozenset[str]:
+        """Name the knobs that have a meaning in this experiment's structure."""
+        parts = [getattr(self, part).applicable() for part in PARTS]
+        return frozenset(knobs_of(type(self))).union(*parts)
+
+    def _refuse_inapplicable(self, lanes: Lanes, members: np.ndarray) -> None:
+        for name in set(lanes.columns) - self.applicable():
+            given = lanes.columns[name][members]
+            if not all(_missing(value) for value in given):
+                raise SweepError(
+                    f"axis {name!r} does not apply to optimizer {self.optimizer.name!r} with "
+                    f"{type(self.model).__name__} and {type(self.task).__name__} as set up here: "
+                    f"sweep it in a part of its own, joined with +"
+                )
+
+    def numbers(self, lanes: Lanes, members: np.ndarray) -> dict[str, np.ndarray]:
+        """Give every traced number of some lanes of this structure: swept, set by the page, or a default."""
+        found = {}
+        for name, (part, knob) in self.knobs().items():
+            if not knob.traced or name not in self.applicable():
+                continue
+            page = self._value(part, knob)
+            column = lanes.columns.get(name, np.full(len(lanes), np.nan))[members]
+            filled = np.where(np.isnan(column.astype(float)), page, column) if page is not None else column
+            found[name] = filled.astype(np.int64 if name in ("seed", "data_seed") else np.float64)
+        return found
+
+    def value_of(self, name: str) -> Any:
+        """Give a knob's value where no axis sweeps it, None where the page leaves it open and it does not apply."""
+        return self._value(*self.knobs()[name])
+
+    def _value(self, part: str, knob: Knob) -> Any:
+        if part == "parameters":
+            assert isinstance(self.task, FromFunction)
+            return self.task.parameters[knob.name]
+        value = getattr(getattr(self, part) if part else self, knob.attribute)
+        return self.optimizer.default(knob.name) if value is None else value
+
+    def shape(self) -> Shape:
+        """Give the Shape of this structure's lanes."""
+        return Shape(
+            task=blank(self.task),
+            model=blank(self.model),
+            optimizer=blank(self.optimizer),
+            loss=self.loss,
+            batch_size=self.batch_size,
+            steps=self.epochs * steps_per_epoch(self.task.points, self.batch_size),
+            precision=self.precision,
+            metrics=self.metrics(),
+            own=self.record.own,
+        )
+
+
+def applicable_metrics(task: Task) -> frozenset[str]:
+    """Name the built-in metrics that a task can give."""
+    missing = set() if has_x(task) else {"spatial_error"}
+    missing |= set() if task.reported_frequencies() else {"spectral_error"}
+    return frozenset(METRICS) - missing
+
+
+def _any_number(name: str) -> Any:
+    def check(value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SweepError(f"{name} must be a number, got {value!r}")
+
+    return check
+
+
+def _missing(value: Any) -> bool:
+    return value == "" or value != value  # NaN is the number that differs from itself
+
+
+def _whole(value: Any) -> Any:
+    """Undo the float that a column with gaps makes of a count; structural numbers are counts."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _grouped(columns: list[np.ndarray], size: int) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
+    """Number the distinct rows of some columns in order of appearance."""
+    code = np.zeros(size, np.int64)
+    for column in columns:
+        values, inverse = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(values) + inverse, return_inverse=True)[1]
+    _, first, group = np.unique(code, return_index=True, return_inverse=True)
+    appearance = np.argsort(first)
+    rank = np.argsort(appearance)
+    rows = [tuple(column[first[at]] for column in columns) for at in appearance]
+    return rank[group], [tuple(v.item() if isinstance(v, np.generic) else v for v in row) for row in rows]

@@ -1,0 +1,129 @@
+"""Which figures a store calls for, and saving them; for the doors. The drawing is in `sweep.plots`."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sweep.errors import SweepError, unknown
+from sweep.specs.figure import NEEDS, Figure, fitting
+
+if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
+    import xarray as xr
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+# The pixels in an SVG are cells and faint lines, for which 100 an inch are enough; no date, so that the same
+# figure is the same file.
+_SAVING: Final[dict[str, dict[str, Any]]] = {
+    ".png": {"dpi": 150},
+    ".svg": {"dpi": 100, "metadata": {"Date": None}},
+}
+
+
+def wanted(ds: "xr.Dataset", only: Sequence[str] = ()) -> tuple[Figure, ...]:
+    """Choose the figures to draw: those that the page names, else all that fit; of these only some if asked.
+
+    Args:
+        ds: results; `figures` among their attributes is a JSON list of names and options.
+        only: names; one that the page does not name is drawn with its defaults.
+
+    Returns:
+        Figures, none of which needs anything that the results lack.
+
+    Raises:
+        SweepError: for a name that does not exist, and for a figure that does not fit.
+    """
+    for name in only:
+        if name not in NEEDS:
+            raise unknown("figure", name, NEEDS)
+    stated = [
+        Figure(each["name"], each.get("options", {})) for each in json.loads(ds.attrs.get("figures", "[]"))
+    ]
+    if only:
+        named = {figure.name for figure in stated}
+        stated = [figure for figure in stated if figure.name in only]
+        stated += [Figure(name) for name in dict.fromkeys(only) if name not in named]
+    for figure in stated:
+        _check(ds, figure)
+    return tuple(stated) or fitting(_available(ds))
+
+
+def draw_figures(ds: "xr.Dataset", figures: Iterable[Figure], directory: Path) -> list[Path]:
+    """Draw figures and save each as PNG and SVG.
+
+    Args:
+        ds: results.
+        figures: which, with their options.
+        directory: where to; made if it is not there.
+
+    Returns:
+        The files written. Two figures of one name get a number behind the second's.
+
+    Raises:
+        SweepError: for a figure that does not fit the results, and where nothing can be written.
+    """
+    from sweep.plots import FIGURES
+
+    written: list[Path] = []
+    for figure in figures:
+        _check(ds, figure)
+        drawn = FIGURES[figure.name](ds, **figure.options)
+        stem = _free(figure.name, {path.stem for path in written})
+        paths = [directory / f"{stem}{suffix}" for suffix in _SAVING]
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            _save(drawn, paths)
+        except OSError as error:
+            reason = error.strerror or error
+            raise SweepError(
+                f"cannot write figures to {directory}: {reason}; choose another --figures-dir"
+            ) from error
+        written += paths
+    return written
+
+
+def default_directory(store: Path, page: str) -> Path:
+    """Give the folder for a store's figures.
+
+    Args:
+        store: the store.
+        page: the page's name.
+
+    Returns:
+        `figures/<page>` for the store of a page as it is, `results/<page>`; a folder inside the store for
+        any other, so that smoke runs and overrides never touch committed figures.
+    """
+    if store.resolve() == Path("results", page).resolve():
+        return Path("figures", page)
+    return store / "figures"
+
+
+def _available(ds: "xr.Dataset") -> frozenset[str]:
+    return frozenset(map(str, (*ds.data_vars, *ds.dims)))
+
+
+def _check(ds: "xr.Dataset", figure: Figure) -> None:
+    """Refuse a figure that needs, or refers to, what the results lack."""
+    has = _available(ds)
+    reference = [str(figure.options["reference"])] if "reference" in figure.options else []
+    missing = [repr(name) for name in (*NEEDS[figure.name], *reference) if name not in has]
+    if missing:
+        lacking = f"figure {figure.name!r} needs {' and '.join(missing)}, which these results lack"
+        raise SweepError(f"{lacking}: they have {', '.join(sorted(has))}")
+
+
+def _save(drawn: "MatplotlibFigure", paths: Sequence[Path]) -> None:
+    import matplotlib
+
+    from sweep.plots.style import RC
+
+    with matplotlib.rc_context(RC):
+        for path in paths:
+            drawn.savefig(path, **_SAVING[path.suffix])
+            drawn.set_layout_engine("none")  # the first file has settled the layout; it takes half the time
+
+
+def _free(name: str, taken: set[str]) -> str:
+    return next(
+        stem for stem in (name, *(f"{name}_{count}" for count in range(2, 1000))) if stem not in taken
+    )

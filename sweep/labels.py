@@ -1,0 +1,81 @@
+"""The vocabulary of results: dimension names, quantities with their units, status codes.
+
+A figure's axis label, a variable's attributes in the store and the closing table all come from here, so
+that one thing has one name everywhere.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+SCHEMA: Final = 1  # layout of the store; raised whenever an older reader would misread a newer store
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measured or swept number: its name, the dimensions it has beyond those of the sweep, and units.
+
+    Args:
+        name: the variable's name in the Dataset.
+        dims: dimensions beyond the swept ones, in order, without the time dimension.
+        units: units as printed on an axis; "1" for a pure number.
+        long_name: the words on an axis or a colour bar.
+    """
+
+    name: str
+    dims: tuple[str, ...] = ()
+    units: str = "1"
+    long_name: str = ""
+
+    def attributes(self) -> dict[str, str]:
+        """Give the attributes of a stored variable, as the CF conventions name them."""
+        return {"units": self.units, "long_name": self.long_name or self.name.replace("_", " ")}
+
+
+def _index(quantities: tuple[Quantity, ...]) -> dict[str, Quantity]:
+    return {quantity.name: quantity for quantity in quantities}
+
+
+# Dimensions that results have of their own. A swept knob may not take one of these names.
+DIMENSIONS: Final = _index(
+    (
+        Quantity("lane", long_name="lane (one training)"),
+        Quantity("epoch", units="epochs", long_name="epoch"),
+        Quantity("frequency", units="cycles per unit of x", long_name="frequency"),
+        Quantity("x", long_name="x"),
+        Quantity("layer", long_name="layer (0 is next to the input)"),
+        Quantity("snapshot_epoch", units="epochs", long_name="epoch of the snapshot"),
+        Quantity("point", long_name="sampled point"),
+    )
+)
+
+# What can be recorded. The functions that compute these live in `sweep.record`; a page may add its own.
+METRICS: Final = _index(
+    (
+        Quantity("loss", long_name="training loss"),
+        Quantity("clean_loss", long_name="loss against the noiseless target"),
+        Quantity("spectral_error", ("frequency",), long_name="relative spectral error |f_k - h_k| / |f_k|"),
+        Quantity("spatial_error", ("x",), long_name="absolute error |f(x) - h(x)|"),
+        Quantity("gradient_norm", ("layer",), long_name="gradient norm per layer"),
+        Quantity("parameter_norm", long_name="parameter norm"),
+    )
+)
+
+# What a store holds beside the metrics.
+RECORDED: Final = _index(
+    (
+        Quantity("prediction", ("x",), long_name="network output h(x)"),
+        Quantity("target", ("x",), long_name="noiseless target f(x)"),
+        Quantity("status", long_name="how the lane's training ended"),
+        Quantity("first_bad_epoch", units="epochs", long_name="epoch at which the lane stopped being finite"),
+        Quantity("step", units="optimiser steps", long_name="optimiser steps taken"),
+    )
+)
+
+# Status of a lane, stored as int8 with these as its flag meanings.
+STATUS: Final = ("not_run", "running", "finished", "diverged", "reached", "cut", "failed")
+NOT_RUN, RUNNING, FINISHED, DIVERGED, REACHED, CUT, FAILED = range(len(STATUS))
+
+
+def flags(meanings: tuple[str, ...]) -> dict[str, object]:
+    """Give the CF attributes of a variable that stores words as integer codes 0, 1, 2, ..."""
+    return {"flag_values": list(range(len(meanings))), "flag_meanings": " ".join(meanings)}

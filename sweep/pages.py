@@ -1,0 +1,70 @@
+"""Pages: loading one from its file, and the small version of one that shows everything works."""
+
+import sys
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from traceback import extract_tb
+from typing import Final
+
+from sweep.errors import SweepError
+from sweep.experiment import Experiment
+from sweep.specs.record import log_spaced
+
+SMOKE_LANES: Final = 8
+SMOKE_EPOCHS: Final = 20
+SMOKE_RECORDS: Final = 4  # beside record 0
+
+
+def load(page: str | Path) -> Experiment:
+    """Load the `experiment` that a page defines.
+
+    Args:
+        page: path of a Python file.
+
+    Returns:
+        The experiment, named for the path under `experiments/` without suffix (or the file's own name).
+
+    Raises:
+        SweepError: for a missing file, a page that raises, or one without an `experiment`.
+    """
+    path = Path(page)
+    if not path.is_file():
+        raise SweepError(f"no page at {page}: give the path of a Python file such as experiments/freq_principle.py")
+    module_name = "sweep_page_" + "_".join(path.resolve().with_suffix("").parts[1:])
+    spec = spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise SweepError(f"{page} is not a Python file: give a page such as experiments/freq_principle.py")
+    module = module_from_spec(spec)
+    sys.modules[module_name] = module  # `inspect.getsource` of the page's own functions needs it
+    try:
+        spec.loader.exec_module(module)
+    except SweepError as error:
+        raise SweepError(f"{page}: {error}") from error
+    except Exception as error:
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename.endswith(path.name)]
+        where = f"line {lines[-1]}" if lines else f"line {getattr(error, 'lineno', '?')}"
+        raise SweepError(f"{page} raised {type(error).__name__} at {where}: {error}") from error
+    experiment = getattr(module, "experiment", None)
+    if not isinstance(experiment, Experiment):
+        raise SweepError(f"{page} defines no experiment: end it with `experiment = Experiment(...)`")
+    return replace(experiment, name=page_name(path))
+
+
+def page_name(path: Path) -> str:
+    """Name a page by its path under the nearest `experiments/` folder, without suffix."""
+    parts = path.resolve().with_suffix("").parts
+    if "experiments" in parts[:-1]:
+        at = len(parts) - 1 - parts[:-1][::-1].index("experiments") - 1
+        return "/".join(parts[at + 1 :])
+    return parts[-1]
+
+
+def smoke(experiment: Experiment) -> Experiment:
+    """Shrink an experiment to seconds: the ends of each axis, few epochs, few records, every figure."""
+    return replace(
+        experiment,
+        axes=experiment.axes.ends(SMOKE_LANES),
+        epochs=min(experiment.epochs, SMOKE_EPOCHS),
+        record=replace(experiment.record, at=log_spaced(SMOKE_RECORDS)),
+    )

@@ -1,0 +1,396 @@
+"""Plans: lanes gathered into blocks, blocks into programs, tiles dealt to devices, waves cut to fit the memory.
+
+A plan decides nothing about numbers but the tile size, which depends on the Shape and the kind of device
+alone. It explains itself: `Plan.reasons` are the sentences that `--plan` prints.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+from typing import Any, Final
+
+import jax
+import numpy as np
+
+from sweep import train
+from sweep.axes import Lanes
+from sweep.errors import SweepError
+from sweep.experiment import Experiment
+from sweep.shape import Shape
+from sweep.specs.model import MLP
+from sweep.train import Block
+
+MAX_BLOCKS: Final = 32
+MAX_COMPILE_SECONDS: Final = 30.0
+# Rough figures of one 2020s CPU core, used only for estimates and for the size of tiles.
+COMPILE_SECONDS_A_LAYER: Final = 0.3
+FLOPS: Final = {"cpu": 1.0e11}  # matrix products, per device and second
+FLOPS_ACCELERATOR: Final = 5.0e12
+ACTIVATIONS: Final = {"cpu": 4.0e8}  # one activation and its derivative, per device and second
+ACTIVATIONS_ACCELERATOR: Final = 1.0e11
+# A tile's arrays should stay in a core's second-level cache. On an accelerator they should fill the device.
+TILE_BYTES: Final = {"cpu": 2 * 2**20}
+TILE_BYTES_ACCELERATOR: Final = 2**30
+TILE_LARGEST: Final = {"cpu": 16}
+TILE_LARGEST_ACCELERATOR: Final = 8192
+CHUNK_LANES: Final = 1024  # lanes in one stored chunk, where a sweep has several waves
+
+
+@dataclass(frozen=True)
+class Program:
+    """The blocks that are compiled together, and their lanes.
+
+    Args:
+        blocks: with room for the largest wave.
+        members: for each block the numbers of its lanes in the layout of the sweep.
+        numbers: for each block its traced numbers, one array of shape (members,) for each knob.
+    """
+
+    blocks: tuple[Block, ...]
+    members: tuple[np.ndarray, ...]
+    numbers: tuple[dict[str, np.ndarray], ...]
+
+
+@dataclass(frozen=True)
+class Wave:
+    """The lanes that are on the devices at once.
+
+    Args:
+        program: which program leads them.
+        start: place of its first lane in the store; a wave is stored as one run of lanes.
+        lanes: their numbers in the layout of the sweep, in stored order.
+        chosen: for each block, which of its members are in this wave.
+        rows: for each block, where those stand in `lanes`.
+    """
+
+    program: int
+    start: int
+    lanes: np.ndarray
+    chosen: tuple[np.ndarray, ...]
+    rows: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a sweep will be run.
+
+    Args:
+        experiment: what is run.
+        lanes: its lanes.
+        programs: usually one.
+        waves: in the order in which they are run and stored.
+        devices: where tiles are dealt to.
+        epochs: epoch of each record.
+        steps: optimiser steps at each record, for each program an array of shape (records, blocks).
+        snapshots: the records at which predictions are kept.
+        bytes_a_lane: memory that one lane takes, on the device and in the host's buffers.
+        memory: the budget in bytes.
+        reasons: why the plan is as it is.
+    """
+
+    experiment: Experiment
+    lanes: Lanes
+    programs: tuple[Program, ...]
+    waves: tuple[Wave, ...]
+    devices: tuple[jax.Device, ...]
+    epochs: np.ndarray
+    steps: tuple[np.ndarray, ...]
+    snapshots: np.ndarray
+    bytes_a_lane: float
+    memory: int
+    reasons: tuple[str, ...]
+
+    def order(self) -> np.ndarray:
+        """Give the lanes' numbers in stored order."""
+        return np.concatenate([wave.lanes for wave in self.waves])
+
+    def wave_lanes(self) -> int:
+        """Count the lanes of a full wave."""
+        return max(len(wave.lanes) for wave in self.waves)
+
+    def chunk_lanes(self) -> int:
+        """Choose the lanes in a stored chunk, so that every wave is whole chunks."""
+        starts = [wave.start for wave in self.waves[1:]]
+        return int(np.gcd.reduce([*starts, CHUNK_LANES * len(starts)])) if starts else len(self.lanes)
+
+    def lane_steps(self) -> int:
+        """Count the optimiser steps of all lanes."""
+        return sum(
+            int(block.shape.steps) * len(members)
+            for program in self.programs
+            for block, members in zip(program.blocks, program.members, strict=True)
+        )
+
+    def compile_seconds(self) -> float:
+        """Estimate how long compiling takes."""
+        return sum(_compile_seconds(block.shape) for program in self.programs for block in program.blocks)
+
+    def training_seconds(self) -> float:
+        """Estimate how long training takes, from rough figures of the devices."""
+        total = sum(
+            step_seconds(block.shape, self.devices[0].platform) * block.shape.steps * len(members)
+            for program in self.programs
+            for block, members in zip(program.blocks, program.members, strict=True)
+        )
+        return total / len(self.devices)
+
+
+def pack(
+    lanes: Lanes,
+    experiment: Experiment,
+    *,
+    memory: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    wave_lanes: int | None = None,
+) -> Plan:
+    """Plan a sweep.
+
+    Args:
+        lanes: what `lay_out(experiment.axes)` gave.
+        experiment: what to run.
+        memory: budget in bytes; None is half of what is free.
+        devices: where to run; None is all devices of the machine.
+        wave_lanes: lanes in a wave, as a stored sweep had it; None fits the budget.
+
+    Raises:
+        SweepError: if not even one tile of each block fits the budget.
+    """
+    devices = tuple(devices or jax.devices())
+    memory = free_memory(devices[0]) // 2 if memory is None else memory
+    variants = list(experiment.variants(lanes))
+    reasons: list[str] = []
+    groups = _group_widths(variants, reasons)
+    programs = _programs(groups, lanes, devices[0].platform, reasons)
+    epochs, steps = _records(experiment, programs)
+    cost = max(_mean_bytes(program, len(epochs)) for program in programs)
+    most = wave_lanes or _fit(cost, memory, programs, len(devices), len(lanes), reasons)
+    sized, waves = [], []
+    for program in programs:
+        own = _waves(len(sized), program, most, sum(len(wave.lanes) for wave in waves))
+        sized.append(_with_room(program, own, len(devices)))
+        waves += own
+    last = len(epochs) - 1
+    snapshots = np.unique(np.linspace(0, last, experiment.record.snapshots).round().astype(int))
+    return Plan(
+        experiment, lanes, tuple(sized), tuple(waves), devices, epochs, steps, snapshots, cost, memory,
+        tuple(reasons),
+    )  # fmt: skip
+
+
+def free_memory(device: jax.Device) -> int:
+    """Tell how many bytes are free on a device; on CPU, what the operating system has free."""
+    stats = device.memory_stats()
+    if stats:
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 4 * 2**30  # an operating system that does not tell
+
+
+def tile_size(shape: Shape, platform: str) -> int:
+    """Choose how many lanes are advanced together: a power of two, from Shape and device kind alone.
+
+    The tile fixes the order of additions and so the bits of every result; it must never depend on timings,
+    free memory or the number of lanes or devices.
+    """
+    wanted = TILE_BYTES.get(platform, TILE_BYTES_ACCELERATOR) / _working_bytes(shape)
+    largest = TILE_LARGEST.get(platform, TILE_LARGEST_ACCELERATOR)
+    return min(largest, 2 ** max(0, int(np.log2(max(1.0, wanted)))))
+
+
+def _sizes(shape: Shape) -> list[tuple[int, int]]:
+    """List (inputs, outputs) of each layer; a module of the page's own counts as three layers of its width."""
+    model = shape.model
+    hidden = model.layers() if isinstance(model, MLP) else (getattr(model, "width", 64),) * 3
+    widths = (shape.task.features(), *hidden, 1)
+    return list(zip(widths, widths[1:], strict=False))
+
+
+def _working_bytes(shape: Shape) -> float:
+    """Estimate the bytes that one step of one lane touches."""
+    points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
+    activations = points * sum(outputs for _, outputs in _sizes(shape)) * 3  # value, its gradient, a temporary
+    parameters = sum((inputs + 1) * outputs for inputs, outputs in _sizes(shape)) * 4  # and gradient, two moments
+    return (activations + parameters) * size
+
+
+def step_seconds(shape: Shape, platform: str) -> float:
+    """Estimate the seconds that one device takes for one step of one lane."""
+    points = shape.batch_size or shape.task.points
+    flops = 6 * points * sum(inputs * outputs for inputs, outputs in _sizes(shape))
+    activations = points * sum(outputs for _, outputs in _sizes(shape)[:-1])
+    products = flops / FLOPS.get(platform, FLOPS_ACCELERATOR)
+    return products + activations / ACTIVATIONS.get(platform, ACTIVATIONS_ACCELERATOR)
+
+
+def _compile_seconds(shape: Shape) -> float:
+    return COMPILE_SECONDS_A_LAYER * len(_sizes(shape))
+
+
+def _group_widths(
+    variants: list[tuple[Experiment, np.ndarray]], reasons: list[str]
+) -> list[list[tuple[Experiment, np.ndarray]]]:
+    """Give each structure a block, or neighbouring widths one padded block where there would be too many."""
+    if len(variants) <= MAX_BLOCKS:
+        reasons.append(f"{len(variants)} structures, at most {MAX_BLOCKS}: a block for each, no padding")
+        return [[variant] for variant in variants]
+    for ratio in (1.25, 1.5, 2.0):
+        groups = _buckets(variants, ratio)
+        if len(groups) <= MAX_BLOCKS:
+            break
+    padded = sum(len(group) > 1 for group in groups)
+    reasons.append(
+        f"{len(variants)} structures, more than {MAX_BLOCKS}: widths within a factor {ratio:g} share {padded} padded blocks"
+    )
+    return groups
+
+
+def _buckets(variants: list[tuple[Experiment, np.ndarray]], ratio: float) -> list[list[tuple[Experiment, np.ndarray]]]:
+    """Put structures that differ only in width together, as long as the widest is within `ratio` of the rest."""
+
+    def width(variant: tuple[Experiment, np.ndarray]) -> int:
+        return variant[0].model.width  # type: ignore[attr-defined]
+
+    groups: list[list[tuple[Experiment, np.ndarray]]] = []
+    families: dict[Shape, list[tuple[Experiment, np.ndarray]]] = {}
+    for variant in variants:
+        model = variant[0].model
+        if not isinstance(model, MLP) or model.hidden is not None:
+            groups.append([variant])
+            continue
+        shape = variant[0].shape()
+        families.setdefault(replace(shape, model=replace(model, width=1, initial_scale=1.0)), []).append(variant)
+    for family in families.values():
+        family.sort(key=width, reverse=True)
+        while family:
+            group = [variant for variant in family if width(variant) * ratio >= width(family[0])]
+            groups.append(group)
+            family = family[len(group) :]
+    return groups
+
+
+def _programs(
+    groups: list[list[tuple[Experiment, np.ndarray]]], lanes: Lanes, platform: str, reasons: list[str]
+) -> list[Program]:
+    """Fill programs with blocks up to the limits on their number and compile time."""
+    parts: list[list[tuple[Block, np.ndarray, dict[str, np.ndarray]]]] = [[]]
+    seconds = 0.0
+    for group in groups:
+        made = _block(group, lanes, platform)
+        cost = _compile_seconds(made[0].shape)
+        if parts[-1] and (len(parts[-1]) >= MAX_BLOCKS or seconds + cost > MAX_COMPILE_SECONDS):
+            parts.append([])
+            seconds = 0.0
+        parts[-1].append(made)
+        seconds += cost
+    if len(parts) > 1:
+        reasons.append(
+            f"{len(groups)} blocks make {len(parts)} programs: one takes at most {MAX_BLOCKS} blocks "
+            f"or {MAX_COMPILE_SECONDS:g} s of expected compiling"
+        )
+    else:
+        reasons.append("one program for all blocks")
+    return [Program(*(tuple(column) for column in zip(*part, strict=True))) for part in parts]
+
+
+def _block(
+    group: list[tuple[Experiment, np.ndarray]], lanes: Lanes, platform: str
+) -> tuple[Block, np.ndarray, dict[str, np.ndarray]]:
+    shape = group[0][0].shape()  # the widest
+    parts = []
+    for variant, members in group:
+        numbers = variant.numbers(lanes, members)
+        numbers["width"] = np.full(len(members), getattr(variant.model, "width", 0))
+        parts.append(numbers)
+    members = np.concatenate([members for _, members in group])
+    numbers = {name: np.concatenate([part[name] for part in parts]) for name in sorted(parts[0])}
+    inside = np.argsort(members, kind="stable")
+    block = Block(shape, len(group) > 1, tile_size(shape, platform), 1)
+    return block, members[inside], {name: values[inside] for name, values in numbers.items()}
+
+
+def _records(experiment: Experiment, programs: list[Program]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Place records in epochs, and in each block's own optimiser steps.
+
+    Blocks with other batch sizes take other numbers of steps to an epoch. Records are whole steps of the
+    block with the fewest, and the nearest whole steps of the others.
+    """
+    shapes = [block.shape for program in programs for block in program.blocks]
+    fewest = min(shapes, key=Shape.steps_per_epoch)
+    epochs = experiment.record.at.steps(fewest.steps) / fewest.steps_per_epoch()
+    steps = tuple(
+        np.stack([np.round(epochs * block.shape.steps_per_epoch()).astype(np.int64) for block in program.blocks], 1)
+        for program in programs
+    )
+    return epochs, steps
+
+
+def _mean_bytes(program: Program, records: int) -> float:
+    """Average a lane's memory over the blocks of a program; a wave takes its share of each."""
+    named = zip(program.blocks, program.numbers, program.members, strict=True)
+    total = sum(_bytes_a_lane(block, tuple(numbers), records) * len(members) for block, numbers, members in named)
+    return total / sum(len(members) for members in program.members)
+
+
+def _bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> float:
+    """Estimate a lane's memory: its arrays and values on the device, and its curves in the host's buffer."""
+    numbers = {name: jax.ShapeDtypeStruct((), train.number_dtype(name, block.shape)) for name in names}
+    lane, data = jax.eval_shape(partial(train.begin, block), numbers)
+    step = jax.ShapeDtypeStruct((), np.int32)
+    values = jax.eval_shape(partial(train.finish, block), numbers, data, lane, step)[1]
+    # State twice, for the update that is not in place; values on the device, on their way, and in the buffer.
+    return 2 * _bytes(lane) + _bytes((data, numbers)) + _bytes(values) * (records + 2)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _fit(
+    cost: float, memory: int, programs: list[Program], devices: int, lanes: int, reasons: list[str]
+) -> int:
+    """Choose how many lanes are on the devices at once."""
+    fitting = int(memory / cost)
+    least = max(sum(block.tile for block in program.blocks) for program in programs) * devices
+    told = f"{memory / 2**20:.0f} MiB hold {fitting} lanes of {cost / 2**10:.0f} KiB"
+    if fitting >= lanes:
+        reasons.append(f"{told}: one wave")
+        return lanes
+    if fitting < least:
+        raise SweepError(
+            f"the memory budget of {memory / 2**20:.0f} MiB holds {fitting} lanes, but a wave needs at least {least} "
+            f"({least * cost / 2**20:.0f} MiB): give more with --memory"
+        )
+    wave = fitting // CHUNK_LANES * CHUNK_LANES or 2 ** int(np.log2(fitting))
+    reasons.append(f"{told}: {ceil(lanes / wave)} waves of up to {wave} lanes")
+    return wave
+
+
+def _waves(number: int, program: Program, most: int, start: int) -> list[Wave]:
+    """Cut a program's lanes into waves, each with its share of every block."""
+    block = np.concatenate([np.full(len(m), at) for at, m in enumerate(program.members)])
+    index = np.concatenate([np.arange(len(m)) for m in program.members])
+    share = np.concatenate([(np.arange(len(m)) + 0.5) / len(m) for m in program.members])
+    order = np.lexsort((block, share))
+    waves = []
+    for first in range(0, len(order), most):
+        here = order[first : first + most]
+        rows = [np.flatnonzero(block[here] == at) for at in range(len(program.blocks))]
+        chosen = [index[here][r] for r in rows]
+        lanes = np.empty(len(here), np.int64)
+        for at, (r, c) in enumerate(zip(rows, chosen, strict=True)):
+            lanes[r] = program.members[at][c]
+        waves.append(Wave(number, start + first, lanes, tuple(chosen), tuple(rows)))
+    return waves
+
+
+def _with_room(program: Program, waves: list[Wave], devices: int) -> Program:
+    """Give each block room for the tiles of its largest wave."""
+    blocks = []
+    for at, block in enumerate(program.blocks):
+        tiles = max(ceil(len(wave.chosen[at]) / block.tile) for wave in waves)
+        blocks.append(replace(block, tiles=max(1, ceil(tiles / devices))))
+    return replace(program, blocks=tuple(blocks))

@@ -1,0 +1,46 @@
+"""Draw a store's figures again, without JAX: `python -m sweep.plot STORE`."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from sweep.cli import guarded, parse
+from sweep.gallery import default_directory, draw_figures, wanted
+
+PROG = "python -m sweep.plot"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Draw the figures of a store: those that its page names, else all that fit.
+
+    Args:
+        store: a store that `python -m sweep.run` wrote.
+        figures_dir: where to save PNG and SVG files. By default figures/ and the store's path under
+            results/.
+        only: names of the figures to draw.
+        debug: show the traceback of an error.
+    """
+
+    store: tyro.conf.Positional[Path]
+    figures_dir: Path | None = None
+    only: tuple[str, ...] = ()
+    debug: bool = False
+
+
+def main(args: Sequence[str]) -> None:
+    """Draw the figures that the command line asks for, and print the paths of the files."""
+    options = parse(Options, args, PROG)
+    from sweep.results import open_results  # heavy, and `--help` is not
+
+    ds = open_results(options.store)
+    directory = options.figures_dir or default_directory(options.store, ds.attrs["name"])
+    for path in draw_figures(ds, wanted(ds, options.only), directory):
+        print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

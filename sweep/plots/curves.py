@@ -1,0 +1,203 @@
+"""Curves against epoch: a median line and a band between the quartiles over seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sweep import stats
+from sweep.plots import style
+from sweep.plots.epoch_maps import order_in_words
+from sweep.plots.scale import Scale, scale_of
+from sweep.plots.sheet import entitle, finish, log_ticks, message, sheet, small_print
+from sweep.plots.view import View, said, view
+
+_MOST_LINES = 10
+_MOST_RECORDS = 150  # of curves that stay shapes in an SVG; a thousand would make it large
+_MOST_DECADES = 10
+
+
+@style.styled
+def curves(ds: xr.Dataset) -> Figure:
+    """Draw spectral error against epoch, a line per frequency.
+
+    Args:
+        ds: results with `spectral_error`.
+
+    Returns:
+        One panel per width at its best learning rate; medians and quartiles over seeds.
+    """
+    chosen = view(ds).ordered("frequency").thinned("frequency", _MOST_LINES)
+    figure, panels, lines = _panels(chosen, "spectral_error", "frequency", decades=4)
+    for axes in panels:
+        axes.axhline(stats.HALVED, color=style.QUIET, linewidth=0.8, linestyle=":", zorder=1)
+    halving = [
+        stats.halving_epoch(stats.median(stats.measured(panel, "spectral_error")))
+        for panel in chosen.panels()
+    ]
+    order = [float(stats.order_of_convergence(each)) for each in halving]
+    key = style.label(ds["frequency"])
+    rule = f"Lines: median over {chosen.seeds} of the relative spectral error; bands: quartiles; dotted: 0.5"
+    return finish(
+        figure,
+        order_in_words(chosen, order, halving),
+        small_print(chosen, rule),
+        lines + _crosses(panels, chosen),
+        key,
+    )
+
+
+@style.styled
+def loss_curves(ds: xr.Dataset, reference: str | None = None) -> Figure:
+    """Draw loss against epoch, a line per learning rate or per whatever else was swept.
+
+    Args:
+        ds: results with `loss`.
+        reference: another recorded variable to draw dashed black over the measured loss, such as a closed
+            form.
+
+    Returns:
+        One panel per width; medians and quartiles over seeds.
+    """
+    dim = _line_dimension(ds)
+    chosen = view(ds)
+    if dim is not None:
+        chosen = view(ds, dim).ordered(dim).thinned(dim, _MOST_LINES)
+    figure, panels, lines = _panels(chosen, "loss", dim, decades=_MOST_DECADES)
+    rule = f"Lines: median over {chosen.seeds} of the training loss; bands: quartiles"
+    key = "" if dim is None else style.label(ds[dim])
+    if reference is not None:
+        lines.append(_draw_reference(panels, chosen, reference))
+        rule += f"; dashed: median of {style.words(reference)}"
+    return finish(
+        figure, _finding(chosen, dim), small_print(chosen, rule), lines + _crosses(panels, chosen), key
+    )
+
+
+def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) -> None:
+    """Draw one median with its quartiles; a cross marks where the median lane is lost.
+
+    Args:
+        axes: where.
+        summary: `median`, `lower` and `upper` over `epoch`, as `stats.over_seeds` gives them.
+        across: layout of the epochs. An epoch zero on a log axis stands apart, as a dot.
+        colour: of line and band.
+    """
+    centre, low, high = (summary[name].values for name in ("median", "lower", "upper"))
+    rest = slice(int(across.zero_apart), None)
+    top = np.where(np.isposinf(high), np.finfo(np.float32).max, high)
+    axes.fill_between(
+        across.centres[rest],
+        low[rest],
+        top[rest],
+        where=np.isfinite(low[rest]),
+        color=colour,
+        alpha=0.18,
+        lw=0,
+    )
+    drawn = np.where(np.isfinite(centre), centre, np.nan)
+    axes.plot(across.centres[rest], drawn[rest], color=colour, linewidth=1.5, solid_capstyle="round")
+    if across.zero_apart or len(drawn) == 1:
+        axes.plot(across.centres[:1], drawn[:1], ".", color=colour, markersize=5)
+    alive = np.flatnonzero(np.isfinite(drawn))
+    if alive.size and np.isposinf(centre[-1]):
+        axes.plot(across.centres[alive[-1]], drawn[alive[-1]], "x", color=colour, markersize=6, mew=1.8)
+
+
+def _panels(
+    chosen: View, name: str, dim: str | None, decades: float
+) -> tuple[Figure, list[Axes], list[Line2D]]:
+    """Draw a panel per facet and a line per value of a dimension; give the legend's lines."""
+    parts = list(chosen.panels())
+    figure, panels = sheet(len(parts))
+    summaries = [stats.over_seeds(stats.measured(part, name)) for part in parts]
+    across = scale_of(summaries[0]["epoch"])
+    colours = style.line_colours(1 if dim is None else chosen.data.sizes[dim])
+    for axes, part, summary in zip(panels, parts, summaries, strict=True):
+        across.apply(axes.xaxis)
+        axes.set_rasterization_zorder(0 if len(across.values) <= _MOST_RECORDS else 4)
+        axes.set(yscale="log", ylim=(0.1, 1.0), ylabel=style.label(part[name]))
+        entitle(axes, chosen.title(part))
+        for index, colour in enumerate(colours):
+            draw_band(axes, summary if dim is None else summary.isel({dim: index}), across, colour)
+        message(axes, _why_empty(summary["median"], chosen))
+    _limit(panels, summaries, decades)
+    if dim is None:
+        return figure, panels, []
+    return figure, panels, _legend_lines(chosen, dim, colours)
+
+
+def _legend_lines(chosen: View, dim: str, colours: np.ndarray) -> list[Line2D]:
+    texts = [said(chosen.data.isel({dim: index}), chosen.whole, dim) for index in range(len(colours))]
+    texts = [text.removeprefix(f"{style.words(dim)} ") for text in texts]
+    return [Line2D([], [], color=colour, label=text) for colour, text in zip(colours, texts, strict=True)]
+
+
+def _why_empty(median: xr.DataArray, chosen: View) -> str:
+    """Say why a logarithmic panel shows no line; nothing where it shows one."""
+    if (np.isfinite(median) & (median > 0)).any():
+        return ""
+    if np.isfinite(median).any():
+        return "zero throughout"
+    return f"every median lane {chosen.lost}" if np.isposinf(median).any() else chosen.unseen
+
+
+def _limit(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], decades: float) -> None:
+    """Set the value axis by the medians, so that neither a wild quartile nor an exact zero flattens them."""
+    medians = np.concatenate([each["median"].values.ravel() for each in summaries])
+    medians = medians[np.isfinite(medians) & (medians > 0)]
+    if not medians.size:
+        panels[0].set_yticks([], [], minor=False)
+        panels[0].set_yticks([], [], minor=True)
+    else:
+        start = np.concatenate([each["median"].isel(epoch=0).values.ravel() for each in summaries])
+        start = start[np.isfinite(start) & (start > 0)]
+        top = min(medians.max(), 1e3 * start.max()) if start.size else medians.max()
+        low, high = max(medians.min(), top * 10.0**-decades) / 1.6, top * 1.6
+        panels[0].set_ylim(low, high)
+        log_ticks(panels[0].yaxis, low, high)
+
+
+def _line_dimension(ds: xr.Dataset) -> str | None:
+    """Choose the swept dimension with a line per value: learning rate, else the first that is no panel's."""
+    swept = [str(dim) for dim in ds["status"].dims if dim not in ("seed", "width")]
+    return (
+        "learning_rate"
+        if "learning_rate" in swept
+        else next((dim for dim in swept if ds.sizes[dim] > 1), None)
+    )
+
+
+def _draw_reference(panels: Sequence[Axes], chosen: View, reference: str) -> Line2D:
+    for axes, part in zip(panels, chosen.panels(), strict=True):
+        values = stats.measured(part, reference).broadcast_like(part["epoch"])
+        centre = stats.median(values).transpose(..., "epoch")
+        rest = slice(int(scale_of(centre["epoch"]).zero_apart), None)
+        places = scale_of(centre["epoch"]).centres[rest]
+        for line in centre.values.reshape(-1, centre.sizes["epoch"]):
+            axes.plot(
+                places, np.where(np.isfinite(line), line, np.nan)[rest], "--", color="black", linewidth=0.9
+            )
+    return Line2D([], [], color="black", linestyle="--", linewidth=0.9, label=style.words(reference))
+
+
+def _finding(chosen: View, dim: str | None) -> str:
+    """Say in a title how low the loss gets, and where."""
+    last = stats.median(stats.final(chosen.data, "loss"))
+    if not np.isfinite(last).any():
+        return chosen.nothing
+    flat = last.where(np.isfinite(last), np.inf)
+    best = last.isel(flat.argmin(flat.dims)) if flat.dims else last
+    places = [said(best, chosen.whole, name) for name in (dim, chosen.facet) if name is not None]
+    where = f", at {' and '.join(places)}" if places else ""
+    return f"The lowest median final loss is {style.number(best.item())}{where}"
+
+
+def _crosses(panels: Sequence[Axes], chosen: View) -> list[Line2D]:
+    """Give the legend's entry for lost medians, where there are some."""
+    some = any(line.get_marker() == "x" for axes in panels for line in axes.lines)
+    look = {"color": style.QUIET, "marker": "x", "linestyle": "", "label": f"median lane {chosen.lost}"}
+    return [Line2D([], [], **look)] * some

@@ -1,0 +1,162 @@
+"""Heatmaps over the epochs: which frequency, which learning rate, which place is learned when."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from sweep import stats
+from sweep.plots import style
+from sweep.plots.heatmap import (
+    colour_bar,
+    hatch_missing,
+    heatmap,
+    legend_patch,
+    legend_step,
+    log_norm,
+    step_line,
+)
+from sweep.plots.scale import in_order, scale_of
+from sweep.plots.sheet import entitle, finish, sheet, small_print
+from sweep.plots.view import View, said, view
+
+
+@style.styled
+def frequency_epoch(ds: xr.Dataset) -> Figure:
+    """Draw which frequency is learned when: median spectral error over seeds, frequency against epoch.
+
+    Args:
+        ds: results with `spectral_error`.
+
+    Returns:
+        One panel per width at its best learning rate; a line marks where each frequency's error halves.
+    """
+    chosen, cells = _medians(ds, "spectral_error", "frequency")
+    figure, axes, kinds = _maps(chosen, cells, Normalize(0.0, 1.0))
+    halving = [stats.halving_epoch(each) for each in cells]
+    for panel, epochs, each in zip(axes, halving, cells, strict=True):
+        step_line(panel, epochs, scale_of(each["frequency"]), scale_of(each["epoch"]))
+    order = [float(stats.order_of_convergence(each)) for each in halving]
+    for panel, rho in zip(axes, order, strict=True):
+        if np.isfinite(rho):
+            panel.set_title(f"{panel.get_title()}\nrank correlation {rho:.2f}".strip())
+    drawn = any(np.isfinite(each).any() for each in halving)
+    caption = small_print(
+        chosen,
+        f"Median over {chosen.seeds} of the relative spectral error; 0 is fitted, 1 no better than nothing",
+    )
+    return finish(
+        figure,
+        order_in_words(chosen, order, halving),
+        caption,
+        [legend_step("median error first at most 0.5")] * drawn + _entries(kinds, chosen),
+    )
+
+
+@style.styled
+def learning_rate_epoch(ds: xr.Dataset) -> Figure:
+    """Draw how fast each learning rate is: median loss over seeds, learning rate against epoch.
+
+    Args:
+        ds: results with `loss` and the dimension `learning_rate`.
+
+    Returns:
+        One panel per width.
+    """
+    chosen, cells = _medians(ds, "loss", "learning_rate")
+    start = stats.measured(chosen.data, "loss").isel(epoch=0)
+    start = start.where(np.isfinite(start)).median()
+    highest = 10 * float(start) if start > 0 else np.inf
+    figure, _, kinds = _maps(chosen, cells, log_norm(cells, highest=highest))
+    best = [float(stats.best_learning_rate(panel)) for panel in chosen.panels()]
+    known = [rate for rate in best if np.isfinite(rate)]
+    title = f"The final loss is lowest at learning rate {style.spread(known)}" if known else chosen.nothing
+    title += f", depending on {style.words(chosen.facet)}" if len(set(known)) > 1 else ""
+    caption = small_print(chosen, f"Median over {chosen.seeds} of the training loss, diverged as +inf")
+    return finish(figure, title, caption, _entries(kinds, chosen))
+
+
+@style.styled
+def space_epoch(ds: xr.Dataset) -> Figure:
+    """Draw where the network is wrong when: median absolute error over seeds, x against epoch.
+
+    Args:
+        ds: results with `spatial_error`.
+
+    Returns:
+        One panel per width at its best learning rate.
+    """
+    chosen, cells = _medians(ds, "spatial_error", "x")
+    # Two decades: below, the lines along which the error changes sign would draw the eye.
+    figure, _, kinds = _maps(chosen, cells, log_norm(cells, decades=2))
+    ends = [each.isel(epoch=-1) for each in cells if np.isfinite(each.isel(epoch=-1)).all()]
+    title = chosen.nothing
+    if ends:
+        worst = max(ends, key=lambda end: float(end.max()))
+        peak = worst.isel(x=worst.argmax("x"))
+        place, height = style.number(peak["x"].item()), style.number(peak.item())
+        title = f"At the end the median error is largest at x = {place}: {height}"
+        title += f" ({said(peak, chosen.whole, chosen.facet)})" if chosen.facet else ""
+    caption = small_print(chosen, f"Median over {chosen.seeds} of the absolute error")
+    return finish(figure, title, caption, _entries(kinds, chosen))
+
+
+def order_in_words(chosen: View, order: Sequence[float], halving: Sequence[xr.DataArray]) -> str:
+    """Say in a title what the rank correlations of frequency and halving epoch mean.
+
+    Args:
+        chosen: what the figure shows.
+        order: one correlation per panel, NaN for none.
+        halving: the panels' halving epochs.
+    """
+    known = [rho for rho in order if np.isfinite(rho)]
+    if all(each.isnull().all() for each in halving):
+        return chosen.nothing
+    if not any(np.isfinite(each).any() for each in halving):
+        return "No frequency's error was halved"
+    if not known:
+        return "All frequencies halved their error at the same record"
+    span = f"(rank correlation of frequency and halving epoch: {_span(known)})"
+    if min(known) >= 0.8:
+        return f"Low frequencies are fitted first {span}"
+    if max(known) <= -0.8:
+        return f"High frequencies are fitted first {span}"
+    if max(np.abs(known)) < 0.5:
+        return f"Frequencies are fitted in no order from low to high {span}"
+    return f"Low frequencies do not always come first {span}"
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _medians(ds: xr.Dataset, name: str, rows: str) -> tuple[View, list[xr.DataArray]]:
+    """Give each panel's median over seeds, rows by epochs."""
+    chosen = view(ds, rows)
+    cells = [stats.median(stats.measured(panel, name)).transpose(rows, "epoch") for panel in chosen.panels()]
+    return chosen, [in_order(each, rows) for each in cells]
+
+
+def _maps(
+    chosen: View, cells: Sequence[xr.DataArray], norm: Normalize
+) -> tuple[Figure, list[Axes], set[str]]:
+    """Draw the panels with one norm and one colour bar; give the kinds of hatches that occur."""
+    figure, panels = sheet(len(cells))
+    kinds: set[str] = set()
+    for axes, each, panel in zip(panels, cells, chosen.panels(), strict=True):
+        down, across = (scale_of(each[dim]) for dim in each.dims)
+        mesh = heatmap(axes, each, down, across, norm=norm, cmap=style.bright_is_good())
+        kinds |= hatch_missing(axes, each, down, across)
+        entitle(axes, chosen.title(panel))
+    colour_bar(figure, panels, mesh, cells, style.label(cells[0]))
+    return figure, panels, kinds
+
+
+def _entries(kinds: set[str], chosen: View) -> list:
+    """Give the legend's entries for hatches, naming how the lanes of these results were lost."""
+    texts = {"diverged": f"median lane {chosen.lost}", "not_run": chosen.unseen}
+    return [legend_patch(kind, texts[kind]) for kind in sorted(kinds)]

@@ -1,0 +1,184 @@
+"""One heatmap panel: cells with true edges, hatches for what is no number, the line where an error halves."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
+from matplotlib.patheffects import withStroke
+
+from sweep.plots import style
+from sweep.plots.scale import Scale
+from sweep.plots.sheet import log_ticks
+
+_MOST_CORNERS = 2000  # of hatched boxes that are smaller in an SVG as shapes than as pixels
+
+
+def heatmap(
+    axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, *, norm: Normalize, cmap: Colormap
+) -> QuadMesh:
+    """Draw cells with their true edges.
+
+    Args:
+        axes: where.
+        cells: two-dimensional, rows then columns, in the order of the scales. What is not finite is left
+            out: see `hatch`.
+        down: layout of the rows.
+        across: layout of the columns.
+        norm: from values to [0, 1], the same for every panel of a figure.
+        cmap: colours.
+    """
+    values = np.ma.masked_invalid(np.asarray(cells.values, dtype=float))
+    if isinstance(norm, LogNorm):  # which would leave a cell of zero error blank
+        values = np.ma.maximum(values, np.finfo(float).tiny)
+    mesh = axes.pcolormesh(across.edges, down.edges, values, norm=norm, cmap=cmap, rasterized=True)
+    down.apply(axes.yaxis)
+    across.apply(axes.xaxis)
+    return mesh
+
+
+def hatch(axes: Axes, where: xr.DataArray, down: Scale, across: Scale, kind: str) -> PathPatch | None:
+    """Hatch the cells where something is true.
+
+    Args:
+        axes: where.
+        where: booleans, shaped as the cells.
+        down: layout of the rows.
+        across: layout of the columns.
+        kind: one of `style.HATCHES`.
+
+    Returns:
+        One patch of all cells, or None where there are none.
+    """
+    if not where.any():
+        return None
+    face, line, pattern = style.HATCHES[kind]
+    boxes = _boxes(where.values, down.edges, across.edges)
+    patch = PathPatch(boxes, facecolor=face, edgecolor=line, hatch=pattern, linewidth=0)
+    patch.set_rasterized(len(boxes.vertices) > _MOST_CORNERS)
+    axes.add_patch(patch)
+    return patch
+
+
+def hatch_missing(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale) -> set[str]:
+    """Hatch +inf as diverged and NaN as not run, and give the kinds that there were."""
+    kinds = {"diverged": np.isposinf(cells), "not_run": cells.isnull()}
+    return {kind for kind, where in kinds.items() if hatch(axes, where, down, across, kind) is not None}
+
+
+def step_line(axes: Axes, epochs: xr.DataArray, down: Scale, across: Scale) -> None:
+    """Draw a line through the rows, at the left edge of each row's cell of that epoch.
+
+    Args:
+        axes: where.
+        epochs: one per row, each a value of the columns, or not finite for no line in that row.
+        down: layout of the rows.
+        across: layout of the columns.
+    """
+    column = np.searchsorted(across.values, epochs.values)
+    place = np.where(
+        np.isfinite(epochs.values), across.edges[np.minimum(column, len(across.values) - 1)], np.nan
+    )
+    x, y = np.repeat(place, 2), np.repeat(down.edges, 2)[1:-1]
+    axes.add_line(_outlined(x, y))
+
+
+def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: QuadMesh) -> None:
+    """Print each finite cell's number in it where there is room, light on dark and dark on light."""
+    box = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
+    if box.width / len(across.values) < 0.42 or box.height / len(down.values) < 0.17:
+        return
+    y, x = (scale.share(_middle(scale)) for scale in (down, across))
+    for (row, column), value in np.ndenumerate(cells.values):
+        if np.isfinite(value):
+            red, green, blue, _ = mesh.cmap(mesh.norm(value))
+            ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
+            text = style.number(float(value))
+            axes.text(
+                x[column],
+                y[row],
+                text,
+                transform=axes.transAxes,
+                color=ink,
+                size=7.5,
+                ha="center",
+                va="center",
+            )
+
+
+def log_norm(values: Sequence[xr.DataArray], *, highest: float = np.inf, decades: float = 10) -> LogNorm:
+    """Give a logarithmic norm that spans the positive finite values of all panels.
+
+    Args:
+        values: the panels' cells.
+        highest: what lies above is drawn as beyond the scale.
+        decades: most of them; what lies below is drawn as beyond the scale.
+    """
+    flat = np.concatenate([np.asarray(each.values, dtype=float).ravel() for each in values])
+    flat = flat[np.isfinite(flat) & (flat > 0)]
+    if flat.size == 0:
+        return LogNorm(0.1, 1.0)
+    top = max(min(flat.max(), highest), flat.min())
+    bottom = max(flat.min(), top * 10.0**-decades)
+    return LogNorm(bottom, top) if top > bottom else LogNorm(bottom / 2, top * 2)
+
+
+def colour_bar(
+    figure: Figure, panels: Sequence[Axes], mesh: QuadMesh, values: Iterable[xr.DataArray], text: str
+) -> None:
+    """Add the figure's one colour bar; an arrow at an end says that values lie beyond it."""
+    finite = [each.values[np.isfinite(each.values)] for each in values]
+    if not any(each.size for each in finite):
+        return  # a scale of nothing would mislead
+    over = any((each > mesh.norm.vmax).any() for each in finite)
+    under = any((each < mesh.norm.vmin).any() for each in finite)
+    extend = {(False, False): "neither", (True, False): "max", (False, True): "min", (True, True): "both"}
+    bar = figure.colorbar(
+        mesh, ax=panels, label=text, extend=extend[over, under], pad=0.015, aspect=28, shrink=0.97
+    )
+    if isinstance(mesh.norm, LogNorm):
+        log_ticks(bar.ax.yaxis, mesh.norm.vmin, mesh.norm.vmax)
+
+
+def legend_patch(kind: str, text: str) -> Patch:
+    """Give the legend's entry for a hatch."""
+    face, line, pattern = style.HATCHES[kind]
+    return Patch(facecolor=face, edgecolor=line, hatch=pattern, linewidth=0.4, label=text)
+
+
+def legend_step(text: str) -> Line2D:
+    """Give the legend's entry for `step_line`."""
+    line = _outlined([], [])
+    line.set_label(text)
+    return line
+
+
+def _outlined(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> Line2D:
+    outline = [withStroke(linewidth=3.8, foreground="white")]
+    return Line2D(
+        x, y, color=style.MARK, linewidth=2.0, path_effects=outline, zorder=4, solid_capstyle="butt"
+    )
+
+
+def _middle(scale: Scale) -> np.ndarray:
+    if scale.kind == "log":
+        return np.sqrt(scale.edges[1:] * scale.edges[:-1])
+    return (scale.edges[1:] + scale.edges[:-1]) / 2
+
+
+def _boxes(where: np.ndarray, down: np.ndarray, across: np.ndarray) -> Path:
+    """Outline the true cells, each run of them along a row as one box: few shapes, so a small file."""
+    padded = np.pad(where.astype(np.int8), ((0, 0), (1, 1)))
+    row, start = np.nonzero(np.diff(padded, axis=1) == 1)
+    _, stop = np.nonzero(np.diff(padded, axis=1) == -1)
+    left, right, low, high = across[start], across[stop], down[row], down[row + 1]
+    corners = [(left, low), (right, low), (right, high), (left, high), (left, low)]
+    vertices = np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1).reshape(-1, 2)
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(vertices, np.tile(np.array(codes, dtype=Path.code_type), len(left)))

@@ -1,0 +1,162 @@
+"""How one axis of a figure is laid out: where each value's cell lies, and which values get a tick."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+import xarray as xr
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from sweep.plots import style
+
+_Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
+_ROOM: Final = 0.055  # least distance between two labelled ticks, as a share of the axis
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One axis.
+
+    Args:
+        values: the coordinate's values in drawing order; numbers in rising order, text as given.
+        kind: "log", "linear", or "category" (equal cells, for text).
+        centres: where each value is drawn. A zero on a log axis gets a narrow cell of its own at the left.
+        edges: the cells' borders, one more than values: geometric midpoints on a log axis, arithmetic ones
+            on a linear axis.
+        label: the axis label.
+    """
+
+    values: np.ndarray
+    kind: Literal["log", "linear", "category"]
+    centres: np.ndarray
+    edges: np.ndarray
+    label: str
+
+    @property
+    def zero_apart(self) -> bool:
+        """Whether the first cell stands for zero on a log axis."""
+        return self.kind == "log" and self.values[0] == 0
+
+    def apply(self, axis: Axis, *, room: float = _ROOM) -> None:
+        """Give a matplotlib axis this scale, these limits, ticks and label.
+
+        Args:
+            axis: `axes.xaxis` or `axes.yaxis`.
+            room: least distance between labelled ticks, as a share of the axis.
+        """
+        name = axis.axis_name
+        axis.axes.set(**{f"{name}scale": "log" if self.kind == "log" else "linear"})
+        axis.axes.set(**{f"{name}lim": (self.edges[0], self.edges[-1]), f"{name}label": self.label})
+        places, texts = self._ticks(room)
+        axis.set_major_locator(FixedLocator(places))
+        axis.set_major_formatter(FixedFormatter(texts))
+        axis.set_minor_locator(NullLocator())
+        if self.zero_apart:
+            line = axis.axes.axvline if name == "x" else axis.axes.axhline
+            line(self.edges[1], color="white", linewidth=2.5, zorder=3)
+
+    def share(self, places: np.ndarray) -> np.ndarray:
+        """Give places on the axis as shares of its length, from 0 to 1."""
+        first, *_, last = self._straight(self.edges)
+        return (self._straight(places) - first) / (last - first)
+
+    def _straight(self, places: np.ndarray) -> np.ndarray:
+        return np.log(places) if self.kind == "log" else np.asarray(places, dtype=float)
+
+    def _ticks(self, room: float) -> tuple[list[float], list[str]]:
+        """Label the values themselves where they are few, else round numbers; leave out collisions."""
+        places, texts = self.centres, [style.number(value) for value in self.values]
+        if self.kind != "category" and len(places) > 12:
+            places, texts = self._round_ticks()
+        kept: list[int] = []
+        for index, share in enumerate(self.share(np.asarray(places))):
+            if not kept or share - self.share(np.asarray(places)[kept[-1:]])[0] >= room:
+                kept.append(index)
+        return [float(places[index]) for index in kept], [texts[index] for index in kept]
+
+    def _round_ticks(self) -> tuple[np.ndarray, list[str]]:
+        positive = self.centres[1:] if self.zero_apart else self.centres
+        low, high = positive[0], positive[-1]
+        if self.kind == "log":
+            powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+            places = (
+                powers
+                if np.log10(high / low) > 2
+                else np.sort(np.concatenate([powers, 2 * powers, 5 * powers]))
+            )
+        else:
+            step = _round_step((high - low) / 6)
+            places = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+        places = places[(places >= low * (1 - 1e-9)) & (places <= high * (1 + 1e-9))] if low >= 0 else places
+        texts = [style.number(place) for place in places]
+        if self.zero_apart:
+            return np.concatenate([self.centres[:1], places]), ["0", *texts]
+        return places, texts
+
+
+def scale_of(coordinate: xr.DataArray) -> Scale:
+    """Lay out an axis for a coordinate: log where its values step by ratios rather than by differences.
+
+    Args:
+        coordinate: one-dimensional; numbers in rising order without NaN (see `in_order`), or text.
+    """
+    values, text = coordinate.values, style.label(coordinate)
+    if values.dtype.kind not in "iuf":
+        places = np.arange(len(values), dtype=float)
+        return Scale(values, "category", places, np.arange(len(values) + 1) - 0.5, text)
+    values = values.astype(float)
+    if not _steps_by_ratio(values):
+        return Scale(values, "linear", values, linear_edges(values), text)
+    positive = values[values > 0]
+    edges = np.exp(linear_edges(np.log(positive)))
+    if positive.size == values.size:
+        return Scale(values, "log", values, edges, text)
+    decades = np.log(edges[-1] / edges[0])
+    width = np.clip(np.log(edges[1] / edges[0]), 0.03 * decades, 0.2 * decades)
+    edges = np.concatenate([[edges[0] * np.exp(-width)], edges])
+    return Scale(values, "log", np.concatenate([[edges[0] * np.exp(width / 2)], positive]), edges, text)
+
+
+def in_order(array: _Labelled, *dims: str) -> _Labelled:
+    """Sort an array or a Dataset along numeric dimensions and leave out padding, whose coordinate is NaN."""
+    for dim in dims:
+        coordinate = array[dim]
+        if coordinate.dtype.kind in "iuf" and not np.all(
+            np.diff(coordinate.values) > 0
+        ):  # false with NaN too
+            array = array.isel({dim: coordinate.notnull().values}).sortby(dim)
+    return array
+
+
+def linear_edges(centres: np.ndarray) -> np.ndarray:
+    """Give cell borders halfway between centres; the outer cells are symmetric about theirs.
+
+    Args:
+        centres: rising; a single one gets a cell one unit wide.
+    """
+    if len(centres) == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    inner = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - inner[0]], inner, [2 * centres[-1] - inner[-1]]])
+
+
+def _steps_by_ratio(values: np.ndarray) -> bool:
+    positive = values[values > 0]
+    if len(positive) < 2 or np.any(values < 0) or positive[-1] / positive[0] < 4:
+        return False
+    if len(positive) == 2:
+        return positive[1] / positive[0] >= 8
+    return _unevenness(np.log(positive)) < _unevenness(positive)
+
+
+def _unevenness(values: np.ndarray) -> float:
+    """Give the standard deviation of the steps over their mean: 0 where they are all the same."""
+    steps = np.diff(values)
+    return float(np.std(steps) / np.mean(steps))
+
+
+def _round_step(step: float) -> float:
+    """Give the nearest of 1, 2, 5 times a power of ten that is no less than a step."""
+    power = 10.0 ** np.floor(np.log10(step))
+    return float(power * next(factor for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9)))

@@ -1,0 +1,174 @@
+"""The sheet a figure is drawn on: a grid of panels between a title in words and a caption of small print."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from sweep import labels
+from sweep.plots import style
+from sweep.plots.view import View
+
+_TITLE, _SMALL = 11, 7.5  # points
+_LINE: Final = 1.35  # line height over font size
+_LETTER: Final = 0.56  # mean letter width over font size, DejaVu Sans, on the safe side
+
+
+def sheet(
+    panels: int, *, columns: int | None = None, size: tuple[float, float] = (3.3, 2.7)
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with room for some panels that share their axes.
+
+    Args:
+        panels: how many.
+        columns: how many of them in a row; by default at most three.
+        size: width and height of a panel in inches; one alone is larger.
+
+    Returns:
+        The figure and its axes, one per panel, in reading order.
+    """
+    across = columns or {1: 1, 2: 2, 4: 2}.get(panels, 3)
+    down = -(-panels // across)
+    width, height = (6.6, 3.9) if panels == 1 else (max(6.6, size[0] * across + 0.9), size[1] * down + 0.4)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    flat = list(grid.flat)
+    for spare in flat[panels:]:
+        spare.remove()
+    return figure, flat[:panels]
+
+
+def finish(
+    figure: Figure, title: str, caption: Sequence[str], handles: Sequence[Artist] = (), key: str = ""
+) -> Figure:
+    """Add the title, the legend and the caption, and make room for them.
+
+    Args:
+        figure: one from `sheet`, its panels drawn.
+        title: the question or the finding, in words.
+        caption: sentences without full stops; empty ones are left out.
+        handles: what the legend explains.
+        key: the legend's own title.
+    """
+    _label_outer(figure)
+    width, height = figure.get_size_inches()
+    heading = _wrapped(title, _TITLE, width)
+    small = _wrapped(". ".join(part for part in caption if part) + ".", _SMALL, width)
+    columns = _legend_columns(handles, width)
+    lines = -(-len(handles) // max(columns, 1)) + bool(key)
+    rows = (_height(heading, _TITLE), _height(small, _SMALL), 0.17 * lines + 0.09 * bool(lines))
+    total = height + sum(rows)
+    figure.set_size_inches(width, total)
+    bottom = (rows[1] + rows[2] + 0.05) / total
+    figure.get_layout_engine().set(rect=(0.0, bottom, 1.0, 1.0 - bottom - (rows[0] + 0.05) / total))
+    left = 0.08 / width
+    figure.text(left, 1 - 0.06 / total, heading, size=_TITLE, weight="bold", va="top", linespacing=1.2)
+    figure.text(left, 0.06 / total, small, size=_SMALL, color=style.QUIET, va="bottom", linespacing=1.2)
+    if handles:
+        place = (0.5, (rows[1] + 0.02) / total)
+        figure.legend(
+            handles=handles,
+            loc="lower center",
+            bbox_to_anchor=place,
+            ncols=columns,
+            title=key or None,
+            borderpad=0.2,
+        )
+    return figure
+
+
+def small_print(chosen: View, *rules: str) -> tuple[str, ...]:
+    """Give the caption's sentences: what is drawn, how it was chosen, lanes lost, and which page."""
+    shown, stored = _losses(chosen.data["status"]), _losses(chosen.whole["status"])
+    page = chosen.whole.attrs.get("name", "")
+    return (
+        *rules,
+        *chosen.rules,
+        f"Shown: {shown}",
+        f"In the store: {stored}" if chosen.whole["status"].size > chosen.data["status"].size else "",
+        f"Page: {page}" if page else "",
+    )
+
+
+def message(axes: Axes, text: str) -> None:
+    """Say in the middle of a panel why nothing is drawn there."""
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
+    axes.text(
+        0.5,
+        0.5,
+        text,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color=style.QUIET,
+        bbox=box,
+        zorder=5,
+    )
+
+
+def entitle(axes: Axes, text: str) -> None:
+    """Set a panel's title, in as many lines as keep it from running into the next panel's."""
+    width = axes.get_position().width * axes.get_figure().get_size_inches()[0]
+    axes.set_title(_wrapped(text, 9, max(width, 2.8)))
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Label a logarithmic axis: plain numbers where they are short, more than powers of ten where it is short.
+
+    Args:
+        axis: of a panel or of a colour bar.
+        low: one end of it.
+        high: the other end.
+    """
+    short = high / low < 100
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,)))
+    if short or (low > 1e-4 and high < 1e5):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: style.number(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _label_outer(figure: Figure) -> None:
+    """Label the outer panels only, and those above a place that is left empty."""
+    for axes in figure.axes:
+        label, place = axes.get_xlabel(), axes.get_subplotspec()
+        axes.label_outer()
+        below = [other.get_subplotspec() for other in figure.axes if other is not axes]
+        if place is not None and not any(
+            other is not None and other.colspan == place.colspan and other.rowspan.start > place.rowspan.start
+            for other in below
+        ):
+            axes.xaxis.set_tick_params(labelbottom=True)
+            axes.set_xlabel(label)
+
+
+def _legend_columns(handles: Sequence[Artist], width: float) -> int:
+    """Give how many entries fit side by side."""
+    beside = 0.65  # the sample and the gap, in inches
+    entries = [len(str(handle.get_label())) * 8 * _LETTER / 72 + beside for handle in handles]
+    if sum(entries) <= width:
+        return len(entries)
+    return max(1, int(width / max(entries)))
+
+
+def _losses(status: xr.DataArray) -> str:
+    """Say how many lanes there are and how many came to no good end."""
+    counts = np.bincount(np.asarray(status.values, dtype=int).ravel(), minlength=len(labels.STATUS))
+    bad = (labels.DIVERGED, labels.FAILED, labels.CUT, labels.RUNNING, labels.NOT_RUN)
+    told = [f"{counts[code]} {style.words(labels.STATUS[code])}" for code in bad if counts[code]]
+    return f"{style.counted(status.size, 'lane')}, {', '.join(told) or 'none diverged'}"
+
+
+def _wrapped(text: str, size: float, width: float) -> str:
+    return textwrap.fill(text, max(20, int((width - 0.16) * 72 / (size * _LETTER))))
+
+
+def _height(text: str, size: float) -> float:
+    """Give the height of a text in inches."""
+    return (text.count("\n") + 1) * size * _LINE / 72

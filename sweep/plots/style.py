@@ -1,0 +1,108 @@
+"""How every figure looks: colours, hatches, fonts, and numbers as words."""
+
+import functools
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, ParamSpec
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+
+_P = ParamSpec("_P")
+
+# Text in an SVG stays text: small, searchable, and set in a font of the same metrics where DejaVu is missing.
+RC: Final = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.linewidth": 0.7,
+    "hatch.linewidth": 0.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sweep",  # the same figure is the same file
+    "savefig.dpi": 150,
+}
+
+NETWORK: Final = "#0072b2"  # blue and vermilion of Okabe and Ito, told apart by every kind of colour vision
+MARK: Final = "#d55e00"
+QUIET: Final = "#666666"
+
+# What stands in a cell without a number: face colour, hatch colour, pattern (dots make a large SVG).
+HATCHES: Final = {
+    "diverged": ("#f2c4a8", "#8a3200", "xxxx"),
+    "censored": ("#e3e3e3", "#555555", "////"),
+    "not_run": ("#ffffff", "#b5b5b5", "----"),
+}
+
+
+def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
+    """Have a figure drawn with these settings, whatever the caller's own are."""
+
+    @functools.wraps(draw)
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
+        with matplotlib.rc_context(RC):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def bright_is_good() -> Colormap:
+    """Give the map of every heatmap: yellow is low error or few epochs, dark violet is high.
+
+    Viridis is perceptually uniform and safe for colour-blind readers. What lies beyond an end continues
+    its darkness or paleness; the colour bar's arrow says so.
+    """
+    return matplotlib.colormaps["viridis_r"].with_extremes(over="#22002b", under="#fff7a8")
+
+
+def line_colours(count: int) -> np.ndarray:
+    """Give colours for ordered lines, dark to light; the palest fifth of the map is unreadable on white."""
+    return matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(count, 1)))
+
+
+def number(value: object) -> str:
+    """Write a coordinate or a result shortly: 64, 0.001, 1e-05, 1250; text stays as it is."""
+    if isinstance(value, (str, bytes, bool, np.bool_)):
+        return str(value)
+    value = float(value)  # pyright: ignore[reportArgumentType]
+    if value.is_integer() and abs(value) < 1e6:
+        return f"{value:.0f}"
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def counted(count: int | str, word: str) -> str:
+    """Write a number of things: "1 lane", "20 lanes"."""
+    return f"{count} {word}" if str(count) == "1" else f"{count} {word}s"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Join words as in a sentence: "a, b and c"."""
+    *most, last = list(words) or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def spread(values: Sequence[float] | np.ndarray) -> str:
+    """Write one number, or the range that several span: "0.98", "0.71 to 1"."""
+    low, high = number(np.min(values)), number(np.max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def words(name: object) -> str:
+    """Write a variable's or a dimension's name in words: "learning rate"."""
+    return str(name).replace("_", " ")
+
+
+def label(array: xr.DataArray) -> str:
+    """Write an axis label, the long name with units where these say more than a pure number or "epoch"."""
+    name = str(array.attrs.get("long_name") or words(array.name))
+    units = str(array.attrs.get("units", "1"))
+    text = name if units in ("", "1", "epochs") else f"{name} ({units})"
+    return text if len(text) <= 36 else textwrap.fill(text, len(text) // 2 + 4)

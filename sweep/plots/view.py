@@ -1,0 +1,155 @@
+"""What of the results a figure shows: facet, best learning rate, everything else fixed, said in words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from sweep import labels, stats
+from sweep.errors import SweepError
+from sweep.plots import style
+from sweep.plots.scale import in_order
+
+MOST_PANELS: Final = 6
+
+
+@dataclass(frozen=True)
+class View:
+    """A selection of results.
+
+    Args:
+        data: results whose swept dimensions are `seed`, those that the figure draws itself, and `facet`.
+        whole: the results it was taken from.
+        facet: the dimension with one panel per value, or None.
+        rules: how the rest was chosen, a sentence each, for the caption.
+    """
+
+    data: xr.Dataset
+    whole: xr.Dataset
+    facet: str | None
+    rules: tuple[str, ...]
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds each median is over, in words."""
+        return style.counted(self.data.sizes.get("seed", 1), "seed")
+
+    def ended(self, *codes: int) -> str:
+        """Name those of some statuses that lanes shown here have: "diverged or cut"."""
+        present = np.unique(self.data["status"])
+        return " or ".join(style.words(labels.STATUS[code]) for code in codes if code in present)
+
+    @property
+    def lost(self) -> str:
+        """What +inf stands for here."""
+        return self.ended(labels.DIVERGED, labels.FAILED, labels.CUT) or "infinite"
+
+    @property
+    def unseen(self) -> str:
+        """What NaN stands for here."""
+        return self.ended(labels.NOT_RUN, labels.RUNNING) or "not measured"
+
+    @property
+    def nothing(self) -> str:
+        """The title where no median is finite."""
+        unseen = self.data["status"].isin((labels.NOT_RUN, labels.RUNNING)).all()
+        return "Nothing has run to its end yet" if unseen else f"Every median lane {self.lost}"
+
+    def panels(self) -> Iterator[xr.Dataset]:
+        """Give the results of one panel after the other; each keeps its facet's value as a coordinate."""
+        if self.facet is None:
+            yield self.data
+            return
+        for index in range(self.data.sizes[self.facet]):
+            yield self.data.isel({self.facet: index})
+
+    def title(self, panel: xr.Dataset) -> str:
+        """Say which panel this is: "width 64, learning rate 0.001"."""
+        taken = "learning_rate" in self.whole.dims and "learning_rate" not in panel.dims
+        names = [self.facet] * (self.facet is not None) + ["learning_rate"] * taken
+        return ", ".join(dict.fromkeys(said(panel, self.whole, name) for name in names))
+
+    def ordered(self, *dims: str) -> "View":
+        """Sort numeric dimensions and leave out padding."""
+        return replace(self, data=in_order(self.data, *dims))
+
+    def thinned(self, dim: str | None, most: int) -> "View":
+        """Keep at most so many values of a dimension, evenly spread, and say so."""
+        size = 0 if dim is None else self.data.sizes[dim]
+        if size <= most:
+            return self
+        kept = np.unique(np.linspace(0, size - 1, most).round().astype(int))
+        rule = f"{len(kept)} of {size} values of {style.words(dim)} are shown"
+        return replace(self, data=self.data.isel({dim: kept}), rules=(*self.rules, rule))
+
+
+def view(ds: xr.Dataset, *axes: str, most: int = MOST_PANELS) -> View:
+    """Choose what a figure shows.
+
+    The facet is `width`, else the first other swept dimension of 2 to 6 values. Every remaining swept
+    dimension is fixed at the combination with the lowest median final loss anywhere; the learning rate is
+    then each panel's best.
+
+    Args:
+        ds: results.
+        axes: swept dimensions that the figure draws itself.
+        most: most panels; of more values of the facet so many are kept, evenly spread.
+
+    Raises:
+        SweepError: when something must be chosen by loss and the results have none.
+    """
+    swept = [str(dim) for dim in ds["status"].dims if dim != "seed"]
+    free = [dim for dim in swept if dim not in axes]
+    facet = _facet(ds, [dim for dim in free if dim != "learning_rate"])
+    fixed = [dim for dim in free if dim not in (facet, "learning_rate")]
+    if any(ds.sizes[dim] > 1 for dim in free if dim != facet) and "loss" not in ds.data_vars:
+        raise SweepError(f"cannot choose among {' and '.join(free)} without 'loss', which these results lack")
+    data, rules = _fix(in_order(ds, *swept), fixed)
+    chosen = View(data, ds, facet, rules).thinned(facet, most)
+    if "learning_rate" not in free:
+        return chosen
+    whose = "the" if facet is None else f"each {style.words(facet)}'s"
+    rule = f"At {whose} best learning rate (lowest median final loss over seeds, diverged as +inf)"
+    best = stats.at_best_learning_rate(chosen.data, chosen.data)
+    return replace(chosen, data=best, rules=(*chosen.rules, rule))
+
+
+def said(panel: xr.Dataset, whole: xr.Dataset, dim: str) -> str:
+    """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
+    along = [name for name, coordinate in whole.coords.items() if coordinate.dims == (dim,)]
+    knobs = [name for name in along if name != dim or len(along) == 1 or dim not in labels.DIMENSIONS]
+    values = {name: panel[name].item() for name in knobs if name in panel.coords}
+    return ", ".join(
+        f"{style.words(name)} {style.number(value)}"
+        for name, value in values.items()
+        if not (isinstance(value, float) and np.isnan(value))
+    )
+
+
+def _facet(ds: xr.Dataset, free: list[str]) -> str | None:
+    if "width" in free:
+        return "width"
+    return next((dim for dim in free if 1 < ds.sizes[dim] <= MOST_PANELS), None)
+
+
+def _fix(ds: xr.Dataset, dims: list[str]) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """Take results at the best combination of some swept dimensions."""
+    if not dims:
+        return ds, ()
+    if all(ds.sizes[dim] == 1 for dim in dims):
+        taken = ds.isel(dict.fromkeys(dims, 0))
+        why = ""
+    else:
+        taken = ds.isel(_lowest_place(stats.median(stats.final(ds, "loss")), dims))
+        why = " (lowest median final loss)"
+    return taken, (f"At {style.listed(said(taken, ds, dim) for dim in dims)}{why}",)
+
+
+def _lowest_place(score: xr.DataArray, dims: list[str]) -> dict[str, int]:
+    """Give the position along some dimensions of the lowest score anywhere."""
+    flat = score.variable.stack(all=score.dims)
+    place = int(stats.lowest(xr.DataArray(flat), "all"))
+    where = np.unravel_index(place, score.shape)
+    return {dim: int(index) for dim, index in zip(score.dims, where, strict=True) if dim in dims}

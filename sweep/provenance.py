@@ -1,0 +1,57 @@
+"""Where results come from, as attributes of their store."""
+
+import json
+import platform as machine
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from sweep.identity import describe, fingerprint
+from sweep.plan import Plan
+
+PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xarray", "zarr")
+
+
+def provenance(plan: Plan) -> dict[str, Any]:
+    """Say where results come from: the page, its hash, versions, device, plan and commit."""
+    experiment = plan.experiment
+    blocks = [
+        {"tile": block.tile, "padded": block.padded, "lanes": len(members), "layers": describe(block.shape)["model"]}
+        for program in plan.programs
+        for block, members in zip(program.blocks, program.members, strict=True)
+    ]
+    versions = {name: _version(name) for name in PACKAGES}
+    return {
+        "name": experiment.name,
+        "question": experiment.question,
+        "experiment": json.dumps(describe(experiment)),
+        "figures": json.dumps([{"name": each.name, "options": dict(each.options)} for each in experiment.figures]),
+        "fingerprint": fingerprint(experiment),
+        "versions": json.dumps(versions | {"python": machine.python_version()}),
+        "device": f"{len(plan.devices)} x {plan.devices[0].device_kind} ({plan.devices[0].platform}), {machine.machine()}",
+        "platform": plan.devices[0].platform,
+        "plan": json.dumps({"wave_lanes": plan.wave_lanes(), "programs": len(plan.programs), "blocks": blocks}),
+        "commit": _commit(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    """Name the commit of the code that runs, with a mark if files differ from it; "" outside a checkout."""
+    home = Path(__file__).parent.parent
+    if not (home / ".git").exists():
+        return ""
+    command = ["git", "-C", str(home), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,138 @@
+"""Metrics: functions of one lane at one moment.
+
+A metric of the page's own is a function of the same `Moment`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from sweep.shape import PREDICTION, Shape
+from sweep.specs.task import Task
+from sweep.tasks import Data
+from sweep.tasks.inputs import evaluation_points
+
+Numbers = dict[str, Array]
+
+
+class Moment(NamedTuple):
+    """One lane at one record.
+
+    Args:
+        shape: the lane's Shape.
+        step: optimiser steps taken so far.
+        numbers: the lane's traced numbers by knob name.
+        data: points, inputs and targets.
+        parameters: the network's parameters.
+        gradient: gradient of the training loss over all points, a pytree like the parameters.
+        gradient_by_layer: the same, one subtree for each layer.
+        loss: training loss over all points.
+        prediction: network output at the training points.
+        x: positions that errors are shown over, None for a task without x.
+        x_clean: noiseless target at x.
+        x_prediction: network output at x.
+    """
+
+    shape: Shape
+    step: Int[Array, ""]
+    numbers: Numbers
+    data: Data
+    parameters: Any
+    gradient: Any
+    gradient_by_layer: list[Any]
+    loss: Float[Array, ""]
+    prediction: Float[Array, " points"]
+    x: Float[Array, " x"] | None
+    x_clean: Float[Array, " x"] | None
+    x_prediction: Float[Array, " x"] | None
+
+
+def loss_function(name: str) -> Callable[[Array, Array, Array], Float[Array, ""]]:
+    """Give a loss of (prediction, target, weights), with weight 1 for points that count and 0 for padding."""
+    return LOSSES[name]
+
+
+LOSSES: Final[dict[str, Callable[[Array, Array, Array], Float[Array, ""]]]] = {
+    "mean_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2) / jnp.sum(w),
+    "summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2),
+    "half_summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2) / 2,
+    "mean_absolute": lambda h, y, w: jnp.sum(w * jnp.abs(h - y)) / jnp.sum(w),
+}
+
+
+def spectral_operator(task: Task, points: Array) -> Array:
+    """Give the matrix that takes values at the points to real and imaginary coefficients, frequency by frequency.
+
+    On a periodic grid these are the discrete Fourier coefficients. Elsewhere values are fitted by least
+    squares with a constant, a cosine and a sine for each frequency, and the constant is left out.
+
+    Returns:
+        Array of shape (2, frequencies, points); h_k = cosine part - i sine part, times one common factor.
+    """
+    frequencies = np.asarray(task.reported_frequencies())
+    if task.placement == "random":
+        design = _design(points[0], jnp.asarray(frequencies, points.dtype), jnp)
+        inverse = jnp.linalg.pinv(design)
+    else:
+        x, periods = evaluation_points(task), frequencies * (task.high - task.low)
+        design = _design(x, frequencies, np)
+        periodic = task.placement == "grid" and np.allclose(periods, np.round(periods), rtol=0, atol=1e-9)
+        inverse = design.T * 2 / task.points if periodic else np.linalg.pinv(design)
+    return jnp.asarray(inverse[1:], points.dtype).reshape(2, len(frequencies), task.points)
+
+
+def _design(x: Any, frequencies: Any, xp: Any) -> Any:
+    angles = 2 * xp.pi * x[:, None] * frequencies
+    return xp.concatenate([xp.ones_like(x)[:, None], xp.cos(angles), xp.sin(angles)], axis=1)
+
+
+def spectral_error(moment: Moment) -> Float[Array, " frequency"]:
+    """|f_k - h_k| / |f_k| of the complex coefficients of noiseless target f and network h."""
+    operator = spectral_operator(moment.shape.task, moment.data.points)
+    wanted = operator @ moment.data.clean
+    got = operator @ moment.prediction
+    return jnp.sqrt(jnp.sum((wanted - got) ** 2, axis=0) / jnp.sum(wanted**2, axis=0))
+
+
+def gradient_norm(moment: Moment) -> Float[Array, " layer"]:
+    """Euclidean norm of the loss gradient, layer by layer."""
+    return jnp.stack([_norm(layer) for layer in moment.gradient_by_layer])
+
+
+def _norm(tree: Any) -> Float[Array, ""]:
+    return jnp.sqrt(sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), jnp.zeros(())))
+
+
+def clean_loss(moment: Moment) -> Float[Array, ""]:
+    """Training loss with the noiseless targets in place of the noisy ones."""
+    ones = jnp.ones_like(moment.prediction)
+    return loss_function(moment.shape.loss)(moment.prediction, moment.data.clean, ones)
+
+
+def spatial_error(moment: Moment) -> Float[Array, " x"]:
+    """|f(x) - h(x)|."""
+    assert moment.x_clean is not None and moment.x_prediction is not None
+    return jnp.abs(moment.x_clean - moment.x_prediction)
+
+
+METRIC_FUNCTIONS: Final[dict[str, Callable[[Moment], Array]]] = {
+    "loss": lambda moment: moment.loss,
+    "clean_loss": clean_loss,
+    "spectral_error": spectral_error,
+    "spatial_error": spatial_error,
+    "gradient_norm": gradient_norm,
+    "parameter_norm": lambda moment: _norm(moment.parameters),
+}
+
+
+def measure(moment: Moment) -> dict[str, Array]:
+    """Compute everything that a record of this Shape holds."""
+    found = {name: METRIC_FUNCTIONS[name](moment) for name in moment.shape.metrics}
+    found |= {metric.name: metric.function(moment) for metric in moment.shape.own}
+    if moment.x_prediction is not None:
+        found[PREDICTION] = moment.x_prediction
+    return jax.tree.map(jnp.asarray, found)

@@ -1,0 +1,151 @@
+"""Results as a labelled Dataset: how one is laid out, and how lanes become a grid again.
+
+In a store, lanes are one flat dimension in the order in which waves ran. `open_results` puts them back into
+the dimensions of the axes and turns codes into names.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from sweep.axes import Axes
+from sweep.errors import SweepError
+from sweep.experiment import Experiment
+from sweep.labels import DIMENSIONS, DIVERGED, FINISHED, NOT_RUN, RECORDED, SCHEMA, STATUS, Quantity, flags
+from sweep.store import read
+
+LANE: Final = "lane"
+TIME: Final = {"prediction": "snapshot_epoch"}  # the time dimension of a quantity is "epoch" unless named here
+
+
+def skeleton(
+    experiment: Experiment,
+    columns: Mapping[str, np.ndarray],
+    *,
+    order: np.ndarray,
+    epochs: np.ndarray,
+    steps: np.ndarray | None,
+    snapshots: np.ndarray,
+    quantities: Sequence[Quantity],
+    sizes: Mapping[str, np.ndarray],
+) -> xr.Dataset:
+    """Lay out the Dataset of a sweep that has not run: coordinates in full, variables all NaN.
+
+    Args:
+        experiment: what will be run.
+        columns: for each swept knob its value in each lane, NaN or "" where it does not apply.
+        order: the lanes' numbers in stored order.
+        epochs: epoch of each record.
+        steps: optimiser steps at each record, None where lanes differ in it.
+        snapshots: the records at which predictions are kept.
+        quantities: what a record holds.
+        sizes: coordinate values of the dimensions that quantities have.
+
+    Returns:
+        A Dataset over the flat dimension `lane`; the all-NaN variables take no memory.
+    """
+    coords: dict[str, Any] = {LANE: (LANE, order, DIMENSIONS[LANE].attributes())}
+    for name, column in columns.items():
+        coords[name] = (LANE, *_coded(name, column[order], experiment))
+    coords["epoch"] = ("epoch", epochs, DIMENSIONS["epoch"].attributes())
+    coords["snapshot_epoch"] = ("snapshot_epoch", epochs[snapshots], DIMENSIONS["snapshot_epoch"].attributes())
+    if steps is not None:
+        coords["step"] = ("epoch", steps, RECORDED["step"].attributes())
+    for dim, values in sizes.items():
+        coords[dim] = (dim, values, DIMENSIONS[dim].attributes())
+    length = {LANE: len(order), "epoch": len(epochs), "snapshot_epoch": len(snapshots)}
+    length |= {dim: len(values) for dim, values in sizes.items()}
+
+    def empty(quantity: Quantity, dims: tuple[str, ...], fill: Any) -> tuple[tuple[str, ...], np.ndarray, dict]:
+        return dims, np.broadcast_to(fill, [length[dim] for dim in dims]), quantity.attributes()
+
+    nan = np.dtype(experiment.precision).type(np.nan)
+    variables = {q.name: empty(q, (LANE, TIME.get(q.name, "epoch"), *q.dims), nan) for q in quantities}
+    if "x" in sizes:
+        variables["target"] = empty(RECORDED["target"], (LANE, "x"), nan)
+    variables["first_bad_epoch"] = empty(RECORDED["first_bad_epoch"], (LANE,), np.float64(np.nan))
+    dims, values, attributes = empty(RECORDED["status"], (LANE,), np.int8(NOT_RUN))
+    variables["status"] = (dims, values, attributes | flags(STATUS))
+    return xr.Dataset(variables, coords, {"dimensions": json.dumps(_dimensions(experiment.axes)), "schema": SCHEMA})
+
+
+def _dimensions(axes: Axes) -> list[tuple[str, int, tuple[str, ...]]]:
+    """List name, size and knobs of each factor."""
+    return [(n, len(f.rows), f.knobs) for n, f in zip(axes.dimensions(), axes.factors, strict=True)]
+
+
+def _coded(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
+    """Give a knob's values as they are stored, names as codes, with their attributes."""
+    attributes: dict[str, Any] = {"long_name": name.replace("_", " "), "units": experiment.knobs()[name][1].units}
+    if column.dtype != object:
+        return column, attributes
+    words = list(dict.fromkeys(column.tolist()))
+    codes = np.array([words.index(word) for word in column], np.int16)
+    return codes, attributes | {"flag_values": list(range(len(words))), "flag_meanings": json.dumps(words)}
+
+
+def open_results(path: str | Path) -> xr.Dataset:
+    """Open a stored sweep as a labelled Dataset over the dimensions of its axes.
+
+    Args:
+        path: a store, complete or not.
+
+    Returns:
+        Metrics over the swept dimensions, `epoch` and their own dimensions; NaN where nothing was measured,
+        and `status` says why. Coordinates are as typed in the page.
+
+    Raises:
+        SweepError: for a path that holds no store, a truncated one, or one of another schema.
+    """
+    flat = read(Path(path))
+    _check_whole(flat, path)
+    return unfold(flat)
+
+
+def _check_whole(flat: xr.Dataset, path: str | Path) -> None:
+    """Refuse a store in which a lane says that it ended but its first loss is missing."""
+    ended = np.isin(flat.status, (FINISHED, DIVERGED)) & ~(flat.first_bad_epoch == 0).values
+    if "loss" in flat and bool(np.isnan(flat.loss.isel(epoch=0).values[ended]).any()):
+        raise SweepError(f"{path} is truncated: finished lanes have no values; run the page again with --fresh")
+
+
+def unfold(flat: xr.Dataset) -> xr.Dataset:
+    """Turn the flat dimension `lane` into the dimensions of the axes.
+
+    Args:
+        flat: a Dataset as stored.
+    """
+    factors = json.loads(flat.attrs["dimensions"])
+    dims = {name: int(size) for name, size, _ in factors}
+    place = np.argsort(flat[LANE].values)  # lanes may be stored in any order, but all are there
+
+    def unfolded(array: xr.DataArray) -> xr.Variable:
+        values = array.values[place].reshape(*dims.values(), *array.shape[1:])
+        return xr.Variable((*dims, *array.dims[1:]), values, array.attrs)
+
+    variables = {name: unfolded(v) if LANE in v.dims else v.variable for name, v in flat.data_vars.items()}
+    coords: dict[Any, Any] = {name: c.variable for name, c in flat.coords.items() if LANE not in c.dims}
+    for dim, size, knobs in factors:
+        coords[dim] = xr.Variable((dim,), np.arange(size), DIMENSIONS["point"].attributes())
+        coords |= {knob: _along(_decoded(unfolded(flat[knob])), dim) for knob in knobs}
+    return xr.Dataset(variables, coords, flat.attrs)
+
+
+def _decoded(values: xr.Variable) -> xr.Variable:
+    if "flag_meanings" not in values.attrs:
+        return values
+    attributes = {key: value for key, value in values.attrs.items() if not key.startswith("flag_")}
+    words = np.array(json.loads(values.attrs["flag_meanings"]))
+    return xr.Variable(values.dims, words[values.values], attributes)
+
+
+def _along(values: xr.Variable, dim: str) -> xr.Variable:
+    """Keep a knob's own dimension only, unless its value also depends on another (as a default may)."""
+    alone = values.isel({other: 0 for other in values.dims if other != dim})
+    again = alone.set_dims(dict(values.sizes)).transpose(*values.dims).values
+    same = (values.values == again) | ((values.values != values.values) & (again != again))
+    return alone if bool(np.all(same)) else values

@@ -1,0 +1,153 @@
+"""Run a page: `python -m sweep.run experiments/freq_principle.py`."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from sweep.cli import guarded, parse_known
+from sweep.errors import SweepError
+from sweep.signals import Terminated
+
+if TYPE_CHECKING:
+    from sweep.experiment import Experiment
+
+PROG = "python -m sweep.run"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train all lanes of a page, store labelled curves and draw its figures.
+
+    Any field of the page's experiment can be overridden behind the page: --epochs 500 --task.noise 0.1
+    --axes.learning-rate 1e-4 1e-3 --optimizer.name sgd. PAGE --help lists the fields of a page.
+
+    Args:
+        page: a Python file that defines `experiment`.
+        out: the store; by default results/ and the page's name (smoke runs and overrides get their own).
+        figures_dir: where to save figures; by default figures/ and the page's name for a page as it is,
+            the store's folder otherwise.
+        smoke: toy size: the ends of each axis, at most 20 epochs and 5 records, every figure.
+        plan: print lanes, blocks, programs, memory and a time estimate, and why, without training.
+        resume: go on with an incomplete store.
+        fresh: move a store that is in the way aside and start anew.
+        memory: budget for one wave, such as 2GiB; by default half of what is free.
+        debug: show the traceback of an error.
+    """
+
+    page: tyro.conf.Positional[Path]
+    out: Path | None = None
+    figures_dir: Path | None = None
+    smoke: bool = False
+    plan: bool = False
+    resume: bool = False
+    fresh: bool = False
+    memory: str | None = None
+    debug: bool = False
+
+
+def main(args: Sequence[str]) -> None:
+    """Run what the command line asks for."""
+    options, rest = _options(args)
+    if options.resume and options.fresh:
+        raise SweepError("--resume and --fresh exclude each other: --resume goes on, --fresh starts anew")
+    memory = None if options.memory is None else to_bytes(options.memory)
+    experiment, store = resolve(options, rest)
+    if options.plan:
+        _show_plan(experiment, memory)
+    else:
+        _run(experiment, store, options, memory, args)
+
+
+def _options(args: Sequence[str]) -> tuple[Options, list[str]]:
+    """Read the fixed options; `PAGE --help` is left to the page."""
+    wants_help = [arg for arg in args if arg in ("-h", "--help")]
+    plain = [arg for arg in args if arg not in wants_help]
+    if wants_help and plain and not plain[0].startswith("-"):
+        options, rest = parse_known(Options, plain, PROG)
+        return options, [*rest, "--help"]
+    return parse_known(Options, args, PROG)
+
+
+def to_bytes(text: str) -> int:
+    """Read a size such as "2GiB", "500MB" or "1e9".
+
+    Raises:
+        SweepError: for anything else.
+    """
+    units = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?) ?([a-z]*)", text.strip().lower())
+    try:
+        if found and found[2] in units and float(found[1]) > 0:
+            return int(float(found[1]) * units[found[2]])
+    except ValueError:
+        pass
+    raise SweepError(f"--memory must be a size such as 2GiB or 500MB, got {text!r}")
+
+
+def resolve(options: Options, rest: Sequence[str]) -> tuple["Experiment", Path]:
+    """Load the page, apply `--smoke` and overrides, and choose the store.
+
+    Returns:
+        The experiment and its store: `results/<page>`, with "-smoke" for smoke runs and a short hash where
+        overrides change numbers, so that the store of the page as it is stays as it is.
+    """
+    from sweep.identity import fingerprint
+    from sweep.overrides import override
+    from sweep.pages import load, smoke
+
+    page = load(options.page)
+    page = smoke(page) if options.smoke else page
+    experiment = override(page, rest, f"{PROG} {options.page}") if rest else page
+    name = page.name + ("-smoke" if options.smoke else "")
+    if fingerprint(experiment) != fingerprint(page):
+        name += f"-{fingerprint(experiment)[:8]}"
+    return experiment, options.out or Path("results", name)
+
+
+def _show_plan(experiment: "Experiment", memory: int | None) -> None:
+    from rich.console import Console
+
+    from sweep.runner import plan_sweep
+    from sweep.terminal import show_plan
+
+    show_plan(Console(highlight=False), plan_sweep(experiment, memory))
+
+
+def _run(
+    experiment: "Experiment", store: Path, options: Options, memory: int | None, args: Sequence[str]
+) -> None:
+    from rich.console import Console
+
+    from sweep.gallery import default_directory, draw_figures, wanted
+    from sweep.runner import run_sweep
+    from sweep.terminal import show_summary, watching
+
+    console = Console(highlight=False)
+    try:
+        with watching(console) as watch:
+            ds = run_sweep(
+                experiment, out=store, resume=options.resume, fresh=options.fresh, memory=memory, watch=watch
+            )
+    except (KeyboardInterrupt, Terminated):
+        again = [arg for arg in args if arg not in ("--fresh", "--resume")]
+        console.print(f"stopped; what there is lies in {store}; this goes on:", soft_wrap=True)
+        console.print(f"{PROG} {shlex.join(again)} --resume", soft_wrap=True)
+        raise
+    directory = options.figures_dir or default_directory(store, experiment.name)
+    drawn = draw_figures(ds, wanted(ds), directory)
+    show_summary(console, ds, store, drawn)
+
+
+if __name__ == "__main__":
+    code = guarded(main)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code:
+        os._exit(code)  # a compilation that was left behind must not hold the process back

@@ -1,0 +1,146 @@
+"""Running a sweep into a store: what the command does, callable from a notebook."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import jax
+import numpy as np
+import xarray as xr
+
+from sweep import store as stores
+from sweep import train
+from sweep.axes import Lanes, lay_out
+from sweep.devices import use_all_cores
+from sweep.errors import SweepError
+from sweep.experiment import Experiment
+from sweep.identity import fingerprint
+from sweep.plan import Plan, pack
+from sweep.provenance import provenance
+from sweep.results import open_results, skeleton
+from sweep.session import Progress, Session, Tally
+from sweep.shape import has_x
+from sweep.tasks.inputs import evaluation_points
+
+
+def run_sweep(
+    experiment: Experiment,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    fresh: bool = False,
+    memory: int | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> xr.Dataset:
+    """Run a sweep, or go on with one, and return its results.
+
+    Args:
+        experiment: what to run.
+        out: the store; None keeps nothing on disk.
+        resume: go on with an incomplete store.
+        fresh: move a store that is in the way aside.
+        memory: budget in bytes; None is half of what is free.
+        watch: called between segments.
+
+    Returns:
+        The labelled Dataset, see `open_results`. A complete store of the same experiment is returned as it is.
+
+    Raises:
+        SweepError: if another experiment's store, or an incomplete one without `resume`, is in the way, or the
+            place can't be written.
+    """
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
+            return run_sweep(experiment, out=Path(folder) / "store", memory=memory, watch=watch)
+    path = Path(out)
+    if fresh and stores.exists(path):
+        stores.check(path)
+        stores.move_aside(path)
+    if not stores.exists(path):
+        _create(experiment, path, memory)
+    elif is_complete(experiment, path, resume):
+        return open_results(path)
+    with stores.locked(path):
+        stored = json.loads(stores.check(path)["plan"])
+        plan = plan_sweep(experiment, memory, stored["wave_lanes"])
+        Session(plan, path, watch).run()
+    return open_results(path)
+
+
+def is_complete(experiment: Experiment, path: Path, resume: bool) -> bool:
+    """Tell whether a store holds all results of an experiment.
+
+    Raises:
+        SweepError: if it belongs to another experiment, or is incomplete and `resume` is not given.
+    """
+    attributes = stores.check(path)
+    if attributes["fingerprint"] != fingerprint(experiment):
+        raise SweepError(
+            f"{path} holds another experiment (hash {attributes['fingerprint']}, this one is "
+            f"{fingerprint(experiment)}): --fresh moves it aside, --out names another place"
+        )
+    if attributes["complete"]:
+        return True
+    if not resume:
+        raise SweepError(f"{path} is incomplete: --resume goes on with it, --fresh moves it aside and starts anew")
+    return False
+
+
+def plan_sweep(experiment: Experiment, memory: int | None = None, wave_lanes: int | None = None) -> Plan:
+    """Plan a sweep on this machine, and make sure that its metrics have the dimensions they state."""
+    use_all_cores()
+    with jax.enable_x64(experiment.precision == "float64"):
+        plan = pack(lay_out(experiment.axes), experiment, memory=memory, wave_lanes=wave_lanes)
+        sizes = {dim: len(values) for dim, values in dimension_values(plan).items()}
+        for program in plan.programs:
+            for block, numbers in zip(program.blocks, program.numbers, strict=True):
+                own = sizes | {"layer": block.shape.layers(), "x": block.shape.task.points}
+                train.check_metrics(block, tuple(numbers), own)
+    return plan
+
+
+def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
+    """Give the coordinates of the dimensions that quantities have; ragged ones are as long as the longest."""
+    shapes = [block.shape for program in plan.programs for block in program.blocks]
+    found: dict[str, np.ndarray] = {"layer": np.arange(max(shape.layers() for shape in shapes))}
+    task = max((shape.task for shape in shapes), key=lambda task: task.points)
+    if has_x(task):
+        found["x"] = evaluation_points(task)
+    if task.reported_frequencies():
+        found["frequency"] = np.array(task.reported_frequencies(), float)
+    used = {dim for shape in shapes for quantity in shape.quantities() for dim in quantity.dims}
+    return {dim: values for dim, values in found.items() if dim in used}
+
+
+def columns_of(experiment: Experiment, lanes: Lanes) -> dict[str, np.ndarray]:
+    """Give each swept knob's value in each lane: as typed, or the default where the page leaves it open."""
+    knobs = experiment.knobs()
+    columns = {name: column.copy() for name, column in lanes.columns.items()}
+    for variant, members in experiment.variants(lanes):
+        numbers = variant.numbers(lanes, members)
+        for name in columns:
+            if knobs[name][1].traced:
+                columns[name][members] = numbers.get(name, np.nan)
+            elif name in variant.applicable():
+                part, knob = knobs[name]
+                columns[name][members] = getattr(getattr(variant, part) if part else variant, knob.attribute)
+    return columns
+
+
+def _create(experiment: Experiment, path: Path, memory: int | None) -> None:
+    plan = plan_sweep(experiment, memory)
+    steps = np.concatenate(plan.steps, axis=1)
+    shapes = [block.shape for program in plan.programs for block in program.blocks]
+    flat = skeleton(
+        experiment,
+        columns_of(experiment, plan.lanes),
+        order=plan.order(),
+        epochs=plan.epochs,
+        steps=steps[:, 0] if (steps == steps[:, :1]).all() else None,
+        snapshots=plan.snapshots,
+        quantities=list({q.name: q for shape in shapes for q in shape.quantities()}.values()),
+        sizes=dimension_values(plan),
+    )
+    stores.create(path, flat, plan.chunk_lanes(), {**provenance(plan), **asdict(Tally()), "complete": False})

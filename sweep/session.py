@@ -1,0 +1,193 @@
+"""One process's work on one store: what is stored already, what comes in, and when it goes to disk."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from sweep.curves import Curves
+from sweep.errors import SweepError
+from sweep.execute import Finished, Position, living_steps, prepare, walk
+from sweep.labels import DIVERGED, FINISHED
+from sweep.plan import Plan
+from sweep.provenance import provenance
+from sweep.signals import Terminated, deferred
+from sweep.store import Store
+
+SAVE_SECONDS: Final = 10.0  # how often what there is goes to disk
+
+
+@dataclass
+class Tally:
+    """Counts of a sweep, stored as its attributes and carried over resumes.
+
+    Args:
+        lane_steps: optimiser steps of real, living lanes in the stored result.
+        lane_steps_executed: steps executed, those of padding lanes and repeated ones included.
+        training_seconds: time inside the program.
+        compile_seconds: time compiling.
+    """
+
+    lane_steps: int = 0
+    lane_steps_executed: int = 0
+    training_seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a watcher is told between segments.
+
+    Args:
+        stage: "compiling" or "training".
+        plan: the plan.
+        lane_steps: steps that the lanes have come so far, frozen lanes counted as if they lived.
+        diverged: lanes of the present wave that are no longer finite.
+        tally: counts so far.
+    """
+
+    stage: str
+    plan: Plan
+    lane_steps: int
+    diverged: int
+    tally: Tally
+
+
+class Session:
+    """Trains what a store lacks.
+
+    Args:
+        plan: the plan that the store was made for.
+        path: the store.
+        watch: called between segments.
+
+    Raises:
+        SweepError: if this machine computes other bits than the stored ones.
+    """
+
+    def __init__(self, plan: Plan, path: Path, watch: Callable[[Progress], None]) -> None:
+        self._plan, self._store, self._watch = plan, Store(path), watch
+        attributes = self._store.attributes()
+        _refuse_other_bits(attributes, plan, path)
+        counted = attributes | self._store.last_beat()
+        self._tally = Tally(**{name: counted[name] for name in asdict(Tally())})
+        self._stored = _stored_waves(plan, self._store)
+        self._tally.lane_steps = sum(self._steps_of(wave) for wave in self._stored)
+        self._curves: tuple[int, Curves] | None = None
+        self._saved = time.monotonic()
+
+    def run(self) -> None:
+        """Train to the end, saving every few seconds; a signal or a full disk leaves a store to go on with.
+
+        Raises:
+            SweepError: if the disk is full.
+        """
+        piece = None
+        with deferred() as requests:
+            self._tell("compiling", 0)
+            try:
+                self._tally.compile_seconds += prepare(self._plan, requests.obey)
+                for piece in walk(self._plan, skip=self._stored, resume=self._position()):
+                    self._take(piece)
+                    requests.obey()
+            except (KeyboardInterrupt, Terminated):
+                if piece is not None and piece.wave not in self._stored:
+                    self._save(piece)
+                raise
+            except OSError as error:
+                raise SweepError(
+                    f"can't write {self._store.path}: {error.strerror or error}; finished lanes are intact: "
+                    f"make room and go on with --resume"
+                ) from error
+        self._store.note(**asdict(self._tally), complete=True)
+        self._store.clear()
+
+    def _take(self, piece: Finished) -> None:
+        if self._curves is None or self._curves[0] != piece.wave:
+            self._curves = piece.wave, Curves(self._plan, piece.wave, self._store)
+        curves = self._curves[1]
+        curves.take(piece)
+        self._tally.lane_steps_executed += piece.executed
+        self._tally.training_seconds += piece.seconds
+        self._store.beat(asdict(self._tally))
+        if piece.record == len(self._plan.epochs) - 1:
+            curves.close()
+            self._stored.add(piece.wave)
+            self._tally.lane_steps += living_steps(piece)
+            self._store.note(**asdict(self._tally))
+        elif time.monotonic() - self._saved > SAVE_SECONDS:
+            self._save(piece)
+        self._tell("training", self._come(piece))
+
+    def _save(self, piece: Finished) -> None:
+        """Write curves first and the checkpoint after them, so that no checkpoint is ahead of its curves."""
+        assert self._curves is not None
+        self._curves[1].write()
+        position = piece.position()
+        meta = {"wave": position.wave, "record": position.record, "done": position.done.tolist()}
+        self._store.save_checkpoint(position.leaves, meta)
+        counts = asdict(self._tally) | {"lane_steps": self._tally.lane_steps + living_steps(piece)}
+        self._store.note(**counts)
+        self._saved = time.monotonic()
+
+    def _position(self) -> Position | None:
+        """Find where the present wave stands."""
+        loaded = self._store.load_checkpoint()
+        if loaded is None or loaded[1]["wave"] in self._stored:
+            return None
+        leaves, meta = loaded
+        return Position(meta["wave"], meta["record"], np.array(meta["done"]), leaves)
+
+    def _steps_of(self, wave: int) -> int:
+        """Count the steps of the living lanes of a stored wave."""
+        here = self._plan.waves[wave]
+        bad = self._store.read("first_bad_epoch", here.start, here.start + len(here.lanes))
+        total = 0
+        for block, rows in zip(self._plan.programs[here.program].blocks, here.rows, strict=True):
+            steps = np.nan_to_num(bad[rows] * block.shape.steps_per_epoch(), nan=block.shape.steps)
+            total += round(steps.sum())
+        return total
+
+    def _come(self, piece: Finished) -> int:
+        """Count how far the lanes have come, those of stored waves included."""
+        whole = sum(self._lane_steps(w) for w in self._stored)
+        if piece.wave in self._stored:
+            return whole
+        return whole + sum(
+            int(done) * len(rows) for done, rows in zip(piece.done, self._plan.waves[piece.wave].rows, strict=True)
+        )
+
+    def _lane_steps(self, wave: int) -> int:
+        here = self._plan.waves[wave]
+        blocks = self._plan.programs[here.program].blocks
+        return sum(block.shape.steps * len(rows) for block, rows in zip(blocks, here.rows, strict=True))
+
+    def _tell(self, stage: str, lane_steps: int) -> None:
+        diverged = self._curves[1].diverged() if self._curves else 0
+        self._watch(Progress(stage, self._plan, lane_steps, diverged, self._tally))
+
+
+def _stored_waves(plan: Plan, store: Store) -> set[int]:
+    """Find the waves whose lanes have all ended."""
+    status = store.read("status", 0, len(plan.lanes))
+    ended = np.isin(status, (FINISHED, DIVERGED))
+    return {n for n, wave in enumerate(plan.waves) if ended[wave.start : wave.start + len(wave.lanes)].all()}
+
+
+def _refuse_other_bits(attributes: dict[str, Any], plan: Plan, path: Path) -> None:
+    """Refuse to mix results of different arithmetic in one store."""
+    now = provenance(plan)
+    tiles = _tiles(attributes)
+    if attributes["platform"] != now["platform"] or tiles != _tiles(now):
+        raise SweepError(
+            f"{path} was begun on {attributes['device']} with tiles of {tiles} lanes, which this machine "
+            f"({now['device']}) does not reproduce: go on there, or start anew with --fresh"
+        )
+
+
+def _tiles(attributes: dict[str, Any]) -> list[int]:
+    return [block["tile"] for block in json.loads(attributes["plan"])["blocks"]]

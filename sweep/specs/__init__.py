@@ -1,0 +1,25 @@
+"""What a page is written in: frozen dataclasses of numbers and names, checked when they are made, without JAX."""
+
+from sweep.specs.figure import Figure
+from sweep.specs.model import MLP, FromModule, Model
+from sweep.specs.optimizer import Optimizer
+from sweep.specs.record import Metric, Record, every, linear_spaced, log_spaced
+from sweep.specs.task import FromFunction, Linear, Sine, SumOfSines, Task
+
+__all__ = [
+    "MLP",
+    "Figure",
+    "FromFunction",
+    "FromModule",
+    "Linear",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Record",
+    "Sine",
+    "SumOfSines",
+    "Task",
+    "every",
+    "linear_spaced",
+    "log_spaced",
+]

@@ -1,0 +1,132 @@
+"""Fields of specs that an axis may sweep: what they are called, whether they are traced, which values they take.
+
+A *number* is traced: lanes that differ in it share one block of the program. A *structure* decides the code,
+so lanes that differ in it are in different blocks. `Spec` checks every such field when it is made.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, field, fields
+from math import isfinite
+from typing import Any, Final
+
+from sweep.errors import SweepError, unknown
+
+_METADATA: Final = "knob"
+LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made from 32 bits
+
+
+@dataclass(frozen=True)
+class Knob:
+    """What is known of one sweepable field.
+
+    Args:
+        name: the name of its axis and of its coordinate in results.
+        attribute: the field's name in its spec.
+        traced: whether lanes that differ in it may share a block.
+        units: units on an axis; "1" for a pure number.
+        check: raises `SweepError` for a value that the field does not take.
+    """
+
+    name: str
+    attribute: str
+    traced: bool
+    units: str
+    check: Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class _Marks:
+    name: str | None
+    traced: bool
+    units: str
+    check: Callable[[str, Any], None]
+
+
+def number(
+    default: float | None,
+    *,
+    name: str | None = None,
+    units: str = "1",
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """Declare a field whose value is traced: any finite number within the bounds given."""
+
+    def check(label: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise SweepError(f"{label} must be a finite number, got {value!r}")
+        if above is not None and not value > above:
+            raise SweepError(f"{label} must be greater than {above:g}, got {value!r}")
+        if at_least is not None and not value >= at_least:
+            raise SweepError(f"{label} must be at least {at_least:g}, got {value!r}")
+        if below is not None and not value < below:
+            raise SweepError(f"{label} must be less than {below:g}, got {value!r}")
+
+    return _declare(default, _Marks(name, True, units, check))
+
+
+def count(
+    default: int | None, *, name: str | None = None, units: str = "1", at_least: int = 1, traced: bool = False
+) -> Any:
+    """Declare a field that holds a whole number, structural unless it is a seed."""
+
+    def check(label: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise SweepError(f"{label} must be a whole number, got {value!r}")
+        if value < at_least:
+            raise SweepError(f"{label} must be at least {at_least}, got {value!r}")
+        if traced and value > LARGEST_SEED:
+            raise SweepError(f"{label} must be at most {LARGEST_SEED}, got {value!r}")
+
+    return _declare(default, _Marks(name, traced, units, check))
+
+
+def choice(default: str, known: Iterable[str], *, kind: str, name: str | None = None) -> Any:
+    """Declare a structural field that holds one of some names."""
+    names = tuple(known)
+
+    def check(label: str, value: Any) -> None:
+        if value not in names:
+            raise unknown(kind, value, names)
+
+    return _declare(default, _Marks(name, False, "1", check))
+
+
+def _declare(default: Any, marks: _Marks) -> Any:
+    return field(default=default, metadata={_METADATA: marks})
+
+
+class Spec:
+    """Base of every part of a page: checks its sweepable fields on construction.
+
+    A field whose default is None may stay None ("the default of whatever is chosen elsewhere").
+    """
+
+    def __post_init__(self) -> None:
+        defaults = {f.name: f.default for f in fields(self)}  # type: ignore[arg-type]
+        for knob in knobs_of(type(self)).values():
+            value = getattr(self, knob.attribute)
+            if value is None and defaults[knob.attribute] is None:
+                continue
+            knob.check(value)
+
+    def applicable(self) -> frozenset[str]:
+        """Name the knobs that have a meaning for this spec's present structure."""
+        return frozenset(knobs_of(type(self)))
+
+
+def knobs_of(spec: type) -> dict[str, Knob]:
+    """List the sweepable fields of a spec class by the name of their axis."""
+    found = {}
+    for f in fields(spec):
+        marks = f.metadata.get(_METADATA)
+        if marks is not None:
+            name = marks.name or f.name
+            found[name] = Knob(name, f.name, marks.traced, marks.units, _bind(marks.check, name))
+            assert f.default is not MISSING
+    return found
+
+
+def _bind(check: Callable[[str, Any], None], label: str) -> Callable[[Any], None]:
+    return lambda value: check(label, value)

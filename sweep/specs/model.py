@@ -1,0 +1,102 @@
+"""Which network is trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sweep.errors import SweepError, unknown
+from sweep.specs.knobs import Spec, choice, count, number
+
+ACTIVATIONS: Final = ("tanh", "relu", "sine", "cosine", "sigmoid", "gelu", "softplus", "silu", "elu", "identity")
+INITIALIZERS: Final = (
+    "lecun_normal",
+    "lecun_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "pytorch_uniform",
+    "normal",
+    "zeros",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Spec):
+    """The parent of every network: one input per feature of the task, one output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLP(Model):
+    """A fully connected network, h_{l+1} = s(W_l^T h_l + b_l).
+
+    Args:
+        hidden: neurons of each hidden layer, as in (32, 128, 32); None means `depth` layers of `width`.
+        width: neurons of each hidden layer where `hidden` is None.
+        depth: number of hidden layers where `hidden` is None; 0 is a linear model.
+        activation: s in the hidden layers, one of `ACTIVATIONS`.
+        output_activation: s at the output.
+        bias: whether layers have biases.
+        initializer: how weights are drawn, one of `INITIALIZERS`, or one name for each layer.
+        bias_initializer: how biases are drawn ("zeros", "normal", "pytorch_uniform").
+        initial_scale: factor on all initial weights (not on biases).
+
+    Raises:
+        SweepError: for an unknown name, a width below 1 or a wrong number of initialisers.
+    """
+
+    hidden: tuple[int, ...] | None = None
+    width: int = count(64, units="neurons")
+    depth: int = count(3, at_least=0, units="hidden layers")
+    activation: str = choice("tanh", ACTIVATIONS, kind="activation")
+    output_activation: str = choice("identity", ACTIVATIONS, kind="activation")
+    bias: bool = True
+    initializer: str | tuple[str, ...] = "lecun_normal"
+    bias_initializer: str = choice("zeros", ("zeros", "normal", "pytorch_uniform"), kind="bias initializer")
+    initial_scale: float = number(1.0, at_least=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for width in self.hidden or ():
+            if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+                raise SweepError(f"model.hidden must hold whole numbers of at least 1, got {width!r}")
+        names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
+        for name in names:
+            if name not in INITIALIZERS:
+                raise unknown("initializer", name, INITIALIZERS)
+        layers = len(self.layers()) + 1
+        if not isinstance(self.initializer, str) and len(names) != layers:
+            raise SweepError(f"model.initializer must name {layers} layers, output included, got {len(names)}")
+
+    def layers(self) -> tuple[int, ...]:
+        """Give the neurons of each hidden layer."""
+        return (self.width,) * self.depth if self.hidden is None else self.hidden
+
+    def initializers(self) -> tuple[str, ...]:
+        """Give the initialiser of each layer, output included."""
+        if isinstance(self.initializer, str):
+            return (self.initializer,) * (len(self.layers()) + 1)
+        return self.initializer
+
+    def applicable(self) -> frozenset[str]:
+        """Name the knobs; `width` and `depth` have no meaning beside `hidden`, nor `width` at depth 0."""
+        unused = set() if self.hidden is None else {"width", "depth"}
+        if not self.layers():
+            unused |= {"width", "activation"}
+        return super().applicable() - unused
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromModule(Model):
+    """A Flax linen module of the page's own.
+
+    Args:
+        build: `build(width)` returns a `flax.linen.Module` that maps (points, features) to (points, 1).
+            Import flax inside it, so that the page loads without JAX.
+        width: handed to `build`; each width is a block of its own, never padded.
+        initial_scale: factor on all initial parameters.
+    """
+
+    build: Callable[[int], Any]
+    width: int = count(64, units="neurons")
+    initial_scale: float = number(1.0, at_least=0.0)

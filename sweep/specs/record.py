@@ -1,0 +1,122 @@
+"""What is measured, and when."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from sweep.errors import SweepError, unknown
+from sweep.labels import DIMENSIONS, METRICS, RECORDED, Quantity
+
+METRIC_DIMENSIONS: Final = ("frequency", "x", "layer")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of the page's own.
+
+    Args:
+        name: the variable's name in the results.
+        function: `function(moment)` for a `sweep.record.Moment`, traced by JAX; returns an array with one
+            axis for each of `dims`. Import `jax.numpy` inside it, so that the page loads without JAX.
+        dims: dimensions of the value, out of "frequency", "x" and "layer".
+        units: units as printed on an axis.
+        long_name: the words on an axis.
+
+    Raises:
+        SweepError: for a name that is taken or a dimension that does not exist.
+    """
+
+    name: str
+    function: Callable[[Any], Any]
+    dims: tuple[str, ...] = ()
+    units: str = "1"
+    long_name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED}:
+            raise SweepError(f"a metric of one's own can't be named {self.name!r}: take another identifier")
+        for dim in self.dims:
+            if dim not in METRIC_DIMENSIONS:
+                raise unknown(f"dimension of metric {self.name!r}", dim, METRIC_DIMENSIONS)
+
+    def quantity(self) -> Quantity:
+        """Give the label under which values are stored."""
+        return Quantity(self.name, self.dims, self.units, self.long_name)
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """A rule for the epochs of records, relative to the length of the training.
+
+    Args:
+        form: "log" (geometric from the first step), "linear" (equispaced) or "every" (a period in optimiser steps).
+        value: the number of records after record 0, or the period.
+    """
+
+    form: Literal["log", "linear", "every"]
+    value: float
+
+    def __post_init__(self) -> None:
+        if not self.value > 0:
+            raise SweepError(f"record.at must be given a number greater than 0, got {self.value!r}")
+
+    def steps(self, last: int) -> np.ndarray:
+        """List the optimiser steps of the records: 0 first, `last` last, strictly increasing.
+
+        Args:
+            last: optimiser steps in the whole training.
+        """
+        if self.form == "every":
+            wanted = np.arange(0, last, max(1, round(self.value)))
+        elif self.form == "linear":
+            wanted = np.linspace(0, last, round(self.value) + 1)
+        else:
+            wanted = np.geomspace(1, last, round(self.value)) if self.value > 1 else np.array([last])
+        return np.unique(np.concatenate([[0], np.round(wanted), [last]]).astype(np.int64))
+
+
+def log_spaced(records: int) -> Cadence:
+    """Record 0 and about this many more, geometric from the first step to the last (repeats merge)."""
+    return Cadence("log", records)
+
+
+def linear_spaced(records: int) -> Cadence:
+    """Record 0 and this many more, equispaced."""
+    return Cadence("linear", records)
+
+
+def every(steps: int) -> Cadence:
+    """Record 0, then every so many optimiser steps, and the last step."""
+    return Cadence("every", steps)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What to measure and when.
+
+    Args:
+        metrics: names out of `sweep.labels.METRICS`, or `Metric`s; None records all that apply to the task.
+        own: metrics of the page's own, recorded beside those.
+        at: the cadence; record 0, before training, is always there.
+        snapshots: at how many moments predictions over x are kept, spread evenly over the records.
+
+    Raises:
+        SweepError: for an unknown metric or a negative number of snapshots.
+    """
+
+    metrics: tuple[str, ...] | None = None
+    own: tuple[Metric, ...] = ()
+    at: Cadence = Cadence("log", 50)
+    snapshots: int = 5
+
+    def __post_init__(self) -> None:
+        for name in self.metrics or ():
+            if name not in METRICS:
+                raise unknown("metric", name, METRICS)
+        names = [*(self.metrics or ()), *(metric.name for metric in self.own)]
+        if len(set(names)) != len(names):
+            raise SweepError(f"record.metrics must be distinct, got {', '.join(names)}")
+        if self.snapshots < 0:
+            raise SweepError(f"record.snapshots must be at least 0, got {self.snapshots}")

@@ -1,0 +1,179 @@
+"""What is to be learned: where the points lie and what the target is there."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sweep.errors import SweepError
+from sweep.labels import DIMENSIONS, METRICS, RECORDED
+from sweep.specs.knobs import Spec, choice, count, knobs_of, number
+
+PLACEMENTS = ("grid", "grid_with_end", "random")
+INPUTS = ("scaled", "as_is")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Spec):
+    """Points x in [low, high) and a target at each; the parent of every task.
+
+    Args:
+        points: number of training points n.
+        low, high: the range of x.
+        placement: "grid" (n equispaced points without `high`, periodic), "grid_with_end" (with `high`) or
+            "random" (uniform, drawn from `data_seed`).
+        inputs: "scaled" maps [low, high] to [-1, 1] before the network sees it; "as_is" does not.
+        noise: standard deviation of the Gaussian noise added to the training targets.
+
+    Raises:
+        SweepError: for a value out of its range.
+    """
+
+    points: int = count(128, at_least=2)
+    low: float = 0.0
+    high: float = 1.0
+    placement: Literal["grid", "grid_with_end", "random"] = choice("grid", PLACEMENTS, kind="placement")
+    inputs: Literal["scaled", "as_is"] = choice("scaled", INPUTS, kind="inputs")
+    noise: float = number(0.0, at_least=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.low < self.high:
+            raise SweepError(f"task.high must be greater than task.low, got low {self.low:g}, high {self.high:g}")
+        for frequency in self.reported_frequencies():
+            _check_frequency(frequency, self)
+
+    def features(self) -> int:
+        """Tell how many numbers one point has."""
+        return 1
+
+    def reported_frequencies(self) -> tuple[float, ...]:
+        """List the frequencies, in cycles per unit of x, at which the spectral error is read."""
+        return ()
+
+
+def _check_frequency(frequency: float, task: Task) -> None:
+    if not frequency > 0:
+        raise SweepError(f"task.frequencies must be greater than 0, got {frequency:g}")
+    limit = task.points / (task.high - task.low) / 2
+    if task.placement != "random" and frequency >= limit:
+        raise SweepError(
+            f"frequency {frequency:g} is not below the Nyquist limit {limit:g} cycles per unit of x of "
+            f"{task.points} points on [{task.low:g}, {task.high:g}]: take more points or a lower frequency"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumOfSines(Task):
+    """f(x) = sum_i a_i sin(2 pi k_i x + phi_i).
+
+    Args:
+        frequencies: k_i in cycles per unit of x.
+        amplitudes: one number for all, or one for each frequency.
+        phases: "random" (uniform on [0, 2 pi), drawn from `data_seed`), or phi_i in radians.
+
+    Raises:
+        SweepError: for a frequency at or above the Nyquist limit of a grid, repeated frequencies, or
+            lengths that differ.
+    """
+
+    frequencies: tuple[float, ...] = (1.0,)
+    amplitudes: float | tuple[float, ...] = 1.0
+    phases: Literal["random"] | tuple[float, ...] = "random"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frequencies", tuple(float(k) for k in self.frequencies))
+        super().__post_init__()
+        n = len(self.frequencies)
+        if n == 0 or len(set(self.frequencies)) != n:
+            raise SweepError(f"task.frequencies must be distinct and at least one, got {self.frequencies}")
+        for name, values in (("amplitudes", self.amplitudes), ("phases", self.phases)):
+            if isinstance(values, tuple) and len(values) != n:
+                raise SweepError(f"task.{name} must have one value for each of {n} frequencies, got {len(values)}")
+        if any(a == 0 for a in self.amplitude_list()):
+            raise SweepError("task.amplitudes must not be 0: the relative error of that frequency has no meaning")
+
+    def amplitude_list(self) -> tuple[float, ...]:
+        """Give one amplitude for each frequency."""
+        if isinstance(self.amplitudes, tuple):
+            return self.amplitudes
+        return (self.amplitudes,) * len(self.frequencies)
+
+    def reported_frequencies(self) -> tuple[float, ...]:
+        """List k_i."""
+        return self.frequencies
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sine(Task):
+    """f(x) = a sin(2 pi k x + phi), with all three numbers free to be swept.
+
+    Args:
+        target_frequency: k in cycles per unit of x.
+        amplitude: a.
+        phase: phi in radians.
+    """
+
+    target_frequency: float = number(1.0, above=0.0, units="cycles per unit of x")
+    amplitude: float = number(1.0, above=0.0)
+    phase: float = number(0.0, units="radians")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_frequency(self.target_frequency, self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Task):
+    """f(x) = w . x + b with each x_j uniform on [low, high); one feature may also lie on a grid.
+
+    Args:
+        slopes: w, one number for each feature.
+        intercept: b.
+    """
+
+    slopes: tuple[float, ...] = (2.0,)
+    intercept: float = number(1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.slopes:
+            raise SweepError("task.slopes must have at least one number, got none")
+        if len(self.slopes) > 1 and self.placement != "random":
+            raise SweepError(f"a linear task with {len(self.slopes)} features needs placement='random'")
+
+    def features(self) -> int:
+        """Tell how many slopes there are."""
+        return len(self.slopes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromFunction(Task):
+    """A target of the page's own.
+
+    Args:
+        function: `function(x, **parameters)` for x of shape (points,), traced by JAX: write it with
+            arithmetic or with `jax.numpy` imported inside it.
+        parameters: numbers handed to the function by name; each is a knob that an axis may sweep.
+        frequencies: where to read the spectral error, in cycles per unit of x.
+    """
+
+    function: Callable[..., Any] = field()
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    frequencies: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        taken = {*DIMENSIONS, *METRICS, *RECORDED, *knobs_of(type(self))}
+        for name, value in self.parameters.items():
+            if name in taken:
+                raise SweepError(f"parameter {name!r} of the target function has a name that is taken: rename it")
+            if not isinstance(value, int | float):
+                raise SweepError(f"parameter {name!r} of the target function must be a number, got {value!r}")
+
+    def applicable(self) -> frozenset[str]:
+        """Name the task's own knobs and the function's parameters."""
+        return super().applicable() | frozenset(self.parameters)
+
+    def reported_frequencies(self) -> tuple[float, ...]:
+        """List the frequencies asked for."""
+        return self.frequencies

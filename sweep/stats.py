@@ -1,0 +1,239 @@
+"""Statistics over seeds on labelled results: what the figures draw and the closing table says.
+
+A lane that diverged, failed or was cut counts as +inf from there on, so that it makes a median worse and is
+never dropped in silence. A lane that has not run, or is still running, is not data: NaN.
+"""
+
+from collections.abc import Hashable
+from typing import Final, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from sweep import labels
+from sweep.errors import SweepError
+
+HALVED: Final = 0.5  # relative spectral error at which a frequency counts as half learned
+REASONS: Final = ("reached", "censored", "diverged", "not_run")
+WAS_REACHED, WAS_CENSORED, HAS_DIVERGED, NOT_RUN = range(len(REASONS))
+
+_LOST: Final = (labels.DIVERGED, labels.FAILED, labels.CUT)
+_UNSEEN: Final = (labels.NOT_RUN, labels.RUNNING)
+_Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
+
+
+def measured(ds: xr.Dataset, name: str) -> xr.DataArray:
+    """Give a variable as data for statistics: +inf where a lane was lost, NaN where there is no data.
+
+    Args:
+        ds: results, or a selection of them, with `status`.
+        name: the variable.
+
+    Returns:
+        The variable; +inf where it is NaN and the lane diverged, failed or was cut; NaN for every lane
+        that has not run to its end.
+
+    Raises:
+        SweepError: when the results have no such variable.
+    """
+    if name not in ds.data_vars:
+        raise SweepError(f"these results have no {name!r}: they have {', '.join(map(str, ds.data_vars))}")
+    array, status = ds[name], ds["status"]
+    with xr.set_options(keep_attrs=True):
+        lost = array.isnull() & status.isin(_LOST)
+        return array.where(~lost, np.inf).where(~status.isin(_UNSEEN)).transpose(*array.dims)
+
+
+def over_seeds(array: xr.DataArray) -> xr.Dataset:
+    """Summarise an array over its dimension `seed`; without that dimension every cell is one seed.
+
+    Args:
+        array: values as `measured` gives them: +inf counts, NaN does not.
+
+    Returns:
+        `median`, `lower` and `upper` (quartiles, linear between order statistics; +inf when a neighbour
+        with weight is), and `count`, the seeds with data. NaN where no seed has data.
+    """
+    if "seed" not in array.dims:
+        array = array.expand_dims("seed")
+    names = ("lower", "median", "upper")
+    values = xr.apply_ufunc(
+        _quantiles, array, input_core_dims=[["seed"]], output_core_dims=[["quantile"]], keep_attrs=True
+    )
+    summary = xr.Dataset({name: values.isel(quantile=index) for index, name in enumerate(names)})
+    return summary.assign(count=array.notnull().sum("seed"))
+
+
+def median(array: xr.DataArray) -> xr.DataArray:
+    """Give the median over seeds, with the array's name and attributes."""
+    return over_seeds(array)["median"].rename(array.name)
+
+
+def _quantiles(values: np.ndarray) -> np.ndarray:
+    """Quartiles along the last axis that leave NaN out and never compute inf - inf or inf * 0."""
+    ordered = np.sort(values, axis=-1)  # NaN goes last, after +inf
+    count = np.sum(~np.isnan(ordered), axis=-1)
+    found = []
+    for quantile in (0.25, 0.5, 0.75):
+        place = np.maximum(count - 1, 0) * quantile
+        below = np.floor(place).astype(int)
+        share = place - below
+        low, high = (
+            np.take_along_axis(ordered, index[..., None], axis=-1)[..., 0]
+            for index in (below, np.minimum(below + (share > 0), ordered.shape[-1] - 1))
+        )
+        mixed = low * (1 - share) + high * np.where(share > 0, share, 1)  # no inf * 0
+        found.append(np.where(share > 0, mixed, high))
+    return np.stack(found, axis=-1)
+
+
+def final(ds: xr.Dataset, name: str) -> xr.DataArray:
+    """Give a variable at the last record: +inf for lost lanes, NaN for those not run to the end."""
+    last = ds[["status", name]].isel(epoch=-1) if name in ds.data_vars else ds
+    return measured(last, name).drop_vars("epoch", errors="ignore")
+
+
+def lowest(score: xr.DataArray, dim: Hashable) -> xr.DataArray:
+    """Give the position of the lowest score along a dimension.
+
+    Finite scores win, then +inf, then NaN; among equals the first. So a choice exists even where every
+    lane diverged, and it shows them.
+    """
+    order = score.where(score.notnull(), np.inf)
+    anything = np.isfinite(order).any(dim)
+    return xr.where(anything, order.argmin(dim), score.notnull().argmax(dim))
+
+
+def best_learning_rate(ds: xr.Dataset) -> xr.DataArray:
+    """Give the learning rate of the lowest median final loss over seeds, diverged counting as +inf.
+
+    Args:
+        ds: results with the dimension `learning_rate`.
+
+    Returns:
+        One learning rate for each combination of the other swept dimensions; NaN where no learning rate
+        has a finite median.
+    """
+    score = median(final(ds, "loss"))
+    best = ds["learning_rate"].isel(learning_rate=lowest(score, "learning_rate"))
+    found = best.drop_vars("learning_rate").where(np.isfinite(score).any("learning_rate"))
+    return found.rename("best_learning_rate").assign_attrs(ds["learning_rate"].attrs)
+
+
+def at_best_learning_rate(ds: xr.Dataset, array: _Labelled) -> _Labelled:
+    """Take an array, or a whole Dataset, at the best learning rate of each combination of other dimensions.
+
+    Args:
+        ds: results whose loss decides; without the dimension `learning_rate` nothing is taken.
+        array: what to take from.
+
+    Returns:
+        The array without the dimension `learning_rate`, which stays as a coordinate that says which one
+        was taken.
+    """
+    if "learning_rate" not in ds.dims:
+        return array
+    if ds.sizes["learning_rate"] == 1:
+        return array.isel(learning_rate=0)
+    return array.isel(learning_rate=lowest(median(final(ds, "loss")), "learning_rate"))
+
+
+def epochs_to(error: xr.DataArray, threshold: float, status: xr.DataArray | None = None) -> xr.Dataset:
+    """Find the first recorded epoch at which an error is at most a threshold.
+
+    Args:
+        error: any array over `epoch`; a stored metric, what `measured` gives, or a median.
+        threshold: in the units of `error`.
+        status: status of the lanes, where at hand: it tells a lane that was cut (censored) or still runs
+            (not run) from one that diverged, which all end in NaN.
+
+    Returns:
+        `epoch`: +inf where the threshold was not reached, NaN where nothing was measured; never the last
+        epoch for "not reached". `reason`: int8 with flag meanings `REASONS`; "diverged" where the values
+        end in +inf or in NaN before the threshold was reached.
+    """
+    hit = (error <= threshold).transpose(..., "epoch")
+    reached = hit.any("epoch")
+    last = error.isel(epoch=-1, drop=True)
+    unseen = error.isnull().all("epoch")
+    reason = xr.where(np.isfinite(last), WAS_CENSORED, HAS_DIVERGED)
+    if status is not None:
+        reason = reason.where(status != labels.CUT, WAS_CENSORED)
+        unseen = unseen & ~status.isin(_LOST) | status.isin(_UNSEEN)
+    reason = reason.where(~reached, WAS_REACHED).where(~unseen, NOT_RUN)
+    epochs = error["epoch"].isel(epoch=hit.argmax("epoch")).drop_vars("epoch")
+    first = epochs.astype(float).where(reached, np.inf).where(~unseen)
+    first = first.assign_attrs(error["epoch"].attrs)
+    return xr.Dataset({"epoch": first, "reason": reason.astype(np.int8).assign_attrs(labels.flags(REASONS))})
+
+
+def halving_epoch(median_error: xr.DataArray) -> xr.DataArray:
+    """Give the first recorded epoch at which a median spectral error is at most 0.5.
+
+    Returns:
+        Epochs; +inf where that never happens, NaN where nothing was measured.
+    """
+    attributes = {"units": "epochs", "long_name": "epoch of the first record with median error at most 0.5"}
+    return epochs_to(median_error, HALVED)["epoch"].rename("halving_epoch").assign_attrs(attributes)
+
+
+def order_of_convergence(halving: xr.DataArray) -> xr.DataArray:
+    """Give Spearman's rank correlation between frequency and halving epoch: 1 is strictly low to high.
+
+    Args:
+        halving: halving epochs over `frequency`; frequencies at +inf rank last, tied.
+
+    Returns:
+        The Pearson correlation of the average ranks, in [-1, 1]. NaN where fewer than two frequencies
+        have data or all are tied.
+    """
+    rho = xr.apply_ufunc(
+        _spearman,
+        halving["frequency"],
+        halving,
+        input_core_dims=[["frequency"], ["frequency"]],
+        vectorize=True,
+    )
+    attributes = {"units": "1", "long_name": "rank correlation of frequency and halving epoch"}
+    return rho.rename("order_of_convergence").assign_attrs(attributes)
+
+
+def _spearman(first: np.ndarray, second: np.ndarray) -> float:
+    known = ~(np.isnan(first) | np.isnan(second))
+    ranks = np.stack([_average_ranks(first[known]), _average_ranks(second[known])])
+    if known.sum() < 2 or np.any(np.ptp(ranks, axis=1) == 0):
+        return np.nan
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def _average_ranks(values: np.ndarray) -> np.ndarray:
+    """Rank from 1, ties sharing the mean of their places."""
+    below = np.sum(values[None, :] < values[:, None], axis=1)
+    equal = np.sum(values[None, :] == values[:, None], axis=1)
+    return below + (equal + 1) / 2
+
+
+def summary(ds: xr.Dataset) -> xr.Dataset:
+    """Give the closing table: per width, or per whatever else was swept, what became of the lanes.
+
+    Args:
+        ds: results with `status` and `loss`.
+
+    Returns:
+        Over the swept dimensions other than `seed` and `learning_rate`, all at the best learning rate:
+        `best_learning_rate` (where swept), `final_loss` (median over seeds), the numbers of lanes
+        `finished` (target reached included), `lost` (diverged, failed, cut) and `not_run`; and where
+        spectral errors were recorded `halving_epoch` over `frequency` and `order_of_convergence`.
+    """
+    best = at_best_learning_rate(ds, ds)
+    table = {"final_loss": median(final(best, "loss"))}
+    if "learning_rate" in ds.dims:
+        table["best_learning_rate"] = best_learning_rate(ds)
+    status = best["status"] if "seed" in best["status"].dims else best["status"].expand_dims("seed")
+    for name, codes in (("lost", _LOST), ("not_run", _UNSEEN)):
+        table[name] = status.isin(codes).sum("seed")
+    table["finished"] = status.sizes["seed"] - table["lost"] - table["not_run"]
+    if "spectral_error" in ds.data_vars:
+        table["halving_epoch"] = halving_epoch(median(measured(best, "spectral_error")))
+        table["order_of_convergence"] = order_of_convergence(table["halving_epoch"])
+    return xr.Dataset(table).drop_vars("learning_rate", errors="ignore")

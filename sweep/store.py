@@ -1,0 +1,225 @@
+"""Stores: a Zarr hierarchy that is laid out through xarray and filled chunk by chunk while a sweep runs.
+
+Zarr does not write a chunk that equals the fill value, so that a missing chunk says nothing: how far a lane
+has come stands in `status`. Beside the arrays lie a checkpoint of the present wave and a heartbeat (what
+the run has executed so far); both are replaced in one move and gone when the sweep is complete.
+"""
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+import zarr
+from filelock import FileLock, Timeout
+
+from sweep.errors import SweepError
+from sweep.labels import SCHEMA
+
+ROOT: Final = "zarr.json"
+CHECKPOINT: Final = "checkpoint.npz"
+HEARTBEAT: Final = "heartbeat.json"
+LOCK: Final = "lock"
+Meta = dict[str, Any]
+
+
+class Store:
+    """An open store.
+
+    Args:
+        path: its folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
+
+    def write(self, name: str, start: int, values: np.ndarray) -> None:
+        """Write one variable for a run of lanes.
+
+        Args:
+            name: the variable.
+            start: place of the first lane.
+            values: array of the variable's dimensions, lanes first; whole chunks only.
+        """
+        array = self._group[name]
+        assert isinstance(array, zarr.Array)
+        chunk, stop = array.chunks[0], start + len(values)
+        assert start % chunk == 0 and (stop % chunk == 0 or stop == array.shape[0]), "a chunk would be torn"
+        array[start:stop] = values
+
+    def read(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Read one variable for a run of lanes."""
+        return np.asarray(self._group[name][start:stop])  # type: ignore[index]
+
+    def names(self) -> tuple[str, ...]:
+        """Name the arrays of the store."""
+        return tuple(entry.name for entry in self.path.iterdir() if (entry / ROOT).is_file())
+
+    def attributes(self) -> Meta:
+        """Give the attributes of the store."""
+        return dict(self._group.attrs)
+
+    def note(self, **attributes: Any) -> None:
+        """Set attributes of the store."""
+        self._group.attrs.update(attributes)
+
+    def save_checkpoint(self, leaves: list[np.ndarray], meta: Meta) -> None:
+        """Replace the checkpoint: the state of the present wave, and where it stands."""
+        arrays = {f"leaf_{i:05d}": leaf for i, leaf in enumerate(leaves)}
+        with _replacing(self.path / CHECKPOINT) as file:
+            np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+
+    def load_checkpoint(self) -> tuple[list[np.ndarray], Meta] | None:
+        """Load the checkpoint, None where there is none."""
+        path = self.path / CHECKPOINT
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as archive:
+            meta = json.loads(str(archive["meta"]))
+            return [archive[name] for name in sorted(archive.files) if name != "meta"], meta
+
+    def beat(self, counts: Meta) -> None:
+        """Replace the heartbeat: what has been executed so far, repeats included."""
+        with _replacing(self.path / HEARTBEAT) as file:
+            file.write(json.dumps(counts).encode())
+
+    def last_beat(self) -> Meta:
+        """Read the heartbeat, empty where there is none."""
+        path = self.path / HEARTBEAT
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def clear(self) -> None:
+        """Remove what only an incomplete sweep needs."""
+        for name in (CHECKPOINT, HEARTBEAT):
+            (self.path / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Any]:
+    """Write a file beside its place and move it there: readers see the old one or the new one, whole."""
+    beside = path.with_suffix(".new")
+    with open(beside, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any]) -> Store:
+    """Make a store, all NaN.
+
+    The folder is prepared beside its place and moved there, so that a store exists whole or not at all.
+
+    Args:
+        path: where.
+        skeleton: the flat Dataset, see `sweep.results.skeleton`.
+        chunk_lanes: lanes in a chunk.
+        attributes: of the store, beside the skeleton's.
+
+    Raises:
+        SweepError: where the place can't be written.
+    """
+    beside = path.with_name(path.name + ".new")
+    encoding = {
+        name: {"chunks": (chunk_lanes, *variable.shape[1:])}
+        for name, variable in skeleton.variables.items()
+        if variable.dims[:1] == ("lane",)
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(beside, ignore_errors=True)
+        whole = skeleton.assign_attrs(dict(attributes))
+        whole.to_zarr(beside, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
+        os.replace(beside, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return Store(path)
+
+
+def unwritable(path: Path, error: OSError) -> SweepError:
+    """Build the error for a place that can't be written."""
+    return SweepError(f"can't write {path}: {error.strerror or error}; name another place with --out")
+
+
+def exists(path: Path) -> bool:
+    """Tell whether there is anything at a place."""
+    return path.exists() or path.is_symlink()
+
+
+def move_aside(path: Path) -> Path:
+    """Give a store another name, so that its place is free; returns the new path."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    os.replace(path, aside)
+    return aside
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a store for one run; the operating system lets go of it when the process ends, however it ends.
+
+    Raises:
+        SweepError: where another process holds it.
+    """
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise SweepError(f"{path} is in use by another run: wait for it, or name another place with --out") from error
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check(path: Path) -> Meta:
+    """Read a store's attributes, having made sure that it is one.
+
+    Raises:
+        SweepError: for a path without a store, a root that can't be read, or another schema.
+    """
+    if not path.exists():
+        raise SweepError(f"no store at {path}: run the page first, or name another store")
+    root = path / ROOT
+    if not root.is_file():
+        raise SweepError(f"{path} is not a store of sweep: it has no {ROOT}")
+    try:
+        attributes = json.loads(root.read_text()).get("attributes", {})
+    except (ValueError, OSError) as error:
+        raise SweepError(f"{path} is truncated: {ROOT} can't be read ({error}); run again with --fresh") from error
+    if "schema" not in attributes:
+        raise SweepError(f"{path} is not a store of sweep: it states no schema")
+    if attributes["schema"] != SCHEMA:
+        raise SweepError(
+            f"{path} has schema {attributes['schema']}, this version reads schema {SCHEMA}: "
+            f"use the version that wrote it ({attributes.get('versions', 'unknown')}), or run again with --fresh"
+        )
+    return attributes
+
+
+def read(path: Path) -> xr.Dataset:
+    """Read a store as it is laid out, lanes flat, into memory.
+
+    Raises:
+        SweepError: for a path that holds no readable store.
+    """
+    check(path)
+    try:
+        with warnings.catch_warnings():
+            # The checkpoint, heartbeat and lock beside the arrays are ours.
+            warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
+            with xr.open_zarr(path, consolidated=False, chunks=None) as lazy:
+                return lazy.load()
+    except Exception as error:  # whatever a damaged chunk or a missing array makes of itself
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SweepError(f"{path} is truncated or damaged: {told}; run the page again with --fresh") from error

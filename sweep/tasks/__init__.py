@@ -1,0 +1,56 @@
+"""Tasks: from a spec and a lane's numbers to points and targets."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from sweep.keys import stream
+from sweep.shape import has_x
+from sweep.specs.task import Task
+from sweep.tasks.inputs import as_inputs, evaluation_points, place
+from sweep.tasks.targets import target_function
+
+Numbers = dict[str, Array]
+
+
+class Data(NamedTuple):
+    """What one lane learns from.
+
+    Args:
+        points: raw positions, one row for each feature.
+        inputs: what the network sees at the points.
+        target: training targets, noise included.
+        clean: targets without noise.
+        x_inputs, x_clean: inputs and noiseless targets on the grid that errors are shown over, None where
+            that grid is the training points or the task has no x.
+    """
+
+    points: Float[Array, "features points"]
+    inputs: Float[Array, "features points"]
+    target: Float[Array, " points"]
+    clean: Float[Array, " points"]
+    x_inputs: Float[Array, "features x"] | None
+    x_clean: Float[Array, " x"] | None
+
+
+def draw(task: Task, numbers: Numbers, dtype: np.dtype) -> Data:
+    """Draw a lane's data from its `data_seed`.
+
+    Args:
+        task: structure of the task.
+        numbers: the lane's traced numbers, `data_seed` and `noise` among them.
+        dtype: precision.
+    """
+    seed = numbers["data_seed"]
+    points = place(task, stream(seed, "points"), dtype)
+    target_at = target_function(task, numbers, stream(seed, "phases"))
+    clean = target_at(points)
+    noise = numbers["noise"].astype(dtype) * jax.random.normal(stream(seed, "noise"), clean.shape, dtype)
+    x_inputs = x_clean = None
+    if has_x(task) and task.placement == "random":
+        x = jnp.asarray(evaluation_points(task)[None, :], dtype)
+        x_inputs, x_clean = as_inputs(task, x), target_at(x)
+    return Data(points, as_inputs(task, points), clean + noise, clean, x_inputs, x_clean)

@@ -1,0 +1,75 @@
+"""Target functions f(x), one builder for each kind of task."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from sweep.specs.task import FromFunction, Linear, Sine, SumOfSines, Task
+
+Numbers = dict[str, Array]
+Target = Callable[[Float[Array, "features n"]], Float[Array, " n"]]
+
+
+def target_function(task: Task, numbers: Numbers, key: Key[Array, ""]) -> Target:
+    """Build a lane's noiseless target.
+
+    Args:
+        task: structure of the task.
+        numbers: the lane's traced numbers.
+        key: stream that random phases are drawn from.
+    """
+    return TARGETS[type(task)](task, numbers, key)
+
+
+def sum_of_sines(task: SumOfSines, numbers: Numbers, key: Key[Array, ""]) -> Target:
+    """Build f(x) = sum_i a_i sin(2 pi k_i x + phi_i)."""
+
+    def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
+        frequencies = jnp.asarray(task.frequencies, x.dtype)
+        if task.phases == "random":
+            phases = jax.random.uniform(key, frequencies.shape, x.dtype, 0, 2 * jnp.pi)
+        else:
+            phases = jnp.asarray(task.phases, x.dtype)
+        waves = jnp.sin(2 * jnp.pi * frequencies[:, None] * x + phases[:, None])
+        return jnp.asarray(task.amplitude_list(), x.dtype) @ waves
+
+    return target
+
+
+def sine(task: Sine, numbers: Numbers, key: Key[Array, ""]) -> Target:
+    """Build f(x) = a sin(2 pi k x + phi)."""
+
+    def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
+        k, a, phi = (numbers[name].astype(x.dtype) for name in ("target_frequency", "amplitude", "phase"))
+        return a * jnp.sin(2 * jnp.pi * k * x[0] + phi)
+
+    return target
+
+
+def linear(task: Linear, numbers: Numbers, key: Key[Array, ""]) -> Target:
+    """Build f(x) = w . x + b."""
+
+    def target(x: Float[Array, "features n"]) -> Float[Array, " n"]:
+        return jnp.asarray(task.slopes, x.dtype) @ x + numbers["intercept"].astype(x.dtype)
+
+    return target
+
+
+def from_function(task: FromFunction, numbers: Numbers, key: Key[Array, ""]) -> Target:
+    """Build the page's own f(x, **parameters)."""
+
+    def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
+        return task.function(x[0], **{name: numbers[name].astype(x.dtype) for name in task.parameters})
+
+    return target
+
+
+TARGETS: Final[dict[type, Callable[[Any, Numbers, Key[Array, ""]], Target]]] = {
+    SumOfSines: sum_of_sines,
+    Sine: sine,
+    Linear: linear,
+    FromFunction: from_function,
+}

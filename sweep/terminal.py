@@ -1,0 +1,192 @@
+"""What the run door shows: the plan, a progress bar (plain lines where there is no terminal), the closing table."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import xarray as xr
+
+    from sweep.plan import Plan
+    from sweep.session import Progress as Told
+
+LINE_SECONDS: Final = 5.0  # between plain lines
+MOST_ROWS: Final = 24  # of the closing table
+COLUMNS: Final = {
+    "best_learning_rate": "learning rate",
+    "final_loss": "median final loss",
+    "halving_epoch": "epochs until each frequency's error halves",
+    "order_of_convergence": "rank correlation",
+    "lost": "diverged",
+}
+
+
+def show_plan(console: Console, plan: "Plan") -> None:
+    """Print what a plan would do, and why, as `--plan` does."""
+    experiment = plan.experiment
+    console.print(f"[bold]{experiment.name}[/bold]: {experiment.question}")
+    axes = " x ".join(f"{name} {size}" for name, size in plan.lanes.dimensions) or "no axes"
+    console.print(f"{len(plan.lanes)} lanes ({axes}), {experiment.epochs} epochs, {len(plan.epochs)} records")
+    table = Table("block", "structure", "lanes", "tile", "tiles", "padded", title_justify="left")
+    number = 0
+    for program in plan.programs:
+        for block, members in zip(program.blocks, program.members, strict=True):
+            tiles = block.tiles * len(plan.devices)
+            words = f"{_structure(block.shape)}, {block.shape.optimizer.name}, {block.shape.task.points} points"
+            table.add_row(str(number), words, str(len(members)), str(block.tile), str(tiles), str(block.padded))
+            number += 1
+    console.print(table)
+    for reason in plan.reasons:
+        console.print(f"- {reason}")
+    platform = plan.devices[0].platform
+    console.print(f"- tile sizes: from the Shape and device kind {platform!r} alone, so that results are bitwise repeatable")
+    console.print(
+        f"{len(plan.programs)} program(s) of {number} block(s), {len(plan.waves)} wave(s) on {len(plan.devices)} "
+        f"{platform} device(s); memory {_mebibytes(plan.bytes_a_lane * plan.wave_lanes())} of {_mebibytes(plan.memory)}"
+    )
+    console.print(
+        f"{plan.lane_steps():,} lane-steps; estimate: compile {plan.compile_seconds():.0f} s, "
+        f"train {_duration(plan.training_seconds())} (rough figures, see sweep/plan.py)"
+    )
+
+
+def _structure(shape: "object") -> str:
+    model = shape.model  # type: ignore[attr-defined]
+    layers = "-".join(map(str, model.layers())) if hasattr(model, "layers") else f"module of width {model.width}"
+    return f"{layers or 'linear'} {getattr(model, 'activation', '')}".strip()
+
+
+def _mebibytes(count: float) -> str:
+    return f"{count / 2**20:,.0f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def watching(console: Console) -> "Iterator[Callable[[Told], None]]":
+    """Give a watcher for `run_sweep`: a bar on a terminal, a line every few seconds elsewhere."""
+    if console.is_terminal:
+        with _bar(console) as bar:
+            yield _Bar(bar)
+    else:
+        yield _Lines(console)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[diverged]}"),
+        console=console,
+    )
+
+
+class _Rate:
+    """Lane-steps per second since watching began, from what the engine executed in it."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def words(self, told: "Told") -> str:
+        now = told.tally.lane_steps_executed, told.tally.training_seconds
+        self._first = self._first or now
+        steps, seconds = now[0] - self._first[0], now[1] - self._first[1]
+        return f"{steps / seconds:,.0f} lane-steps/s" if steps and seconds else ""
+
+
+class _Bar:
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._rate = bar, _Rate()
+        self._task = bar.add_task("planning", total=None, rate="", diverged="")
+
+    def __call__(self, told: "Told") -> None:
+        compiling = told.stage == "compiling"
+        self._bar.update(
+            self._task,
+            description=told.stage,
+            total=None if compiling else told.plan.lane_steps(),
+            completed=told.lane_steps,
+            rate=self._rate.words(told),
+            diverged=f"{told.diverged} diverged",
+        )
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console, self._rate, self._next = console, _Rate(), 0.0
+
+    def __call__(self, told: "Told") -> None:
+        rate, now = self._rate.words(told), time.monotonic()
+        total = told.plan.lane_steps()
+        if now < self._next and told.lane_steps < total:
+            return
+        self._next = now + LINE_SECONDS
+        if told.stage == "compiling":
+            self._console.print(f"compiling {len(told.plan.programs)} program(s)")
+            self._next = 0.0
+            return
+        share = told.lane_steps / total
+        left = told.tally.training_seconds / share * (1 - share) if share else float("nan")
+        parts = [f"training {share:4.0%}", rate, f"ETA {left:.0f} s" if share else "", f"{told.diverged} diverged"]
+        self._console.print(", ".join(part for part in parts if part))
+
+
+def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterable[Path]) -> None:
+    """Print the closing table: best learning rates, halving epochs, order of convergence, where files lie."""
+    from sweep import stats  # heavy, and `--help` is not
+
+    summary = stats.summary(ds)
+    dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
+    rows = list(product(*(range(summary.sizes[dim]) for dim in dims)))
+    table = Table(*dims, title="at the best learning rate (lowest median final loss over seeds)", title_justify="left")
+    columns = {name: title for name, title in COLUMNS.items() if name in summary}
+    for title in columns.values():
+        table.add_column(title, justify="right")
+    for row in rows[:MOST_ROWS]:
+        here = summary.isel(dict(zip(dims, row, strict=True)))
+        names = [str(here[dim].values) for dim in dims]
+        table.add_row(*names, *(_words(here[name].values) for name in columns))
+    console.print(table)
+    if len(rows) > MOST_ROWS:
+        console.print(f"... and {len(rows) - MOST_ROWS} rows more")
+    console.print(
+        f"{ds.attrs['lane_steps']:,} lane-steps trained in {ds.attrs['training_seconds']:.1f} s, "
+        f"compiled in {ds.attrs['compile_seconds']:.1f} s; {_statuses(ds)}"
+    )
+    console.print(f"store    {store}", soft_wrap=True)
+    console.print(f"figures  {_folder(drawn)}", soft_wrap=True)
+
+
+def _words(values: "np.ndarray") -> str:
+    """Write numbers shortly; a whole row of frequencies side by side, "-" for never."""
+    return " ".join("-" if np.isinf(value) else f"{value:.3g}" for value in np.atleast_1d(values).astype(float))
+
+
+def _statuses(ds: "xr.Dataset") -> str:
+    words = ds.status.attrs["flag_meanings"].split()
+    codes, counts = np.unique(ds.status.values, return_counts=True)
+    return ", ".join(f"{count} {words[code]}" for code, count in zip(codes, counts, strict=True))
+
+
+def _folder(drawn: Iterable[Path]) -> str:
+    folders = sorted({str(path.parent) for path in drawn})
+    return ", ".join(folders) or "none drawn"

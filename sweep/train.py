@@ -1,0 +1,337 @@
+"""One lane's life (begin, advance, finish) and the one program that leads all lanes through it.
+
+Nothing here knows a file, a clock or a terminal. The program takes room for a wave of lanes, block by
+block, and a traced number of tiles that are alive, so that waves, survivors and resumed sweeps are served
+by the same compiled code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, Int
+
+from sweep import record
+from sweep.errors import SweepError
+from sweep.keys import stream
+from sweep.models import Functions, network
+from sweep.optim import optimizer
+from sweep.shape import Shape, has_x
+from sweep.tasks import Data, draw
+from sweep.tasks.inputs import evaluation_points
+
+Numbers = dict[str, Array]
+NEVER: Final = -1  # `first_bad_step` of a lane that is finite so far
+# Beginning a lane runs once and takes microseconds, but its random numbers take XLA three times as long to
+# optimise as to compile plainly.
+QUICK: Final = {"xla_backend_optimization_level": 0}
+
+
+@dataclass(frozen=True)
+class Block:
+    """The lanes of one Shape inside the program.
+
+    Args:
+        shape: what decides their code; widths are capacities where padded.
+        padded: whether lanes may be narrower than their Shape.
+        tile: lanes advanced together.
+        tiles: room for this many tiles on each device.
+    """
+
+    shape: Shape
+    padded: bool
+    tile: int
+    tiles: int
+
+
+class Lane(NamedTuple):
+    """What one lane carries from step to step.
+
+    Args:
+        parameters: of the network, the last finite ones.
+        optimizer_state: as optax makes it.
+        first_bad_step: steps taken when loss or parameters first were not finite; `NEVER` so far.
+        order: the present epoch's order of the points; None for full batch.
+    """
+
+    parameters: Any
+    optimizer_state: Any
+    first_bad_step: Int[Array, ""]
+    order: Int[Array, " points"] | None
+
+
+class Room(NamedTuple):
+    """The arrays of one block: each leaf starts with the axes (tiles of all devices, tile)."""
+
+    lanes: Lane
+    data: Data
+    numbers: Numbers
+
+
+def begin(block: Block, numbers: Numbers) -> tuple[Lane, Data]:
+    """Draw one lane's data and initial parameters."""
+    shape, dtype = block.shape, np.dtype(block.shape.precision)
+    data = draw(shape.task, numbers, dtype)
+    parameters = _network(block).init(stream(numbers["seed"], "weights"), data.inputs, numbers)
+    state = optimizer(shape.optimizer, shape.steps, numbers, dtype).init(parameters)
+    order = None if shape.batch_size is None else jnp.zeros(shape.task.points, jnp.int32)
+    return Lane(parameters, state, jnp.int32(NEVER), order), data
+
+
+def _network(block: Block) -> Functions:
+    return network(block.shape.model, block.padded)
+
+
+def advance(block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Array, ""]) -> Lane:
+    """Take one optimiser step, unless the lane is frozen or the step would make it non-finite.
+
+    Args:
+        block: static description.
+        numbers: the lane's traced numbers.
+        data: the lane's data.
+        lane: its state after `step` steps.
+        step: the same for all lanes of a tile.
+    """
+    shape = block.shape
+    inputs, target, weights = _batch(shape, data, lane.order, step)
+
+    def objective(parameters: Any) -> Float[Array, ""]:
+        prediction = _network(block).apply(parameters, inputs, numbers)
+        return record.loss_function(shape.loss)(prediction, target, weights)
+
+    loss, gradient = jax.value_and_grad(objective)(lane.parameters)
+    rule = optimizer(shape.optimizer, shape.steps, numbers, np.dtype(shape.precision))
+    updates, state = rule.update(gradient, lane.optimizer_state, lane.parameters)
+    parameters = jax.tree.map(jnp.add, lane.parameters, updates)
+    good = jnp.isfinite(loss) & _all_finite(parameters)
+    bad_step = step + jnp.isfinite(loss)  # the loss is of the parameters before this step
+    first_bad = jnp.where((lane.first_bad_step == NEVER) & ~good, bad_step, lane.first_bad_step)
+    kept = jax.tree.map(
+        lambda new, old: jnp.where(first_bad == NEVER, new, old),
+        (parameters, state),
+        (lane.parameters, lane.optimizer_state),
+    )
+    return Lane(*kept, first_bad.astype(jnp.int32), lane.order)
+
+
+def _all_finite(tree: Any) -> Bool[Array, ""]:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def _batch(
+    shape: Shape, data: Data, order: Int[Array, " points"] | None, step: Int[Array, ""]
+) -> tuple[Array, Array, Array]:
+    """Choose inputs, targets and weights of one step; weight 0 fills up the short last batch."""
+    if order is None or shape.batch_size is None:
+        return data.inputs, data.target, jnp.ones_like(data.target)
+    size, points = shape.batch_size, shape.task.points
+    place = (step % shape.steps_per_epoch()) * size + jnp.arange(size)
+    chosen = order[jnp.minimum(place, points - 1)]
+    return data.inputs[:, chosen], data.target[chosen], (place < points).astype(data.target.dtype)
+
+
+def shuffle(shape: Shape, numbers: Numbers, lane: Lane, step: Int[Array, ""]) -> Lane:
+    """Draw a new order of the points, as each epoch starts with."""
+    key = jax.random.fold_in(stream(numbers["seed"], "batches"), step // shape.steps_per_epoch())
+    return lane._replace(order=jax.random.permutation(key, shape.task.points).astype(jnp.int32))
+
+
+def finish(
+    block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Array, ""]
+) -> tuple[Lane, dict[str, Array]]:
+    """Measure one lane; NaN from the first moment on at which it is not finite."""
+    shape, functions = block.shape, _network(block)
+
+    def predict(parameters: Any) -> tuple[Array, Array]:
+        prediction = functions.apply(parameters, data.inputs, numbers)
+        weights = jnp.ones_like(data.target)
+        return record.loss_function(shape.loss)(prediction, data.target, weights), prediction
+
+    (loss, prediction), gradient = jax.value_and_grad(predict, has_aux=True)(lane.parameters)
+    x = x_clean = x_prediction = None
+    if has_x(shape.task):
+        x = jnp.asarray(evaluation_points(shape.task), data.points.dtype)
+        x_clean, x_prediction = data.clean, prediction
+        if data.x_inputs is not None:
+            x_clean, x_prediction = data.x_clean, functions.apply(lane.parameters, data.x_inputs, numbers)
+    moment = record.Moment(
+        shape, step, numbers, data, lane.parameters, gradient, functions.by_layer(gradient),
+        loss, prediction, x, x_clean, x_prediction,
+    )  # fmt: skip
+    never = lane.first_bad_step == NEVER
+    first_bad = jnp.where(never & ~jnp.isfinite(loss), step, lane.first_bad_step).astype(jnp.int32)
+    values = jax.tree.map(
+        lambda value: jnp.where(first_bad == NEVER, value, jnp.nan).astype(data.target.dtype),
+        record.measure(moment),
+    )
+    return lane._replace(first_bad_step=first_bad), values
+
+
+def _advance_tile(
+    block: Block, room: Room, start: Int[Array, ""], steps: Int[Array, ""]
+) -> tuple[Lane, dict[str, Array]]:
+    """Advance the lanes of one tile by some steps and measure them."""
+    shape = block.shape
+
+    def step_once(done: Int[Array, ""], lanes: Lane) -> Lane:
+        step = start + done
+        if shape.batch_size is not None:
+            fresh = step % shape.steps_per_epoch() == 0  # the same for all lanes, so one branch runs
+            shuffled = jax.vmap(partial(shuffle, shape), in_axes=(0, 0, None))
+            lanes = jax.lax.cond(fresh, lambda: shuffled(room.numbers, lanes, step), lambda: lanes)
+        return jax.vmap(partial(advance, block), in_axes=(0, 0, 0, None))(room.numbers, room.data, lanes, step)
+
+    lanes = jax.lax.fori_loop(0, steps, step_once, room.lanes)
+    return jax.vmap(partial(finish, block), in_axes=(0, 0, 0, None))(room.numbers, room.data, lanes, start + steps)
+
+
+def _advance_block(
+    block: Block, room: Room, start: Int[Array, ""], steps: Int[Array, ""], live: Int[Array, ""]
+) -> tuple[Lane, dict[str, Array]]:
+    """Advance the first `live` tiles of a block, one after another, so that each stays in cache."""
+
+    def at(tree: Any, tile: Int[Array, ""]) -> Any:
+        return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, tile, keepdims=False), tree)
+
+    def put(tree: Any, values: Any, tile: Int[Array, ""]) -> Any:
+        def place(leaf: Array, value: Array) -> Array:
+            return jax.lax.dynamic_update_index_in_dim(leaf, value, tile, 0)
+
+        return jax.tree.map(place, tree, values)
+
+    def one_tile(tile: Int[Array, ""], carry: Any) -> Any:
+        lanes, values = carry
+        new = _advance_tile(block, Room(at(lanes, tile), at(room.data, tile), at(room.numbers, tile)), start, steps)
+        return put(lanes, new[0], tile), put(values, new[1], tile)
+
+    first = jax.tree.map(lambda leaf: leaf[0], room)
+    like = jax.eval_shape(partial(_advance_tile, block), first, start, steps)[1]
+    empty = jax.tree.map(lambda leaf: jnp.full((block.tiles, *leaf.shape), jnp.nan, leaf.dtype), like)
+    return jax.lax.fori_loop(0, live, one_tile, (room.lanes, empty))
+
+
+def mesh_of(devices: Sequence[jax.Device]) -> Mesh:
+    """Line devices up; tiles are dealt out along this line."""
+    return Mesh(np.array(devices), ("device",), axis_types=(AxisType.Auto,))
+
+
+def sharding(devices: Sequence[jax.Device]) -> NamedSharding:
+    """Give the placement of every array of a block: tiles over devices."""
+    return NamedSharding(mesh_of(devices), PartitionSpec("device"))
+
+
+def program(blocks: tuple[Block, ...], devices: tuple[jax.Device, ...]) -> Any:
+    """Build the one training program of a sweep, traced but not compiled.
+
+    Args:
+        blocks: all blocks of the plan.
+        devices: where tiles are dealt out to.
+
+    Returns:
+        A jitted function of `lanes` (donated), `data`, `numbers` (one pytree for each block), `start` and
+        `steps` (optimiser steps taken and to take, one number for each block) and `live` (tiles alive, of
+        shape (devices, blocks)); it returns new lanes and the values of a record, block by block.
+    """
+    dealt, same = PartitionSpec("device"), PartitionSpec()
+
+    def train(lanes: Any, data: Any, numbers: Any, start: Array, steps: Array, live: Array) -> Any:
+        done = [
+            _advance_block(block, Room(lanes[i], data[i], numbers[i]), start[i], steps[i], live[0, i])
+            for i, block in enumerate(blocks)
+        ]
+        return [lane for lane, _ in done], [values for _, values in done]
+
+    mapped = jax.shard_map(
+        train,
+        mesh=mesh_of(devices),
+        in_specs=(dealt, dealt, dealt, same, same, dealt),
+        out_specs=(dealt, dealt),
+        check_vma=False,  # the trip counts differ between devices, which the check can't follow
+    )
+    return jax.jit(mapped, donate_argnums=0)
+
+
+def beginning(block: Block, devices: tuple[jax.Device, ...]) -> Any:
+    """Build the small program that draws the data and initial parameters of a block's lanes."""
+    return jax.jit(jax.vmap(jax.vmap(partial(begin, block))), out_shardings=sharding(devices))
+
+
+def room_shapes(block: Block, devices: tuple[jax.Device, ...], names: tuple[str, ...]) -> Room:
+    """Describe a block's arrays without making them: shapes, dtypes and placement.
+
+    Args:
+        block: the block.
+        devices: where its tiles lie.
+        names: the names of its traced numbers.
+    """
+    leading = (block.tiles * len(devices), block.tile)
+    place = sharding(devices)
+
+    def described(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+
+    numbers = {name: jax.ShapeDtypeStruct(leading, number_dtype(name, block.shape)) for name in names}
+    lanes, data = jax.eval_shape(jax.vmap(jax.vmap(partial(begin, block))), numbers)
+    return jax.tree.map(described, Room(lanes, data, numbers))
+
+
+def number_dtype(name: str, shape: Shape) -> Any:
+    """Give the dtype in which a traced number enters the program."""
+    if name in ("seed", "data_seed"):
+        return np.uint32
+    return np.int32 if name == "width" else np.dtype(shape.precision)
+
+
+@lru_cache(maxsize=64)
+def compiled(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devices: tuple[jax.Device, ...]) -> Any:
+    """Compile the training program for these blocks once in a process.
+
+    Args:
+        blocks: all blocks.
+        names: for each block the names of its traced numbers.
+        devices: where tiles are dealt out to.
+    """
+    rooms = [room_shapes(block, devices, own) for block, own in zip(blocks, names, strict=True)]
+    counts = jax.ShapeDtypeStruct((len(blocks),), np.int32)
+    live = jax.ShapeDtypeStruct((len(devices), len(blocks)), np.int32, sharding=sharding(devices))
+    lowered = program(blocks, devices).lower(
+        [room.lanes for room in rooms], [room.data for room in rooms], [room.numbers for room in rooms],
+        counts, counts, live,
+    )  # fmt: skip
+    return lowered.compile()
+
+
+@lru_cache(maxsize=256)
+def compiled_beginning(block: Block, names: tuple[str, ...], devices: tuple[jax.Device, ...]) -> Any:
+    """Compile the program that begins a block's lanes once in a process."""
+    return beginning(block, devices).lower(room_shapes(block, devices, names).numbers).compile(compiler_options=QUICK)
+
+
+def check_metrics(block: Block, names: tuple[str, ...], sizes: dict[str, int]) -> None:
+    """Refuse a metric whose value has not the dimensions it states.
+
+    Args:
+        block: one block.
+        names: the names of its traced numbers.
+        sizes: length of each dimension that a metric may have.
+
+    Raises:
+        SweepError: with the shape got and the shape stated.
+    """
+    numbers = {name: jax.ShapeDtypeStruct((), number_dtype(name, block.shape)) for name in names}
+    lane, data = jax.eval_shape(partial(begin, block), numbers)
+    step = jax.ShapeDtypeStruct((), np.int32)
+    values = jax.eval_shape(partial(finish, block), numbers, data, lane, step)[1]
+    for quantity in block.shape.quantities():
+        stated = tuple(sizes[dim] for dim in quantity.dims)
+        got = tuple(values[quantity.name].shape)
+        if got != stated:
+            raise SweepError(
+                f"metric {quantity.name!r} states the dimensions {quantity.dims} of sizes {stated}, "
+                f"but its function returns an array of shape {got}"
+            )
