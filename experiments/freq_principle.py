@@ -14,9 +14,9 @@ experiment = Experiment(
     model=MLP(depth=3, activation="tanh"),
     optimizer=Optimizer("adam"),
     axes=zipped(seed=range(8), data_seed=range(8))
-    * grid(learning_rate=np.geomspace(1e-4, 3e-2, 8).round(6), width=(16, 32, 64, 128)),
+    * grid(learning_rate=np.geomspace(1e-4, 1e-1, 8).round(6), width=(16, 32, 64, 128)),
     epochs=2000,
-    record=Record(at=log_spaced(60), snapshots=5),
+    record=Record(at=log_spaced(100), snapshots=5),
     figures=(
         Figure("frequency_epoch"),
         Figure("learning_rate_epoch"),

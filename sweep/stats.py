@@ -4,7 +4,6 @@ A lane that diverged, failed or was cut counts as +inf from there on, so that it
 never dropped in silence. A lane that has not run, or is still running, is not data: NaN.
 """
 
-from collections.abc import Hashable
 from typing import Final, TypeVar
 
 import numpy as np
@@ -89,18 +88,23 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
 
 def final(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Give a variable at the last record: +inf for lost lanes, NaN for those not run to the end."""
-    last = ds[["status", name]].isel(epoch=-1) if name in ds.data_vars else ds
+    last = ds[["status", name]].isel(epoch=-1, drop=True) if name in ds.data_vars else ds
     return measured(last, name).drop_vars("epoch", errors="ignore")
 
 
-def lowest(score: xr.DataArray, dim: Hashable) -> xr.DataArray:
+def finite(array: xr.DataArray) -> xr.DataArray:
+    """Say where a value is a number: neither NaN nor infinite."""
+    return abs(array) < np.inf
+
+
+def lowest(score: xr.DataArray, dim: str) -> xr.DataArray:
     """Give the position of the lowest score along a dimension.
 
     Finite scores win, then +inf, then NaN; among equals the first. So a choice exists even where every
     lane diverged, and it shows them.
     """
     order = score.where(score.notnull(), np.inf)
-    anything = np.isfinite(order).any(dim)
+    anything = finite(order).any(dim)
     return xr.where(anything, order.argmin(dim), score.notnull().argmax(dim))
 
 
@@ -116,7 +120,7 @@ def best_learning_rate(ds: xr.Dataset) -> xr.DataArray:
     """
     score = median(final(ds, "loss"))
     best = ds["learning_rate"].isel(learning_rate=lowest(score, "learning_rate"))
-    found = best.drop_vars("learning_rate").where(np.isfinite(score).any("learning_rate"))
+    found = best.drop_vars("learning_rate").where(finite(score).any("learning_rate"))
     return found.rename("best_learning_rate").assign_attrs(ds["learning_rate"].attrs)
 
 
@@ -156,7 +160,7 @@ def epochs_to(error: xr.DataArray, threshold: float, status: xr.DataArray | None
     reached = hit.any("epoch")
     last = error.isel(epoch=-1, drop=True)
     unseen = error.isnull().all("epoch")
-    reason = xr.where(np.isfinite(last), WAS_CENSORED, HAS_DIVERGED)
+    reason = xr.where(finite(last), WAS_CENSORED, HAS_DIVERGED)
     if status is not None:
         reason = reason.where(status != labels.CUT, WAS_CENSORED)
         unseen = unseen & ~status.isin(_LOST) | status.isin(_UNSEEN)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 LINE_SECONDS: Final = 5.0  # between plain lines
 MOST_ROWS: Final = 24  # of the closing table
 COLUMNS: Final = {
-    "best_learning_rate": "learning rate",
-    "final_loss": "median final loss",
-    "halving_epoch": "epochs until each frequency's error halves",
-    "order_of_convergence": "rank correlation",
+    "best_learning_rate": "best rate",
+    "final_loss": "loss",
+    "halving_epoch": "halving epochs",
+    "order_of_convergence": "rank corr.",
     "lost": "diverged",
 }
 
@@ -157,7 +158,7 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     summary = stats.summary(ds)
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
     rows = list(product(*(range(summary.sizes[dim]) for dim in dims)))
-    table = Table(*dims, title="at the best learning rate (lowest median final loss over seeds)", title_justify="left")
+    table = Table(*(dim.replace("_", " ") for dim in dims), box=SIMPLE)
     columns = {name: title for name, title in COLUMNS.items() if name in summary}
     for title in columns.values():
         table.add_column(title, justify="right")
@@ -166,6 +167,8 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
         names = [str(here[dim].values) for dim in dims]
         table.add_row(*names, *(_words(here[name].values) for name in columns))
     console.print(table)
+    for line in _explained(summary):
+        console.print(line)
     if len(rows) > MOST_ROWS:
         console.print(f"... and {len(rows) - MOST_ROWS} rows more")
     console.print(
@@ -174,6 +177,16 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     )
     console.print(f"store    {store}", soft_wrap=True)
     console.print(f"figures  {_folder(drawn)}", soft_wrap=True)
+
+
+def _explained(summary: "xr.Dataset") -> Iterator[str]:
+    """Say what the columns mean, as far as they are there."""
+    if "best_learning_rate" in summary:
+        yield "best rate: lowest median final loss over seeds, diverged ones as infinite; the rest is at this rate"
+    if "halving_epoch" in summary:
+        told = _words(summary["frequency"].values)
+        yield f"halving epochs: median spectral error first at most 0.5, at frequencies {told}; - is never"
+        yield "rank corr.: of frequency with halving epoch; 1 is low frequencies strictly first"
 
 
 def _words(values: "np.ndarray") -> str:

@@ -199,5 +199,5 @@ def _finding(chosen: View, dim: str | None) -> str:
 def _crosses(panels: Sequence[Axes], chosen: View) -> list[Line2D]:
     """Give the legend's entry for lost medians, where there are some."""
     some = any(line.get_marker() == "x" for axes in panels for line in axes.lines)
-    look = {"color": style.QUIET, "marker": "x", "linestyle": "", "label": f"median lane {chosen.lost}"}
-    return [Line2D([], [], **look)] * some
+    text = f"median lane {chosen.lost}"
+    return [Line2D([], [], color=style.QUIET, marker="x", linestyle="", label=text)] * some

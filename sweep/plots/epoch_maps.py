@@ -149,10 +149,10 @@ def _maps(
     kinds: set[str] = set()
     for axes, each, panel in zip(panels, cells, chosen.panels(), strict=True):
         down, across = (scale_of(each[dim]) for dim in each.dims)
-        mesh = heatmap(axes, each, down, across, norm=norm, cmap=style.bright_is_good())
+        heatmap(axes, each, down, across, norm=norm, cmap=style.bright_is_good())
         kinds |= hatch_missing(axes, each, down, across)
         entitle(axes, chosen.title(panel))
-    colour_bar(figure, panels, mesh, cells, style.label(cells[0]))
+    colour_bar(figure, panels, cells, style.label(cells[0]))
     return figure, panels, kinds
 
 

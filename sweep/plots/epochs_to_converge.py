@@ -1,5 +1,7 @@
 """How many epochs each combination of learning rate and width needs."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -28,37 +30,34 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
     """
     chosen = view(ds, "learning_rate", "width")
     start = stats.measured(ds, "loss").isel(epoch=0)
-    level = (
-        _SHARE * float(start.where(np.isfinite(start)).median()) if threshold is None else float(threshold)
-    )
-    cells, reasons = zip(*(_cells(panel, level) for panel in chosen.panels()), strict=True)
+    usual = _SHARE * float(start.where(stats.finite(start)).median())
+    level = usual if threshold is None else threshold
+    found = [_cells(panel, level) for panel in chosen.panels()]
+    cells = [epochs for epochs, _ in found]
     figure, panels = sheet(len(cells))
-    norm, kinds = log_norm(cells), set()
-    for axes, panel, each, reason in zip(panels, chosen.panels(), cells, reasons, strict=True):
-        down, across = (scale_of(each[dim]) for dim in each.dims)
-        mesh = heatmap(axes, each, down, across, norm=norm, cmap=style.bright_is_good())
+    norm, kinds = log_norm(cells), set[str]()
+    for axes, panel, (epochs, reason) in zip(panels, chosen.panels(), found, strict=True):
+        down, across = (scale_of(epochs[dim]) for dim in epochs.dims)
+        mesh = heatmap(axes, epochs, down, across, norm=norm, cmap=style.bright_is_good())
         for kind in style.HATCHES:
             if hatch(axes, reason == stats.REASONS.index(kind), down, across, kind) is not None:
                 kinds.add(kind)
-        numbers(axes, each, down, across, mesh)
+        numbers(axes, epochs, down, across, mesh)
         entitle(axes, chosen.title(panel))
-    colour_bar(figure, panels, mesh, cells, "median epochs to the threshold")
-    why = "given by the page" if threshold is not None else f"{_SHARE:.0%} of the median initial loss"
-    rule = f"Median over {chosen.seeds} of the first recorded epoch with training loss at most "
-    rule += f"{style.number(level)} ({why}); a lane that diverges, be it later, counts as +inf"
-    gone = chosen.ended(labels.DIVERGED, labels.FAILED)
+    colour_bar(figure, panels, cells, "median epochs to the threshold")
+    why = f"{_SHARE:.0%} of the median initial loss" if threshold is None else "given by the page"
+    rule = (
+        f"Median over {chosen.seeds} of the first recorded epoch with training loss at most "
+        f"{style.number(level)} ({why}); a lane that diverges, be it later, counts as +inf"
+    )
     texts = {
-        "diverged": f"median lane {gone}",
+        "diverged": f"median lane {chosen.ended(labels.DIVERGED, labels.FAILED)}",
         "censored": "median lane not there by the end",
         "not_run": chosen.unseen,
     }
     handles = [legend_patch(kind, texts[kind]) for kind in style.HATCHES if kind in kinds]
-    return finish(
-        figure,
-        _title(cells, level) if np.isfinite(level) else chosen.nothing,
-        small_print(chosen, rule),
-        handles,
-    )
+    title = _title(cells, level) if np.isfinite(level) else chosen.nothing
+    return finish(figure, title, small_print(chosen, rule), handles)
 
 
 def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, xr.DataArray]:
@@ -70,21 +69,21 @@ def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, xr.DataArray]
     censored = (found["reason"] == stats.WAS_CENSORED) & ~lost
     diverged, censored = (each.sum("seed") if "seed" in each.dims else each for each in (lost, censored))
     reason = xr.where(diverged >= censored, stats.HAS_DIVERGED, stats.WAS_CENSORED)
-    reason = reason.where(~np.isfinite(epochs), stats.WAS_REACHED).where(epochs.notnull(), stats.NOT_RUN)
+    reason = reason.where(~stats.finite(epochs), stats.WAS_REACHED).where(epochs.notnull(), stats.NOT_RUN)
     return epochs, reason.transpose(*epochs.dims)
 
 
-def _title(cells: tuple[xr.DataArray, ...], level: float) -> str:
+def _title(cells: Sequence[xr.DataArray], level: float) -> str:
     """Say how many combinations converge and which is fastest."""
-    reached = sum(int(np.isfinite(each).sum()) for each in cells)
+    reached = sum(int(stats.finite(each).sum()) for each in cells)
     total = sum(each.size for each in cells)
     if not reached:
         return f"No combination of learning rate and width reaches a loss of {style.number(level)}"
     quickest = min(cells, key=lambda each: float(each.min()))
-    place = quickest.where(np.isfinite(quickest), np.inf).argmin(("learning_rate", "width"))
+    place = quickest.fillna(np.inf).argmin(("learning_rate", "width"))
     best = quickest.isel(place)
     rate, width = (style.number(best[name].item()) for name in ("learning_rate", "width"))
     return (
-        f"{reached} of {total} combinations reach a loss of {style.number(level)}; the fastest, learning rate "
-        f"{rate} at width {width}, takes {style.counted(style.number(best.item()), 'epoch')}"
+        f"{reached} of {total} combinations reach a loss of {style.number(level)}; the fastest, "
+        f"learning rate {rate} at width {width}, takes {style.counted(style.number(best.item()), 'epoch')}"
     )

@@ -124,4 +124,4 @@ def _finding(chosen: View, rows: Sequence[xr.Dataset]) -> str:
 
 def _root_mean_square(part: xr.Dataset) -> np.ndarray:
     lane = part.isel(seed=0) if "seed" in part.dims else part
-    return np.sqrt(((lane["prediction"] - lane["target"]) ** 2).mean("x", skipna=False)).values
+    return ((lane["prediction"] - lane["target"]) ** 2).mean("x", skipna=False).values ** 0.5

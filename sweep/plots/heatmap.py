@@ -1,6 +1,6 @@
 """One heatmap panel: cells with true edges, hatches for what is no number, the line where an error halves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -61,7 +61,7 @@ def hatch(axes: Axes, where: xr.DataArray, down: Scale, across: Scale, kind: str
     face, line, pattern = style.HATCHES[kind]
     boxes = _boxes(where.values, down.edges, across.edges)
     patch = PathPatch(boxes, facecolor=face, edgecolor=line, hatch=pattern, linewidth=0)
-    patch.set_rasterized(len(boxes.vertices) > _MOST_CORNERS)
+    patch.set_rasterized(np.size(boxes.vertices) > 2 * _MOST_CORNERS)
     axes.add_patch(patch)
     return patch
 
@@ -99,17 +99,8 @@ def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: Q
         if np.isfinite(value):
             red, green, blue, _ = mesh.cmap(mesh.norm(value))
             ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
-            text = style.number(float(value))
-            axes.text(
-                x[column],
-                y[row],
-                text,
-                transform=axes.transAxes,
-                color=ink,
-                size=7.5,
-                ha="center",
-                va="center",
-            )
+            place, text = (float(x[column]), float(y[row])), style.number(float(value))
+            axes.text(*place, text, transform=axes.transAxes, color=ink, size=7.5, ha="center", va="center")
 
 
 def log_norm(values: Sequence[xr.DataArray], *, highest: float = np.inf, decades: float = 10) -> LogNorm:
@@ -129,13 +120,20 @@ def log_norm(values: Sequence[xr.DataArray], *, highest: float = np.inf, decades
     return LogNorm(bottom, top) if top > bottom else LogNorm(bottom / 2, top * 2)
 
 
-def colour_bar(
-    figure: Figure, panels: Sequence[Axes], mesh: QuadMesh, values: Iterable[xr.DataArray], text: str
-) -> None:
-    """Add the figure's one colour bar; an arrow at an end says that values lie beyond it."""
+def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataArray], text: str) -> None:
+    """Add the figure's one colour bar.
+
+    Args:
+        figure: whose.
+        panels: axes that `heatmap` drew in, with one norm.
+        values: all that they show. An arrow at an end says that some lie beyond it; without a number
+            there is no bar, which would be a scale of nothing.
+        text: what the colours stand for.
+    """
+    mesh = next(artist for artist in panels[0].collections if isinstance(artist, QuadMesh))
     finite = [each.values[np.isfinite(each.values)] for each in values]
     if not any(each.size for each in finite):
-        return  # a scale of nothing would mislead
+        return
     over = any((each > mesh.norm.vmax).any() for each in finite)
     under = any((each < mesh.norm.vmin).any() for each in finite)
     extend = {(False, False): "neither", (True, False): "max", (False, True): "min", (True, True): "both"}
@@ -143,7 +141,7 @@ def colour_bar(
         mesh, ax=panels, label=text, extend=extend[over, under], pad=0.015, aspect=28, shrink=0.97
     )
     if isinstance(mesh.norm, LogNorm):
-        log_ticks(bar.ax.yaxis, mesh.norm.vmin, mesh.norm.vmax)
+        log_ticks(bar.ax.yaxis, *mesh.get_clim())
 
 
 def legend_patch(kind: str, text: str) -> Patch:

@@ -5,13 +5,14 @@ from typing import Final, Literal, TypeVar
 
 import numpy as np
 import xarray as xr
-from matplotlib.axis import Axis
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from sweep.plots import style
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
-_ROOM: Final = 0.055  # least distance between two labelled ticks, as a share of the axis
+# Least distance between two labelled ticks, as a share of the axis; labels are wider than they are high.
+_ROOM: Final = {"x": 0.1, "y": 0.055}
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,16 @@ class Scale:
         """Whether the first cell stands for zero on a log axis."""
         return self.kind == "log" and self.values[0] == 0
 
-    def apply(self, axis: Axis, *, room: float = _ROOM) -> None:
+    def apply(self, axis: XAxis | YAxis) -> None:
         """Give a matplotlib axis this scale, these limits, ticks and label.
 
         Args:
             axis: `axes.xaxis` or `axes.yaxis`.
-            room: least distance between labelled ticks, as a share of the axis.
         """
         name = axis.axis_name
         axis.axes.set(**{f"{name}scale": "log" if self.kind == "log" else "linear"})
         axis.axes.set(**{f"{name}lim": (self.edges[0], self.edges[-1]), f"{name}label": self.label})
-        places, texts = self._ticks(room)
+        places, texts = self._ticks(_ROOM[name])
         axis.set_major_locator(FixedLocator(places))
         axis.set_major_formatter(FixedFormatter(texts))
         axis.set_minor_locator(NullLocator())
@@ -69,30 +69,21 @@ class Scale:
         places, texts = self.centres, [style.number(value) for value in self.values]
         if self.kind != "category" and len(places) > 12:
             places, texts = self._round_ticks()
-        kept: list[int] = []
-        for index, share in enumerate(self.share(np.asarray(places))):
-            if not kept or share - self.share(np.asarray(places)[kept[-1:]])[0] >= room:
-                kept.append(index)
-        return [float(places[index]) for index in kept], [texts[index] for index in kept]
+        kept, free = [], -np.inf
+        for place, share, text in zip(places, self.share(places), texts, strict=True):
+            if share >= free:
+                kept.append((float(place), text))
+                free = share + room
+        return [place for place, _ in kept], [text for _, text in kept]
 
     def _round_ticks(self) -> tuple[np.ndarray, list[str]]:
-        positive = self.centres[1:] if self.zero_apart else self.centres
-        low, high = positive[0], positive[-1]
-        if self.kind == "log":
-            powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-            places = (
-                powers
-                if np.log10(high / low) > 2
-                else np.sort(np.concatenate([powers, 2 * powers, 5 * powers]))
-            )
-        else:
-            step = _round_step((high - low) / 6)
-            places = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
-        places = places[(places >= low * (1 - 1e-9)) & (places <= high * (1 + 1e-9))] if low >= 0 else places
-        texts = [style.number(place) for place in places]
-        if self.zero_apart:
-            return np.concatenate([self.centres[:1], places]), ["0", *texts]
-        return places, texts
+        apart = int(self.zero_apart)
+        low, high = self.centres[apart], self.centres[-1]
+        places = _round_ratios(low, high) if self.kind == "log" else _round_differences(low, high)
+        slack = 1e-9 * (high - low)
+        places = places[(places >= low - slack) & (places <= high + slack)]
+        texts = [style.number(value) for value in (*self.values[:apart], *places)]
+        return np.concatenate([self.centres[:apart], places]), texts
 
 
 def scale_of(coordinate: xr.DataArray) -> Scale:
@@ -121,11 +112,10 @@ def scale_of(coordinate: xr.DataArray) -> Scale:
 def in_order(array: _Labelled, *dims: str) -> _Labelled:
     """Sort an array or a Dataset along numeric dimensions and leave out padding, whose coordinate is NaN."""
     for dim in dims:
-        coordinate = array[dim]
-        if coordinate.dtype.kind in "iuf" and not np.all(
-            np.diff(coordinate.values) > 0
-        ):  # false with NaN too
-            array = array.isel({dim: coordinate.notnull().values}).sortby(dim)
+        values = np.asarray(array[dim])
+        in_place = values.dtype.kind not in "iuf" or np.all(np.diff(values) > 0)  # not so with NaN
+        if not in_place:
+            array = array.isel({dim: ~np.isnan(values)}).sortby(dim)
     return array
 
 
@@ -156,7 +146,16 @@ def _unevenness(values: np.ndarray) -> float:
     return float(np.std(steps) / np.mean(steps))
 
 
-def _round_step(step: float) -> float:
-    """Give the nearest of 1, 2, 5 times a power of ten that is no less than a step."""
+def _round_ratios(low: float, high: float) -> np.ndarray:
+    """Give powers of ten about a range, with 2 and 5 times these where it is short."""
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    factors = [1.0] if high / low > 100 else [1.0, 2.0, 5.0]
+    return np.outer(powers, factors).ravel()
+
+
+def _round_differences(low: float, high: float) -> np.ndarray:
+    """Give about six multiples of 1, 2 or 5 times a power of ten within a range."""
+    step = (high - low) / 6
     power = 10.0 ** np.floor(np.log10(step))
-    return float(power * next(factor for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9)))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
+    return np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step

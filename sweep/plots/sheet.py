@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import xarray as xr
@@ -10,6 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sweep import labels
@@ -67,7 +68,9 @@ def finish(
     total = height + sum(rows)
     figure.set_size_inches(width, total)
     bottom = (rows[1] + rows[2] + 0.05) / total
-    figure.get_layout_engine().set(rect=(0.0, bottom, 1.0, 1.0 - bottom - (rows[0] + 0.05) / total))
+    cast(ConstrainedLayoutEngine, figure.get_layout_engine()).set(
+        rect=(0.0, bottom, 1.0, 1.0 - bottom - (rows[0] + 0.05) / total)
+    )
     left = 0.08 / width
     figure.text(left, 1 - 0.06 / total, heading, size=_TITLE, weight="bold", va="top", linespacing=1.2)
     figure.text(left, 0.06 / total, small, size=_SMALL, color=style.QUIET, va="bottom", linespacing=1.2)
@@ -115,12 +118,12 @@ def message(axes: Axes, text: str) -> None:
 
 def entitle(axes: Axes, text: str) -> None:
     """Set a panel's title, in as many lines as keep it from running into the next panel's."""
-    width = axes.get_position().width * axes.get_figure().get_size_inches()[0]
+    width = axes.get_window_extent().width / axes.figure.dpi
     axes.set_title(_wrapped(text, 9, max(width, 2.8)))
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """Label a logarithmic axis: plain numbers where they are short, more than powers of ten where it is short.
+    """Label a logarithmic axis: plain numbers, and 2 and 5 between the powers of ten of a short one.
 
     Args:
         axis: of a panel or of a colour bar.

@@ -3,7 +3,7 @@
 import functools
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, ParamSpec
+from typing import Any, Final, ParamSpec
 
 import matplotlib
 import numpy as np
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 _P = ParamSpec("_P")
 
 # Text in an SVG stays text: small, searchable, and set in a font of the same metrics where DejaVu is missing.
-RC: Final = {
+RC: Final[Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 9,

@@ -68,7 +68,8 @@ class View:
     def title(self, panel: xr.Dataset) -> str:
         """Say which panel this is: "width 64, learning rate 0.001"."""
         taken = "learning_rate" in self.whole.dims and "learning_rate" not in panel.dims
-        names = [self.facet] * (self.facet is not None) + ["learning_rate"] * taken
+        names = [] if self.facet is None else [self.facet]
+        names += ["learning_rate"] * taken
         return ", ".join(dict.fromkeys(said(panel, self.whole, name) for name in names))
 
     def ordered(self, *dims: str) -> "View":
@@ -116,7 +117,7 @@ def view(ds: xr.Dataset, *axes: str, most: int = MOST_PANELS) -> View:
     return replace(chosen, data=best, rules=(*chosen.rules, rule))
 
 
-def said(panel: xr.Dataset, whole: xr.Dataset, dim: str) -> str:
+def said(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
     """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
     along = [name for name, coordinate in whole.coords.items() if coordinate.dims == (dim,)]
     knobs = [name for name in along if name != dim or len(along) == 1 or dim not in labels.DIMENSIONS]
@@ -152,4 +153,5 @@ def _lowest_place(score: xr.DataArray, dims: list[str]) -> dict[str, int]:
     flat = score.variable.stack(all=score.dims)
     place = int(stats.lowest(xr.DataArray(flat), "all"))
     where = np.unravel_index(place, score.shape)
-    return {dim: int(index) for dim, index in zip(score.dims, where, strict=True) if dim in dims}
+    places = {str(dim): int(index) for dim, index in zip(score.dims, where, strict=True)}
+    return {dim: places[dim] for dim in dims}

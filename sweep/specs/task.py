@@ -158,7 +158,7 @@ class FromFunction(Task):
     """
 
     function: Callable[..., Any] = field()
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, float] = field(default_factory=dict, hash=False)
     frequencies: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
