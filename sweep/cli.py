@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import sys
 import traceback
@@ -60,6 +61,9 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
         return _tell("stopped by Ctrl-C", args, 130)
     except Terminated:
         return _tell("stopped by SIGTERM", args, 143)
+    except BrokenPipeError:  # whoever read our output has stopped, as `head` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (so that closing it at exit fails no more)
+        return 0
     except Exception as error:
         return _tell(f"internal error: {type(error).__name__}: {error} (--debug shows where)", args, 1)
     return 0

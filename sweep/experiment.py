@@ -20,6 +20,7 @@ from sweep.specs.record import Record
 from sweep.specs.task import FromFunction, Task
 
 LOSSES: Final = ("mean_squared", "summed_squared", "half_summed_squared", "mean_absolute")
+PRECISIONS: Final = ("float32", "float64")
 PARTS: Final = ("task", "model", "optimizer")
 
 
@@ -58,7 +59,7 @@ class Experiment(Spec):
     batch_size: int | None = count(None, units="points")
     seed: int = count(0, at_least=0, traced=True)
     data_seed: int = count(0, at_least=0, traced=True)
-    precision: Literal["float32", "float64"] = choice("float32", ("float32", "float64"), kind="precision")
+    precision: Literal["float32", "float64"] = "float32"
     record: Record = field(default_factory=Record)
     figures: tuple[Figure, ...] = ()
     name: str = "experiment"
@@ -70,6 +71,8 @@ class Experiment(Spec):
                 raise SweepError(f"{part} must be a {kind.__name__}, got {getattr(self, part)!r}")
         if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
             raise SweepError(f"epochs must be a whole number of at least 1, got {self.epochs!r}")
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
         if self.batch_size is not None and self.batch_size > self.task.points:
             raise SweepError(f"batch_size must be at most the {self.task.points} points, got {self.batch_size}")
         self._check_axes()
@@ -175,11 +178,7 @@ class Experiment(Spec):
             found[name] = filled.astype(np.int64 if name in ("seed", "data_seed") else np.float64)
         return found
 
-    def value_of(self, name: str) -> Any:
-        """Give a knob's value where no axis sweeps it, None where the page leaves it open and it does not apply."""
-        return self._value(*self.knobs()[name])
-
-    def _value(self, part: str, knob: Knob) -> Any:
+    def _value(self, part: str, knob: Knob) -> float | None:
         if part == "parameters":
             assert isinstance(self.task, FromFunction)
             return self.task.parameters[knob.name]

@@ -10,13 +10,13 @@ from typing import Final
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key, UInt32
 
 # Numbers are fixed for good: renumbering a stream would change every stored result.
 STREAMS: Final = {"weights": 0, "batches": 1, "points": 2, "phases": 3, "noise": 4}
 
 
-def stream(seed: Int[Array, ""], name: str) -> Key[Array, ""]:
+def stream(seed: UInt32[Array, ""], name: str) -> Key[Array, ""]:
     """Make the key of one named stream of a seed.
 
     Args:

@@ -26,7 +26,12 @@ def optimizer(spec: Optimizer, steps: int, numbers: Numbers, dtype: Any) -> opta
     """
     own = {name: numbers[name].astype(dtype) for name in sorted(spec.applicable()) if name in numbers}
     rate = SCHEDULES[spec.schedule](own, steps)
-    return optax.flatten(OPTIMIZERS[spec.name](rate, own))
+    return optax.flatten(OPTIMIZERS[spec.name](_counted_in(dtype, rate) if callable(rate) else rate, own))
+
+
+def _counted_in(dtype: Any, schedule: optax.Schedule) -> optax.Schedule:
+    """Hand the count over as a number of this precision: JAX divides whole numbers in float32 even in float64."""
+    return lambda count: schedule(jnp.asarray(count, dtype))
 
 
 def _sgd(rate: Any, n: Numbers) -> optax.GradientTransformation:

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass, replace
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+import docstring_parser
+import tyro
 
 from sweep.axes import Axes, grid, zipped
 from sweep.cli import parse
 from sweep.errors import SweepError
 from sweep.experiment import PARTS, Experiment
+from sweep.specs.knobs import knobs_of
 
 OWN: Final = ("epochs", "loss", "batch_size", "seed", "data_seed", "precision")
 _SIMPLE: Final = (int, float, str, bool, NoneType)
@@ -37,22 +41,41 @@ def override(experiment: Experiment, args: Sequence[str], prog: str) -> Experime
 
 def _form(experiment: Experiment) -> type:
     """Build the dataclass that the command line is read into: simple fields only, page's values as defaults."""
-    hints = get_type_hints(Experiment)
-    own = [(name, hints[name], field(default=getattr(experiment, name))) for name in OWN]
+    own = [option for option in _options(experiment) if option[0] in OWN]
     parts = [_part(part, getattr(experiment, part)) for part in (*PARTS, "record")]
     return make_dataclass("Overrides", [*own, *parts, ("axes", *_axes_form(experiment))], frozen=True)
 
 
 def _part(name: str, spec: Any) -> tuple[str, type, Any]:
-    hints = get_type_hints(type(spec))
-    simple = [
-        (f.name, hints[f.name], field(default=getattr(spec, f.name)))
-        for f in fields(spec)
-        if _is_simple(hints[f.name])
-    ]
-    form = make_dataclass(type(spec).__name__, simple, frozen=True)
-    form.__doc__ = type(spec).__doc__
+    form = make_dataclass(type(spec).__name__, _options(spec), frozen=True)
+    form.__doc__ = docstring_parser.parse(type(spec).__doc__ or "").short_description
     return name, form, field(default_factory=form)
+
+
+def _options(spec: Any) -> list[tuple[str, Any, Any]]:
+    """List the simple fields of a spec as options, explained by the docstrings of its classes."""
+    hints, helps = get_type_hints(type(spec)), _helps(type(spec))
+    choices = {knob.attribute: knob.choices for knob in knobs_of(type(spec)).values()}
+    options = []
+    for f in fields(spec):
+        if not _is_simple(hints[f.name]):
+            continue
+        told = helps.get(f.name, "")
+        if choices.get(f.name) and get_origin(hints[f.name]) is not Literal:
+            told += f" One of: {', '.join(choices[f.name])}."
+        kind = Annotated[hints[f.name], tyro.conf.arg(help=told or None)]
+        options.append((f.name, kind, field(default=getattr(spec, f.name))))
+    return options
+
+
+def _helps(spec: type) -> dict[str, str]:
+    """Collect what the docstrings of a class and its parents say of each field."""
+    found: dict[str, str] = {}
+    for owner in reversed(spec.__mro__[:-1]):
+        for told in docstring_parser.parse(owner.__doc__ or "").params:
+            for name in told.arg_name.split(", "):
+                found[name] = " ".join((told.description or "").split())
+    return found
 
 
 def _is_simple(hint: Any) -> bool:
@@ -66,13 +89,10 @@ def _is_simple(hint: Any) -> bool:
 
 def _axes_form(experiment: Experiment) -> tuple[type, Any]:
     """Flatten the axes: one option for each knob, swept by the page or not."""
-    options = []
-    for name, (_, knob) in experiment.knobs().items():
-        swept = experiment.axes.values(name) if name in experiment.axes.knobs() else None
-        example = swept[0] if swept else experiment.value_of(name)
-        kind = str if isinstance(example, str) else int if isinstance(example, int) and not knob.traced else float
-        kind = int if name in ("seed", "data_seed") else kind
-        options.append((name, tuple[kind, ...] | None, field(default=None)))
+    options = [
+        (name, tuple[knob.kind, ...] | None, field(default=None))  # type: ignore[name-defined]
+        for name, (_, knob) in experiment.knobs().items()
+    ]
     form = make_dataclass("Axes", options, frozen=True)
     form.__doc__ = "Values of a knob, in place of the page's."
     return form, field(default_factory=form)

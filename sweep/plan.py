@@ -355,18 +355,29 @@ def _fit(
     """Choose how many lanes are on the devices at once."""
     fitting = int(memory / cost)
     least = max(sum(block.tile for block in program.blocks) for program in programs) * devices
-    told = f"{memory / 2**20:.0f} MiB hold {fitting} lanes of {cost / 2**10:.0f} KiB"
+    told = f"{size_words(memory)} hold {fitting} lanes of {size_words(cost)}"
     if fitting >= lanes:
         reasons.append(f"{told}: one wave")
         return lanes
     if fitting < least:
         raise SweepError(
-            f"the memory budget of {memory / 2**20:.0f} MiB holds {fitting} lanes, but a wave needs at least {least} "
-            f"({least * cost / 2**20:.0f} MiB): give more with --memory"
+            f"the memory budget of {size_words(memory)} holds {fitting} lanes, but a wave needs at least {least} "
+            f"({size_words(least * cost)}): give more with --memory"
         )
     wave = fitting // CHUNK_LANES * CHUNK_LANES or 2 ** int(np.log2(fitting))
     reasons.append(f"{told}: {ceil(lanes / wave)} waves of up to {wave} lanes")
     return wave
+
+
+def size_words(count: float) -> str:
+    """Write a number of bytes: "321 KiB", "1.5 GiB"."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1000:
+            break
+        count /= 1024
+    else:
+        unit = "GiB"
+    return f"{count:.3g} {unit}"
 
 
 def _waves(number: int, program: Program, most: int, start: int) -> list[Wave]:

@@ -56,7 +56,6 @@ def run_sweep(
             return run_sweep(experiment, out=Path(folder) / "store", memory=memory, watch=watch)
     path = Path(out)
     if fresh and stores.exists(path):
-        stores.check(path)
         stores.move_aside(path)
     if not stores.exists(path):
         _create(experiment, path, memory)

@@ -53,14 +53,18 @@ def over_seeds(array: xr.DataArray) -> xr.Dataset:
         `median`, `lower` and `upper` (quartiles, linear between order statistics; +inf when a neighbour
         with weight is), and `count`, the seeds with data. NaN where no seed has data.
     """
-    if "seed" not in array.dims:
-        array = array.expand_dims("seed")
+    array = seeded(array)
     names = ("lower", "median", "upper")
     values = xr.apply_ufunc(
         _quantiles, array, input_core_dims=[["seed"]], output_core_dims=[["quantile"]], keep_attrs=True
     )
     summary = xr.Dataset({name: values.isel(quantile=index) for index, name in enumerate(names)})
     return summary.assign(count=array.notnull().sum("seed"))
+
+
+def seeded(array: _Labelled) -> _Labelled:
+    """Give results the dimension `seed` where they lack it: one, whatever seeds lie along other dimensions."""
+    return array if "seed" in array.dims else array.drop_vars("seed", errors="ignore").expand_dims("seed")
 
 
 def median(array: xr.DataArray) -> xr.DataArray:
@@ -233,7 +237,7 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
     table = {"final_loss": median(final(best, "loss"))}
     if "learning_rate" in ds.dims:
         table["best_learning_rate"] = best_learning_rate(ds)
-    status = best["status"] if "seed" in best["status"].dims else best["status"].expand_dims("seed")
+    status = seeded(best["status"])
     for name, codes in (("lost", _LOST), ("not_run", _UNSEEN)):
         table[name] = status.isin(codes).sum("seed")
     table["finished"] = status.sizes["seed"] - table["lost"] - table["not_run"]

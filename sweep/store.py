@@ -135,7 +135,7 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(beside, ignore_errors=True)
-        whole = skeleton.assign_attrs(dict(attributes))
+        whole = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
         whole.to_zarr(beside, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
         os.replace(beside, path)
     except OSError as error:
@@ -154,7 +154,13 @@ def exists(path: Path) -> bool:
 
 
 def move_aside(path: Path) -> Path:
-    """Give a store another name, so that its place is free; returns the new path."""
+    """Give a store another name, so that its place is free; returns the new path.
+
+    Raises:
+        SweepError: for a path that holds something else than a store, damaged or not.
+    """
+    if not (path / ROOT).is_file():
+        raise _not_a_store(path)
     number = 1
     while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
@@ -192,7 +198,7 @@ def check(path: Path) -> Meta:
         raise SweepError(f"no store at {path}: run the page first, or name another store")
     root = path / ROOT
     if not root.is_file():
-        raise SweepError(f"{path} is not a store of sweep: it has no {ROOT}")
+        raise _not_a_store(path)
     try:
         attributes = json.loads(root.read_text()).get("attributes", {})
     except (ValueError, OSError) as error:
@@ -202,9 +208,13 @@ def check(path: Path) -> Meta:
     if attributes["schema"] != SCHEMA:
         raise SweepError(
             f"{path} has schema {attributes['schema']}, this version reads schema {SCHEMA}: "
-            f"use the version that wrote it ({attributes.get('versions', 'unknown')}), or run again with --fresh"
+            f"use the version of sweep that wrote it, or run the page again with --fresh"
         )
     return attributes
+
+
+def _not_a_store(path: Path) -> SweepError:
+    return SweepError(f"{path} is not a store of sweep: it has no {ROOT}; name another place")
 
 
 def read(path: Path) -> xr.Dataset:
@@ -213,7 +223,9 @@ def read(path: Path) -> xr.Dataset:
     Raises:
         SweepError: for a path that holds no readable store.
     """
-    check(path)
+    missing = [name for name in check(path)["arrays"] if not (path / name / ROOT).is_file()]
+    if missing:
+        raise SweepError(f"{path} is truncated: it lacks {', '.join(missing)}; run the page again with --fresh")
     try:
         with warnings.catch_warnings():
             # The checkpoint, heartbeat and lock beside the arrays are ours.

@@ -34,6 +34,8 @@ COLUMNS: Final = {
 
 def show_plan(console: Console, plan: "Plan") -> None:
     """Print what a plan would do, and why, as `--plan` does."""
+    from sweep.plan import size_words  # knows JAX, and `--help` does not
+
     experiment = plan.experiment
     console.print(f"[bold]{experiment.name}[/bold]: {experiment.question}")
     axes = " x ".join(f"{name} {size}" for name, size in plan.lanes.dimensions) or "no axes"
@@ -53,7 +55,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
     console.print(f"- tile sizes: from the Shape and device kind {platform!r} alone, so that results are bitwise repeatable")
     console.print(
         f"{len(plan.programs)} program(s) of {number} block(s), {len(plan.waves)} wave(s) on {len(plan.devices)} "
-        f"{platform} device(s); memory {_mebibytes(plan.bytes_a_lane * plan.wave_lanes())} of {_mebibytes(plan.memory)}"
+        f"{platform} device(s); memory {size_words(plan.bytes_a_lane * plan.wave_lanes())} of {size_words(plan.memory)}"
     )
     console.print(
         f"{plan.lane_steps():,} lane-steps; estimate: compile {plan.compile_seconds():.0f} s, "
@@ -65,10 +67,6 @@ def _structure(shape: "object") -> str:
     model = shape.model  # type: ignore[attr-defined]
     layers = "-".join(map(str, model.layers())) if hasattr(model, "layers") else f"module of width {model.width}"
     return f"{layers or 'linear'} {getattr(model, 'activation', '')}".strip()
-
-
-def _mebibytes(count: float) -> str:
-    return f"{count / 2**20:,.0f} MiB"
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Curves against epoch: a median line and a band between the quartiles over seeds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -172,16 +173,16 @@ def _line_dimension(ds: xr.Dataset) -> str | None:
 
 
 def _draw_reference(panels: Sequence[Axes], chosen: View, reference: str) -> Line2D:
+    """Draw another variable's medians over the measured ones, with gaps that show the line beneath."""
+    look: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": (0, (2.5, 3.5))}
     for axes, part in zip(panels, chosen.panels(), strict=True):
         values = stats.measured(part, reference).broadcast_like(part["epoch"])
         centre = stats.median(values).transpose(..., "epoch")
-        rest = slice(int(scale_of(centre["epoch"]).zero_apart), None)
-        places = scale_of(centre["epoch"]).centres[rest]
-        for line in centre.values.reshape(-1, centre.sizes["epoch"]):
-            axes.plot(
-                places, np.where(np.isfinite(line), line, np.nan)[rest], "--", color="black", linewidth=0.9
-            )
-    return Line2D([], [], color="black", linestyle="--", linewidth=0.9, label=style.words(reference))
+        across = scale_of(centre["epoch"])
+        rest = slice(int(across.zero_apart), None)
+        lines = centre.where(stats.finite(centre)).values.reshape(-1, centre.sizes["epoch"])
+        axes.plot(across.centres[rest], lines[:, rest].T, **look)
+    return Line2D([], [], label=style.words(reference), **look)
 
 
 def _finding(chosen: View, dim: str | None) -> str:

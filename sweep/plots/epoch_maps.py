@@ -120,7 +120,8 @@ def order_in_words(chosen: View, order: Sequence[float], halving: Sequence[xr.Da
     if not known:
         return "All frequencies halved their error at the same record"
     span = f"(rank correlation of frequency and halving epoch: {_span(known)})"
-    if min(known) >= 0.8:
+    # Frequencies that never get there are tied, which lowers the correlation of a perfect order.
+    if min(known) >= 0.8 or all(np.all(each.values[1:] >= each.values[:-1]) for each in halving):
         return f"Low frequencies are fitted first {span}"
     if max(known) <= -0.8:
         return f"High frequencies are fitted first {span}"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sweep import labels
+from sweep import labels, stats
 from sweep.plots import style
 from sweep.plots.sheet import finish, message, sheet, small_print
 from sweep.plots.view import View, view
@@ -74,7 +74,7 @@ def _run_first(data: xr.Dataset) -> xr.Dataset:
 
 def _draw_row(panels: Sequence[Axes], part: xr.Dataset) -> bool:
     """Draw one row's moments; say whether there were other seeds to draw."""
-    lanes = part if "seed" in part.dims else part.expand_dims("seed")
+    lanes = stats.seeded(part)
     target = lanes["target"].broadcast_like(lanes["status"]).transpose("seed", "x").values
     same = np.flatnonzero([np.allclose(target[0], each, equal_nan=True) for each in target])[
         1 : _MOST_OTHERS + 1
@@ -123,5 +123,5 @@ def _finding(chosen: View, rows: Sequence[xr.Dataset]) -> str:
 
 
 def _root_mean_square(part: xr.Dataset) -> np.ndarray:
-    lane = part.isel(seed=0) if "seed" in part.dims else part
+    lane = stats.seeded(part).isel(seed=0)
     return ((lane["prediction"] - lane["target"]) ** 2).mean("x", skipna=False).values ** 0.5

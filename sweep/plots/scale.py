@@ -11,8 +11,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from sweep.plots import style
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
-# Least distance between two labelled ticks, as a share of the axis; labels are wider than they are high.
-_ROOM: Final = {"x": 0.1, "y": 0.055}
+# Room of a labelled tick as a share of the axis: between two labels, and per letter.
+_ROOM: Final = {"x": (0.02, 0.024), "y": (0.055, 0.0)}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Scale:
         name = axis.axis_name
         axis.axes.set(**{f"{name}scale": "log" if self.kind == "log" else "linear"})
         axis.axes.set(**{f"{name}lim": (self.edges[0], self.edges[-1]), f"{name}label": self.label})
-        places, texts = self._ticks(_ROOM[name])
+        places, texts = self._ticks(*_ROOM[name])
         axis.set_major_locator(FixedLocator(places))
         axis.set_major_formatter(FixedFormatter(texts))
         axis.set_minor_locator(NullLocator())
@@ -64,16 +64,17 @@ class Scale:
     def _straight(self, places: np.ndarray) -> np.ndarray:
         return np.log(places) if self.kind == "log" else np.asarray(places, dtype=float)
 
-    def _ticks(self, room: float) -> tuple[list[float], list[str]]:
+    def _ticks(self, between: float, letter: float) -> tuple[list[float], list[str]]:
         """Label the values themselves where they are few, else round numbers; leave out collisions."""
         places, texts = self.centres, [style.number(value) for value in self.values]
         if self.kind != "category" and len(places) > 12:
             places, texts = self._round_ticks()
         kept, free = [], -np.inf
         for place, share, text in zip(places, self.share(places), texts, strict=True):
-            if share >= free:
+            half = len(text) * letter / 2
+            if share - half >= free:
                 kept.append((float(place), text))
-                free = share + room
+                free = share + half + between
         return [place for place, _ in kept], [text for _, text in kept]
 
     def _round_ticks(self) -> tuple[np.ndarray, list[str]]:

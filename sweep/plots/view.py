@@ -1,5 +1,6 @@
 """What of the results a figure shows: facet, best learning rate, everything else fixed, said in words."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -120,7 +121,8 @@ def view(ds: xr.Dataset, *axes: str, most: int = MOST_PANELS) -> View:
 def said(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
     """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
     along = [name for name, coordinate in whole.coords.items() if coordinate.dims == (dim,)]
-    knobs = [name for name in along if name != dim or len(along) == 1 or dim not in labels.DIMENSIONS]
+    mere_number = len(along) > 1 and re.fullmatch(r"point(_\d+)?", dim) is not None
+    knobs = [name for name in along if name != dim or not mere_number]
     values = {name: panel[name].item() for name in knobs if name in panel.coords}
     return ", ".join(
         f"{style.words(name)} {style.number(value)}"

@@ -25,6 +25,8 @@ class Knob:
         traced: whether lanes that differ in it may share a block.
         units: units on an axis; "1" for a pure number.
         check: raises `SweepError` for a value that the field does not take.
+        kind: float, int (counts and seeds) or str (names).
+        choices: the names that the field takes, empty for numbers.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Knob:
     traced: bool
     units: str
     check: Callable[[Any], None]
+    kind: type = float
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class _Marks:
     traced: bool
     units: str
     check: Callable[[str, Any], None]
+    kind: type
+    choices: tuple[str, ...] = ()
 
 
 def number(
@@ -63,7 +69,7 @@ def number(
         if below is not None and not value < below:
             raise SweepError(f"{label} must be less than {below:g}, got {value!r}")
 
-    return _declare(default, _Marks(name, True, units, check))
+    return _declare(default, _Marks(name, True, units, check, float))
 
 
 def count(
@@ -79,7 +85,7 @@ def count(
         if traced and value > LARGEST_SEED:
             raise SweepError(f"{label} must be at most {LARGEST_SEED}, got {value!r}")
 
-    return _declare(default, _Marks(name, traced, units, check))
+    return _declare(default, _Marks(name, traced, units, check, int))
 
 
 def choice(default: str, known: Iterable[str], *, kind: str, name: str | None = None) -> Any:
@@ -90,7 +96,7 @@ def choice(default: str, known: Iterable[str], *, kind: str, name: str | None = 
         if value not in names:
             raise unknown(kind, value, names)
 
-    return _declare(default, _Marks(name, False, "1", check))
+    return _declare(default, _Marks(name, False, "1", check, str, names))
 
 
 def _declare(default: Any, marks: _Marks) -> Any:
@@ -123,7 +129,7 @@ def knobs_of(spec: type) -> dict[str, Knob]:
         marks = f.metadata.get(_METADATA)
         if marks is not None:
             name = marks.name or f.name
-            found[name] = Knob(name, f.name, marks.traced, marks.units, _bind(marks.check, name))
+            found[name] = Knob(name, f.name, marks.traced, marks.units, _bind(marks.check, name), marks.kind, marks.choices)
             assert f.default is not MISSING
     return found
 

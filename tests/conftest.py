@@ -1,0 +1,22 @@
+"""JAX as the tests want it: three CPU devices, and every annotated shape checked while they run.
+
+Both must happen before anything imports `sweep` or asks JAX for a device.
+"""
+
+import jax
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_num_cpu_devices", 3)
+jax.devices()  # fixes the number now, before `sweep.devices` asks for one device to each core
+
+# The modules whose annotations state shapes. Elsewhere beartype would only get in the way: it takes `1` for
+# no `float`, and it would refuse wrong values before the specs can refuse them in their own words.
+install_import_hook(
+    [f"sweep.{name}" for name in ("keys", "tasks", "models", "optim", "record", "train")], "beartype.beartype"
+)
+
+# Examples are drawn from a fixed seed, so that a failure can be had again, and take as long as they take on
+# a busy machine.
+settings.register_profile("sweep", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("sweep")

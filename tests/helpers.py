@@ -1,0 +1,151 @@
+"""Small experiments, and their lanes' lives by lane number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from sweep import train
+from sweep.axes import Axes, lay_out
+from sweep.execute import Finished, Position, numerics, walk
+from sweep.experiment import Experiment
+from sweep.plan import Plan, pack
+from sweep.specs import MLP, Optimizer, Record, SumOfSines, log_spaced
+
+LOSS_ONLY = Record(metrics=("loss",), at=log_spaced(4), snapshots=0)
+
+
+def tiny(**changes: Any) -> Experiment:
+    """Make an experiment that compiles and runs in about a second."""
+    settings: dict[str, Any] = {
+        "question": "Does it work?",
+        "task": SumOfSines(frequencies=(1, 3), points=16),
+        "model": MLP(width=6, depth=2),
+        "optimizer": Optimizer("adam", learning_rate=1e-2),
+        "axes": Axes(),
+        "epochs": 12,
+        "record": LOSS_ONLY,
+    }
+    return Experiment(**(settings | changes))
+
+
+@dataclass(frozen=True)
+class Life:
+    """One lane from its beginning to its end.
+
+    Args:
+        curves: each quantity, records first.
+        states: `train.Lane` at each record.
+        target: noiseless target over x, None for a task without x.
+        first_bad_step: as the lane has it at the end.
+    """
+
+    curves: dict[str, np.ndarray]
+    states: list[train.Lane]
+    target: np.ndarray | None
+    first_bad_step: int
+
+
+def planned(
+    experiment: Experiment, devices: int = 1, *, memory: int | None = None, wave_lanes: int | None = None
+) -> Plan:
+    """Plan an experiment on the first so many devices."""
+    with jax.enable_x64(experiment.precision == "float64"):
+        return pack(
+            lay_out(experiment.axes), experiment,
+            memory=memory, wave_lanes=wave_lanes, devices=jax.devices()[:devices],
+        )  # fmt: skip
+
+
+def run_lanes(experiment: Experiment, devices: int = 1, **options: Any) -> list[Life]:
+    """Train an experiment and give each lane's life, by lane number."""
+    return lives(planned(experiment, devices, **options))
+
+
+def lives(plan: Plan, *, records: int | None = None, resume: Position | None = None) -> list[Life]:
+    """Walk a plan, or only its first so many records, and give each lane's life, by lane number."""
+    found: dict[int, Life] = {}
+    for piece in walk(plan, resume=resume):
+        if piece.record is not None:
+            _take(plan, piece, found)
+            if records is not None and piece.record + 1 == records:
+                break
+    return [found[lane] for lane in range(len(found))]
+
+
+def _take(plan: Plan, piece: Finished, found: dict[int, Life]) -> None:
+    wave = plan.waves[piece.wave]
+    program = plan.programs[wave.program]
+    leaves = iter(piece.position().leaves)
+    for at, block in enumerate(program.blocks):
+        structure = lane_structure(block, tuple(program.numbers[at]))
+        own = [next(leaves) for _ in range(structure.num_leaves)]
+        for row, lane in enumerate(program.members[at][wave.chosen[at]]):
+            old = found.get(int(lane), Life({}, [], None, train.NEVER))
+            target = piece.targets[at][row] if piece.targets is not None else old.target
+            values = piece.values[at]
+            curves = {
+                name: np.concatenate([*([old.curves[name]] if old.states else []), value[row][None]])
+                for name, value in values.items()
+            }
+            state = jax.tree.unflatten(structure, [leaf[row] for leaf in own])
+            found[int(lane)] = Life(curves, [*old.states, state], target, int(piece.first_bad_step[at][row]))
+
+
+def lane_structure(block: train.Block, names: Sequence[str]) -> Any:
+    """Give the pytree structure of a block's lanes."""
+    numbers = {name: jax.ShapeDtypeStruct((), train.number_dtype(name, block.shape)) for name in names}
+    return jax.tree.structure(jax.eval_shape(partial(train.begin, block), numbers)[0])
+
+
+def numbers_of(plan: Plan, lane: int) -> tuple[train.Block, dict[str, np.ndarray]]:
+    """Give a lane's block and its traced numbers as the program gets them."""
+    for program in plan.programs:
+        for block, members, numbers in zip(program.blocks, program.members, program.numbers, strict=True):
+            for at in np.flatnonzero(members == lane):
+                typed = {k: np.asarray(v[at], train.number_dtype(k, block.shape)) for k, v in numbers.items()}
+                return block, typed
+    raise AssertionError(f"lane {lane} is in no block")
+
+
+def data_of(plan: Plan, lane: int) -> Any:
+    """Draw a lane's `Data` as the program does, as NumPy arrays."""
+    block, numbers = numbers_of(plan, lane)
+    with numerics(plan):
+        begin = train.compiled_beginning(block, tuple(numbers), plan.devices)
+        rows = (block.tiles * len(plan.devices), block.tile)
+        place = train.sharding(plan.devices)
+        data = begin({k: jax.device_put(np.broadcast_to(v, rows), place) for k, v in numbers.items()})[1]
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[0, 0], data)
+
+
+def rows_of(experiment: Experiment) -> list[frozenset[tuple[str, Any]]]:
+    """Name each lane by the knob values that apply to it, lane by lane."""
+    lanes = lay_out(experiment.axes)
+    columns = {name: column.tolist() for name, column in lanes.columns.items()}
+    return [
+        frozenset((k, c[lane]) for k, c in columns.items() if c[lane] == c[lane] and c[lane] != "")
+        for lane in range(len(lanes))
+    ]
+
+
+def by_row(experiment: Experiment, lives: list[Life]) -> dict[frozenset[tuple[str, Any]], Life]:
+    """Index lives by the knob values of their lanes."""
+    return dict(zip(rows_of(experiment), lives, strict=True))
+
+
+def assert_bitwise(one: Life, other: Life) -> None:
+    """Compare everything that is stored of a lane, and its state, bit by bit."""
+    assert set(one.curves) == set(other.curves)
+    for name, values in one.curves.items():
+        assert values.tobytes() == other.curves[name].tobytes(), name
+    assert (one.target is None) == (other.target is None)
+    if one.target is not None and other.target is not None:
+        assert one.target.tobytes() == other.target.tobytes()
+    assert one.first_bad_step == other.first_bad_step
+    for left, right in zip(one.states, other.states, strict=True):
+        for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
+            assert np.asarray(a).tobytes() == np.asarray(b).tobytes()

@@ -1,0 +1,101 @@
+"""Every page loads without JAX and runs at toy size with all its figures."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweep import Experiment, SweepError, load
+from sweep.pages import SMOKE_EPOCHS, SMOKE_LANES, page_name, smoke
+from sweep.specs.figure import NEEDS
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "experiments").rglob("*.py"))
+HEAVY = ("jax", "flax", "optax")
+
+
+def run(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *args], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_loads_without_jax_and_is_named_for_its_path(page: Path) -> None:
+    code = (
+        f"import sys; from sweep import load; e = load({str(page)!r}); print(e.name); "
+        f"sys.exit(bool({HEAVY} & sys.modules.keys()))".replace(str(HEAVY), str(set(HEAVY)))
+    )
+    done = run("-c", code, cwd=ROOT)
+    assert done.returncode == 0, f"loading {page} imports JAX\n{done.stderr}"
+    assert done.stdout.strip() == page.relative_to(ROOT / "experiments").with_suffix("").as_posix()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_runs_at_toy_size_and_draws_every_figure_beside_its_own_store(page: Path, tmp_path: Path) -> None:
+    done = run("-m", "sweep.run", str(page), "--smoke", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    experiment = load(page)
+    store = tmp_path / "results" / f"{experiment.name}-smoke"
+    drawn = {path.name for path in (store / "figures").iterdir()}
+    wanted = {figure.name for figure in experiment.figures}
+    assert {f"{name}{suffix}" for name in wanted for suffix in (".png", ".svg")} <= drawn
+    assert drawn
+    assert not (tmp_path / "figures").exists()  # committed figures are for pages as they are
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_toy_size_is_small_and_keeps_the_ends_of_each_axis(page: Path) -> None:
+    experiment = load(page)
+    small = smoke(experiment)
+    assert small.epochs <= SMOKE_EPOCHS
+    assert small.axes.size() <= SMOKE_LANES
+    first = small.axes.factors[0]
+    assert first.rows == (experiment.axes.factors[0].rows[0], experiment.axes.factors[0].rows[-1])
+
+
+def test_the_pages_between_them_name_every_figure() -> None:
+    """Figures that no page asks for would only ever be drawn by accident."""
+    named = {figure.name for page in PAGES for figure in load(page).figures}
+    assert named == set(NEEDS)
+
+
+def test_a_page_is_named_for_its_path_under_experiments() -> None:
+    assert page_name(Path("a/experiments/questions/centre.py")) == "questions/centre"
+    assert page_name(Path("elsewhere/centre.py")) == "centre"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1 / 0", "raised ZeroDivisionError at line 1: division by zero"),
+        ("def f(:", "raised SyntaxError at line 1"),
+        ("experiment = 3", "defines no experiment: end it with `experiment = Experiment(...)`"),
+        ("from sweep import grid\ngrid(seed=())", "axis 'seed' is empty: give it at least one value"),
+    ],
+)
+def test_a_page_that_does_not_work_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    page = tmp_path / "page.py"
+    page.write_text(text)
+    with pytest.raises(SweepError, match=r"page\.py") as refused:
+        load(page)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_page_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"no page at .*nowhere\.py: give the path of a Python file"):
+        load(tmp_path / "nowhere.py")
+
+
+def test_two_pages_of_one_name_do_not_share_a_module(tmp_path: Path) -> None:
+    text = "from sweep import *\nexperiment = Experiment(question={!r}, task=SumOfSines(), model=MLP(), axes=grid(seed=(1,)))"
+    questions = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        page = tmp_path / folder / "page.py"
+        page.write_text(text.format(folder))
+        experiment = load(page)
+        assert isinstance(experiment, Experiment)
+        questions.append(experiment.question)
+    assert questions == ["a", "b"]

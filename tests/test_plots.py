@@ -1,0 +1,517 @@
+"""Figures: cells, edges, hatches and words as drawn, and every figure on every awkward store."""
+
+import matplotlib
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from synthetic import AXES, EPOCHS, ended, results
+
+from sweep import labels, stats
+from sweep.errors import SweepError
+from sweep.plots import FIGURES, style
+from sweep.plots.heatmap import hatch, heatmap, log_norm, step_line
+from sweep.plots.scale import in_order, linear_edges, scale_of
+from sweep.plots.view import MOST_PANELS, view
+from sweep.specs.figure import NEEDS, OPTIONS, fitting
+
+SMALL = np.array([0.0, 1, 3, 10, 30, 100])
+
+
+def coordinate(values, name="epoch", **attrs):
+    return xr.DataArray(values, dims=name, coords={name: values}, name=name, attrs=attrs)[name]
+
+
+def axes_of(figure: Figure):
+    """The panels of a figure, without its colour bar."""
+    return [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+
+
+def mesh_of(axes) -> QuadMesh:
+    return next(artist for artist in axes.collections if isinstance(artist, QuadMesh))
+
+
+def texts(figure: Figure) -> str:
+    return " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for each in figure.legends for text in each.get_texts()]
+
+
+def hatches(axes) -> list[str]:
+    return [patch.get_hatch() for patch in axes.patches if isinstance(patch, PathPatch)]
+
+
+# Scales
+
+
+def test_log_edges_are_geometric_midpoints():
+    scale = scale_of(coordinate([1e-4, 1e-3, 1e-2, 1e-1]))
+    assert scale.kind == "log"
+    np.testing.assert_allclose(scale.edges, 10.0 ** np.array([-4.5, -3.5, -2.5, -1.5, -0.5]))
+
+
+def test_linear_edges_are_arithmetic_midpoints():
+    scale = scale_of(coordinate([5.0, 10, 15, 20]))
+    assert scale.kind == "linear"
+    np.testing.assert_allclose(scale.edges, [2.5, 7.5, 12.5, 17.5, 22.5])
+    np.testing.assert_allclose(linear_edges(np.array([0.0, 1, 4])), [-0.5, 0.5, 2.5, 5.5])
+
+
+@pytest.mark.parametrize("last", [10, 1000, 1e6])
+def test_epoch_zero_on_a_log_axis_is_a_narrow_cell_at_the_left(last):
+    scale = scale_of(coordinate(np.concatenate([[0.0], np.geomspace(1, last, 9)])))
+    assert scale.kind == "log"
+    assert scale.zero_apart
+    assert (scale.edges > 0).all()
+    assert (np.diff(scale.edges) > 0).all()
+    assert scale.edges[1] == pytest.approx(last ** (-1 / 16))  # the lower edge of the cell at 1
+    width = np.log(scale.edges[1] / scale.edges[0]) / np.log(scale.edges[-1] / scale.edges[1])
+    assert 0.02 < width < 0.25
+    assert scale.edges[0] < scale.centres[0] < scale.edges[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([16.0, 32, 64, 128], "log"),
+        ([1.0, 2, 3, 4, 5, 6, 7, 8], "linear"),
+        ([0.0, 50, 100, 150, 200], "linear"),
+        ([0.0, 0.01, 0.1, 1], "log"),
+        ([-1.0, 0, 1], "linear"),
+        ([64.0], "linear"),
+        ([0.0], "linear"),
+        ([1e-4, 1e-2], "log"),
+        ([1.0, 2.0], "linear"),
+        (["relu", "tanh"], "category"),
+        ([1.0, 2, 50], "log"),
+    ],
+)
+def test_the_kind_of_scale_follows_the_steps(values, kind):
+    scale = scale_of(coordinate(values))
+    assert scale.kind == kind
+    assert len(scale.edges) == len(values) + 1
+    assert (np.diff(scale.edges) > 0).all()
+
+
+def test_ticks_stand_in_the_cells_of_their_values_and_do_not_collide():
+    axes = Figure(figsize=(3, 3)).subplots()
+    scale_of(coordinate(np.concatenate([[0.0], np.geomspace(1, 1e4, 50)]))).apply(axes.xaxis)
+    labelled = [text.get_text() for text in axes.get_xticklabels()]
+    assert labelled == ["0", "1", "10", "100", "1000", "10000"]
+    scale_of(coordinate([1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])).apply(axes.yaxis)
+    assert [text.get_text() for text in axes.get_yticklabels()] == [str(each) for each in range(1, 13)]
+    np.testing.assert_array_equal(axes.get_yticks(), range(1, 13))
+    assert axes.get_ylim() == (0.5, 12.5)
+
+
+def test_padding_is_left_out_and_the_rest_sorted():
+    array = xr.DataArray([3.0, 1, 9, 2], dims="x", coords={"x": [0.3, 0.1, np.nan, 0.2]})
+    np.testing.assert_array_equal(in_order(array, "x"), [1, 2, 3])
+
+
+def test_units_are_printed_unless_they_say_nothing():
+    label = {
+        name: style.label(coordinate([1.0, 2], name, **quantity.attributes()))
+        for name, quantity in labels.DIMENSIONS.items()
+    }
+    assert label["epoch"] == "epoch"
+    assert label["frequency"] == "frequency (cycles per unit of x)"
+    assert label["x"] == "x"
+    assert style.label(coordinate([1.0], "learning_rate")) == "learning rate"
+
+
+# One heatmap
+
+
+def test_a_heatmap_draws_its_cells_between_its_edges():
+    values = np.array([[1.0, 0.5, np.inf], [0.8, np.nan, 0.1]])
+    cells = xr.DataArray(
+        values, {"frequency": [1.0, 2.0], "epoch": [1.0, 10.0, 100.0]}, ("frequency", "epoch")
+    )
+    down, across = scale_of(cells["frequency"]), scale_of(cells["epoch"])
+    axes = Figure().subplots()
+    mesh = heatmap(axes, cells, down, across, norm=Normalize(0, 1), cmap=style.bright_is_good())
+    np.testing.assert_array_equal(mesh.get_array().mask, ~np.isfinite(values))
+    np.testing.assert_array_equal(mesh.get_array().compressed(), values[np.isfinite(values)])
+    corners = mesh.get_coordinates()
+    np.testing.assert_allclose(corners[0, :, 0], 10.0 ** np.array([-0.5, 0.5, 1.5, 2.5]))
+    np.testing.assert_allclose(corners[:, 0, 1], [0.5, 1.5, 2.5])
+    assert mesh.get_rasterized()
+    assert axes.get_xscale() == "log"
+
+
+def test_zero_under_a_log_norm_is_drawn_as_beyond_the_low_end():
+    cells = xr.DataArray([[0.0, 1.0]], {"a": [1.0], "b": [1.0, 2.0]}, ("a", "b"))
+    mesh = heatmap(
+        Figure().subplots(),
+        cells,
+        *(scale_of(cells[d]) for d in "ab"),
+        norm=LogNorm(0.1, 1),
+        cmap=style.bright_is_good(),
+    )
+    colours = mesh.cmap(mesh.norm(mesh.get_array()))
+    np.testing.assert_allclose(colours[0, 0], matplotlib.colors.to_rgba("#fff7a8"))
+    assert not np.ma.getmaskarray(mesh.get_array()).any()
+
+
+def test_hatched_boxes_cover_exactly_the_cells_asked_for():
+    where = xr.DataArray(
+        [[True, True, False], [False, True, False]], {"a": [1.0, 2.0], "b": [1.0, 2.0, 3.0]}, ("a", "b")
+    )
+    patch = hatch(Figure().subplots(), where, scale_of(where["a"]), scale_of(where["b"]), "diverged")
+    for (row, column), inside in np.ndenumerate(where.values):
+        assert patch.get_path().contains_point((column + 1, row + 1)) == inside
+    assert (
+        hatch(Figure().subplots(), where & False, scale_of(where["a"]), scale_of(where["b"]), "censored")
+        is None
+    )
+
+
+def test_the_step_line_runs_at_the_left_edge_of_the_cell_and_breaks_where_there_is_none():
+    across, down = scale_of(coordinate([0.0, 10, 20, 30])), scale_of(coordinate([1.0, 2, 3], "frequency"))
+    axes = Figure().subplots()
+    step_line(axes, xr.DataArray([10.0, 30.0, np.inf], dims="frequency"), down, across)
+    x, y = axes.lines[0].get_data()
+    np.testing.assert_array_equal(x, [5, 5, 25, 25, np.nan, np.nan])
+    np.testing.assert_array_equal(y, [0.5, 1.5, 1.5, 2.5, 2.5, 3.5])
+
+
+@pytest.mark.parametrize(
+    ("values", "highest", "low", "high"),
+    [
+        ([1e-3, 10.0, np.inf, np.nan, 0.0], np.inf, 1e-3, 10),
+        ([1e-3, 1e20], 5.0, 1e-3, 5),
+        ([1e-30, 1.0], np.inf, 1e-10, 1),
+        ([2.0, 2.0], np.inf, 1, 4),
+        ([0.0, np.nan], np.inf, 0.1, 1),
+    ],
+)
+def test_log_norms_span_what_is_positive_and_finite(values, highest, low, high):
+    norm = log_norm([xr.DataArray(values)], highest=highest)
+    assert (norm.vmin, norm.vmax) == pytest.approx((low, high))
+
+
+# What a figure shows
+
+
+def test_the_facet_is_width_and_other_dimensions_are_fixed_where_the_loss_is_lowest():
+    ds = results(
+        {"seed": range(3), "noise": np.arange(9.0), "width": [16.0, 64.0], "learning_rate": [1e-3, 1e-2]}
+    )
+    ds["loss"] = (ds["loss"] + abs(ds["noise"] - 4)).transpose(*ds["loss"].dims)
+    chosen = view(ds)
+    assert chosen.facet == "width"
+    assert chosen.data["noise"] == 4
+    assert any("noise 4 (lowest median final loss)" in rule for rule in chosen.rules)
+    assert set(chosen.data["status"].dims) == {"seed", "width"}
+
+
+def test_without_width_a_small_dimension_makes_the_panels():
+    ds = results({"seed": [0], "noise": np.arange(9.0), "activation": ["relu", "tanh"]})
+    assert view(ds).facet == "activation"
+    assert view(ds, "activation").facet is None
+
+
+def test_more_panels_than_fit_are_thinned_and_the_caption_says_so():
+    ds = results({"width": np.arange(1.0, 41)})
+    chosen = view(ds)
+    assert chosen.data.sizes["width"] == MOST_PANELS
+    assert chosen.data["width"].values[[0, -1]].tolist() == [1, 40]
+    assert any("6 of 40 values of width" in rule for rule in chosen.rules)
+
+
+def test_nothing_is_chosen_by_a_loss_that_is_not_there():
+    ds = results(AXES).drop_vars("loss")
+    with pytest.raises(SweepError, match="without 'loss'"):
+        FIGURES["frequency_epoch"](ds)
+    assert FIGURES["frequency_epoch"](ds.isel(learning_rate=0, drop=True))
+
+
+# Figures
+
+
+def test_every_figure_that_can_be_asked_for_can_be_drawn():
+    assert set(FIGURES) == set(NEEDS)
+
+
+def test_frequency_epoch_draws_medians_at_each_widths_best_learning_rate():
+    ds = results(AXES)
+    ds = ended(
+        ds, labels.DIVERGED, (ds.width == 64) & (ds.learning_rate == 1e-2) & (ds.seed < 3), from_record=9
+    )
+    figure = FIGURES["frequency_epoch"](ds)
+    panels = axes_of(figure)
+    assert [axes.get_title().split("\n")[0] for axes in panels] == [
+        "width 16, learning rate 0.01",
+        "width 64, learning rate 0.001",
+    ]
+    for axes, (width, rate) in zip(panels, [(16, 1e-2), (64, 1e-3)], strict=True):
+        expected = np.median(ds["spectral_error"].sel(width=width, learning_rate=rate).values, axis=0).T
+        np.testing.assert_allclose(mesh_of(axes).get_array(), expected, rtol=1e-6)
+    assert mesh_of(panels[0]).norm is mesh_of(panels[1]).norm
+    assert len(figure.axes) == 3, "one colour bar"
+    assert "Low frequencies are fitted first" in texts(figure)
+    caption = texts(figure)
+    for part in (
+        "Median over 5 seeds",
+        "Shown: 10 lanes, none diverged",
+        "In the store: 30 lanes, 3 diverged",
+        "Page: synthetic/page",
+    ):
+        assert part in caption
+
+
+def test_the_halving_line_is_where_the_closed_form_halves():
+    ds = results({"seed": [0], "learning_rate": [1e-3]})
+    axes = axes_of(FIGURES["frequency_epoch"](ds))[0]
+    line = next(line for line in axes.lines if line.get_color() == style.MARK)
+    edges = mesh_of(axes).get_coordinates()[0, :, 0]
+    exact = np.array([1, 4, 9, 25, 64]) * np.log(2)
+    expected = [edges[np.flatnonzero(exact <= EPOCHS)[0]] for exact in exact]
+    np.testing.assert_allclose(line.get_xdata()[::2], expected)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "title"),
+    [
+        (lambda error: error, "Low frequencies are fitted first"),
+        (lambda error: error[..., ::-1], "High frequencies are fitted first"),
+        (lambda error: error * 0 + 1, "No frequency's error was halved"),
+        (lambda error: error[..., [0, 0, 0, 0, 0]], "at the same record"),
+        (lambda error: error[..., [2, 0, 4, 1, 3]], "in no order"),
+    ],
+)
+def test_the_title_is_the_finding(scaling, title):
+    ds = results({"seed": range(3)})
+    ds["spectral_error"] = ds["spectral_error"].copy(data=scaling(ds["spectral_error"].values))
+    assert title in texts(FIGURES["frequency_epoch"](ds))
+
+
+def test_learning_rate_epoch_hatches_what_diverged_and_what_has_not_run():
+    ds = results(AXES)
+    ds = ended(ds, labels.DIVERGED, ds.learning_rate == 1e-2, from_record=7)
+    ds = ended(ds, labels.NOT_RUN, ds.learning_rate == 1e-4)
+    figure = FIGURES["learning_rate_epoch"](ds)
+    for axes in axes_of(figure):
+        masked = np.ma.getmaskarray(mesh_of(axes).get_array())
+        assert masked[0].all()
+        assert not masked[1].any()
+        assert not masked[2, :7].any()
+        assert masked[2, 7:].all()
+        assert sorted(hatches(axes)) == sorted([style.HATCHES["diverged"][2], style.HATCHES["not_run"][2]])
+    assert legend(figure) == ["median lane diverged", "not run"]
+
+
+@pytest.mark.parametrize(("code", "word"), [(labels.CUT, "cut"), (labels.FAILED, "failed")])
+def test_the_legend_says_how_lanes_were_lost(code, word):
+    ds = results(AXES)
+    assert legend(FIGURES["learning_rate_epoch"](ds)) == []
+    assert legend(FIGURES["learning_rate_epoch"](ended(ds, code, ds.width == 16, from_record=3))) == [
+        f"median lane {word}"
+    ]
+
+
+def test_epochs_to_converge_prints_medians_and_hatches_the_rest():
+    ds = results(AXES, epochs=SMALL)
+    ds = ended(ds, labels.DIVERGED, (ds.learning_rate == 1e-2) & (ds.width == 64), from_record=5)
+    ds = ended(ds, labels.NOT_RUN, (ds.learning_rate == 1e-3) & (ds.width == 64))
+    figure = FIGURES["epochs_to_converge"](ds, threshold=1.0)
+    (axes,) = axes_of(figure)
+    cells = mesh_of(axes).get_array()
+    loss = ds["loss"].sel(learning_rate=1e-2, width=16)
+    expected = np.median([SMALL[np.flatnonzero(each <= 1.0)[0]] for each in loss.values])
+    np.testing.assert_array_equal(cells.filled(-1), [[-1, -1], [-1, -1], [expected, -1]])
+    assert [text.get_text() for text in axes.texts] == [style.number(expected)]
+    assert sorted(hatches(axes)) == sorted(each[2] for each in style.HATCHES.values())
+    assert legend(figure) == ["median lane diverged", "median lane not there by the end", "not run"]
+    assert "at most 1 (given by the page)" in texts(figure)
+
+
+def test_the_default_threshold_is_a_share_of_the_initial_loss():
+    assert "at most 0.125 (5% of the median initial loss)" in texts(
+        FIGURES["epochs_to_converge"](results(AXES))
+    )
+
+
+def test_curves_draw_median_and_quartiles():
+    ds = results({"seed": range(5)}, frequencies=[3.0])
+    (axes,) = axes_of(FIGURES["curves"](ds))
+    error = ds["spectral_error"].values[..., 0]
+    drawn = axes.lines[0].get_ydata() if len(axes.lines[0].get_ydata()) > 2 else axes.lines[1].get_ydata()
+    np.testing.assert_allclose(drawn, np.median(error, axis=0)[1:], rtol=1e-6)
+    band = axes.collections[0].get_paths()[0].vertices
+    assert band[:, 1].max() == pytest.approx(np.quantile(error, 0.75, axis=0)[1:].max())
+
+
+def test_a_curve_ends_in_a_cross_where_the_median_lane_is_lost():
+    ds = results({"seed": range(5)}, epochs=SMALL)
+    ds = ended(ds, labels.DIVERGED, ds.seed < 3, from_record=4)
+    figure = FIGURES["loss_curves"](ds)
+    (cross,) = [line for line in axes_of(figure)[0].lines if line.get_marker() == "x"]
+    assert cross.get_xdata() == [10]
+    assert "median lane diverged" in legend(figure)
+
+
+def test_the_reference_lies_dashed_over_the_loss():
+    ds = results({"seed": range(3), "learning_rate": [1e-3, 1e-2]}, epochs=SMALL)
+    ds["closed_form"] = ds["loss"] * 2
+    figure = FIGURES["loss_curves"](ds, reference="closed_form")
+    dashed = [line for line in axes_of(figure)[0].lines if line.is_dashed() and line.get_color() == "black"]
+    expected = 2 * np.median(ds["loss"].values, axis=0)
+    np.testing.assert_allclose([line.get_ydata() for line in dashed], expected[:, 1:], rtol=1e-6)
+    assert "closed form" in legend(figure)
+
+
+def test_fits_draw_the_first_seed_and_faintly_those_with_its_target():
+    ds = results({"seed": range(4), "width": [16.0, 64.0]})
+    ds["target"] = ds["target"].where(ds["seed"] != 2, -ds["target"])
+    figure = FIGURES["fits"](ds)
+    panels = axes_of(figure)
+    assert len(panels) == 2 * 5
+    assert [axes.get_title() for axes in panels[:5]][0] == "epoch 0"
+    *faint, target, network = panels[4].lines
+    assert len(faint) == 2
+    np.testing.assert_array_equal(target.get_ydata(), ds["target"].sel(seed=0, width=16))
+    np.testing.assert_array_equal(
+        network.get_ydata(), ds["prediction"].sel(seed=0, width=16).isel(snapshot_epoch=-1)
+    )
+    assert "seed 0, the first that ran" in texts(figure)
+
+
+def test_space_epoch_names_the_place_fitted_last():
+    ds = results({"seed": range(3)})
+    ds["spatial_error"] = ds["spatial_error"] + 7 * (ds["x"] == 0.25)
+    assert "x = 0.25: 7" in texts(FIGURES["space_epoch"](ds))
+
+
+# Awkward stores
+
+
+def without(*names):
+    return lambda: results({name: values for name, values in AXES.items() if name not in names})
+
+
+def union():
+    ds = results({"seed": range(2), "momentum": [0.9, 0.9, np.nan]}).rename(momentum="point")
+    knobs = {
+        "optimizer": ["sgd", "sgd", "adam"],
+        "learning_rate": [0.1, 0.01, 0.01],
+        "momentum": [0.9, 0.9, np.nan],
+    }
+    return ds.assign_coords(point=[0, 1, 2], **{name: ("point", values) for name, values in knobs.items()})
+
+
+def half():
+    ds = results(AXES)
+    mask = xr.zeros_like(ds["status"], dtype=bool)
+    mask.values.flat[::2] = True
+    return ended(ds, labels.NOT_RUN, mask)
+
+
+def scaled(name, change):
+    ds = results(AXES)
+    return ds.assign({name: change(ds[name]).assign_attrs(ds[name].attrs)})
+
+
+STORES = {
+    "whole": without(),
+    "no width": without("width"),
+    "no learning rate": without("learning_rate"),
+    "no seed": without("seed"),
+    "one lane": without("seed", "learning_rate", "width"),
+    "one seed": lambda: results(AXES).isel(seed=[0]),
+    "one value on each axis": lambda: results(AXES).isel(
+        seed=[0], learning_rate=[0], width=[0], frequency=[0]
+    ),
+    "one record": lambda: results(AXES, epochs=np.array([0.0])),
+    "all diverged": lambda: ended(results(AXES), labels.DIVERGED, True, from_record=3),
+    "all diverged at once": lambda: ended(results(AXES), labels.DIVERGED, True),
+    "half not run": half,
+    "nothing run": lambda: ended(results(AXES), labels.NOT_RUN, True),
+    "still running": lambda: ended(results(AXES), labels.RUNNING, True, from_record=4),
+    "cut": lambda: ended(results(AXES), labels.CUT, results(AXES).seed > 0, from_record=4),
+    "union": union,
+    "zipped": lambda: results(AXES).assign_coords(data_seed=("seed", np.arange(5) + 10)),
+    "more knobs": lambda: results(
+        {"seed": [0, 1], "noise": np.linspace(0, 1, 8), "activation": ["relu", "tanh"]}
+    ),
+    "unsorted": lambda: results(AXES).isel(learning_rate=[2, 0, 1], width=[1, 0], frequency=[3, 1, 2, 0, 4]),
+    "zeros": lambda: scaled("loss", lambda loss: loss * 0),
+    "thirty decades": lambda: scaled("loss", lambda loss: loss.astype(float) ** 8 * 1e30),
+    "seven widths": lambda: results({"seed": [0, 1], "width": 2.0 ** np.arange(7)}, epochs=SMALL),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_on_every_awkward_store(name, store):
+    ds = STORES[store]()
+    if name not in {figure.name for figure in fitting(frozenset(map(str, (*ds.data_vars, *ds.dims))))}:
+        with pytest.raises((SweepError, ValueError, KeyError)):
+            FIGURES[name](ds)
+        return
+    figure = FIGURES[name](ds)
+    figure.draw_without_rendering()
+    panels = axes_of(figure)
+    assert all(panel.has_data() or panel.texts or hatches(panel) for panel in panels), "an empty panel"
+    title, caption = (text.get_text() for text in figure.texts)
+    assert "nan" not in title.lower().split()
+    assert "lane" in caption
+    inside = figure.bbox.padded(1)
+    assert all(
+        inside.contains(*corner) for text in figure.texts for corner in text.get_window_extent().get_points()
+    )
+    assert not _overlapping([axes.title for axes in panels])
+
+
+def _overlapping(shown) -> bool:
+    boxes = [text.get_window_extent() for text in shown if text.get_text()]
+    return any(one.overlaps(other) for index, one in enumerate(boxes) for other in boxes[:index])
+
+
+def test_panels_of_a_union_are_named_by_their_knobs():
+    names = [axes.get_title().replace("\n", " ") for axes in axes_of(FIGURES["curves"](union()))]
+    assert names == [
+        "optimizer sgd, learning rate 0.1, momentum 0.9",
+        "optimizer sgd, learning rate 0.01, momentum 0.9",
+        "optimizer adam, learning rate 0.01",
+    ]
+
+
+def test_a_store_that_has_not_run_says_so():
+    ds = STORES["nothing run"]()
+    for name, draw in FIGURES.items():
+        assert "Nothing has run to its end yet" in texts(draw(ds)), name
+
+
+@pytest.mark.parametrize("name", ["frequency_epoch", "epochs_to_converge", "loss_curves"])
+def test_a_hundred_thousand_lanes(name):
+    axes = {"seed": range(10), "learning_rate": np.geomspace(1e-5, 1, 100), "width": np.arange(1.0, 101)}
+    ds = results(axes, frequencies=[1.0, 2.0], epochs=SMALL, points=2)
+    figure = FIGURES[name](ds)
+    assert "100000 lanes" in texts(figure)
+    assert sum(len(axes.texts) for axes in axes_of(figure)) <= len(figure.axes), (
+        "no numbers where there is no room"
+    )
+
+
+def test_the_callers_settings_are_left_alone():
+    before = dict(matplotlib.rcParams)
+    FIGURES["curves"](results({"seed": [0]}))
+    assert dict(matplotlib.rcParams) == before
+    assert set(OPTIONS) <= set(FIGURES)
+
+
+def test_lines_of_a_figure_are_told_apart():
+    colours = style.line_colours(10)
+    assert len({tuple(each) for each in colours}) == 10
+    assert (colours[:, :3].sum(axis=1) < 2.3).all(), "too pale on white"
+    assert isinstance(Line2D([], [], color=colours[0]), Line2D)
+    assert stats.HALVED == 0.5

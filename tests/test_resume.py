@@ -1,0 +1,144 @@
+"""Interruption and resume with real processes: SIGKILL, Ctrl-C, SIGTERM, a second run, a full disk."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from sweep import open_results
+from sweep.labels import FINISHED
+
+PAGE = """
+from sweep import MLP, Experiment, Optimizer, Record, SumOfSines, grid, log_spaced, zipped
+experiment = Experiment(
+    question="Does a killed sweep come back as if nothing had happened?",
+    task=SumOfSines(frequencies=(1, 3), points=64, noise=0.1),
+    model=MLP(depth=2),
+    optimizer=Optimizer("adam"),
+    axes=zipped(seed=range(4), data_seed=range(4)) * grid(learning_rate=(1e-3, 1e-2), width=(8, 24)),
+    epochs={epochs},
+    batch_size=24,
+    record=Record(at=log_spaced(12)),
+)
+"""
+EPOCHS = 4000  # about ten seconds of training on two cores
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "slowly.py"
+    path.write_text(PAGE.format(epochs=EPOCHS))
+    return path
+
+
+def start(page: Path, *args: str, save_seconds: float = 1.0) -> subprocess.Popen[str]:
+    """Start a run that saves often, so that a short test has checkpoints to come back to."""
+    code = (
+        f"import sys, sweep.session; sweep.session.SAVE_SECONDS = {save_seconds}; sys.argv = ['run', *sys.argv[1:]]; "
+        "import runpy; runpy.run_module('sweep.run', run_name='__main__')"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(page), *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=page.parent,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+
+
+def wait_for(store: Path, share: float, process: subprocess.Popen[str]) -> None:
+    """Wait until the run has executed a share of its lane-steps, or has ended."""
+    total = EPOCHS * 3 * 16
+    while process.poll() is None:
+        try:
+            done = json.loads((store / "heartbeat.json").read_text())["lane_steps_executed"]
+        except (OSError, ValueError):
+            done = 0
+        if done >= share * total:
+            return
+        time.sleep(0.05)
+
+
+def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
+    """Compare every array bit by bit, NaN with NaN."""
+    assert set(one.variables) == set(other.variables)
+    for name in one.variables:
+        assert one[name].values.tobytes() == other[name].values.tobytes(), name
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_three_times_ends_bitwise_equal_and_repeats_little(page: Path, tmp_path: Path) -> None:
+    whole = start(page, "--out", str(tmp_path / "whole"))
+    assert whole.wait(300) == 0, whole.stdout and whole.stdout.read()
+    store, rng = tmp_path / "killed", random.Random(0)
+    for share in sorted(rng.uniform(0.02, 0.9) for _ in range(3)):
+        run = start(page, "--out", str(store), "--resume")
+        wait_for(store, share, run)
+        run.send_signal(signal.SIGKILL)
+        run.wait(30)
+    last = start(page, "--out", str(store), "--resume")
+    assert last.wait(300) == 0, last.stdout and last.stdout.read()
+    expected, got = open_results(tmp_path / "whole"), open_results(store)
+    assert_same(expected, got)
+    attributes = got.attrs
+    assert attributes["lane_steps"] == expected.attrs["lane_steps"] == EPOCHS * 3 * 16
+    repeated = attributes["lane_steps_executed"] - attributes["lane_steps"]
+    rate = attributes["lane_steps_executed"] / attributes["training_seconds"]
+    assert 0 <= repeated <= 30 * rate
+    # With a save every second, each of three kills repeats about two seconds of work at most.
+    assert repeated <= 3 * 4 * rate
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_obeyed_within_three_seconds_and_the_command_that_goes_on_is_printed(
+    page: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    store = tmp_path / "store"
+    run = start(page, "--out", str(store), save_seconds=1e9)  # nothing is saved before the signal
+    wait_for(store, 0.2, run)
+    run.send_signal(number)
+    begun = time.monotonic()
+    assert run.wait(30) == code
+    assert time.monotonic() - begun < 3
+    assert run.stdout is not None
+    printed = run.stdout.read()
+    assert f"{page} --out {store} --resume" in printed
+    assert "Traceback" not in printed
+    ds = open_results(store)
+    assert 0 < ds.attrs["lane_steps"] < EPOCHS * 3 * 16
+    assert not np.isnan(ds.loss.isel(epoch=0)).any()
+    assert (ds.status != FINISHED).all()
+
+
+def test_a_signal_during_compilation_leaves_a_store_that_can_be_resumed(page: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    run = start(page, "--out", str(store))
+    while not (store / "zarr.json").exists() and run.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    run.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    assert run.wait(30) == 130
+    assert time.monotonic() - begun < 3
+    assert open_results(store).attrs["lane_steps"] == 0
+
+
+def test_a_store_in_use_is_refused_to_a_second_run(page: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    first = start(page, "--out", str(store))
+    wait_for(store, 0.05, first)
+    second = start(page, "--out", str(store), "--resume")
+    assert second.wait(60) == 2
+    assert second.stdout is not None
+    assert "is in use by another run" in second.stdout.read()
+    first.kill()
+    first.wait(30)
