@@ -49,8 +49,8 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
         args: that command line; by default this process's.
 
     Returns:
-        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 1 for anything else. With `--debug` among the arguments
-        the traceback is printed as well.
+        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 1 for anything else. With `--debug` among
+        the arguments the traceback is printed as well.
     """
     args = sys.argv[1:] if args is None else args
     try:
@@ -92,17 +92,19 @@ def one_line(box: str) -> str:
     """Reduce tyro's box to a line: what is wrong, and the option that was meant where it knows one.
 
     Args:
-        box: as printed: a title, sections between rules, each line between bars.
+        box: as printed: a title and sections between rules, within bars, or without where the terminal
+            has ASCII only.
     """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
     lines = [line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))]
-    first, *others = (section.split("\n") for section in re.split(r"─{4,}", "\n".join(lines)))
-    meant = [line.split()[0] for section in others for line in _after_perhaps(section)]
+    sections = [part.split("\n") for part in re.split(r"(?m)^[─-]{4,}$", "\n".join(lines))]
+    first, *others = sections if "╭" in plain else sections[1:]
+    meant = [line.split()[0] for section in others for line in _suggested(section)]
     wrong = " ".join(" ".join(first).split())
     return f"{wrong}; did you mean {meant[0]}?" if meant else wrong
 
 
-def _after_perhaps(section: Sequence[str]) -> list[str]:
+def _suggested(section: Sequence[str]) -> list[str]:
     """Give the option lines of a section of suggestions."""
-    suggests = any(line.startswith(("Perhaps you meant", "Similar")) for line in section)
+    suggests = any(line.startswith(("Perhaps you meant", "Arguments similar")) for line in section)
     return [line for line in section if line.startswith("--")] if suggests else []

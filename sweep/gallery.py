@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sweep.errors import SweepError, unknown
-from sweep.specs.figure import NEEDS, Figure, fitting
+from sweep.specs.figure import NEEDS, Figure, check, fitting
 
 if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
     import xarray as xr
@@ -44,7 +44,7 @@ def wanted(ds: "xr.Dataset", only: Sequence[str] = ()) -> tuple[Figure, ...]:
         stated = [figure for figure in stated if figure.name in only]
         stated += [Figure(name) for name in dict.fromkeys(only) if name not in named]
     for figure in stated:
-        _check(ds, figure)
+        check(figure, _available(ds))
     return tuple(stated) or fitting(_available(ds))
 
 
@@ -66,7 +66,6 @@ def draw_figures(ds: "xr.Dataset", figures: Iterable[Figure], directory: Path) -
 
     written: list[Path] = []
     for figure in figures:
-        _check(ds, figure)
         drawn = FIGURES[figure.name](ds, **figure.options)
         stem = _free(figure.name, {path.stem for path in written})
         paths = [directory / f"{stem}{suffix}" for suffix in _SAVING]
@@ -100,16 +99,6 @@ def default_directory(store: Path, page: str) -> Path:
 
 def _available(ds: "xr.Dataset") -> frozenset[str]:
     return frozenset(map(str, (*ds.data_vars, *ds.dims)))
-
-
-def _check(ds: "xr.Dataset", figure: Figure) -> None:
-    """Refuse a figure that needs, or refers to, what the results lack."""
-    has = _available(ds)
-    reference = [str(figure.options["reference"])] if "reference" in figure.options else []
-    missing = [repr(name) for name in (*NEEDS[figure.name], *reference) if name not in has]
-    if missing:
-        lacking = f"figure {figure.name!r} needs {' and '.join(missing)}, which these results lack"
-        raise SweepError(f"{lacking}: they have {', '.join(sorted(has))}")
 
 
 def _save(drawn: "MatplotlibFigure", paths: Sequence[Path]) -> None:

@@ -19,8 +19,8 @@ class Options:
 
     Args:
         store: a store that `python -m sweep.run` wrote.
-        figures_dir: where to save PNG and SVG files. By default figures/ and the store's path under
-            results/.
+        figures_dir: where to save PNG and SVG files; by default figures/ and the page's name for the store
+            of a page as it is, the store's folder otherwise.
         only: names of the figures to draw.
         debug: show the traceback of an error.
     """

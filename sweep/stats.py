@@ -63,7 +63,7 @@ def over_seeds(array: xr.DataArray) -> xr.Dataset:
 
 
 def seeded(array: _Labelled) -> _Labelled:
-    """Give results the dimension `seed` where they lack it: one, whatever seeds lie along other dimensions."""
+    """Give results the dimension `seed` where they lack it, also where seeds lie along another dimension."""
     return array if "seed" in array.dims else array.drop_vars("seed", errors="ignore").expand_dims("seed")
 
 

@@ -1,8 +1,7 @@
 """Small experiments, and their lanes' lives by lane number."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -95,7 +94,8 @@ def _take(plan: Plan, piece: Finished, found: dict[int, Life]) -> None:
             found[int(lane)] = Life(curves, [*old.states, state], target, int(piece.first_bad_step[at][row]))
 
 
-def lane_structure(block: train.Block, names: Sequence[str]) -> Any:
+@cache
+def lane_structure(block: train.Block, names: tuple[str, ...]) -> Any:
     """Give the pytree structure of a block's lanes."""
     numbers = {name: jax.ShapeDtypeStruct((), train.number_dtype(name, block.shape)) for name in names}
     return jax.tree.structure(jax.eval_shape(partial(train.begin, block), numbers)[0])

@@ -204,3 +204,325 @@ def test_a_lane_in_float64_is_the_plain_flax_and_optax_loop_to_1e_9(number):
 @pytest.mark.parametrize("number", range(7))
 def test_a_lane_in_float32_takes_the_first_five_steps_of_the_plain_loop_to_1e_5(number):
     compare(number, "float32", 6, 1e-5)
+
+
+def test_every_epoch_goes_through_all_points_in_an_order_of_its_own():
+    experiment = tiny(
+        axes=zipped(seed=(0, 0, 1), data_seed=(0, 1, 0)), batch_size=5, epochs=4, record=replace(LOSS_ONLY, at=every(1))
+    )
+    orders = [[state.order for state in life.states[1::4]] for life in run_lanes(experiment)]  # 16 points: 5 + 5 + 5 + 1
+    for epochs in orders:
+        assert len(epochs) == 4
+        for order in epochs:
+            assert sorted(order) == list(range(16))
+        assert len({tuple(order) for order in epochs}) == 4
+    assert np.array_equal(orders[0], orders[1])  # the order belongs to `seed`, not to the data
+    assert not np.array_equal(orders[0], orders[2])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# A padded width is the narrow network.
+
+NARROW, WIDE = 5, 8
+
+
+@pytest.fixture(scope="module")
+def padded_and_narrow():
+    """The same lanes of width 5 in blocks of capacity 8 and in their own: each activation and each optimiser."""
+    names = [list(OPTIMIZERS)[at % len(OPTIMIZERS)] for at in range(len(ACTIVATIONS))]
+    both = zipped(activation=ACTIVATIONS, optimizer=names)
+    experiment = tiny(
+        model=MLP(depth=2, bias_initializer="normal"),
+        optimizer=Optimizer(learning_rate=0.003),
+        axes=both * grid(width=(NARROW, WIDE)),
+        precision="float64",
+        epochs=30,
+        record=replace(LOSS_ONLY, at=linear_spaced(5)),
+    )
+    narrow = replace(experiment, axes=both * grid(width=(NARROW,)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "MAX_BLOCKS", len(ACTIVATIONS))
+        padded = planned(experiment)
+    assert [block.padded for block in padded.programs[0].blocks] == [True] * len(ACTIVATIONS)
+    assert not any(block.padded for block in planned(narrow).programs[0].blocks)
+    return padded, by_row(experiment, lives(padded)), by_row(narrow, run_lanes(narrow))
+
+
+def living(width: int) -> dict[str, dict[str, Any]]:
+    """Say which parameters a network of this width has, in arrays of the capacity."""
+    own = np.arange(WIDE) < width
+    return {
+        "layer_0": {"kernel": own[None, :], "bias": own},
+        "layer_1": {"kernel": own[:, None] & own, "bias": own},
+        "layer_2": {"kernel": own[:, None], "bias": np.array([True])},
+    }
+
+
+def vectors_of(state: train.Lane) -> list[Any]:
+    """Give the parameters, and the moments that the optimiser keeps of them, as trees like the parameters."""
+    flat, shaped = ravel_pytree(state.parameters)
+    moments = [leaf for leaf in jax.tree.leaves(state.optimizer_state) if np.size(leaf) == flat.size]
+    return [state.parameters, *(jax.tree.map(np.asarray, shaped(moment)) for moment in moments)]
+
+
+def corner(tree: Any) -> Any:
+    """Cut the narrow network out of arrays of the capacity."""
+    return jax.tree.map(
+        lambda leaf, alive: leaf[np.ix_(*(np.flatnonzero(alive.any(tuple({*range(alive.ndim)} - {axis}))) for axis in range(alive.ndim)))],
+        tree,
+        living(NARROW),
+    )
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_padded_lane_is_the_narrow_network(padded_and_narrow, activation):
+    _, padded, narrow = padded_and_narrow
+    (row,) = [row for row in narrow if ("activation", activation) in row]
+    np.testing.assert_allclose(padded[row].curves["loss"], narrow[row].curves["loss"], rtol=1e-10)
+    with jax.enable_x64(True):
+        for ours, theirs in zip(padded[row].states, narrow[row].states, strict=True):
+            for mine, other in zip(vectors_of(ours), vectors_of(theirs), strict=True):
+                jax.tree.map(
+                    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), corner(mine), other
+                )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_dead_units_and_their_moments_stay_as_they_began(padded_and_narrow, activation):
+    _, padded, _ = padded_and_narrow
+    (row,) = [row for row in padded if {("activation", activation), ("width", NARROW)} <= row]
+    resting = 0.1 if ("optimizer", "adagrad") in row else 0.0  # optax begins adagrad's sum of squares at 0.1
+    with jax.enable_x64(True):
+        for state in padded[row].states:
+            parameters, *moments = vectors_of(state)
+            for tree, rest in ((parameters, 0.0), *((moment, resting) for moment in moments)):
+                for leaf, alive in zip(jax.tree.leaves(tree), jax.tree.leaves(living(NARROW)), strict=True):
+                    assert (leaf[~np.broadcast_to(alive, leaf.shape)] == rest).all()
+        last = ravel_pytree(padded[row].states[-1].parameters)[0]
+        assert np.count_nonzero(last) >= 46  # 5 + 5 + 25 + 5 + 5 + 1 living ones
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_narrow_network_begins_as_the_corner_of_the_wide_one_bit_by_bit(padded_and_narrow, activation):
+    _, padded, narrow = padded_and_narrow
+    (row,) = [row for row in narrow if ("activation", activation) in row]
+    mine, other = corner(padded[row].states[0].parameters), narrow[row].states[0].parameters
+    for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(other), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The bits of a lane depend on nothing but the lane: 40 lanes to a block are three tiles of 16.
+
+SEEDS, RATES = tuple(range(5)), tuple(np.geomspace(1e-3, 0.3, 8).round(5))
+
+
+def lanes_of_interest(**changes: Any) -> Experiment:
+    """Make an experiment of two blocks, with everything recorded that can be."""
+    settings: dict[str, Any] = {
+        "task": SumOfSines(frequencies=(1, 3), points=16, noise=0.1),
+        "model": MLP(width=5, depth=1),
+        "axes": grid(seed=SEEDS, learning_rate=RATES, batch_size=(16, 5)),
+        "record": Record(at=linear_spaced(3), snapshots=2),
+        "epochs": 9,
+    }
+    return tiny(**(settings | changes))
+
+
+@pytest.fixture(scope="module")
+def at_home():
+    experiment = lanes_of_interest()
+    plan = planned(experiment)
+    assert [block.tile for block in plan.programs[0].blocks] == [16, 16]
+    assert [block.tiles for block in plan.programs[0].blocks] == [3, 3]
+    return by_row(experiment, lives(plan))
+
+
+def assert_same_lanes(at_home: dict, experiment: Experiment, found: list[Life]) -> None:
+    elsewhere = by_row(experiment, found)
+    assert set(at_home) <= set(elsewhere)
+    for row, life in at_home.items():
+        assert_bitwise(life, elsewhere[row])
+
+
+def test_reordered_axes_change_no_bit(at_home):
+    experiment = lanes_of_interest(axes=grid(batch_size=(16, 5), learning_rate=RATES[::-1], seed=SEEDS[::-1]))
+    assert_same_lanes(at_home, experiment, run_lanes(experiment))
+
+
+def test_a_grown_grid_changes_no_bit(at_home):
+    grown = grid(seed=(7, *SEEDS, 9), learning_rate=(1e-4, *RATES), batch_size=(16, 5))
+    experiment = lanes_of_interest(axes=grown)
+    assert planned(experiment).programs[0].blocks[0].tiles == 4
+    assert_same_lanes(at_home, experiment, run_lanes(experiment))
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("devices", [2, 3])
+def test_more_devices_change_no_bit(at_home, devices):
+    experiment = lanes_of_interest()
+    assert_same_lanes(at_home, experiment, run_lanes(experiment, devices))
+
+
+@pytest.mark.core
+def test_other_blocks_beside_them_change_no_bit(at_home):
+    experiment = lanes_of_interest(axes=grid(batch_size=(3, 16, 5), seed=SEEDS, learning_rate=RATES))
+    assert_same_lanes(at_home, experiment, run_lanes(experiment))
+
+
+def test_waves_change_no_bit(at_home):
+    experiment = lanes_of_interest()
+    plan = planned(experiment, wave_lanes=32)
+    assert [len(wave.lanes) for wave in plan.waves] == [32, 32, 16]
+    assert_same_lanes(at_home, experiment, lives(plan))
+
+
+def test_a_small_memory_budget_changes_no_bit(at_home):
+    experiment = lanes_of_interest()
+    cost = planned(experiment).bytes_a_lane
+    plan = planned(experiment, memory=int(40 * cost))
+    assert len(plan.waves) == 3
+    assert_same_lanes(at_home, experiment, lives(plan))
+
+
+def test_segments_cut_otherwise_change_no_bit(at_home, monkeypatch):
+    monkeypatch.setattr(execute, "SEGMENT_SECONDS", 1e-12)  # a step each
+    experiment = lanes_of_interest()
+    plan = planned(experiment)
+    assert sum(1 for _ in execute.walk(plan)) == 36 + 1  # 9 epochs of 4 batches, and record 0
+    assert_same_lanes(at_home, experiment, lives(plan))
+
+
+def test_going_on_from_a_saved_position_changes_no_bit(at_home):
+    experiment = lanes_of_interest()
+    plan = planned(experiment)
+    for piece in execute.walk(plan):
+        if piece.record == 1:
+            saved = piece.position()
+            break
+    rest = by_row(experiment, lives(plan, resume=saved))
+    for row, life in at_home.items():
+        for name, values in life.curves.items():
+            assert values[2:].tobytes() == rest[row].curves[name].tobytes()
+
+
+def test_the_tame_lanes_differ_from_each_other(at_home):
+    losses = {life.curves["loss"].tobytes() for life in at_home.values()}
+    assert len(losses) == len(at_home)  # else "bitwise equal" would say little
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Failure is data.
+
+TAME = (0.05, 0.1, 0.2, 0.3)
+
+
+def quadratic(rates: tuple[float, ...], **changes: Any) -> Experiment:
+    """A straight line learned by gradient descent: the loss is a quadratic of two parameters."""
+    return tiny(
+        task=Linear(slopes=(2.0,), intercept=1.0, points=16),
+        model=MLP(depth=0),
+        optimizer=Optimizer("sgd"),
+        axes=grid(seed=(0, 1), learning_rate=rates),
+        epochs=12,
+        record=Record(metrics=("loss", "parameter_norm", "gradient_norm"), at=every(1), snapshots=3),
+        **changes,
+    )
+
+
+def simulated(kernel: np.ndarray, bias: np.ndarray, data: Any, rate: float, steps: int, dtype: Any) -> dict[str, Any]:
+    """Descend in NumPy: losses step by step, and the parameters and date of the last finite step."""
+    x, y = data.inputs[0].astype(dtype), data.target.astype(dtype)
+    w, b, rate = dtype(kernel[0, 0]), dtype(bias[0]), dtype(rate)
+    losses = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(steps + 1):
+            residual = w * x + b - y
+            losses.append(np.mean(residual**2, dtype=dtype))
+            if not np.isfinite(losses[-1]):
+                return {"losses": losses, "parameters": (w, b), "first_bad": step}
+            new_w = w - rate * dtype(2) * np.mean(residual * x, dtype=dtype)
+            new_b = b - rate * dtype(2) * np.mean(residual, dtype=dtype)
+            if not (np.isfinite(new_w) and np.isfinite(new_b)):
+                return {"losses": losses, "parameters": (w, b), "first_bad": step + 1}
+            w, b = new_w, new_b
+    return {"losses": losses, "parameters": (w, b), "first_bad": train.NEVER}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("rate", "what"), [(1e3, "loss"), (30.0, "loss"), (3e38, "parameters")])
+def test_a_lane_that_overflows_freezes_is_dated_and_leaves_the_others_alone(rate, what):
+    wild, calm = quadratic((*TAME[:2], rate, *TAME[2:])), quadratic((*TAME[:2], 0.25, *TAME[2:]))
+    plan = planned(wild)
+    found, others = by_row(wild, lives(plan)), by_row(calm, run_lanes(calm))
+    for row, life in found.items():
+        if ("learning_rate", rate) not in row:
+            assert life.first_bad_step == train.NEVER
+            assert_bitwise(life, others[row])
+            continue
+        lane = rows_of(wild).index(row)
+        start = life.states[0].parameters["layer_0"]
+        expected = simulated(start["kernel"], start["bias"], data_of(plan, lane), rate, 12, np.float32)
+        bad = expected["first_bad"]
+        assert 0 < bad <= 12
+        if what == "loss":  # far enough from the edge that the order of additions does not matter
+            wide = simulated(start["kernel"], start["bias"], data_of(plan, lane), rate, 12, np.float64)["losses"]
+            assert wide[bad - 1] < 1e37
+            assert wide[bad] > 1e40
+        assert life.first_bad_step == bad
+        for name, values in life.curves.items():
+            assert (np.isfinite(values[:bad])).all(), name
+            assert np.isnan(values[bad:]).all(), name
+        last = life.states[-1].parameters["layer_0"]
+        np.testing.assert_allclose((last["kernel"][0, 0], last["bias"][0]), expected["parameters"], rtol=1e-4)
+        assert np.isfinite(last["kernel"]).all()
+        for state in life.states[bad:]:
+            assert_bitwise(replace_state(life, state), replace_state(life, life.states[-1]))
+
+
+def replace_state(life: Life, state: train.Lane) -> Life:
+    return replace(life, states=[state])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Closed forms.
+
+
+@pytest.mark.core
+def test_gradient_descent_on_a_line_is_its_closed_form():
+    experiment = replace(quadratic(TAME), precision="float64", epochs=200)
+    plan = planned(experiment)
+    for lane, life in enumerate(lives(plan)):
+        rate = dict(rows_of(experiment)[lane])["learning_rate"]
+        data, start = data_of(plan, lane), life.states[0].parameters["layer_0"]
+        design = np.stack([data.inputs[0], np.ones(16)], axis=1)
+        best = np.linalg.lstsq(design, data.target, rcond=None)[0]
+        once = np.eye(2) - 2 * rate / 16 * design.T @ design  # distance from the best, one step later
+        distance = np.array([start["kernel"][0, 0], start["bias"][0]]) - best
+        for step in range(201):
+            exact = best + np.linalg.matrix_power(once, step) @ distance
+            own = life.states[step].parameters["layer_0"]
+            np.testing.assert_allclose((own["kernel"][0, 0], own["bias"][0]), exact, rtol=1e-10, atol=1e-12)
+            loss = np.mean((design @ exact - data.target) ** 2)
+            np.testing.assert_allclose(life.curves["loss"][step], loss, rtol=1e-10, atol=1e-22)
+
+
+def test_scaled_inputs_reach_the_closed_form_of_several_features():
+    experiment = tiny(
+        task=Linear(slopes=(2.0, -1.0, 0.5), intercept=1.0, points=16, placement="random", noise=0.2, low=-3.0, high=2.0),
+        model=MLP(depth=0), optimizer=Optimizer("sgd", learning_rate=0.2), epochs=100, precision="float64",
+        loss="half_summed_squared", axes=grid(learning_rate=(0.01, 0.03), data_seed=(0, 4)),
+        record=replace(LOSS_ONLY, at=every(10)),
+    )  # fmt: skip
+    plan = planned(experiment)
+    for lane, life in enumerate(lives(plan)):
+        rate = dict(rows_of(experiment)[lane])["learning_rate"]
+        data, start = data_of(plan, lane), life.states[0].parameters["layer_0"]
+        assert np.abs(data.inputs).max() <= 1  # scaled
+        design = np.concatenate([data.inputs, np.ones((1, 16))]).T
+        best = np.linalg.lstsq(design, data.target, rcond=None)[0]
+        once = np.eye(4) - rate * design.T @ design
+        exact = best + np.linalg.matrix_power(once, 100) @ (np.append(start["kernel"][:, 0], start["bias"]) - best)
+        own = life.states[-1].parameters["layer_0"]
+        np.testing.assert_allclose(np.append(own["kernel"][:, 0], own["bias"]), exact, rtol=1e-10)

@@ -13,7 +13,7 @@ from sweep import stats
 from sweep.plots import style
 from sweep.plots.epoch_maps import order_in_words
 from sweep.plots.scale import Scale, scale_of
-from sweep.plots.sheet import entitle, finish, log_ticks, message, sheet, small_print
+from sweep.plots.sheet import entitle, finish, log_ticks, message, sheet
 from sweep.plots.view import View, said, view
 
 _MOST_LINES = 10
@@ -42,13 +42,8 @@ def curves(ds: xr.Dataset) -> Figure:
     order = [float(stats.order_of_convergence(each)) for each in halving]
     key = style.label(ds["frequency"])
     rule = f"Lines: median over {chosen.seeds} of the relative spectral error; bands: quartiles; dotted: 0.5"
-    return finish(
-        figure,
-        order_in_words(chosen, order, halving),
-        small_print(chosen, rule),
-        lines + _crosses(panels, chosen),
-        key,
-    )
+    title = order_in_words(chosen, order, halving)
+    return finish(figure, chosen, title, rule, lines + _crosses(panels, chosen), key)
 
 
 @style.styled
@@ -73,9 +68,7 @@ def loss_curves(ds: xr.Dataset, reference: str | None = None) -> Figure:
     if reference is not None:
         lines.append(_draw_reference(panels, chosen, reference))
         rule += f"; dashed: median of {style.words(reference)}"
-    return finish(
-        figure, _finding(chosen, dim), small_print(chosen, rule), lines + _crosses(panels, chosen), key
-    )
+    return finish(figure, chosen, _finding(chosen, dim), rule, lines + _crosses(panels, chosen), key)
 
 
 def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) -> None:

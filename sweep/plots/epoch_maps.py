@@ -20,7 +20,7 @@ from sweep.plots.heatmap import (
     step_line,
 )
 from sweep.plots.scale import in_order, scale_of
-from sweep.plots.sheet import entitle, finish, sheet, small_print
+from sweep.plots.sheet import entitle, finish, sheet
 from sweep.plots.view import View, said, view
 
 
@@ -44,16 +44,9 @@ def frequency_epoch(ds: xr.Dataset) -> Figure:
         if np.isfinite(rho):
             panel.set_title(f"{panel.get_title()}\nrank correlation {rho:.2f}".strip())
     drawn = any(np.isfinite(each).any() for each in halving)
-    caption = small_print(
-        chosen,
-        f"Median over {chosen.seeds} of the relative spectral error; 0 is fitted, 1 no better than nothing",
-    )
-    return finish(
-        figure,
-        order_in_words(chosen, order, halving),
-        caption,
-        [legend_step("median error first at most 0.5")] * drawn + _entries(kinds, chosen),
-    )
+    handles = [legend_step("median error first at most 0.5")] * drawn + _entries(kinds, chosen)
+    rule = f"Median over {chosen.seeds} of the relative spectral error; 0 is fitted, 1 no better than nothing"
+    return finish(figure, chosen, order_in_words(chosen, order, halving), rule, handles)
 
 
 @style.styled
@@ -75,8 +68,8 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
     known = [rate for rate in best if np.isfinite(rate)]
     title = f"The final loss is lowest at learning rate {style.spread(known)}" if known else chosen.nothing
     title += f", depending on {style.words(chosen.facet)}" if len(set(known)) > 1 else ""
-    caption = small_print(chosen, f"Median over {chosen.seeds} of the training loss, diverged as +inf")
-    return finish(figure, title, caption, _entries(kinds, chosen))
+    rule = f"Median over {chosen.seeds} of the training loss, diverged as +inf"
+    return finish(figure, chosen, title, rule, _entries(kinds, chosen))
 
 
 @style.styled
@@ -100,8 +93,8 @@ def space_epoch(ds: xr.Dataset) -> Figure:
         place, height = style.number(peak["x"].item()), style.number(peak.item())
         title = f"At the end the median error is largest at x = {place}: {height}"
         title += f" ({said(peak, chosen.whole, chosen.facet)})" if chosen.facet else ""
-    caption = small_print(chosen, f"Median over {chosen.seeds} of the absolute error")
-    return finish(figure, title, caption, _entries(kinds, chosen))
+    rule = f"Median over {chosen.seeds} of the absolute error"
+    return finish(figure, chosen, title, rule, _entries(kinds, chosen))
 
 
 def order_in_words(chosen: View, order: Sequence[float], halving: Sequence[xr.DataArray]) -> str:

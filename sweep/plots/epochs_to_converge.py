@@ -10,7 +10,7 @@ from sweep import labels, stats
 from sweep.plots import style
 from sweep.plots.heatmap import colour_bar, hatch, heatmap, legend_patch, log_norm, numbers
 from sweep.plots.scale import scale_of
-from sweep.plots.sheet import entitle, finish, sheet, small_print
+from sweep.plots.sheet import entitle, finish, sheet
 from sweep.plots.view import view
 
 _SHARE = 0.05  # of the median initial loss: the threshold where a page states none
@@ -57,7 +57,7 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
     }
     handles = [legend_patch(kind, texts[kind]) for kind in style.HATCHES if kind in kinds]
     title = _title(cells, level) if np.isfinite(level) else chosen.nothing
-    return finish(figure, title, small_print(chosen, rule), handles)
+    return finish(figure, chosen, title, rule, handles)
 
 
 def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, xr.DataArray]:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from sweep import labels, stats
 from sweep.plots import style
-from sweep.plots.sheet import finish, message, sheet, small_print
+from sweep.plots.sheet import finish, message, sheet
 from sweep.plots.view import View, view
 
 _MOMENTS = 5
@@ -59,7 +59,7 @@ def fits(ds: xr.Dataset) -> Figure:
     )
     entries = [("target", _TARGET), ("network", _NETWORK)] + [("other seeds", _OTHER)] * any(others)
     handles = [Line2D([], [], label=text, **look) for text, look in entries]
-    return finish(figure, _finding(chosen, rows), small_print(chosen, rule), handles)
+    return finish(figure, chosen, _finding(chosen, rows), rule, handles)
 
 
 def _run_first(data: xr.Dataset) -> xr.Dataset:

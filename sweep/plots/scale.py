@@ -12,7 +12,7 @@ from sweep.plots import style
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 # Room of a labelled tick as a share of the axis: between two labels, and per letter.
-_ROOM: Final = {"x": (0.02, 0.024), "y": (0.055, 0.0)}
+_ROOM: Final = {"x": (0.012, 0.024), "y": (0.055, 0.0)}
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def scale_of(coordinate: xr.DataArray) -> Scale:
     if positive.size == values.size:
         return Scale(values, "log", values, edges, text)
     decades = np.log(edges[-1] / edges[0])
-    width = np.clip(np.log(edges[1] / edges[0]), 0.03 * decades, 0.2 * decades)
+    width = np.clip(np.log(edges[1] / edges[0]), 0.06 * decades, 0.2 * decades)
     edges = np.concatenate([[edges[0] * np.exp(-width)], edges])
     return Scale(values, "log", np.concatenate([[edges[0] * np.exp(width / 2)], positive]), edges, text)
 

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from sweep import labels
 from sweep.plots import style
 from sweep.plots.view import View
 
-_TITLE, _SMALL = 11, 7.5  # points
+_TITLE, _SUBTITLE, _SMALL = 11, 9, 7.5  # points
 _LINE: Final = 1.35  # line height over font size
 _LETTER: Final = 0.56  # mean letter width over font size, DejaVu Sans, on the safe side
 
@@ -47,57 +48,49 @@ def sheet(
 
 
 def finish(
-    figure: Figure, title: str, caption: Sequence[str], handles: Sequence[Artist] = (), key: str = ""
+    figure: Figure, chosen: View, title: str, rule: str, handles: Sequence[Artist] = (), key: str = ""
 ) -> Figure:
-    """Add the title, the legend and the caption, and make room for them.
+    """Add the page's question, the title, the legend and the caption, and make room for them.
 
     Args:
         figure: one from `sheet`, its panels drawn.
-        title: the question or the finding, in words.
-        caption: sentences without full stops; empty ones are left out.
+        chosen: what is drawn.
+        title: the finding, in words.
+        rule: the caption's first sentence, without full stop: which statistic of what.
         handles: what the legend explains.
         key: the legend's own title.
     """
     _label_outer(figure)
     width, height = figure.get_size_inches()
+    question = _wrapped(str(chosen.whole.attrs.get("question", "")), _SUBTITLE, width)
     heading = _wrapped(title, _TITLE, width)
-    small = _wrapped(". ".join(part for part in caption if part) + ".", _SMALL, width)
+    caption = _wrapped(". ".join((rule, *_small_print(chosen))) + ".", _SMALL, width)
     columns = _legend_columns(handles, width)
     lines = -(-len(handles) // max(columns, 1)) + bool(key)
-    rows = (_height(heading, _TITLE), _height(small, _SMALL), 0.17 * lines + 0.09 * bool(lines))
-    total = height + sum(rows)
+    legend = 0.17 * lines + 0.09 * bool(lines)
+    first = 0.06 + _height(question, _SUBTITLE)
+    above, below = first + _height(heading, _TITLE), _height(caption, _SMALL) + legend + 0.05
+    total = height + above + below
     figure.set_size_inches(width, total)
-    bottom = (rows[1] + rows[2] + 0.05) / total
-    cast(ConstrainedLayoutEngine, figure.get_layout_engine()).set(
-        rect=(0.0, bottom, 1.0, 1.0 - bottom - (rows[0] + 0.05) / total)
-    )
-    left = 0.08 / width
-    figure.text(left, 1 - 0.06 / total, heading, size=_TITLE, weight="bold", va="top", linespacing=1.2)
-    figure.text(left, 0.06 / total, small, size=_SMALL, color=style.QUIET, va="bottom", linespacing=1.2)
+    cast(ConstrainedLayoutEngine, figure.get_layout_engine()).set(rect=(0, below / total, 1, height / total))
+    write = partial(figure.text, 0.08 / width, linespacing=1.2)
+    if question:
+        write(1 - 0.06 / total, question, size=_SUBTITLE, va="top", color=style.QUIET)
+    write(1 - first / total, heading, size=_TITLE, va="top", weight="bold")
+    write(0.06 / total, caption, size=_SMALL, va="bottom", color=style.QUIET)
     if handles:
-        place = (0.5, (rows[1] + 0.02) / total)
-        figure.legend(
-            handles=handles,
-            loc="lower center",
-            bbox_to_anchor=place,
-            ncols=columns,
-            title=key or None,
-            borderpad=0.2,
-        )
+        place = (0.5, (below - legend - 0.03) / total)
+        look = {"loc": "lower center", "title": key or None, "borderpad": 0.2}
+        figure.legend(handles=handles, bbox_to_anchor=place, ncols=columns, **look)
     return figure
 
 
-def small_print(chosen: View, *rules: str) -> tuple[str, ...]:
-    """Give the caption's sentences: what is drawn, how it was chosen, lanes lost, and which page."""
-    shown, stored = _losses(chosen.data["status"]), _losses(chosen.whole["status"])
-    page = chosen.whole.attrs.get("name", "")
-    return (
-        *rules,
-        *chosen.rules,
-        f"Shown: {shown}",
-        f"In the store: {stored}" if chosen.whole["status"].size > chosen.data["status"].size else "",
-        f"Page: {page}" if page else "",
-    )
+def _small_print(chosen: View) -> list[str]:
+    """Give the caption's sentences on how lanes were chosen, how many were lost, and which page."""
+    shown, stored = chosen.data["status"], chosen.whole["status"]
+    told = [*chosen.rules, f"Shown: {_losses(shown)}"]
+    told += [f"In the store: {_losses(stored)}"] if stored.size > shown.size else []
+    return [*told, f"Page: {chosen.whole.attrs['name']}"] if "name" in chosen.whole.attrs else told
 
 
 def message(axes: Axes, text: str) -> None:
@@ -173,5 +166,5 @@ def _wrapped(text: str, size: float, width: float) -> str:
 
 
 def _height(text: str, size: float) -> float:
-    """Give the height of a text in inches."""
-    return (text.count("\n") + 1) * size * _LINE / 72
+    """Give the height of a text in inches; nothing takes none."""
+    return 0.0 if not text else (text.count("\n") + 1) * size * _LINE / 72

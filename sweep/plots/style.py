@@ -3,13 +3,15 @@
 import functools
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias
 
 import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+
+from sweep.specs import figure as asked
 
 _P = ParamSpec("_P")
 
@@ -43,13 +45,21 @@ HATCHES: Final = {
 }
 
 
-def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
-    """Have a figure drawn with these settings, whatever the caller's own are."""
+_Draw: TypeAlias = Callable[Concatenate[xr.Dataset, _P], Figure]
+
+
+def styled(draw: _Draw[_P]) -> _Draw[_P]:
+    """Have a figure drawn with these settings, once it is known that the results have what it needs.
+
+    Args:
+        draw: takes results and options; its name is one of `specs.figure.NEEDS`.
+    """
 
     @functools.wraps(draw)
-    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
+    def drawn(ds: xr.Dataset, *args: _P.args, **kwargs: _P.kwargs) -> Figure:
+        asked.check(asked.Figure(draw.__name__), frozenset(map(str, (*ds.data_vars, *ds.dims))))
         with matplotlib.rc_context(RC):
-            return draw(*args, **kwargs)
+            return draw(ds, *args, **kwargs)
 
     return drawn
 

@@ -50,3 +50,20 @@ class Figure:
 def fitting(available: frozenset[str]) -> tuple[Figure, ...]:
     """Choose the figures that results with these variables and dimensions can show, in reading order."""
     return tuple(Figure(name) for name, needs in NEEDS.items() if available.issuperset(needs))
+
+
+def check(figure: Figure, available: frozenset[str]) -> None:
+    """Refuse a figure that needs, or refers to, what results do not have.
+
+    Args:
+        figure: the figure.
+        available: variables and dimensions of the results.
+
+    Raises:
+        SweepError: naming what is missing.
+    """
+    referred = [str(figure.options["reference"])] if "reference" in figure.options else []
+    missing = [repr(name) for name in (*NEEDS[figure.name], *referred) if name not in available]
+    if missing:
+        lacking = f"figure {figure.name!r} needs {' and '.join(missing)}, which these results lack"
+        raise SweepError(f"{lacking}: they have {', '.join(sorted(available))}")

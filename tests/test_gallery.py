@@ -1,0 +1,98 @@
+"""Choosing the figures of a store and saving them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+from synthetic import AXES, results
+
+from sweep.errors import SweepError
+from sweep.gallery import default_directory, draw_figures, wanted
+from sweep.specs.figure import NEEDS, Figure
+
+
+def asking(*figures):
+    ds = results(AXES)
+    ds.attrs["figures"] = json.dumps(figures)
+    return ds
+
+
+def test_a_page_without_figures_gets_all_that_fit():
+    assert [figure.name for figure in wanted(results(AXES))] == list(NEEDS)
+    names = [figure.name for figure in wanted(results({"seed": [0]}).drop_vars("prediction"))]
+    assert names == ["frequency_epoch", "curves", "loss_curves", "space_epoch"]
+
+
+def test_a_pages_own_figures_come_with_their_options():
+    ds = asking({"name": "epochs_to_converge", "options": {"threshold": 0.5}}, {"name": "curves"})
+    assert wanted(ds) == (Figure("epochs_to_converge", {"threshold": 0.5}), Figure("curves"))
+    assert wanted(ds, ["epochs_to_converge"]) == (Figure("epochs_to_converge", {"threshold": 0.5}),)
+    assert wanted(ds, ["fits", "fits"]) == (Figure("fits"),)
+
+
+@pytest.mark.parametrize(
+    ("figure", "lost", "message"),
+    [
+        ({"name": "learning_rate_epoch"}, "learning_rate", "needs 'learning_rate'"),
+        ({"name": "epochs_to_converge"}, "width", "needs 'width'"),
+        ({"name": "loss_curves", "options": {"reference": "closed_form"}}, "width", "needs 'closed_form'"),
+    ],
+)
+def test_a_figure_that_does_not_fit_names_what_is_missing(figure, lost, message):
+    ds = asking(figure).isel({lost: 0}, drop=True)
+    with pytest.raises(SweepError, match=message):
+        wanted(ds)
+
+
+def test_an_unknown_name_gets_a_suggestion():
+    with pytest.raises(SweepError, match="did you mean 'space_epoch'"):
+        wanted(results(AXES), ["space_epochs"])
+
+
+def test_every_figure_is_saved_small_in_both_formats(tmp_path):
+    ds = results(AXES)
+    paths = draw_figures(ds, wanted(ds), tmp_path / "a" / "b")
+    assert sorted(path.name for path in paths) == sorted(
+        f"{name}.{kind}" for name in NEEDS for kind in ("png", "svg")
+    )
+    for path in paths:
+        if path.suffix == ".svg":
+            text = path.read_text()
+            assert len(text) < 500 * 1024
+            assert "<text" in text
+            assert ("<image" in text) == (path.stem not in ("curves", "loss_curves")), "cells as pixels"
+        else:
+            assert imread(path).shape[1] >= 900
+
+
+def test_the_same_figure_is_the_same_file(tmp_path):
+    ds = results({"seed": [0, 1]})
+    first, second = (draw_figures(ds, [Figure("frequency_epoch")], tmp_path / each) for each in "ab")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_two_figures_of_one_name_are_two_files(tmp_path):
+    figures = [Figure("epochs_to_converge", {"threshold": each}) for each in (0.1, 1.0)]
+    names = [path.name for path in draw_figures(results(AXES), figures, tmp_path)]
+    assert names == [f"epochs_to_converge{number}.{kind}" for number in ("", "_2") for kind in ("png", "svg")]
+
+
+def test_a_large_noisy_store_makes_small_files(tmp_path):
+    """Long lines and scattered hatches are what makes an SVG large."""
+    ds = results({"seed": range(4), "width": [8.0, 16, 32, 64], "learning_rate": [0.01]}, points=1200)
+    ds["loss"] = ds["loss"].where((ds["epoch"].astype(int) + ds["seed"]) % 2 == 0)
+    for path in draw_figures(ds, [Figure("fits"), Figure("learning_rate_epoch")], tmp_path):
+        assert path.stat().st_size < 500 * 1024
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SweepError, match=r"cannot write figures to .*--figures-dir"):
+        draw_figures(results({"seed": [0]}), [Figure("loss_curves")], tmp_path / "file" / "figures")
+
+
+def test_only_a_page_as_it_is_draws_into_figures(tmp_path):
+    assert default_directory(Path("results/a/b"), "a/b") == Path("figures/a/b")
+    assert default_directory(Path("results/a/b-smoke"), "a/b") == Path("results/a/b-smoke/figures")
+    assert default_directory(tmp_path, "a/b") == tmp_path / "figures"

@@ -1,0 +1,194 @@
+"""`run_sweep` from Python: notebooks, stores, waves, extending nothing by accident, and a disk that fills."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sweep import MLP, Experiment, Metric, Optimizer, Record, SumOfSines, SweepError, grid, log_spaced, open_results
+from sweep import run_sweep, zipped
+from sweep import store as stores
+from sweep.labels import FINISHED
+
+EXPERIMENT = Experiment(
+    question="Does it run?",
+    task=SumOfSines(frequencies=(1.0, 2.0), points=32, noise=0.1),
+    model=MLP(depth=1),
+    optimizer=Optimizer("adam"),
+    axes=zipped(seed=(3, 1, 2), data_seed=(0, 5, 9)) * grid(learning_rate=(1e-3, 0.1), width=(4, 8)),
+    epochs=12,
+    record=Record(at=log_spaced(6), snapshots=3),
+)
+
+
+@pytest.fixture(scope="module")
+def ds(tmp_path_factory: pytest.TempPathFactory):
+    return run_sweep(EXPERIMENT, out=tmp_path_factory.mktemp("runner") / "store")
+
+
+@pytest.mark.core
+def test_results_are_labelled_as_the_page_typed_them(ds) -> None:
+    assert dict(ds.sizes) == {
+        "seed": 3, "learning_rate": 2, "width": 2, "epoch": 7, "frequency": 2, "x": 32, "layer": 2, "snapshot_epoch": 3,
+    }  # fmt: skip
+    assert ds.seed.values.tolist() == [3, 1, 2]
+    assert ds.data_seed.dims == ("seed",)
+    assert ds.sel(learning_rate=1e-3, width=8, seed=1).data_seed == 5
+    assert ds.epoch.values[0] == 0
+    assert ds.epoch.values[-1] == 12
+    assert ds.epoch.dtype == ds.learning_rate.dtype == np.float64
+    assert (ds.status == FINISHED).all()
+    for name in ds.variables:
+        assert {"units", "long_name"} <= set(ds[name].attrs), name
+
+
+def test_every_number_is_there_and_the_counts_are_right(ds) -> None:
+    for name in ("loss", "clean_loss", "spectral_error", "spatial_error", "gradient_norm", "parameter_norm", "prediction"):
+        assert np.isfinite(ds[name].values).all(), name
+    assert ds.attrs["lane_steps"] == 12 * 12
+    assert ds.attrs["lane_steps_executed"] >= ds.attrs["lane_steps"]
+    assert ds.attrs["training_seconds"] > 0
+    assert ds.attrs["complete"]
+
+
+def test_stored_quantities_agree_with_each_other(ds) -> None:
+    """Loss, prediction and errors are computed apart in the program; NumPy ties them together."""
+    at = ds.sel(epoch=ds.snapshot_epoch.values)
+    error = np.abs(ds.prediction.values - ds.target.values[..., None, :])
+    np.testing.assert_allclose(at.spatial_error.values, error, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(at.clean_loss.values, (error**2).mean(-1), rtol=1e-5)
+    coefficients = np.fft.rfft(ds.target.values)[..., 1:3][..., None, :]
+    wanted = np.abs(np.fft.rfft(ds.prediction.values)[..., 1:3] - coefficients) / np.abs(coefficients)
+    np.testing.assert_allclose(at.spectral_error.values, wanted, rtol=1e-4)
+    # The noise is there: the loss against noisy targets differs from the clean one by about its variance.
+    assert abs((ds.loss - ds.clean_loss).isel(epoch=0).mean().item() - 0.01) < 0.05
+
+
+def test_without_a_place_nothing_is_left_on_disk_and_the_numbers_are_the_same(ds, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    again = run_sweep(EXPERIMENT)
+    assert not any(tmp_path.iterdir())
+    assert again.loss.values.tobytes() == ds.loss.values.tobytes()
+
+
+def test_a_notebook_in_which_jax_is_up_already_gets_the_same_numbers(tmp_path: Path) -> None:
+    """With the backend up on one device there are no others to be had; the bits do not depend on it."""
+    code = f"""
+import sys, warnings, jax, jax.numpy as jnp
+jnp.ones(3).sum().block_until_ready()
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_runner
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    ds = test_runner.run_sweep(test_runner.EXPERIMENT)
+    test_runner.run_sweep(test_runner.EXPERIMENT)
+print(len(jax.devices()), sum("already running" in str(w.message) for w in caught))
+open({str(tmp_path / "bits")!r}, "wb").write(ds.loss.values.tobytes())
+"""
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    devices, said = map(int, done.stdout.split())
+    assert devices == 1
+    assert said == (1 if len(os.sched_getaffinity(0)) > 1 else 0)
+    assert (tmp_path / "bits").read_bytes() == run_sweep(EXPERIMENT).loss.values.tobytes()
+
+
+def test_waves_of_a_small_budget_give_the_same_numbers(ds, tmp_path: Path) -> None:
+    axes = zipped(seed=range(300), data_seed=range(300)) * grid(width=(4, 8))
+    many = replace(EXPERIMENT, axes=axes, epochs=2)
+    whole = run_sweep(many)
+    waves = run_sweep(many, out=tmp_path / "store", memory=2**20)
+    assert '"wave_lanes": 600' not in waves.attrs["plan"]
+    for name in ("loss", "spectral_error", "prediction", "target", "gradient_norm"):
+        assert waves[name].values.tobytes() == whole[name].values.tobytes(), name
+
+
+def test_an_incomplete_store_is_refused_without_resume(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    run_sweep(EXPERIMENT, out=path)
+    stores.Store(path).note(complete=False)
+    with pytest.raises(SweepError, match=r"is incomplete: --resume goes on with it, --fresh"):
+        run_sweep(EXPERIMENT, out=path)
+    assert run_sweep(EXPERIMENT, out=path, resume=True).attrs["complete"]
+
+
+def test_a_store_begun_with_other_tiles_is_not_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    run_sweep(EXPERIMENT, out=path)
+    store = stores.Store(path)
+    store.note(complete=False, plan=store.attributes()["plan"].replace('"tile": 16', '"tile": 4'))
+    with pytest.raises(SweepError, match=r"was begun on .* with tiles of \[4, 4\] lanes"):
+        run_sweep(EXPERIMENT, out=path, resume=True)
+
+
+def test_a_metric_of_other_dimensions_than_it_states_is_refused() -> None:
+    wrong = Metric("shift", lambda moment: jnp.zeros(3), dims=("frequency",))
+    with pytest.raises(SweepError, match=r"'shift' states the dimensions \('frequency',\) of sizes \(2,\).*\(3,\)"):
+        run_sweep(replace(EXPERIMENT, record=Record(own=(wrong,))))
+
+
+def test_a_metric_of_one_s_own_is_stored_with_its_labels() -> None:
+    own = Metric("bias", lambda moment: jnp.mean(moment.prediction), units="volts", long_name="mean output")
+    ds = run_sweep(replace(EXPERIMENT, record=Record(metrics=("loss",), own=(own,), at=log_spaced(3))))
+    assert set(ds.data_vars) >= {"bias", "loss"}
+    assert "spectral_error" not in ds
+    assert ds.bias.attrs == {"units": "volts", "long_name": "mean output"}
+    np.testing.assert_allclose(ds.bias.isel(epoch=0), ds.prediction.isel(snapshot_epoch=0).mean("x"), atol=1e-6)
+
+
+def test_structures_of_different_depth_and_points_are_padded_with_nan() -> None:
+    axes = grid(depth=(1, 3), points=(16, 32))
+    ds = run_sweep(replace(EXPERIMENT, axes=axes, model=MLP(width=4), record=Record(at=log_spaced(2))))
+    norms = ds.gradient_norm.isel(epoch=0)
+    assert np.isfinite(norms.sel(depth=3)).all()
+    assert np.isfinite(norms.sel(depth=1)).sum("layer").values.tolist() == [2, 2]
+    assert np.isfinite(ds.spatial_error.isel(epoch=0)).sum("x").sel(depth=1).values.tolist() == [16, 32]
+
+
+def test_a_union_stays_one_dimension_with_its_knobs_as_coordinates() -> None:
+    seeds = grid(seed=(0, 1))
+    adam = grid(optimizer=("adam",), learning_rate=(1e-3, 1e-2)) * seeds
+    sgd = grid(optimizer=("sgd",), learning_rate=(0.1,), momentum=(0.0, 0.9)) * seeds
+    ds = run_sweep(replace(EXPERIMENT, axes=adam + sgd, model=MLP(depth=1, width=4)))
+    assert dict(ds.loss.sizes) == {"point": 4, "seed": 2, "epoch": 7}
+    assert ds.optimizer.values.tolist() == ["adam", "adam", "sgd", "sgd"]
+    np.testing.assert_array_equal(ds.momentum.values, [np.nan, np.nan, 0.0, 0.9])
+    assert ds.loss.where(ds.optimizer == "sgd", drop=True).sizes["point"] == 2
+
+
+def _mount(place: Path, size: str) -> bool:
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_disk_that_fills_leaves_finished_waves_and_a_store_to_go_on_with(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    if not _mount(disk, "2m"):
+        pytest.skip("mounting a small file system takes root")
+    try:
+        axes = zipped(seed=range(2000), data_seed=range(2000))
+        many = replace(EXPERIMENT, axes=axes, model=MLP(depth=1, width=4), epochs=3)
+        with pytest.raises(SweepError, match=r"can't write .*finished lanes are intact: make room and go on with"):
+            run_sweep(many, out=disk / "store", memory=2 * 2**20)
+        partial = open_results(disk / "store")
+        ended = (partial.status == FINISHED).values
+        assert 0 < ended.sum() < 2000
+        subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
+        whole = run_sweep(many, out=disk / "store", resume=True)
+        expected = run_sweep(many)
+        assert whole.loss.values.tobytes() == expected.loss.values.tobytes()
+        np.testing.assert_array_equal(partial.loss.values[ended], expected.loss.values[ended])
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_tests_run_on_the_cpu() -> None:
+    assert jax.devices()[0].platform == "cpu"

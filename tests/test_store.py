@@ -1,0 +1,171 @@
+"""Stores: laid out whole or not at all, torn nowhere, and refused in one line when damaged."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from sweep import SweepError, open_results
+from sweep import store as stores
+from sweep.labels import SCHEMA
+from sweep.store import Store
+
+
+def skeleton(lanes: int = 6) -> xr.Dataset:
+    loss = (("lane", "epoch"), np.broadcast_to(np.float32(np.nan), (lanes, 3)))
+    dimensions = json.dumps([["seed", lanes, ["seed"]]])
+    coords = {"lane": np.arange(lanes)[::-1], "epoch": [0.0, 1.0, 2.0], "seed": ("lane", np.arange(lanes)[::-1] * 10)}
+    variables = {
+        "loss": loss,
+        "status": ("lane", np.zeros(lanes, np.int8)),
+        "first_bad_epoch": ("lane", np.full(lanes, np.nan)),
+    }
+    return xr.Dataset(variables, coords, {"dimensions": dimensions, "schema": SCHEMA})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return stores.create(tmp_path / "store", skeleton(), 2, {"name": "page"})
+
+
+@pytest.mark.core
+def test_lanes_written_out_of_order_come_back_as_a_grid(store: Store) -> None:
+    values = np.arange(18, dtype=np.float32).reshape(6, 3)
+    store.write("loss", 2, values[2:])
+    store.write("loss", 0, values[:2])
+    ds = open_results(store.path)
+    assert ds.loss.dims == ("seed", "epoch")
+    assert ds.seed.values.tolist() == [0, 10, 20, 30, 40, 50]
+    np.testing.assert_array_equal(ds.loss.values, values[::-1])
+    assert ds.loss.sel(seed=50, epoch=0.0) == 0
+
+
+def test_what_was_not_written_is_nan(store: Store) -> None:
+    store.write("loss", 0, np.zeros((2, 3), np.float32))
+    flat = stores.read(store.path)
+    assert np.isnan(flat.loss.values[2:]).all()
+    assert not np.isnan(flat.loss.values[:2]).any()
+
+
+@pytest.mark.parametrize(("start", "size"), [(1, 2), (0, 3), (4, 1)])
+def test_a_write_that_would_tear_a_chunk_is_an_error(store: Store, start: int, size: int) -> None:
+    with pytest.raises(AssertionError, match="torn"):
+        store.write("loss", start, np.zeros((size, 3), np.float32))
+
+
+def test_attributes_survive_being_set(store: Store) -> None:
+    store.note(lane_steps=5)
+    assert stores.check(store.path)["lane_steps"] == 5
+    assert open_results(store.path).attrs["name"] == "page"
+
+
+def test_a_checkpoint_comes_back_bit_by_bit_in_order(store: Store) -> None:
+    assert store.load_checkpoint() is None
+    leaves = [np.array([1.5, np.nan]), np.arange(12, dtype=np.int32).reshape(3, 4), np.float32([0.1])]
+    store.save_checkpoint(leaves, {"wave": 3})
+    loaded = store.load_checkpoint()
+    assert loaded is not None
+    assert loaded[1] == {"wave": 3}
+    assert [(leaf.dtype, leaf.tobytes()) for leaf in loaded[0]] == [(leaf.dtype, leaf.tobytes()) for leaf in leaves]
+    store.clear()
+    assert store.load_checkpoint() is None
+
+
+def test_a_checkpoint_that_could_not_be_written_leaves_the_last_one(store: Store) -> None:
+    store.save_checkpoint([np.ones(3)], {"wave": 1})
+    with pytest.raises(TypeError):
+        store.save_checkpoint([np.zeros(3)], {"wave": object()})  # what can't be JSON fails mid-way
+    loaded = store.load_checkpoint()
+    assert loaded is not None
+    assert loaded[1] == {"wave": 1}
+
+
+def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(xr.Dataset, "to_zarr", full)
+    with pytest.raises(SweepError, match=r"can't write .*store: No space left on device; name another place"):
+        stores.create(tmp_path / "store", skeleton(), 2, {})
+    assert not (tmp_path / "store").exists()
+
+
+def damage_root(path: Path) -> None:
+    os.truncate(path / "zarr.json", 50)
+
+
+def lose_array(path: Path) -> None:
+    shutil.rmtree(path / "loss")
+
+
+def cut_chunk(path: Path) -> None:
+    os.truncate(path / "loss" / "c" / "0" / "0", 10)
+
+
+def lose_chunk(path: Path) -> None:
+    (path / "loss" / "c" / "0" / "0").unlink()
+
+
+def other_schema(path: Path) -> None:
+    root = json.loads((path / "zarr.json").read_text())
+    root["attributes"]["schema"] = 99
+    (path / "zarr.json").write_text(json.dumps(root))
+
+
+def no_store(path: Path) -> None:
+    (path / "zarr.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (damage_root, "is truncated: zarr.json can't be read"),
+        (lose_array, "is truncated: it lacks loss"),
+        (cut_chunk, "is truncated or damaged"),
+        (lose_chunk, "is truncated: finished lanes have no values"),
+        (other_schema, f"has schema 99, this version reads schema {SCHEMA}"),
+        (no_store, "is not a store of sweep"),
+        (shutil.rmtree, "no store at"),
+    ],
+)
+def test_a_damaged_store_is_refused_in_one_line(store: Store, harm: object, told: str) -> None:
+    store.write("loss", 0, np.arange(18, dtype=np.float32).reshape(6, 3))
+    store.write("status", 0, np.full(6, 2, np.int8))
+    open_results(store.path)  # whole so far
+    harm(store.path)  # type: ignore[operator]
+    with pytest.raises(SweepError) as refused:
+        open_results(store.path)
+    assert told in str(refused.value)
+    assert str(store.path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_moving_aside_finds_a_free_name_and_takes_only_stores(store: Store, tmp_path: Path) -> None:
+    assert stores.move_aside(store.path) == tmp_path / "store.old-1"
+    stores.create(tmp_path / "store", skeleton(), 2, {})
+    assert stores.move_aside(tmp_path / "store") == tmp_path / "store.old-2"
+    (tmp_path / "diary").mkdir()
+    with pytest.raises(SweepError, match="diary is not a store"):
+        stores.move_aside(tmp_path / "diary")
+
+
+def test_a_lock_is_let_go_of_when_its_process_is_killed(store: Store) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from sweep import store\n"
+        "with store.locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(store.path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(SweepError, match="is in use by another run"), stores.locked(store.path):
+        pass
+    holder.kill()
+    holder.wait(10)
+    with stores.locked(store.path):
+        pass
