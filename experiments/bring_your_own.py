@@ -47,6 +47,7 @@ experiment = Experiment(
     * grid(sharpness=(5.0, 20.0, 80.0), learning_rate=np.geomspace(1e-3, 1e-1, 5).round(6)),
     epochs=1000,
     record=Record(
-        own=(Metric("overshoot", overshoot, long_name="overshoot beyond the target's range"),), at=log_spaced(50)
+        own=(Metric("overshoot", overshoot, long_name="overshoot beyond the target's range"),),
+        at=log_spaced(50),
     ),
 )

@@ -28,7 +28,13 @@ def closed_form_loss(moment):
 experiment = Experiment(
     question="Does gradient descent follow the closed form of linear least squares?",
     task=Linear(
-        slopes=(2.0, -1.0, 0.5, 0.1), intercept=1.0, low=-1.0, high=1.0, placement="random", points=64, noise=0.1
+        slopes=(2.0, -1.0, 0.5, 0.1),
+        intercept=1.0,
+        low=-1.0,
+        high=1.0,
+        placement="random",
+        points=64,
+        noise=0.1,
     ),
     model=MLP(depth=0, initializer="zeros"),
     optimizer=Optimizer("sgd"),

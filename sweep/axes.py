@@ -210,7 +210,9 @@ def sampled(
     for knob, span in ranges.items():
         if not isinstance(span, Range):
             raise SweepError(f"sampled needs uniform(...) or log_uniform(...) for {knob!r}, got {span!r}")
-    columns: dict[str, list[Value]] = {knob: span.at(unit[:, i]).tolist() for i, (knob, span) in enumerate(ranges.items())}
+    columns: dict[str, list[Value]] = {
+        knob: span.at(unit[:, i]).tolist() for i, (knob, span) in enumerate(ranges.items())
+    }
     return _one_factor(columns, next(iter(ranges)) if len(ranges) == 1 else POINT)
 
 

@@ -14,7 +14,7 @@ def use_all_cores() -> None:
     """
     cores = _cores()
     asked = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if asked or jax.config.jax_num_cpu_devices == cores:
+    if asked or jax.config.jax_num_cpu_devices == cores:  # pyright: ignore[reportAttributeAccessIssue]
         return
     try:
         jax.config.update("jax_num_cpu_devices", cores)

@@ -16,7 +16,8 @@ import jax
 import numpy as np
 
 from sweep import train
-from sweep.plan import Plan, Program, Wave, step_seconds
+from sweep.cost import step_seconds
+from sweep.plan import Plan, Program, Wave
 from sweep.train import NEVER, Block
 
 SEGMENT_SECONDS: Final = 1.0
@@ -97,7 +98,7 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
         try:
             with numerics(plan):
                 job()
-        except BaseException as error:  # noqa: BLE001  (handed over to the waiting thread, whatever it is)
+        except BaseException as error:
             errors.append(error)
 
     def beginnings() -> None:

@@ -36,9 +36,7 @@ def wanted(ds: "xr.Dataset", only: Sequence[str] = ()) -> tuple[Figure, ...]:
     for name in only:
         if name not in NEEDS:
             raise unknown("figure", name, NEEDS)
-    stated = [
-        Figure(each["name"], each.get("options", {})) for each in json.loads(ds.attrs.get("figures", "[]"))
-    ]
+    stated = [Figure(each["name"], each.get("options", {})) for each in json.loads(ds.attrs.get("figures", "[]"))]
     if only:
         named = {figure.name for figure in stated}
         stated = [figure for figure in stated if figure.name in only]
@@ -74,9 +72,7 @@ def draw_figures(ds: "xr.Dataset", figures: Iterable[Figure], directory: Path) -
             _save(drawn, paths)
         except OSError as error:
             reason = error.strerror or error
-            raise SweepError(
-                f"cannot write figures to {directory}: {reason}; choose another --figures-dir"
-            ) from error
+            raise SweepError(f"cannot write figures to {directory}: {reason}; choose another --figures-dir") from error
         written += paths
     return written
 
@@ -113,6 +109,4 @@ def _save(drawn: "MatplotlibFigure", paths: Sequence[Path]) -> None:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    return next(
-        stem for stem in (name, *(f"{name}_{count}" for count in range(2, 1000))) if stem not in taken
-    )
+    return next(stem for stem in (name, *(f"{name}_{count}" for count in range(2, 1000))) if stem not in taken)

@@ -87,15 +87,19 @@ class Dense(nn.Module):
         """Apply the layer; the fans (true ones, without dead neurons) and the scale matter at `init` only."""
         rows, columns, dtype = h.shape[0], self.features, h.dtype
 
+        def deviation(variance: Callable[[Any, Any], Any]) -> Array:
+            # In the precision of the run before dividing: JAX divides traced whole numbers in float32.
+            return jnp.sqrt(variance(jnp.asarray(fan_in, dtype), jnp.asarray(fan_out, dtype)))
+
         def kernel_init(key: Key[Array, ""]) -> Float[Array, "inputs outputs"]:
             draw, variance = INITIALIZERS[self.initializer]
             drawn = by_rows(key, rows, lambda row_key: draw(row_key, (columns,), dtype))
             alive = (jnp.arange(rows) < fan_in)[:, None] & (jnp.arange(columns) < fan_out)
-            return jnp.where(alive, drawn * jnp.sqrt(variance(fan_in, fan_out)) * scale, 0).astype(dtype)
+            return jnp.where(alive, drawn * deviation(variance) * scale, 0).astype(dtype)
 
         def bias_init(key: Key[Array, ""]) -> Float[Array, " outputs"]:
             draw, variance = INITIALIZERS[self.bias_initializer]
-            drawn = draw(key, (columns,), dtype) * jnp.sqrt(variance(fan_in, fan_out))
+            drawn = draw(key, (columns,), dtype) * deviation(variance)
             return jnp.where(jnp.arange(columns) < fan_out, drawn, 0).astype(dtype)
 
         z = jnp.einsum("io,in->on", self.param("kernel", kernel_init), h)
@@ -114,9 +118,7 @@ class Network(nn.Module):
     padded: bool
 
     @nn.compact
-    def __call__(
-        self, h: Float[Array, "inputs points"], width: Int[Array, ""], scale: Any
-    ) -> Float[Array, "1 points"]:
+    def __call__(self, h: Float[Array, "inputs points"], width: Int[Array, ""], scale: Any) -> Float[Array, "1 points"]:
         """Apply the network; `width` is the true width of every hidden layer where padded."""
         model, fan_in = self.model, h.shape[0]
         initializers = model.initializers()

@@ -42,9 +42,7 @@ def _sgd(rate: Any, n: Numbers) -> optax.GradientTransformation:
 OPTIMIZERS: Final[dict[str, Callable[[Any, Numbers], optax.GradientTransformation]]] = {
     "sgd": _sgd,
     "adam": lambda rate, n: optax.adam(rate, n["beta1"], n["beta2"], n["epsilon"]),
-    "adamw": lambda rate, n: optax.adamw(
-        rate, n["beta1"], n["beta2"], n["epsilon"], weight_decay=n["weight_decay"]
-    ),
+    "adamw": lambda rate, n: optax.adamw(rate, n["beta1"], n["beta2"], n["epsilon"], weight_decay=n["weight_decay"]),
     "nadam": lambda rate, n: optax.nadam(rate, n["beta1"], n["beta2"], n["epsilon"]),
     "rmsprop": lambda rate, n: optax.rmsprop(rate, n["decay"], n["epsilon"]),
     "adagrad": lambda rate, n: optax.adagrad(rate, eps=n["epsilon"]),

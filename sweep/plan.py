@@ -4,37 +4,24 @@ A plan decides nothing about numbers but the tile size, which depends on the Sha
 alone. It explains itself: `Plan.reasons` are the sentences that `--plan` prints.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 import jax
 import numpy as np
 
-from sweep import train
 from sweep.axes import Lanes
+from sweep.cost import bytes_a_lane, compile_seconds, free_memory, size_words, step_seconds, tile_size
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
 from sweep.shape import Shape
 from sweep.specs.model import MLP
-from sweep.train import Block
+from sweep.train import Block, Device
 
 MAX_BLOCKS: Final = 32
 MAX_COMPILE_SECONDS: Final = 30.0
-# Rough figures of one 2020s CPU core, used only for estimates and for the size of tiles.
-COMPILE_SECONDS_A_LAYER: Final = 0.3
-FLOPS: Final = {"cpu": 1.0e11}  # matrix products, per device and second
-FLOPS_ACCELERATOR: Final = 5.0e12
-ACTIVATIONS: Final = {"cpu": 4.0e8}  # one activation and its derivative, per device and second
-ACTIVATIONS_ACCELERATOR: Final = 1.0e11
-# A tile's arrays should stay in a core's second-level cache. On an accelerator they should fill the device.
-TILE_BYTES: Final = {"cpu": 2 * 2**20}
-TILE_BYTES_ACCELERATOR: Final = 2**30
-TILE_LARGEST: Final = {"cpu": 16}
-TILE_LARGEST_ACCELERATOR: Final = 8192
 CHUNK_LANES: Final = 1024  # lanes in one stored chunk, where a sweep has several waves
 
 
@@ -94,7 +81,7 @@ class Plan:
     lanes: Lanes
     programs: tuple[Program, ...]
     waves: tuple[Wave, ...]
-    devices: tuple[jax.Device, ...]
+    devices: tuple[Device, ...]
     epochs: np.ndarray
     steps: tuple[np.ndarray, ...]
     snapshots: np.ndarray
@@ -123,11 +110,11 @@ class Plan:
             for block, members in zip(program.blocks, program.members, strict=True)
         )
 
-    def compile_seconds(self) -> float:
+    def expected_compile_seconds(self) -> float:
         """Estimate how long compiling takes."""
-        return sum(_compile_seconds(block.shape) for program in self.programs for block in program.blocks)
+        return sum(compile_seconds(block.shape) for program in self.programs for block in program.blocks)
 
-    def training_seconds(self) -> float:
+    def expected_training_seconds(self) -> float:
         """Estimate how long training takes, from rough figures of the devices."""
         total = sum(
             step_seconds(block.shape, self.devices[0].platform) * block.shape.steps * len(members)
@@ -142,7 +129,7 @@ def pack(
     experiment: Experiment,
     *,
     memory: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     wave_lanes: int | None = None,
 ) -> Plan:
     """Plan a sweep.
@@ -179,57 +166,6 @@ def pack(
     )  # fmt: skip
 
 
-def free_memory(device: jax.Device) -> int:
-    """Tell how many bytes are free on a device; on CPU, what the operating system has free."""
-    stats = device.memory_stats()
-    if stats:
-        return stats["bytes_limit"] - stats["bytes_in_use"]
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 4 * 2**30  # an operating system that does not tell
-
-
-def tile_size(shape: Shape, platform: str) -> int:
-    """Choose how many lanes are advanced together: a power of two, from Shape and device kind alone.
-
-    The tile fixes the order of additions and so the bits of every result; it must never depend on timings,
-    free memory or the number of lanes or devices.
-    """
-    wanted = TILE_BYTES.get(platform, TILE_BYTES_ACCELERATOR) / _working_bytes(shape)
-    largest = TILE_LARGEST.get(platform, TILE_LARGEST_ACCELERATOR)
-    return min(largest, 2 ** max(0, int(np.log2(max(1.0, wanted)))))
-
-
-def _sizes(shape: Shape) -> list[tuple[int, int]]:
-    """List (inputs, outputs) of each layer; a module of the page's own counts as three layers of its width."""
-    model = shape.model
-    hidden = model.layers() if isinstance(model, MLP) else (getattr(model, "width", 64),) * 3
-    widths = (shape.task.features(), *hidden, 1)
-    return list(zip(widths, widths[1:], strict=False))
-
-
-def _working_bytes(shape: Shape) -> float:
-    """Estimate the bytes that one step of one lane touches."""
-    points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
-    activations = points * sum(outputs for _, outputs in _sizes(shape)) * 3  # value, its gradient, a temporary
-    parameters = sum((inputs + 1) * outputs for inputs, outputs in _sizes(shape)) * 4  # and gradient, two moments
-    return (activations + parameters) * size
-
-
-def step_seconds(shape: Shape, platform: str) -> float:
-    """Estimate the seconds that one device takes for one step of one lane."""
-    points = shape.batch_size or shape.task.points
-    flops = 6 * points * sum(inputs * outputs for inputs, outputs in _sizes(shape))
-    activations = points * sum(outputs for _, outputs in _sizes(shape)[:-1])
-    products = flops / FLOPS.get(platform, FLOPS_ACCELERATOR)
-    return products + activations / ACTIVATIONS.get(platform, ACTIVATIONS_ACCELERATOR)
-
-
-def _compile_seconds(shape: Shape) -> float:
-    return COMPILE_SECONDS_A_LAYER * len(_sizes(shape))
-
-
 def _group_widths(
     variants: list[tuple[Experiment, np.ndarray]], reasons: list[str]
 ) -> list[list[tuple[Experiment, np.ndarray]]]:
@@ -243,7 +179,8 @@ def _group_widths(
             break
     padded = sum(len(group) > 1 for group in groups)
     reasons.append(
-        f"{len(variants)} structures, more than {MAX_BLOCKS}: widths within a factor {ratio:g} share {padded} padded blocks"
+        f"{len(variants)} structures, more than {MAX_BLOCKS}: widths within a factor {ratio:g} share "
+        f"{padded} padded blocks"
     )
     return groups
 
@@ -280,7 +217,7 @@ def _programs(
     seconds = 0.0
     for group in groups:
         made = _block(group, lanes, platform)
-        cost = _compile_seconds(made[0].shape)
+        cost = compile_seconds(made[0].shape)
         if parts[-1] and (len(parts[-1]) >= MAX_BLOCKS or seconds + cost > MAX_COMPILE_SECONDS):
             parts.append([])
             seconds = 0.0
@@ -331,27 +268,11 @@ def _records(experiment: Experiment, programs: list[Program]) -> tuple[np.ndarra
 def _mean_bytes(program: Program, records: int) -> float:
     """Average a lane's memory over the blocks of a program; a wave takes its share of each."""
     named = zip(program.blocks, program.numbers, program.members, strict=True)
-    total = sum(_bytes_a_lane(block, tuple(numbers), records) * len(members) for block, numbers, members in named)
+    total = sum(bytes_a_lane(block, tuple(numbers), records) * len(members) for block, numbers, members in named)
     return total / sum(len(members) for members in program.members)
 
 
-def _bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> float:
-    """Estimate a lane's memory: its arrays and values on the device, and its curves in the host's buffer."""
-    numbers = {name: jax.ShapeDtypeStruct((), train.number_dtype(name, block.shape)) for name in names}
-    lane, data = jax.eval_shape(partial(train.begin, block), numbers)
-    step = jax.ShapeDtypeStruct((), np.int32)
-    values = jax.eval_shape(partial(train.finish, block), numbers, data, lane, step)[1]
-    # State twice, for the update that is not in place; values on the device, on their way, and in the buffer.
-    return 2 * _bytes(lane) + _bytes((data, numbers)) + _bytes(values) * (records + 2)
-
-
-def _bytes(tree: Any) -> int:
-    return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def _fit(
-    cost: float, memory: int, programs: list[Program], devices: int, lanes: int, reasons: list[str]
-) -> int:
+def _fit(cost: float, memory: int, programs: list[Program], devices: int, lanes: int, reasons: list[str]) -> int:
     """Choose how many lanes are on the devices at once."""
     fitting = int(memory / cost)
     least = max(sum(block.tile for block in program.blocks) for program in programs) * devices
@@ -367,17 +288,6 @@ def _fit(
     wave = fitting // CHUNK_LANES * CHUNK_LANES or 2 ** int(np.log2(fitting))
     reasons.append(f"{told}: {ceil(lanes / wave)} waves of up to {wave} lanes")
     return wave
-
-
-def size_words(count: float) -> str:
-    """Write a number of bytes: "321 KiB", "1.5 GiB"."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1000:
-            break
-        count /= 1024
-    else:
-        unit = "GiB"
-    return f"{count:.3g} {unit}"
 
 
 def _waves(number: int, program: Program, most: int, start: int) -> list[Wave]:

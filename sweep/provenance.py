@@ -16,9 +16,14 @@ PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xa
 
 def provenance(plan: Plan) -> dict[str, Any]:
     """Say where results come from: the page, its hash, versions, device, plan and commit."""
-    experiment = plan.experiment
+    experiment, device = plan.experiment, plan.devices[0]
     blocks = [
-        {"tile": block.tile, "padded": block.padded, "lanes": len(members), "layers": describe(block.shape)["model"]}
+        {
+            "tile": block.tile,
+            "padded": block.padded,
+            "lanes": len(members),
+            "layers": describe(block.shape)["model"],
+        }
         for program in plan.programs
         for block, members in zip(program.blocks, program.members, strict=True)
     ]
@@ -30,8 +35,8 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "figures": json.dumps([{"name": each.name, "options": dict(each.options)} for each in experiment.figures]),
         "fingerprint": fingerprint(experiment),
         "versions": json.dumps(versions | {"python": machine.python_version()}),
-        "device": f"{len(plan.devices)} x {plan.devices[0].device_kind} ({plan.devices[0].platform}), {machine.machine()}",
-        "platform": plan.devices[0].platform,
+        "device": f"{len(plan.devices)} x {device.device_kind} ({device.platform}), {machine.machine()}",
+        "platform": device.platform,
         "plan": json.dumps({"wave_lanes": plan.wave_lanes(), "programs": len(plan.programs), "blocks": blocks}),
         "commit": _commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

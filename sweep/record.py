@@ -115,7 +115,8 @@ def clean_loss(moment: Moment) -> Float[Array, ""]:
 
 def spatial_error(moment: Moment) -> Float[Array, " x"]:
     """|f(x) - h(x)|."""
-    assert moment.x_clean is not None and moment.x_prediction is not None
+    assert moment.x_clean is not None
+    assert moment.x_prediction is not None
     return jnp.abs(moment.x_clean - moment.x_prediction)
 
 

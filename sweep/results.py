@@ -52,7 +52,11 @@ def skeleton(
     for name, column in columns.items():
         coords[name] = (LANE, *_coded(name, column[order], experiment))
     coords["epoch"] = ("epoch", epochs, DIMENSIONS["epoch"].attributes())
-    coords["snapshot_epoch"] = ("snapshot_epoch", epochs[snapshots], DIMENSIONS["snapshot_epoch"].attributes())
+    coords["snapshot_epoch"] = (
+        "snapshot_epoch",
+        epochs[snapshots],
+        DIMENSIONS["snapshot_epoch"].attributes(),
+    )
     if steps is not None:
         coords["step"] = ("epoch", steps, RECORDED["step"].attributes())
     for dim, values in sizes.items():
@@ -80,7 +84,10 @@ def _dimensions(axes: Axes) -> list[tuple[str, int, tuple[str, ...]]]:
 
 def _coded(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
     """Give a knob's values as they are stored, names as codes, with their attributes."""
-    attributes: dict[str, Any] = {"long_name": name.replace("_", " "), "units": experiment.knobs()[name][1].units}
+    attributes: dict[str, Any] = {
+        "long_name": name.replace("_", " "),
+        "units": experiment.knobs()[name][1].units,
+    }
     if column.dtype != object:
         return column, attributes
     words = list(dict.fromkeys(column.tolist()))

@@ -120,9 +120,7 @@ def _show_plan(experiment: "Experiment", memory: int | None) -> None:
     show_plan(Console(highlight=False), plan_sweep(experiment, memory))
 
 
-def _run(
-    experiment: "Experiment", store: Path, options: Options, memory: int | None, args: Sequence[str]
-) -> None:
+def _run(experiment: "Experiment", store: Path, options: Options, memory: int | None, args: Sequence[str]) -> None:
     from rich.console import Console
 
     from sweep.gallery import default_directory, draw_figures, wanted

@@ -51,7 +51,8 @@ class Store:
         array = self._group[name]
         assert isinstance(array, zarr.Array)
         chunk, stop = array.chunks[0], start + len(values)
-        assert start % chunk == 0 and (stop % chunk == 0 or stop == array.shape[0]), "a chunk would be torn"
+        whole = start % chunk == 0 and (stop % chunk == 0 or stop == array.shape[0])
+        assert whole, "a chunk would be torn"
         array[start:stop] = values
 
     def read(self, name: str, start: int, stop: int) -> np.ndarray:

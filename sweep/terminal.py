@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -34,7 +41,7 @@ COLUMNS: Final = {
 
 def show_plan(console: Console, plan: "Plan") -> None:
     """Print what a plan would do, and why, as `--plan` does."""
-    from sweep.plan import size_words  # knows JAX, and `--help` does not
+    from sweep.cost import size_words  # knows JAX, and `--help` does not
 
     experiment = plan.experiment
     console.print(f"[bold]{experiment.name}[/bold]: {experiment.question}")
@@ -52,14 +59,16 @@ def show_plan(console: Console, plan: "Plan") -> None:
     for reason in plan.reasons:
         console.print(f"- {reason}")
     platform = plan.devices[0].platform
-    console.print(f"- tile sizes: from the Shape and device kind {platform!r} alone, so that results are bitwise repeatable")
+    console.print(
+        f"- tile sizes: from the Shape and device kind {platform!r} alone, so that results are bitwise repeatable"
+    )
     console.print(
         f"{len(plan.programs)} program(s) of {number} block(s), {len(plan.waves)} wave(s) on {len(plan.devices)} "
         f"{platform} device(s); memory {size_words(plan.bytes_a_lane * plan.wave_lanes())} of {size_words(plan.memory)}"
     )
     console.print(
-        f"{plan.lane_steps():,} lane-steps; estimate: compile {plan.compile_seconds():.0f} s, "
-        f"train {_duration(plan.training_seconds())} (rough figures, see sweep/plan.py)"
+        f"{plan.lane_steps():,} lane-steps; estimate: compile {plan.expected_compile_seconds():.0f} s, "
+        f"train {_duration(plan.expected_training_seconds())} (rough figures, see sweep/cost.py)"
     )
 
 
@@ -145,7 +154,12 @@ class _Lines:
             return
         share = told.lane_steps / total
         left = told.tally.training_seconds / share * (1 - share) if share else float("nan")
-        parts = [f"training {share:4.0%}", rate, f"ETA {left:.0f} s" if share else "", f"{told.diverged} diverged"]
+        parts = [
+            f"training {share:4.0%}",
+            rate,
+            f"ETA {left:.0f} s" if share else "",
+            f"{told.diverged} diverged",
+        ]
         self._console.print(", ".join(part for part in parts if part))
 
 

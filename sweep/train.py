@@ -8,7 +8,7 @@ by the same compiled code.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from sweep.tasks import Data, draw
 from sweep.tasks.inputs import evaluation_points
 
 Numbers = dict[str, Array]
+Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
 NEVER: Final = -1  # `first_bad_step` of a lane that is finite so far
 # Beginning a lane runs once and takes microseconds, but its random numbers take XLA three times as long to
 # optimise as to compile plainly.
@@ -116,7 +117,7 @@ def advance(block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Ar
         (parameters, state),
         (lane.parameters, lane.optimizer_state),
     )
-    return Lane(*kept, first_bad.astype(jnp.int32), lane.order)
+    return lane._replace(parameters=kept[0], optimizer_state=kept[1], first_bad_step=first_bad.astype(jnp.int32))
 
 
 def _all_finite(tree: Any) -> Bool[Array, ""]:
@@ -215,17 +216,17 @@ def _advance_block(
     return jax.lax.fori_loop(0, live, one_tile, (room.lanes, empty))
 
 
-def mesh_of(devices: Sequence[jax.Device]) -> Mesh:
+def mesh_of(devices: Sequence[Device]) -> Mesh:
     """Line devices up; tiles are dealt out along this line."""
     return Mesh(np.array(devices), ("device",), axis_types=(AxisType.Auto,))
 
 
-def sharding(devices: Sequence[jax.Device]) -> NamedSharding:
+def sharding(devices: Sequence[Device]) -> NamedSharding:
     """Give the placement of every array of a block: tiles over devices."""
     return NamedSharding(mesh_of(devices), PartitionSpec("device"))
 
 
-def program(blocks: tuple[Block, ...], devices: tuple[jax.Device, ...]) -> Any:
+def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
     """Build the one training program of a sweep, traced but not compiled.
 
     Args:
@@ -256,12 +257,12 @@ def program(blocks: tuple[Block, ...], devices: tuple[jax.Device, ...]) -> Any:
     return jax.jit(mapped, donate_argnums=0)
 
 
-def beginning(block: Block, devices: tuple[jax.Device, ...]) -> Any:
+def beginning(block: Block, devices: tuple[Device, ...]) -> Any:
     """Build the small program that draws the data and initial parameters of a block's lanes."""
     return jax.jit(jax.vmap(jax.vmap(partial(begin, block))), out_shardings=sharding(devices))
 
 
-def room_shapes(block: Block, devices: tuple[jax.Device, ...], names: tuple[str, ...]) -> Room:
+def room_shapes(block: Block, devices: tuple[Device, ...], names: tuple[str, ...]) -> Room:
     """Describe a block's arrays without making them: shapes, dtypes and placement.
 
     Args:
@@ -275,7 +276,7 @@ def room_shapes(block: Block, devices: tuple[jax.Device, ...], names: tuple[str,
     def described(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
-    numbers = {name: jax.ShapeDtypeStruct(leading, number_dtype(name, block.shape)) for name in names}
+    numbers: Any = {name: jax.ShapeDtypeStruct(leading, number_dtype(name, block.shape)) for name in names}
     lanes, data = jax.eval_shape(jax.vmap(jax.vmap(partial(begin, block))), numbers)
     return jax.tree.map(described, Room(lanes, data, numbers))
 
@@ -288,7 +289,7 @@ def number_dtype(name: str, shape: Shape) -> Any:
 
 
 @lru_cache(maxsize=64)
-def compiled(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devices: tuple[jax.Device, ...]) -> Any:
+def compiled(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devices: tuple[Device, ...]) -> Any:
     """Compile the training program for these blocks once in a process.
 
     Args:
@@ -307,7 +308,7 @@ def compiled(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devi
 
 
 @lru_cache(maxsize=256)
-def compiled_beginning(block: Block, names: tuple[str, ...], devices: tuple[jax.Device, ...]) -> Any:
+def compiled_beginning(block: Block, names: tuple[str, ...], devices: tuple[Device, ...]) -> Any:
     """Compile the program that begins a block's lanes once in a process."""
     return beginning(block, devices).lower(room_shapes(block, devices, names).numbers).compile(compiler_options=QUICK)
 

@@ -55,9 +55,7 @@ def results(
     ).transpose(*axes, "epoch", "frequency", "snapshot_epoch", "x")
     for name in ds.variables:
         known = (labels.METRICS | labels.RECORDED | labels.DIMENSIONS).get(str(name))
-        ds[name].attrs = (
-            known.attributes() if known else {"units": "1", "long_name": str(name).replace("_", " ")}
-        )
+        ds[name].attrs = known.attributes() if known else {"units": "1", "long_name": str(name).replace("_", " ")}
     ds["status"].attrs |= labels.flags(labels.STATUS)
     ds.attrs = {"name": "synthetic/page", "question": "Which frequency comes first?", "figures": "[]"}
     stored = ("loss", "spectral_error", "spatial_error", "prediction")

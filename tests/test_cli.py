@@ -30,9 +30,7 @@ def test_options_are_parsed_with_their_types():
 
 
 def test_what_is_left_over_is_given_back_in_order():
-    options, rest = parse_known(
-        Options, ["a", "--epochs", "5", "--count", "2", "--task.noise", "0.1"], "prog"
-    )
+    options, rest = parse_known(Options, ["a", "--epochs", "5", "--count", "2", "--task.noise", "0.1"], "prog")
     assert options == Options(Path("a"), 2)
     assert rest == ["--epochs", "5", "--task.noise", "0.1"]
 

@@ -53,9 +53,7 @@ def test_an_unknown_name_gets_a_suggestion():
 def test_every_figure_is_saved_small_in_both_formats(tmp_path):
     ds = results(AXES)
     paths = draw_figures(ds, wanted(ds), tmp_path / "a" / "b")
-    assert sorted(path.name for path in paths) == sorted(
-        f"{name}.{kind}" for name in NEEDS for kind in ("png", "svg")
-    )
+    assert sorted(path.name for path in paths) == sorted(f"{name}.{kind}" for name in NEEDS for kind in ("png", "svg"))
     for path in paths:
         if path.suffix == ".svg":
             text = path.read_text()

@@ -20,7 +20,7 @@ READING = {"results", "store", "stats", "gallery"} | {
 DOORS = {"run", "plot"}
 COMPUTING = {
     "keys": 0, "tasks.inputs": 1, "tasks.targets": 1, "tasks": 2, "models": 2, "optim": 2, "record": 3,
-    "train": 4, "plan": 5, "provenance": 6, "execute": 6, "curves": 7, "session": 8, "devices": 0, "runner": 9,
+    "train": 4, "cost": 5, "plan": 6, "provenance": 7, "execute": 7, "curves": 8, "session": 9, "devices": 0, "runner": 10,
 }  # fmt: skip
 DOOR_HELP = {"cli", "overrides", "terminal"}
 

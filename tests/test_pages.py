@@ -89,7 +89,8 @@ def test_a_missing_page_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_pages_of_one_name_do_not_share_a_module(tmp_path: Path) -> None:
-    text = "from sweep import *\nexperiment = Experiment(question={!r}, task=SumOfSines(), model=MLP(), axes=grid(seed=(1,)))"
+    made = "Experiment(question={!r}, task=SumOfSines(), model=MLP(), axes=grid(seed=(1,)))"
+    text = f"from sweep import *\nexperiment = {made}"
     questions = []
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

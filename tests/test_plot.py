@@ -37,9 +37,7 @@ def test_it_draws_what_is_asked_for_and_prints_the_files(capsys, tmp_path):
     assert guarded(plot.main, ["store", "--only", "curves", "loss_curves", "--figures-dir", "f"]) == 0
     printed = capsys.readouterr().out.split()
     assert printed == [f"f/{name}.{kind}" for name in ("curves", "loss_curves") for kind in ("png", "svg")]
-    assert sorted(path.name for path in (tmp_path / "f").iterdir()) == sorted(
-        Path(each).name for each in printed
-    )
+    assert sorted(path.name for path in (tmp_path / "f").iterdir()) == sorted(Path(each).name for each in printed)
 
 
 @pytest.mark.usefixtures("store")

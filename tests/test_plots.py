@@ -130,9 +130,7 @@ def test_units_are_printed_unless_they_say_nothing():
 
 def test_a_heatmap_draws_its_cells_between_its_edges():
     values = np.array([[1.0, 0.5, np.inf], [0.8, np.nan, 0.1]])
-    cells = xr.DataArray(
-        values, {"frequency": [1.0, 2.0], "epoch": [1.0, 10.0, 100.0]}, ("frequency", "epoch")
-    )
+    cells = xr.DataArray(values, {"frequency": [1.0, 2.0], "epoch": [1.0, 10.0, 100.0]}, ("frequency", "epoch"))
     down, across = scale_of(cells["frequency"]), scale_of(cells["epoch"])
     axes = Figure().subplots()
     mesh = heatmap(axes, cells, down, across, norm=Normalize(0, 1), cmap=style.bright_is_good())
@@ -166,10 +164,7 @@ def test_hatched_boxes_cover_exactly_the_cells_asked_for():
     patch = hatch(Figure().subplots(), where, scale_of(where["a"]), scale_of(where["b"]), "diverged")
     for (row, column), inside in np.ndenumerate(where.values):
         assert patch.get_path().contains_point((column + 1, row + 1)) == inside
-    assert (
-        hatch(Figure().subplots(), where & False, scale_of(where["a"]), scale_of(where["b"]), "censored")
-        is None
-    )
+    assert hatch(Figure().subplots(), where & False, scale_of(where["a"]), scale_of(where["b"]), "censored") is None
 
 
 def test_the_step_line_runs_at_the_left_edge_of_the_cell_and_breaks_where_there_is_none():
@@ -200,9 +195,7 @@ def test_log_norms_span_what_is_positive_and_finite(values, highest, low, high):
 
 
 def test_the_facet_is_width_and_other_dimensions_are_fixed_where_the_loss_is_lowest():
-    ds = results(
-        {"seed": range(3), "noise": np.arange(9.0), "width": [16.0, 64.0], "learning_rate": [1e-3, 1e-2]}
-    )
+    ds = results({"seed": range(3), "noise": np.arange(9.0), "width": [16.0, 64.0], "learning_rate": [1e-3, 1e-2]})
     ds["loss"] = (ds["loss"] + abs(ds["noise"] - 4)).transpose(*ds["loss"].dims)
     chosen = view(ds)
     assert chosen.facet == "width"
@@ -241,9 +234,7 @@ def test_every_figure_that_can_be_asked_for_can_be_drawn():
 
 def test_frequency_epoch_draws_medians_at_each_widths_best_learning_rate():
     ds = results(AXES)
-    ds = ended(
-        ds, labels.DIVERGED, (ds.width == 64) & (ds.learning_rate == 1e-2) & (ds.seed < 3), from_record=9
-    )
+    ds = ended(ds, labels.DIVERGED, (ds.width == 64) & (ds.learning_rate == 1e-2) & (ds.seed < 3), from_record=9)
     figure = FIGURES["frequency_epoch"](ds)
     panels = axes_of(figure)
     assert [axes.get_title().split("\n")[0] for axes in panels] == [
@@ -337,9 +328,7 @@ def test_epochs_to_converge_prints_medians_and_hatches_the_rest():
 
 
 def test_the_default_threshold_is_a_share_of_the_initial_loss():
-    assert "at most 0.125 (5% of the median initial loss)" in texts(
-        FIGURES["epochs_to_converge"](results(AXES))
-    )
+    assert "at most 0.125 (5% of the median initial loss)" in texts(FIGURES["epochs_to_converge"](results(AXES)))
 
 
 def test_curves_draw_median_and_quartiles():
@@ -381,9 +370,7 @@ def test_fits_draw_the_first_seed_and_faintly_those_with_its_target():
     *faint, target, network = panels[4].lines
     assert len(faint) == 2
     np.testing.assert_array_equal(target.get_ydata(), ds["target"].sel(seed=0, width=16))
-    np.testing.assert_array_equal(
-        network.get_ydata(), ds["prediction"].sel(seed=0, width=16).isel(snapshot_epoch=-1)
-    )
+    np.testing.assert_array_equal(network.get_ydata(), ds["prediction"].sel(seed=0, width=16).isel(snapshot_epoch=-1))
     assert "seed 0, the first that ran" in texts(figure)
 
 
@@ -404,6 +391,7 @@ def union():
     ds = results({"seed": range(2), "momentum": [0.9, 0.9, np.nan]}).rename(momentum="point")
     knobs = {
         "optimizer": ["sgd", "sgd", "adam"],
+        "initialiser": ["glorot_uniform"] * 3,
         "learning_rate": [0.1, 0.01, 0.01],
         "momentum": [0.9, 0.9, np.nan],
     }
@@ -427,18 +415,14 @@ STORES = {
     "no width": without("width"),
     "no learning rate": without("learning_rate"),
     "one lane": without("seed", "learning_rate", "width"),
-    "one value on each axis": lambda: results(AXES).isel(
-        seed=[0], learning_rate=[0], width=[0], frequency=[0]
-    ),
+    "one value on each axis": lambda: results(AXES).isel(seed=[0], learning_rate=[0], width=[0], frequency=[0]),
     "one record": lambda: results(AXES, epochs=np.array([0.0])),
     "all diverged": lambda: ended(results(AXES), labels.DIVERGED, True, from_record=3),
     "all diverged at once": lambda: ended(results(AXES), labels.DIVERGED, True),
     "half not run": half,
     "nothing run": lambda: ended(results(AXES), labels.NOT_RUN, True),
     "union": union,
-    "more knobs": lambda: results(
-        {"seed": [0, 1], "noise": np.linspace(0, 1, 8), "activation": ["relu", "tanh"]}
-    ),
+    "more knobs": lambda: results({"seed": [0, 1], "noise": np.linspace(0, 1, 8), "activation": ["relu", "tanh"]}),
     "unsorted": lambda: results(AXES).isel(learning_rate=[2, 0, 1], width=[1, 0], frequency=[3, 1, 2, 0, 4]),
     "zeros": lambda: scaled("loss", lambda loss: loss * 0),
     "thirty decades": lambda: scaled("loss", lambda loss: loss.astype(float) ** 8 * 1e30),
@@ -464,9 +448,7 @@ def test_every_figure_on_every_awkward_store(name, store):
     assert "nan" not in title.lower().split()
     assert "lane" in caption
     inside = figure.bbox.padded(1)
-    assert all(
-        inside.contains(*corner) for text in figure.texts for corner in text.get_window_extent().get_points()
-    )
+    assert all(inside.contains(*corner) for text in figure.texts for corner in text.get_window_extent().get_points())
     assert not _overlapping([axes.title for axes in panels])
 
 
@@ -478,9 +460,9 @@ def _overlapping(shown) -> bool:
 def test_panels_of_a_union_are_named_by_their_knobs():
     names = [axes.get_title().replace("\n", " ") for axes in axes_of(FIGURES["curves"](union()))]
     assert names == [
-        "optimizer sgd, learning rate 0.1, momentum 0.9",
-        "optimizer sgd, learning rate 0.01, momentum 0.9",
-        "optimizer adam, learning rate 0.01",
+        "optimizer sgd, initialiser glorot_uniform, learning rate 0.1, momentum 0.9",
+        "optimizer sgd, initialiser glorot_uniform, learning rate 0.01, momentum 0.9",
+        "optimizer adam, initialiser glorot_uniform, learning rate 0.01",
     ]
 
 
@@ -496,9 +478,7 @@ def test_a_hundred_thousand_lanes(name):
     ds = results(axes, frequencies=[1.0, 2.0], epochs=SMALL, points=2)
     figure = FIGURES[name](ds)
     assert "100000 lanes" in texts(figure)
-    assert sum(len(axes.texts) for axes in axes_of(figure)) <= len(figure.axes), (
-        "no numbers where there is no room"
-    )
+    assert sum(len(axes.texts) for axes in axes_of(figure)) <= len(figure.axes), "no numbers where there is no room"
 
 
 def test_the_callers_settings_are_left_alone():

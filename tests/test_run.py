@@ -10,8 +10,8 @@ import pytest
 
 from sweep import open_results
 from sweep.cli import one_line
-from sweep.run import Options, resolve, to_bytes
 from sweep.errors import SweepError
+from sweep.run import Options, resolve, to_bytes
 
 ROOT = Path(__file__).parent.parent
 PAGE = """
@@ -74,7 +74,17 @@ def test_a_run_trains_stores_draws_and_a_second_call_only_redraws(folder: Path) 
 def test_overrides_are_typed_go_to_a_store_of_their_own_and_leave_the_page_s_alone(folder: Path) -> None:
     assert run(folder, "page.py").returncode == 0
     before = snapshot(folder)
-    args = ("--epochs", "7", "--task.noise", "0.1", "--axes.learning-rate", "1e-4", "1e-3", "--optimizer.name", "sgd")
+    args = (
+        "--epochs",
+        "7",
+        "--task.noise",
+        "0.1",
+        "--axes.learning-rate",
+        "1e-4",
+        "1e-3",
+        "--optimizer.name",
+        "sgd",
+    )
     done = run(folder, "page.py", *args)
     assert done.returncode == 0, done.stderr
     after = snapshot(folder)
@@ -118,7 +128,10 @@ def test_a_changed_question_is_the_same_experiment(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"axes": "grid(lerning_rate=(1e-3,))"}, ("unknown knob 'lerning_rate'", "did you mean 'learning_rate'?")),
+        (
+            {"axes": "grid(lerning_rate=(1e-3,))"},
+            ("unknown knob 'lerning_rate'", "did you mean 'learning_rate'?"),
+        ),
         ({"activation": "tahn"}, ("unknown activation 'tahn'", "did you mean 'tanh'?")),
         ({"axes": "grid(seed=())"}, ("axis 'seed' is empty", "at least one value")),
         ({"axes": "grid(width=(4, -4))"}, ("width must be at least 1", "-4")),
@@ -191,7 +204,9 @@ def test_a_plan_is_printed_and_nothing_is_trained(folder: Path) -> None:
 
 def test_help_is_about_no_page_and_loads_no_jax(folder: Path) -> None:
     """A second is what a user waits without wondering; what costs it is importing JAX, so that is what is checked."""
-    code = "import sys; from sweep.run import main\ntry: main(['--help'])\nexcept SystemExit: print('jax' in sys.modules)"
+    code = (
+        "import sys; from sweep.run import main\ntry: main(['--help'])\nexcept SystemExit: print('jax' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
     assert "--resume" in done.stdout
     assert done.stdout.splitlines()[-1] == "False"
@@ -200,7 +215,13 @@ def test_help_is_about_no_page_and_loads_no_jax(folder: Path) -> None:
 def test_the_help_of_a_page_lists_its_fields(folder: Path) -> None:
     done = run(folder, "page.py", "--help")
     assert done.returncode == 0, done.stderr
-    for option in ("--epochs", "--task.noise", "--axes.learning-rate", "--optimizer.name", "One of: sgd, adam"):
+    for option in (
+        "--epochs",
+        "--task.noise",
+        "--axes.learning-rate",
+        "--optimizer.name",
+        "One of: sgd, adam",
+    ):
         assert option in done.stdout
 
 
@@ -226,7 +247,8 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 
 def test_a_box_becomes_a_line() -> None:
-    box = "╭─ Parsing error ─╮\n│ Unrecognized options: --a │\n│ ────────── │\n│ Perhaps you meant: │\n│ --b INT │\n╰──╯\n"
+    lines = ("╭─ Parsing error ─╮", "│ Unrecognized options: --a │", "│ ────────── │", "│ Perhaps you meant: │")
+    box = "\n".join((*lines, "│ --b INT │", "╰──╯", ""))
     assert one_line(box) == "Unrecognized options: --a; did you mean --b?"
 
 

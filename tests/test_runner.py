@@ -11,8 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sweep import MLP, Experiment, Metric, Optimizer, Record, SumOfSines, SweepError, grid, log_spaced, open_results
-from sweep import run_sweep, zipped
+from sweep import (
+    MLP,
+    Experiment,
+    Metric,
+    Optimizer,
+    Record,
+    SumOfSines,
+    SweepError,
+    grid,
+    log_spaced,
+    open_results,
+    run_sweep,
+    zipped,
+)
 from sweep import store as stores
 from sweep.labels import FINISHED
 
@@ -49,7 +61,15 @@ def test_results_are_labelled_as_the_page_typed_them(ds) -> None:
 
 
 def test_every_number_is_there_and_the_counts_are_right(ds) -> None:
-    for name in ("loss", "clean_loss", "spectral_error", "spatial_error", "gradient_norm", "parameter_norm", "prediction"):
+    for name in (
+        "loss",
+        "clean_loss",
+        "spectral_error",
+        "spatial_error",
+        "gradient_norm",
+        "parameter_norm",
+        "prediction",
+    ):
         assert np.isfinite(ds[name].values).all(), name
     assert ds.attrs["lane_steps"] == 12 * 12
     assert ds.attrs["lane_steps_executed"] >= ds.attrs["lane_steps"]

@@ -91,9 +91,7 @@ def test_final_is_the_last_record_with_lost_lanes_infinite():
 def chosen(losses, statuses):
     """Results of three learning rates and some seeds with given final losses."""
     losses = np.asarray(losses, float)
-    ds = results(
-        {"seed": range(losses.shape[0]), "learning_rate": [0.001, 0.01, 0.1]}, epochs=np.array([0.0, 1.0])
-    )
+    ds = results({"seed": range(losses.shape[0]), "learning_rate": [0.001, 0.01, 0.1]}, epochs=np.array([0.0, 1.0]))
     ds["loss"][..., -1] = losses
     ds["status"][:] = np.asarray(statuses, np.int8)
     return ds
@@ -246,11 +244,7 @@ def test_summary_without_spectra_keeps_to_the_loss():
 
 
 def test_seeds_inside_a_union_are_not_averaged():
-    ds = (
-        results({"momentum": [0.1, 0.2, 0.3]})
-        .rename(momentum="point")
-        .assign_coords(seed=("point", [0, 1, 2]))
-    )
+    ds = results({"momentum": [0.1, 0.2, 0.3]}).rename(momentum="point").assign_coords(seed=("point", [0, 1, 2]))
     found = stats.over_seeds(stats.final(ds, "loss"))
     assert found["median"].dims == ("point",)
     assert (found["count"] == 1).all()

@@ -20,7 +20,11 @@ from sweep.store import Store
 def skeleton(lanes: int = 6) -> xr.Dataset:
     loss = (("lane", "epoch"), np.broadcast_to(np.float32(np.nan), (lanes, 3)))
     dimensions = json.dumps([["seed", lanes, ["seed"]]])
-    coords = {"lane": np.arange(lanes)[::-1], "epoch": [0.0, 1.0, 2.0], "seed": ("lane", np.arange(lanes)[::-1] * 10)}
+    coords = {
+        "lane": np.arange(lanes)[::-1],
+        "epoch": [0.0, 1.0, 2.0],
+        "seed": ("lane", np.arange(lanes)[::-1] * 10),
+    }
     variables = {
         "loss": loss,
         "status": ("lane", np.zeros(lanes, np.int8)),

@@ -35,10 +35,7 @@ def curves(ds: xr.Dataset) -> Figure:
     figure, panels, lines = _panels(chosen, "spectral_error", "frequency", decades=4)
     for axes in panels:
         axes.axhline(stats.HALVED, color=style.QUIET, linewidth=0.8, linestyle=":", zorder=1)
-    halving = [
-        stats.halving_epoch(stats.median(stats.measured(panel, "spectral_error")))
-        for panel in chosen.panels()
-    ]
+    halving = [stats.halving_epoch(stats.median(stats.measured(panel, "spectral_error"))) for panel in chosen.panels()]
     order = [float(stats.order_of_convergence(each)) for each in halving]
     key = style.label(ds["frequency"])
     rule = f"Lines: median over {chosen.seeds} of the relative spectral error; bands: quartiles; dotted: 0.5"
@@ -101,9 +98,7 @@ def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) ->
         axes.plot(across.centres[alive[-1]], drawn[alive[-1]], "x", color=colour, markersize=6, mew=1.8)
 
 
-def _panels(
-    chosen: View, name: str, dim: str | None, decades: float
-) -> tuple[Figure, list[Axes], list[Line2D]]:
+def _panels(chosen: View, name: str, dim: str | None, decades: float) -> tuple[Figure, list[Axes], list[Line2D]]:
     """Draw a panel per facet and a line per value of a dimension; give the legend's lines."""
     parts = list(chosen.panels())
     figure, panels = sheet(len(parts))
@@ -158,11 +153,7 @@ def _limit(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], decades: flo
 def _line_dimension(ds: xr.Dataset) -> str | None:
     """Choose the swept dimension with a line per value: learning rate, else the first that is no panel's."""
     swept = [str(dim) for dim in ds["status"].dims if dim not in ("seed", "width")]
-    return (
-        "learning_rate"
-        if "learning_rate" in swept
-        else next((dim for dim in swept if ds.sizes[dim] > 1), None)
-    )
+    return "learning_rate" if "learning_rate" in swept else next((dim for dim in swept if ds.sizes[dim] > 1), None)
 
 
 def _draw_reference(panels: Sequence[Axes], chosen: View, reference: str) -> Line2D:

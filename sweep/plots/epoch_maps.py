@@ -135,9 +135,7 @@ def _medians(ds: xr.Dataset, name: str, rows: str) -> tuple[View, list[xr.DataAr
     return chosen, [in_order(each, rows) for each in cells]
 
 
-def _maps(
-    chosen: View, cells: Sequence[xr.DataArray], norm: Normalize
-) -> tuple[Figure, list[Axes], set[str]]:
+def _maps(chosen: View, cells: Sequence[xr.DataArray], norm: Normalize) -> tuple[Figure, list[Axes], set[str]]:
     """Draw the panels with one norm and one colour bar; give the kinds of hatches that occur."""
     figure, panels = sheet(len(cells))
     kinds: set[str] = set()

@@ -51,12 +51,8 @@ def fits(ds: xr.Dataset) -> Figure:
     for axes in panels:
         axes.set_xlabel(style.label(data["x"]))
     _limit(panels[0], data["target"])
-    seed = (
-        f" of seed {style.number(data['seed'].values[0])}, the first that ran" if "seed" in data.dims else ""
-    )
-    rule = f"The network{seed}, against the noiseless target" + "; faint: other seeds with this target" * any(
-        others
-    )
+    seed = f" of seed {style.number(data['seed'].values[0])}, the first that ran" if "seed" in data.dims else ""
+    rule = f"The network{seed}, against the noiseless target" + "; faint: other seeds with this target" * any(others)
     entries = [("target", _TARGET), ("network", _NETWORK)] + [("other seeds", _OTHER)] * any(others)
     handles = [Line2D([], [], label=text, **look) for text, look in entries]
     return finish(figure, chosen, _finding(chosen, rows), rule, handles)
@@ -76,9 +72,7 @@ def _draw_row(panels: Sequence[Axes], part: xr.Dataset) -> bool:
     """Draw one row's moments; say whether there were other seeds to draw."""
     lanes = stats.seeded(part)
     target = lanes["target"].broadcast_like(lanes["status"]).transpose("seed", "x").values
-    same = np.flatnonzero([np.allclose(target[0], each, equal_nan=True) for each in target])[
-        1 : _MOST_OTHERS + 1
-    ]
+    same = np.flatnonzero([np.allclose(target[0], each, equal_nan=True) for each in target])[1 : _MOST_OTHERS + 1]
     outputs = lanes["prediction"].transpose("snapshot_epoch", "seed", "x").values
     x = part["x"].values
     for axes, output in zip(panels, outputs, strict=True):

@@ -82,9 +82,7 @@ def step_line(axes: Axes, epochs: xr.DataArray, down: Scale, across: Scale) -> N
         across: layout of the columns.
     """
     column = np.searchsorted(across.values, epochs.values)
-    place = np.where(
-        np.isfinite(epochs.values), across.edges[np.minimum(column, len(across.values) - 1)], np.nan
-    )
+    place = np.where(np.isfinite(epochs.values), across.edges[np.minimum(column, len(across.values) - 1)], np.nan)
     x, y = np.repeat(place, 2), np.repeat(down.edges, 2)[1:-1]
     axes.add_line(_outlined(x, y))
 
@@ -137,9 +135,7 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataA
     over = any((each > mesh.norm.vmax).any() for each in finite)
     under = any((each < mesh.norm.vmin).any() for each in finite)
     extend = {(False, False): "neither", (True, False): "max", (False, True): "min", (True, True): "both"}
-    bar = figure.colorbar(
-        mesh, ax=panels, label=text, extend=extend[over, under], pad=0.015, aspect=28, shrink=0.97
-    )
+    bar = figure.colorbar(mesh, ax=panels, label=text, extend=extend[over, under], pad=0.015, aspect=28, shrink=0.97)
     if isinstance(mesh.norm, LogNorm):
         log_ticks(bar.ax.yaxis, *mesh.get_clim())
 
@@ -159,9 +155,7 @@ def legend_step(text: str) -> Line2D:
 
 def _outlined(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> Line2D:
     outline = [withStroke(linewidth=3.8, foreground="white")]
-    return Line2D(
-        x, y, color=style.MARK, linewidth=2.0, path_effects=outline, zorder=4, solid_capstyle="butt"
-    )
+    return Line2D(x, y, color=style.MARK, linewidth=2.0, path_effects=outline, zorder=4, solid_capstyle="butt")
 
 
 def _middle(scale: Scale) -> np.ndarray:

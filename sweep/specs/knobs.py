@@ -129,7 +129,9 @@ def knobs_of(spec: type) -> dict[str, Knob]:
         marks = f.metadata.get(_METADATA)
         if marks is not None:
             name = marks.name or f.name
-            found[name] = Knob(name, f.name, marks.traced, marks.units, _bind(marks.check, name), marks.kind, marks.choices)
+            found[name] = Knob(
+                name, f.name, marks.traced, marks.units, _bind(marks.check, name), marks.kind, marks.choices
+            )
             assert f.default is not MISSING
     return found
 

@@ -7,7 +7,18 @@ from typing import Any, Final
 from sweep.errors import SweepError, unknown
 from sweep.specs.knobs import Spec, choice, count, number
 
-ACTIVATIONS: Final = ("tanh", "relu", "sine", "cosine", "sigmoid", "gelu", "softplus", "silu", "elu", "identity")
+ACTIVATIONS: Final = (
+    "tanh",
+    "relu",
+    "sine",
+    "cosine",
+    "sigmoid",
+    "gelu",
+    "softplus",
+    "silu",
+    "elu",
+    "identity",
+)
 INITIALIZERS: Final = (
     "lecun_normal",
     "lecun_uniform",

@@ -1,0 +1,101 @@
+"""Rough costs of lanes: cache, time and memory. Estimates only, but for the tile size, which fixes the bits."""
+
+import os
+from functools import partial
+from itertools import pairwise
+from typing import Any, Final
+
+import jax
+import numpy as np
+
+from sweep import train
+from sweep.shape import Shape
+from sweep.specs.model import MLP
+from sweep.train import Block, Device
+
+# Rough figures of one 2020s CPU core, used only for estimates and for the size of tiles.
+COMPILE_SECONDS_A_LAYER: Final = 0.3
+FLOPS: Final = {"cpu": 1.0e11}  # matrix products, per device and second
+FLOPS_ACCELERATOR: Final = 5.0e12
+ACTIVATIONS: Final = {"cpu": 4.0e8}  # one activation and its derivative, per device and second
+ACTIVATIONS_ACCELERATOR: Final = 1.0e11
+# A tile's arrays should stay in a core's second-level cache. On an accelerator they should fill the device.
+TILE_BYTES: Final = {"cpu": 2 * 2**20}
+TILE_BYTES_ACCELERATOR: Final = 2**30
+TILE_LARGEST: Final = {"cpu": 16}
+TILE_LARGEST_ACCELERATOR: Final = 8192
+
+
+def tile_size(shape: Shape, platform: str) -> int:
+    """Choose how many lanes are advanced together: a power of two, from Shape and device kind alone.
+
+    The tile fixes the order of additions and so the bits of every result; it must never depend on timings,
+    free memory or the number of lanes or devices.
+    """
+    wanted = TILE_BYTES.get(platform, TILE_BYTES_ACCELERATOR) / _working_bytes(shape)
+    largest = TILE_LARGEST.get(platform, TILE_LARGEST_ACCELERATOR)
+    return min(largest, 2 ** max(0, int(np.log2(max(1.0, wanted)))))
+
+
+def _sizes(shape: Shape) -> list[tuple[int, int]]:
+    """List (inputs, outputs) of each layer; a module of the page's own counts as three layers of its width."""
+    model = shape.model
+    hidden = model.layers() if isinstance(model, MLP) else (getattr(model, "width", 64),) * 3
+    widths = (shape.task.features(), *hidden, 1)
+    return list(pairwise(widths))
+
+
+def _working_bytes(shape: Shape) -> float:
+    """Estimate the bytes that one step of one lane touches."""
+    points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
+    activations = points * sum(outputs for _, outputs in _sizes(shape)) * 3  # value, its gradient, a temporary
+    parameters = sum((inputs + 1) * outputs for inputs, outputs in _sizes(shape)) * 4  # and gradient, two moments
+    return (activations + parameters) * size
+
+
+def step_seconds(shape: Shape, platform: str) -> float:
+    """Estimate the seconds that one device takes for one step of one lane."""
+    points = shape.batch_size or shape.task.points
+    flops = 6 * points * sum(inputs * outputs for inputs, outputs in _sizes(shape))
+    activations = points * sum(outputs for _, outputs in _sizes(shape)[:-1])
+    products = flops / FLOPS.get(platform, FLOPS_ACCELERATOR)
+    return products + activations / ACTIVATIONS.get(platform, ACTIVATIONS_ACCELERATOR)
+
+
+def compile_seconds(shape: Shape) -> float:
+    """Estimate the seconds that compiling a block takes."""
+    return COMPILE_SECONDS_A_LAYER * len(_sizes(shape))
+
+
+def free_memory(device: Device) -> int:
+    """Tell how many bytes are free on a device; on CPU, what the operating system has free."""
+    stats = device.memory_stats()
+    if stats:
+        return stats["bytes_limit"] - stats["bytes_in_use"]
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 4 * 2**30  # an operating system that does not tell
+
+
+def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> float:
+    """Estimate a lane's memory: its arrays and values on the device, and its curves in the host's buffer."""
+    numbers = {name: jax.ShapeDtypeStruct((), train.number_dtype(name, block.shape)) for name in names}
+    lane, data = jax.eval_shape(partial(train.begin, block), numbers)
+    step = jax.ShapeDtypeStruct((), np.int32)
+    values = jax.eval_shape(partial(train.finish, block), numbers, data, lane, step)[1]
+    # State twice, for the update that is not in place; values on the device, on their way, and in the buffer.
+    return 2 * _bytes(lane) + _bytes((data, numbers)) + _bytes(values) * (records + 2)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def size_words(count: float) -> str:
+    """Write a number of bytes: "321 KiB", "1.5 GiB"."""
+    units = ["GiB", "MiB", "KiB", "B"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1024
+        units.pop()
+    return f"{count:.3g} {units[-1]}"

@@ -1,0 +1,71 @@
+"""What the README promises: its Python runs, its files are there, its make targets and options exist."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweep import Experiment
+from sweep.axes import lay_out
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_page_and_the_lines_after_it_run_and_answer(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    page, question = blocks("python")
+    names: dict[str, object] = {}
+    exec(page, names)
+    experiment = names["experiment"]
+    assert isinstance(experiment, Experiment)
+    assert len(lay_out(experiment.axes)) == 24
+    exec(question, names)
+    answer = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in answer[1:4]] == ["8", "16", "32"]
+    assert all(np.isfinite(float(line.split()[-1])) or line.endswith("inf") for line in answer[1:4])
+
+
+def test_the_page_is_ten_lines() -> None:
+    assert len([line for line in blocks("python")[0].splitlines() if line.strip()]) <= 11
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_every_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE))))
+def test_every_make_target_exists(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_make_run_runs_the_page_and_make_test_runs_pytest_on_the_cpu() -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    for target, command in (
+        ("run", "-m sweep.run experiments/freq_principle.py"),
+        ("test", "JAX_PLATFORMS=cpu"),
+    ):
+        done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("door", ["run", "plot"])
+def test_every_option_of_a_door_is_in_the_readme_and_the_other_way_round(door: str) -> None:
+    from dataclasses import fields
+    from importlib import import_module
+
+    options = {f"--{f.name.replace('_', '-')}" for f in fields(import_module(f"sweep.{door}").Options)}
+    options -= {"--page", "--store"}
+    (line,) = re.findall(rf"^python -m sweep\.{door} [A-Z]+ \[.*", README, flags=re.MULTILINE)
+    assert set(re.findall(r"--[a-z-]+", line)) == options - ({"--debug"} if door == "plot" else set())
