@@ -4,6 +4,7 @@ The public names; each is imported on first use, so that `import sweep` imports 
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any, Final
 
 _HOME: Final = {
@@ -29,10 +30,12 @@ _HOME: Final = {
     "zipped": "sweep.axes",
 }
 
-__all__ = list(_HOME)
+__all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("sweep-lanes")
     if name not in _HOME:
         raise AttributeError(f"module 'sweep' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

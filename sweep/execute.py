@@ -167,12 +167,14 @@ def _walk_wave(plan: Plan, number: int, wave: Wave, at: Position | None) -> Iter
         while not arrived:
             target = pace.next_stop(done, steps[record])
             begun = time.perf_counter()
-            lanes, values = run(lanes, data, numbers, done.astype(np.int32), (target - done).astype(np.int32), live)
+            arrived = bool((target == steps[record]).all())
+            start, taken = done.astype(np.int32), (target - done).astype(np.int32)
+            lanes, values = run(lanes, data, numbers, start, taken, live, np.bool_(arrived))
             jax.block_until_ready(values)
             seconds = time.perf_counter() - begun
             pace.learn(target - done, seconds)
             executed = sum(int(s * seat.running()) for s, seat in zip(target - done, seats, strict=True))
-            done, arrived = target, bool((target == steps[record]).all())
+            done = target
             following = record + 1 if arrived else record
             yield Finished(
                 wave=number,

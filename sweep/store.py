@@ -204,8 +204,8 @@ def check(path: Path) -> Meta:
         attributes = json.loads(root.read_text()).get("attributes", {})
     except (ValueError, OSError) as error:
         raise SweepError(f"{path} is truncated: {ROOT} can't be read ({error}); run again with --fresh") from error
-    if "schema" not in attributes:
-        raise SweepError(f"{path} is not a store of sweep: it states no schema")
+    if not {"schema", "arrays", "dimensions"} <= set(attributes):
+        raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")
     if attributes["schema"] != SCHEMA:
         raise SweepError(
             f"{path} has schema {attributes['schema']}, this version reads schema {SCHEMA}: "

@@ -34,7 +34,7 @@ COLUMNS: Final = {
     "best_learning_rate": "best rate",
     "final_loss": "loss",
     "halving_epoch": "halving epochs",
-    "order_of_convergence": "rank corr.",
+    "order_of_convergence": "order",
     "lost": "diverged",
 }
 
@@ -170,10 +170,10 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     summary = stats.summary(ds)
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
     rows = list(product(*(range(summary.sizes[dim]) for dim in dims)))
-    table = Table(*(dim.replace("_", " ") for dim in dims), box=SIMPLE)
+    table = Table(*(dim.replace("_", " ") for dim in dims), box=SIMPLE, padding=0)
     columns = {name: title for name, title in COLUMNS.items() if name in summary}
     for title in columns.values():
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for row in rows[:MOST_ROWS]:
         here = summary.isel(dict(zip(dims, row, strict=True)))
         names = [str(here[dim].values) for dim in dims]
@@ -198,7 +198,7 @@ def _explained(summary: "xr.Dataset") -> Iterator[str]:
     if "halving_epoch" in summary:
         told = _words(summary["frequency"].values)
         yield f"halving epochs: median spectral error first at most 0.5, at frequencies {told}; - is never"
-        yield "rank corr.: of frequency with halving epoch; 1 is low frequencies strictly first"
+        yield "order: rank correlation of frequency with halving epoch; 1 is low frequencies strictly first"
 
 
 def _words(values: "np.ndarray") -> str:

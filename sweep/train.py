@@ -143,9 +143,18 @@ def shuffle(shape: Shape, numbers: Numbers, lane: Lane, step: Int[Array, ""]) ->
 
 
 def finish(
-    block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Array, ""]
+    block: Block,
+    numbers: Numbers,
+    data: Data,
+    lane: Lane,
+    step: Int[Array, ""],
+    at_record: Bool[Array, ""] | bool = True,
 ) -> tuple[Lane, dict[str, Array]]:
-    """Measure one lane; NaN from the first moment on at which it is not finite."""
+    """Measure one lane; NaN from the first moment on at which it is not finite.
+
+    Between records (where a segment was cut for time) nothing that is seen here may change the lane: with
+    batches the loss over all points can overflow before that of the present batch, and clocks must not date it.
+    """
     shape, functions = block.shape, _network(block)
 
     def predict(parameters: Any) -> tuple[Array, Array]:
@@ -165,7 +174,8 @@ def finish(
         loss, prediction, x, x_clean, x_prediction,
     )  # fmt: skip
     never = lane.first_bad_step == NEVER
-    first_bad = jnp.where(never & ~jnp.isfinite(loss), step, lane.first_bad_step).astype(jnp.int32)
+    bad = never & ~jnp.isfinite(loss) & at_record
+    first_bad = jnp.where(bad, step, lane.first_bad_step).astype(jnp.int32)
     values = jax.tree.map(
         lambda value: jnp.where(first_bad == NEVER, value, jnp.nan).astype(data.target.dtype),
         record.measure(moment),
@@ -174,7 +184,7 @@ def finish(
 
 
 def _advance_tile(
-    block: Block, room: Room, start: Int[Array, ""], steps: Int[Array, ""]
+    block: Block, room: Room, start: Int[Array, ""], steps: Int[Array, ""], at_record: Bool[Array, ""]
 ) -> tuple[Lane, dict[str, Array]]:
     """Advance the lanes of one tile by some steps and measure them."""
     shape = block.shape
@@ -188,11 +198,17 @@ def _advance_tile(
         return jax.vmap(partial(advance, block), in_axes=(0, 0, 0, None))(room.numbers, room.data, lanes, step)
 
     lanes = jax.lax.fori_loop(0, steps, step_once, room.lanes)
-    return jax.vmap(partial(finish, block), in_axes=(0, 0, 0, None))(room.numbers, room.data, lanes, start + steps)
+    measured = jax.vmap(partial(finish, block), in_axes=(0, 0, 0, None, None))
+    return measured(room.numbers, room.data, lanes, start + steps, at_record)
 
 
 def _advance_block(
-    block: Block, room: Room, start: Int[Array, ""], steps: Int[Array, ""], live: Int[Array, ""]
+    block: Block,
+    room: Room,
+    start: Int[Array, ""],
+    steps: Int[Array, ""],
+    live: Int[Array, ""],
+    at_record: Bool[Array, ""],
 ) -> tuple[Lane, dict[str, Array]]:
     """Advance the first `live` tiles of a block, one after another, so that each stays in cache."""
 
@@ -207,11 +223,12 @@ def _advance_block(
 
     def one_tile(tile: Int[Array, ""], carry: Any) -> Any:
         lanes, values = carry
-        new = _advance_tile(block, Room(at(lanes, tile), at(room.data, tile), at(room.numbers, tile)), start, steps)
+        own = Room(at(lanes, tile), at(room.data, tile), at(room.numbers, tile))
+        new = _advance_tile(block, own, start, steps, at_record)
         return put(lanes, new[0], tile), put(values, new[1], tile)
 
     first = jax.tree.map(lambda leaf: leaf[0], room)
-    like = jax.eval_shape(partial(_advance_tile, block), first, start, steps)[1]
+    like = jax.eval_shape(partial(_advance_tile, block), first, start, steps, at_record)[1]
     empty = jax.tree.map(lambda leaf: jnp.full((block.tiles, *leaf.shape), jnp.nan, leaf.dtype), like)
     return jax.lax.fori_loop(0, live, one_tile, (room.lanes, empty))
 
@@ -235,14 +252,15 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
 
     Returns:
         A jitted function of `lanes` (donated), `data`, `numbers` (one pytree for each block), `start` and
-        `steps` (optimiser steps taken and to take, one number for each block) and `live` (tiles alive, of
-        shape (devices, blocks)); it returns new lanes and the values of a record, block by block.
+        `steps` (optimiser steps taken and to take, one number for each block), `live` (tiles alive, of
+        shape (devices, blocks)) and `at_record` (whether a record is taken there); it returns new lanes and
+        the values of a record, block by block.
     """
     dealt, same = PartitionSpec("device"), PartitionSpec()
 
-    def train(lanes: Any, data: Any, numbers: Any, start: Array, steps: Array, live: Array) -> Any:
+    def train(lanes: Any, data: Any, numbers: Any, start: Array, steps: Array, live: Array, at_record: Array) -> Any:
         done = [
-            _advance_block(block, Room(lanes[i], data[i], numbers[i]), start[i], steps[i], live[0, i])
+            _advance_block(block, Room(lanes[i], data[i], numbers[i]), start[i], steps[i], live[0, i], at_record)
             for i, block in enumerate(blocks)
         ]
         return [lane for lane, _ in done], [values for _, values in done]
@@ -250,7 +268,7 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
     mapped = jax.shard_map(
         train,
         mesh=mesh_of(devices),
-        in_specs=(dealt, dealt, dealt, same, same, dealt),
+        in_specs=(dealt, dealt, dealt, same, same, dealt, same),
         out_specs=(dealt, dealt),
         check_vma=False,  # the trip counts differ between devices, which the check can't follow
     )
@@ -302,7 +320,7 @@ def compiled(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devi
     live = jax.ShapeDtypeStruct((len(devices), len(blocks)), np.int32, sharding=sharding(devices))
     lowered = program(blocks, devices).lower(
         [room.lanes for room in rooms], [room.data for room in rooms], [room.numbers for room in rooms],
-        counts, counts, live,
+        counts, counts, live, jax.ShapeDtypeStruct((), np.bool_),
     )  # fmt: skip
     return lowered.compile()
 
