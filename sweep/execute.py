@@ -147,17 +147,17 @@ def walk(plan: Plan, *, skip: Collection[int] = (), resume: Position | None = No
     for number, wave in enumerate(plan.waves):
         if number not in skip:
             at = resume if resume is not None and resume.wave == number else None
-            with numerics(plan):
-                yield from _walk_wave(plan, number, wave, at)
+            yield from _walk_wave(plan, number, wave, at)
 
 
 def _walk_wave(plan: Plan, number: int, wave: Wave, at: Position | None) -> Iterator[Finished]:
     program, devices = plan.programs[wave.program], plan.devices
     seats = [_Seats(b, len(c), len(devices)) for b, c in zip(program.blocks, wave.chosen, strict=True)]
-    lanes, data, numbers = _begin(program, wave, seats, plan)
+    with numerics(plan):  # never across a yield: the setting would leak into whoever iterates
+        lanes, data, numbers = _begin(program, wave, seats, plan)
+        if at is not None:
+            lanes = _put_back(lanes, seats, at.leaves, devices)
     targets = [seat.taken(_target(d)) for seat, d in zip(seats, data, strict=True)] if _shows_x(data) else None
-    if at is not None:
-        lanes = _put_back(lanes, seats, at.leaves, devices)
     live = jax.device_put(np.stack([seat.live for seat in seats], 1).astype(np.int32), train.sharding(devices))
     run, steps = _training(program, plan), plan.steps[wave.program]
     done = steps[0] if at is None else at.done
@@ -169,7 +169,8 @@ def _walk_wave(plan: Plan, number: int, wave: Wave, at: Position | None) -> Iter
             begun = time.perf_counter()
             arrived = bool((target == steps[record]).all())
             start, taken = done.astype(np.int32), (target - done).astype(np.int32)
-            lanes, values = run(lanes, data, numbers, start, taken, live, np.bool_(arrived))
+            with numerics(plan):
+                lanes, values = run(lanes, data, numbers, start, taken, live, np.bool_(arrived))
             jax.block_until_ready(values)
             seconds = time.perf_counter() - begun
             pace.learn(target - done, seconds)

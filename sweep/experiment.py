@@ -99,8 +99,18 @@ class Experiment(Spec):
                 if value is not None:
                     knobs[name][1].check(value)
         if self.axes.factors:
-            for _ in self.variants(lay_out(self.axes)):
-                pass  # making a variant checks its structure
+            lanes = lay_out(self.axes)
+            for variant, members in self.variants(lanes):  # making a variant checks its structure
+                variant._check_ends(lanes, members)
+
+    def _check_ends(self, lanes: Lanes, members: np.ndarray) -> None:
+        """Let the specs check the smallest and the largest value of each swept number in this structure."""
+        for name, column in lanes.columns.items():
+            part, knob = self.knobs()[name]
+            given = column[members] if knob.traced and part in PARTS else np.array([])
+            present = given[~np.isnan(given)]
+            for value in (present.min(), present.max()) if present.size else ():
+                self.with_values({name: value.item()})
 
     def _check_record(self) -> None:
         for name in self.record.metrics or ():

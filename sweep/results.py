@@ -131,7 +131,7 @@ def unfold(flat: xr.Dataset) -> xr.Dataset:
     place = np.argsort(flat[LANE].values)  # lanes may be stored in any order, but all are there
 
     def unfolded(array: xr.DataArray) -> xr.Variable:
-        values = array.values[place].reshape(*dims.values(), *array.shape[1:])
+        values = array.values[place].reshape((*dims.values(), *array.shape[1:]))
         return xr.Variable((*dims, *array.dims[1:]), values, array.attrs)
 
     variables = {name: unfolded(v) if LANE in v.dims else v.variable for name, v in flat.data_vars.items()}

@@ -5,7 +5,9 @@ from functools import cache, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from sweep import train
 from sweep.axes import Axes, lay_out
@@ -149,3 +151,55 @@ def assert_bitwise(one: Life, other: Life) -> None:
     for left, right in zip(one.states, other.states, strict=True):
         for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
             assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What lanes are compared with: a network as a tutorial writes it, and learning rates in closed form.
+
+REFERENCE_ACTIVATIONS = {
+    "tanh": nn.tanh, "relu": nn.relu, "sine": jnp.sin, "cosine": jnp.cos, "sigmoid": nn.sigmoid, "gelu": nn.gelu,
+    "softplus": nn.softplus, "silu": nn.silu, "elu": nn.elu, "identity": lambda z: z,
+}  # fmt: skip
+
+
+class Plain(nn.Module):
+    """A network as a tutorial writes it: points first."""
+
+    hidden: tuple[int, ...]
+    activation: str
+    bias: bool
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x):
+        for width in self.hidden:
+            x = nn.Dense(width, use_bias=self.bias, param_dtype=self.dtype)(x)
+            x = REFERENCE_ACTIVATIONS[self.activation](x)
+        return nn.Dense(1, use_bias=self.bias, param_dtype=self.dtype)(x)[:, 0]
+
+
+def renamed(parameters: Any) -> Any:
+    """Name the layers of a lane's parameters as Flax does."""
+    return {"params": {name.replace("layer", "Dense"): own for name, own in parameters.items()}}
+
+
+def rates_of(schedule: str, peak: float, fraction: float, steps: int) -> np.ndarray:
+    """Give the learning rate of each step, in closed form."""
+    done = np.arange(steps + 1)
+    warmup = round(0.1 * steps)
+
+    def cosine(share: np.ndarray) -> np.ndarray:
+        return (1 - fraction) * (1 + np.cos(np.pi * share)) / 2 + fraction
+
+    return (
+        peak
+        * {
+            "constant": lambda: np.ones(steps + 1),
+            "linear": lambda: 1 + (fraction - 1) * done / steps,
+            "cosine": lambda: cosine(done / steps),
+            "exponential": lambda: fraction ** (done / steps),
+            "warmup_cosine": lambda: np.where(
+                done < warmup, done / warmup, cosine(np.maximum(done - warmup, 0) / (steps - warmup))
+            ),
+        }[schedule]()
+    )

@@ -9,15 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax import linen as nn
 from helpers import (
     LOSS_ONLY,
     Life,
+    Plain,
     assert_bitwise,
     by_row,
     data_of,
     lives,
     planned,
+    rates_of,
+    renamed,
     rows_of,
     run_lanes,
     tiny,
@@ -39,54 +41,12 @@ from sweep.specs.optimizer import OPTIMIZERS, SCHEDULES
 
 STEPS = 100
 POINTS = 16
-REFERENCE_ACTIVATIONS = {
-    "tanh": nn.tanh, "relu": nn.relu, "sine": jnp.sin, "cosine": jnp.cos, "sigmoid": nn.sigmoid, "gelu": nn.gelu,
-    "softplus": nn.softplus, "silu": nn.silu, "elu": nn.elu, "identity": lambda z: z,
-}  # fmt: skip
 REFERENCE_LOSSES = {
     "mean_squared": lambda h, y: jnp.mean((h - y) ** 2),
     "summed_squared": lambda h, y: jnp.sum((h - y) ** 2),
     "half_summed_squared": lambda h, y: jnp.sum((h - y) ** 2) / 2,
     "mean_absolute": lambda h, y: jnp.mean(jnp.abs(h - y)),
 }
-
-
-class Plain(nn.Module):
-    """A network as a tutorial writes it: points first."""
-
-    hidden: tuple[int, ...]
-    activation: str
-    bias: bool
-    dtype: Any
-
-    @nn.compact
-    def __call__(self, x):
-        for width in self.hidden:
-            x = nn.Dense(width, use_bias=self.bias, param_dtype=self.dtype)(x)
-            x = REFERENCE_ACTIVATIONS[self.activation](x)
-        return nn.Dense(1, use_bias=self.bias, param_dtype=self.dtype)(x)[:, 0]
-
-
-def rates_of(schedule: str, peak: float, fraction: float, steps: int) -> np.ndarray:
-    """Give the learning rate of each step, in closed form."""
-    done = np.arange(steps + 1)
-    warmup = round(0.1 * steps)
-
-    def cosine(share: np.ndarray) -> np.ndarray:
-        return (1 - fraction) * (1 + np.cos(np.pi * share)) / 2 + fraction
-
-    return (
-        peak
-        * {
-            "constant": lambda: np.ones(steps + 1),
-            "linear": lambda: 1 + (fraction - 1) * done / steps,
-            "cosine": lambda: cosine(done / steps),
-            "exponential": lambda: fraction ** (done / steps),
-            "warmup_cosine": lambda: np.where(
-                done < warmup, done / warmup, cosine(np.maximum(done - warmup, 0) / (steps - warmup))
-            ),
-        }[schedule]()
-    )
 
 
 def reference_optimizer(spec: Optimizer, rate: float, steps: int) -> optax.GradientTransformation:
@@ -144,11 +104,6 @@ def drawn_experiment(number: int, precision: str) -> Experiment:
         precision=precision,
         record=Record(metrics=("loss",), at=every(1), snapshots=0),
     )
-
-
-def renamed(parameters: Any) -> Any:
-    """Name the layers of a lane's parameters as Flax does."""
-    return {"params": {name.replace("layer", "Dense"): own for name, own in parameters.items()}}
 
 
 def reference_life(experiment: Experiment, life: Life, data: Any, rate: float, steps: int) -> tuple[np.ndarray, Any]:
@@ -529,7 +484,8 @@ def test_where_segments_are_cut_does_not_date_a_failure(monkeypatch):
     # With batches of one point, the loss over all points overflows a step before that of most batches.
     experiment = tiny(
         task=Linear(points=16), model=MLP(depth=0), optimizer=Optimizer("sgd"), batch_size=1, epochs=8,
-        axes=grid(seed=range(8), learning_rate=(3.0, 26.1, 669.4, 3390.6)), record=replace(LOSS_ONLY, at=linear_spaced(2)),
+        axes=grid(seed=range(8), learning_rate=(3.0, 26.1, 669.4, 3390.6)),
+        record=replace(LOSS_ONLY, at=linear_spaced(2)),
     )  # fmt: skip
     plan = planned(experiment)
     whole = lives(plan)
@@ -569,7 +525,7 @@ def test_gradient_descent_on_a_line_is_its_closed_form():
 
 def test_scaled_inputs_reach_the_closed_form_of_several_features():
     experiment = tiny(
-        task=Linear(slopes=(2.0, -1.0, 0.5), intercept=1.0, points=16, placement="random", noise=0.2, low=-3.0, high=2.0),
+        task=Linear(slopes=(2.0, -1.0, 0.5), points=16, placement="random", noise=0.2, low=-3.0, high=2.0),
         model=MLP(depth=0), optimizer=Optimizer("sgd", learning_rate=0.2), epochs=100, precision="float64",
         loss="half_summed_squared", axes=grid(learning_rate=(0.01, 0.03), data_seed=(0, 4)),
         record=replace(LOSS_ONLY, at=every(10)),

@@ -1,0 +1,185 @@
+"""Networks against Flax's own layers, activations against NumPy, initialisers against their moments."""
+
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from helpers import Plain, renamed, run_lanes, tiny
+from scipy import special, stats
+
+from sweep import models
+from sweep.axes import grid
+from sweep.keys import stream
+from sweep.models import network
+from sweep.specs.model import ACTIVATIONS, INITIALIZERS, MLP, FromModule
+
+NUMPY_ACTIVATIONS = {
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0),
+    "sine": np.sin,
+    "cosine": np.cos,
+    "sigmoid": special.expit,
+    "gelu": lambda z: z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),  # the tanh form
+    "softplus": lambda z: np.logaddexp(z, 0),
+    "silu": lambda z: z * special.expit(z),
+    "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
+    "identity": lambda z: z,
+}
+NUMBERS = {"width": jnp.int32(0), "initial_scale": jnp.float32(1)}
+
+
+def drawn(model: MLP, features: int = 1, seed: int = 0, scale: float = 1.0) -> Any:
+    """Draw initial parameters as a lane does."""
+    return drawer(model, features)(jnp.uint32(seed), jnp.float32(scale))
+
+
+@cache
+def drawer(model: MLP, features: int) -> Any:
+    functions, inputs = network(model, padded=False), jnp.zeros((features, 4))
+
+    def draw(seed: jax.Array, scale: jax.Array) -> Any:
+        return functions.init(stream(seed, "weights"), inputs, {"width": jnp.int32(0), "initial_scale": scale})
+
+    return jax.jit(draw)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_is_its_formula(name):
+    z = np.linspace(-6, 6, 97)
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(models.ACTIVATIONS[name](jnp.asarray(z)), NUMPY_ACTIVATIONS[name](z), atol=1e-14)
+
+
+def test_every_name_of_the_specs_has_its_function():
+    assert set(models.ACTIVATIONS) == set(ACTIVATIONS) == set(NUMPY_ACTIVATIONS)
+    assert set(models.INITIALIZERS) == set(INITIALIZERS)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_network_is_flax_layers_with_the_points_last(activation, bias):
+    model = MLP(
+        hidden=(7, 4), activation=activation, output_activation="sine", bias=bias, bias_initializer="normal"
+    )  # fmt: skip
+    parameters = drawn(model, features=2)
+    assert all(("bias" in layer) == bias for layer in parameters.values())
+    x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    ours = network(model, padded=False).apply(parameters, jnp.asarray(x.T), NUMBERS)
+    theirs = Plain((7, 4), activation, bias, jnp.float32).apply(renamed(parameters), jnp.asarray(x))
+    np.testing.assert_allclose(ours, np.sin(theirs), rtol=1e-5, atol=1e-6)
+
+
+def test_without_hidden_layers_a_network_is_a_linear_map():
+    parameters = drawn(MLP(depth=0), features=3)
+    x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    ours = network(MLP(depth=0), padded=False).apply(parameters, jnp.asarray(x), NUMBERS)
+    assert parameters["layer_0"]["kernel"].shape == (3, 1)
+    np.testing.assert_allclose(ours, parameters["layer_0"]["kernel"][:, 0] @ x, rtol=1e-6)
+
+
+# Variance and kurtosis of each initialiser, from fan-in and fan-out.
+CUT = stats.truncnorm(-2, 2)
+KURTOSIS = {"normal": 3.0, "uniform": 1.8, "cut": float(CUT.stats("k")) + 3}
+VARIANCES = {
+    "lecun_normal": ("cut", lambda i, o: 1 / i),
+    "lecun_uniform": ("uniform", lambda i, o: 1 / i),
+    "glorot_normal": ("cut", lambda i, o: 2 / (i + o)),
+    "glorot_uniform": ("uniform", lambda i, o: 2 / (i + o)),
+    "he_normal": ("cut", lambda i, o: 2 / i),
+    "he_uniform": ("uniform", lambda i, o: 2 / i),
+    "pytorch_uniform": ("uniform", lambda i, o: 1 / (3 * i)),
+    "normal": ("normal", lambda i, o: 1.0),
+}
+FAN_IN, FAN_OUT = 150, 400
+
+
+@pytest.mark.parametrize("name", VARIANCES)
+def test_an_initialiser_has_the_moments_and_the_support_of_its_distribution(name):
+    kind, variance = VARIANCES[name]
+    layers = drawn(MLP(hidden=(FAN_IN, FAN_OUT), initializer=name), seed=3)
+    kernel = np.asarray(layers["layer_1"]["kernel"], float)
+    count, exact = kernel.size, variance(FAN_IN, FAN_OUT)
+    # Five standard errors each: of the mean, and of the variance, sqrt((kurtosis - 1) / n) of itself.
+    assert abs(kernel.mean()) < 5 * np.sqrt(exact / count)
+    assert abs(kernel.var() / exact - 1) < 5 * np.sqrt((KURTOSIS[kind] - 1) / count)
+    # The shape: sampling errors of the kurtosis are below sqrt(24 / n) times a few for all three kinds.
+    assert abs(stats.kurtosis(kernel.ravel(), fisher=False) - KURTOSIS[kind]) < 5 * np.sqrt(24 / count)
+    bound = {"uniform": np.sqrt(3 * exact), "cut": 2 * np.sqrt(exact / CUT.var()), "normal": np.inf}[kind]
+    assert np.abs(kernel).max() <= bound * (1 + 1e-6)
+    if kind != "normal":
+        assert np.abs(kernel).max() > 0.999 * bound
+    # Rows and columns are independent: no two of either agree.
+    assert abs(np.corrcoef(kernel[0], kernel[1])[0, 1]) < 5 / np.sqrt(FAN_OUT)
+    assert abs(np.corrcoef(kernel[:, 0], kernel[:, 1])[0, 1]) < 5 / np.sqrt(FAN_IN)
+
+
+def test_an_initialiser_of_zeros_gives_zeros():
+    assert not np.any(drawn(MLP(hidden=(5,), initializer="zeros"))["layer_0"]["kernel"])
+
+
+@pytest.mark.parametrize(("name", "bound"), [("zeros", 0.0), ("pytorch_uniform", 50**-0.5), ("normal", np.inf)])
+def test_biases_are_drawn_as_named(name, bound):
+    layers = drawn(MLP(hidden=(50, 2000), bias_initializer=name))
+    bias = np.asarray(layers["layer_1"]["bias"])
+    assert np.abs(bias).max() <= bound * (1 + 1e-6)
+    if name != "zeros":
+        assert abs(bias.var() / (bound**2 / 3 if bound < 1 else 1) - 1) < 5 * np.sqrt(2 / 2000)
+
+
+def test_each_layer_may_have_an_initialiser_of_its_own():
+    mixed = drawn(MLP(hidden=(6, 6), initializer=("zeros", "he_uniform", "normal")))
+    assert not np.any(mixed["layer_0"]["kernel"])
+    for layer, name in ((1, "he_uniform"), (2, "normal")):
+        alone = drawn(MLP(hidden=(6, 6), initializer=name))
+        np.testing.assert_array_equal(mixed[f"layer_{layer}"]["kernel"], alone[f"layer_{layer}"]["kernel"])
+
+
+def test_the_initial_scale_multiplies_weights_and_not_biases():
+    model = MLP(hidden=(6,), bias_initializer="normal")
+    one, three = drawn(model), drawn(model, scale=3.0)
+    for layer in one:
+        np.testing.assert_allclose(three[layer]["kernel"], 3 * one[layer]["kernel"], rtol=1e-6)
+        np.testing.assert_array_equal(three[layer]["bias"], one[layer]["bias"])
+
+
+def test_layers_and_seeds_draw_different_numbers():
+    model = MLP(hidden=(6, 6, 6), initializer="normal")
+    kernels = [np.asarray(drawn(model, seed=seed)[f"layer_{layer}"]["kernel"]) for seed in (0, 1) for layer in (1, 2)]
+    for at, one in enumerate(kernels):
+        for other in kernels[at + 1 :]:
+            assert not np.intersect1d(one, other).size
+
+
+class TwoBranches(nn.Module):
+    """A module of a page's own: points first, with something that `MLP` can't do."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(nn.tanh(nn.Dense(self.width)(x))) + nn.Dense(1, use_bias=False)(x)
+
+
+def test_a_module_of_the_pages_own_is_applied_as_flax_applies_it():
+    model = FromModule(build=TwoBranches, width=5)
+    functions = network(model, padded=False)
+    numbers = {"width": jnp.int32(5), "initial_scale": jnp.float32(2)}
+    x = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
+    key = stream(jnp.uint32(4), "weights")
+    parameters = functions.init(key, jnp.asarray(x.T), numbers)
+    alone = TwoBranches(5).init(key, jnp.asarray(x))["params"]
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, 2 * b), parameters, alone)
+    ours = functions.apply(parameters, jnp.asarray(x.T), numbers)
+    np.testing.assert_allclose(ours, TwoBranches(5).apply({"params": parameters}, x)[:, 0], rtol=1e-6)
+
+
+def test_a_module_of_the_pages_own_is_trained_at_each_width():
+    experiment = tiny(model=FromModule(build=TwoBranches), axes=grid(seed=(0, 1), width=(3, 4)), epochs=60)
+    for lane, life in enumerate(run_lanes(experiment)):
+        assert life.states[0].parameters["Dense_1"]["kernel"].shape == (1, (3, 4)[lane % 2])
+        assert life.curves["loss"][-1] < 0.95 * life.curves["loss"][0]
