@@ -60,7 +60,7 @@ def draw_figures(ds: "xr.Dataset", figures: Iterable[Figure], directory: Path) -
     Raises:
         SweepError: for a figure that does not fit the results, and where nothing can be written.
     """
-    from sweep.plots import FIGURES
+    from sweep.plots.registry import FIGURES
 
     written: list[Path] = []
     for figure in figures:

@@ -75,7 +75,7 @@ def test_help_waits_for_nothing_heavy_and_drawing_needs_no_jax():
         "import sys, sweep.plot\n"
         "heavy = {'xarray', 'matplotlib', 'scipy', 'zarr', 'jax'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "import sweep.plots, sweep.stats, sweep.gallery\n"
+        "import sweep.plots.registry, sweep.stats, sweep.gallery\n"
         "heavy = {'jax', 'jaxlib', 'flax', 'optax', 'matplotlib.pyplot', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

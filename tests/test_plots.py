@@ -12,8 +12,9 @@ from synthetic import AXES, EPOCHS, ended, results
 
 from sweep import labels
 from sweep.errors import SweepError
-from sweep.plots import FIGURES, style
+from sweep.plots import style
 from sweep.plots.heatmap import hatch, heatmap, log_norm, step_line
+from sweep.plots.registry import FIGURES
 from sweep.plots.scale import in_order, linear_edges, scale_of
 from sweep.plots.view import MOST_PANELS, view
 from sweep.specs.figure import NEEDS, fitting

@@ -1,0 +1,24 @@
+"""Figures by name: each takes labelled results and the figure's options, and returns a matplotlib figure."""
+
+from collections.abc import Callable
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from sweep.plots.curves import curves, loss_curves
+from sweep.plots.epoch_maps import frequency_epoch, learning_rate_epoch, space_epoch
+from sweep.plots.epochs_to_converge import epochs_to_converge
+from sweep.plots.fits import fits
+
+FIGURES: Final[dict[str, Callable[..., Figure]]] = {
+    draw.__name__: draw
+    for draw in (
+        frequency_epoch,
+        learning_rate_epoch,
+        epochs_to_converge,
+        curves,
+        loss_curves,
+        fits,
+        space_epoch,
+    )
+}
