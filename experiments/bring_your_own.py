@@ -44,7 +44,7 @@ experiment = Experiment(
     model=FromModule(build=bumps, width=32),
     optimizer=Optimizer("adam"),
     axes=zipped(seed=range(8), data_seed=range(8))
-    * grid(sharpness=(5.0, 20.0, 80.0), learning_rate=np.geomspace(1e-3, 1e-1, 5).round(6)),
+    * grid(sharpness=(5.0, 20.0, 80.0), learning_rate=np.geomspace(1e-3, 1, 7).round(6)),
     epochs=1000,
     record=Record(
         own=(Metric("overshoot", overshoot, long_name="overshoot beyond the target's range"),),

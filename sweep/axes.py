@@ -7,7 +7,7 @@ together. `grid` makes one factor for each knob, `zipped` and `sampled` make one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import product
 from math import isfinite, log, prod
@@ -97,13 +97,19 @@ class Axes:
             names.append(name)
         return tuple(names)
 
-    def ends(self, most: int) -> Axes:
-        """Keep the first and the last row of each factor, and of the last factors only the first beyond `most`."""
+    def ends(self, most: int, structural: Set[str]) -> Axes:
+        """Keep the first and the last row of each factor.
+
+        Args:
+            most: lanes of one structure beyond which factors of numbers keep only their first row.
+            structural: knobs whose values make blocks of their own.
+        """
         kept, lanes = [], 1
         for factor in self.factors:
             rows = tuple(dict.fromkeys((factor.rows[0], factor.rows[-1])))
-            rows = rows if lanes * len(rows) <= most else rows[:1]
-            lanes *= len(rows)
+            if not structural & set(factor.knobs):
+                rows = rows if lanes * len(rows) <= most else rows[:1]
+                lanes *= len(rows)
             kept.append(replace(factor, rows=rows))
         return Axes(tuple(kept))
 

@@ -125,7 +125,8 @@ def _names(program: Program) -> tuple[tuple[str, ...], ...]:
 
 
 def _training(program: Program, plan: Plan) -> Any:
-    return train.compiled(program.blocks, _names(program), plan.devices)
+    with numerics(plan):  # `walk` may be called without `prepare`
+        return train.compiled(program.blocks, _names(program), plan.devices)
 
 
 def _beginnings(program: Program, plan: Plan) -> list[Any]:

@@ -1,8 +1,10 @@
 """Which figures a store calls for, and saving them; for the doors. The drawing is in `sweep.plots`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
 from sweep.errors import SweepError, unknown
@@ -67,14 +69,33 @@ def draw_figures(ds: "xr.Dataset", figures: Iterable[Figure], directory: Path) -
         drawn = FIGURES[figure.name](ds, **figure.options)
         stem = _free(figure.name, {path.stem for path in written})
         paths = [directory / f"{stem}{suffix}" for suffix in _SAVING]
-        try:
+        with _told(directory):
             directory.mkdir(parents=True, exist_ok=True)
             _save(drawn, paths)
-        except OSError as error:
-            reason = error.strerror or error
-            raise SweepError(f"cannot write figures to {directory}: {reason}; choose another --figures-dir") from error
         written += paths
     return written
+
+
+@contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    """Turn a failure to write into one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise SweepError(f"cannot write figures to {directory}: {reason}; choose another --figures-dir") from error
+
+
+def check_directory(directory: Path) -> None:
+    """Make sure, before hours of training, that figures can be written to a folder that was asked for.
+
+    Raises:
+        SweepError: where they can't.
+    """
+    with _told(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=directory):
+            pass
 
 
 def default_directory(store: Path, page: str) -> Path:

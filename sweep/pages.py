@@ -11,7 +11,7 @@ from sweep.errors import SweepError
 from sweep.experiment import Experiment
 from sweep.specs.record import log_spaced
 
-SMOKE_LANES: Final = 8
+SMOKE_LANES: Final = 8  # of one structure
 SMOKE_EPOCHS: Final = 20
 SMOKE_RECORDS: Final = 4  # beside record 0
 
@@ -62,9 +62,10 @@ def page_name(path: Path) -> str:
 
 def smoke(experiment: Experiment) -> Experiment:
     """Shrink an experiment to seconds: the ends of each axis, few epochs, few records, every figure."""
+    structural = {name for name, (_, knob) in experiment.knobs().items() if not knob.traced}
     return replace(
         experiment,
-        axes=experiment.axes.ends(SMOKE_LANES),
+        axes=experiment.axes.ends(SMOKE_LANES, structural),
         epochs=min(experiment.epochs, SMOKE_EPOCHS),
         record=replace(experiment.record, at=log_spaced(SMOKE_RECORDS)),
     )

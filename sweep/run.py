@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,10 +124,12 @@ def _show_plan(experiment: "Experiment", memory: int | None) -> None:
 def _run(experiment: "Experiment", store: Path, options: Options, memory: int | None, args: Sequence[str]) -> None:
     from rich.console import Console
 
-    from sweep.gallery import default_directory, draw_figures, wanted
+    from sweep.gallery import check_directory, default_directory, draw_figures, wanted
     from sweep.runner import run_sweep
     from sweep.terminal import show_summary, watching
 
+    if options.figures_dir is not None:
+        check_directory(options.figures_dir)
     console = Console(highlight=False)
     try:
         with watching(console) as watch:
@@ -136,11 +139,19 @@ def _run(experiment: "Experiment", store: Path, options: Options, memory: int | 
     except (KeyboardInterrupt, Terminated):
         again = [arg for arg in args if arg not in ("--fresh", "--resume")]
         console.print(f"stopped; what there is lies in {store}; this goes on:", soft_wrap=True)
-        console.print(f"{PROG} {shlex.join(again)} --resume", soft_wrap=True)
+        console.print(f"{_python()} -m sweep.run {shlex.join(again)} --resume", soft_wrap=True)
         raise
     directory = options.figures_dir or default_directory(store, experiment.name)
     drawn = draw_figures(ds, wanted(ds), directory)
     show_summary(console, ds, store, drawn)
+
+
+def _python() -> str:
+    """Name this interpreter as a shell here would find it: `make run` uses one that is not on the path."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    near = os.path.relpath(sys.executable)
+    return sys.executable if near.startswith("..") else near
 
 
 if __name__ == "__main__":

@@ -100,7 +100,8 @@ def _take(plan: Plan, piece: Finished, found: dict[int, Life]) -> None:
 def lane_structure(block: train.Block, names: tuple[str, ...]) -> Any:
     """Give the pytree structure of a block's lanes."""
     numbers = {name: jax.ShapeDtypeStruct((), train.number_dtype(name, block.shape)) for name in names}
-    return jax.tree.structure(jax.eval_shape(partial(train.begin, block), numbers)[0])
+    with jax.enable_x64(block.shape.precision == "float64"):
+        return jax.tree.structure(jax.eval_shape(partial(train.begin, block), numbers)[0])
 
 
 def numbers_of(plan: Plan, lane: int) -> tuple[train.Block, dict[str, np.ndarray]]:
