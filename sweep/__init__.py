@@ -1,6 +1,8 @@
 """sweep: thousands of small trainings in one program, and the heatmaps of how they converge.
 
-The public names; each is imported on first use, so that `import sweep` imports no JAX.
+The public names; each is imported on first use, so that `import sweep` imports no JAX. What is needed less often
+is in its room: `uniform` and `log_uniform`, the ranges of `sampled`, in `sweep.axes`; the cadences `every` and
+`linear_spaced` in `sweep.specs`; medians and the like over seeds, lost lanes counted, in `sweep.stats`.
 """
 
 from importlib import import_module

@@ -145,7 +145,9 @@ def grid(**values: Iterable[Value]) -> Axes:
 
 
 def zipped(**values: Iterable[Value]) -> Axes:
-    """Sweep knobs together: row i takes the i-th value of each; one dimension, named for the first knob.
+    """Sweep knobs together: row i takes the i-th value of each, in one dimension.
+
+    It is named for the first knob, or "seed" where that goes with `data_seed`; "point" where values repeat.
 
     Raises:
         SweepError: for axes of different lengths, or a row given twice.
@@ -155,7 +157,7 @@ def zipped(**values: Iterable[Value]) -> Axes:
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{knob} {length}" for knob, length in lengths.items())
         raise SweepError(f"zipped axes must be of one length, got {told}")
-    first = next(iter(columns), POINT)
+    first = "seed" if set(columns) == {"seed", "data_seed"} else next(iter(columns), POINT)
     return _one_factor(columns, first if len(set(columns.get(first, ()))) == lengths.get(first) else POINT)
 
 
@@ -236,6 +238,8 @@ def _listed(knob: str, given: Iterable[Value]) -> list[Value]:
     if not listed:
         raise SweepError(f"axis {knob!r} is empty: give it at least one value")
     for value in listed:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise SweepError(f"axis {knob!r} must hold numbers or names, got {value!r}")
         if isinstance(value, float) and not isfinite(value):
             raise SweepError(f"axis {knob!r} must hold finite numbers, got {value!r}")
     if knob in DIMENSIONS:

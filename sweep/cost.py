@@ -1,8 +1,11 @@
 """Rough costs of lanes: cache, time and memory. Estimates only, but for the tile size, which fixes the bits."""
 
 import os
-from functools import partial
+import re
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 import jax
@@ -21,9 +24,9 @@ ACTIVATIONS: Final = {"cpu": 4.0e8}  # one activation and its derivative, per de
 ACTIVATIONS_ACCELERATOR: Final = 1.0e11
 # A tile's arrays should stay in a core's second-level cache. On an accelerator they should fill the device.
 TILE_BYTES: Final = {"cpu": 2 * 2**20}
-TILE_BYTES_ACCELERATOR: Final = 2**30
+TILE_BYTES_ACCELERATOR: Final = 2**28
 TILE_LARGEST: Final = {"cpu": 16}
-TILE_LARGEST_ACCELERATOR: Final = 8192
+TILE_LARGEST_ACCELERATOR: Final = 4096
 
 
 def tile_size(shape: Shape, platform: str) -> int:
@@ -67,25 +70,34 @@ def compile_seconds(shape: Shape) -> float:
     return COMPILE_SECONDS_A_LAYER * len(_sizes(shape))
 
 
-def free_memory(device: Device) -> int:
-    """Tell how many bytes are free on a device; on CPU, what the operating system has free."""
-    stats = device.memory_stats()
-    if stats:
-        return stats["bytes_limit"] - stats["bytes_in_use"]
+def free_memory(devices: Sequence[Device]) -> int:
+    """Tell how many bytes are free on some devices together; CPU devices share what the operating system has."""
+    stats = [device.memory_stats() for device in devices]
+    if all(stats):
+        return min(each["bytes_limit"] - each["bytes_in_use"] for each in stats) * len(devices)
+    return _free_on_host()
+
+
+def _free_on_host() -> int:
+    """Ask Linux what can be had without swapping; elsewhere take half of what is built in."""
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        found = re.search(r"MemAvailable: +([0-9]+) kB", Path("/proc/meminfo").read_text())
+        if found:
+            return int(found[1]) * 1024
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
         return 4 * 2**30  # an operating system that does not tell
 
 
-def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> float:
-    """Estimate a lane's memory: its arrays and values on the device, and its curves in the host's buffer."""
+@lru_cache(maxsize=256)
+def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> tuple[int, int]:
+    """Estimate a lane's memory on its device, and that of its curves in the host's buffer."""
     numbers = {name: jax.ShapeDtypeStruct((), train.number_dtype(name, block.shape)) for name in names}
     lane, data = jax.eval_shape(partial(train.begin, block), numbers)
     step = jax.ShapeDtypeStruct((), np.int32)
-    values = jax.eval_shape(partial(train.finish, block), numbers, data, lane, step)[1]
-    # State twice, for the update that is not in place; values on the device, on their way, and in the buffer.
-    return 2 * _bytes(lane) + _bytes((data, numbers)) + _bytes(values) * (records + 2)
+    values = _bytes(jax.eval_shape(partial(train.finish, block), numbers, data, lane, step)[1])
+    # State twice, for the update that is not in place; values on the device and on their way from it.
+    return 2 * _bytes(lane) + _bytes((data, numbers)) + 2 * values, values * records
 
 
 def _bytes(tree: Any) -> int:

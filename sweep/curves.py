@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from sweep.execute import Finished, first_bad_epoch
-from sweep.labels import DIVERGED, FINISHED, RUNNING
+from sweep.labels import DIVERGED, FINISHED, NOT_RUN, RUNNING
 from sweep.plan import Plan
 from sweep.results import TIME
 from sweep.store import Store
@@ -28,11 +28,11 @@ class Curves:
         self._held = {name: self._read(name) for name in sorted(names | {"first_bad_epoch"})}
 
     def _read(self, name: str) -> np.ndarray:
-        return self._store.read(name, self._wave.start, self._wave.start + len(self._wave.lanes))
+        return self._store.read(name, self._wave.start, self._wave.start + self._wave.places)
 
     def take(self, piece: Finished) -> None:
         """Put the values of one segment in their places."""
-        self._held["first_bad_epoch"][:] = first_bad_epoch(self._plan, piece)
+        self._held["first_bad_epoch"][: len(self._wave.lanes)] = first_bad_epoch(self._plan, piece)
         if piece.record is not None:
             for rows, values in zip(self._wave.rows, piece.values, strict=True):
                 for name, value in values.items():
@@ -58,10 +58,15 @@ class Curves:
         """Write what there is; the lanes count as running."""
         for name, values in self._held.items():
             self._store.write(name, self._wave.start, values)
-        self._store.write("status", self._wave.start, np.full(len(self._wave.lanes), RUNNING, np.int8))
+        self._write_status(np.full(len(self._wave.lanes), RUNNING))
 
     def close(self) -> None:
         """Write everything, and last of all that the lanes have ended."""
         self.write()
-        bad = ~np.isnan(self._held["first_bad_epoch"])
-        self._store.write("status", self._wave.start, np.where(bad, DIVERGED, FINISHED).astype(np.int8))
+        bad = ~np.isnan(self._held["first_bad_epoch"][: len(self._wave.lanes)])
+        self._write_status(np.where(bad, DIVERGED, FINISHED))
+
+    def _write_status(self, status: np.ndarray) -> None:
+        whole = np.full(self._wave.places, NOT_RUN, np.int8)  # empty places are never run
+        whole[: len(status)] = status
+        self._store.write("status", self._wave.start, whole)

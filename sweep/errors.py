@@ -1,6 +1,7 @@
 """The one exception a user sees, and the suggestion that goes with an unknown name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -26,3 +27,27 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> SweepError:
     near = get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     return SweepError(f"unknown {kind} {name!r}: {hint}")
+
+
+@contextmanager
+def blaming(culprit: str) -> Iterator[None]:
+    """Turn whatever a function of the page's own raises into one line that names it.
+
+    Args:
+        culprit: what is called, such as "metric 'overshoot'".
+
+    Raises:
+        SweepError: in place of any other exception.
+    """
+    try:
+        yield
+    except SweepError:
+        raise
+    except Exception as error:
+        told = next(iter(str(error).splitlines()), "")
+        raise SweepError(f"{culprit} raised {type(error).__name__}: {told}") from error
+
+
+def called(function: object) -> str:
+    """Give the name by which a page knows a function: its own, or that of its kind where it has none."""
+    return getattr(function, "__name__", None) or type(function).__name__

@@ -21,6 +21,7 @@ from sweep.plan import Plan, Program, Wave
 from sweep.train import NEVER, Block
 
 SEGMENT_SECONDS: Final = 1.0
+GROWTH: Final = 8  # a segment takes at most this many times the steps of the one before
 WAIT_SECONDS: Final = 0.1  # how often a wait for the compiler looks whether it should stop
 
 
@@ -281,17 +282,20 @@ class _Pace:
             [step_seconds(b.shape, platform) * len(c) for b, c in zip(program.blocks, wave.chosen, strict=True)]
         )
         self._factor = 1 / devices  # of true seconds to estimated ones
+        self._most = 1  # steps that are dared: an estimate may be far off before anything was timed
 
     def learn(self, steps: np.ndarray, seconds: float) -> None:
         """Compare an estimate with what it took."""
         estimated = float(self._weights @ steps)
         if estimated > 0:
             self._factor = seconds / estimated
+            self._most = GROWTH * int(steps.max())
 
     def next_stop(self, done: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Choose the steps at which to stop: `target`, or before it if that is more than a second away."""
-        seconds = float(self._weights @ (target - done)) * self._factor
-        return done + -(-(target - done) // max(1, ceil(seconds / SEGMENT_SECONDS)))
+        ahead = target - done
+        seconds = float(self._weights @ ahead) * self._factor
+        return done + -(-ahead // max(1, ceil(seconds / SEGMENT_SECONDS), ceil(ahead.max() / self._most)))
 
 
 def first_bad_epoch(plan: Plan, piece: Finished) -> np.ndarray:

@@ -35,14 +35,14 @@ class Experiment(Spec):
         optimizer: the optimiser and its numbers.
         axes: what is swept; every combination is one lane.
         epochs: length of each training in passes over the points.
-        loss: the training loss, one of `LOSSES`.
+        loss: the training loss, one of `LOSSES`; as an axis it is called `loss_function`.
         batch_size: points in a batch, reshuffled each epoch with the short last batch kept; None is full batch.
         seed: initial weights and batch order, where no axis sweeps it.
         data_seed: points, phases and noise, where no axis sweeps it.
         precision: "float32" or "float64".
         record: what is measured and when.
         figures: what is drawn; none means all that fit.
-        name: the page's name; `load` fills it in.
+        name: the page's name, filled in by `load`; "@smoke" or "@" and a hash behind it mark variations.
 
     Raises:
         SweepError: for an axis that no spec knows or that does not apply, a value out of range, or a
@@ -55,7 +55,7 @@ class Experiment(Spec):
     axes: Axes
     optimizer: Optimizer = field(default_factory=Optimizer)
     epochs: int = 1000
-    loss: str = choice("mean_squared", LOSSES, kind="loss")
+    loss: str = choice("mean_squared", LOSSES, kind="loss", name="loss_function")
     batch_size: int | None = count(None, units="points")
     seed: int = count(0, at_least=0, traced=True)
     data_seed: int = count(0, at_least=0, traced=True)
@@ -63,6 +63,7 @@ class Experiment(Spec):
     record: Record = field(default_factory=Record)
     figures: tuple[Figure, ...] = ()
     name: str = "experiment"
+    _shown: Task | None = None  # in a variant, the task of its page
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,6 +76,7 @@ class Experiment(Spec):
             raise unknown("precision", self.precision, PRECISIONS)
         if self.batch_size is not None and self.batch_size > self.task.points:
             raise SweepError(f"batch_size must be at most the {self.task.points} points, got {self.batch_size}")
+        self._check_parameters()
         self._check_axes()
         self._check_record()
         for figure in self.figures:
@@ -89,6 +91,12 @@ class Experiment(Spec):
             for name in self.task.parameters:
                 found[name] = ("parameters", Knob(name, name, True, "1", _any_number(name)))
         return found
+
+    def _check_parameters(self) -> None:
+        taken = {*knobs_of(type(self)), *knobs_of(type(self.model)), *knobs_of(type(self.optimizer))}
+        for name in self.task.parameters if isinstance(self.task, FromFunction) else ():
+            if name in taken:
+                raise SweepError(f"parameter {name!r} of the target function has the name of a knob: rename it")
 
     def _check_axes(self) -> None:
         knobs = self.knobs()
@@ -116,20 +124,29 @@ class Experiment(Spec):
         for name in self.record.metrics or ():
             if name not in applicable_metrics(self.task):
                 raise SweepError(f"metric {name!r} does not apply to {type(self.task).__name__} as it is set up here")
+        for metric in self.record.own:
+            if metric.name in self.knobs():
+                raise SweepError(f"metric {metric.name!r} of the page's own has the name of a knob: rename it")
+            for dim in set(metric.dims) - self._dimensions():
+                raise SweepError(f"metric {metric.name!r} states the dimension {dim!r}, which this task does not have")
+
+    def _dimensions(self) -> frozenset[str]:
+        """Name the dimensions that values of a record may have here."""
+        has = {"layer"} | ({"x"} if has_x(self.task) else set())
+        return frozenset(has | ({"frequency"} if self.task.reported_frequencies() else set()))
 
     def _check_figure(self, figure: Figure) -> None:
         metrics = {*self.metrics(), *(metric.name for metric in self.record.own)}
-        has = metrics | {*self.axes.dimensions()} | ({"x"} if has_x(self.task) else set())
-        has |= {"frequency"} if self.task.reported_frequencies() else set()
+        has = metrics | {*self.axes.dimensions()} | self._dimensions()
         has |= {"prediction"} if has_x(self.task) and self.record.snapshots else set()
         for need in (*NEEDS[figure.name], *filter(None, [figure.options.get("reference")])):
             if need not in has:
                 raise SweepError(f"figure {figure.name!r} needs {need!r}, which this page neither sweeps nor records")
 
     def metrics(self) -> tuple[str, ...]:
-        """Name the built-in metrics recorded, in the order of the vocabulary."""
-        wanted = self.record.metrics
-        return tuple(m for m in METRICS if m in applicable_metrics(self.task) and (wanted is None or m in wanted))
+        """Name the built-in metrics recorded, in the order of the vocabulary; `loss` always is."""
+        applicable, wanted = applicable_metrics(self.task), self.record.metrics
+        return tuple(m for m in METRICS if m in applicable and (wanted is None or m in ("loss", *wanted)))
 
     def variants(self, lanes: Lanes) -> Iterator[tuple[Experiment, np.ndarray]]:
         """Split lanes by structure.
@@ -151,7 +168,7 @@ class Experiment(Spec):
             yield variant, members
 
     def with_values(self, values: Mapping[str, Value]) -> Experiment:
-        """Give this experiment with other values for some knobs and no axes."""
+        """Give this experiment with other values for some knobs and no axes, to be shown over the same x."""
         knobs, changed = self.knobs(), {}
         for name, value in values.items():
             part, knob = knobs[name]
@@ -159,7 +176,7 @@ class Experiment(Spec):
         own = dict(changed.pop("", {}))
         for part, fields_ in changed.items():
             own[part] = replace(getattr(self, part), **fields_)
-        return replace(self, **own, axes=Axes(), figures=())
+        return replace(self, **own, axes=Axes(), figures=(), _shown=self._shown or self.task)
 
     def applicable(self) -> frozenset[str]:
         """Name the knobs that have a meaning in this experiment's structure."""
@@ -201,6 +218,7 @@ class Experiment(Spec):
             task=blank(self.task),
             model=blank(self.model),
             optimizer=blank(self.optimizer),
+            shown=blank(self._shown or self.task),
             loss=self.loss,
             batch_size=self.batch_size,
             steps=self.epochs * steps_per_epoch(self.task.points, self.batch_size),

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
 from sweep.errors import SweepError, unknown
+from sweep.pages import VARIED
+from sweep.places import try_writing
 from sweep.specs.figure import NEEDS, Figure, check, fitting
 
 if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
@@ -93,23 +94,22 @@ def check_directory(directory: Path) -> None:
         SweepError: where they can't.
     """
     with _told(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=directory):
-            pass
+        try_writing(directory)
 
 
-def default_directory(store: Path, page: str) -> Path:
+def default_directory(store: Path, page: str, complete: bool) -> Path:
     """Give the folder for a store's figures.
 
     Args:
         store: the store.
         page: the page's name.
+        complete: whether it holds all results.
 
     Returns:
-        `figures/<page>` for the store of a page as it is, `results/<page>`; a folder inside the store for
-        any other, so that smoke runs and overrides never touch committed figures.
+        `figures/<page>` for the complete store of a page as it is, `results/<page>`; a folder inside the store
+        for any other, so that smoke runs, overrides and interrupted runs never touch committed figures.
     """
-    if store.resolve() == Path("results", page).resolve():
+    if complete and VARIED not in page and store.resolve() == Path("results", page).resolve():
         return Path("figures", page)
     return store / "figures"
 

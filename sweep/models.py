@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
+from sweep.errors import SweepError, blaming, called
 from sweep.keys import by_rows
 from sweep.specs.model import MLP, FromModule, Model
 
@@ -171,14 +172,22 @@ def network(model: Model, padded: bool) -> Functions:
 
 
 def _from_module(model: FromModule) -> Functions:
-    module = model.build(model.width)
+    culprit = f"the module of {called(model.build)!r}"
+    with blaming(culprit):
+        module = model.build(model.width)
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
         scale = numbers["initial_scale"].astype(inputs.dtype)
-        drawn = module.init(key, inputs.T)["params"]
+        with blaming(culprit):
+            drawn = module.init(key, inputs.T)["params"]
         return jax.tree.map(lambda leaf: leaf.astype(inputs.dtype) * scale, drawn)
 
     def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
-        return module.apply({"params": parameters}, inputs.T)[:, 0]
+        with blaming(culprit):
+            outputs = module.apply({"params": parameters}, inputs.T)
+        wanted = (inputs.shape[1], 1)
+        if jnp.shape(outputs) != wanted:
+            raise SweepError(f"{culprit} returns an array of shape {jnp.shape(outputs)}, it must be {wanted}")
+        return outputs[:, 0]
 
     return Functions(init, apply, lambda tree: [tree])

@@ -29,7 +29,7 @@ def optimizer(spec: Optimizer, steps: int, numbers: Numbers, dtype: Any) -> opta
     return optax.flatten(OPTIMIZERS[spec.name](_counted_in(dtype, rate) if callable(rate) else rate, own))
 
 
-def _counted_in(dtype: Any, schedule: optax.Schedule) -> optax.Schedule:
+def _counted_in(dtype: Any, schedule: Callable[[Any], Any]) -> optax.Schedule:
     """Hand the count over as a number of this precision: JAX divides whole numbers in float32 even in float64."""
     return lambda count: schedule(jnp.asarray(count, dtype))
 

@@ -36,7 +36,19 @@ def override(experiment: Experiment, args: Sequence[str], prog: str) -> Experime
     for part in (*PARTS, "record"):
         changed[part] = _applied(getattr(experiment, part), getattr(given, part))
     changed["axes"] = _axes(experiment.axes, vars(given.axes))
+    _refuse_swept(experiment, changed["axes"], args)
     return replace(experiment, **changed)
+
+
+def _refuse_swept(experiment: Experiment, axes: Axes, args: Sequence[str]) -> None:
+    """Refuse a value for a knob that an axis gives to every lane: nothing would come of it."""
+    given = {arg.partition("=")[0].replace("_", "-") for arg in args}
+    for name in axes.knobs():
+        part, knob = experiment.knobs()[name]
+        option = "--" + ".".join(filter(None, (part, knob.attribute))).replace("_", "-")
+        if option in given and None not in axes.values(name):
+            axis = f"--axes.{name.replace('_', '-')}"
+            raise SweepError(f"{option} would change nothing, as the axes sweep {name}: give {axis} instead")
 
 
 def _form(experiment: Experiment) -> type:

@@ -1,16 +1,19 @@
 """Pages: loading one from its file, and the small version of one that shows everything works."""
 
+import linecache
 import sys
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import decode_source
 from pathlib import Path
 from traceback import extract_tb
+from types import ModuleType
 from typing import Final
 
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
 from sweep.specs.record import log_spaced
 
+VARIED: Final = "@"  # stands in the name of an experiment that differs from its page, before how it does
 SMOKE_LANES: Final = 8  # of one structure
 SMOKE_EPOCHS: Final = 20
 SMOKE_RECORDS: Final = 4  # beside record 0
@@ -31,24 +34,31 @@ def load(page: str | Path) -> Experiment:
     path = Path(page)
     if not path.is_file():
         raise SweepError(f"no page at {page}: give the path of a Python file such as experiments/freq_principle.py")
-    module_name = "sweep_page_" + "_".join(path.resolve().with_suffix("").parts[1:])
-    spec = spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise SweepError(f"{page} is not a Python file: give a page such as experiments/freq_principle.py")
-    module = module_from_spec(spec)
-    sys.modules[module_name] = module  # `inspect.getsource` of the page's own functions needs it
+    file = str(path.resolve())
     try:
-        spec.loader.exec_module(module)
+        experiment = getattr(_executed(file), "experiment", None)
     except SweepError as error:
         raise SweepError(f"{page}: {error}") from error
-    except Exception as error:
-        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename.endswith(path.name)]
+    except (Exception, SystemExit) as error:
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
         where = f"line {lines[-1]}" if lines else f"line {getattr(error, 'lineno', '?')}"
         raise SweepError(f"{page} raised {type(error).__name__} at {where}: {error}") from error
-    experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Experiment):
         raise SweepError(f"{page} defines no experiment: end it with `experiment = Experiment(...)`")
     return replace(experiment, name=page_name(path))
+
+
+def _executed(file: str) -> ModuleType:
+    """Execute a page as a module of its own: always its present text, as bytecode caches go by whole seconds."""
+    text = decode_source(Path(file).read_bytes())
+    module = ModuleType("sweep_page_" + "_".join(Path(file).with_suffix("").parts[1:]))
+    module.__file__ = file
+    sys.modules[module.__name__] = module  # `inspect.getsource` of a class asks for it
+    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # what `inspect.getsource` reads
+    exec(compile(text, file, "exec"), vars(module))
+    return module
 
 
 def page_name(path: Path) -> str:
@@ -65,6 +75,7 @@ def smoke(experiment: Experiment) -> Experiment:
     structural = {name for name, (_, knob) in experiment.knobs().items() if not knob.traced}
     return replace(
         experiment,
+        name=f"{experiment.name}{VARIED}smoke",
         axes=experiment.axes.ends(SMOKE_LANES, structural),
         epochs=min(experiment.epochs, SMOKE_EPOCHS),
         record=replace(experiment.record, at=log_spaced(SMOKE_RECORDS)),

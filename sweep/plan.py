@@ -4,8 +4,9 @@ A plan decides nothing about numbers but the tile size, which depends on the Sha
 alone. It explains itself: `Plan.reasons` are the sentences that `--plan` prints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil
 from typing import Final
 
@@ -46,7 +47,8 @@ class Wave:
 
     Args:
         program: which program leads them.
-        start: place of its first lane in the store; a wave is stored as one run of lanes.
+        start: place of its first lane in the store; a wave is stored as one run of whole chunks.
+        places: how many places that run has; those behind its lanes stay empty.
         lanes: their numbers in the layout of the sweep, in stored order.
         chosen: for each block, which of its members are in this wave.
         rows: for each block, where those stand in `lanes`.
@@ -54,6 +56,7 @@ class Wave:
 
     program: int
     start: int
+    places: int
     lanes: np.ndarray
     chosen: tuple[np.ndarray, ...]
     rows: tuple[np.ndarray, ...]
@@ -72,7 +75,9 @@ class Plan:
         epochs: epoch of each record.
         steps: optimiser steps at each record, for each program an array of shape (records, blocks).
         snapshots: the records at which predictions are kept.
-        bytes_a_lane: memory that one lane takes, on the device and in the host's buffers.
+        wave_lanes: lanes in a full wave.
+        chunk_lanes: lanes in a stored chunk; every wave starts at a whole one.
+        wave_bytes: memory that a full wave takes, on the devices and in the host's buffers.
         memory: the budget in bytes.
         reasons: why the plan is as it is.
     """
@@ -85,22 +90,18 @@ class Plan:
     epochs: np.ndarray
     steps: tuple[np.ndarray, ...]
     snapshots: np.ndarray
-    bytes_a_lane: float
+    wave_lanes: int
+    chunk_lanes: int
+    wave_bytes: int
     memory: int
     reasons: tuple[str, ...]
 
     def order(self) -> np.ndarray:
-        """Give the lanes' numbers in stored order."""
-        return np.concatenate([wave.lanes for wave in self.waves])
-
-    def wave_lanes(self) -> int:
-        """Count the lanes of a full wave."""
-        return max(len(wave.lanes) for wave in self.waves)
-
-    def chunk_lanes(self) -> int:
-        """Choose the lanes in a stored chunk, so that every wave is whole chunks."""
-        starts = [wave.start for wave in self.waves[1:]]
-        return int(np.gcd.reduce([*starts, CHUNK_LANES * len(starts)])) if starts else len(self.lanes)
+        """Give the lanes' numbers in stored order, -1 for an empty place."""
+        order = np.full(self.waves[-1].start + self.waves[-1].places, -1)
+        for wave in self.waves:
+            order[wave.start : wave.start + len(wave.lanes)] = wave.lanes
+        return order
 
     def lane_steps(self) -> int:
         """Count the optimiser steps of all lanes."""
@@ -142,27 +143,33 @@ def pack(
         wave_lanes: lanes in a wave, as a stored sweep had it; None fits the budget.
 
     Raises:
-        SweepError: if not even one tile of each block fits the budget.
+        SweepError: if not even the smallest wave fits the budget.
     """
     devices = tuple(devices or jax.devices())
-    memory = free_memory(devices[0]) // 2 if memory is None else memory
+    memory = free_memory(devices) // 2 if memory is None else memory
     variants = list(experiment.variants(lanes))
     reasons: list[str] = []
     groups = _group_widths(variants, reasons)
     programs = _programs(groups, lanes, devices[0].platform, reasons)
     epochs, steps = _records(experiment, programs)
-    cost = max(_mean_bytes(program, len(epochs)) for program in programs)
-    most = wave_lanes or _fit(cost, memory, programs, len(devices), len(lanes), reasons)
-    sized, waves = [], []
+
+    @cache
+    def costs(wave: int) -> int:
+        return max(_wave_bytes(program, wave, len(epochs), len(devices)) for program in programs)
+
+    most = wave_lanes or _fit(costs, memory, len(lanes), reasons)
+    chunk = min(most, CHUNK_LANES)
+    sized: list[Program] = []
+    waves: list[Wave] = []
     for program in programs:
-        own = _waves(len(sized), program, most, sum(len(wave.lanes) for wave in waves))
+        own = _waves(len(sized), program, most, chunk, waves[-1].start + waves[-1].places if waves else 0)
         sized.append(_with_room(program, own, len(devices)))
         waves += own
     last = len(epochs) - 1
     snapshots = np.unique(np.linspace(0, last, experiment.record.snapshots).round().astype(int))
     return Plan(
-        experiment, lanes, tuple(sized), tuple(waves), devices, epochs, steps, snapshots, cost, memory,
-        tuple(reasons),
+        experiment, lanes, tuple(sized), tuple(waves), devices, epochs, steps, snapshots, most, chunk,
+        costs(most), memory, tuple(reasons),
     )  # fmt: skip
 
 
@@ -265,32 +272,33 @@ def _records(experiment: Experiment, programs: list[Program]) -> tuple[np.ndarra
     return epochs, steps
 
 
-def _mean_bytes(program: Program, records: int) -> float:
-    """Average a lane's memory over the blocks of a program; a wave takes its share of each."""
-    named = zip(program.blocks, program.numbers, program.members, strict=True)
-    total = sum(bytes_a_lane(block, tuple(numbers), records) * len(members) for block, numbers, members in named)
-    return total / sum(len(members) for members in program.members)
+def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int:
+    """Estimate the memory of one wave: every seat of its tiles on the devices, every lane in the host's buffer."""
+    total, of = 0, sum(len(members) for members in program.members)
+    for block, numbers, members in zip(program.blocks, program.numbers, program.members, strict=True):
+        on_device, on_host = bytes_a_lane(block, tuple(numbers), records)
+        here = ceil(min(lanes, of) * len(members) / of)
+        seats = ceil(ceil(here / block.tile) / devices) * devices * block.tile
+        total += seats * on_device + here * on_host
+    return total
 
 
-def _fit(cost: float, memory: int, programs: list[Program], devices: int, lanes: int, reasons: list[str]) -> int:
-    """Choose how many lanes are on the devices at once."""
-    fitting = int(memory / cost)
-    least = max(sum(block.tile for block in program.blocks) for program in programs) * devices
-    told = f"{size_words(memory)} hold {fitting} lanes of {size_words(cost)}"
-    if fitting >= lanes:
-        reasons.append(f"{told}: one wave")
-        return lanes
-    if fitting < least:
-        raise SweepError(
-            f"the memory budget of {size_words(memory)} holds {fitting} lanes, but a wave needs at least {least} "
-            f"({size_words(least * cost)}): give more with --memory"
-        )
-    wave = fitting // CHUNK_LANES * CHUNK_LANES or 2 ** int(np.log2(fitting))
-    reasons.append(f"{told}: {ceil(lanes / wave)} waves of up to {wave} lanes")
+def _fit(costs: Callable[[int], int], memory: int, lanes: int, reasons: list[str]) -> int:
+    """Choose how many lanes are on the devices at once: all, or the largest power of two that fits."""
+    wave = lanes
+    while costs(wave) > memory:
+        if wave == 1:
+            raise SweepError(
+                f"the memory budget of {size_words(memory)} is too small: the smallest wave takes "
+                f"{size_words(costs(1))}; give more with --memory"
+            )
+        wave = 2 ** ((wave - 1).bit_length() - 1)
+    told = f"{size_words(costs(wave))} of {size_words(memory)}"
+    reasons.append(f"one wave takes {told}" if wave == lanes else f"waves of up to {wave} lanes take {told} each")
     return wave
 
 
-def _waves(number: int, program: Program, most: int, start: int) -> list[Wave]:
+def _waves(number: int, program: Program, most: int, chunk: int, start: int) -> list[Wave]:
     """Cut a program's lanes into waves, each with its share of every block."""
     block = np.concatenate([np.full(len(m), at) for at, m in enumerate(program.members)])
     index = np.concatenate([np.arange(len(m)) for m in program.members])
@@ -304,7 +312,8 @@ def _waves(number: int, program: Program, most: int, start: int) -> list[Wave]:
         lanes = np.empty(len(here), np.int64)
         for at, (r, c) in enumerate(zip(rows, chosen, strict=True)):
             lanes[r] = program.members[at][c]
-        waves.append(Wave(number, start + first, lanes, tuple(chosen), tuple(rows)))
+        places = ceil(len(here) / chunk) * chunk
+        waves.append(Wave(number, start + first, places, lanes, tuple(chosen), tuple(rows)))
     return waves
 
 

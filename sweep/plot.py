@@ -37,7 +37,9 @@ def main(args: Sequence[str]) -> None:
     from sweep.results import open_results  # heavy, and `--help` is not
 
     ds = open_results(options.store)
-    directory = options.figures_dir or default_directory(options.store, ds.attrs["name"])
+    directory = options.figures_dir or default_directory(
+        options.store, ds.attrs["name"], bool(ds.attrs.get("complete"))
+    )
     for path in draw_figures(ds, wanted(ds, options.only), directory):
         print(path)
 

@@ -36,11 +36,19 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "fingerprint": fingerprint(experiment),
         "versions": json.dumps(versions | {"python": machine.python_version()}),
         "device": f"{len(plan.devices)} x {device.device_kind} ({device.platform}), {machine.machine()}",
-        "platform": device.platform,
-        "plan": json.dumps({"wave_lanes": plan.wave_lanes(), "programs": len(plan.programs), "blocks": blocks}),
+        "arithmetic": json.dumps(arithmetic(plan)),
+        "plan": json.dumps({"wave_lanes": plan.wave_lanes, "programs": len(plan.programs), "blocks": blocks}),
         "commit": _commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def arithmetic(plan: Plan) -> dict[str, Any]:
+    """Say what the bits of results depend on, beside the page: tile sizes, kind of device, versions."""
+    device = plan.devices[0]
+    tiles = [block.tile for program in plan.programs for block in program.blocks]
+    versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
+    return {"tiles": tiles, "device": f"{device.device_kind} ({device.platform}, {machine.machine()})", **versions}
 
 
 def _version(name: str) -> str:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from sweep.errors import blaming
 from sweep.shape import PREDICTION, Shape
 from sweep.specs.task import Task
 from sweep.tasks import Data
@@ -133,7 +134,9 @@ METRIC_FUNCTIONS: Final[dict[str, Callable[[Moment], Array]]] = {
 def measure(moment: Moment) -> dict[str, Array]:
     """Compute everything that a record of this Shape holds."""
     found = {name: METRIC_FUNCTIONS[name](moment) for name in moment.shape.metrics}
-    found |= {metric.name: metric.function(moment) for metric in moment.shape.own}
+    for metric in moment.shape.own:
+        with blaming(f"metric {metric.name!r}"):
+            found[metric.name] = jnp.asarray(metric.function(moment))
     if moment.x_prediction is not None:
         found[PREDICTION] = moment.x_prediction
     return jax.tree.map(jnp.asarray, found)

@@ -15,7 +15,8 @@ import xarray as xr
 from sweep.axes import Axes
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
-from sweep.labels import DIMENSIONS, DIVERGED, FINISHED, NOT_RUN, RECORDED, SCHEMA, STATUS, Quantity, flags
+from sweep.labels import DIMENSIONS, DIVERGED, FINISHED, NOT_RUN, RECORDED, RUNNING, SCHEMA, STATUS, Quantity, flags
+from sweep.specs.knobs import Knob
 from sweep.store import read
 
 LANE: Final = "lane"
@@ -89,10 +90,17 @@ def _coded(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.nd
         "units": experiment.knobs()[name][1].units,
     }
     if column.dtype != object:
-        return column, attributes
+        return column.astype(_stored_type(experiment.knobs()[name][1], column)), attributes
     words = list(dict.fromkeys(column.tolist()))
     codes = np.array([words.index(word) for word in column], np.int16)
     return codes, attributes | {"flag_values": list(range(len(words))), "flag_meanings": json.dumps(words)}
+
+
+def _stored_type(knob: Knob, column: np.ndarray) -> Any:
+    """Choose the type of a knob's coordinate: numbers are float64 however they were typed, seeds int64."""
+    if knob.kind is float:
+        return np.float64
+    return np.int64 if knob.traced else column.dtype  # counts are NaN where they do not apply
 
 
 def open_results(path: str | Path) -> xr.Dataset:
@@ -114,10 +122,21 @@ def open_results(path: str | Path) -> xr.Dataset:
 
 
 def _check_whole(flat: xr.Dataset, path: str | Path) -> None:
-    """Refuse a store in which a lane says that it ended but its first loss is missing."""
-    ended = np.isin(flat.status, (FINISHED, DIVERGED)) & ~(flat.first_bad_epoch == 0).values
-    if "loss" in flat and bool(np.isnan(flat.loss.isel(epoch=0).values[ended]).any()):
-        raise SweepError(f"{path} is truncated: finished lanes have no values; run the page again with --fresh")
+    """Refuse a store that lacks what its attributes and its lanes' status say is there."""
+    status = flat.status.values
+    if flat.attrs.get("complete") and bool(np.isin(status[flat[LANE].values >= 0], (NOT_RUN, RUNNING)).any()):
+        raise SweepError(f"{path} is truncated: lanes of a complete sweep have not run; run it again with --fresh")
+    ended = np.isin(status, (FINISHED, DIVERGED)) & ~(flat.first_bad_epoch == 0).values
+    gone = ["loss"] if "loss" in flat and np.isnan(flat.loss.values[ended, 0]).any() else []
+    measured = [str(name) for name, v in flat.data_vars.items() if v.dims[0] == LANE and v.ndim > 1 and v.size]
+    gone += [name for name in measured if _all_nan(flat[name].values[status == FINISHED])]
+    if gone:
+        raise SweepError(f"{path} is truncated: finished lanes have no values of {gone[0]}; run it again with --fresh")
+
+
+def _all_nan(values: np.ndarray) -> bool:
+    """Tell whether there are values and all are NaN; most often the first record tells that they are not."""
+    return len(values) > 0 and bool(np.isnan(values[:, 0]).all() and np.isnan(values).all())
 
 
 def unfold(flat: xr.Dataset) -> xr.Dataset:
@@ -128,7 +147,8 @@ def unfold(flat: xr.Dataset) -> xr.Dataset:
     """
     factors = json.loads(flat.attrs["dimensions"])
     dims = {name: int(size) for name, size, _ in factors}
-    place = np.argsort(flat[LANE].values)  # lanes may be stored in any order, but all are there
+    lane = flat[LANE].values
+    place = np.argsort(lane)[np.count_nonzero(lane < 0) :]  # in any order, with empty places of number -1
 
     def unfolded(array: xr.DataArray) -> xr.Variable:
         values = array.values[place].reshape((*dims.values(), *array.shape[1:]))

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,36 +101,31 @@ def resolve(options: Options, rest: Sequence[str]) -> tuple["Experiment", Path]:
     """
     from sweep.identity import fingerprint
     from sweep.overrides import override
-    from sweep.pages import load, smoke
+    from sweep.pages import VARIED, load, smoke
 
     page = load(options.page)
     page = smoke(page) if options.smoke else page
     experiment = override(page, rest, f"{PROG} {options.page}") if rest else page
-    name = page.name + ("-smoke" if options.smoke else "")
     if fingerprint(experiment) != fingerprint(page):
-        name += f"-{fingerprint(experiment)[:8]}"
-    return experiment, options.out or Path("results", name)
+        experiment = replace(experiment, name=f"{page.name}{VARIED}{fingerprint(experiment)[:8]}")
+    return experiment, options.out or Path("results", experiment.name.replace(VARIED, "-"))
 
 
 def _show_plan(experiment: "Experiment", memory: int | None) -> None:
-    from rich.console import Console
-
     from sweep.runner import plan_sweep
-    from sweep.terminal import show_plan
+    from sweep.terminal import Terminal, show_plan
 
-    show_plan(Console(highlight=False), plan_sweep(experiment, memory))
+    show_plan(Terminal(highlight=False), plan_sweep(experiment, memory))
 
 
 def _run(experiment: "Experiment", store: Path, options: Options, memory: int | None, args: Sequence[str]) -> None:
-    from rich.console import Console
-
     from sweep.gallery import check_directory, default_directory, draw_figures, wanted
     from sweep.runner import run_sweep
-    from sweep.terminal import show_summary, watching
+    from sweep.terminal import Terminal, show_summary, watching
 
     if options.figures_dir is not None:
         check_directory(options.figures_dir)
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     try:
         with watching(console) as watch:
             ds = run_sweep(
@@ -138,10 +133,11 @@ def _run(experiment: "Experiment", store: Path, options: Options, memory: int | 
             )
     except (KeyboardInterrupt, Terminated):
         again = [arg for arg in args if arg not in ("--fresh", "--resume")]
-        console.print(f"stopped; what there is lies in {store}; this goes on:", soft_wrap=True)
+        there = f"what there is lies in {store}" if store.exists() else "nothing was stored yet"
+        console.print(f"stopped; {there}; this goes on:", soft_wrap=True)
         console.print(f"{_python()} -m sweep.run {shlex.join(again)} --resume", soft_wrap=True)
         raise
-    directory = options.figures_dir or default_directory(store, experiment.name)
+    directory = options.figures_dir or default_directory(store, experiment.name, complete=True)
     drawn = draw_figures(ds, wanted(ds), directory)
     show_summary(console, ds, store, drawn)
 

@@ -54,25 +54,25 @@ def run_sweep(
     if out is None:
         with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
             return run_sweep(experiment, out=Path(folder) / "store", memory=memory, watch=watch)
-    path = Path(out)
-    if fresh and stores.exists(path):
-        stores.move_aside(path)
-    if not stores.exists(path):
-        _create(experiment, path, memory)
-    elif is_complete(experiment, path, resume):
+    path, in_the_way = Path(out), stores.exists(Path(out))
+    if in_the_way and not fresh:
+        if not is_complete(experiment, path):
+            _go_on(experiment, path, resume, memory, watch)
         return open_results(path)
+    plan = plan_sweep(experiment, memory)  # refuses, if it must, before anything on disk changes
+    if in_the_way:
+        stores.move_aside(path)
+    _create(plan, path)
     with stores.locked(path):
-        stored = json.loads(stores.check(path)["plan"])
-        plan = plan_sweep(experiment, memory, stored["wave_lanes"])
         Session(plan, path, watch).run()
     return open_results(path)
 
 
-def is_complete(experiment: Experiment, path: Path, resume: bool) -> bool:
+def is_complete(experiment: Experiment, path: Path) -> bool:
     """Tell whether a store holds all results of an experiment.
 
     Raises:
-        SweepError: if it belongs to another experiment, or is incomplete and `resume` is not given.
+        SweepError: if it belongs to another experiment.
     """
     attributes = stores.check(path)
     if attributes["fingerprint"] != fingerprint(experiment):
@@ -80,11 +80,18 @@ def is_complete(experiment: Experiment, path: Path, resume: bool) -> bool:
             f"{path} holds another experiment (hash {attributes['fingerprint']}, this one is "
             f"{fingerprint(experiment)}): --fresh moves it aside, --out names another place"
         )
-    if attributes["complete"]:
-        return True
-    if not resume:
-        raise SweepError(f"{path} is incomplete: --resume goes on with it, --fresh moves it aside and starts anew")
-    return False
+    return bool(attributes["complete"])
+
+
+def _go_on(
+    experiment: Experiment, path: Path, resume: bool, memory: int | None, watch: Callable[[Progress], None]
+) -> None:
+    """Go on with an incomplete store, with the waves that it was begun with."""
+    with stores.locked(path):
+        if not resume:
+            raise SweepError(f"{path} is incomplete: --resume goes on with it, --fresh moves it aside and starts anew")
+        begun = json.loads(stores.check(path)["plan"])
+        Session(plan_sweep(experiment, memory, begun["wave_lanes"]), path, watch).run()
 
 
 def plan_sweep(experiment: Experiment, memory: int | None = None, wave_lanes: int | None = None) -> Plan:
@@ -95,7 +102,7 @@ def plan_sweep(experiment: Experiment, memory: int | None = None, wave_lanes: in
         sizes = {dim: len(values) for dim, values in dimension_values(plan).items()}
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
-                own = sizes | {"layer": block.shape.layers(), "x": block.shape.task.points}
+                own = sizes | {"layer": block.shape.layers(), "x": block.shape.shown.points}
                 train.check_metrics(block, tuple(numbers), own)
     return plan
 
@@ -104,7 +111,7 @@ def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
     """Give the coordinates of the dimensions that quantities have; ragged ones are as long as the longest."""
     shapes = [block.shape for program in plan.programs for block in program.blocks]
     found: dict[str, np.ndarray] = {"layer": np.arange(max(shape.layers() for shape in shapes))}
-    task = max((shape.task for shape in shapes), key=lambda task: task.points)
+    task = shapes[0].shown  # the page's own, of all lanes
     if has_x(task):
         found["x"] = evaluation_points(task)
     if task.reported_frequencies():
@@ -128,8 +135,8 @@ def columns_of(experiment: Experiment, lanes: Lanes) -> dict[str, np.ndarray]:
     return columns
 
 
-def _create(experiment: Experiment, path: Path, memory: int | None) -> None:
-    plan = plan_sweep(experiment, memory)
+def _create(plan: Plan, path: Path) -> None:
+    experiment = plan.experiment
     steps = np.concatenate(plan.steps, axis=1)
     shapes = [block.shape for program in plan.programs for block in program.blocks]
     flat = skeleton(
@@ -142,4 +149,4 @@ def _create(experiment: Experiment, path: Path, memory: int | None) -> None:
         quantities=list({q.name: q for shape in shapes for q in shape.quantities()}.values()),
         sizes=dimension_values(plan),
     )
-    stores.create(path, flat, plan.chunk_lanes(), {**provenance(plan), **asdict(Tally()), "complete": False})
+    stores.create(path, flat, plan.chunk_lanes, {**provenance(plan), **asdict(Tally()), "complete": False})

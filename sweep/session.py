@@ -14,11 +14,12 @@ from sweep.errors import SweepError
 from sweep.execute import Finished, Position, living_steps, prepare, walk
 from sweep.labels import DIVERGED, FINISHED
 from sweep.plan import Plan
-from sweep.provenance import provenance
-from sweep.signals import Terminated, deferred
+from sweep.provenance import arithmetic
+from sweep.signals import Requests, Terminated, deferred
 from sweep.store import Store
 
-SAVE_SECONDS: Final = 10.0  # how often what there is goes to disk
+SAVE_SECONDS: Final = 10.0  # how often what there is goes to disk ...
+SAVE_SECONDS_MOST: Final = 25.0  # ... where saving itself is slow
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Session:
         self._stored = _stored_waves(plan, self._store)
         self._tally.lane_steps = sum(self._steps_of(wave) for wave in self._stored)
         self._curves: tuple[int, Curves] | None = None
-        self._saved = time.monotonic()
+        self._due = time.monotonic() + SAVE_SECONDS
 
     def run(self) -> None:
         """Train to the end, saving every few seconds; a signal or a full disk leaves a store to go on with.
@@ -86,25 +87,28 @@ class Session:
         Raises:
             SweepError: if the disk is full.
         """
-        piece = None
-        with deferred() as requests:
-            self._tell("compiling", 0)
+        try:
+            with deferred() as requests:
+                self._train(requests)
+            self._store.note(**asdict(self._tally), complete=True)
+            self._store.clear()
+        except OSError as error:
+            raise SweepError(
+                f"can't write {self._store.path}: {error.strerror or error}; finished lanes are intact: "
+                f"make room and go on with --resume"
+            ) from error
+
+    def _train(self, requests: Requests) -> None:
+        self._tell("compiling", 0)
+        self._tally.compile_seconds += prepare(self._plan, requests.obey)
+        for piece in walk(self._plan, skip=self._stored, resume=self._position()):
+            self._take(piece)
             try:
-                self._tally.compile_seconds += prepare(self._plan, requests.obey)
-                for piece in walk(self._plan, skip=self._stored, resume=self._position()):
-                    self._take(piece)
-                    requests.obey()
+                requests.obey()
             except (KeyboardInterrupt, Terminated):
-                if piece is not None and piece.wave not in self._stored:
+                if piece.wave not in self._stored:
                     self._save(piece)
                 raise
-            except OSError as error:
-                raise SweepError(
-                    f"can't write {self._store.path}: {error.strerror or error}; finished lanes are intact: "
-                    f"make room and go on with --resume"
-                ) from error
-        self._store.note(**asdict(self._tally), complete=True)
-        self._store.clear()
 
     def _take(self, piece: Finished) -> None:
         if self._curves is None or self._curves[0] != piece.wave:
@@ -119,20 +123,22 @@ class Session:
             self._stored.add(piece.wave)
             self._tally.lane_steps += living_steps(piece)
             self._store.note(**asdict(self._tally))
-        elif time.monotonic() - self._saved > SAVE_SECONDS:
+        elif time.monotonic() > self._due:
             self._save(piece)
         self._tell("training", self._come(piece))
 
     def _save(self, piece: Finished) -> None:
         """Write curves first and the checkpoint after them, so that no checkpoint is ahead of its curves."""
         assert self._curves is not None
+        begun = time.monotonic()
         self._curves[1].write()
         position = piece.position()
         meta = {"wave": position.wave, "record": position.record, "done": position.done.tolist()}
         self._store.save_checkpoint(position.leaves, meta)
         counts = asdict(self._tally) | {"lane_steps": self._tally.lane_steps + living_steps(piece)}
         self._store.note(**counts)
-        self._saved = time.monotonic()
+        now = time.monotonic()
+        self._due = now + min(SAVE_SECONDS_MOST, max(SAVE_SECONDS, 10 * (now - begun)))
 
     def _position(self) -> Position | None:
         """Find where the present wave stands."""
@@ -173,21 +179,17 @@ class Session:
 
 def _stored_waves(plan: Plan, store: Store) -> set[int]:
     """Find the waves whose lanes have all ended."""
-    status = store.read("status", 0, len(plan.lanes))
+    status = store.read("status", 0, len(plan.order()))
     ended = np.isin(status, (FINISHED, DIVERGED))
     return {n for n, wave in enumerate(plan.waves) if ended[wave.start : wave.start + len(wave.lanes)].all()}
 
 
 def _refuse_other_bits(attributes: dict[str, Any], plan: Plan, path: Path) -> None:
     """Refuse to mix results of different arithmetic in one store."""
-    now = provenance(plan)
-    tiles = _tiles(attributes)
-    if attributes["platform"] != now["platform"] or tiles != _tiles(now):
-        raise SweepError(
-            f"{path} was begun on {attributes['device']} with tiles of {tiles} lanes, which this machine "
-            f"({now['device']}) does not reproduce: go on there, or start anew with --fresh"
-        )
-
-
-def _tiles(attributes: dict[str, Any]) -> list[int]:
-    return [block["tile"] for block in json.loads(attributes["plan"])["blocks"]]
+    begun = {name: json.loads(attributes["arithmetic"]).get(name) for name in arithmetic(plan)}
+    for name, now in arithmetic(plan).items():
+        if begun[name] != now:
+            raise SweepError(
+                f"{path} was begun with {name} {begun[name]}, here it is {now}, which may change bits: "
+                f"go on where it was begun, or start anew with --fresh"
+            )

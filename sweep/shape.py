@@ -19,6 +19,8 @@ class Shape:
 
     Args:
         task, model, optimizer: specs whose traced fields carry no information (see `blank`).
+        shown: the page's own task, blank too: all lanes of a sweep are shown over its x, whatever points they
+            are trained on.
         loss: name of the training loss.
         batch_size: points in a batch; None is full batch.
         steps: optimiser steps in the whole training, which schedules depend on.
@@ -30,6 +32,7 @@ class Shape:
     task: Task
     model: Model
     optimizer: Optimizer
+    shown: Task
     loss: str
     batch_size: int | None
     steps: int

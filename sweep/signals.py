@@ -18,11 +18,8 @@ class Requests:
         self._asked: BaseException | None = None
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Remember a signal; a second one is not put off."""
-        error = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
-        if self._asked is not None:
-            raise error
-        self._asked = error
+        """Remember a signal. It never raises: a segment that was broken off would leave no state to save."""
+        self._asked = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
     def obey(self) -> None:
         """Raise KeyboardInterrupt or `Terminated` if a signal came."""

@@ -7,11 +7,12 @@ the run has executed so far); both are replaced in one move and gone when the sw
 
 import json
 import os
-import shutil
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from sweep.errors import SweepError
 from sweep.labels import SCHEMA
+from sweep.places import made
 
 ROOT: Final = "zarr.json"
 CHECKPOINT: Final = "checkpoint.npz"
@@ -78,13 +80,13 @@ class Store:
             np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
 
     def load_checkpoint(self) -> tuple[list[np.ndarray], Meta] | None:
-        """Load the checkpoint, None where there is none."""
-        path = self.path / CHECKPOINT
-        if not path.exists():
+        """Load the checkpoint, None where there is none that can be read: then the wave starts anew."""
+        try:
+            with np.load(self.path / CHECKPOINT, allow_pickle=False) as archive:
+                meta = json.loads(str(archive["meta"]))
+                return [archive[name] for name in sorted(archive.files) if name != "meta"], meta
+        except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
-        with np.load(path, allow_pickle=False) as archive:
-            meta = json.loads(str(archive["meta"]))
-            return [archive[name] for name in sorted(archive.files) if name != "meta"], meta
 
     def beat(self, counts: Meta) -> None:
         """Replace the heartbeat: what has been executed so far, repeats included."""
@@ -92,9 +94,11 @@ class Store:
             file.write(json.dumps(counts).encode())
 
     def last_beat(self) -> Meta:
-        """Read the heartbeat, empty where there is none."""
-        path = self.path / HEARTBEAT
-        return json.loads(path.read_text()) if path.exists() else {}
+        """Read the heartbeat, empty where there is none that can be read."""
+        try:
+            return json.loads((self.path / HEARTBEAT).read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
 
     def clear(self) -> None:
         """Remove what only an incomplete sweep needs."""
@@ -127,18 +131,17 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
     Raises:
         SweepError: where the place can't be written.
     """
-    beside = path.with_name(path.name + ".new")
     encoding = {
         name: {"chunks": (chunk_lanes, *variable.shape[1:])}
         for name, variable in skeleton.variables.items()
         if variable.dims[:1] == ("lane",)
     }
+    whole = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(beside, ignore_errors=True)
-        whole = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
-        whole.to_zarr(beside, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
-        os.replace(beside, path)
+        with made(path.parent), TemporaryDirectory(prefix=".new-", dir=path.parent) as beside:
+            ready = Path(beside) / "store"
+            whole.to_zarr(ready, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
+            os.replace(ready, path)
     except OSError as error:
         raise unwritable(path, error) from error
     return Store(path)
@@ -158,10 +161,15 @@ def move_aside(path: Path) -> Path:
     """Give a store another name, so that its place is free; returns the new path.
 
     Raises:
-        SweepError: for a path that holds something else than a store, damaged or not.
+        SweepError: for a path that holds something else than a store, damaged or not, or one in use.
     """
     if not (path / ROOT).is_file():
         raise _not_a_store(path)
+    with locked(path):
+        return _moved(path)
+
+
+def _moved(path: Path) -> Path:
     number = 1
     while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
@@ -201,8 +209,8 @@ def check(path: Path) -> Meta:
     if not root.is_file():
         raise _not_a_store(path)
     try:
-        attributes = json.loads(root.read_text()).get("attributes", {})
-    except (ValueError, OSError) as error:
+        attributes = dict(json.loads(root.read_text())["attributes"])
+    except (ValueError, TypeError, KeyError, OSError) as error:
         raise SweepError(f"{path} is truncated: {ROOT} can't be read ({error}); run again with --fresh") from error
     if not {"schema", "arrays", "dimensions"} <= set(attributes):
         raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")

@@ -1,5 +1,6 @@
 """What the run door shows: the plan, a progress bar (plain lines where there is no terminal), the closing table."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,15 @@ COLUMNS: Final = {
 }
 
 
+class Terminal(Console):
+    """A console that falls silent when whoever read it has gone (as `head` does): training goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Say no more."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def show_plan(console: Console, plan: "Plan") -> None:
     """Print what a plan would do, and why, as `--plan` does."""
     from sweep.cost import size_words  # knows JAX, and `--help` does not
@@ -64,7 +74,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
     )
     console.print(
         f"{len(plan.programs)} program(s) of {number} block(s), {len(plan.waves)} wave(s) on {len(plan.devices)} "
-        f"{platform} device(s); memory {size_words(plan.bytes_a_lane * plan.wave_lanes())} of {size_words(plan.memory)}"
+        f"{platform} device(s); memory {size_words(plan.wave_bytes)} of {size_words(plan.memory)}"
     )
     console.print(
         f"{plan.lane_steps():,} lane-steps; estimate: compile {plan.expected_compile_seconds():.0f} s, "
@@ -166,6 +176,7 @@ class _Lines:
 def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterable[Path]) -> None:
     """Print the closing table: best learning rates, halving epochs, order of convergence, where files lie."""
     from sweep import stats  # heavy, and `--help` is not
+    from sweep.plots.view import said
 
     summary = stats.summary(ds)
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
@@ -175,8 +186,9 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows[:MOST_ROWS]:
-        here = summary.isel(dict(zip(dims, row, strict=True)))
-        names = [str(here[dim].values) for dim in dims]
+        place = dict(zip(dims, row, strict=True))
+        here, lanes = summary.isel(place), ds.isel(place)
+        names = [said(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
         table.add_row(*names, *(_words(here[name].values) for name in columns))
     console.print(table)
     for line in _explained(summary):

@@ -77,7 +77,7 @@ class Room(NamedTuple):
 def begin(block: Block, numbers: Numbers) -> tuple[Lane, Data]:
     """Draw one lane's data and initial parameters."""
     shape, dtype = block.shape, np.dtype(block.shape.precision)
-    data = draw(shape.task, numbers, dtype)
+    data = draw(shape.task, numbers, dtype, shape.shown)
     parameters = _network(block).init(stream(numbers["seed"], "weights"), data.inputs, numbers)
     state = optimizer(shape.optimizer, shape.steps, numbers, dtype).init(parameters)
     order = None if shape.batch_size is None else jnp.zeros(shape.task.points, jnp.int32)
@@ -165,7 +165,7 @@ def finish(
     (loss, prediction), gradient = jax.value_and_grad(predict, has_aux=True)(lane.parameters)
     x = x_clean = x_prediction = None
     if has_x(shape.task):
-        x = jnp.asarray(evaluation_points(shape.task), data.points.dtype)
+        x = jnp.asarray(evaluation_points(shape.shown), data.points.dtype)
         x_clean, x_prediction = data.clean, prediction
         if data.x_inputs is not None:
             x_clean, x_prediction = data.x_clean, functions.apply(lane.parameters, data.x_inputs, numbers)
@@ -332,7 +332,7 @@ def compiled_beginning(block: Block, names: tuple[str, ...], devices: tuple[Devi
 
 
 def check_metrics(block: Block, names: tuple[str, ...], sizes: dict[str, int]) -> None:
-    """Refuse a metric whose value has not the dimensions it states.
+    """Refuse a metric whose value has not the dimensions it states, and a target, module or metric that fails.
 
     Args:
         block: one block.

@@ -178,11 +178,12 @@ def test_sobol_samples_fill_every_sixteenth_alike():
 
 def test_smoke_keeps_the_ends():
     axes = grid(seed=range(8), learning_rate=(1e-3, 1e-2, 1e-1), width=(4, 8, 16))
-    small = axes.ends(8)
+    small = axes.ends(4, {"width"})
     assert small.values("seed") == (0, 7)
     assert small.values("learning_rate") == (1e-3, 1e-1)
     assert small.values("width") == (4, 16)
-    assert axes.ends(4).values("width") == (4,)
+    assert axes.ends(2, {"width"}).values("learning_rate") == (1e-3,)
+    assert axes.ends(2, {"width"}).values("width") == (4, 16)
 
 
 REFUSALS = {

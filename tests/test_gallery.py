@@ -91,6 +91,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
 
 
 def test_only_a_page_as_it_is_draws_into_figures(tmp_path):
-    assert default_directory(Path("results/a/b"), "a/b") == Path("figures/a/b")
-    assert default_directory(Path("results/a/b-smoke"), "a/b") == Path("results/a/b-smoke/figures")
-    assert default_directory(tmp_path, "a/b") == tmp_path / "figures"
+    assert default_directory(Path("results/a/b"), "a/b", complete=True) == Path("figures/a/b")
+    assert default_directory(Path("results/a/b"), "a/b", complete=False) == Path("results/a/b/figures")
+    assert default_directory(Path("results/a/b"), "a/b@smoke", complete=True) == Path("results/a/b/figures")
+    assert default_directory(tmp_path, "a/b", complete=True) == tmp_path / "figures"

@@ -66,7 +66,7 @@ def test_a_network_is_flax_layers_with_the_points_last(activation, bias):
     model = MLP(
         hidden=(7, 4), activation=activation, output_activation="sine", bias=bias, bias_initializer="normal"
     )  # fmt: skip
-    parameters = drawn(model, features=2)
+    parameters = drawn(MLP(hidden=(7, 4), bias=bias, bias_initializer="normal"), features=2)
     assert all(("bias" in layer) == bias for layer in parameters.values())
     x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
     ours = network(model, padded=False).apply(parameters, jnp.asarray(x.T), NUMBERS)

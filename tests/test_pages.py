@@ -1,5 +1,6 @@
 """Every page loads without JAX and runs at toy size with all its figures."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,8 @@ def test_a_page_is_named_for_its_path_under_experiments() -> None:
     [
         ("x = 1 / 0", "raised ZeroDivisionError at line 1: division by zero"),
         ("def f(:", "raised SyntaxError at line 1"),
+        ("x = 1\nraise SystemExit(3)", "raised SystemExit at line 2: 3"),
+        ("def f():\n    1 / 0\nf()", "raised ZeroDivisionError at line 2: division by zero"),
         ("experiment = 3", "defines no experiment: end it with `experiment = Experiment(...)`"),
         ("from sweep import grid\ngrid(seed=())", "axis 'seed' is empty: give it at least one value"),
     ],
@@ -101,3 +104,18 @@ def test_two_pages_of_one_name_do_not_share_a_module(tmp_path: Path) -> None:
         assert isinstance(experiment, Experiment)
         questions.append(experiment.question)
     assert questions == ["a", "b"]
+
+
+def test_a_page_is_always_read_anew_and_its_functions_have_their_text(tmp_path: Path) -> None:
+    """A bytecode cache goes by size and whole seconds: a change of one digit within a second would go unseen."""
+    page = tmp_path / "page.py"
+    text = (
+        "from sweep import *\ndef target(x):\n    return {} * x\n"
+        "experiment = Experiment(question='?', task=FromFunction(function=target), model=MLP(), axes=grid(seed=(0,)))"
+    )
+    for factor in (1, 2):
+        page.write_text(text.format(factor))
+        function = load(page).task.function  # type: ignore[attr-defined]
+        assert function(3) == factor * 3
+        assert inspect.getsource(function) == f"def target(x):\n    return {factor} * x\n"
+    assert not (tmp_path / "__pycache__").exists()

@@ -160,7 +160,7 @@ def test_a_page_with_a_mistake_is_refused_in_one_line_and_nothing_changes(
         (("page.py", "--epochs", "many"), ("--epochs", "'many'")),
         (("page.py", "--epochs", "-3"), ("epochs", "-3")),
         (("page.py", "--memory", "much"), ("--memory", "'much'", "2GiB")),
-        (("page.py", "--memory", "1KiB"), ("memory budget of 1 KiB", "--memory")),
+        (("page.py", "--memory", "1KiB"), ("memory budget of 1 KiB is too small", "--memory")),
         (("page.py", "--resume", "--fresh"), ("exclude each other",)),
         (("page.py", "--axes.momentum", "0.5"), ("'momentum' does not apply to optimizer 'adam'",)),
         (("page.py", "--out", "/proc/sweep"), ("can't write /proc/sweep", "--out")),
@@ -279,3 +279,55 @@ def test_a_terminal_sees_a_bar(folder: Path) -> None:
     assert process.wait(10) == 0
     assert "━".encode() in seen
     assert b"lane-steps/s" in seen
+
+
+def test_a_reader_that_leaves_does_not_stop_the_run(folder: Path) -> None:
+    command = f"{sys.executable} -m sweep.run page.py | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert open_results(folder / "results" / "page").attrs["complete"]
+
+
+def test_toy_figures_never_go_where_committed_ones_are(folder: Path) -> None:
+    done = run(folder, "page.py", "--smoke", "--out", "results/page")
+    assert done.returncode == 0, done.stderr
+    assert not (folder / "figures").exists()
+    assert run(folder, "results/page", module="sweep.plot").returncode == 0
+    assert not (folder / "figures").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--optimizer.learning-rate", "0.5"), ("--optimizer.learning-rate", "--axes.learning-rate")),
+        (("--optimizer.learning_rate=0.5",), ("--optimizer.learning-rate", "--axes.learning-rate")),
+        (("--seed", "3"), ("--seed", "--axes.seed")),
+        (("--data-seed", "3", "--axes.data-seed", "4", "5"), ("--data-seed", "--axes.data-seed")),
+        (("--optimizer.name", "sgd", "--axes.optimizer", "adam"), ("--optimizer.name", "--axes.optimizer")),
+    ],
+)
+def test_a_value_that_an_axis_would_override_is_refused(
+    folder: Path, args: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": "grid(seed=(0, 1), learning_rate=(0.1, 0.2))"}))
+    with pytest.raises(SweepError, match="would change nothing, as the axes sweep") as refused:
+        resolve(Options(folder / "page.py"), args)
+    for each in told:
+        assert each in str(refused.value)
+
+
+def test_a_value_that_fills_the_gaps_of_a_union_is_taken(folder: Path) -> None:
+    axes = "grid(optimizer=('adam',), learning_rate=(0.1, 0.2)) + grid(optimizer=('sgd',))"
+    (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": axes}))
+    experiment, _ = resolve(Options(folder / "page.py"), ["--optimizer.learning-rate", "0.5"])
+    assert experiment.optimizer.learning_rate == 0.5
+
+
+def test_the_closing_table_says_which_knobs_a_row_of_a_union_has(folder: Path) -> None:
+    axes = "grid(optimizer=('adam',), learning_rate=(0.1, 0.2)) + grid(optimizer=('sgd',), momentum=(0.9,))"
+    (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": axes}))
+    done = run(folder, "page.py")
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    for row in ("optimizer adam, learning rate 0.1", "optimizer adam, learning rate 0.2", "momentum 0.9"):
+        assert row in told

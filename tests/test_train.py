@@ -162,7 +162,7 @@ def test_a_lane_in_float64_is_the_plain_flax_and_optax_loop_to_1e_9(number):
     compare(number, "float64", None, 1e-9)
 
 
-@pytest.mark.parametrize("number", [pytest.param(n, marks=[] if n < 3 else pytest.mark.slow) for n in range(7)])
+@pytest.mark.parametrize("number", [pytest.param(n, marks=[] if n < 2 else pytest.mark.slow) for n in range(7)])
 def test_a_lane_in_float32_takes_the_first_five_steps_of_the_plain_loop_to_1e_5(number):
     compare(number, "float32", 6, 1e-5)
 
@@ -358,7 +358,7 @@ def test_a_grown_grid_changes_no_bit(at_home):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("devices", [2, 3])
+@pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_more_devices_change_no_bit(at_home, devices):
     experiment = lanes_of_interest()
     assert_same_lanes(at_home, experiment, run_lanes(experiment, devices))
@@ -379,9 +379,8 @@ def test_waves_change_no_bit(at_home):
 
 def test_a_small_memory_budget_changes_no_bit(at_home):
     experiment = lanes_of_interest()
-    cost = planned(experiment).bytes_a_lane
-    plan = planned(experiment, memory=int(40 * cost))
-    assert len(plan.waves) == 3
+    plan = planned(experiment, memory=int(0.7 * planned(experiment).wave_bytes))
+    assert len(plan.waves) > 1
     assert_same_lanes(at_home, experiment, lives(plan))
 
 
@@ -455,6 +454,7 @@ def test_a_lane_that_overflows_freezes_is_dated_and_leaves_the_others_alone(rate
     wild, calm = quadratic((*TAME[:2], rate, *TAME[2:])), quadratic((*TAME[:2], 0.25, *TAME[2:]))
     plan = planned(wild)
     found, others = by_row(wild, lives(plan)), by_row(calm, run_lanes(calm))
+    rarely = run_lanes(replace(wild, record=replace(wild.record, at=linear_spaced(1))))
     for row, life in found.items():
         if ("learning_rate", rate) not in row:
             assert life.first_bad_step == train.NEVER
@@ -478,6 +478,9 @@ def test_a_lane_that_overflows_freezes_is_dated_and_leaves_the_others_alone(rate
         assert np.isfinite(last["kernel"]).all()
         for state in life.states[bad:]:
             assert_bitwise(replace_state(life, state), replace_state(life, life.states[-1]))
+        # Seen at the next record, long after: the date is that of the step.
+        assert by_row(wild, rarely)[row].first_bad_step == bad
+        assert np.isnan(by_row(wild, rarely)[row].curves["loss"][1])
 
 
 def test_where_segments_are_cut_does_not_date_a_failure(monkeypatch):

@@ -31,11 +31,12 @@ def curves(ds: xr.Dataset) -> Figure:
     Returns:
         One panel per width at its best learning rate; medians and quartiles over seeds.
     """
-    chosen = view(ds).ordered("frequency").thinned("frequency", _MOST_LINES)
+    whole = view(ds).ordered("frequency")
+    chosen = whole.thinned("frequency", _MOST_LINES)
     figure, panels, lines = _panels(chosen, "spectral_error", "frequency", decades=4)
     for axes in panels:
         axes.axhline(stats.HALVED, color=style.QUIET, linewidth=0.8, linestyle=":", zorder=1)
-    halving = [stats.halving_epoch(stats.median(stats.measured(panel, "spectral_error"))) for panel in chosen.panels()]
+    halving = [stats.halving_epoch(stats.median(stats.measured(panel, "spectral_error"))) for panel in whole.panels()]
     order = [float(stats.order_of_convergence(each)) for each in halving]
     key = style.label(ds["frequency"])
     rule = f"Lines: median over {chosen.seeds} of the relative spectral error; bands: quartiles; dotted: 0.5"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sweep.errors import SweepError, unknown
+from sweep.specs.knobs import check_finite
 
 # Variables and dimensions that a Dataset must have for the figure to be drawn, and the options it takes.
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
@@ -32,7 +33,7 @@ class Figure:
             recorded quantity to draw over the measured loss).
 
     Raises:
-        SweepError: for a figure or an option that does not exist.
+        SweepError: for a figure or an option that does not exist, or an option's value of the wrong kind.
     """
 
     name: str
@@ -45,6 +46,10 @@ class Figure:
             if option not in OPTIONS.get(self.name, ()):
                 takes = ", ".join(OPTIONS.get(self.name, ())) or "no options"
                 raise SweepError(f"figure {self.name!r} has no option {option!r}: it takes {takes}")
+        if "threshold" in self.options:
+            check_finite(f"threshold of figure {self.name!r}", self.options["threshold"])
+        if not isinstance(self.options.get("reference", ""), str):
+            raise SweepError(f"reference of figure {self.name!r} must be a name, got {self.options['reference']!r}")
 
 
 def fitting(available: frozenset[str]) -> tuple[Figure, ...]:

@@ -9,6 +9,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from math import isfinite
 from typing import Any, Final
 
+import numpy as np
+
 from sweep.errors import SweepError, unknown
 
 _METADATA: Final = "knob"
@@ -60,8 +62,7 @@ def number(
     """Declare a field whose value is traced: any finite number within the bounds given."""
 
     def check(label: str, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise SweepError(f"{label} must be a finite number, got {value!r}")
+        check_finite(label, value)
         if above is not None and not value > above:
             raise SweepError(f"{label} must be greater than {above:g}, got {value!r}")
         if at_least is not None and not value >= at_least:
@@ -103,13 +104,28 @@ def _declare(default: Any, marks: _Marks) -> Any:
     return field(default=default, metadata={_METADATA: marks})
 
 
+def check_finite(label: str, value: Any) -> None:
+    """Refuse anything but a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise SweepError(f"{label} must be a finite number, got {value!r}")
+
+
+def plain(value: Any) -> Any:
+    """Give a value as specs hold it: lists, ranges and arrays as tuples, NumPy's numbers as Python's."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return tuple(map(plain, value)) if isinstance(value, list | tuple | range) else value
+
+
 class Spec:
-    """Base of every part of a page: checks its sweepable fields on construction.
+    """Base of every part of a page: makes its fields plain and checks the sweepable ones on construction.
 
     A field whose default is None may stay None ("the default of whatever is chosen elsewhere").
     """
 
     def __post_init__(self) -> None:
+        for f in fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, f.name, plain(getattr(self, f.name)))  # frozen, and hashed with its Shape
         defaults = {f.name: f.default for f in fields(self)}  # type: ignore[arg-type]
         for knob in knobs_of(type(self)).values():
             value = getattr(self, knob.attribute)

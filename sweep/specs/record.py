@@ -8,12 +8,13 @@ import numpy as np
 
 from sweep.errors import SweepError, unknown
 from sweep.labels import DIMENSIONS, METRICS, RECORDED, Quantity
+from sweep.specs.knobs import Spec
 
 METRIC_DIMENSIONS: Final = ("frequency", "x", "layer")
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Spec):
     """A metric of the page's own.
 
     Args:
@@ -35,6 +36,7 @@ class Metric:
     long_name: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED}:
             raise SweepError(f"a metric of one's own can't be named {self.name!r}: take another identifier")
         for dim in self.dims:
@@ -93,11 +95,12 @@ def every(steps: int) -> Cadence:
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Spec):
     """What to measure and when.
 
     Args:
-        metrics: names out of `sweep.labels.METRICS`, or `Metric`s; None records all that apply to the task.
+        metrics: names out of `sweep.labels.METRICS`; None records all that apply to the task. `loss` is
+            recorded even where it is not named: the best learning rate and diverged lanes are told by it.
         own: metrics of the page's own, recorded beside those.
         at: the cadence; record 0, before training, is always there.
         snapshots: at how many moments predictions over x are kept, spread evenly over the records.
@@ -112,6 +115,7 @@ class Record:
     snapshots: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in self.metrics or ():
             if name not in METRICS:
                 raise unknown("metric", name, METRICS)

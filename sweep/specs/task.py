@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from sweep.errors import SweepError
 from sweep.labels import DIMENSIONS, METRICS, RECORDED
-from sweep.specs.knobs import Spec, choice, count, knobs_of, number
+from sweep.specs.knobs import Spec, check_finite, choice, count, knobs_of, number
 
 PLACEMENTS = ("grid", "grid_with_end", "random")
 INPUTS = ("scaled", "as_is")
@@ -37,10 +37,18 @@ class Task(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("low", "high"):
+            check_finite(f"task.{name}", getattr(self, name))
         if not self.low < self.high:
             raise SweepError(f"task.high must be greater than task.low, got low {self.low:g}, high {self.high:g}")
         for frequency in self.reported_frequencies():
             _check_frequency(frequency, self)
+        unknowns = 2 * len(self.reported_frequencies()) + 1
+        if self.placement == "random" and unknowns > 1 and self.points <= unknowns:
+            raise SweepError(
+                f"{self.points} random points are too few to tell {unknowns // 2} frequencies apart by least squares: "
+                f"take more than {unknowns} points or fewer frequencies"
+            )
 
     def features(self) -> int:
         """Tell how many numbers one point has."""
@@ -52,6 +60,7 @@ class Task(Spec):
 
 
 def _check_frequency(frequency: float, task: Task) -> None:
+    check_finite("task.frequencies", frequency)
     if not frequency > 0:
         raise SweepError(f"task.frequencies must be greater than 0, got {frequency:g}")
     limit = task.points / (task.high - task.low) / 2
@@ -81,14 +90,19 @@ class SumOfSines(Task):
     phases: Literal["random"] | tuple[float, ...] = "random"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "frequencies", tuple(float(k) for k in self.frequencies))
         super().__post_init__()
+        object.__setattr__(self, "frequencies", tuple(map(float, self.frequencies)))
         n = len(self.frequencies)
         if n == 0 or len(set(self.frequencies)) != n:
             raise SweepError(f"task.frequencies must be distinct and at least one, got {self.frequencies}")
-        for name, values in (("amplitudes", self.amplitudes), ("phases", self.phases)):
+        if self.phases != "random" and not isinstance(self.phases, tuple):
+            raise SweepError(f"task.phases must be 'random' or one for each of {n} frequencies, got {self.phases!r}")
+        given = {"amplitudes": self.amplitudes} | ({} if self.phases == "random" else {"phases": self.phases})
+        for name, values in given.items():
             if isinstance(values, tuple) and len(values) != n:
                 raise SweepError(f"task.{name} must have one value for each of {n} frequencies, got {len(values)}")
+            for value in values if isinstance(values, tuple) else (values,):
+                check_finite(f"task.{name}", value)
         if any(a == 0 for a in self.amplitude_list()):
             raise SweepError("task.amplitudes must not be 0: the relative error of that frequency has no meaning")
 
@@ -138,6 +152,8 @@ class Linear(Task):
         super().__post_init__()
         if not self.slopes:
             raise SweepError("task.slopes must have at least one number, got none")
+        for slope in self.slopes:
+            check_finite("task.slopes", slope)
         if len(self.slopes) > 1 and self.placement != "random":
             raise SweepError(f"a linear task with {len(self.slopes)} features needs placement='random'")
 
@@ -151,8 +167,8 @@ class FromFunction(Task):
     """A target of the page's own.
 
     Args:
-        function: `function(x, **parameters)` for x of shape (points,), traced by JAX: write it with
-            arithmetic or with `jax.numpy` imported inside it.
+        function: `function(x, **parameters)` for x of shape (points,) gives f(x) of that shape, or one number;
+            traced by JAX: write it with arithmetic or with `jax.numpy` imported inside it.
         parameters: numbers handed to the function by name; each is a knob that an axis may sweep.
         frequencies: where to read the spectral error, in cycles per unit of x.
     """
@@ -167,8 +183,7 @@ class FromFunction(Task):
         for name, value in self.parameters.items():
             if name in taken:
                 raise SweepError(f"parameter {name!r} of the target function has a name that is taken: rename it")
-            if not isinstance(value, int | float):
-                raise SweepError(f"parameter {name!r} of the target function must be a number, got {value!r}")
+            check_finite(f"parameter {name!r} of the target function", value)
 
     def applicable(self) -> frozenset[str]:
         """Name the task's own knobs and the function's parameters."""

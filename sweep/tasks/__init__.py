@@ -24,8 +24,8 @@ class Data(NamedTuple):
         inputs: what the network sees at the points.
         target: training targets, noise included.
         clean: targets without noise.
-        x_inputs, x_clean: inputs and noiseless targets on the grid that errors are shown over, None where
-            that grid is the training points or the task has no x.
+        x_inputs, x_clean: inputs and noiseless targets at the x that errors are shown over, None where these
+            are the training points or the task has no x.
     """
 
     points: Float[Array, "features points"]
@@ -36,13 +36,14 @@ class Data(NamedTuple):
     x_clean: Float[Array, " x"] | None
 
 
-def draw(task: Task, numbers: Numbers, dtype: np.dtype) -> Data:
+def draw(task: Task, numbers: Numbers, dtype: np.dtype, shown: Task | None = None) -> Data:
     """Draw a lane's data from its `data_seed`.
 
     Args:
         task: structure of the task.
         numbers: the lane's traced numbers, `data_seed` and `noise` among them.
         dtype: precision.
+        shown: the task over whose x errors are shown; None is the task itself.
     """
     seed = numbers["data_seed"]
     points = place(task, stream(seed, "points"), dtype)
@@ -50,7 +51,8 @@ def draw(task: Task, numbers: Numbers, dtype: np.dtype) -> Data:
     clean = target_at(points)
     noise = numbers["noise"].astype(dtype) * jax.random.normal(stream(seed, "noise"), clean.shape, dtype)
     x_inputs = x_clean = None
-    if has_x(task) and task.placement == "random":
-        x = jnp.asarray(evaluation_points(task)[None, :], dtype)
+    grid = evaluation_points(shown or task)
+    if has_x(task) and (task.placement == "random" or not np.array_equal(grid, evaluation_points(task))):
+        x = jnp.asarray(grid[None, :], dtype)
         x_inputs, x_clean = as_inputs(task, x), target_at(x)
     return Data(points, as_inputs(task, points), clean + noise, clean, x_inputs, x_clean)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from sweep.errors import SweepError, blaming, called
 from sweep.specs.task import FromFunction, Linear, Sine, SumOfSines, Task
 
 Numbers = dict[str, Array]
@@ -59,10 +60,19 @@ def linear(task: Linear, numbers: Numbers, key: Key[Array, ""]) -> Target:
 
 
 def from_function(task: FromFunction, numbers: Numbers, key: Key[Array, ""]) -> Target:
-    """Build the page's own f(x, **parameters)."""
+    """Build the page's own f(x, **parameters); a single number is a constant target."""
+    culprit = f"the target function {called(task.function)!r}"
 
     def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
-        return task.function(x[0], **{name: numbers[name].astype(x.dtype) for name in task.parameters})
+        with blaming(culprit):
+            values = task.function(x[0], **{name: numbers[name].astype(x.dtype) for name in task.parameters})
+            values = jnp.asarray(values, x.dtype)
+        if values.shape not in ((), x[0].shape):
+            raise SweepError(
+                f"{culprit} returns an array of shape {values.shape} for x of shape {x[0].shape}: "
+                f"it must return one value for each point"
+            )
+        return jnp.broadcast_to(values, x[0].shape)
 
     return target
 
