@@ -76,7 +76,7 @@ class _Reader:
             yield self._object(thing)
         elif id(thing) not in self._seen:
             self._seen.add(id(thing))
-            yield _text(thing)
+            yield self._text(thing)
             for name, value in sorted(_used(thing).items()):
                 if not isinstance(value, ModuleType):
                     yield f"{name}: {self._value(value)}"
@@ -94,7 +94,7 @@ class _Reader:
             held = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
             return f"{array.dtype} array of shape {array.shape}, SHA-256 {hashlib.sha256(held).hexdigest()[:16]}"
         if callable(value):
-            return "\n".join(self.read(value)) if _is_read(value, self._home) else _name(value)
+            return "\n".join(self.read(value)) if _is_read(value, self._home) else self._name(value)
         return self._object(value)
 
     def _object(self, thing: Any) -> str:
@@ -104,28 +104,27 @@ class _Reader:
             return told
         own = getattr(type(thing), "__module__", None) == self._home or is_dataclass(thing)
         if not own or not hasattr(thing, "__dict__") or id(thing) in self._seen:
-            return _name(thing)
+            return self._name(thing)
         self._seen.add(id(thing))
         return "\n".join([*self.read(type(thing)), self._value(vars(thing))])
+
+    def _text(self, thing: Any) -> str:
+        """Give the source of a function or class, or its name and bytecode where no text can be had."""
+        try:
+            return textwrap.dedent(inspect.getsource(thing))
+        except (OSError, TypeError):
+            return f"{self._name(thing)} {_bytecode(getattr(thing, '__code__', None))}"
+
+    def _name(self, thing: Any) -> str:
+        """Name a function or class by its place, any other object by its class and the name it may have."""
+        named = thing if hasattr(thing, "__qualname__") else type(thing)
+        module = "page" if named.__module__ == self._home else named.__module__  # a page's own tells its folder
+        return f"{module}.{named.__qualname__} {getattr(thing, '__name__', '')}".strip()
 
 
 def _is_read(value: Any, home: str | None) -> bool:
     """Tell whether something callable is of the page's own, or a partial, which may hold something of its own."""
     return isinstance(value, functools.partial) or _home(value) == home
-
-
-def _name(thing: Any) -> str:
-    """Name a function or class by its place, any other object by its class and the name it may have."""
-    named = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{named.__module__}.{named.__qualname__} {getattr(thing, '__name__', '')}".strip()
-
-
-def _text(thing: Any) -> str:
-    """Give the source of a function or class, or its name and bytecode where no text can be had."""
-    try:
-        return textwrap.dedent(inspect.getsource(thing))
-    except (OSError, TypeError):
-        return f"{_name(thing)} {_bytecode(getattr(thing, '__code__', None))}"
 
 
 def _bytecode(constant: Any) -> str:
@@ -142,7 +141,7 @@ def _used(thing: FunctionType | type) -> dict[str, Any]:
         members = [getattr(m, "__func__", None) or getattr(m, "fget", m) for m in vars(thing).values()]
         methods = [inspect.unwrap(m) for m in members if callable(m)]
         return functools.reduce(dict.__or__, [_used(m) for m in methods if isinstance(m, FunctionType)], found)
-    names = set(_names(thing.__code__))
+    names = {name for name in _names(thing.__code__) if not name.startswith("__")}  # of a page's file nothing counts
     found = {name: value for name, value in thing.__globals__.items() if name in names}
     for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
         with suppress(ValueError):  # a name that is not bound yet

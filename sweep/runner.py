@@ -108,7 +108,7 @@ def plan_sweep(experiment: Experiment, memory: int | None = None, wave_lanes: in
 
 
 def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
-    """Give the coordinates of the dimensions that quantities have; ragged ones are as long as the longest."""
+    """Give the coordinates of the dimensions that quantities have; layers are those of the deepest network."""
     shapes = [block.shape for program in plan.programs for block in program.blocks]
     found: dict[str, np.ndarray] = {"layer": np.arange(max(shape.layers() for shape in shapes))}
     task = shapes[0].shown  # the page's own, of all lanes

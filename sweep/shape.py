@@ -1,6 +1,7 @@
 """Shape: everything about a lane that decides its code and not its numbers. Lanes of one Shape form a block."""
 
-from dataclasses import dataclass, fields, replace
+from copy import copy
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from sweep.labels import METRICS, Quantity
@@ -72,4 +73,7 @@ def blank(spec: Any) -> Any:
     plain = {f.name: f.default for f in fields(spec) if f.name in traced}
     if isinstance(spec, MLP) and spec.hidden is not None:
         plain |= {"width": MLP.width, "depth": MLP.depth}  # unused beside `hidden`
-    return replace(spec, **plain)
+    bare = copy(spec)
+    for name, value in plain.items():
+        object.__setattr__(bare, name, value)  # unchecked: a default need not suit the rest of the spec
+    return bare

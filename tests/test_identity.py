@@ -102,6 +102,15 @@ def test_the_hash_is_the_same_in_every_process(tmp_path: Path) -> None:
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("target", [*TARGETS.values(), "class Own(Scale):\n    pass\ntarget = Own(made(Scale))"])
+def test_the_hash_does_not_depend_on_the_folder_of_the_page(tmp_path: Path, target: str) -> None:
+    codes = set()
+    for folder in ("one", "another"):
+        (tmp_path / folder).mkdir()
+        codes.add(code_of(tmp_path / folder, PAGE.format(target=target)))
+    assert len(codes) == 1
+
+
 def test_a_function_without_source_or_name_is_described_too() -> None:
     codes = set()
     for formula in ("x + 1", "x + 2", "x * 2"):

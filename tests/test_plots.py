@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from synthetic import AXES, EPOCHS, ended, results
 
-from sweep import labels
+from sweep import labels, stats
 from sweep.errors import SweepError
 from sweep.plots import style
 from sweep.plots.heatmap import hatch, heatmap, log_norm, step_line
@@ -492,3 +492,16 @@ def test_lines_of_a_figure_are_told_apart():
     colours = style.line_colours(10)
     assert len({tuple(each) for each in colours}) == 10
     assert (colours[:, :3].sum(axis=1) < 2.3).all(), "too pale on white"
+
+
+def test_the_order_in_the_title_of_curves_is_that_of_all_frequencies_not_of_those_shown():
+    ds = results({"seed": range(3), "learning_rate": [1e-2]}, frequencies=range(1, 21))
+    shown = np.unique(np.linspace(0, 19, 10).round().astype(int))
+    hidden = np.setdiff1d(np.arange(20), shown)
+    turned = np.arange(20)
+    turned[hidden] = hidden[::-1]  # those left out are learned the other way round
+    ds["spectral_error"] = ds["spectral_error"].isel(frequency=turned).assign_coords(frequency=ds["frequency"])
+    error = stats.median(stats.measured(ds, "spectral_error")).isel(learning_rate=0)
+    order = float(stats.order_of_convergence(stats.halving_epoch(error)))
+    assert order < 0.8
+    assert f"{order:.2f}" in texts(FIGURES["curves"](ds))

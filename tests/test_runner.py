@@ -20,6 +20,7 @@ from sweep import (
     Metric,
     Optimizer,
     Record,
+    Sine,
     SumOfSines,
     SweepError,
     grid,
@@ -194,7 +195,7 @@ WRONG = {
         "model": build(lambda z: jnp.concatenate([z, z], 1))
     },
     "the module of 'module' raised TypeError": {"model": build(lambda z: z + "1")},
-    "the module of '<lambda>' raised ZeroDivisionError: division by zero": {
+    "the module of '<lambda>' raised ZeroDivisionError: integer division": {
         "model": FromModule(build=lambda width: 1 // 0)
     },
     "metric 'own' raised AttributeError": {"record": Record(own=(Metric("own", lambda moment: moment.los),))},
@@ -328,3 +329,10 @@ def test_a_checkpoint_that_can_not_be_read_starts_its_wave_anew(tmp_path: Path, 
     (path / "heartbeat.json").write_text('{"lane_st')
     again = run_sweep(EXPERIMENT, out=path, resume=True)
     assert again.loss.values.tobytes() == ds.loss.values.tobytes()
+
+
+def test_a_sine_far_below_the_default_frequency_runs_on_its_wide_range() -> None:
+    """The Shape of a lane carries no frequency, so no default may be checked against the range either."""
+    task = Sine(target_frequency=0.01, low=0.0, high=100.0, points=16)
+    ds = run_sweep(Experiment(question="q", task=task, model=MLP(depth=1, width=4), axes=grid(seed=(0,)), epochs=1))
+    np.testing.assert_allclose(ds.target.squeeze(), np.sin(2 * np.pi * 0.01 * ds.x), atol=1e-5)

@@ -16,7 +16,7 @@ def test_any_sequence_is_as_good_as_a_tuple(made) -> None:
     own = Metric("own", abs, dims=["frequency"])  # type: ignore[arg-type]
     experiment = tiny(
         task=task,
-        model=MLP(hidden=made([8, 8]), initializer=list(("zeros", "normal", "normal"))),
+        model=MLP(hidden=made([8, 8]), initializer=["zeros", "normal", "normal"]),
         record=Record(metrics=["loss"], own=[own]),  # type: ignore[arg-type]
         figures=[Figure("loss_curves")],
     )

@@ -156,7 +156,7 @@ def compare(number: int, precision: str, records: int | None, tolerance: float) 
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(n, marks=pytest.mark.core if n < 7 else pytest.mark.slow) for n in range(12)]
+    "number", [pytest.param(n, marks=pytest.mark.core if n < 4 else pytest.mark.slow) for n in range(12)]
 )
 def test_a_lane_in_float64_is_the_plain_flax_and_optax_loop_to_1e_9(number):
     compare(number, "float64", None, 1e-9)
@@ -377,6 +377,7 @@ def test_waves_change_no_bit(at_home):
     assert_same_lanes(at_home, experiment, lives(plan))
 
 
+@pytest.mark.slow
 def test_a_small_memory_budget_changes_no_bit(at_home):
     experiment = lanes_of_interest()
     plan = planned(experiment, memory=int(0.7 * planned(experiment).wave_bytes))
