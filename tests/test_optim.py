@@ -132,11 +132,11 @@ def test_nadam_looks_ahead_by_one_momentum_step():
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("fraction", [0.0, 0.2])
+@pytest.mark.parametrize(
+    ("schedule", "fraction"),
+    [(s, f) for s in SCHEDULES for f in (0.0, 0.2) if (s, f) != ("exponential", 0.0)],  # which is refused
+)
 def test_a_schedule_is_its_closed_form_at_every_step(schedule, fraction):
-    if schedule == "exponential" and fraction == 0:
-        pytest.skip("0 ** 0 at the first step: an exponential never ends at 0")
     # Plain gradient descent moves by rate * gradient, so that its steps show the rate that was used.
     spec = Optimizer("sgd", schedule=schedule)
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from sweep import execute
 from sweep import plan as planning
-from sweep.axes import grid, lay_out, zipped
+from sweep.axes import Axes, grid, lay_out, zipped
 from sweep.cost import tile_size
 from sweep.errors import SweepError
 from sweep.execute import _Seats
+from sweep.experiment import Experiment
 from sweep.plan import MAX_BLOCKS, MAX_COMPILE_SECONDS, Plan, pack
 from sweep.specs import MLP, Linear, Record, SumOfSines, every, log_spaced
 from sweep.train import Block
@@ -37,6 +38,13 @@ def test_the_tile_depends_on_shape_and_platform_only():
     sizes = {platform: tile_size(shape, platform) for platform in ("cpu", "gpu", "tpu")}
     assert sizes["gpu"] == sizes["tpu"] >= 256
     assert 1 <= sizes["cpu"] <= 16
+
+
+def test_the_tile_keeps_a_tile_s_arrays_in_cache_and_every_stored_result_depends_on_it():
+    """Pinned: another rule would change the bits of every result, and refuse every resume."""
+    for width, on_cpu, on_gpu in ((16, 16, 2048), (32, 8, 1024), (64, 4, 512), (128, 1, 128)):
+        made = Experiment(question="q", task=SumOfSines(), model=MLP(width=width), axes=Axes())
+        assert (tile_size(made.shape(), "cpu"), tile_size(made.shape(), "gpu")) == (on_cpu, on_gpu)
 
 
 def test_the_tile_is_the_same_in_another_process():

@@ -7,7 +7,7 @@ from helpers import tiny
 
 from sweep.axes import grid, zipped
 from sweep.errors import SweepError
-from sweep.specs import Figure, FromFunction, Linear, Metric, Record, Sine, SumOfSines
+from sweep.specs import Figure, FromFunction, Linear, Metric, Optimizer, Record, Sine, SumOfSines
 
 REFUSALS: dict[str, Callable[[], object]] = {
     "parameter 'learning_rate' of the target function has the name of a knob: rename it": lambda: tiny(
@@ -69,3 +69,8 @@ def test_it_is_refused_in_one_line_that_says_what_to_do(message: str) -> None:
 
 def test_few_random_points_are_enough_where_no_frequency_is_read() -> None:
     assert Sine(placement="random", points=2).reported_frequencies() == ()
+
+
+def test_an_exponential_that_ends_at_zero_is_refused():
+    with pytest.raises(SweepError, match="final_fraction must be greater than 0 with schedule 'exponential'"):
+        Optimizer("sgd", schedule="exponential", final_fraction=0.0)

@@ -59,6 +59,8 @@ class Optimizer(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.schedule == "exponential" and self.final_fraction == 0:
+            raise SweepError("final_fraction must be greater than 0 with schedule 'exponential', which never ends at 0")
         for name in sorted(set(knobs_of(type(self))) - self.applicable()):
             value = getattr(self, name)
             if value is not None:
