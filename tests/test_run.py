@@ -27,7 +27,7 @@ experiment = Experiment(
     figures=({figures}),
 )
 """
-GOOD = {"points": 16, "width": 4, "activation": "tanh", "axes": "grid(seed=(0, 1))", "figures": ""}
+GOOD = {"points": 16, "width": 4, "activation": "tanh", "axes": "grid(seed=(0, 1))", "figures": "Figure('curves'),"}
 
 
 @pytest.fixture
