@@ -15,6 +15,7 @@ import xarray as xr
 
 from sweep import open_results
 from sweep.labels import FINISHED
+from sweep.store import Store
 
 PAGE = """
 from sweep import MLP, Experiment, Optimizer, Record, SumOfSines, grid, log_spaced, zipped
@@ -39,11 +40,11 @@ def page(tmp_path: Path) -> Path:
     return path
 
 
-def start(page: Path, *args: str, save_seconds: float = 1.0) -> subprocess.Popen[str]:
+def start(page: Path, *args: str, save_seconds: float = 0.3) -> subprocess.Popen[str]:
     """Start a run that saves often, so that a short test has checkpoints to come back to."""
     code = (
-        f"import sys, sweep.session; sweep.session.SAVE_SECONDS = {save_seconds}; sys.argv = ['run', *sys.argv[1:]]; "
-        "import runpy; runpy.run_module('sweep.run', run_name='__main__')"
+        f"import sys, runpy, sweep.session as s; s.SAVE_SECONDS = s.SAVE_SECONDS_MOST = {save_seconds}; "
+        "sys.argv = ['run', *sys.argv[1:]]; runpy.run_module('sweep.run', run_name='__main__')"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code, str(page), *args],
@@ -84,6 +85,9 @@ def test_a_sweep_killed_three_times_ends_bitwise_equal_and_repeats_little(page: 
         wait_for(store, share, run)
         run.send_signal(signal.SIGKILL)
         run.wait(30)
+        checkpoint = Store(store).load_checkpoint()
+        assert checkpoint is not None
+        assert 0 < checkpoint[1]["done"][0] < EPOCHS * 3  # or the test would show nothing
     last = start(page, "--out", str(store), "--resume")
     assert last.wait(300) == 0, last.stdout and last.stdout.read()
     expected, got = open_results(tmp_path / "whole"), open_results(store)
@@ -93,7 +97,7 @@ def test_a_sweep_killed_three_times_ends_bitwise_equal_and_repeats_little(page: 
     repeated = attributes["lane_steps_executed"] - attributes["lane_steps"]
     rate = attributes["lane_steps_executed"] / attributes["training_seconds"]
     assert 0 <= repeated <= 30 * rate
-    # With a save every second, each of three kills repeats about two seconds of work at most.
+    # With a save every 0.3 seconds, each of three kills repeats a few seconds of work at most.
     assert repeated <= 3 * 4 * rate
 
 
