@@ -44,7 +44,7 @@ DIMENSIONS: Final = _index(
         Quantity("x", long_name="x"),
         Quantity("layer", long_name="layer (0 is next to the input)"),
         Quantity("snapshot_epoch", units="epochs", long_name="epoch of the snapshot"),
-        Quantity("point", long_name="sampled point"),
+        Quantity("point", long_name="combination of knobs"),
     )
 )
 

@@ -1,5 +1,6 @@
 """Changing a page's fields from the command line: typed, and checked by the specs themselves."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass, replace
 from types import NoneType, UnionType
@@ -86,7 +87,8 @@ def _helps(spec: type) -> dict[str, str]:
     for owner in reversed(spec.__mro__[:-1]):
         for told in docstring_parser.parse(owner.__doc__ or "").params:
             for name in told.arg_name.split(", "):
-                found[name] = " ".join((told.description or "").split())
+                # "one of `NAMES`" is for readers of the code; the choices themselves are told with the option.
+                found[name] = re.sub(r",? (one of|out of) `[A-Z_]+`", "", " ".join((told.description or "").split()))
     return found
 
 

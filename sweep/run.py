@@ -68,6 +68,8 @@ def main(args: Sequence[str]) -> None:
 
 def _options(args: Sequence[str]) -> tuple[Options, list[str]]:
     """Read the fixed options; `PAGE --help` is left to the page."""
+    if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+        raise SweepError(f"the page comes first, got {args[0]}: {PROG} PAGE [options]")
     wants_help = [arg for arg in args if arg in ("-h", "--help")]
     plain = [arg for arg in args if arg not in wants_help]
     if wants_help and plain and not plain[0].startswith("-"):
@@ -137,6 +139,8 @@ def _run(experiment: "Experiment", store: Path, options: Options, memory: int | 
         console.print(f"stopped; {there}; this goes on:", soft_wrap=True)
         console.print(f"{_python()} -m sweep.run {shlex.join(again)} --resume", soft_wrap=True)
         raise
+    if not watch.called:
+        console.print(f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains anew)")
     directory = options.figures_dir or default_directory(store, experiment.name, complete=True)
     drawn = draw_figures(ds, wanted(ds), directory)
     show_summary(console, ds, store, drawn)

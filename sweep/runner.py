@@ -16,7 +16,7 @@ from sweep.axes import Lanes, lay_out
 from sweep.devices import use_all_cores
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
-from sweep.identity import fingerprint
+from sweep.identity import COSMETIC, describe, fingerprint
 from sweep.plan import Plan, pack
 from sweep.provenance import provenance
 from sweep.results import open_results, skeleton
@@ -51,6 +51,8 @@ def run_sweep(
         SweepError: if another experiment's store, or an incomplete one without `resume`, is in the way, or the
             place can't be written.
     """
+    if not isinstance(experiment, Experiment):
+        raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) makes one of a page")
     if out is None:
         with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
             return run_sweep(experiment, out=Path(folder) / "store", memory=memory, watch=watch)
@@ -76,9 +78,11 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
     """
     attributes = stores.check(path)
     if attributes["fingerprint"] != fingerprint(experiment):
+        stored, now = json.loads(attributes["experiment"]), json.loads(json.dumps(describe(experiment)))
+        fields = [name for name in now if name not in COSMETIC and now[name] != stored.get(name)]
         raise SweepError(
-            f"{path} holds another experiment (hash {attributes['fingerprint']}, this one is "
-            f"{fingerprint(experiment)}): --fresh moves it aside, --out names another place"
+            f"{path} holds another experiment, it differs in {', '.join(fields) or 'code that the page uses'}: "
+            f"--fresh moves it aside, --out names another place"
         )
     return bool(attributes["complete"])
 

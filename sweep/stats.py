@@ -121,7 +121,13 @@ def best_learning_rate(ds: xr.Dataset) -> xr.DataArray:
     Returns:
         One learning rate for each combination of the other swept dimensions; NaN where no learning rate
         has a finite median.
+
+    Raises:
+        SweepError: where `learning_rate` is no dimension of its own (it lies along `point` in a union).
     """
+    if "learning_rate" not in ds.dims:
+        along = ", ".join(map(str, ds["learning_rate"].dims)) if "learning_rate" in ds.coords else "nothing"
+        raise SweepError(f"learning_rate is no dimension of these results, it lies along {along}: select along that")
     score = median(final(ds, "loss"))
     best = ds["learning_rate"].isel(learning_rate=lowest(score, "learning_rate"))
     found = best.drop_vars("learning_rate").where(finite(score).any("learning_rate"))

@@ -22,8 +22,6 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import xarray as xr
 
     from sweep.plan import Plan
@@ -95,7 +93,7 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def watching(console: Console) -> "Iterator[Callable[[Told], None]]":
+def watching(console: Console) -> "Iterator[_Bar | _Lines]":
     """Give a watcher for `run_sweep`: a bar on a terminal, a line every few seconds elsewhere."""
     if console.is_terminal:
         with _bar(console) as bar:
@@ -132,11 +130,14 @@ class _Rate:
 
 
 class _Bar:
+    called = False  # whether anything was trained
+
     def __init__(self, bar: Progress) -> None:
         self._bar, self._rate = bar, _Rate()
         self._task = bar.add_task("planning", total=None, rate="", diverged="")
 
     def __call__(self, told: "Told") -> None:
+        self.called = True
         compiling = told.stage == "compiling"
         self._bar.update(
             self._task,
@@ -149,10 +150,13 @@ class _Bar:
 
 
 class _Lines:
+    called = False
+
     def __init__(self, console: Console) -> None:
         self._console, self._rate, self._next = console, _Rate(), 0.0
 
     def __call__(self, told: "Told") -> None:
+        self.called = True
         rate, now = self._rate.words(told), time.monotonic()
         total = told.plan.lane_steps()
         if now < self._next and told.lane_steps < total:
@@ -189,7 +193,7 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
         place = dict(zip(dims, row, strict=True))
         here, lanes = summary.isel(place), ds.isel(place)
         names = [said(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
-        table.add_row(*names, *(_words(here[name].values) for name in columns))
+        table.add_row(*names, *(_FORMS.get(name, _number)(here[name].values) for name in columns))
     console.print(table)
     for line in _explained(summary):
         console.print(line)
@@ -208,14 +212,23 @@ def _explained(summary: "xr.Dataset") -> Iterator[str]:
     if "best_learning_rate" in summary:
         yield "best rate: lowest median final loss over seeds, diverged ones as infinite; the rest is at this rate"
     if "halving_epoch" in summary:
-        told = _words(summary["frequency"].values)
+        told = _number(summary["frequency"].values)
         yield f"halving epochs: median spectral error first at most 0.5, at frequencies {told}; - is never"
         yield "order: rank correlation of frequency with halving epoch; 1 is low frequencies strictly first"
 
 
-def _words(values: "np.ndarray") -> str:
-    """Write numbers shortly; a whole row of frequencies side by side, "-" for never."""
-    return " ".join("-" if np.isinf(value) else f"{value:.3g}" for value in np.atleast_1d(values).astype(float))
+def _number(values: "np.ndarray") -> str:
+    """Write numbers shortly, several side by side."""
+    return " ".join(f"{value:.3g}" for value in np.atleast_1d(values).astype(float))
+
+
+def _epochs(values: "np.ndarray") -> str:
+    """Write epochs, several side by side, "-" for never."""
+    told = np.atleast_1d(values).astype(float)
+    return " ".join("-" if np.isinf(each) else f"{each:.6g}" for each in told)
+
+
+_FORMS: Final = {"halving_epoch": _epochs}  # of columns that are not plain numbers
 
 
 def _statuses(ds: "xr.Dataset") -> str:

@@ -68,6 +68,8 @@ def test_a_run_trains_stores_draws_and_a_second_call_only_redraws(folder: Path) 
     assert second.returncode == 0, second.stderr
     assert figure.exists()
     assert "training" not in second.stdout
+    assert "is complete: nothing to train" in second.stdout
+    assert "nothing to train" not in first.stdout
     assert snapshot(folder / "results") == stored
 
 
@@ -111,7 +113,7 @@ def test_another_experiment_in_the_way_is_refused_and_fresh_moves_it_aside(folde
     assert run(folder, "page.py").returncode == 0
     (folder / "page.py").write_text(PAGE.format(**GOOD | {"width": 5}))
     before = snapshot(folder)
-    assert_refused(run(folder, "page.py"), "results/page", "another experiment", "--fresh")
+    assert_refused(run(folder, "page.py"), "results/page", "another experiment, it differs in model", "--fresh")
     assert snapshot(folder) == before
     assert run(folder, "page.py", "--fresh").returncode == 0
     assert '"width": 4' in open_results(folder / "results" / "page.old-1").attrs["experiment"]
@@ -159,6 +161,7 @@ def test_a_page_with_a_mistake_is_refused_in_one_line_and_nothing_changes(
         (("page.py", "--epcohs", "7"), ("--epcohs", "did you mean --epochs?")),
         (("page.py", "--epochs", "many"), ("--epochs", "'many'")),
         (("page.py", "--epochs", "-3"), ("epochs", "-3")),
+        (("--epochs", "3", "page.py"), ("the page comes first, got --epochs",)),
         (("page.py", "--memory", "much"), ("--memory", "'much'", "2GiB")),
         (("page.py", "--memory", "1KiB"), ("memory budget of 1 KiB is too small", "--memory")),
         (("page.py", "--resume", "--fresh"), ("exclude each other",)),
