@@ -24,8 +24,8 @@ class Curves:
         self._plan, self._wave, self._store = plan, plan.waves[wave], store
         shapes = [block.shape for block in plan.programs[self._wave.program].blocks]
         names = {quantity.name for shape in shapes for quantity in shape.quantities()}
-        names |= {"target"} & set(store.names())
-        self._held = {name: self._read(name) for name in sorted(names | {"first_bad_epoch"})}
+        names = (names | {"target", "first_bad_epoch"}) & set(store.names())  # no snapshots, no predictions
+        self._held = {name: self._read(name) for name in sorted(names)}
 
     def _read(self, name: str) -> np.ndarray:
         return self._store.read(name, self._wave.start, self._wave.start + self._wave.places)

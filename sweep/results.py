@@ -53,11 +53,12 @@ def skeleton(
     for name, column in columns.items():
         coords[name] = (LANE, *_coded(name, column[order], experiment))
     coords["epoch"] = ("epoch", epochs, DIMENSIONS["epoch"].attributes())
-    coords["snapshot_epoch"] = (
-        "snapshot_epoch",
-        epochs[snapshots],
-        DIMENSIONS["snapshot_epoch"].attributes(),
-    )
+    if len(snapshots):
+        coords["snapshot_epoch"] = (
+            "snapshot_epoch",
+            epochs[snapshots],
+            DIMENSIONS["snapshot_epoch"].attributes(),
+        )
     if steps is not None:
         coords["step"] = ("epoch", steps, RECORDED["step"].attributes())
     for dim, values in sizes.items():
@@ -68,8 +69,9 @@ def skeleton(
     def empty(quantity: Quantity, dims: tuple[str, ...], fill: Any) -> tuple[tuple[str, ...], np.ndarray, dict]:
         return dims, np.broadcast_to(fill, [length[dim] for dim in dims]), quantity.attributes()
 
+    kept = [q for q in quantities if length[TIME.get(q.name, "epoch")]]  # no snapshots, no predictions
     nan = np.dtype(experiment.precision).type(np.nan)
-    variables = {q.name: empty(q, (LANE, TIME.get(q.name, "epoch"), *q.dims), nan) for q in quantities}
+    variables = {q.name: empty(q, (LANE, TIME.get(q.name, "epoch"), *q.dims), nan) for q in kept}
     if "x" in sizes:
         variables["target"] = empty(RECORDED["target"], (LANE, "x"), nan)
     variables["first_bad_epoch"] = empty(RECORDED["first_bad_epoch"], (LANE,), np.float64(np.nan))

@@ -336,3 +336,11 @@ def test_a_sine_far_below_the_default_frequency_runs_on_its_wide_range() -> None
     task = Sine(target_frequency=0.01, low=0.0, high=100.0, points=16)
     ds = run_sweep(Experiment(question="q", task=task, model=MLP(depth=1, width=4), axes=grid(seed=(0,)), epochs=1))
     np.testing.assert_allclose(ds.target.squeeze(), np.sin(2 * np.pi * 0.01 * ds.x), atol=1e-5)
+
+
+@pytest.mark.core
+def test_without_snapshots_there_are_no_predictions_and_everything_else() -> None:
+    ds = run_sweep(replace(EXPERIMENT, axes=grid(seed=(0,)), record=Record(at=log_spaced(2), snapshots=0)))
+    assert "prediction" not in ds.variables
+    assert "snapshot_epoch" not in ds.dims
+    assert np.isfinite(ds.spatial_error).all()
