@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Sequence
-from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -89,15 +88,12 @@ def _free_on_host() -> int:
         return 4 * 2**30  # an operating system that does not tell
 
 
-@lru_cache(maxsize=256)
 def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> tuple[int, int]:
     """Estimate a lane's memory on its device, and that of its curves in the host's buffer."""
-    numbers = {name: jax.ShapeDtypeStruct((), train.number_dtype(name, block.shape)) for name in names}
-    lane, data = jax.eval_shape(partial(train.begin, block), numbers)
-    step = jax.ShapeDtypeStruct((), np.int32)
-    values = _bytes(jax.eval_shape(partial(train.finish, block), numbers, data, lane, step)[1])
+    room, recorded = train.lane_shapes(block, names)
+    values = _bytes(recorded)
     # State twice, for the update that is not in place; values on the device and on their way from it.
-    return 2 * _bytes(lane) + _bytes((data, numbers)) + 2 * values, values * records
+    return _bytes(room) + _bytes(room.lanes) + 2 * values, values * records
 
 
 def _bytes(tree: Any) -> int:

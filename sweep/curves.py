@@ -38,7 +38,7 @@ class Curves:
                 for name, value in values.items():
                     self._put(name, rows, value, piece.record)
         for rows, target in zip(self._wave.rows, piece.targets or [], strict=False):
-            self._held["target"][rows, : target.shape[-1]] = target
+            self._held["target"][rows] = target
 
     def _put(self, name: str, rows: np.ndarray, value: np.ndarray, record: int) -> None:
         moment: Any = record

@@ -97,8 +97,7 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
 
     def run(job: Callable[[], Any]) -> None:
         try:
-            with numerics(plan):
-                job()
+            job()
         except BaseException as error:
             errors.append(error)
 
@@ -132,7 +131,8 @@ def _training(program: Program, plan: Plan) -> Any:
 
 def _beginnings(program: Program, plan: Plan) -> list[Any]:
     named = zip(program.blocks, _names(program), strict=True)
-    return [train.compiled_beginning(block, names, plan.devices) for block, names in named]
+    with numerics(plan):
+        return [train.compiled_beginning(block, names, plan.devices) for block, names in named]
 
 
 def walk(plan: Plan, *, skip: Collection[int] = (), resume: Position | None = None) -> Iterator[Finished]:

@@ -196,16 +196,18 @@ class Experiment(Spec):
     def numbers(self, lanes: Lanes, members: np.ndarray) -> dict[str, np.ndarray]:
         """Give every traced number of some lanes of this structure: swept, set by the page, or a default."""
         found = {}
-        for name, (part, knob) in self.knobs().items():
+        for name, (_, knob) in self.knobs().items():
             if not knob.traced or name not in self.applicable():
                 continue
-            page = self._value(part, knob)
+            page = self.value(name)
             column = lanes.columns.get(name, np.full(len(lanes), np.nan))[members]
             filled = np.where(np.isnan(column.astype(float)), page, column) if page is not None else column
             found[name] = filled.astype(np.int64 if name in ("seed", "data_seed") else np.float64)
         return found
 
-    def _value(self, part: str, knob: Knob) -> float | None:
+    def value(self, name: str) -> Any:
+        """Give a knob's value where no axis sweeps it: the page's, or the default where the page leaves it open."""
+        part, knob = self.knobs()[name]
         if part == "parameters":
             assert isinstance(self.task, FromFunction)
             return self.task.parameters[knob.name]

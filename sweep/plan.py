@@ -4,7 +4,7 @@ A plan decides nothing about numbers but the tile size, which depends on the Sha
 alone. It explains itself: `Plan.reasons` are the sentences that `--plan` prints.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
@@ -103,24 +103,24 @@ class Plan:
             order[wave.start : wave.start + len(wave.lanes)] = wave.lanes
         return order
 
+    def blocks(self) -> Iterator[tuple[Block, np.ndarray]]:
+        """Give the blocks of all programs, each with the numbers of its lanes in the layout of the sweep."""
+        for program in self.programs:
+            yield from zip(program.blocks, program.members, strict=True)
+
     def lane_steps(self) -> int:
         """Count the optimiser steps of all lanes."""
-        return sum(
-            int(block.shape.steps) * len(members)
-            for program in self.programs
-            for block, members in zip(program.blocks, program.members, strict=True)
-        )
+        return sum(int(block.shape.steps) * len(members) for block, members in self.blocks())
 
     def expected_compile_seconds(self) -> float:
         """Estimate how long compiling takes."""
-        return sum(compile_seconds(block.shape) for program in self.programs for block in program.blocks)
+        return sum(compile_seconds(block.shape) for block, _ in self.blocks())
 
     def expected_training_seconds(self) -> float:
         """Estimate how long training takes, from rough figures of the devices."""
         total = sum(
             step_seconds(block.shape, self.devices[0].platform) * block.shape.steps * len(members)
-            for program in self.programs
-            for block, members in zip(program.blocks, program.members, strict=True)
+            for block, members in self.blocks()
         )
         return total / len(self.devices)
 

@@ -24,8 +24,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "lanes": len(members),
             "layers": describe(block.shape)["model"],
         }
-        for program in plan.programs
-        for block, members in zip(program.blocks, program.members, strict=True)
+        for block, members in plan.blocks()
     ]
     versions = {name: _version(name) for name in PACKAGES}
     return {
@@ -46,7 +45,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
 def arithmetic(plan: Plan) -> dict[str, Any]:
     """Say what the bits of results depend on, beside the page: tile sizes, kind of device, versions."""
     device = plan.devices[0]
-    tiles = [block.tile for program in plan.programs for block in program.blocks]
+    tiles = [block.tile for block, _ in plan.blocks()]
     versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
     return {"tiles": tiles, "device": f"{device.device_kind} ({device.platform}, {machine.machine()})", **versions}
 

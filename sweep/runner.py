@@ -106,14 +106,13 @@ def plan_sweep(experiment: Experiment, memory: int | None = None, wave_lanes: in
         sizes = {dim: len(values) for dim, values in dimension_values(plan).items()}
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
-                own = sizes | {"layer": block.shape.layers(), "x": block.shape.shown.points}
-                train.check_metrics(block, tuple(numbers), own)
+                train.check_metrics(block, tuple(numbers), sizes | {"layer": block.shape.layers()})
     return plan
 
 
 def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
     """Give the coordinates of the dimensions that quantities have; layers are those of the deepest network."""
-    shapes = [block.shape for program in plan.programs for block in program.blocks]
+    shapes = [block.shape for block, _ in plan.blocks()]
     found: dict[str, np.ndarray] = {"layer": np.arange(max(shape.layers() for shape in shapes))}
     task = shapes[0].shown  # the page's own, of all lanes
     if has_x(task):
@@ -134,15 +133,14 @@ def columns_of(experiment: Experiment, lanes: Lanes) -> dict[str, np.ndarray]:
             if knobs[name][1].traced:
                 columns[name][members] = numbers.get(name, np.nan)
             elif name in variant.applicable():
-                part, knob = knobs[name]
-                columns[name][members] = getattr(getattr(variant, part) if part else variant, knob.attribute)
+                columns[name][members] = variant.value(name)
     return columns
 
 
 def _create(plan: Plan, path: Path) -> None:
     experiment = plan.experiment
     steps = np.concatenate(plan.steps, axis=1)
-    shapes = [block.shape for program in plan.programs for block in program.blocks]
+    shapes = [block.shape for block, _ in plan.blocks()]
     flat = skeleton(
         experiment,
         columns_of(experiment, plan.lanes),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sweep.plan import Plan
     from sweep.session import Progress as Told
+    from sweep.specs.model import Model
 
 LINE_SECONDS: Final = 5.0  # between plain lines
 MOST_ROWS: Final = 24  # of the closing table
@@ -56,13 +57,10 @@ def show_plan(console: Console, plan: "Plan") -> None:
     axes = " x ".join(f"{name} {size}" for name, size in plan.lanes.dimensions) or "no axes"
     console.print(f"{len(plan.lanes)} lanes ({axes}), {experiment.epochs} epochs, {len(plan.epochs)} records")
     table = Table("block", "structure", "lanes", "tile", "tiles", "padded", title_justify="left")
-    number = 0
-    for program in plan.programs:
-        for block, members in zip(program.blocks, program.members, strict=True):
-            tiles = block.tiles * len(plan.devices)
-            words = f"{_structure(block.shape)}, {block.shape.optimizer.name}, {block.shape.task.points} points"
-            table.add_row(str(number), words, str(len(members)), str(block.tile), str(tiles), str(block.padded))
-            number += 1
+    for number, (block, members) in enumerate(plan.blocks()):
+        tiles = block.tiles * len(plan.devices)
+        words = f"{_structure(block.shape.model)}, {block.shape.optimizer.name}, {block.shape.task.points} points"
+        table.add_row(str(number), words, str(len(members)), str(block.tile), str(tiles), str(block.padded))
     console.print(table)
     for reason in plan.reasons:
         console.print(f"- {reason}")
@@ -71,8 +69,9 @@ def show_plan(console: Console, plan: "Plan") -> None:
         f"- tile sizes: from the Shape and device kind {platform!r} alone, so that results are bitwise repeatable"
     )
     console.print(
-        f"{len(plan.programs)} program(s) of {number} block(s), {len(plan.waves)} wave(s) on {len(plan.devices)} "
-        f"{platform} device(s); memory {size_words(plan.wave_bytes)} of {size_words(plan.memory)}"
+        f"{len(plan.programs)} program(s) of {table.row_count} block(s), {len(plan.waves)} wave(s) "
+        f"on {len(plan.devices)} {platform} device(s); memory {size_words(plan.wave_bytes)} "
+        f"of {size_words(plan.memory)}"
     )
     console.print(
         f"{plan.lane_steps():,} lane-steps; estimate: compile {plan.expected_compile_seconds():.0f} s, "
@@ -80,10 +79,12 @@ def show_plan(console: Console, plan: "Plan") -> None:
     )
 
 
-def _structure(shape: "object") -> str:
-    model = shape.model  # type: ignore[attr-defined]
-    layers = "-".join(map(str, model.layers())) if hasattr(model, "layers") else f"module of width {model.width}"
-    return f"{layers or 'linear'} {getattr(model, 'activation', '')}".strip()
+def _structure(model: "Model") -> str:
+    from sweep.specs.model import MLP
+
+    if not isinstance(model, MLP):
+        return f"module of width {getattr(model, 'width', '?')}"
+    return f"{'-'.join(map(str, model.layers()))} {model.activation}" if model.layers() else "linear"
 
 
 def _duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ by the same compiled code.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -331,6 +331,24 @@ def compiled_beginning(block: Block, names: tuple[str, ...], devices: tuple[Devi
     return beginning(block, devices).lower(room_shapes(block, devices, names).numbers).compile(compiler_options=QUICK)
 
 
+def lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[Room, dict[str, jax.ShapeDtypeStruct]]:
+    """Describe one lane's arrays and the values of one of its records, without making them.
+
+    Args:
+        block: its block; tiles do not matter.
+        names: the names of its traced numbers.
+    """
+    return _lane_shapes(replace(block, tile=1, tiles=1), names)
+
+
+@lru_cache(maxsize=256)
+def _lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[Room, dict[str, jax.ShapeDtypeStruct]]:
+    numbers: Any = {name: jax.ShapeDtypeStruct((), number_dtype(name, block.shape)) for name in names}
+    lane, data = jax.eval_shape(partial(begin, block), numbers)
+    step = jax.ShapeDtypeStruct((), np.int32)
+    return Room(lane, data, numbers), jax.eval_shape(partial(finish, block), numbers, data, lane, step)[1]
+
+
 def check_metrics(block: Block, names: tuple[str, ...], sizes: dict[str, int]) -> None:
     """Refuse a metric whose value has not the dimensions it states, and a target, module or metric that fails.
 
@@ -342,10 +360,7 @@ def check_metrics(block: Block, names: tuple[str, ...], sizes: dict[str, int]) -
     Raises:
         SweepError: with the shape got and the shape stated.
     """
-    numbers = {name: jax.ShapeDtypeStruct((), number_dtype(name, block.shape)) for name in names}
-    lane, data = jax.eval_shape(partial(begin, block), numbers)
-    step = jax.ShapeDtypeStruct((), np.int32)
-    values = jax.eval_shape(partial(finish, block), numbers, data, lane, step)[1]
+    values = lane_shapes(block, names)[1]
     for quantity in block.shape.quantities():
         stated = tuple(sizes[dim] for dim in quantity.dims)
         got = tuple(values[quantity.name].shape)
