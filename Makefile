@@ -16,6 +16,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 RECENT  := $(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null)
 VENV    := .venv-$(VERSION)
 BIN     := $(VENV)/bin
+PEERS   := .venv-peers-$(VERSION)
 
 # A stamp is younger than what it was installed from, so a second call starts at once.
 RUNTIME := $(VENV)/.installed$(if $(EXTRA),-$(EXTRA))
@@ -32,7 +33,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test test-all lint format env clean
+.PHONY: help run test test-all lint format env bench bench-quick bench-scaling clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -60,6 +61,15 @@ format: $(DEV) ## put the code into the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(RUNTIME) $(PEERS)/.installed ## time the same work for sweep and for PyTorch, Keras and plain JAX; ARGS='--cases mixed'
+	$(BIN)/python -m benchmarks.compare --peers $(PEERS)/bin/python $(ARGS)
+
+bench-scaling: $(RUNTIME) ## measure cost, memory and time of 65,536 lanes, of a million, of stopped sweeps and of `make run`
+	$(BIN)/python -m benchmarks.scaling $(ARGS)
+
+bench-quick: $(RUNTIME) ## a small one against plain JAX alone, in under a minute
+	$(BIN)/python -m benchmarks.compare --quick $(ARGS)
+
 env: $(DEV) ## only set up the environment with the development tools
 
 clean: ## remove environments, builds and caches; results/ stays
@@ -70,6 +80,13 @@ clean: ## remove environments, builds and caches; results/ stays
 $(BIN)/pip:
 	$(if $(filter True,$(RECENT)),,$(error sweep needs Python 3.11 or newer, but PYTHON=$(PYTHON) is $(or $(VERSION),not there); try make $(MAKECMDGOALS) PYTHON=python3.13))
 	$(PYTHON) -m venv $(VENV)
+
+# What sweep is compared with is no dependency of it, so it has an environment of its own.
+$(PEERS)/.installed: benchmarks/peers.txt
+	@echo "installing what sweep is compared with into $(PEERS) (the first time takes some minutes)"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip -qq --disable-pip-version-check install -r $<
+	@touch $@
 
 $(RUNTIME): $(BIN)/pip $(PINS)
 	$(if $(filter-out cuda13 tpu,$(EXTRA)),$(error EXTRA=$(EXTRA) is not known; it is cuda13 or tpu))

@@ -24,8 +24,12 @@ ACTIVATIONS_ACCELERATOR: Final = 1.0e11
 # A tile's arrays should stay in a core's second-level cache. On an accelerator they should fill the device.
 TILE_BYTES: Final = {"cpu": 2 * 2**20}
 TILE_BYTES_ACCELERATOR: Final = 2**28
-TILE_LARGEST: Final = {"cpu": 16}
+TILE_LARGEST: Final = {"cpu": 64}
 TILE_LARGEST_ACCELERATOR: Final = 4096
+# More lanes on the devices than these bytes hold train no faster: many tiles for each device are there already.
+# Fewer are saved sooner, as a save rewrites a wave, and leave memory to others.
+WAVE_BYTES: Final = {"cpu": 2**29}
+WAVE_BYTES_ACCELERATOR: Final = 2**32
 
 
 def tile_size(shape: Shape, platform: str) -> int:
@@ -37,6 +41,16 @@ def tile_size(shape: Shape, platform: str) -> int:
     wanted = TILE_BYTES.get(platform, TILE_BYTES_ACCELERATOR) / _working_bytes(shape)
     largest = TILE_LARGEST.get(platform, TILE_LARGEST_ACCELERATOR)
     return min(largest, 2 ** max(0, int(np.log2(max(1.0, wanted)))))
+
+
+def wave_bytes(platform: str) -> int:
+    """Tell how many bytes a wave should at most take, however much memory there is."""
+    return WAVE_BYTES.get(platform, WAVE_BYTES_ACCELERATOR)
+
+
+def tile_bytes(block: Block) -> int:
+    """Estimate the bytes that the arrays of one tile take while it is advanced, beside those of its lanes."""
+    return int(_working_bytes(block.shape)) * block.tile
 
 
 def _sizes(shape: Shape) -> list[tuple[int, int]]:
@@ -92,8 +106,10 @@ def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> tuple[in
     """Estimate a lane's memory on its device, and that of its curves in the host's buffer."""
     room, recorded = train.lane_shapes(block, names)
     values = _bytes(recorded)
-    # State twice, for the update that is not in place; values on the device and on their way from it.
-    return _bytes(room) + _bytes(room.lanes) + 2 * values, values * records
+    # State twice, for the update that is not in place, or what drawing it takes; values on the device and on
+    # their way from it.
+    beside = max(_bytes(room.lanes), 4 * _bytes(room.lanes.parameters))
+    return _bytes(room) + beside + 2 * values, values * records
 
 
 def _bytes(tree: Any) -> int:

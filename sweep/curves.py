@@ -1,14 +1,17 @@
 """The host's buffer of one wave: curves as they come in, and the chunks of the store that they belong in."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from sweep.execute import Finished, first_bad_epoch
-from sweep.labels import DIVERGED, FINISHED, NOT_RUN, RUNNING
+from sweep.execute import Finished, ended_epochs
+from sweep.labels import CUT, DIVERGED, FINISHED, NOT_RUN, REACHED, RUNNING
 from sweep.plan import Plan
 from sweep.results import TIME
 from sweep.store import Store
+
+# How lanes may end before their last epoch, and the variable that holds when.
+ENDS: Final = {"first_bad_epoch": (DIVERGED,), "stop_epoch": (REACHED, CUT)}
 
 
 class Curves:
@@ -24,7 +27,9 @@ class Curves:
         self._plan, self._wave, self._store = plan, plan.waves[wave], store
         shapes = [block.shape for block in plan.programs[self._wave.program].blocks]
         names = {quantity.name for shape in shapes for quantity in shape.quantities()}
-        names = (names | {"target", "first_bad_epoch"}) & set(store.names())  # no snapshots, no predictions
+        names |= {"target", *ENDS}
+        names &= set(store.names())  # no snapshots, no predictions
+        self._status = np.full(len(self._wave.lanes), RUNNING, np.int8)
         self._held = {name: self._read(name) for name in sorted(names)}
 
     def _read(self, name: str) -> np.ndarray:
@@ -32,7 +37,10 @@ class Curves:
 
     def take(self, piece: Finished) -> None:
         """Put the values of one segment in their places."""
-        self._held["first_bad_epoch"][: len(self._wave.lanes)] = first_bad_epoch(self._plan, piece)
+        for name in ENDS.keys() & self._held.keys():
+            self._held[name][: len(self._wave.lanes)] = ended_epochs(self._plan, piece, *ENDS[name])
+        for rows, status in zip(self._wave.rows, piece.status, strict=True):
+            self._status[rows] = status
         if piece.record is not None:
             for rows, values in zip(self._wave.rows, piece.values, strict=True):
                 for name, value in values.items():
@@ -50,21 +58,20 @@ class Curves:
         place = self._held[name][:, moment]
         place[(rows, *(slice(size) for size in value.shape[1:]))] = value  # shorter ones leave NaN behind them
 
-    def diverged(self) -> int:
-        """Count the lanes that are no longer finite."""
-        return int((~np.isnan(self._held["first_bad_epoch"])).sum())
+    def ended(self) -> dict[int, int]:
+        """Count the lanes that have ended early, by status."""
+        return {status: int(np.count_nonzero(self._status == status)) for status in (DIVERGED, REACHED, CUT)}
 
     def write(self) -> None:
-        """Write what there is; the lanes count as running."""
+        """Write what there is; the lanes count as running, those too that have ended early."""
         for name, values in self._held.items():
             self._store.write(name, self._wave.start, values)
         self._write_status(np.full(len(self._wave.lanes), RUNNING))
 
     def close(self) -> None:
-        """Write everything, and last of all that the lanes have ended."""
+        """Write everything, and last of all how the lanes have ended."""
         self.write()
-        bad = ~np.isnan(self._held["first_bad_epoch"][: len(self._wave.lanes)])
-        self._write_status(np.where(bad, DIVERGED, FINISHED))
+        self._write_status(np.where(self._status == RUNNING, FINISHED, self._status))
 
     def _write_status(self, status: np.ndarray) -> None:
         whole = np.full(self._wave.places, NOT_RUN, np.int8)  # empty places are never run

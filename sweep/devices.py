@@ -1,10 +1,14 @@
-"""One CPU device for each core, so that two cores train two tiles at once."""
+"""Setting JAX up: a CPU device for each core, so that two cores train two tiles at once, and its cache on disk."""
 
 import os
+import stat
 import warnings
 from functools import cache
+from pathlib import Path
 
 import jax
+
+from sweep.errors import SweepError
 
 
 def use_all_cores() -> None:
@@ -35,3 +39,28 @@ def _say_once(cores: int) -> None:
             f'call jax.config.update("jax_num_cpu_devices", {cores}) before anything else to use all',
             stacklevel=3,
         )
+
+
+def keep_compiled(folder: Path) -> None:
+    """Have JAX keep compiled programs in a folder, and take them from there in later processes.
+
+    Some hosts with AVX-512 reject every entry and compile anew (jax#38445).
+
+    Args:
+        folder: made if need be, for this user alone: whoever can write there can run code in later runs.
+
+    Raises:
+        SweepError: if the folder can't be made, or if others can write there.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError as error:
+        raise SweepError(f"can't use {folder} for --compile-cache: {error.strerror or error}") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise SweepError(
+            f"others can write to {folder}, and so run code through --compile-cache: name a folder of your own"
+        )
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

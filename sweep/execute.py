@@ -6,9 +6,11 @@ now and then (progress, streaming, checkpoints, stopping) happens between segmen
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Any, Final
 
@@ -16,13 +18,36 @@ import jax
 import numpy as np
 
 from sweep import train
-from sweep.cost import step_seconds
+from sweep.cost import size_words, step_seconds
+from sweep.labels import CUT, DIVERGED, REACHED, RUNNING
 from sweep.plan import Plan, Program, Wave
-from sweep.train import NEVER, Block
+from sweep.seats import Seats
+from sweep.stop import Judge
+from sweep.train import NEVER
 
 SEGMENT_SECONDS: Final = 1.0
+WORTH_MOVING: Final = 0.05  # share of a block's live tiles that must be saved before lanes change seats
 GROWTH: Final = 8  # a segment takes at most this many times the steps of the one before
 WAIT_SECONDS: Final = 0.1  # how often a wait for the compiler looks whether it should stop
+
+
+@dataclass
+class Fate:
+    """How it goes with a block's lanes in a wave.
+
+    Args:
+        status: RUNNING, or how the lane has ended.
+        ended: steps after which it had, `NEVER` for those that run.
+        last: what the last record holds, where reached lanes have to carry it forward.
+    """
+
+    status: np.ndarray
+    ended: np.ndarray
+    last: dict[str, np.ndarray]
+
+    def end(self, lanes: np.ndarray, status: int, steps: Any) -> None:
+        """Note that some of the lanes have ended."""
+        self.status[lanes], self.ended[lanes] = status, steps
 
 
 @dataclass(frozen=True)
@@ -33,13 +58,45 @@ class Position:
         wave: its place in the plan.
         record: the next record to measure.
         done: optimiser steps taken, for each block.
-        leaves: the arrays of its lanes' state, lanes first, block by block in the order of the pytree.
+        fates: of each block's lanes.
+        seated: for each block, which of its lanes are on the devices.
+        leaves: the arrays of the seated lanes' state, lanes first, block by block in the order of the pytree.
     """
 
     wave: int
     record: int
     done: np.ndarray
+    fates: list[Fate]
+    seated: list[np.ndarray]
     leaves: list[np.ndarray]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Give all of it as named arrays, as a checkpoint holds them."""
+        found = {"place": np.array([self.wave, self.record]), "done": self.done}
+        for at, (fate, seated) in enumerate(zip(self.fates, self.seated, strict=True)):
+            found |= {f"{at}/status": fate.status, f"{at}/ended": fate.ended, f"{at}/seated": seated}
+            found |= {f"{at}/last/{name}": values for name, values in fate.last.items()}
+        return found | {f"leaf/{at:05d}": leaf for at, leaf in enumerate(self.leaves)}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Position":
+        """Make a position of what `arrays` gave.
+
+        Raises:
+            KeyError: if something is missing.
+        """
+        wave, record = arrays["place"].tolist()
+        blocks = range(len(arrays["done"]))
+        fates = [
+            Fate(
+                arrays[f"{at}/status"],
+                arrays[f"{at}/ended"],
+                {name.split("/", 2)[2]: values for name, values in arrays.items() if name.startswith(f"{at}/last/")},
+            )
+            for at in blocks
+        ]
+        leaves = [arrays[name] for name in sorted(arrays) if name.startswith("leaf/")]
+        return cls(wave, record, arrays["done"], fates, [arrays[f"{at}/seated"] for at in blocks], leaves)
 
 
 @dataclass(frozen=True)
@@ -49,11 +106,13 @@ class Finished:
     Args:
         wave: its place in the plan.
         record: the record that the segment ended at, None between records.
-        values: what was measured there, one array for each quantity and block, lanes first.
+        values: what was measured there, one array for each quantity and block, lanes first; NaN for lanes that
+            have diverged or were cut, the last value for those that have reached their target.
         targets: noiseless target over x, block by block, with record 0 only.
-        first_bad_step: for each block, steps after which lanes were no longer finite; `NEVER` for the others.
+        status: for each block its lanes' status.
+        ended: for each block, steps after which lanes ended; `NEVER` for those that run.
         done: optimiser steps taken, for each block.
-        executed: lane-steps executed in this segment, those of padding lanes included.
+        executed: lane-steps executed in this segment, those of padding lanes and repeated ones included.
         seconds: time inside the program.
         position: takes a copy of the state, to go on from later.
     """
@@ -62,11 +121,27 @@ class Finished:
     record: int | None
     values: list[dict[str, np.ndarray]]
     targets: list[np.ndarray] | None
-    first_bad_step: list[np.ndarray]
+    status: list[np.ndarray]
+    ended: list[np.ndarray]
     done: np.ndarray
     executed: int
     seconds: float
     position: Callable[[], Position]
+
+
+class OutOfMemoryError(Exception):
+    """A wave does not fit into the memory of its devices, or takes more than its budget."""
+
+
+@contextmanager
+def _noticing_memory() -> Iterator[None]:
+    """Turn the device's complaint about memory into `OutOfMemoryError`."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise OutOfMemoryError("out of memory on the device") from error
 
 
 @contextmanager
@@ -91,13 +166,17 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
 
     Returns:
         Seconds spent.
+
+    Raises:
+        OutOfMemoryError: if the compiled program takes more than the plan's budget.
     """
     begun = time.perf_counter()
     errors: list[BaseException] = []
 
     def run(job: Callable[[], Any]) -> None:
         try:
-            job()
+            with _noticing_memory():
+                job()
         except BaseException as error:
             errors.append(error)
 
@@ -117,7 +196,19 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
         obey()
     for error in errors:
         raise error
+    taken = max(_taken_bytes(program, plan) for program in plan.programs)
+    if taken > plan.memory:
+        raise OutOfMemoryError(f"the program takes {size_words(taken)}, which is more than {size_words(plan.memory)}")
     return time.perf_counter() - begun
+
+
+def _taken_bytes(program: Program, plan: Plan) -> int:
+    """Ask the compiler what a program takes, on all devices together; 0 where it can't tell."""
+    analysis = _training(program, plan).memory_analysis()
+    if analysis is None:
+        return 0
+    fixed = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    return (fixed + analysis.temp_size_in_bytes) * len(plan.devices)
 
 
 def _names(program: Program) -> tuple[tuple[str, ...], ...]:
@@ -146,132 +237,185 @@ def walk(plan: Plan, *, skip: Collection[int] = (), resume: Position | None = No
     Yields:
         Each segment as it finishes.
     """
-    for number, wave in enumerate(plan.waves):
+    for number in range(len(plan.waves)):
         if number not in skip:
             at = resume if resume is not None and resume.wave == number else None
-            yield from _walk_wave(plan, number, wave, at)
+            with _noticing_memory():
+                yield from _walk_wave(plan, number, at)
 
 
-def _walk_wave(plan: Plan, number: int, wave: Wave, at: Position | None) -> Iterator[Finished]:
-    program, devices = plan.programs[wave.program], plan.devices
-    seats = [_Seats(b, len(c), len(devices)) for b, c in zip(program.blocks, wave.chosen, strict=True)]
-    with numerics(plan):  # never across a yield: the setting would leak into whoever iterates
-        lanes, data, numbers = _begin(program, wave, seats, plan)
-        if at is not None:
-            lanes = _put_back(lanes, seats, at.leaves, devices)
-    targets = [seat.taken(_target(d)) for seat, d in zip(seats, data, strict=True)] if _shows_x(data) else None
-    live = jax.device_put(np.stack([seat.live for seat in seats], 1).astype(np.int32), train.sharding(devices))
-    run, steps = _training(program, plan), plan.steps[wave.program]
-    done = steps[0] if at is None else at.done
-    pace = _Pace(program, wave, devices[0].platform, len(devices))
+def _walk_wave(plan: Plan, number: int, at: Position | None) -> Iterator[Finished]:
+    program, steps = plan.programs[plan.waves[number].program], plan.steps[plan.waves[number].program]
+    crew, done = _Crew(plan, number, at), steps[0] if at is None else at.done
+    pace = _Pace(program, plan.waves[number], plan.devices[0].platform, len(plan.devices))
     for record in range(0 if at is None else at.record, len(plan.epochs)):
         arrived = False
         while not arrived:
             target = pace.next_stop(done, steps[record])
-            begun = time.perf_counter()
             arrived = bool((target == steps[record]).all())
-            start, taken = done.astype(np.int32), (target - done).astype(np.int32)
-            with numerics(plan):
-                lanes, values = run(lanes, data, numbers, start, taken, live, np.bool_(arrived))
-            jax.block_until_ready(values)
+            begun = time.perf_counter()
+            values, tried = crew.advance(done, target - done, arrived)
             seconds = time.perf_counter() - begun
             pace.learn(target - done, seconds)
-            executed = sum(int(s * seat.running()) for s, seat in zip(target - done, seats, strict=True))
             done = target
-            following = record + 1 if arrived else record
+            full = crew.settle(values, done, record if arrived else None)
+            crew.close_ranks()
             yield Finished(
                 wave=number,
                 record=record if arrived else None,
-                values=[seat.taken(v) for seat, v in zip(seats, values, strict=True)] if arrived else [],
-                targets=targets if record == 0 else None,
-                first_bad_step=[seat.taken(lane.first_bad_step) for seat, lane in zip(seats, lanes, strict=True)],
+                values=full,
+                targets=crew.targets if record == 0 else None,
+                status=[fate.status.copy() for fate in crew.fates],
+                ended=[fate.ended.copy() for fate in crew.fates],
                 done=done,
-                executed=executed,
+                executed=int(tried.sum(0, dtype=np.int64) @ [block.tile for block in program.blocks]),
                 seconds=seconds,
-                position=_copier(number, following, done, seats, lanes),
+                position=partial(crew.position, record + 1 if arrived else record, done),
             )
 
 
-def _begin(program: Program, wave: Wave, seats: list["_Seats"], plan: Plan) -> tuple[list, list, list]:
-    """Draw data and initial parameters of a wave's lanes, on the devices."""
-    lanes, data, numbers = [], [], []
-    parts = zip(_beginnings(program, plan), program.blocks, program.numbers, wave.chosen, seats, strict=True)
-    for begin, block, columns, chosen, seat in parts:
-        own = {
-            name: seat.seated(values[chosen].astype(train.number_dtype(name, block.shape)), plan.devices)
-            for name, values in columns.items()
-        }
-        lane, datum = begin(own)
-        lanes.append(lane)
-        data.append(datum)
-        numbers.append(own)
-    return lanes, data, numbers
-
-
-def _target(data: Any) -> Any:
-    return data.clean if data.x_clean is None else data.x_clean
-
-
-def _shows_x(data: list[Any]) -> bool:
-    return all(datum.points.shape[-2] == 1 for datum in data)
-
-
-def _copier(
-    wave: int, record: int, done: np.ndarray, seats: list["_Seats"], lanes: list[Any]
-) -> Callable[[], Position]:
-    def position() -> Position:
-        leaves = [
-            leaf
-            for seat, lane in zip(seats, lanes, strict=True)
-            for leaf in jax.tree.leaves(seat.taken(lane))
-        ]  # fmt: skip
-        return Position(wave, record, done, leaves)
-
-    return position
-
-
-def _put_back(lanes: list[Any], seats: list["_Seats"], leaves: list[np.ndarray], devices: Any) -> list[Any]:
-    """Put saved state in the place of the state that lanes began with."""
-    given, restored = iter(leaves), []
-    for seat, lane in zip(seats, lanes, strict=True):
-        structure = jax.tree.structure(lane)
-        own = [seat.seated(next(given), devices) for _ in range(structure.num_leaves)]
-        restored.append(jax.tree.unflatten(structure, own))
-    return restored
-
-
-class _Seats:
-    """Where the lanes of a block sit: tiles are dealt out to devices in turn.
+class _Crew:
+    """The lanes of a wave on the devices, and what the host knows of them.
 
     Args:
-        block: the block.
-        lanes: how many of its lanes are in the wave.
-        devices: how many devices there are.
+        plan: the plan.
+        number: the wave's place in it.
+        at: where to go on from.
     """
 
-    def __init__(self, block: Block, lanes: int, devices: int) -> None:
-        self.block, self.rows = block, devices * block.tiles
-        tiles = ceil(lanes / block.tile)
-        tile = np.arange(lanes) // block.tile
-        self.tile = (tile % devices) * block.tiles + tile // devices
-        self.place = np.arange(lanes) % block.tile
-        self.live = np.array([(tiles - device + devices - 1) // devices for device in range(devices)])
+    def __init__(self, plan: Plan, number: int, at: Position | None) -> None:
+        self._plan, self._number = plan, number
+        self._wave = plan.waves[number]
+        self._program = plan.programs[self._wave.program]
+        sizes = [len(chosen) for chosen in self._wave.chosen]
+        self.fates = [_beginning(size) for size in sizes] if at is None else deepcopy(at.fates)
+        own = [np.arange(size) for size in sizes] if at is None else at.seated
+        self._seats: list[Seats] = []
+        for block, lanes in zip(self._program.blocks, own, strict=True):
+            self._seats.append(Seats(block, lanes, plan.devices, self._least_loaded(self._seats)))
+        self._judge = Judge(plan.experiment.stop, plan.epochs, plan.lanes, self._wave.lanes)
+        with numerics(plan):  # never across a yield: the setting would leak into whoever iterates
+            self._rooms = [self._begin(block) for block in range(len(sizes))]
+            if at is not None:
+                self._put_back(at.leaves)
+        self.targets = self._target() if at is None or at.record == 0 else None
+        self._seat_count()
 
-    def running(self) -> int:
-        """Count the lanes that the program advances, padding included."""
-        return int(self.live.sum()) * self.block.tile
+    def _begin(self, at: int) -> train.Room:
+        """Draw data and initial parameters of a block's seated lanes, on the devices."""
+        block, seats = self._program.blocks[at], self._seats[at]
+        chosen = self._wave.chosen[at][seats.lanes]
+        numbers = {
+            name: seats.seated(values[chosen].astype(train.number_dtype(name, block.shape)))
+            for name, values in self._program.numbers[at].items()
+        }
+        lanes, data = _beginnings(self._program, self._plan)[at](numbers)
+        return train.Room(lanes, data, numbers)
 
-    def seated(self, values: np.ndarray, devices: Any) -> jax.Array:
-        """Put one value for each lane onto the devices; empty seats repeat the first lane."""
-        if len(values) == 0:
-            values = np.zeros((1, *values.shape[1:]), values.dtype)
-        full = np.broadcast_to(values[0], (self.rows, self.block.tile, *values.shape[1:])).copy()
-        full[self.tile, self.place] = values[: len(self.tile)]
-        return jax.device_put(full, train.sharding(devices))
+    def _put_back(self, leaves: list[np.ndarray]) -> None:
+        """Put saved state in the place of the state that lanes began with."""
+        given = iter(leaves)
+        for at, (seats, room) in enumerate(zip(self._seats, self._rooms, strict=True)):
+            structure = jax.tree.structure(room.lanes)
+            own = [seats.seated(next(given)) for _ in range(structure.num_leaves)]
+            self._rooms[at] = room._replace(lanes=jax.tree.unflatten(structure, own))
 
-    def taken(self, tree: Any) -> Any:
-        """Take the lanes' values off the devices, as copies, in the lanes' order."""
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[self.tile, self.place], tree)
+    def _target(self) -> list[np.ndarray] | None:
+        data = [room.data for room in self._rooms]
+        if any(own.points.shape[-2] != 1 for own in data):
+            return None
+        shown = [own.clean if own.x_clean is None else own.x_clean for own in data]
+        return [seats.taken(own) for seats, own in zip(self._seats, shown, strict=True)]
+
+    def _least_loaded(self, others: Iterable[Seats]) -> int:
+        """Find the device that has least to do with the tiles of other blocks."""
+        platform = self._plan.devices[0].platform
+        load = [each.live * each.block.tile * step_seconds(each.block.shape, platform) for each in others]
+        return int(np.argmin(np.sum(load, axis=0))) if load else 0
+
+    def _seat_count(self) -> None:
+        counts = np.stack([seats.live for seats in self._seats], 1).astype(np.int32)
+        self._live = jax.device_put(counts, train.sharding(self._plan.devices))
+
+    def advance(
+        self, done: np.ndarray, steps: np.ndarray, at_record: bool
+    ) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
+        """Run the program; give what it measured of the seated lanes, and how many steps tiles have tried."""
+        lanes, data, numbers = (list(part) for part in zip(*self._rooms, strict=True))
+        run = _training(self._program, self._plan)
+        with numerics(self._plan):
+            lanes, values, tried = run(
+                lanes, data, numbers, done.astype(np.int32), steps.astype(np.int32), self._live, np.bool_(at_record)
+            )
+        jax.block_until_ready(values)
+        self._rooms = [room._replace(lanes=own) for room, own in zip(self._rooms, lanes, strict=True)]
+        return values, np.asarray(tried)
+
+    def settle(self, values: list[Any], done: np.ndarray, record: int | None) -> list[dict[str, np.ndarray]]:
+        """Note who has diverged, reached the target or was cut; give a record's values for all lanes."""
+        for seats, fate, room in zip(self._seats, self.fates, self._rooms, strict=True):
+            bad = np.full(len(fate.status), NEVER)
+            bad[seats.lanes] = seats.taken(room.lanes.first_bad_step)
+            lost = (fate.status == RUNNING) & (bad != NEVER)
+            fate.end(lost, DIVERGED, bad[lost])
+        if record is None:
+            return []
+        full = [
+            {name: _for_all(seats, fate, name, seats.taken(value)) for name, value in own.items()}
+            for seats, fate, own in zip(self._seats, self.fates, values, strict=True)
+        ]
+        if self._judge.wanted():
+            self._judged(full, done, record)
+        return full
+
+    def _judged(self, full: list[dict[str, np.ndarray]], done: np.ndarray, record: int) -> None:
+        """End the lanes that the page's rule ends at this record."""
+        metric, running = np.empty(len(self._wave.lanes)), np.empty(len(self._wave.lanes), bool)
+        for rows, fate, values in zip(self._wave.rows, self.fates, full, strict=True):
+            metric[rows], running[rows] = values[self._judge.metric()], fate.status == RUNNING
+        verdict = self._judge.ended(record, metric, running)
+        for rows, fate, values, steps in zip(self._wave.rows, self.fates, full, done, strict=True):
+            for status in (REACHED, CUT):
+                fate.end(verdict[rows] == status, status, steps)
+            fate.last = values
+
+    def close_ranks(self) -> None:
+        """Take lanes that have ended out of their tiles, where enough of them make whole tiles."""
+        moved = False
+        for at, (seats, fate) in enumerate(zip(self._seats, self.fates, strict=True)):
+            running = fate.status[seats.lanes] == RUNNING
+            saved = seats.tiles - ceil(np.count_nonzero(running) / seats.block.tile)
+            if saved > WORTH_MOVING * seats.tiles:
+                others = self._seats[:at] + self._seats[at + 1 :]
+                self._seats[at], room = seats.moved(self._rooms[at], running, self._least_loaded(others))
+                self._rooms[at] = train.Room(*room)
+                moved = True
+        if moved:
+            self._seat_count()
+
+    def position(self, record: int, done: np.ndarray) -> Position:
+        """Copy the state, to go on from later."""
+        leaves = [
+            leaf
+            for seats, room in zip(self._seats, self._rooms, strict=True)
+            for leaf in jax.tree.leaves(seats.taken(room.lanes))
+        ]  # fmt: skip
+        return Position(self._number, record, done, deepcopy(self.fates), [each.lanes for each in self._seats], leaves)
+
+
+def _beginning(size: int) -> Fate:
+    return Fate(np.full(size, RUNNING, np.int8), np.full(size, NEVER), {})
+
+
+def _for_all(seats: Seats, fate: Fate, name: str, measured: np.ndarray) -> np.ndarray:
+    """Give a quantity for all lanes of a block, those that have left their seats too."""
+    full = np.full((len(fate.status), *measured.shape[1:]), np.nan, measured.dtype)
+    full[seats.lanes] = measured
+    full[fate.status == CUT] = np.nan
+    if name in fate.last:
+        reached = fate.status == REACHED
+        full[reached] = fate.last[name][reached]
+    return full
 
 
 class _Pace:
@@ -298,17 +442,17 @@ class _Pace:
         return done + -(-ahead // max(1, ceil(seconds / SEGMENT_SECONDS), ceil(ahead.max() / self._most)))
 
 
-def first_bad_epoch(plan: Plan, piece: Finished) -> np.ndarray:
-    """Date the failures of a wave's lanes in epochs, NaN for lanes that are finite, in stored order."""
+def ended_epochs(plan: Plan, piece: Finished, *statuses: int) -> np.ndarray:
+    """Date the ends of a wave's lanes in epochs, NaN for lanes of another status, in stored order."""
     wave = plan.waves[piece.wave]
     epochs = np.full(len(wave.lanes), np.nan)
     blocks = plan.programs[wave.program].blocks
-    for block, rows, steps in zip(blocks, wave.rows, piece.first_bad_step, strict=True):
-        epochs[rows] = np.where(steps == NEVER, np.nan, steps / block.shape.steps_per_epoch())
+    for block, rows, status, ended in zip(blocks, wave.rows, piece.status, piece.ended, strict=True):
+        epochs[rows] = np.where(np.isin(status, statuses), ended / block.shape.steps_per_epoch(), np.nan)
     return epochs
 
 
 def living_steps(piece: Finished) -> int:
     """Count the steps that a wave's real lanes have taken while they lived."""
-    steps = zip(piece.done, piece.first_bad_step, strict=True)
-    return sum(int(np.where(bad == NEVER, done, np.minimum(bad, done)).sum()) for done, bad in steps)
+    steps = zip(piece.done, piece.ended, strict=True)
+    return sum(int(np.where(ended == NEVER, done, np.minimum(ended, done)).sum()) for done, ended in steps)

@@ -17,6 +17,7 @@ from sweep.specs.knobs import Knob, Spec, choice, count, knobs_of
 from sweep.specs.model import Model
 from sweep.specs.optimizer import Optimizer
 from sweep.specs.record import Record
+from sweep.specs.stop import Halving, Stop
 from sweep.specs.task import FromFunction, Task
 
 LOSSES: Final = ("mean_squared", "summed_squared", "half_summed_squared", "mean_absolute")
@@ -41,6 +42,7 @@ class Experiment(Spec):
         data_seed: points, phases and noise, where no axis sweeps it.
         precision: "float32" or "float64".
         record: what is measured and when.
+        stop: when a lane may end before its last epoch; None never.
         figures: what is drawn; none means all that fit.
         name: the page's name, filled in by `load`; "@smoke" or "@" and a hash behind it mark variations.
 
@@ -61,6 +63,7 @@ class Experiment(Spec):
     data_seed: int = count(0, at_least=0, traced=True)
     precision: Literal["float32", "float64"] = "float32"
     record: Record = field(default_factory=Record)
+    stop: Stop | None = None
     figures: tuple[Figure, ...] = ()
     name: str = "experiment"
     _shown: Task | None = None  # in a variant, the task of its page
@@ -79,6 +82,7 @@ class Experiment(Spec):
         self._check_parameters()
         self._check_axes()
         self._check_record()
+        self._check_stop()
         for figure in self.figures:
             self._check_figure(figure)
 
@@ -130,6 +134,19 @@ class Experiment(Spec):
             for dim in set(metric.dims) - self._dimensions():
                 raise SweepError(f"metric {metric.name!r} states the dimension {dim!r}, which this task does not have")
 
+    def _check_stop(self) -> None:
+        if self.stop is None:
+            return
+        if not isinstance(self.stop, Stop):
+            raise SweepError(f"stop must be a Target, a Halving or None, got {self.stop!r}")
+        dims = {name: METRICS[name].dims for name in self.metrics()} | {own.name: own.dims for own in self.record.own}
+        single = [name for name, own in dims.items() if not own]
+        if self.stop.metric not in single:
+            raise unknown("metric to stop by (a recorded one with one number for a lane)", self.stop.metric, single)
+        for name in self.stop.within if isinstance(self.stop, Halving) else ():
+            if name not in self.axes.knobs() and self.axes.factors:
+                raise unknown("axis to halve within", name, self.axes.knobs())
+
     def _dimensions(self) -> frozenset[str]:
         """Name the dimensions that values of a record may have here."""
         has = {"layer"} | ({"x"} if has_x(self.task) else set())
@@ -159,7 +176,7 @@ class Experiment(Spec):
         """
         knobs = self.knobs()
         structural = [name for name in lanes.columns if not knobs[name][1].traced]
-        group, rows = _grouped([lanes.columns[name] for name in structural], len(lanes))
+        group, rows = grouped([lanes.columns[name] for name in structural], len(lanes))
         for number, row in enumerate(rows):
             values = {name: _whole(v) for name, v in zip(structural, row, strict=True) if not _missing(v)}
             variant = self.with_values(values)
@@ -176,7 +193,7 @@ class Experiment(Spec):
         own = dict(changed.pop("", {}))
         for part, fields_ in changed.items():
             own[part] = replace(getattr(self, part), **fields_)
-        return replace(self, **own, axes=Axes(), figures=(), _shown=self._shown or self.task)
+        return replace(self, **own, axes=Axes(), figures=(), stop=None, _shown=self._shown or self.task)
 
     def applicable(self) -> frozenset[str]:
         """Name the knobs that have a meaning in this experiment's structure."""
@@ -254,7 +271,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _grouped(columns: list[np.ndarray], size: int) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
+def grouped(columns: list[np.ndarray], size: int) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
     """Number the distinct rows of some columns in order of appearance."""
     code = np.zeros(size, np.int64)
     for column in columns:

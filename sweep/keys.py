@@ -3,35 +3,74 @@
 A key is made from a seed and the name of what is drawn, never from a lane's position, so that growing or
 reordering a sweep changes no lane's draws. Keys are typed threefry keys: with `rbg` keys `vmap` would use
 the first lane's key for all lanes.
+
+Lanes begin in microseconds, but XLA takes a tenth of a second to compile one hash. So whatever begins a lane
+draws all its numbers by one: `uniforms` gives uniform numbers, and a distribution is a function of these.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
+from jax.extend.random import threefry2x32_p
 from jaxtyping import Array, Float, Key, UInt32
 
 # Numbers are fixed for good: renumbering a stream would change every stored result.
-STREAMS: Final = {"weights": 0, "batches": 1, "points": 2, "phases": 3, "noise": 4}
+STREAMS: Final = {"weights": 0, "batches": 1, "data": 2}
+ROWS: Final = 2**20  # a counter has 32 bits for the number of a matrix and its rows
+Shapes = Mapping[int, tuple[int, int]]
 
 
 def stream(seed: UInt32[Array, ""], name: str) -> Key[Array, ""]:
-    """Make the key of one named stream of a seed.
+    """Make the key of one named stream of a seed: its two words are the stream's number and the seed.
+
+    Threefry is made for keys that count: to hash them first would make them no more different.
 
     Args:
-        seed: `seed` for weights and batches, `data_seed` for points, phases and noise.
+        seed: `seed` for weights and batches, `data_seed` for data.
         name: one of `STREAMS`.
     """
-    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), STREAMS[name])
+    words = jnp.stack([jnp.full_like(seed, STREAMS[name]), seed])
+    return jax.random.wrap_key_data(words, impl="threefry2x32")
 
 
-def by_rows(
-    key: Key[Array, ""], rows: int, draw: Callable[[Key[Array, ""]], Float[Array, " columns"]]
-) -> Float[Array, "rows columns"]:
-    """Draw a matrix row by row, each row from a key of its own.
+def uniforms(key: Key[Array, ""], shapes: Shapes, dtype: Any) -> Float[Array, " entries"]:
+    """Draw numbered matrices of uniform numbers on (-1, 1), all by one hash and one after another.
 
-    A 1-D draw is a prefix of every longer one, but a 2-D draw of another width is another draw. With a key
-    for each row, the matrix of a narrow network is the corner of that of a wide one.
+    Entry (i, j) of matrix m is the hash of the counter (m, i, j), whatever the shapes, so that a narrow
+    network's matrix is the corner of that of a wide one. `jax.random` counts through a matrix row by row, and
+    would need a key, made by another hash, for each row.
+
+    Args:
+        key: of the stream that is drawn from.
+        shapes: of each matrix, by its number in the stream; at least one.
+        dtype: precision; all its mantissa is random.
     """
-    return jax.vmap(lambda row: draw(jax.random.fold_in(key, row)))(jnp.arange(rows))
+    assert all(number < 2**32 // ROWS and rows <= ROWS for number, (rows, _) in shapes.items())
+    word = jax.random.key_data(key)
+    iota, drawn = jax.lax.broadcasted_iota, shapes.items()
+    rows = jnp.concatenate(
+        [(iota(jnp.uint32, shape, 0) + jnp.uint32(number * ROWS)).ravel() for number, shape in drawn]
+    )
+    columns = jnp.concatenate([iota(jnp.uint32, shape, 1).ravel() for _, shape in drawn])
+    high, low = threefry2x32_p.bind(word[0], word[1], rows, columns)
+    bits = high if jnp.finfo(dtype).bits == 32 else high.astype(jnp.uint64) << 32 | low
+    # The middles of 2^d equal cells: exact, symmetric, and never -1 or 1, where a normal number is infinite.
+    digits = jnp.finfo(dtype).nmant
+    cell = (bits >> (jnp.finfo(dtype).bits - digits)).astype(dtype)
+    return (cell + 0.5) * 2.0 ** (1 - digits) - 1
+
+
+def matrices(entries: Float[Array, " entries"], shapes: Shapes) -> dict[int, Float[Array, "rows columns"]]:
+    """Cut what `uniforms` drew, or a function of it, into its matrices."""
+    found, at = {}, 0
+    for number, (rows, columns) in shapes.items():
+        found[number] = entries[at : at + rows * columns].reshape(rows, columns)
+        at += rows * columns
+    return found
+
+
+def normal(u: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Turn uniform numbers on (-1, 1) into standard normal ones."""
+    return 2**0.5 * jax.lax.erf_inv(u)

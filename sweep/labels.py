@@ -67,6 +67,7 @@ RECORDED: Final = _index(
         Quantity("target", ("x",), long_name="noiseless target f(x)"),
         Quantity("status", long_name="how the lane's training ended"),
         Quantity("first_bad_epoch", units="epochs", long_name="epoch at which the lane stopped being finite"),
+        Quantity("stop_epoch", units="epochs", long_name="epoch at which the lane reached its target or was cut"),
         Quantity("step", units="optimiser steps", long_name="optimiser steps taken"),
     )
 )
@@ -74,6 +75,7 @@ RECORDED: Final = _index(
 # Status of a lane, stored as int8 with these as its flag meanings.
 STATUS: Final = ("not_run", "running", "finished", "diverged", "reached", "cut", "failed")
 NOT_RUN, RUNNING, FINISHED, DIVERGED, REACHED, CUT, FAILED = range(len(STATUS))
+ENDED: Final = (FINISHED, DIVERGED, REACHED, CUT)  # there is nothing left to train
 
 
 def flags(meanings: tuple[str, ...]) -> dict[str, object]:

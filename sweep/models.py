@@ -6,6 +6,7 @@ each activation keeps their outputs at zero, and so their gradients and optimise
 """
 
 from collections.abc import Callable
+from math import erf
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -14,18 +15,19 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
 from sweep.errors import SweepError, blaming, called
-from sweep.keys import by_rows
+from sweep.keys import matrices, normal, uniforms
+from sweep.sine import cosine, sine
 from sweep.specs.model import MLP, FromModule, Model
 
 Parameters = Any  # a pytree of arrays, as Flax makes it
 Numbers = dict[str, Array]
-Drawn = Callable[[Key[Array, ""], tuple[int, ...], Any], Float[Array, "..."]]
+Quantile = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 ACTIVATIONS: Final[dict[str, Callable[[Array], Array]]] = {
     "tanh": jnp.tanh,
     "relu": jax.nn.relu,
-    "sine": jnp.sin,
-    "cosine": jnp.cos,
+    "sine": sine,
+    "cosine": cosine,
     "sigmoid": jax.nn.sigmoid,
     "gelu": jax.nn.gelu,
     "softplus": jax.nn.softplus,
@@ -35,26 +37,19 @@ ACTIVATIONS: Final[dict[str, Callable[[Array], Array]]] = {
 }
 
 
-def _normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any) -> Array:
-    return jax.random.normal(key, shape, dtype)
-
-
-def _truncated(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any) -> Array:
+def _truncated(u: Float[Array, "..."]) -> Float[Array, "..."]:
     """Normal cut at two deviations and scaled back to deviation 1, as Flax and Keras draw theirs."""
-    return jax.random.truncated_normal(key, -2, 2, shape, dtype) / jnp.asarray(0.87962566103423978, dtype)
+    return normal(erf(2**0.5) * u) / 0.87962566103423978
 
 
-def _uniform(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any) -> Array:
+def _uniform(u: Float[Array, "..."]) -> Float[Array, "..."]:
     """Uniform with deviation 1: on +-sqrt(3)."""
-    return jax.random.uniform(key, shape, dtype, -(3**0.5), 3**0.5)
+    return 3**0.5 * u
 
 
-def _zeros(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any) -> Array:
-    return jnp.zeros(shape, dtype)
-
-
-# Each initialiser is a distribution of deviation 1 and the variance given to it, from true fan-in and fan-out.
-INITIALIZERS: Final[dict[str, tuple[Drawn, Callable[[Any, Any], Any]]]] = {
+# Each initialiser is a distribution of deviation 1, as a function of a uniform number on (-1, 1), and the variance
+# given to it, from true fan-in and fan-out.
+INITIALIZERS: Final[dict[str, tuple[Quantile, Callable[[Any, Any], Any]]]] = {
     "lecun_normal": (_truncated, lambda fan_in, fan_out: 1 / fan_in),
     "lecun_uniform": (_uniform, lambda fan_in, fan_out: 1 / fan_in),
     "glorot_normal": (_truncated, lambda fan_in, fan_out: 2 / (fan_in + fan_out)),
@@ -62,49 +57,126 @@ INITIALIZERS: Final[dict[str, tuple[Drawn, Callable[[Any, Any], Any]]]] = {
     "he_normal": (_truncated, lambda fan_in, fan_out: 2 / fan_in),
     "he_uniform": (_uniform, lambda fan_in, fan_out: 2 / fan_in),
     "pytorch_uniform": (_uniform, lambda fan_in, fan_out: 1 / (3 * fan_in)),  # U(+-1/sqrt(fan_in))
-    "normal": (_normal, lambda fan_in, fan_out: 1.0),
-    "zeros": (_zeros, lambda fan_in, fan_out: 1.0),
+    "normal": (normal, lambda fan_in, fan_out: 1.0),
+    "zeros": (jnp.zeros_like, lambda fan_in, fan_out: 1.0),
 }
+
+
+class _Part(NamedTuple):
+    """A kernel, or a bias as a matrix of one row, that is to be drawn.
+
+    Args:
+        layer: name of its layer.
+        name: "kernel" or "bias".
+        shape: rows and columns, dead ones included.
+        alive: rows and columns that are not dead; None where none is.
+        initializer: one of `INITIALIZERS`.
+        fans: true fan-in and fan-out, traced where padded.
+        scale: factor on its deviation.
+    """
+
+    layer: str
+    name: str
+    shape: tuple[int, int]
+    alive: tuple[Any, Any] | None
+    initializer: str
+    fans: tuple[Any, Any]
+    scale: Any
+
+
+def _parts(model: MLP, features: int, width: Int[Array, ""] | None, scale: Any) -> dict[int, _Part]:
+    """List a network's parameters by the numbers that they are drawn under.
+
+    Args:
+        model: its structure.
+        features: inputs of its first layer.
+        width: true width of every hidden layer; None where that is the capacity.
+        scale: factor on all weights.
+    """
+    capacities = (features, *model.layers(), 1)
+    fans = (features, *(capacity if width is None else width for capacity in model.layers()), 1)
+    parts = {}
+    for at, initializer in enumerate(model.initializers()):
+        layer, rows, columns, own = f"layer_{at}", capacities[at], capacities[at + 1], (fans[at], fans[at + 1])
+        alive = (None, None) if width is None else (own, (1, own[1]))
+        parts[2 * at] = _Part(layer, "kernel", (rows, columns), alive[0], initializer, own, scale)
+        if model.bias:
+            parts[2 * at + 1] = _Part(layer, "bias", (1, columns), alive[1], model.bias_initializer, own, 1)
+    return parts
+
+
+def _initial(parts: dict[int, _Part], key: Key[Array, ""], dtype: Any) -> Parameters:
+    """Draw initial parameters, of all layers at once.
+
+    Each distribution is computed for all entries, and the matrices that have it are cut from there, so that
+    it is traced once and not for each layer.
+    """
+    shapes = {number: part.shape for number, part in parts.items()}
+    entries = uniforms(key, shapes, dtype)
+    used = {INITIALIZERS[part.initializer][0]: None for part in parts.values()}  # no set: its order would vary
+    drawn = {quantile: matrices(quantile(entries), shapes) for quantile in used}
+    parameters: dict[str, dict[str, Array]] = {}
+    for number, part in parts.items():
+        values = _scaled(part, drawn[INITIALIZERS[part.initializer][0]][number])
+        parameters.setdefault(part.layer, {})[part.name] = values[0] if part.name == "bias" else values
+    return parameters
+
+
+def _scaled(part: _Part, drawn: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+    """Give numbers of deviation 1 the deviation of their initialiser; dead ones are 0."""
+    variance = INITIALIZERS[part.initializer][1]
+    # In the precision of the run before dividing: JAX divides traced whole numbers in float32.
+    fan_in, fan_out = (jnp.asarray(fan, drawn.dtype) for fan in part.fans)
+    values = drawn * (jnp.sqrt(variance(fan_in, fan_out)) * part.scale).astype(drawn.dtype)
+    if part.alive is None:
+        return values
+    rows, columns = (jnp.arange(size) < alive for size, alive in zip(part.shape, part.alive, strict=True))
+    return jnp.where(rows[:, None] & columns, values, 0)
+
+
+@jax.custom_vjp
+def product(kernel: Float[Array, "inputs outputs"], h: Float[Array, "inputs points"]) -> Float[Array, "outputs points"]:
+    """W^T h, with each of its three products (forward, and two in its derivative) in the form that is fast on CPU.
+
+    XLA's kernels for small products want the left matrix's columns contracted with the right one's rows. Left to
+    itself it contracts rows with rows, at half the rate for width 16 and two thirds for width 128; so W is
+    transposed once, out of reach of the optimisation that would undo it.
+    """
+    return jnp.einsum("oi,in->on", jax.lax.optimization_barrier(kernel.T), h)
+
+
+def _product_forward(kernel: Array, h: Array) -> tuple[Array, tuple[Array, Array]]:
+    return product(kernel, h), (kernel, h)
+
+
+def _product_backward(residuals: tuple[Array, Array], above: Array) -> tuple[Array, Array]:
+    kernel, h = residuals
+    return jnp.einsum("in,on->io", h, above), jnp.einsum("io,on->in", kernel, above)
+
+
+product.defvjp(_product_forward, _product_backward)
 
 
 class Dense(nn.Module):
     """A fully connected layer on (features, points): W^T h + b.
 
+    Its parameters are drawn by `_initial` and only read here: Flax would draw each with a key and a hash of its
+    own, and it is the number of hashes that beginning a lane takes XLA its time for.
+
     Args:
         features: neurons, dead ones included.
-        initializer, bias_initializer: names out of `INITIALIZERS`.
         bias: whether there is a bias.
     """
 
     features: int
-    initializer: str
-    bias_initializer: str
     bias: bool
 
     @nn.compact
-    def __call__(
-        self, h: Float[Array, "inputs points"], fan_in: Any, fan_out: Any, scale: Any
-    ) -> Float[Array, "outputs points"]:
-        """Apply the layer; the fans (true ones, without dead neurons) and the scale matter at `init` only."""
-        rows, columns, dtype = h.shape[0], self.features, h.dtype
-
-        def deviation(variance: Callable[[Any, Any], Any]) -> Array:
-            # In the precision of the run before dividing: JAX divides traced whole numbers in float32.
-            return jnp.sqrt(variance(jnp.asarray(fan_in, dtype), jnp.asarray(fan_out, dtype)))
-
-        def kernel_init(key: Key[Array, ""]) -> Float[Array, "inputs outputs"]:
-            draw, variance = INITIALIZERS[self.initializer]
-            drawn = by_rows(key, rows, lambda row_key: draw(row_key, (columns,), dtype))
-            alive = (jnp.arange(rows) < fan_in)[:, None] & (jnp.arange(columns) < fan_out)
-            return jnp.where(alive, drawn * deviation(variance) * scale, 0).astype(dtype)
-
-        def bias_init(key: Key[Array, ""]) -> Float[Array, " outputs"]:
-            draw, variance = INITIALIZERS[self.bias_initializer]
-            drawn = draw(key, (columns,), dtype) * deviation(variance)
-            return jnp.where(jnp.arange(columns) < fan_out, drawn, 0).astype(dtype)
-
-        z = jnp.einsum("io,in->on", self.param("kernel", kernel_init), h)
-        return z + self.param("bias", bias_init)[:, None] if self.bias else z
+    def __call__(self, h: Float[Array, "inputs points"]) -> Float[Array, "outputs points"]:
+        """Apply the layer."""
+        zeros = nn.initializers.zeros_init()
+        z = product(self.param("kernel", zeros, (h.shape[0], self.features), h.dtype), h)
+        return z + self.param("bias", zeros, (self.features,), h.dtype)[:, None] if self.bias else z
 
 
 class Network(nn.Module):
@@ -119,20 +191,14 @@ class Network(nn.Module):
     padded: bool
 
     @nn.compact
-    def __call__(self, h: Float[Array, "inputs points"], width: Int[Array, ""], scale: Any) -> Float[Array, "1 points"]:
+    def __call__(self, h: Float[Array, "inputs points"], width: Int[Array, ""]) -> Float[Array, "1 points"]:
         """Apply the network; `width` is the true width of every hidden layer where padded."""
-        model, fan_in = self.model, h.shape[0]
-        initializers = model.initializers()
+        model = self.model
         for layer, capacity in enumerate(model.layers()):
-            fan_out = width if self.padded else capacity
-            dense = Dense(capacity, initializers[layer], model.bias_initializer, model.bias, name=f"layer_{layer}")
-            h = ACTIVATIONS[model.activation](dense(h, fan_in, fan_out, scale))
+            h = ACTIVATIONS[model.activation](Dense(capacity, model.bias, name=f"layer_{layer}")(h))
             if self.padded:  # cos(0) and sigmoid(0) are not 0
                 h = jnp.where((jnp.arange(capacity) < width)[:, None], h, 0)
-            fan_in = fan_out
-        last = len(initializers) - 1
-        dense = Dense(1, initializers[last], model.bias_initializer, model.bias, name=f"layer_{last}")
-        return ACTIVATIONS[model.output_activation](dense(h, fan_in, 1, scale))
+        return ACTIVATIONS[model.output_activation](Dense(1, model.bias, name=f"layer_{len(model.layers())}")(h))
 
 
 class Functions(NamedTuple):
@@ -163,10 +229,11 @@ def network(model: Model, padded: bool) -> Functions:
     names = [f"layer_{layer}" for layer in range(len(model.layers()) + 1)]
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
-        return module.init(key, inputs, numbers["width"], numbers["initial_scale"].astype(inputs.dtype))["params"]
+        scale, width = numbers["initial_scale"].astype(inputs.dtype), numbers["width"] if padded else None
+        return _initial(_parts(model, inputs.shape[0], width, scale), key, inputs.dtype)
 
     def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
-        return module.apply({"params": parameters}, inputs, numbers["width"], 1.0)[0]  # type: ignore[index]
+        return module.apply({"params": parameters}, inputs, numbers["width"])[0]  # type: ignore[index]
 
     return Functions(init, apply, lambda tree: [tree[name] for name in names])
 

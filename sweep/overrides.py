@@ -34,7 +34,7 @@ def override(experiment: Experiment, args: Sequence[str], prog: str) -> Experime
     form = _form(experiment)
     given = parse(form, args, prog)
     changed: dict[str, Any] = {name: getattr(given, name) for name in OWN}
-    for part in (*PARTS, "record"):
+    for part in _parts(experiment):
         changed[part] = _applied(getattr(experiment, part), getattr(given, part))
     changed["axes"] = _axes(experiment.axes, vars(given.axes))
     _refuse_swept(experiment, changed["axes"], args)
@@ -55,8 +55,13 @@ def _refuse_swept(experiment: Experiment, axes: Axes, args: Sequence[str]) -> No
 def _form(experiment: Experiment) -> type:
     """Build the dataclass that the command line is read into: simple fields only, page's values as defaults."""
     own = [option for option in _options(experiment) if option[0] in OWN]
-    parts = [_part(part, getattr(experiment, part)) for part in (*PARTS, "record")]
+    parts = [_part(part, getattr(experiment, part)) for part in _parts(experiment)]
     return make_dataclass("Overrides", [*own, *parts, ("axes", *_axes_form(experiment))], frozen=True)
+
+
+def _parts(experiment: Experiment) -> tuple[str, ...]:
+    """Name the parts whose fields are options; a page without a rule to stop by has none of that."""
+    return (*PARTS, "record", *(["stop"] if experiment.stop else []))
 
 
 def _part(name: str, spec: Any) -> tuple[str, type, Any]:

@@ -14,16 +14,27 @@ import jax
 import numpy as np
 
 from sweep.axes import Lanes
-from sweep.cost import bytes_a_lane, compile_seconds, free_memory, size_words, step_seconds, tile_size
+from sweep.cost import (
+    bytes_a_lane,
+    compile_seconds,
+    free_memory,
+    size_words,
+    step_seconds,
+    tile_bytes,
+    tile_size,
+    wave_bytes,
+)
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
 from sweep.shape import Shape
 from sweep.specs.model import MLP
+from sweep.specs.stop import Halving
 from sweep.train import Block, Device
 
 MAX_BLOCKS: Final = 32
 MAX_COMPILE_SECONDS: Final = 30.0
-CHUNK_LANES: Final = 1024  # lanes in one stored chunk, where a sweep has several waves
+CHUNK_LANES: Final = 1024  # at least so many lanes in a stored chunk, where there are more ...
+CHUNKS: Final = 8  # ... and of larger waves at most twice so many chunks
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,7 @@ def pack(
     memory: int | None = None,
     devices: Sequence[Device] | None = None,
     wave_lanes: int | None = None,
+    chunk_lanes: int | None = None,
 ) -> Plan:
     """Plan a sweep.
 
@@ -141,9 +153,11 @@ def pack(
         memory: budget in bytes; None is half of what is free.
         devices: where to run; None is all devices of the machine.
         wave_lanes: lanes in a wave, as a stored sweep had it; None fits the budget.
+        chunk_lanes: lanes in a chunk, as a store has it; None chooses.
 
     Raises:
-        SweepError: if not even the smallest wave fits the budget.
+        SweepError: if not even the smallest wave fits the budget, or if lanes that are compared with each other
+            do not fit into one wave.
     """
     devices = tuple(devices or jax.devices())
     memory = free_memory(devices) // 2 if memory is None else memory
@@ -157,14 +171,21 @@ def pack(
     def costs(wave: int) -> int:
         return max(_wave_bytes(program, wave, len(epochs), len(devices)) for program in programs)
 
-    most = wave_lanes or _fit(costs, memory, len(lanes), reasons)
-    chunk = min(most, CHUNK_LANES)
+    together = isinstance(experiment.stop, Halving)
+    enough = memory if together else min(memory, wave_bytes(devices[0].platform))
+    most = wave_lanes or _fit(costs, memory, enough, len(lanes), reasons)
+    chunk = chunk_lanes or min(most, max(CHUNK_LANES, 2 ** ((most // CHUNKS).bit_length() - 1)))
     sized: list[Program] = []
     waves: list[Wave] = []
     for program in programs:
         own = _waves(len(sized), program, most, chunk, waves[-1].start + waves[-1].places if waves else 0)
         sized.append(_with_room(program, own, len(devices)))
         waves += own
+    if together and len(waves) > 1:
+        raise SweepError(
+            f"Halving compares all lanes with each other, but they make {len(waves)} waves in {len(sized)} "
+            f"program(s): give more with --memory, or sweep fewer lanes and structures"
+        )
     last = len(epochs) - 1
     snapshots = np.unique(np.linspace(0, last, experiment.record.snapshots).round().astype(int))
     return Plan(
@@ -280,13 +301,21 @@ def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int
         here = ceil(min(lanes, of) * len(members) / of)
         seats = ceil(ceil(here / block.tile) / devices) * devices * block.tile
         total += seats * on_device + here * on_host
-    return total
+    return total + devices * max(tile_bytes(block) for block in program.blocks)
 
 
-def _fit(costs: Callable[[int], int], memory: int, lanes: int, reasons: list[str]) -> int:
-    """Choose how many lanes are on the devices at once: all, or the largest power of two that fits."""
+def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reasons: list[str]) -> int:
+    """Choose how many lanes are on the devices at once: all, or a power of two.
+
+    Args:
+        costs: bytes that a wave of so many lanes takes.
+        memory: the budget, which is never passed.
+        enough: bytes that more than a chunk of lanes should not pass.
+        lanes: all there are.
+        reasons: where to say why.
+    """
     wave = lanes
-    while costs(wave) > memory:
+    while costs(wave) > (enough if wave > CHUNK_LANES else memory):
         if wave == 1:
             raise SweepError(
                 f"the memory budget of {size_words(memory)} is too small: the smallest wave takes "
@@ -294,7 +323,11 @@ def _fit(costs: Callable[[int], int], memory: int, lanes: int, reasons: list[str
             )
         wave = 2 ** ((wave - 1).bit_length() - 1)
     told = f"{size_words(costs(wave))} of {size_words(memory)}"
-    reasons.append(f"one wave takes {told}" if wave == lanes else f"waves of up to {wave} lanes take {told} each")
+    if wave == lanes:
+        reasons.append(f"one wave takes {told}")
+    else:
+        why = f", as waves above {size_words(enough)} train no faster" if enough < memory else ""
+        reasons.append(f"waves of up to {wave} lanes take {told} each{why}")
     return wave
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 from sweep.identity import describe, fingerprint
 from sweep.plan import Plan
 
+# Raised whenever our own code comes to compute other bits for the same page.
+ENGINE: Final = 2
 PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xarray", "zarr")
 
 
@@ -36,18 +38,26 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "versions": json.dumps(versions | {"python": machine.python_version()}),
         "device": f"{len(plan.devices)} x {device.device_kind} ({device.platform}), {machine.machine()}",
         "arithmetic": json.dumps(arithmetic(plan)),
-        "plan": json.dumps({"wave_lanes": plan.wave_lanes, "programs": len(plan.programs), "blocks": blocks}),
+        "plan": json.dumps(
+            {
+                "wave_lanes": plan.wave_lanes,
+                "chunk_lanes": plan.chunk_lanes,
+                "programs": len(plan.programs),
+                "blocks": blocks,
+            }
+        ),
         "commit": _commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
 def arithmetic(plan: Plan) -> dict[str, Any]:
-    """Say what the bits of results depend on, beside the page: tile sizes, kind of device, versions."""
+    """Say what the bits of results depend on, beside the page: engine, tile sizes, kind of device, versions."""
     device = plan.devices[0]
     tiles = [block.tile for block, _ in plan.blocks()]
     versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
-    return {"tiles": tiles, "device": f"{device.device_kind} ({device.platform}, {machine.machine()})", **versions}
+    kind = f"{device.device_kind} ({device.platform}, {machine.machine()})"
+    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions}
 
 
 def _version(name: str) -> str:

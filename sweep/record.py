@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int
 
 from sweep.errors import blaming
@@ -77,13 +78,23 @@ def spectral_operator(task: Task, points: Array) -> Array:
     frequencies = np.asarray(task.reported_frequencies())
     if task.placement == "random":
         design = _design(points[0], jnp.asarray(frequencies, points.dtype), jnp)
-        inverse = jnp.linalg.pinv(design)
+        inverse = _pseudo_inverse(design)
     else:
         x, periods = evaluation_points(task), frequencies * (task.high - task.low)
         design = _design(x, frequencies, np)
         periodic = task.placement == "grid" and np.allclose(periods, np.round(periods), rtol=0, atol=1e-9)
         inverse = design.T * 2 / task.points if periodic else np.linalg.pinv(design)
     return jnp.asarray(inverse[1:], points.dtype).reshape(2, len(frequencies), task.points)
+
+
+@sequential_vmap
+def _pseudo_inverse(matrix: Array) -> Array:
+    """Invert one lane's matrix after the other.
+
+    On CPU a decomposition of many matrices is split over XLA's threads, and those of several devices then wait
+    for each other for ever.
+    """
+    return jnp.linalg.pinv(matrix)
 
 
 def _design(x: Any, frequencies: Any, xp: Any) -> Any:

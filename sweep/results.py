@@ -5,7 +5,7 @@ the dimensions of the axes and turns codes into names.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +15,13 @@ import xarray as xr
 from sweep.axes import Axes
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
-from sweep.labels import DIMENSIONS, DIVERGED, FINISHED, NOT_RUN, RECORDED, RUNNING, SCHEMA, STATUS, Quantity, flags
+from sweep.labels import DIMENSIONS, ENDED, FINISHED, NOT_RUN, RECORDED, RUNNING, SCHEMA, STATUS, Quantity, flags
 from sweep.specs.knobs import Knob
-from sweep.store import read
+from sweep.store import reading
 
 LANE: Final = "lane"
 TIME: Final = {"prediction": "snapshot_epoch"}  # the time dimension of a quantity is "epoch" unless named here
+_BLOCK_BYTES: Final = 2**26  # of a variable that are read at a time, so that no variable is held twice
 
 
 def skeleton(
@@ -74,7 +75,8 @@ def skeleton(
     variables = {q.name: empty(q, (LANE, TIME.get(q.name, "epoch"), *q.dims), nan) for q in kept}
     if "x" in sizes:
         variables["target"] = empty(RECORDED["target"], (LANE, "x"), nan)
-    variables["first_bad_epoch"] = empty(RECORDED["first_bad_epoch"], (LANE,), np.float64(np.nan))
+    for name in ("first_bad_epoch", *(["stop_epoch"] if experiment.stop else [])):
+        variables[name] = empty(RECORDED[name], (LANE,), np.float64(np.nan))
     dims, values, attributes = empty(RECORDED["status"], (LANE,), np.int8(NOT_RUN))
     variables["status"] = (dims, values, attributes | flags(STATUS))
     return xr.Dataset(variables, coords, {"dimensions": json.dumps(_dimensions(experiment.axes)), "schema": SCHEMA})
@@ -118,50 +120,65 @@ def open_results(path: str | Path) -> xr.Dataset:
     Raises:
         SweepError: for a path that holds no store, a truncated one, or one of another schema.
     """
-    flat = read(Path(path))
-    _check_whole(flat, path)
-    return unfold(flat)
+    with reading(Path(path)) as flat:
+        ds = unfold(flat)
+    _check_whole(ds, path)
+    return ds
 
 
-def _check_whole(flat: xr.Dataset, path: str | Path) -> None:
+def _check_whole(ds: xr.Dataset, path: str | Path) -> None:
     """Refuse a store that lacks what its attributes and its lanes' status say is there."""
-    status = flat.status.values
-    if flat.attrs.get("complete") and bool(np.isin(status[flat[LANE].values >= 0], (NOT_RUN, RUNNING)).any()):
+    status = ds.status.values
+    if ds.attrs.get("complete") and bool(np.isin(status, (NOT_RUN, RUNNING)).any()):
         raise SweepError(f"{path} is truncated: lanes of a complete sweep have not run; run it again with --fresh")
-    ended = np.isin(status, (FINISHED, DIVERGED)) & ~(flat.first_bad_epoch == 0).values
-    gone = ["loss"] if "loss" in flat and np.isnan(flat.loss.values[ended, 0]).any() else []
-    measured = [str(name) for name, v in flat.data_vars.items() if v.dims[0] == LANE and v.ndim > 1 and v.size]
-    gone += [name for name in measured if _all_nan(flat[name].values[status == FINISHED])]
+    ended = np.isin(status, ENDED) & ~(ds.first_bad_epoch == 0).values
+    gone = ["loss"] if "loss" in ds and np.isnan(ds.loss.values[..., 0][ended]).any() else []
+    measured = [str(name) for name, v in ds.data_vars.items() if v.ndim > status.ndim and v.size]
+    gone += [name for name in measured if _all_nan(ds[name].values, status == FINISHED)]
     if gone:
         raise SweepError(f"{path} is truncated: finished lanes have no values of {gone[0]}; run it again with --fresh")
 
 
-def _all_nan(values: np.ndarray) -> bool:
-    """Tell whether there are values and all are NaN; most often the first record tells that they are not."""
-    return len(values) > 0 and bool(np.isnan(values[:, 0]).all() and np.isnan(values).all())
+def _all_nan(values: np.ndarray, lanes: np.ndarray) -> bool:
+    """Tell whether there are such lanes and all their values are NaN; most often the first record says no."""
+    records = np.moveaxis(values, lanes.ndim, 0)
+    return bool(lanes.any()) and all(np.isnan(record[lanes]).all() for record in records)
 
 
 def unfold(flat: xr.Dataset) -> xr.Dataset:
     """Turn the flat dimension `lane` into the dimensions of the axes.
 
     Args:
-        flat: a Dataset as stored.
+        flat: a Dataset as stored; what is not in memory yet is read.
     """
     factors = json.loads(flat.attrs["dimensions"])
     dims = {name: int(size) for name, size, _ in factors}
     lane = flat[LANE].values
     place = np.argsort(lane)[np.count_nonzero(lane < 0) :]  # in any order, with empty places of number -1
 
-    def unfolded(array: xr.DataArray) -> xr.Variable:
-        values = array.values[place].reshape((*dims.values(), *array.shape[1:]))
-        return xr.Variable((*dims, *array.dims[1:]), values, array.attrs)
+    number = np.full(len(lane), -1)  # of the lane in the grid
+    number[place] = np.arange(len(place))
 
-    variables = {name: unfolded(v) if LANE in v.dims else v.variable for name, v in flat.data_vars.items()}
-    coords: dict[Any, Any] = {name: c.variable for name, c in flat.coords.items() if LANE not in c.dims}
+    def unfolded(array: xr.DataArray) -> xr.Variable:
+        values = np.empty((len(place), *array.shape[1:]), array.dtype)
+        for part in _blocks(array):
+            here = number[part]
+            values[here[here >= 0]] = array[part].values[here >= 0]
+        return xr.Variable((*dims, *array.dims[1:]), values.reshape((*dims.values(), *array.shape[1:])), array.attrs)
+
+    variables = {name: unfolded(v) if LANE in v.dims else v.variable.load() for name, v in flat.data_vars.items()}
+    coords: dict[Any, Any] = {name: c.variable.load() for name, c in flat.coords.items() if LANE not in c.dims}
     for dim, size, knobs in factors:
         coords[dim] = xr.Variable((dim,), np.arange(size), DIMENSIONS["point"].attributes())
         coords |= {knob: _along(_decoded(unfolded(flat[knob])), dim) for knob in knobs}
     return xr.Dataset(variables, coords, flat.attrs)
+
+
+def _blocks(array: xr.DataArray) -> Iterator[slice]:
+    """Cut the lanes of a variable into runs of whole stored chunks."""
+    chunk = array.encoding.get("chunks", (1,))[0]
+    lanes = max(1, _BLOCK_BYTES // max(1, chunk * array[:1].nbytes)) * chunk
+    return (slice(start, start + lanes) for start in range(0, len(array), lanes))
 
 
 def _decoded(values: xr.Variable) -> xr.Variable:

@@ -39,6 +39,9 @@ class Options:
         resume: go on with an incomplete store.
         fresh: move a store that is in the way aside and start anew.
         memory: budget for one wave, such as 2GiB; by default half of what is free.
+        compile_cache: keep compiled programs in this folder for later runs on this machine; whoever can write
+            there can run code in them, so name one of your own, such as ~/.cache/sweep. Some hosts with AVX-512
+            reject what they kept (jax#38445) and compile anew.
         debug: show the traceback of an error.
     """
 
@@ -50,6 +53,7 @@ class Options:
     resume: bool = False
     fresh: bool = False
     memory: str | None = None
+    compile_cache: Path | None = None
     debug: bool = False
 
 
@@ -121,12 +125,15 @@ def _show_plan(experiment: "Experiment", memory: int | None) -> None:
 
 
 def _run(experiment: "Experiment", store: Path, options: Options, memory: int | None, args: Sequence[str]) -> None:
+    from sweep.devices import keep_compiled
     from sweep.gallery import check_directory, default_directory, draw_figures, wanted
     from sweep.runner import run_sweep
     from sweep.terminal import Terminal, show_summary, watching
 
     if options.figures_dir is not None:
         check_directory(options.figures_dir)
+    if options.compile_cache is not None:
+        keep_compiled(options.compile_cache.expanduser())
     console = Terminal(highlight=False)
     try:
         with watching(console) as watch:

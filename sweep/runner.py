@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from sweep import train
 from sweep.axes import Lanes, lay_out
 from sweep.devices import use_all_cores
 from sweep.errors import SweepError
+from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
 from sweep.identity import COSMETIC, describe, fingerprint
 from sweep.plan import Plan, pack
@@ -22,6 +24,7 @@ from sweep.provenance import provenance
 from sweep.results import open_results, skeleton
 from sweep.session import Progress, Session, Tally
 from sweep.shape import has_x
+from sweep.specs.stop import Halving
 from sweep.tasks.inputs import evaluation_points
 
 
@@ -66,8 +69,42 @@ def run_sweep(
         stores.move_aside(path)
     _create(plan, path)
     with stores.locked(path):
-        Session(plan, path, watch).run()
+        _train(plan, path, watch)
     return open_results(path)
+
+
+def _train(plan: Plan, path: Path, watch: Callable[[Progress], None]) -> None:
+    """Train what a store lacks; where memory runs out, with waves half as large: tiles, and so bits, stay."""
+    while (trouble := _out_of_memory(plan, path, watch)) is not None:
+        plan = _halved(plan, trouble)
+
+
+def _out_of_memory(plan: Plan, path: Path, watch: Callable[[Progress], None]) -> str | None:
+    """Train to the end and give None, or say what memory was lacking; by then all of it is free again."""
+    try:
+        Session(plan, path, watch).run()
+    except OutOfMemoryError as error:
+        return str(error)
+    return None
+
+
+def _halved(plan: Plan, trouble: str) -> Plan:
+    """Plan the same with waves half as large.
+
+    Raises:
+        SweepError: if they can't be halved.
+    """
+    half = 2 ** ((plan.wave_lanes - 1).bit_length() - 1)
+    if half < plan.chunk_lanes or isinstance(plan.experiment.stop, Halving):
+        raise SweepError(
+            f"{trouble} with {plan.wave_lanes} lanes at once, and fewer are not possible with the store's chunks of "
+            f"{plan.chunk_lanes}: start anew with --fresh and a smaller --memory"
+        )
+    warnings.warn(f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}", stacklevel=2)
+    return pack(
+        plan.lanes, plan.experiment, memory=plan.memory, devices=plan.devices,
+        wave_lanes=half, chunk_lanes=plan.chunk_lanes,
+    )  # fmt: skip
 
 
 def is_complete(experiment: Experiment, path: Path) -> bool:
@@ -95,14 +132,16 @@ def _go_on(
         if not resume:
             raise SweepError(f"{path} is incomplete: --resume goes on with it, --fresh moves it aside and starts anew")
         begun = json.loads(stores.check(path)["plan"])
-        Session(plan_sweep(experiment, memory, begun["wave_lanes"]), path, watch).run()
+        _train(plan_sweep(experiment, memory, begun["wave_lanes"], begun["chunk_lanes"]), path, watch)
 
 
-def plan_sweep(experiment: Experiment, memory: int | None = None, wave_lanes: int | None = None) -> Plan:
+def plan_sweep(
+    experiment: Experiment, memory: int | None = None, wave_lanes: int | None = None, chunk_lanes: int | None = None
+) -> Plan:
     """Plan a sweep on this machine, and make sure that its metrics have the dimensions they state."""
     use_all_cores()
     with jax.enable_x64(experiment.precision == "float64"):
-        plan = pack(lay_out(experiment.axes), experiment, memory=memory, wave_lanes=wave_lanes)
+        plan = pack(lay_out(experiment.axes), experiment, memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
         sizes = {dim: len(values) for dim, values in dimension_values(plan).items()}
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
@@ -151,4 +190,5 @@ def _create(plan: Plan, path: Path) -> None:
         quantities=list({q.name: q for shape in shapes for q in shape.quantities()}.values()),
         sizes=dimension_values(plan),
     )
-    stores.create(path, flat, plan.chunk_lanes, {**provenance(plan), **asdict(Tally()), "complete": False})
+    counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
+    stores.create(path, flat, plan.chunk_lanes, {**provenance(plan), **counts, "complete": False})

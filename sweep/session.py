@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from sweep.curves import Curves
+from sweep.curves import ENDS, Curves
 from sweep.errors import SweepError
 from sweep.execute import Finished, Position, living_steps, prepare, walk
-from sweep.labels import DIVERGED, FINISHED
+from sweep.labels import ENDED
 from sweep.plan import Plan
 from sweep.provenance import arithmetic
 from sweep.signals import Requests, Terminated, deferred
@@ -47,14 +47,14 @@ class Progress:
         stage: "compiling" or "training".
         plan: the plan.
         lane_steps: steps that the lanes have come so far, frozen lanes counted as if they lived.
-        diverged: lanes of the present wave that are no longer finite.
+        ended: how many lanes of the present wave have ended early, by status.
         tally: counts so far.
     """
 
     stage: str
     plan: Plan
     lane_steps: int
-    diverged: int
+    ended: dict[int, int]
     tally: Tally
 
 
@@ -132,9 +132,7 @@ class Session:
         assert self._curves is not None
         begun = time.monotonic()
         self._curves[1].write()
-        position = piece.position()
-        meta = {"wave": position.wave, "record": position.record, "done": position.done.tolist()}
-        self._store.save_checkpoint(position.leaves, meta)
+        self._store.save_checkpoint(piece.position().arrays())
         counts = asdict(self._tally) | {"lane_steps": self._tally.lane_steps + living_steps(piece)}
         self._store.note(**counts)
         now = time.monotonic()
@@ -143,18 +141,23 @@ class Session:
     def _position(self) -> Position | None:
         """Find where the present wave stands."""
         loaded = self._store.load_checkpoint()
-        if loaded is None or loaded[1]["wave"] in self._stored:
+        if loaded is None:
             return None
-        leaves, meta = loaded
-        return Position(meta["wave"], meta["record"], np.array(meta["done"]), leaves)
+        position = Position.of_arrays(loaded)
+        chosen = self._plan.waves[position.wave].chosen if position.wave < len(self._plan.waves) else ()
+        # Of a wave that has another size now, everything is trained again.
+        same = [len(fate.status) for fate in position.fates] == [len(own) for own in chosen]
+        return position if same and position.wave not in self._stored else None
 
     def _steps_of(self, wave: int) -> int:
         """Count the steps of the living lanes of a stored wave."""
         here = self._plan.waves[wave]
-        bad = self._store.read("first_bad_epoch", here.start, here.start + len(here.lanes))
+        names = ENDS.keys() & set(self._store.names())
+        dates = [self._store.read(name, here.start, here.start + len(here.lanes)) for name in sorted(names)]
+        ended = np.fmin.reduce(dates)  # of a lane at most one is a number
         total = 0
         for block, rows in zip(self._plan.programs[here.program].blocks, here.rows, strict=True):
-            steps = np.nan_to_num(bad[rows] * block.shape.steps_per_epoch(), nan=block.shape.steps)
+            steps = np.nan_to_num(ended[rows] * block.shape.steps_per_epoch(), nan=block.shape.steps)
             total += round(steps.sum())
         return total
 
@@ -173,14 +176,14 @@ class Session:
         return sum(block.shape.steps * len(rows) for block, rows in zip(blocks, here.rows, strict=True))
 
     def _tell(self, stage: str, lane_steps: int) -> None:
-        diverged = self._curves[1].diverged() if self._curves else 0
-        self._watch(Progress(stage, self._plan, lane_steps, diverged, self._tally))
+        ended = self._curves[1].ended() if self._curves else {}
+        self._watch(Progress(stage, self._plan, lane_steps, ended, self._tally))
 
 
 def _stored_waves(plan: Plan, store: Store) -> set[int]:
     """Find the waves whose lanes have all ended."""
     status = store.read("status", 0, len(plan.order()))
-    ended = np.isin(status, (FINISHED, DIVERGED))
+    ended = np.isin(status, ENDED)
     return {n for n, wave in enumerate(plan.waves) if ended[wave.start : wave.start + len(wave.lanes)].all()}
 
 

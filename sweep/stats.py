@@ -54,11 +54,9 @@ def over_seeds(array: xr.DataArray) -> xr.Dataset:
         with weight is), and `count`, the seeds with data. NaN where no seed has data.
     """
     array = seeded(array)
-    names = ("lower", "median", "upper")
-    values = xr.apply_ufunc(
-        _quantiles, array, input_core_dims=[["seed"]], output_core_dims=[["quantile"]], keep_attrs=True
-    )
-    summary = xr.Dataset({name: values.isel(quantile=index) for index, name in enumerate(names)})
+    shares = {"lower": 0.25, "median": 0.5, "upper": 0.75}
+    values = _at_shares(array, tuple(shares.values()))
+    summary = xr.Dataset({name: values.isel(quantile=index) for index, name in enumerate(shares)})
     return summary.assign(count=array.notnull().sum("seed"))
 
 
@@ -69,15 +67,30 @@ def seeded(array: _Labelled) -> _Labelled:
 
 def median(array: xr.DataArray) -> xr.DataArray:
     """Give the median over seeds, with the array's name and attributes."""
-    return over_seeds(array)["median"].rename(array.name)
+    return _at_shares(seeded(array), (0.5,)).isel(quantile=0).rename(array.name)
 
 
-def _quantiles(values: np.ndarray) -> np.ndarray:
-    """Quartiles along the last axis that leave NaN out and never compute inf - inf or inf * 0."""
+def _at_shares(array: xr.DataArray, shares: tuple[float, ...]) -> xr.DataArray:
+    """Give quantiles over the dimension `seed`, along a new last dimension `quantile`."""
+    return xr.apply_ufunc(
+        _quantiles,
+        array,
+        kwargs={"shares": shares},
+        input_core_dims=[["seed"]],
+        output_core_dims=[["quantile"]],
+        keep_attrs=True,
+    )
+
+
+def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+    """Quantiles along the last axis that leave NaN out and never compute inf - inf or inf * 0."""
     ordered = np.sort(values, axis=-1)  # NaN goes last, after +inf
-    count = np.sum(~np.isnan(ordered), axis=-1)
+    if np.isnan(ordered[..., -1]).any():
+        count = np.sum(~np.isnan(ordered), axis=-1)
+    else:  # most often: one place for all cells, and of millions no arrays of places
+        count = np.full((1,) * (values.ndim - 1), values.shape[-1])
     found = []
-    for quantile in (0.25, 0.5, 0.75):
+    for quantile in shares:
         place = np.maximum(count - 1, 0) * quantile
         below = np.floor(place).astype(int)
         share = place - below
@@ -92,8 +105,19 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
 
 def final(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Give a variable at the last record: +inf for lost lanes, NaN for those not run to the end."""
-    last = ds[["status", name]].isel(epoch=-1, drop=True) if name in ds.data_vars else ds
-    return measured(last, name).drop_vars("epoch", errors="ignore")
+    return _at_record(ds, name, -1)
+
+
+def initial(ds: xr.Dataset, name: str) -> float:
+    """Give the median of a variable's finite values at the first record, over all lanes; NaN without any."""
+    start = _at_record(ds, name, 0).values
+    start = start[np.isfinite(start)]
+    return float(np.median(start)) if start.size else np.nan
+
+
+def _at_record(ds: xr.Dataset, name: str, record: int) -> xr.DataArray:
+    one = ds[["status", name]].isel(epoch=record, drop=True) if name in ds.data_vars else ds
+    return measured(one, name).drop_vars("epoch", errors="ignore")
 
 
 def finite(array: xr.DataArray) -> xr.DataArray:

@@ -73,18 +73,16 @@ class Store:
         """Set attributes of the store."""
         self._group.attrs.update(attributes)
 
-    def save_checkpoint(self, leaves: list[np.ndarray], meta: Meta) -> None:
+    def save_checkpoint(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replace the checkpoint: the state of the present wave, and where it stands."""
-        arrays = {f"leaf_{i:05d}": leaf for i, leaf in enumerate(leaves)}
         with _replacing(self.path / CHECKPOINT) as file:
-            np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
 
-    def load_checkpoint(self) -> tuple[list[np.ndarray], Meta] | None:
+    def load_checkpoint(self) -> dict[str, np.ndarray] | None:
         """Load the checkpoint, None where there is none that can be read: then the wave starts anew."""
         try:
             with np.load(self.path / CHECKPOINT, allow_pickle=False) as archive:
-                meta = json.loads(str(archive["meta"]))
-                return [archive[name] for name in sorted(archive.files) if name != "meta"], meta
+                return {name: archive[name] for name in archive.files}
         except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
@@ -232,6 +230,17 @@ def read(path: Path) -> xr.Dataset:
     Raises:
         SweepError: for a path that holds no readable store.
     """
+    with reading(path) as lazy:
+        return lazy.load()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[xr.Dataset]:
+    """Open a store as it is laid out, lanes flat, each variable read from disk when its values are asked for.
+
+    Raises:
+        SweepError: for a path that holds no readable store, or damage that is met within the context.
+    """
     missing = [name for name in check(path)["arrays"] if not (path / name / ROOT).is_file()]
     if missing:
         raise SweepError(f"{path} is truncated: it lacks {', '.join(missing)}; run the page again with --fresh")
@@ -240,7 +249,7 @@ def read(path: Path) -> xr.Dataset:
             # The checkpoint, heartbeat and lock beside the arrays are ours.
             warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
             with xr.open_zarr(path, consolidated=False, chunks=None) as lazy:
-                return lazy.load()
+                yield lazy
     except Exception as error:  # whatever a damaged chunk or a missing array makes of itself
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SweepError(f"{path} is truncated or damaged: {told}; run the page again with --fresh") from error

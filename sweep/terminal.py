@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from sweep.labels import DIVERGED, STATUS
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -112,7 +114,7 @@ def _bar(console: Console) -> Progress:
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[diverged]}"),
+        TextColumn("{task.fields[ended]}"),
         console=console,
     )
 
@@ -135,7 +137,7 @@ class _Bar:
 
     def __init__(self, bar: Progress) -> None:
         self._bar, self._rate = bar, _Rate()
-        self._task = bar.add_task("planning", total=None, rate="", diverged="")
+        self._task = bar.add_task("planning", total=None, rate="", ended="")
 
     def __call__(self, told: "Told") -> None:
         self.called = True
@@ -146,7 +148,7 @@ class _Bar:
             total=None if compiling else told.plan.lane_steps(),
             completed=told.lane_steps,
             rate=self._rate.words(told),
-            diverged=f"{told.diverged} diverged",
+            ended=_ended(told),
         )
 
 
@@ -173,9 +175,15 @@ class _Lines:
             f"training {share:4.0%}",
             rate,
             f"ETA {left:.0f} s" if share else "",
-            f"{told.diverged} diverged",
+            _ended(told),
         ]
         self._console.print(", ".join(part for part in parts if part))
+
+
+def _ended(told: "Told") -> str:
+    """Say how many lanes of the wave have ended early, and how; that some might diverge always."""
+    shown = [f"{count} {STATUS[status]}" for status, count in told.ended.items() if count or status == DIVERGED]
+    return ", ".join(shown)
 
 
 def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterable[Path]) -> None:
@@ -190,7 +198,7 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     columns = {name: title for name, title in COLUMNS.items() if name in summary}
     for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
-    for row in rows[:MOST_ROWS]:
+    for row in _lowest(summary, dims, rows):
         place = dict(zip(dims, row, strict=True))
         here, lanes = summary.isel(place), ds.isel(place)
         names = [said(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
@@ -199,13 +207,24 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     for line in _explained(summary):
         console.print(line)
     if len(rows) > MOST_ROWS:
-        console.print(f"... and {len(rows) - MOST_ROWS} rows more")
+        console.print(f"the {MOST_ROWS} of {len(rows)} rows with the lowest loss")
     console.print(
         f"{ds.attrs['lane_steps']:,} lane-steps trained in {ds.attrs['training_seconds']:.1f} s, "
         f"compiled in {ds.attrs['compile_seconds']:.1f} s; {_statuses(ds)}"
     )
+    if saved := ds.attrs["lane_steps_planned"] - ds.attrs["lane_steps"]:
+        share = saved / ds.attrs["lane_steps_planned"]
+        console.print(f"{saved:,} lane-steps ({share:.0%}) saved, as lanes that have ended leave their tiles")
     console.print(f"store    {store}", soft_wrap=True)
     console.print(f"figures  {_folder(drawn)}", soft_wrap=True)
+
+
+def _lowest(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Give all rows of the closing table, of too many those with the lowest loss, lowest first."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    order = np.argsort(summary["final_loss"].transpose(*dims).values, axis=None, kind="stable")
+    return [rows[index] for index in order[:MOST_ROWS]]
 
 
 def _explained(summary: "xr.Dataset") -> Iterator[str]:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from sweep import record
 from sweep.errors import SweepError
@@ -28,9 +28,15 @@ from sweep.tasks.inputs import evaluation_points
 Numbers = dict[str, Array]
 Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
 NEVER: Final = -1  # `first_bad_step` of a lane that is finite so far
-# Beginning a lane runs once and takes microseconds, but its random numbers take XLA three times as long to
-# optimise as to compile plainly.
-QUICK: Final = {"xla_backend_optimization_level": 0}
+RANKED_POINTS: Final = 128  # at most so many points are shuffled by counting; a hundred are twice as fast so
+# Beginning a lane runs once and takes microseconds, but its random numbers take XLA longer to optimise than to
+# compile plainly; nor does it pay to emit their loops by way of MLIR, or to split so small a module. The training
+# program would take twice as long with these.
+QUICK: Final = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,10 @@ def _network(block: Block) -> Functions:
     return network(block.shape.model, block.padded)
 
 
-def advance(block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Array, ""]) -> Lane:
-    """Take one optimiser step, unless the lane is frozen or the step would make it non-finite.
+def advance(
+    block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Array, ""]
+) -> tuple[Lane, Bool[Array, ""]]:
+    """Take one optimiser step, wherever it leads.
 
     Args:
         block: static description.
@@ -97,6 +105,9 @@ def advance(block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Ar
         data: the lane's data.
         lane: its state after `step` steps.
         step: the same for all lanes of a tile.
+
+    Returns:
+        The lane after the step, and whether the loss before it was finite.
     """
     shape = block.shape
     inputs, target, weights = _batch(shape, data, lane.order, step)
@@ -109,15 +120,7 @@ def advance(block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Ar
     rule = optimizer(shape.optimizer, shape.steps, numbers, np.dtype(shape.precision))
     updates, state = rule.update(gradient, lane.optimizer_state, lane.parameters)
     parameters = jax.tree.map(jnp.add, lane.parameters, updates)
-    good = jnp.isfinite(loss) & _all_finite(parameters)
-    bad_step = step + jnp.isfinite(loss)  # the loss is of the parameters before this step
-    first_bad = jnp.where((lane.first_bad_step == NEVER) & ~good, bad_step, lane.first_bad_step)
-    kept = jax.tree.map(
-        lambda new, old: jnp.where(first_bad == NEVER, new, old),
-        (parameters, state),
-        (lane.parameters, lane.optimizer_state),
-    )
-    return lane._replace(parameters=kept[0], optimizer_state=kept[1], first_bad_step=first_bad.astype(jnp.int32))
+    return lane._replace(parameters=parameters, optimizer_state=state), jnp.isfinite(loss)
 
 
 def _all_finite(tree: Any) -> Bool[Array, ""]:
@@ -139,7 +142,19 @@ def _batch(
 def shuffle(shape: Shape, numbers: Numbers, lane: Lane, step: Int[Array, ""]) -> Lane:
     """Draw a new order of the points, as each epoch starts with."""
     key = jax.random.fold_in(stream(numbers["seed"], "batches"), step // shape.steps_per_epoch())
-    return lane._replace(order=jax.random.permutation(key, shape.task.points).astype(jnp.int32))
+    points = shape.task.points
+    order = permutation(key, points) if points <= RANKED_POINTS else jax.random.permutation(key, points)
+    return lane._replace(order=order.astype(jnp.int32))
+
+
+def permutation(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
+    """Draw an order of 0 ... size - 1: the ranks of random numbers, equal ones in the order they are drawn in.
+
+    Counting, for each number, those before it takes size^2 comparisons, which are vectorised; a sort is not.
+    """
+    drawn, place = jax.random.bits(key, (size,), jnp.uint32), jnp.arange(size)
+    before = (drawn[None] < drawn[:, None]) | ((drawn[None] == drawn[:, None]) & (place[None] < place[:, None]))
+    return jnp.sum(before, axis=1)
 
 
 def finish(
@@ -183,23 +198,74 @@ def finish(
     return lane._replace(first_bad_step=first_bad), values
 
 
-def _advance_tile(
-    block: Block, room: Room, start: Int[Array, ""], steps: Int[Array, ""], at_record: Bool[Array, ""]
-) -> tuple[Lane, dict[str, Array]]:
-    """Advance the lanes of one tile by some steps and measure them."""
-    shape = block.shape
+class _Walk(NamedTuple):
+    """How far the lanes of a tile have come in a segment.
 
-    def step_once(done: Int[Array, ""], lanes: Lane) -> Lane:
-        step = start + done
-        if shape.batch_size is not None:
-            fresh = step % shape.steps_per_epoch() == 0  # the same for all lanes, so one branch runs
-            shuffled = jax.vmap(partial(shuffle, shape), in_axes=(0, 0, None))
-            lanes = jax.lax.cond(fresh, lambda: shuffled(room.numbers, lanes, step), lambda: lanes)
-        return jax.vmap(partial(advance, block), in_axes=(0, 0, 0, None))(room.numbers, room.data, lanes, step)
+    Args:
+        lanes: their states, of dead ones the last finite one.
+        done: steps taken.
+        stride: steps to try next.
+        tried: steps executed, those that led nowhere included.
+    """
 
-    lanes = jax.lax.fori_loop(0, steps, step_once, room.lanes)
-    measured = jax.vmap(partial(finish, block), in_axes=(0, 0, 0, None, None))
-    return measured(room.numbers, room.data, lanes, start + steps, at_record)
+    lanes: Lane
+    done: Int[Array, ""]
+    stride: Int[Array, ""]
+    tried: Int[Array, ""]
+
+
+def _advance_tile(block: Block, room: Room, start: Int[Array, ""], steps: Int[Array, ""]) -> _Walk:
+    """Advance the lanes of one tile by some steps; a lane that stops being finite is frozen and dated.
+
+    To look at every parameter at every step, and to keep the old ones until it is known that the new ones
+    are finite, costs a fifth of a step. So many steps are tried without looking: what is not finite never is
+    again. Where a lane was lost, the same steps are tried again from where they began, in halves, down to the
+    single step that lost it. Tries are runs of one compiled loop, so their bits are those of any other cut.
+    """
+
+    def run(lanes: Lane, first: Int[Array, ""], taken: Int[Array, ""]) -> tuple[Lane, Bool[Array, " tile"]]:
+        def step_once(done: Int[Array, ""], carry: tuple[Lane, Array]) -> tuple[Lane, Array]:
+            lanes, finite = carry
+            lanes = _shuffled(block.shape, room.numbers, lanes, first + done)
+            stepped = jax.vmap(partial(advance, block), in_axes=(0, 0, 0, None))
+            lanes, now = stepped(room.numbers, room.data, lanes, first + done)
+            return lanes, finite & now
+
+        return jax.lax.fori_loop(0, taken, step_once, (lanes, jnp.ones(block.tile, bool)))
+
+    def try_stride(walk: _Walk) -> _Walk:
+        taken, first = jnp.minimum(walk.stride, steps - walk.done), start + walk.done
+        trial, finite_loss = run(walk.lanes, first, taken)
+        lost = (walk.lanes.first_bad_step == NEVER) & ~(finite_loss & jax.vmap(_all_finite)(trial.parameters))
+        accepted = ~lost.any() | (taken == 1)
+        # The loss is of the parameters before a step.
+        bad_step = jnp.where(lost, first + finite_loss, walk.lanes.first_bad_step).astype(jnp.int32)
+        kept = _frozen(trial._replace(first_bad_step=bad_step), walk.lanes, bad_step != NEVER)
+        lanes = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), kept, walk.lanes)
+        stride = jnp.where(accepted, 2 * taken, taken // 2)
+        return _Walk(lanes, walk.done + jnp.where(accepted, taken, 0), stride, walk.tried + taken)
+
+    none = jnp.int32(0)
+    return jax.lax.while_loop(lambda walk: walk.done < steps, try_stride, _Walk(room.lanes, none, steps, none))
+
+
+def _frozen(lanes: Lane, before: Lane, dead: Bool[Array, " tile"]) -> Lane:
+    """Give dead lanes the parameters and optimiser state that they had before."""
+
+    def choose(new: Array, old: Array) -> Array:
+        return jnp.where(dead.reshape(-1, *(1,) * (new.ndim - 1)), old, new)
+
+    chosen = jax.tree.map(choose, lanes[:2], before[:2])
+    return lanes._replace(parameters=chosen[0], optimizer_state=chosen[1])
+
+
+def _shuffled(shape: Shape, numbers: Numbers, lanes: Lane, step: Int[Array, ""]) -> Lane:
+    """Give a tile's lanes a new order of the points where an epoch begins."""
+    if shape.batch_size is None:
+        return lanes
+    fresh = step % shape.steps_per_epoch() == 0  # the same for all lanes, so one branch runs
+    draw_orders = jax.vmap(partial(shuffle, shape), in_axes=(0, 0, None))
+    return jax.lax.cond(fresh, lambda: draw_orders(numbers, lanes, step), lambda: lanes)
 
 
 def _advance_block(
@@ -209,8 +275,8 @@ def _advance_block(
     steps: Int[Array, ""],
     live: Int[Array, ""],
     at_record: Bool[Array, ""],
-) -> tuple[Lane, dict[str, Array]]:
-    """Advance the first `live` tiles of a block, one after another, so that each stays in cache."""
+) -> tuple[Lane, dict[str, Array], Int[Array, ""]]:
+    """Advance and measure the first `live` tiles of a block, one after another, so that each stays in cache."""
 
     def at(tree: Any, tile: Int[Array, ""]) -> Any:
         return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, tile, keepdims=False), tree)
@@ -221,16 +287,21 @@ def _advance_block(
 
         return jax.tree.map(place, tree, values)
 
+    def measured(room: Room, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
+        measure = jax.vmap(partial(finish, block), in_axes=(0, 0, 0, None, None))
+        return measure(room.numbers, room.data, lanes, start + steps, at_record)
+
     def one_tile(tile: Int[Array, ""], carry: Any) -> Any:
-        lanes, values = carry
+        lanes, values, tried = carry
         own = Room(at(lanes, tile), at(room.data, tile), at(room.numbers, tile))
-        new = _advance_tile(block, own, start, steps, at_record)
-        return put(lanes, new[0], tile), put(values, new[1], tile)
+        walk = _advance_tile(block, own, start, steps)
+        new = measured(own, walk.lanes)
+        return put(lanes, new[0], tile), put(values, new[1], tile), tried + walk.tried
 
     first = jax.tree.map(lambda leaf: leaf[0], room)
-    like = jax.eval_shape(partial(_advance_tile, block), first, start, steps, at_record)[1]
+    like = jax.eval_shape(measured, first, first.lanes)[1]
     empty = jax.tree.map(lambda leaf: jnp.full((block.tiles, *leaf.shape), jnp.nan, leaf.dtype), like)
-    return jax.lax.fori_loop(0, live, one_tile, (room.lanes, empty))
+    return jax.lax.fori_loop(0, live, one_tile, (room.lanes, empty, jnp.int32(0)))
 
 
 def mesh_of(devices: Sequence[Device]) -> Mesh:
@@ -253,8 +324,8 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
     Returns:
         A jitted function of `lanes` (donated), `data`, `numbers` (one pytree for each block), `start` and
         `steps` (optimiser steps taken and to take, one number for each block), `live` (tiles alive, of
-        shape (devices, blocks)) and `at_record` (whether a record is taken there); it returns new lanes and
-        the values of a record, block by block.
+        shape (devices, blocks)) and `at_record` (whether a record is taken there); it returns new lanes, the
+        values of a record, block by block, and the steps that tiles have tried, of the shape of `live`.
     """
     dealt, same = PartitionSpec("device"), PartitionSpec()
 
@@ -263,13 +334,14 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
             _advance_block(block, Room(lanes[i], data[i], numbers[i]), start[i], steps[i], live[0, i], at_record)
             for i, block in enumerate(blocks)
         ]
-        return [lane for lane, _ in done], [values for _, values in done]
+        lanes, values, tried = zip(*done, strict=True)
+        return list(lanes), list(values), jnp.stack(tried)[None]
 
     mapped = jax.shard_map(
         train,
         mesh=mesh_of(devices),
         in_specs=(dealt, dealt, dealt, same, same, dealt, same),
-        out_specs=(dealt, dealt),
+        out_specs=(dealt, dealt, dealt),
         check_vma=False,  # the trip counts differ between devices, which the check can't follow
     )
     return jax.jit(mapped, donate_argnums=0)

@@ -13,6 +13,7 @@ from sweep import train
 from sweep.axes import Axes, lay_out
 from sweep.execute import Finished, Position, numerics, walk
 from sweep.experiment import Experiment
+from sweep.labels import DIVERGED
 from sweep.plan import Plan, pack
 from sweep.specs import MLP, Optimizer, Record, SumOfSines, log_spaced
 
@@ -80,10 +81,12 @@ def lives(plan: Plan, *, records: int | None = None, resume: Position | None = N
 def _take(plan: Plan, piece: Finished, found: dict[int, Life]) -> None:
     wave = plan.waves[piece.wave]
     program = plan.programs[wave.program]
-    leaves = iter(piece.position().leaves)
+    position = piece.position()
+    leaves = iter(position.leaves)
     for at, block in enumerate(program.blocks):
         structure = lane_structure(block, tuple(program.numbers[at]))
         own = [next(leaves) for _ in range(structure.num_leaves)]
+        seats = {int(lane): seat for seat, lane in enumerate(position.seated[at])}
         for row, lane in enumerate(program.members[at][wave.chosen[at]]):
             old = found.get(int(lane), Life({}, [], None, train.NEVER))
             target = piece.targets[at][row] if piece.targets is not None else old.target
@@ -92,8 +95,11 @@ def _take(plan: Plan, piece: Finished, found: dict[int, Life]) -> None:
                 name: np.concatenate([*([old.curves[name]] if old.states else []), value[row][None]])
                 for name, value in values.items()
             }
-            state = jax.tree.unflatten(structure, [leaf[row] for leaf in own])
-            found[int(lane)] = Life(curves, [*old.states, state], target, int(piece.first_bad_step[at][row]))
+            # A lane that has ended and left its seat stays as it was last seen.
+            leaf = [leaf[seats[row]] for leaf in own] if row in seats else jax.tree.leaves(old.states[-1])
+            state = jax.tree.unflatten(structure, leaf)
+            bad = int(piece.ended[at][row]) if piece.status[at][row] == DIVERGED else train.NEVER
+            found[int(lane)] = Life(curves, [*old.states, state], target, bad)
 
 
 @cache

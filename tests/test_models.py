@@ -11,8 +11,8 @@ from flax import linen as nn
 from helpers import Plain, renamed, run_lanes, tiny
 from scipy import special, stats
 
-from sweep import models
-from sweep.axes import grid
+from sweep import models, train
+from sweep.axes import Axes, grid, lay_out
 from sweep.keys import stream
 from sweep.models import network
 from sweep.specs.model import ACTIVATIONS, INITIALIZERS, MLP, FromModule
@@ -145,6 +145,47 @@ def test_the_initial_scale_multiplies_weights_and_not_biases():
     for layer in one:
         np.testing.assert_allclose(three[layer]["kernel"], 3 * one[layer]["kernel"], rtol=1e-6)
         np.testing.assert_array_equal(three[layer]["bias"], one[layer]["bias"])
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_a_padded_network_is_drawn_as_the_narrow_one_bit_for_bit(name, precision):
+    def begun(capacity: int) -> Any:
+        model = MLP(width=capacity, depth=2, initializer=name, bias_initializer="pytorch_uniform")
+        numbers = {"width": jnp.int32(5), "initial_scale": jnp.asarray(1.5, precision)}
+        functions, inputs = network(model, padded=capacity > 5), jnp.zeros((3, 4), precision)
+        return jax.jit(lambda: functions.init(stream(jnp.uint32(6), "weights"), inputs, numbers))()
+
+    with jax.enable_x64(precision == "float64"):
+        narrow, wide = begun(5), begun(8)
+    for layer, own in narrow.items():
+        for part, values in own.items():
+            corner = tuple(slice(size) for size in values.shape)
+            assert values.dtype == precision
+            np.testing.assert_array_equal(wide[layer][part][corner], values)
+            assert np.count_nonzero(wide[layer][part]) == np.count_nonzero(values)  # the dead are zero
+
+
+def test_a_layer_is_drawn_the_same_whatever_the_depth_and_with_or_without_biases():
+    deep, flat = drawn(MLP(hidden=(6, 4, 9))), drawn(MLP(hidden=(6, 4), bias=False))
+    for layer in ("layer_0", "layer_1"):
+        np.testing.assert_array_equal(deep[layer]["kernel"], flat[layer]["kernel"])
+
+
+@pytest.mark.parametrize("options", [{}, {"bias_initializer": "normal"}], ids=["zero_biases", "drawn_biases"])
+def test_deeper_networks_hash_and_invert_no_more_often(options):
+    # To compile a hash takes XLA a tenth of a second, in each block: a draw for each layer makes sweeps start late.
+    def counted(depth: int) -> dict[str, int]:
+        experiment = tiny(model=MLP(width=6, depth=depth, **options))
+        block, devices = train.Block(experiment.shape(), False, 2, 2), tuple(jax.devices()[:1])
+        names = {*experiment.numbers(lay_out(Axes()), np.array([0])), "width"}
+        numbers = train.room_shapes(block, devices, tuple(sorted(names))).numbers
+        text = train.beginning(block, devices).lower(numbers).as_text()
+        return {call: text.count(call) for call in ("stablehlo.while", "custom_call", "call @", "erf_inv")}
+
+    assert counted(2) == counted(6)
+    if jax.default_backend() == "cpu":
+        assert counted(2)["stablehlo.while"] == 2  # a rolled hash each: of the data and of the weights
 
 
 def test_layers_and_seeds_draw_different_numbers():

@@ -12,15 +12,15 @@ from helpers import planned, rows_of, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep import execute
+from sweep import cost, execute
 from sweep import plan as planning
 from sweep.axes import Axes, grid, lay_out, zipped
 from sweep.cost import tile_size
 from sweep.errors import SweepError
-from sweep.execute import _Seats
 from sweep.experiment import Experiment
-from sweep.plan import MAX_BLOCKS, MAX_COMPILE_SECONDS, Plan, pack
-from sweep.specs import MLP, Linear, Record, SumOfSines, every, log_spaced
+from sweep.plan import CHUNK_LANES, MAX_BLOCKS, MAX_COMPILE_SECONDS, Plan, pack
+from sweep.seats import Seats
+from sweep.specs import MLP, Halving, Linear, Record, SumOfSines, every, log_spaced
 from sweep.train import Block
 
 
@@ -37,12 +37,19 @@ def test_the_tile_depends_on_shape_and_platform_only():
     shape = replace(few, model=MLP(width=64, depth=3), task=SumOfSines(points=128)).shape()
     sizes = {platform: tile_size(shape, platform) for platform in ("cpu", "gpu", "tpu")}
     assert sizes["gpu"] == sizes["tpu"] >= 256
-    assert 1 <= sizes["cpu"] <= 16
+    assert 1 <= sizes["cpu"] <= 64
 
 
 def test_the_tile_keeps_a_tile_s_arrays_in_cache_and_every_stored_result_depends_on_it():
     """Pinned: another rule would change the bits of every result, and refuse every resume."""
-    for width, on_cpu, on_gpu in ((16, 16, 2048), (32, 8, 1024), (64, 4, 512), (128, 1, 128)):
+    for width, on_cpu, on_gpu in (
+        (4, 64, 4096),
+        (8, 32, 4096),
+        (16, 16, 2048),
+        (32, 8, 1024),
+        (64, 4, 512),
+        (128, 1, 128),
+    ):
         made = Experiment(question="q", task=SumOfSines(), model=MLP(width=width), axes=Axes())
         assert (tile_size(made.shape(), "cpu"), tile_size(made.shape(), "gpu")) == (on_cpu, on_gpu)
 
@@ -126,7 +133,7 @@ def test_every_lane_is_in_one_wave_and_on_one_seat(sizes):
         program = plan.programs[wave.program]
         assert sorted(np.concatenate(wave.rows)) == list(range(len(wave.lanes)))
         for at, block in enumerate(program.blocks):
-            chosen, seats = wave.chosen[at], _Seats(block, len(wave.chosen[at]), sizes["devices"])
+            chosen, seats = wave.chosen[at], Seats(block, np.arange(len(wave.chosen[at])), plan.devices)
             np.testing.assert_array_equal(program.members[at][chosen], wave.lanes[wave.rows[at]])
             places = set(zip(seats.tile.tolist(), seats.place.tolist(), strict=True))
             assert len(places) == len(chosen)  # nobody sits on another's lap
@@ -165,13 +172,36 @@ def test_a_wave_takes_its_share_of_every_block():
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
 def test_a_memory_budget_is_kept(share):
-    experiment = tiny(axes=grid(seed=range(300)), record=Record(at=every(1)))
+    experiment = tiny(axes=grid(seed=range(1000)), record=Record(at=every(1)))
     whole = planned(experiment)
     plan = planned(experiment, memory=int(share * whole.wave_bytes))
     assert plan.wave_bytes <= share * whole.wave_bytes
     assert (len(plan.waves) == 1) == (share == 1)
     assert max(len(wave.lanes) for wave in plan.waves) == plan.wave_lanes
     assert any(" of up to " in reason or "one wave takes" in reason for reason in plan.reasons)
+
+
+def test_waves_are_no_larger_than_is_of_use(monkeypatch):
+    experiment = tiny(axes=grid(seed=range(20_000)))
+    whole = planned(experiment)
+    assert len(whole.waves) == 1
+    monkeypatch.setitem(cost.WAVE_BYTES, "cpu", whole.wave_bytes // 4)
+    plan = planned(experiment)
+    assert plan.wave_lanes == 4096
+    assert plan.wave_bytes <= whole.wave_bytes // 4
+    assert any("train no faster" in reason for reason in plan.reasons)
+    monkeypatch.setitem(cost.WAVE_BYTES, "cpu", 1)
+    assert planned(experiment).wave_lanes == CHUNK_LANES  # a chunk is never torn for that
+    compared = replace(experiment, stop=Halving())
+    assert len(planned(compared).waves) == 1  # those that are compared stay together
+
+
+def test_large_waves_are_stored_in_few_chunks():
+    plan = planned(tiny(axes=grid(seed=range(60_000))))
+    assert plan.chunk_lanes == 4096  # a power of two, of which there are between 8 and 16
+    again = pack(plan.lanes, plan.experiment, devices=plan.devices, wave_lanes=8192, chunk_lanes=4096)
+    assert again.chunk_lanes == 4096
+    np.testing.assert_array_equal(again.order()[:60_000], plan.order()[:60_000])  # waves do not change the order
 
 
 def test_the_estimate_of_memory_covers_what_the_compiler_says_the_program_takes():

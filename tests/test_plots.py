@@ -1,5 +1,7 @@
 """Figures: cells, edges, hatches and words as drawn, and every figure on every awkward store."""
 
+import tracemalloc
+
 import matplotlib
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from synthetic import AXES, EPOCHS, ended, results
 from sweep import labels, stats
 from sweep.errors import SweepError
 from sweep.plots import style
-from sweep.plots.heatmap import hatch, heatmap, log_norm, step_line
+from sweep.plots.heatmap import hatch, heatmap, log_norm, merged, step_line
 from sweep.plots.registry import FIGURES
 from sweep.plots.scale import in_order, linear_edges, scale_of
 from sweep.plots.view import MOST_PANELS, view
@@ -190,6 +192,117 @@ def test_the_step_line_runs_at_the_left_edge_of_the_cell_and_breaks_where_there_
 def test_log_norms_span_what_is_positive_and_finite(values, highest, low, high):
     norm = log_norm([xr.DataArray(values)], highest=highest)
     assert (norm.vmin, norm.vmax) == pytest.approx((low, high))
+
+
+# Thousands of cells
+
+
+def test_few_cells_are_left_as_they_are():
+    cells = xr.DataArray(np.ones((256, 3)), {"a": np.arange(256.0), "b": [1.0, 2, 3]}, ("a", "b"))
+    assert merged(cells) is cells
+
+
+def test_many_cells_are_put_together_by_their_median_in_both_directions():
+    values = np.random.default_rng(0).random((600, 1025))
+    values[:3, :5] = np.nan  # not run: no data
+    values[3:6, :5] = np.inf  # lost: counts
+    values[6:9, :5] = [np.nan, 1.0, 2.0, 3.0, np.nan]
+    coords = {"a": ("a", 2.0 ** np.linspace(0, 9, 600), {"long_name": "size", "units": "cm"}), "b": np.arange(1025)}
+    cells = xr.DataArray(values, coords, ("a", "b"), "error", {"long_name": "loss"})
+    found = merged(cells)
+    assert found.shape == (200, 205)
+    np.testing.assert_array_equal(found[:3, 0], [np.nan, np.inf, 2.0])
+    expected = np.median(values[9:].reshape(197, 3, 205, 5).swapaxes(1, 2).reshape(197, 205, 15), axis=-1)
+    np.testing.assert_allclose(found[3:], expected)
+    np.testing.assert_array_equal(found["a"], cells["a"][1::3])
+    np.testing.assert_array_equal(found["b"], cells["b"][2::5])
+    assert (found.name, found.attrs) == ("error", {"long_name": "loss"})
+    assert style.label(found["a"]).replace("\n", " ") == "size (cm), each cell the median of 3"
+    assert style.label(found["b"]).replace("\n", " ") == "b, each cell the median of 5"
+
+
+def test_a_zero_on_a_log_axis_stays_alone_and_the_last_cell_may_be_of_fewer():
+    epochs = np.concatenate([[0.0], np.geomspace(1, 1e4, 512)])
+    found = merged(xr.DataArray([np.arange(513.0)], {"a": [1.0], "epoch": epochs}, ("a", "epoch")))
+    np.testing.assert_array_equal(found[0, :3], [0, 2, 5])  # of 0 alone, of 1 to 3, of 4 to 6
+    np.testing.assert_array_equal(found[0, -2:], [509, 511.5])  # 512 = 170 * 3 + 2
+    assert found["epoch"][0] == 0
+
+
+def test_maps_of_thousands_of_rates_and_records_draw_some_hundred_and_say_so():
+    rates = np.geomspace(1e-4, 1, 2000)
+    ds = results({"seed": [0, 1], "learning_rate": rates}, epochs=np.arange(600.0), frequencies=[1.0], points=2)
+    ds = ended(ds, labels.DIVERGED, (ds.learning_rate > 0.1) & (ds.seed == 0), from_record=300)
+    figure = FIGURES["learning_rate_epoch"](ds)
+    (axes,) = axes_of(figure)
+    cells = mesh_of(axes).get_array()
+    assert cells.shape == (250, 200)
+    assert np.ma.getmaskarray(cells)[200:, 101:].all(), "two seeds of which one diverged"
+    assert not np.ma.getmaskarray(cells)[:, :99].any()
+    assert axes.get_ylabel().replace("\n", " ") == "learning rate, each cell the median of 8"
+    assert axes.get_xlabel().replace("\n", " ") == "epoch, each cell the median of 3"
+    line = next(line for line in axes_of(FIGURES["frequency_epoch"](ds))[0].lines if line.get_color() == style.MARK)
+    best = stats.at_best_learning_rate(ds, ds["spectral_error"]).isel(frequency=0)
+    halved = float(stats.halving_epoch(stats.median(best)))
+    assert line.get_xdata()[0] == pytest.approx(halved, abs=1.5 + 3)
+
+
+def test_cells_put_together_are_hatched_by_what_became_of_most_that_did_not_get_there():
+    ds = results({"learning_rate": np.arange(1.0, 601), "width": [16.0]}, epochs=SMALL, frequencies=[1.0], points=2)
+    loss = np.where(SMALL >= 3, 0.5, 2.0) * np.ones((600, 1, 1))
+    loss[[1, 3, 4]] = 2  # never there
+    ds["loss"] = ds["loss"].copy(data=loss)
+    ds = ended(ds, labels.DIVERGED, ds.learning_rate.isin([1, 3, 9]))  # of three, two, none and one
+    ds = ended(ds, labels.NOT_RUN, ds.learning_rate.isin([10, 11, 12]))
+    figure = FIGURES["epochs_to_converge"](ds, threshold=1.0)
+    (axes,) = axes_of(figure)
+    cells = mesh_of(axes).get_array()
+    assert cells.shape == (200, 1)
+    np.testing.assert_array_equal(np.flatnonzero(np.ma.getmaskarray(cells)), [0, 1, 3])
+    kinds = {patch.get_hatch(): patch.get_path() for patch in axes.patches if isinstance(patch, PathPatch)}
+    for kind, rate in (("diverged", 2), ("censored", 5), ("not_run", 11)):
+        assert kinds[style.HATCHES[kind][2]].contains_point((16, rate)), kind
+        assert sum(path.contains_point((16, rate)) for path in kinds.values()) == 1
+    assert "591 of 600 combinations" in texts(figure), "the title counts what there is, not what is drawn"
+
+
+@pytest.mark.parametrize("name", ["loss_curves", "space_epoch"])
+def test_figures_of_a_hundred_thousand_lanes_copy_only_what_they_show(name):
+    axes = {"seed": range(10), "learning_rate": np.geomspace(1e-5, 1, 1000), "width": np.arange(1.0, 11)}
+    ds = results(axes, frequencies=[1.0], epochs=SMALL, points=2)
+    ds = ds.drop_dims("x").assign_coords(x=np.arange(500.0))
+    wide = np.broadcast_to(np.float32(0.5), (10, 1000, 10, len(SMALL), 500))  # 1.2 GB, were it ever copied
+    ds["spatial_error"] = ((*axes, "epoch", "x"), wide)
+    tracemalloc.start()
+    FIGURES[name](ds)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
+
+
+def test_the_title_of_loss_curves_is_about_all_lanes_not_about_those_shown():
+    ds = results({"width": np.arange(1.0, 21), "learning_rate": np.geomspace(1e-4, 1e-2, 20)}, epochs=SMALL)
+    ds["loss"][{"width": 1, "learning_rate": 1, "epoch": -1}] = 1e-9
+    figure = FIGURES["loss_curves"](ds)
+    assert "lowest median final loss is 1e-09, at learning rate 0.000127 and width 2" in texts(figure)
+    assert len(axes_of(figure)) == MOST_PANELS
+    assert "6 of 20 values of width are shown. 10 of 20 values of learning rate are shown" in texts(figure)
+
+
+def test_of_thousands_of_combinations_lines_go_from_the_lowest_loss_to_the_highest():
+    count = 2000
+    ds = results({"seed": [0, 1], "noise": np.arange(float(count))}, frequencies=[1.0], epochs=SMALL, points=2)
+    ds = ds.rename(noise="point").assign_coords(noise=("point", np.arange(count) / 10), point=np.arange(count))
+    order = np.random.default_rng(0).permutation(count)
+    ds["loss"] = (ds["loss"] * 0 + xr.DataArray(order + 1.0, dims="point")).transpose(*ds["loss"].dims)
+    figure = FIGURES["loss_curves"](ds)
+    (axes,) = axes_of(figure)
+    last = [line.get_ydata()[-1] for line in axes.lines if len(line.get_ydata()) > 2]
+    assert len(last) == 10
+    assert last == sorted(last)
+    assert last[-1] / last[0] == pytest.approx(count)
+    assert legend(figure)[0] == f"noise {style.number(float(np.argmin(order)) / 10)}"
+    assert "They go from the lowest median final loss to the highest" in texts(figure)
 
 
 # What a figure shows

@@ -87,7 +87,7 @@ def test_a_sweep_killed_three_times_ends_bitwise_equal_and_repeats_little(page: 
         run.wait(30)
         checkpoint = Store(store).load_checkpoint()
         assert checkpoint is not None
-        assert 0 < checkpoint[1]["done"][0] < EPOCHS * 3  # or the test would show nothing
+        assert 0 < checkpoint["done"][0] < EPOCHS * 3  # or the test would show nothing
     last = start(page, "--out", str(store), "--resume")
     assert last.wait(300) == 0, last.stdout and last.stdout.read()
     expected, got = open_results(tmp_path / "whole"), open_results(store)

@@ -4,14 +4,19 @@ import os
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
+from synthetic import ended, results
 
-from sweep import open_results
+from sweep import labels, open_results
 from sweep.cli import one_line
 from sweep.errors import SweepError
 from sweep.run import Options, resolve, to_bytes
+from sweep.terminal import MOST_ROWS, show_summary
 
 ROOT = Path(__file__).parent.parent
 PAGE = """
@@ -334,3 +339,18 @@ def test_the_closing_table_says_which_knobs_a_row_of_a_union_has(folder: Path) -
     told = " ".join(done.stdout.split())
     for row in ("optimizer adam, learning rate 0.1", "optimizer adam, learning rate 0.2", "momentum 0.9"):
         assert row in told
+
+
+def test_a_closing_table_of_too_many_rows_gives_those_with_the_lowest_loss() -> None:
+    ds = results({"width": range(100)}, points=2).drop_vars("spectral_error")
+    losses = np.random.default_rng(0).permutation(100)
+    ds["loss"][:, -1] = losses
+    ds = ended(ds, labels.NOT_RUN, ds.width == np.argmin(losses))  # no data is no low loss
+    ds.attrs |= {"lane_steps": 1, "lane_steps_planned": 1, "training_seconds": 1.0, "compile_seconds": 1.0}
+    console = Console(file=StringIO(), width=100)
+    show_summary(console, ds, Path("store"), [])
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    rows = [line.split() for line in told.splitlines()]
+    widths = [int(row[0]) for row in rows if len(row) == 3 and row[0].isdigit()]
+    assert widths == np.argsort(losses).tolist()[1 : MOST_ROWS + 1]
+    assert "the 24 of 100 rows with the lowest loss" in told

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,14 +24,17 @@ from sweep import (
     Sine,
     SumOfSines,
     SweepError,
+    execute,
     grid,
     log_spaced,
     open_results,
     run_sweep,
+    train,
     zipped,
 )
 from sweep import store as stores
 from sweep.labels import FINISHED
+from sweep.specs import linear_spaced
 
 EXPERIMENT = Experiment(
     question="Does it run?",
@@ -128,10 +132,59 @@ def test_waves_of_a_small_budget_give_the_same_numbers(ds, tmp_path: Path) -> No
     axes = zipped(seed=range(300), data_seed=range(300)) * grid(width=(4, 8))
     many = replace(EXPERIMENT, axes=axes, epochs=2)
     whole = run_sweep(many)
-    waves = run_sweep(many, out=tmp_path / "store", memory=2**20)
+    waves = run_sweep(many, out=tmp_path / "store", memory=int(1.6 * 2**20))
     assert '"wave_lanes": 600' not in waves.attrs["plan"]
     for name in ("loss", "spectral_error", "prediction", "target", "gradient_norm"):
         assert waves[name].values.tobytes() == whole[name].values.tobytes(), name
+
+
+def crowd() -> Experiment:
+    """Make a sweep of 4,096 lanes that take no time."""
+    record = Record(metrics=("loss",), at=linear_spaced(2), snapshots=0)
+    return replace(EXPERIMENT, axes=grid(seed=range(4096)), model=MLP(depth=0), epochs=2, record=record)
+
+
+@pytest.mark.parametrize("trouble", ["device", "analysis"])
+def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: Path, monkeypatch, trouble) -> None:
+    whole, compiled, taken = run_sweep(crowd()), train.compiled, execute._taken_bytes
+
+    def exhausted(blocks: Any, *args: Any) -> Any:
+        if blocks[0].tiles * blocks[0].tile > 1024:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 17 bytes.")
+        return compiled(blocks, *args)
+
+    def large(program: Any, plan: Any) -> int:
+        return 2**60 if len(plan.waves) < 4 else taken(program, plan)
+
+    if trouble == "device":
+        monkeypatch.setattr(train, "compiled", exhausted)
+    else:
+        monkeypatch.setattr(execute, "_taken_bytes", large)
+    with pytest.warns(UserWarning, match="compiling again for waves of") as told:
+        halved = run_sweep(crowd(), out=tmp_path / "store")
+    assert [str(each.message).split(": ")[-1] for each in told] == [
+        f"compiling again for waves of {lanes} lanes instead of {2 * lanes}"
+        for lanes in ((2048,) if trouble == "device" else (2048, 1024))
+    ]
+    assert halved.loss.values.tobytes() == whole.loss.values.tobytes()
+    assert (halved.status == FINISHED).all()
+    assert halved.attrs["lane_steps"] == 4096 * 2
+
+
+def test_where_not_even_a_chunk_fits_one_line_says_so(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(execute, "_taken_bytes", lambda program, plan: 2**60)
+    few = replace(crowd(), axes=grid(seed=range(600)))
+    with pytest.raises(SweepError, match=r"with 600 lanes at once.*start anew with --fresh and a smaller --memory"):
+        run_sweep(few, out=tmp_path / "store")
+
+
+def test_another_error_of_the_device_is_not_taken_for_lack_of_memory(monkeypatch) -> None:
+    def broken(*args: Any) -> Any:
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr(train, "compiled", broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        run_sweep(crowd())
 
 
 def test_an_incomplete_store_is_refused_without_resume(tmp_path: Path) -> None:
@@ -148,8 +201,8 @@ def test_a_store_begun_with_other_tiles_is_not_mixed(tmp_path: Path) -> None:
     run_sweep(EXPERIMENT, out=path)
     store = stores.Store(path)
     begun = store.attributes()["arithmetic"]
-    store.note(complete=False, arithmetic=begun.replace("[16, 16]", "[4, 4]"))
-    with pytest.raises(SweepError, match=r"was begun with tiles \[4, 4\], here it is \[16, 16\].*--fresh"):
+    store.note(complete=False, arithmetic=begun.replace("[64, 64]", "[4, 4]"))
+    with pytest.raises(SweepError, match=r"was begun with tiles \[4, 4\], here it is \[64, 64\].*--fresh"):
         run_sweep(EXPERIMENT, out=path, resume=True)
     store.note(arithmetic=begun.replace(jax.__version__, "0.0.1"))
     with pytest.raises(SweepError, match=rf"was begun with jax 0\.0\.1, here it is {re.escape(jax.__version__)}"):
@@ -313,7 +366,7 @@ def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: P
     many = replace(EXPERIMENT, axes=axes, model=MLP(depth=1, width=4), epochs=2)
     whole = run_sweep(many)
     monkeypatch.setattr(plan, "MAX_BLOCKS", 2)
-    split = run_sweep(many, out=tmp_path / "store", memory=300 * 2**10)
+    split = run_sweep(many, out=tmp_path / "store", memory=2**20)
     assert '"programs": 2' in split.attrs["plan"]
     for name in ("loss", "prediction", "target"):
         assert split[name].values.tobytes() == whole[name].values.tobytes(), name

@@ -54,6 +54,27 @@ def test_infinity_counts_and_nan_does_not(values, lower, median, upper, count):
     np.testing.assert_array_equal(got, [lower, median, upper, count])
 
 
+def test_quartiles_of_a_cell_do_not_depend_on_what_the_other_cells_lack():
+    """Cells of which all have data are reckoned at one place; a single NaN anywhere gives each its own."""
+    values = np.random.default_rng(0).random((6, 5))
+    values[:, 1] = INF
+    whole = stats.over_seeds(xr.DataArray(values, dims=("seed", "cell")))
+    values[2, 4] = NAN
+    holed = stats.over_seeds(xr.DataArray(values, dims=("seed", "cell")))
+    for name, share in (("lower", 0.25), ("median", 0.5), ("upper", 0.75)):
+        np.testing.assert_array_equal(whole[name][:4], holed[name][:4])
+        assert holed[name][4] == pytest.approx(np.nanquantile(values[:, 4], share))
+    np.testing.assert_array_equal(stats.median(xr.DataArray(values, dims=("seed", "cell"))), holed["median"])
+
+
+def test_the_initial_value_is_the_median_over_the_lanes_that_have_one():
+    ds = results({"seed": range(4)})
+    ds["loss"][:, 0] = [1.0, 2.0, 4.0, 9.0]
+    assert stats.initial(ds, "loss") == 3
+    assert stats.initial(ended(ds, labels.DIVERGED, ds.seed == 0), "loss") == 4
+    assert np.isnan(stats.initial(ended(ds, labels.NOT_RUN, True), "loss"))
+
+
 def test_without_a_seed_dimension_every_cell_is_one_seed():
     found = stats.over_seeds(over_epochs(3, 2, INF, NAN))
     np.testing.assert_array_equal(found["median"], [3, 2, INF, NAN])

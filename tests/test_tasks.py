@@ -35,6 +35,10 @@ def test_every_task_has_its_target_function():
     assert set(targets.TARGETS) == kinds
 
 
+def test_what_is_drawn_keeps_its_numbers_for_good():
+    assert (tasks.POINTS, tasks.PHASES, tasks.NOISE) == (0, 1, 2)
+
+
 PLACES = [("grid", 0.0, 1.0), ("grid", -2.0, 1.0), ("grid_with_end", -1.0, 2.0), ("random", 0.5, 2.0)]
 
 

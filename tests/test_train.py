@@ -26,7 +26,7 @@ from helpers import (
 )
 from jax.flatten_util import ravel_pytree
 
-from sweep import execute, train
+from sweep import cost, execute, train
 from sweep import plan as planning
 from sweep.axes import Axes, grid, lay_out, zipped
 from sweep.experiment import LOSSES, Experiment
@@ -226,7 +226,7 @@ def trained(activation: str, capacity: int) -> tuple[Any, np.ndarray]:
         @jax.jit
         def run(lane: train.Lane) -> Any:
             def step(lane: train.Lane, done: jax.Array) -> Any:
-                lane = train.advance(block, numbers, data, lane, done)
+                lane, _ = train.advance(block, numbers, data, lane, done)
                 return lane, vectors_of(lane)
 
             last, vectors = jax.lax.scan(step, lane, jnp.arange(30))
@@ -329,8 +329,16 @@ def lanes_of_interest(**changes: Any) -> Experiment:
     return tiny(**(settings | changes))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_tiles():
+    """Tiles of at most 16 lanes, so that few lanes make several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(cost.TILE_LARGEST, "cpu", 16)
+        yield
+
+
 @pytest.fixture(scope="module")
-def at_home():
+def at_home(small_tiles):
     experiment = lanes_of_interest()
     plan = planned(experiment)
     assert [block.tile for block in plan.programs[0].blocks] == [16, 16]

@@ -1,6 +1,8 @@
 """Curves against epoch: a median line and a band between the quartiles over seeds."""
 
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from sweep.plots import style
 from sweep.plots.epoch_maps import order_in_words
 from sweep.plots.scale import Scale, scale_of
 from sweep.plots.sheet import entitle, finish, log_ticks, message, sheet
-from sweep.plots.view import View, said, view
+from sweep.plots.view import MOST_PANELS, View, said, view
 
 _MOST_LINES = 10
 _MOST_RECORDS = 150  # of curves that stay shapes in an SVG; a thousand would make it large
@@ -57,16 +59,27 @@ def loss_curves(ds: xr.Dataset, reference: str | None = None) -> Figure:
         One panel per width; medians and quartiles over seeds.
     """
     dim = _line_dimension(ds)
-    chosen = view(ds)
+    whole = view(ds, *([] if dim is None else [dim]), most=sys.maxsize)
+    chosen = whole.thinned(whole.facet, MOST_PANELS)
     if dim is not None:
-        chosen = view(ds, dim).ordered(dim).thinned(dim, _MOST_LINES)
+        chosen = _lines(chosen.ordered(dim), dim)
     figure, panels, lines = _panels(chosen, "loss", dim, decades=_MOST_DECADES)
     rule = f"Lines: median over {chosen.seeds} of the training loss; bands: quartiles"
     key = "" if dim is None else style.label(ds[dim])
     if reference is not None:
         lines.append(_draw_reference(panels, chosen, reference))
         rule += f"; dashed: median of {style.words(reference)}"
-    return finish(figure, chosen, _finding(chosen, dim), rule, lines + _crosses(panels, chosen), key)
+    return finish(figure, chosen, _finding(whole, dim), rule, lines + _crosses(panels, chosen), key)
+
+
+def _lines(chosen: View, dim: str) -> View:
+    """Keep as many lines as can be told apart; of combinations in no order, the lowest loss to the highest."""
+    if chosen.data.sizes[dim] <= _MOST_LINES or not chosen.numbered(dim):
+        return chosen.thinned(dim, _MOST_LINES)
+    last = stats.median(stats.final(chosen.data, "loss"))
+    rank = np.argsort(last.min([each for each in last.dims if each != dim]).values)
+    kept = replace(chosen, data=chosen.data.isel({dim: rank})).thinned(dim, _MOST_LINES)
+    return replace(kept, rules=(*kept.rules, "They go from the lowest median final loss to the highest"))
 
 
 def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) -> None:

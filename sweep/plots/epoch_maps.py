@@ -17,6 +17,7 @@ from sweep.plots.heatmap import (
     legend_patch,
     legend_step,
     log_norm,
+    merged,
     step_line,
 )
 from sweep.plots.scale import in_order, scale_of
@@ -35,16 +36,17 @@ def frequency_epoch(ds: xr.Dataset) -> Figure:
         One panel per width at its best learning rate; a line marks where each frequency's error halves.
     """
     chosen, cells = _medians(ds, "spectral_error", "frequency")
-    figure, axes, kinds = _maps(chosen, cells, Normalize(0.0, 1.0))
+    drawn = [merged(each) for each in cells]
+    figure, axes, kinds = _maps(chosen, drawn, Normalize(0.0, 1.0))
+    for panel, each in zip(axes, drawn, strict=True):
+        step_line(panel, stats.halving_epoch(each), scale_of(each["frequency"]), scale_of(each["epoch"]))
     halving = [stats.halving_epoch(each) for each in cells]
-    for panel, epochs, each in zip(axes, halving, cells, strict=True):
-        step_line(panel, epochs, scale_of(each["frequency"]), scale_of(each["epoch"]))
     order = [float(stats.order_of_convergence(each)) for each in halving]
     for panel, rho in zip(axes, order, strict=True):
         if np.isfinite(rho):
             panel.set_title(f"{panel.get_title()}\nrank correlation {rho:.2f}".strip())
-    drawn = any(np.isfinite(each).any() for each in halving)
-    handles = [legend_step("median error first at most 0.5")] * drawn + _entries(kinds, chosen)
+    halved = any(np.isfinite(each).any() for each in halving)
+    handles = [legend_step("median error first at most 0.5")] * halved + _entries(kinds, chosen)
     rule = f"Median over {chosen.seeds} of the relative spectral error; 0 is fitted, 1 no better than nothing"
     return finish(figure, chosen, order_in_words(chosen, order, halving), rule, handles)
 
@@ -60,9 +62,9 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
         One panel per width.
     """
     chosen, cells = _medians(ds, "loss", "learning_rate")
-    start = stats.measured(chosen.data, "loss").isel(epoch=0)
-    start = start.where(np.isfinite(start)).median()
-    highest = 10 * float(start) if start > 0 else np.inf
+    start = stats.initial(chosen.data, "loss")
+    highest = 10 * start if start > 0 else np.inf
+    cells = [merged(each) for each in cells]
     figure, _, kinds = _maps(chosen, cells, log_norm(cells, highest=highest))
     best = [float(stats.best_learning_rate(panel)) for panel in chosen.panels()]
     known = [rate for rate in best if np.isfinite(rate)]
@@ -84,7 +86,8 @@ def space_epoch(ds: xr.Dataset) -> Figure:
     """
     chosen, cells = _medians(ds, "spatial_error", "x")
     # Two decades: below, the lines along which the error changes sign would draw the eye.
-    figure, _, kinds = _maps(chosen, cells, log_norm(cells, decades=2))
+    drawn = [merged(each) for each in cells]
+    figure, _, kinds = _maps(chosen, drawn, log_norm(drawn, decades=2))
     ends = [each.isel(epoch=-1) for each in cells if np.isfinite(each.isel(epoch=-1)).all()]
     title = chosen.nothing
     if ends:

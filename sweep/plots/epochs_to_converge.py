@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from sweep import labels, stats
 from sweep.plots import style
-from sweep.plots.heatmap import colour_bar, hatch, heatmap, legend_patch, log_norm, numbers
+from sweep.plots.heatmap import colour_bar, hatch, heatmap, legend_patch, log_norm, merged, numbers
 from sweep.plots.scale import scale_of
 from sweep.plots.sheet import entitle, finish, sheet
 from sweep.plots.view import view
@@ -29,10 +29,10 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
         what became of most lanes that did not.
     """
     chosen = view(ds, "learning_rate", "width")
-    start = stats.measured(ds, "loss").isel(epoch=0)
-    usual = _SHARE * float(start.where(stats.finite(start)).median())
-    level = usual if threshold is None else threshold
+    level = _SHARE * stats.initial(ds, "loss") if threshold is None else threshold
     found = [_cells(panel, level) for panel in chosen.panels()]
+    title = _title([epochs for epochs, _ in found], level) if np.isfinite(level) else chosen.nothing
+    found = [_merged(*each) for each in found]
     cells = [epochs for epochs, _ in found]
     figure, panels = sheet(len(cells))
     norm, kinds = log_norm(cells), set[str]()
@@ -56,7 +56,6 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
         "not_run": chosen.unseen,
     }
     handles = [legend_patch(kind, texts[kind]) for kind in style.HATCHES if kind in kinds]
-    title = _title(cells, level) if np.isfinite(level) else chosen.nothing
     return finish(figure, chosen, title, rule, handles)
 
 
@@ -71,6 +70,15 @@ def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, xr.DataArray]
     reason = xr.where(diverged >= censored, stats.HAS_DIVERGED, stats.WAS_CENSORED)
     reason = reason.where(~stats.finite(epochs), stats.WAS_REACHED).where(epochs.notnull(), stats.NOT_RUN)
     return epochs, reason.transpose(*epochs.dims)
+
+
+def _merged(epochs: xr.DataArray, reason: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Put cells together where they are too many; the reason is that of most of those that did not get there."""
+    missed = merged(reason.where(reason.isin((stats.WAS_CENSORED, stats.HAS_DIVERGED))))
+    few = merged(epochs)
+    halfway = (stats.WAS_CENSORED + stats.HAS_DIVERGED) / 2
+    why = xr.where(missed >= halfway, stats.HAS_DIVERGED, stats.WAS_CENSORED)
+    return few, why.where(~stats.finite(few), stats.WAS_REACHED).where(few.notnull(), stats.NOT_RUN)
 
 
 def _title(cells: Sequence[xr.DataArray], level: float) -> str:

@@ -13,11 +13,52 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
+from sweep import stats
 from sweep.plots import style
-from sweep.plots.scale import Scale
+from sweep.plots.scale import Scale, scale_of
 from sweep.plots.sheet import log_ticks
 
 _MOST_CORNERS = 2000  # of hatched boxes that are smaller in an SVG as shapes than as pixels
+_MOST_CELLS = 256  # in a row or a column: more are not told apart, and of a thousand a panel shows but one
+
+
+def merged(cells: xr.DataArray) -> xr.DataArray:
+    """Put neighbouring cells together by their median where there are too many to be told apart.
+
+    Args:
+        cells: two-dimensional, in the order of their scales; +inf counts, NaN does not. A zero on a log axis
+            stays alone.
+
+    Returns:
+        The same cells where there are few; else at most some hundred along each dimension, which the labels of
+        its coordinates say. A cell stands at the middle one of its values.
+    """
+    kept, padding = {}, []
+    for dim in cells.dims:
+        starts = _starts(cells[dim])
+        stops = np.append(starts[1:], cells.sizes[dim])
+        most = int((stops - starts).max())
+        kept[dim] = cells[dim].isel({dim: (starts + stops - 1) // 2})
+        if most > 1:
+            text = f"{style.label(cells[dim])}, each cell the median of {most}".replace("\n", " ")
+            kept[dim] = kept[dim].assign_attrs(long_name=text, units="1")
+        padding.append((most - int(stops[0]), len(starts) * most - most + int(stops[0]) - cells.sizes[dim]))
+    if all(coordinate.size == size for coordinate, size in zip(kept.values(), cells.shape, strict=True)):
+        return cells
+    values = np.pad(cells.values, padding, constant_values=np.nan)
+    rows, columns = (coordinate.size for coordinate in kept.values())
+    values = values.reshape(rows, values.shape[0] // rows, columns, -1).swapaxes(1, 2).reshape(rows, columns, -1)
+    array = xr.DataArray(values, kept, (*cells.dims, "seed"), cells.name, cells.attrs)
+    return stats.median(array)
+
+
+def _starts(coordinate: xr.DataArray) -> np.ndarray:
+    """Give where the cells begin that values are put together in."""
+    if coordinate.size <= _MOST_CELLS or coordinate.dtype.kind not in "iuf":
+        return np.arange(coordinate.size)
+    alone = int(scale_of(coordinate).zero_apart)
+    step = -(-(coordinate.size - alone) // (_MOST_CELLS - alone))
+    return np.concatenate([np.arange(alone), np.arange(alone, coordinate.size, step)])
 
 
 def heatmap(

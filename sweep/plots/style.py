@@ -58,8 +58,10 @@ def styled(draw: _Draw[_P]) -> _Draw[_P]:
     @functools.wraps(draw)
     def drawn(ds: xr.Dataset, *args: _P.args, **kwargs: _P.kwargs) -> Figure:
         asked.check(asked.Figure(draw.__name__), frozenset(map(str, (*ds.data_vars, *ds.dims))))
+        # Selections copy, so the rest, which may be gigabytes, is left behind.
+        used = {"status", "loss", "target", *asked.NEEDS[draw.__name__], *map(str, (*args, *kwargs.values()))}
         with matplotlib.rc_context(RC):
-            return draw(ds, *args, **kwargs)
+            return draw(ds[[name for name in ds.data_vars if name in used]], *args, **kwargs)
 
     return drawn
 

@@ -77,6 +77,10 @@ class View:
         """Sort numeric dimensions and leave out padding."""
         return replace(self, data=in_order(self.data, *dims))
 
+    def numbered(self, dim: str) -> bool:
+        """Say whether a dimension's own values are mere numbers of combinations of knobs."""
+        return _numbered(self.whole, dim)
+
     def thinned(self, dim: str | None, most: int) -> "View":
         """Keep at most so many values of a dimension, evenly spread, and say so."""
         size = 0 if dim is None else self.data.sizes[dim]
@@ -109,26 +113,32 @@ def view(ds: xr.Dataset, *axes: str, most: int = MOST_PANELS) -> View:
     if any(ds.sizes[dim] > 1 for dim in free if dim != facet) and "loss" not in ds.data_vars:
         raise SweepError(f"cannot choose among {' and '.join(free)} without 'loss', which these results lack")
     data, rules = _fix(in_order(ds, *swept), fixed)
-    chosen = View(data, ds, facet, rules).thinned(facet, most)
     if "learning_rate" not in free:
-        return chosen
+        return View(data, ds, facet, rules).thinned(facet, most)
+    best = stats.at_best_learning_rate(data, data)  # before thinning, which copies what it keeps
+    chosen = View(best, ds, facet, rules).thinned(facet, most)
     whose = "the" if facet is None else f"each {style.words(facet)}'s"
     rule = f"At {whose} best learning rate (lowest median final loss over seeds, diverged as +inf)"
-    best = stats.at_best_learning_rate(chosen.data, chosen.data)
-    return replace(chosen, data=best, rules=(*chosen.rules, rule))
+    return replace(chosen, rules=(*chosen.rules, rule))
 
 
 def said(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
     """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
-    along = [name for name, coordinate in whole.coords.items() if coordinate.dims == (dim,)]
-    mere_number = len(along) > 1 and re.fullmatch(r"point(_\d+)?", dim) is not None
-    knobs = [name for name in along if name != dim or not mere_number]
+    knobs = [name for name in _along(whole, dim) if name != dim or not _numbered(whole, dim)]
     values = {name: panel[name].item() for name in knobs if name in panel.coords}
     return ", ".join(
         f"{style.words(name)} {style.number(value)}"
         for name, value in values.items()
         if not (isinstance(value, float) and np.isnan(value))
     )
+
+
+def _along(ds: xr.Dataset, dim: str) -> list[str]:
+    return [str(name) for name, coordinate in ds.coords.items() if coordinate.dims == (dim,)]
+
+
+def _numbered(ds: xr.Dataset, dim: str) -> bool:
+    return len(_along(ds, dim)) > 1 and re.fullmatch(r"point(_\d+)?", dim) is not None
 
 
 def _facet(ds: xr.Dataset, free: list[str]) -> str | None:

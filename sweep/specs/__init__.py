@@ -4,6 +4,7 @@ from sweep.specs.figure import Figure
 from sweep.specs.model import MLP, FromModule, Model
 from sweep.specs.optimizer import Optimizer
 from sweep.specs.record import Metric, Record, every, linear_spaced, log_spaced
+from sweep.specs.stop import Halving, Target
 from sweep.specs.task import FromFunction, Linear, Sine, SumOfSines, Task
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Figure",
     "FromFunction",
     "FromModule",
+    "Halving",
     "Linear",
     "Metric",
     "Model",
@@ -18,6 +20,7 @@ __all__ = [
     "Record",
     "Sine",
     "SumOfSines",
+    "Target",
     "Task",
     "every",
     "linear_spaced",

@@ -2,18 +2,19 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sweep.keys import stream
+from sweep.keys import matrices, normal, stream, uniforms
 from sweep.shape import has_x
 from sweep.specs.task import Task
 from sweep.tasks.inputs import as_inputs, evaluation_points, place
-from sweep.tasks.targets import target_function
+from sweep.tasks.targets import random_phases, target_function
 
 Numbers = dict[str, Array]
+# What is drawn from the stream "data". Fixed for good, as the numbers of streams are.
+POINTS, PHASES, NOISE = range(3)
 
 
 class Data(NamedTuple):
@@ -45,11 +46,16 @@ def draw(task: Task, numbers: Numbers, dtype: np.dtype, shown: Task | None = Non
         dtype: precision.
         shown: the task over whose x errors are shown; None is the task itself.
     """
-    seed = numbers["data_seed"]
-    points = place(task, stream(seed, "points"), dtype)
-    target_at = target_function(task, numbers, stream(seed, "phases"))
+    shapes = {NOISE: (1, task.points)}
+    if task.placement == "random":
+        shapes[POINTS] = (task.features(), task.points)
+    if phases := random_phases(task):
+        shapes[PHASES] = (1, phases)
+    drawn = matrices(uniforms(stream(numbers["data_seed"], "data"), shapes, dtype), shapes)
+    points = place(task, drawn.get(POINTS), dtype)
+    target_at = target_function(task, numbers, drawn[PHASES][0] if phases else None)
     clean = target_at(points)
-    noise = numbers["noise"].astype(dtype) * jax.random.normal(stream(seed, "noise"), clean.shape, dtype)
+    noise = numbers["noise"].astype(dtype) * normal(drawn[NOISE][0])
     x_inputs = x_clean = None
     grid = evaluation_points(shown or task)
     if has_x(task) and (task.placement == "random" or not np.array_equal(grid, evaluation_points(task))):

@@ -1,18 +1,24 @@
 """Where points lie, and what the network sees of them."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from sweep.specs.task import Task
 
 
-def place(task: Task, key: Key[Array, ""], dtype: np.dtype) -> Float[Array, "features points"]:
-    """Lay out the training points: a grid computed in float64, or uniform draws on [low, high)."""
-    if task.placement == "random":
-        shape = (task.features(), task.points)
-        return jax.random.uniform(key, shape, dtype, task.low, task.high)
+def place(
+    task: Task, drawn: Float[Array, "features points"] | None, dtype: np.dtype
+) -> Float[Array, "features points"]:
+    """Lay out the training points: a grid computed in float64, or uniform on [low, high).
+
+    Args:
+        task: structure of the task.
+        drawn: uniform numbers on (-1, 1) where points are random.
+        dtype: precision.
+    """
+    if drawn is not None:
+        return task.low + (task.high - task.low) * (drawn + 1) / 2
     return jnp.asarray(evaluation_points(task)[None, :], dtype)
 
 

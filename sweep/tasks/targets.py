@@ -3,44 +3,46 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from sweep.errors import SweepError, blaming, called
 from sweep.specs.task import FromFunction, Linear, Sine, SumOfSines, Task
 
 Numbers = dict[str, Array]
+Drawn = Float[Array, " phases"] | None
 Target = Callable[[Float[Array, "features n"]], Float[Array, " n"]]
 
 
-def target_function(task: Task, numbers: Numbers, key: Key[Array, ""]) -> Target:
+def target_function(task: Task, numbers: Numbers, drawn: Drawn) -> Target:
     """Build a lane's noiseless target.
 
     Args:
         task: structure of the task.
         numbers: the lane's traced numbers.
-        key: stream that random phases are drawn from.
+        drawn: uniform numbers on (-1, 1), as many as the task has random phases.
     """
-    return TARGETS[type(task)](task, numbers, key)
+    return TARGETS[type(task)](task, numbers, drawn)
 
 
-def sum_of_sines(task: SumOfSines, numbers: Numbers, key: Key[Array, ""]) -> Target:
+def random_phases(task: Task) -> int:
+    """Count the phases that are drawn."""
+    return len(task.frequencies) if isinstance(task, SumOfSines) and task.phases == "random" else 0
+
+
+def sum_of_sines(task: SumOfSines, numbers: Numbers, drawn: Drawn) -> Target:
     """Build f(x) = sum_i a_i sin(2 pi k_i x + phi_i)."""
 
     def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
         frequencies = jnp.asarray(task.frequencies, x.dtype)
-        if task.phases == "random":
-            phases = jax.random.uniform(key, frequencies.shape, x.dtype, 0, 2 * jnp.pi)
-        else:
-            phases = jnp.asarray(task.phases, x.dtype)
+        phases = jnp.asarray(task.phases, x.dtype) if drawn is None else jnp.pi * (drawn + 1)
         waves = jnp.sin(2 * jnp.pi * frequencies[:, None] * x + phases[:, None])
         return jnp.asarray(task.amplitude_list(), x.dtype) @ waves
 
     return target
 
 
-def sine(task: Sine, numbers: Numbers, key: Key[Array, ""]) -> Target:
+def sine(task: Sine, numbers: Numbers, drawn: Drawn) -> Target:
     """Build f(x) = a sin(2 pi k x + phi)."""
 
     def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
@@ -50,7 +52,7 @@ def sine(task: Sine, numbers: Numbers, key: Key[Array, ""]) -> Target:
     return target
 
 
-def linear(task: Linear, numbers: Numbers, key: Key[Array, ""]) -> Target:
+def linear(task: Linear, numbers: Numbers, drawn: Drawn) -> Target:
     """Build f(x) = w . x + b."""
 
     def target(x: Float[Array, "features n"]) -> Float[Array, " n"]:
@@ -59,7 +61,7 @@ def linear(task: Linear, numbers: Numbers, key: Key[Array, ""]) -> Target:
     return target
 
 
-def from_function(task: FromFunction, numbers: Numbers, key: Key[Array, ""]) -> Target:
+def from_function(task: FromFunction, numbers: Numbers, drawn: Drawn) -> Target:
     """Build the page's own f(x, **parameters); a single number is a constant target."""
     culprit = f"the target function {called(task.function)!r}"
 
@@ -77,7 +79,7 @@ def from_function(task: FromFunction, numbers: Numbers, key: Key[Array, ""]) -> 
     return target
 
 
-TARGETS: Final[dict[type, Callable[[Any, Numbers, Key[Array, ""]], Target]]] = {
+TARGETS: Final[dict[type, Callable[[Any, Numbers, Drawn], Target]]] = {
     SumOfSines: sum_of_sines,
     Sine: sine,
     Linear: linear,

@@ -1,0 +1,248 @@
+"""From measurements to what a reader sees: words in the terminal, results.json, the table in README.md, the figure."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from benchmarks.goals import GOALS, Goal
+
+HERE: Final = Path(__file__).parent
+# Colours of Okabe and Ito, told apart by every kind of colour vision; the order is that of the bars.
+SIDES: Final = {
+    "sweep": ("sweep", "#0072b2"),
+    "vmap": ("jit(vmap(train)), one program", "#e69f00"),
+    "vmap_by_width": ("jit(vmap(train)), one for each width", "#f0e442"),
+    "loop": ("jit(train) in a Python loop", "#d55e00"),
+    "torch_vmap": ("torch.func vmap", "#009e73"),
+    "torch_loops": ("PyTorch loop, a process for each core", "#56b4e9"),
+    "torch_loop": ("PyTorch loop, one process", "#cc79a7"),
+    "keras_fit": ("Keras model.fit", "#999999"),
+}
+LIMIT: Final = "limit of the machine"
+
+
+class Spread(NamedTuple):
+    """The median of the repeats, and the smallest and the largest."""
+
+    median: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Summarise repeats."""
+    return Spread(float(np.median(values)), min(values), max(values))
+
+
+def ratio(result: dict[str, Any], peer: str) -> Spread:
+    """Give how many times the lane-steps per second of a peer `sweep` takes; each repeat is compared with its own."""
+    pairs = zip(_rates(result, "sweep"), _rates(result, peer), strict=True)
+    return spread([ours / theirs for ours, theirs in pairs])
+
+
+def efficiency(result: dict[str, Any]) -> Spread:
+    """Give the time that the machine's own rates allow over the time that `sweep` takes."""
+    return spread([rate / result["limit"]["lane_steps_per_second"] for rate in _rates(result, "sweep")])
+
+
+def _rates(result: dict[str, Any], side: str) -> list[float]:
+    return result["sides"][side]["lane_steps_per_second"]
+
+
+def case_words(result: dict[str, Any]) -> str:
+    """Tell one case's results in the terminal."""
+    rows = [("", "lane-steps/s (lowest-highest)", "sweep is faster by", "compile s")]
+    for side in [name for name in SIDES if name in result["sides"]]:
+        rate = spread(_rates(result, side))
+        faster = "" if side == "sweep" else _times(ratio(result, side))
+        compiled = result["sides"][side]["compile_seconds"]
+        rows.append((SIDES[side][0], _span(rate), faster, f"{compiled:.1f}" if compiled else ""))
+    rows.append((LIMIT, _number(result["limit"]["lane_steps_per_second"]), _share(efficiency(result)), ""))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows) + "\n"
+
+
+def write(found: dict[str, Any]) -> None:
+    """Write results.json, the table in README.md and the figure."""
+    (HERE / "results.json").write_text(json.dumps(_rounded(found), indent=1) + "\n")
+    replace_between("results", _tables(found))
+    _draw(found["cases"]).savefig(HERE / "benchmark.svg", metadata={"Date": None})
+
+
+def replace_between(name: str, lines: str) -> None:
+    """Put lines between a pair of markers of README.md."""
+    readme, begin, end = HERE / "README.md", f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    pattern, text = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL), readme.read_text()
+    if not pattern.search(text):
+        raise SystemExit(f"README.md has lost its markers {begin} and {end}")
+    readme.write_text(pattern.sub(lambda _: f"{begin}\n{lines}\n{end}", text))
+
+
+def _tables(found: dict[str, Any]) -> str:
+    machine, cases = found["machine"], found["cases"]
+    versions = {
+        name: own for case in cases.values() for each in case["versions"].values() for name, own in each.items()
+    }
+    told = ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
+    about = (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['date']}; {told}. "
+        f"Medians of {found['repeats']} repeats, lowest and highest in brackets. {_agreement(cases)}"
+    )
+    return "\n\n".join([about, _goal_table(cases), _ratio_table(cases), _rate_table(cases), _limit_table(cases)])
+
+
+def _agreement(cases: dict[str, Any]) -> str:
+    largest, side, case = max(
+        (own["largest_difference"], SIDES[side][0], result["case"]["title"])
+        for result in cases.values()
+        for side, own in result["sides"].items()
+        if side != "sweep"
+    )
+    return f"All sides agreed; the largest difference of a training loss was {largest:.1e} ({side}; {case})."
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _goal_table(cases: dict[str, Any]) -> str:
+    rows = []
+    for goal in GOALS:
+        what, wanted, measured, met = _judged(goal, cases[goal.case])
+        rows.append((cases[goal.case]["case"]["title"], what, wanted, measured, "yes" if met else "**no**"))
+    return table(("case", "goal", "wanted", "measured", "met"), rows)
+
+
+def _judged(goal: Goal, result: dict[str, Any]) -> tuple[str, str, str, bool]:
+    if goal.measure == "compile":
+        seconds = result["sides"]["sweep"]["compile_seconds"]
+        return "compile, cold", f"at most {goal.wanted:g} s", f"{seconds:.1f} s", seconds <= goal.wanted
+    if goal.measure == "efficiency":
+        own = efficiency(result)
+        return "efficiency: limit / time used", f"{goal.wanted:g}", _share(own), own.median >= goal.wanted
+    own = ratio(result, goal.peer)
+    return f"faster than {SIDES[goal.peer][0]}", f"{goal.wanted:g}x", _times(own), own.median >= goal.wanted
+
+
+def _ratio_table(cases: dict[str, Any]) -> str:
+    peers = [name for name in SIDES if name != "sweep"]
+    rows = [
+        [result["case"]["title"], *(_times(ratio(result, p)) if p in result["sides"] else "" for p in peers)]
+        for result in cases.values()
+    ]
+    return "`sweep` is faster than\n\n" + table(["case", *(SIDES[peer][0] for peer in peers)], rows)
+
+
+def _rate_table(cases: dict[str, Any]) -> str:
+    rows = [
+        [
+            result["case"]["title"],
+            *(_number(spread(_rates(result, s)).median) if s in result["sides"] else "" for s in SIDES),
+        ]
+        for result in cases.values()
+    ]
+    return "Lane-steps per second\n\n" + table(["case", *(label for label, _ in SIDES.values())], rows)
+
+
+def _limit_table(cases: dict[str, Any]) -> str:
+    rows = []
+    for result in cases.values():
+        seconds, rates = result["limit"]["seconds"], result["limit"]["rates"]
+        used = 1e6 / spread(_rates(result, "sweep")).median
+        parts = [f"{1e6 * seconds[part]:.3g}" for part in ("products", "activations", "bytes")]
+        machine = f"{rates['products'] / 1e9:.0f}, {rates['activations'] / 1e9:.2g}, {rates['bytes'] / 1e9:.0f}"
+        rows.append([result["case"]["title"], *parts, f"{used:.3g}", _share(efficiency(result)), machine])
+    head = (
+        "case",
+        "products",
+        "activations",
+        "optimiser",
+        "used",
+        "limit / used",
+        "rates: Gflop/s, G activations/s, GB/s",
+    )
+    return "Microseconds of one lane-step at the machine's own rates, and as used by `sweep`\n\n" + table(head, rows)
+
+
+def _number(value: float) -> str:
+    """Write a rate with three digits: "147k", "8.51k", "612"."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{_digits(value / size)}{unit}"
+    return _digits(value)
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _span(own: Spread) -> str:
+    return f"{_number(own.median)} ({_number(own.low)}-{_number(own.high)})"
+
+
+def _times(own: Spread) -> str:
+    return f"{_digits(own.median)}x ({_digits(own.low)}-{_digits(own.high)})"
+
+
+def _share(own: Spread) -> str:
+    return f"{own.median:.2f} ({own.low:.2f}-{own.high:.2f})"
+
+
+def _rounded(tree: Any) -> Any:
+    """Keep five digits of every number: what is more is noise, and makes the file hard to read."""
+    if isinstance(tree, dict):
+        return {name: _rounded(own) for name, own in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_rounded(own) for own in tree]
+    return float(f"{tree:.5g}") if isinstance(tree, float) else tree
+
+
+def _draw(cases: dict[str, Any]) -> Any:
+    """Draw lane-steps per second of each side, case by case, with the machine's limit."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    plt.rcParams.update({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "sweep", "legend.frameon": False})
+    figure, axes = plt.subplots(figsize=(8.0, 1.1 + 1.25 * len(cases)), layout="constrained")
+    places, place = [], 0.0
+    for result in cases.values():
+        first = place
+        for side in [name for name in SIDES if name in result["sides"]]:
+            _bar(axes, place, spread(_rates(result, side)), SIDES[side])
+            place += 1
+        limit = result["limit"]["lane_steps_per_second"]
+        axes.plot([limit] * 2, [first - 0.5, first + 0.5], color="black", lw=1.5, ls=(0, (2, 1)), label=LIMIT)
+        places.append((first + place - 1) / 2)
+        place += 1.2
+    axes.set(xscale="log", xlabel="lane-steps per second (optimiser steps of one network, all cores together)")
+    axes.set_yticks(places, [",\n".join(result["case"]["title"].rsplit(", ", 1)) for result in cases.values()])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(place - 1.2, -1)
+    axes.margins(x=0.12)
+    axes.grid(axis="x", which="major", color="#dddddd", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    wanted = [label for label in (*(label for label, _ in SIDES.values()), LIMIT) if label in handles]
+    figure.legend([handles[label] for label in wanted], wanted, loc="outside upper center", ncols=2)
+    return figure
+
+
+def _bar(axes: Any, place: float, own: Spread, look: tuple[str, str]) -> None:
+    label, colour = look
+    axes.barh(place, own.median, 0.9, color=colour, label=label, edgecolor="black", linewidth=0.3)
+    axes.plot([own.low, own.high], [place, place], color="black", lw=1)
+    inside = look == SIDES["sweep"]  # beside its bar the limit would be drawn across the number
+    axes.annotate(
+        _number(own.median), (own.low if inside else own.high, place), xytext=(-4 if inside else 4, 0),
+        textcoords="offset points", va="center", ha="right" if inside else "left", fontsize=8,
+        color="white" if inside else "black",
+    )  # fmt: skip

@@ -1,0 +1,126 @@
+"""The side of `sweep`: draws what everybody trains, and trains it as `sweep.run` does, but for the files."""
+
+import time
+from functools import partial
+from math import pi
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import limit, service
+from benchmarks.cases import CHECK_STEPS, FREQUENCIES, Case
+from benchmarks.handover import Group, Handover, Trees
+from sweep import MLP, Experiment, Optimizer, Record, Sine, SumOfSines, grid, log_spaced, train, zipped
+from sweep.axes import lay_out
+from sweep.devices import use_all_cores
+from sweep.execute import prepare, walk
+from sweep.plan import Plan, Program, pack
+from sweep.specs import every
+from sweep.specs.record import Cadence
+
+
+class Engine:
+    """Answers for `sweep`, one case at a time."""
+
+    def open(self, case: dict[str, Any], path: str) -> dict[str, Any]:
+        """Compile a case, and write what its lanes begin with to a file."""
+        own = Case(**case | {"widths": tuple(case["widths"])})
+        self._training = _planned(own, log_spaced(1))
+        self._compared = _planned(own, every(CHECK_STEPS))  # the same program: the cadence is no part of it
+        seconds = prepare(self._training)
+        _drawn(own, self._training).save(Path(path))
+        return {"compile_seconds": seconds, "tiles": [block.tile for block, _ in self._training.blocks()]}
+
+    def train(self, check: bool) -> dict[str, Any]:
+        """Train all lanes, to the end or, for a check, only as far as sides are compared.
+
+        The clock starts when data and initial weights are on the devices and record 0 has been taken.
+        """
+        plan, begun = self._compared if check else self._training, 0.0
+        for piece in walk(plan):
+            if piece.record == 0:
+                begun = time.perf_counter()
+            elif piece.record == 1:
+                break
+        seconds = time.perf_counter() - begun
+        return {"seconds": seconds, "steps": piece.done.tolist(), "losses": _losses(plan, piece.values)}
+
+
+def _planned(case: Case, cadence: Cadence) -> Plan:
+    seeds = range(case.lanes)
+    if case.task == "sines":
+        # With its end, the grid has no point at 0. There the kinks of ReLU lie while biases are still about zero, and
+        # whether such a point is on one side or the other would be up to rounding.
+        task = SumOfSines(frequencies=FREQUENCIES, phases="random", points=case.points, placement="grid_with_end")
+        axes, initializer = zipped(seed=seeds, data_seed=seeds), "lecun_normal"
+    else:
+        task = Sine(
+            target_frequency=1 / (2 * pi), low=0.0, high=2 * pi, placement="grid_with_end", inputs="as_is",
+            points=case.points,
+        )  # fmt: skip
+        axes, initializer = grid(seed=seeds), "glorot_uniform"
+    experiment = Experiment(
+        question="How fast?",
+        task=task,
+        model=MLP(depth=case.depth, activation=case.activation, initializer=initializer),
+        optimizer=Optimizer("adam", learning_rate=case.learning_rate, epsilon=case.epsilon),
+        axes=axes * grid(width=case.widths),
+        epochs=case.epochs,
+        batch_size=case.batch_size,
+        record=Record(metrics=("loss",), at=cadence, snapshots=0),
+    )
+    plan = pack(lay_out(experiment.axes), experiment)
+    if len(plan.waves) != 1:
+        raise RuntimeError(f"{case.name} is meant for one program and one wave, the plan has {len(plan.waves)}")
+    return plan
+
+
+def _losses(plan: Plan, values: list[dict[str, np.ndarray]]) -> list[list[float]]:
+    """Put the losses of each block into the order of its members, as they are handed over."""
+    losses = []
+    for chosen, own in zip(plan.waves[0].chosen, values, strict=True):
+        ordered = np.empty(len(chosen))
+        ordered[chosen] = own["loss"]
+        losses.append(ordered.tolist())
+    return losses
+
+
+def _drawn(case: Case, plan: Plan) -> Handover:
+    """Draw data and initial weights of all lanes by the functions that the program is made of."""
+    program, groups, inputs = plan.programs[0], {}, None
+    for block, numbers in zip(program.blocks, _typed(program), strict=True):
+        lanes, data = jax.jit(jax.vmap(partial(train.begin, block)))(numbers)
+        trees = _trees(block, lanes)
+        inputs = np.asarray(data.inputs[0]).T
+        orders = None if case.batch_size is None else _orders(block, numbers, lanes)
+        groups[case.widths[len(groups)]] = Group(case.widths[len(groups)], trees, np.asarray(data.target), orders)
+    assert inputs is not None
+    return Handover(inputs, tuple(groups.values()))
+
+
+def _typed(program: Program) -> list[train.Numbers]:
+    return [
+        {name: np.asarray(values, train.number_dtype(name, block.shape)) for name, values in numbers.items()}
+        for block, numbers in zip(program.blocks, program.numbers, strict=True)
+    ]
+
+
+def _trees(block: train.Block, lanes: train.Lane) -> Trees:
+    """Give the initial parameters of a block's lanes, layer by layer."""
+    return jax.tree.map(np.asarray, lanes.parameters)
+
+
+def _orders(block: train.Block, numbers: train.Numbers, lanes: train.Lane) -> np.ndarray:
+    """Give the order of the points in the epochs that are compared, (lanes, epochs, points)."""
+    shape = block.shape
+    shuffled = jax.vmap(partial(train.shuffle, shape), in_axes=(0, 0, None))
+    starts = range(0, CHECK_STEPS, shape.steps_per_epoch())
+    return np.stack([np.asarray(shuffled(numbers, lanes, step).order) for step in starts], axis=1)
+
+
+if __name__ == "__main__":
+    use_all_cores()
+    engine = Engine()
+    service.serve({}, {"open": engine.open, "train": engine.train, "limit": limit.rates})

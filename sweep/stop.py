@@ -1,0 +1,126 @@
+"""Rules that end lanes early: pure functions of what a record holds, so that no clock and no wave decides."""
+
+from typing import Final
+
+import numpy as np
+
+from sweep.axes import Lanes
+from sweep.experiment import grouped
+from sweep.labels import CUT, REACHED, RUNNING
+from sweep.specs.stop import Halving, Stop, Target
+
+SEEDS: Final = ("seed", "data_seed")
+
+
+class Judge:
+    """Ends lanes of one wave by the rule of their page.
+
+    Args:
+        rule: the rule, None for none.
+        epochs: epoch of each record.
+        lanes: all lanes of the sweep.
+        here: numbers of those in the wave.
+    """
+
+    def __init__(self, rule: Stop | None, epochs: np.ndarray, lanes: Lanes, here: np.ndarray) -> None:
+        self._rule = rule
+        if isinstance(rule, Halving):
+            self._rungs = rungs(rule, epochs)
+            self._competitor, self._competition = (numbers[here] for numbers in competitors(rule, lanes))
+
+    def wanted(self) -> bool:
+        """Tell whether there is a rule."""
+        return self._rule is not None
+
+    def metric(self) -> str:
+        """Name the metric that the rule looks at."""
+        assert self._rule is not None
+        return self._rule.metric
+
+    def ended(self, record: int, values: np.ndarray, running: np.ndarray) -> np.ndarray:
+        """Give each lane's new status, REACHED or CUT, and RUNNING for those whose status does not change.
+
+        Args:
+            record: which record this is.
+            values: the metric, one for each lane of the wave.
+            running: which lanes have not ended.
+        """
+        status = np.full(len(values), RUNNING, np.int8)
+        if isinstance(self._rule, Target):
+            status[reached(self._rule, values, running)] = REACHED
+        if isinstance(self._rule, Halving) and record in self._rungs:
+            status[cut(self._rule, values, running, self._competitor, self._competition)] = CUT
+        return status
+
+
+def reached(rule: Target, values: np.ndarray, running: np.ndarray) -> np.ndarray:
+    """Tell which running lanes have reached their target.
+
+    Args:
+        rule: the target.
+        values: its metric, one for each lane.
+        running: which lanes have not ended.
+    """
+    return running & (values <= rule.value)
+
+
+def rungs(rule: Halving, epochs: np.ndarray) -> frozenset[int]:
+    """Find the records at which competitors are cut: neither the first nor the last one.
+
+    Args:
+        rule: the rule.
+        epochs: epoch of each record.
+    """
+    shares, share = [], rule.first
+    while share < 1:
+        shares.append(share)
+        share /= rule.keep
+    # A share that is a record but for rounding is that record.
+    found = np.searchsorted(epochs, np.array(shares) * epochs[-1] * (1 - 1e-9))
+    return frozenset(int(record) for record in found if 0 < record < len(epochs) - 1)
+
+
+def competitors(rule: Halving, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
+    """Number each lane's competitor and the competition that it is in.
+
+    Returns:
+        Two arrays of shape (lanes,).
+    """
+    apart = [name for name in lanes.columns if rule.by == "lane" or name not in SEEDS]
+    own, _ = grouped([lanes.columns[name] for name in apart], len(lanes))
+    competition, _ = grouped([lanes.columns[name] for name in rule.within], len(lanes))
+    return own, competition
+
+
+def cut(
+    rule: Halving, values: np.ndarray, running: np.ndarray, competitor: np.ndarray, competition: np.ndarray
+) -> np.ndarray:
+    """Tell which running lanes are cut at a rung.
+
+    Of the competitors in each competition that still have a running lane, the best `keep` go on; of equal
+    ones those that come first in the axes.
+
+    Args:
+        rule: the rule.
+        values: its metric, one for each lane; NaN, as diverged lanes have it, counts as infinite.
+        running: which lanes have not ended.
+        competitor: number of each lane's competitor, see `competitors`.
+        competition: number of the competition that it is in.
+    """
+    competitor = np.unique(competitor, return_inverse=True)[1]  # 0, 1, 2, ... without gaps, in the same order
+    alive = np.unique(competitor[running])
+    scores, home = _medians(values, competitor)[alive], np.zeros(competitor.max() + 1, np.int64)
+    home[competitor] = competition
+    best_first = alive[np.lexsort((scores, home[alive]))]  # stable, so of equals the first in the axes
+    _, begins, sizes = np.unique(home[best_first], return_index=True, return_counts=True)
+    rank = np.arange(len(best_first)) - np.repeat(begins, sizes)
+    kept = best_first[rank < np.repeat(np.ceil(rule.keep * sizes - 1e-9), sizes)]
+    return running & ~np.isin(competitor, kept)
+
+
+def _medians(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Give the median of each group 0, 1, 2, ..., NaN counting as infinite."""
+    worst = np.where(np.isnan(values), np.inf, values)
+    order = np.lexsort((worst, group))
+    _, begins, sizes = np.unique(group[order], return_index=True, return_counts=True)
+    return (worst[order][begins + (sizes - 1) // 2] + worst[order][begins + sizes // 2]) / 2

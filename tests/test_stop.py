@@ -1,0 +1,283 @@
+"""Lanes that end early: when, on what grounds, that nobody else notices, and that their work is not done."""
+
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+import pytest
+from helpers import LOSS_ONLY, planned, run_lanes, tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sweep import cost, execute, stop
+from sweep.axes import grid, lay_out, zipped
+from sweep.errors import SweepError
+from sweep.labels import CUT, DIVERGED, REACHED, RUNNING
+from sweep.runner import run_sweep
+from sweep.specs import Halving, Metric, Optimizer, Record, Target, linear_spaced
+
+RATES = (1e-3, 1e-2, 1e-1, 3e38)  # the last one loses its lanes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_tiles():
+    """Tiles of at most 4 lanes, so that few lanes make several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(cost.TILE_LARGEST, "cpu", 4)
+        yield
+
+
+def racing(rule, **changes):
+    """Make a sweep of 48 lanes in two blocks, some of which are lost."""
+    settings = {
+        "axes": grid(seed=range(6), learning_rate=RATES, width=(4, 6)), "optimizer": Optimizer("adam"), "epochs": 40,
+        "record": Record(metrics=("loss", "gradient_norm"), at=linear_spaced(20), snapshots=3), "stop": rule,
+    }  # fmt: skip
+    return tiny(**(settings | changes))
+
+
+@pytest.fixture(scope="module")
+def full():
+    return run_sweep(racing(None))
+
+
+RULES = [Target(0.6), Halving(first=0.2), Halving(keep=0.3, by="lane", first=0.1, within=("width",))]
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_what_a_stopped_sweep_measures_is_bitwise_that_of_the_full_one_up_to_where_each_lane_stopped(rule, full):
+    stopped = run_sweep(racing(rule))
+    ends = stopped.stop_epoch.fillna(np.inf)
+    assert np.isfinite(ends).any()
+    assert not np.isfinite(ends).all()
+    before = stopped.epoch <= ends
+    for name in ("loss", "gradient_norm"):
+        dims = full[name].dims
+        kept = before.broadcast_like(full[name]).transpose(*dims).values
+        np.testing.assert_array_equal(stopped[name].values[kept], full[name].values[kept])
+    kept = (stopped.snapshot_epoch <= ends).broadcast_like(full.prediction).transpose(*full.prediction.dims).values
+    np.testing.assert_array_equal(stopped.prediction.values[kept], full.prediction.values[kept])
+    ended = np.isin(stopped.status, (REACHED, CUT))
+    np.testing.assert_array_equal(ended, np.isfinite(ends))
+    lost = stopped.status == DIVERGED
+    np.testing.assert_array_equal(stopped.first_bad_epoch.values[lost], full.first_bad_epoch.values[lost])
+
+
+def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_forward(full):
+    stopped = run_sweep(racing(Target(0.6)))
+    met = (full.loss <= 0.6).values  # a lost lane's loss is NaN and meets nothing
+    first = np.where(met.any(-1), full.epoch.values[met.argmax(-1)], np.nan)
+    np.testing.assert_array_equal(stopped.stop_epoch.values, first)
+    np.testing.assert_array_equal(stopped.status == REACHED, np.isfinite(first))
+    for lane in np.argwhere(np.isfinite(first)):
+        own = {dim: int(at) for dim, at in zip(stopped.stop_epoch.dims, lane, strict=True)}
+        record = int(met[tuple(lane)].argmax())
+        after = stopped.loss.isel(own).values[record:]
+        assert (after == full.loss.isel(own, epoch=record).values).all()
+        later = stopped.prediction.isel(own).sel(snapshot_epoch=slice(first[tuple(lane)], None)).values
+        assert (later == later[:1]).all()
+        assert np.isfinite(later).all()
+    assert (stopped.status.values[~np.isfinite(first)] != REACHED).all()
+
+
+def test_what_is_cut_is_not_measured_again_and_its_steps_are_not_counted():
+    stopped = run_sweep(racing(Halving(first=0.2)))
+    after = (stopped.epoch > stopped.stop_epoch).transpose(*stopped.loss.dims).values
+    assert after.any()
+    assert np.isnan(stopped.loss.values[after]).all()
+    lived = np.fmin(stopped.stop_epoch.fillna(40.0).values, stopped.first_bad_epoch.fillna(40.0).values)
+    assert stopped.attrs["lane_steps"] == lived.sum()
+    assert stopped.attrs["lane_steps_planned"] == 48 * 40
+
+
+def halved_by_hand(rule, loss, first_bad, record):
+    """Follow a sweep (seed, learning_rate, width, epoch) through its rungs with plain loops."""
+    seeds, rates, widths, _ = loss.shape
+    rungs, share = [], rule.first
+    while share < 1:
+        rungs.append(next(at for at, epoch in enumerate(record) if epoch >= share * record[-1] - 1e-9))
+        share /= rule.keep
+    out = {}
+    for at in sorted(set(rungs)):
+        alive = {}
+        for rate in range(rates):
+            for width in range(widths):
+                for seed in range(seeds):
+                    lane = (seed, rate, width)
+                    if lane in out or first_bad[lane] <= record[at]:
+                        continue
+                    alive.setdefault((rate, width) if rule.by == "median" else (seed, rate, width), []).append(lane)
+        for group in sorted({key[-1] for key in alive} if rule.within else {None}, key=str):
+            mine = [key for key in alive if group is None or key[-1] == group]
+
+            values = {key: loss[:, *key, at] if rule.by == "median" else loss[(*key, at)] for key in mine}
+            scores = {key: np.median(np.where(np.isnan(own), np.inf, own)) for key, own in values.items()}
+            keep = sorted(mine, key=scores.__getitem__)[: ceil(rule.keep * len(mine))]
+            for key in mine:
+                if key not in keep:
+                    out.update(dict.fromkeys(alive[key], record[at]))
+    return out
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("rule", RULES[1:], ids=repr)
+def test_halving_cuts_whom_a_plain_loop_cuts(rule, full):
+    stopped = run_sweep(racing(rule))
+    bad = full.first_bad_epoch.fillna(np.inf).values
+    expected = halved_by_hand(rule, full.loss.values, bad, full.epoch.values)
+    got = {
+        tuple(lane): float(stopped.stop_epoch.values[tuple(lane)]) for lane in np.argwhere(stopped.status.values == CUT)
+    }
+    assert got == expected
+    assert len(got) > 20
+
+
+@settings(max_examples=60)
+@given(
+    arrays(np.float64, 12, elements=st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf, np.nan])),
+    arrays(bool, 12), arrays(np.int64, 12, elements=st.integers(0, 4)), st.sampled_from([0.1, 0.5, 0.9]),
+)  # fmt: skip
+def test_a_rung_keeps_the_share_of_living_competitors_it_states(values, running, competitor, keep):
+    competition = competitor % 2
+    out = stop.cut(Halving(keep=keep), values, running, competitor, competition)
+    assert not (out & ~running).any()
+    score = {
+        each: np.median(np.where(np.isnan(own := values[competitor == each]), np.inf, own)) for each in set(competitor)
+    }
+    for each in set(competition[running].tolist()):
+        alive = set(competitor[running & (competition == each)].tolist())
+        kept = {one for one in alive if not out[competitor == one].any()}
+        assert len(kept) == ceil(keep * len(alive))
+        gone = alive - kept
+        assert all(out[running & (competitor == one)].all() for one in gone)
+        assert all((score[good], good) < (score[bad], bad) for good in kept for bad in gone)
+
+
+def test_rungs_are_records_at_or_after_their_shares():
+    epochs = np.array([0, 1, 2, 4, 8, 16, 32, 64, 100.0])
+    assert sorted(stop.rungs(Halving(first=0.02), epochs)) == [2, 3, 4, 5, 6, 7]
+    assert sorted(stop.rungs(Halving(first=0.5, keep=0.4), epochs)) == [7]
+    assert stop.rungs(Halving(first=0.9), epochs) == frozenset()  # after the last record nothing is saved
+
+
+# ---------------------------------------------------------------------------------------------------------
+# No work for the dead.
+
+
+@pytest.mark.core
+def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled():
+    plan = planned(racing(Target(0.6)), 3)
+    execute.prepare(plan)
+    compiled = execute._training(plan.programs[0], plan)
+    pieces = list(execute.walk(plan))
+    assert execute._training(plan.programs[0], plan) is compiled
+    for before, piece in pairwise(pieces[1:]):
+        needed = sum(
+            4 * ceil(np.count_nonzero(status == RUNNING) / 4) * int(steps)
+            for status, steps in zip(before.status, piece.done - before.done, strict=True)
+        )
+        fails = any((now != was).any() for now, was in zip(piece.ended, before.ended, strict=True))
+        assert needed <= piece.executed <= (needed if not fails else 4 * needed)
+    assert pieces[-1].executed < 0.5 * pieces[1].executed * (pieces[-1].done[0] / 2)
+    assert all((status != RUNNING).sum() for status in pieces[-1].status)
+
+
+def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch):
+    experiment = racing(None)
+    leaving = run_lanes(experiment, 2)
+    monkeypatch.setattr(execute, "WORTH_MOVING", 1.0)  # nobody ever moves
+    for one, other in zip(leaving, run_lanes(experiment, 2), strict=True):
+        for name, values in one.curves.items():
+            assert values.tobytes() == other.curves[name].tobytes(), name
+        assert one.first_bad_step == other.first_bad_step
+
+
+def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step():
+    plan = planned(racing(Target(1e9)))
+    pieces = list(execute.walk(plan))
+    assert sum(piece.executed for piece in pieces[1:]) == 0
+    assert all(np.isin(status, (REACHED, DIVERGED)).all() for status in pieces[-1].status)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_going_on_from_any_position_ends_the_same_lanes_with_the_same_bits(rule):
+    plan = planned(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
+    whole = records(execute.walk(plan))
+    for at in (1, 3, 5):
+        position = execute.Position.of_arrays(nth_position(plan, at).arrays())
+        for one, other in zip(whole[position.record :], records(execute.walk(plan, resume=position)), strict=True):
+            for field in ("status", "ended"):
+                assert [v.tobytes() for v in getattr(one, field)] == [v.tobytes() for v in getattr(other, field)]
+            for values, again in zip(one.values, other.values, strict=True):
+                assert {k: v.tobytes() for k, v in values.items()} == {k: v.tobytes() for k, v in again.items()}
+
+
+def records(pieces):
+    """Leave out the segments between records, which the clock cuts."""
+    return [piece for piece in pieces if piece.record is not None]
+
+
+def nth_position(plan, at):
+    for number, piece in enumerate(execute.walk(plan)):
+        if number == at:
+            return piece.position()
+    raise AssertionError("there are not so many segments")
+
+
+def test_tiles_that_do_not_come_out_even_are_spread_over_the_devices():
+    plan = planned(tiny(axes=grid(seed=range(4), width=(3, 4, 5))), 3)
+    crew = execute._Crew(plan, 0, None)
+    assert sorted(sum(seats.live for seats in crew._seats).tolist()) == [1, 1, 1]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Target(float("nan")), "value of Target must be a finite number"),
+        (lambda: Halving(keep=1.0), "keep of Halving must lie between 0 and 1"),
+        (lambda: Halving(first=0.0), "first of Halving must lie between 0 and 1"),
+        (lambda: Halving(by="mean"), "unknown way of comparing in Halving, by 'mean'"),
+        (lambda: tiny(stop=0.1), "stop must be a Target, a Halving or None"),
+        (lambda: tiny(stop=Target(0.1, metric="spectral_error")), "unknown metric to stop by"),
+        (lambda: racing(Halving(within=("depth",))), "unknown axis to halve within 'depth'"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused_in_one_line(make, told):
+    with pytest.raises(SweepError) as refused:
+        make()
+    assert str(refused.value).startswith(told)
+    assert "\n" not in str(refused.value)
+
+
+def test_halving_over_several_waves_is_refused():
+    with pytest.raises(SweepError, match="Halving compares all lanes with each other, but they make 6 waves"):
+        planned(racing(Halving()), wave_lanes=8)
+
+
+def test_a_metric_of_one_s_own_can_be_what_is_waited_for():
+    def small(moment):
+        return moment.loss * 0 + moment.step
+
+    own = Record(metrics=(), at=linear_spaced(4), snapshots=0, own=(Metric("steps_taken", small),))
+    ds = run_sweep(tiny(stop=Target(6.0, metric="steps_taken"), record=own, axes=zipped(seed=(0, 1))))
+    assert (ds.status == REACHED).all()  # 0 is at most 6: before the first step
+    assert (ds.stop_epoch == 0).all()
+
+
+def test_competitors_differ_in_everything_but_seeds():
+    lanes = lay_out(zipped(seed=(0, 1), data_seed=(5, 6)) * grid(learning_rate=(0.1, 0.2), width=(3, 4)))
+    own, competition = stop.competitors(Halving(within=("width",)), lanes)
+    assert len(set(own.tolist())) == 4
+    assert len(set(competition.tolist())) == 2
+    for one, other in ((own, ("learning_rate", "width")), (competition, ("width",))):
+        rows = list(zip(*(lanes.columns[name].tolist() for name in other), strict=True))
+        assert len(set(zip(one.tolist(), rows, strict=True))) == len(set(rows))
+    each, _ = stop.competitors(Halving(by="lane"), lanes)
+    assert len(set(each.tolist())) == len(lanes)
