@@ -30,7 +30,7 @@ experiment = Experiment(
     record=Record(at=log_spaced(12)),
 )
 """
-EPOCHS = 4000  # about ten seconds of training on two cores
+EPOCHS = 6000  # about ten seconds of training on two cores
 
 
 @pytest.fixture
@@ -69,6 +69,12 @@ def wait_for(store: Path, share: float, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+def saved(store: Path) -> bool:
+    """Tell whether a checkpoint beyond the first record is there."""
+    checkpoint = Store(store).load_checkpoint()
+    return checkpoint is not None and bool(checkpoint["done"][0] > 0)
+
+
 def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
     """Compare every array bit by bit, NaN with NaN."""
     assert set(one.variables) == set(other.variables)
@@ -83,11 +89,13 @@ def test_a_sweep_killed_three_times_ends_bitwise_equal_and_repeats_little(page: 
     for share in sorted(rng.uniform(0.02, 0.9) for _ in range(3)):
         run = start(page, "--out", str(store), "--resume")
         wait_for(store, share, run)
+        while run.poll() is None and not saved(store):  # a kill before the first save would show nothing
+            time.sleep(0.05)
         run.send_signal(signal.SIGKILL)
         run.wait(30)
         checkpoint = Store(store).load_checkpoint()
         assert checkpoint is not None
-        assert 0 < checkpoint["done"][0] < EPOCHS * 3  # or the test would show nothing
+        assert 0 < checkpoint["done"][0] < EPOCHS * 3
     last = start(page, "--out", str(store), "--resume")
     assert last.wait(300) == 0, last.stdout and last.stdout.read()
     expected, got = open_results(tmp_path / "whole"), open_results(store)

@@ -76,7 +76,7 @@ def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_
         own = {dim: int(at) for dim, at in zip(stopped.stop_epoch.dims, lane, strict=True)}
         record = int(met[tuple(lane)].argmax())
         after = stopped.loss.isel(own).values[record:]
-        assert (after == full.loss.isel(own, epoch=record).values).all()
+        assert (after == full.loss.isel(own | {"epoch": record}).values).all()
         later = stopped.prediction.isel(own).sel(snapshot_epoch=slice(first[tuple(lane)], None)).values
         assert (later == later[:1]).all()
         assert np.isfinite(later).all()
