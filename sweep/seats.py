@@ -31,12 +31,12 @@ class Seats:
         self.live = np.bincount((np.arange(self.tiles) + first) % count, minlength=count)
 
     def seated(self, values: np.ndarray) -> jax.Array:
-        """Put one value for each lane onto the devices; empty seats repeat the first lane."""
-        if len(values) == 0:
-            values = np.zeros((1, *values.shape[1:]), values.dtype)
-        full = np.broadcast_to(values[0], (len(self._devices) * self.block.tiles, self.block.tile, *values.shape[1:]))
-        full = full.copy()
-        full[self.tile, self.place] = values[: len(self.tile)]
+        """Put one value for each lane onto the devices; empty seats of the last tile repeat the first lane."""
+        # Tiles behind the last one are never advanced, so that what they hold does not matter.
+        full = np.empty((len(self._devices) * self.block.tiles, self.block.tile, *values.shape[1:]), values.dtype)
+        if len(self.lanes):
+            full[self.tile[-1]] = values[0]
+            full[self.tile, self.place] = values
         return jax.device_put(full, train.sharding(self._devices))
 
     def taken(self, tree: Any) -> Any:

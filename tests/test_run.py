@@ -354,3 +354,36 @@ def test_a_closing_table_of_too_many_rows_gives_those_with_the_lowest_loss() -> 
     widths = [int(row[0]) for row in rows if len(row) == 3 and row[0].isdigit()]
     assert widths == np.argsort(losses).tolist()[1 : MOST_ROWS + 1]
     assert "the 24 of 100 rows with the lowest loss" in told
+
+
+def test_compiled_programs_are_kept_for_the_next_process_and_give_the_same_bits(folder: Path) -> None:
+    found = []
+    for store in ("one", "two"):
+        done = run(folder, "page.py", "--out", store, "--compile-cache", "cache")
+        assert done.returncode == 0, done.stderr
+        found.append({path.name for path in (folder / "cache").iterdir() if path.name.endswith("-cache")})
+    assert len(found[0]) >= 2  # the training program and what begins its lanes
+    assert found[0] == found[1]
+    assert (folder / "cache").stat().st_mode & 0o077 == 0
+    one, two = open_results(folder / "one"), open_results(folder / "two")
+    assert one.loss.values.tobytes() == two.loss.values.tobytes()
+
+
+def test_a_cache_that_others_can_write_to_is_refused(folder: Path) -> None:
+    (folder / "cache").mkdir()
+    (folder / "cache").chmod(0o777)
+    before = snapshot(folder)
+    done = run(folder, "page.py", "--compile-cache", "cache")
+    assert_refused(done, "others can write to cache", "name a folder of your own")
+    assert snapshot(folder) == before
+
+
+def test_a_rule_to_stop_by_can_be_changed_from_the_command_line_and_what_it_saved_is_told(folder: Path) -> None:
+    text = PAGE.format(**GOOD).replace("log_spaced\n", "log_spaced\nfrom sweep.specs import Target\n", 1)
+    (folder / "page.py").write_text(text.replace("epochs=5,", "epochs=5, stop=Target(1e-9),"))
+    done = run(folder, "page.py", "--stop.value", "1e9", "--out", "store")
+    assert done.returncode == 0, done.stderr
+    assert "10 lane-steps (100%) saved" in done.stdout
+    assert "2 reached" in done.stdout
+    refused = run(folder, "page.py", "--stop.value", "nan")
+    assert_refused(refused, "value of Target must be a finite number")

@@ -25,11 +25,13 @@ from helpers import (
     tiny,
 )
 from jax.flatten_util import ravel_pytree
+from scipy import stats
 
 from sweep import cost, execute, train
 from sweep import plan as planning
 from sweep.axes import Axes, grid, lay_out, zipped
 from sweep.experiment import LOSSES, Experiment
+from sweep.labels import DIVERGED
 from sweep.models import network
 from sweep.optim import optimizer
 from sweep.specs import MLP, Linear, Optimizer, Record, SumOfSines, every, linear_spaced
@@ -553,3 +555,34 @@ def test_scaled_inputs_reach_the_closed_form_of_several_features():
         exact = best + np.linalg.matrix_power(once, 100) @ (np.append(start["kernel"][:, 0], start["bias"]) - best)
         own = life.states[-1].parameters["layer_0"]
         np.testing.assert_allclose(np.append(own["kernel"][:, 0], own["bias"]), exact, rtol=1e-10)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Orders of points.
+
+
+def test_counted_ranks_are_orders_that_are_equally_likely(monkeypatch):
+    keys = jax.vmap(jax.random.key)(jnp.arange(6000, dtype=jnp.uint32))
+    orders = np.asarray(jax.jit(jax.vmap(lambda key: train.permutation(key, 3)))(keys))
+    assert (np.sort(orders, axis=1) == np.arange(3)).all()
+    counts = np.unique(orders, axis=0, return_counts=True)[1]
+    assert len(counts) == 6
+    assert stats.chisquare(counts).pvalue > 1e-3
+    long = np.asarray(jax.vmap(lambda key: train.permutation(key, 100))(keys[:500]))
+    assert (np.sort(long, axis=1) == np.arange(100)).all()
+    # Where a point comes says nothing of where it stood.
+    assert np.abs(np.mean(long, axis=0) - 49.5).max() < 5 * 28.9 / 500**0.5
+    monkeypatch.setattr(jax.random, "bits", lambda key, shape, dtype: jnp.array([7, 5, 7, 5, 5], dtype))
+    assert train.permutation(keys[0], 5).tolist() == [3, 0, 4, 1, 2]  # equal numbers keep their order
+
+
+def test_a_lane_that_is_lost_late_in_a_long_segment_costs_a_few_times_the_segment():
+    wild = quadratic((*TAME[:2], 1e3, *TAME[2:]))
+    experiment = replace(wild, epochs=256, record=replace(wild.record, at=linear_spaced(1)))
+    plan = planned(experiment)
+    pieces = list(execute.walk(plan))
+    program = plan.programs[0]
+    (block,) = program.blocks
+    whole = 256 * block.tile * -(-len(program.members[0]) // block.tile)
+    assert any((status == DIVERGED).any() for status in pieces[-1].status)
+    assert whole < sum(piece.executed for piece in pieces) <= 4 * whole
