@@ -114,9 +114,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _goal_table(cases: dict[str, Any]) -> str:
     rows = []
     for goal in GOALS:
-        what, wanted, measured, met = _judged(goal, cases[goal.case])
-        rows.append((cases[goal.case]["case"]["title"], what, wanted, measured, "yes" if met else "**no**"))
-    return table(("case", "goal", "wanted", "measured", "met"), rows)
+        result = cases[goal.case]
+        what, wanted, measured, met = _judged(goal, result)
+        rows.append((result["case"]["title"], what, wanted, measured, "yes" if met else "**no**", _most(goal, result)))
+    return table(("case", "goal", "wanted", "measured", "met", "at the limit"), rows)
+
+
+def _most(goal: Goal, result: dict[str, Any]) -> str:
+    """Say how many times as fast as a peer a program would be that took no longer than the limit."""
+    if goal.measure != "ratio" or goal.peer == "keras_fit":
+        return ""
+    return f"{_digits(ratio(result, goal.peer).median / efficiency(result).median)}x"
 
 
 def _judged(goal: Goal, result: dict[str, Any]) -> tuple[str, str, str, bool]:
