@@ -19,7 +19,7 @@ from sweep.train import Block, Device
 COMPILE_SECONDS_A_LAYER: Final = 0.3
 FLOPS: Final = {"cpu": 1.0e11}  # matrix products, per device and second
 FLOPS_ACCELERATOR: Final = 5.0e12
-ACTIVATIONS: Final = {"cpu": 4.0e8}  # one activation and its derivative, per device and second
+ACTIVATIONS: Final = {"cpu": 1.5e9}  # one activation and its derivative, per device and second
 ACTIVATIONS_ACCELERATOR: Final = 1.0e11
 # A tile's arrays should stay in a core's second-level cache. On an accelerator they should fill the device.
 TILE_BYTES: Final = {"cpu": 2 * 2**20}

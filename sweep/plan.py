@@ -33,6 +33,7 @@ from sweep.train import Block, Device
 
 MAX_BLOCKS: Final = 32
 MAX_COMPILE_SECONDS: Final = 30.0
+PADDING: Final = (1.0, 1.25, 1.5, 2.0)  # how much wider than a network its block may be; 1 is no padding
 CHUNK_LANES: Final = 1024  # at least so many lanes in a stored chunk, where there are more ...
 CHUNKS: Final = 8  # ... and of larger waves at most twice so many chunks
 
@@ -163,7 +164,7 @@ def pack(
     memory = free_memory(devices) // 2 if memory is None else memory
     variants = list(experiment.variants(lanes))
     reasons: list[str] = []
-    groups = _group_widths(variants, reasons)
+    groups = _group_widths(variants, devices[0].platform, len(devices), reasons)
     programs = _programs(groups, lanes, devices[0].platform, reasons)
     epochs, steps = _records(experiment, programs)
 
@@ -195,22 +196,38 @@ def pack(
 
 
 def _group_widths(
-    variants: list[tuple[Experiment, np.ndarray]], reasons: list[str]
+    variants: list[tuple[Experiment, np.ndarray]], platform: str, devices: int, reasons: list[str]
 ) -> list[list[tuple[Experiment, np.ndarray]]]:
-    """Give each structure a block, or neighbouring widths one padded block where there would be too many."""
+    """Give each structure a block; of too many, let neighbouring widths share padded ones if that is expected to pay.
+
+    Up to `MAX_BLOCKS` structures nothing is weighed, so that growing a grid changes no lane's block, nor its bits.
+    """
     if len(variants) <= MAX_BLOCKS:
         reasons.append(f"{len(variants)} structures, at most {MAX_BLOCKS}: a block for each, no padding")
         return [[variant] for variant in variants]
-    for ratio in (1.25, 1.5, 2.0):
-        groups = _buckets(variants, ratio)
-        if len(groups) <= MAX_BLOCKS:
-            break
-    padded = sum(len(group) > 1 for group in groups)
-    reasons.append(
-        f"{len(variants)} structures, more than {MAX_BLOCKS}: widths within a factor {ratio:g} share "
-        f"{padded} padded blocks"
+    choices = {ratio: _buckets(variants, ratio) for ratio in PADDING}
+    seconds = {ratio: _expected_seconds(groups, platform, devices) for ratio, groups in choices.items()}
+    best = min(PADDING, key=lambda ratio: sum(seconds[ratio]))
+    padded = sum(len(group) > 1 for group in choices[best])
+    how = f"widths within a factor {best:g} share {padded} padded blocks" if padded else "a block for each all the same"
+    weighed = "; ".join(
+        f"{f'factor {ratio:g}' if ratio > 1 else 'no padding'} {compiling:.0f} s + {training:.0f} s"
+        for ratio, (compiling, training) in seconds.items()
     )
-    return groups
+    reasons.append(f"{len(variants)} structures, more than {MAX_BLOCKS}: {how}; expected to compile + train: {weighed}")
+    return choices[best]
+
+
+def _expected_seconds(
+    groups: list[list[tuple[Experiment, np.ndarray]]], platform: str, devices: int
+) -> tuple[float, float]:
+    """Estimate the seconds of compiling and of training, each group as wide as its widest."""
+    compiling = training = 0.0
+    for group in groups:
+        shape, lanes = group[0][0].shape(), sum(len(members) for _, members in group)
+        compiling += compile_seconds(shape)
+        training += step_seconds(shape, platform) * shape.steps * lanes / devices
+    return compiling, training
 
 
 def _buckets(variants: list[tuple[Experiment, np.ndarray]], ratio: float) -> list[list[tuple[Experiment, np.ndarray]]]:
