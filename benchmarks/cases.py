@@ -56,12 +56,12 @@ class Case:
 CASES: Final = {
     case.name: case
     for case in (
-        Case("width16", "width 16, tanh", (16,), lanes=256, epochs=3000),
-        Case("width64", "width 64, tanh", (64,), lanes=64, epochs=1200),
-        Case("width128", "width 128, tanh", (128,), lanes=64, epochs=400),
-        Case("mixed", "widths 16, 32, 64, 128, tanh", (16, 32, 64, 128), lanes=64, epochs=300),
-        Case("relu", "width 64, ReLU", (64,), lanes=64, epochs=1200, activation="relu"),
-        Case("sine", "width 64, sine", (64,), lanes=64, epochs=800, activation="sine"),
+        Case("width16", "width 16, tanh", (16,), lanes=256, epochs=1000),
+        Case("width64", "width 64, tanh", (64,), lanes=64, epochs=400),
+        Case("width128", "width 128, tanh", (128,), lanes=64, epochs=120),
+        Case("mixed", "widths 16, 32, 64, 128, tanh", (16, 32, 64, 128), lanes=64, epochs=100),
+        Case("relu", "width 64, ReLU", (64,), lanes=64, epochs=400, activation="relu"),
+        Case("sine", "width 64, sine", (64,), lanes=64, epochs=200, activation="sine"),
         Case(
             "keras", "16-16 ReLU, batches of 32", (16,), lanes=256, epochs=500, depth=2, activation="relu",
             points=100, batch_size=32, epsilon=1e-7, task="period",

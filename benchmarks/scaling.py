@@ -32,18 +32,18 @@ GIB: Final = 2**30
 
 
 def main(only: tuple[str, ...] = ()) -> None:
-    """Measure how `sweep` scales, print it, and where all was measured rewrite scaling.json and the README.
+    """Measure how `sweep` scales, print it, and rewrite scaling.json and the README.
 
     Args:
-        only: names of measurements; none means all.
+        only: names of measurements to take anew; none means all.
     """
-    found = {name: measured() for name, measured in MEASUREMENTS.items() if not only or name in only}
+    before = json.loads(RESULTS.read_text())["measured"] if only and RESULTS.exists() else {}
+    found = {name: measured() if not only or name in only else before[name] for name, measured in MEASUREMENTS.items()}
     rows = [row for name, values in found.items() for row in ROWS[name](values)]
     text = report.table(("figure", "goal", "measured", "met"), rows)
     print(text)
-    if not only:
-        RESULTS.write_text(json.dumps({"machine": machine(), "measured": found}, indent=1) + "\n")
-        report.replace_between("scaling", text)
+    RESULTS.write_text(json.dumps({"machine": machine(), "measured": found}, indent=1) + "\n")
+    report.replace_between("scaling", text)
 
 
 def in_a_process(name: str, *args: Any) -> dict[str, Any]:

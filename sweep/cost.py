@@ -24,7 +24,7 @@ ACTIVATIONS_ACCELERATOR: Final = 1.0e11
 # A tile's arrays should stay in a core's second-level cache. On an accelerator they should fill the device.
 TILE_BYTES: Final = {"cpu": 2 * 2**20}
 TILE_BYTES_ACCELERATOR: Final = 2**28
-TILE_LARGEST: Final = {"cpu": 64}
+TILE_LARGEST: Final = {"cpu": 32}
 TILE_LARGEST_ACCELERATOR: Final = 4096
 # More lanes on the devices than these bytes hold train no faster: many tiles for each device are there already.
 # Fewer are saved sooner, as a save rewrites a wave, and leave memory to others.

@@ -57,6 +57,7 @@ class Position:
     Args:
         wave: its place in the plan.
         record: the next record to measure.
+        start: place of the wave's first lane in the store.
         done: optimiser steps taken, for each block.
         fates: of each block's lanes.
         seated: for each block, which of its lanes are on the devices.
@@ -65,6 +66,7 @@ class Position:
 
     wave: int
     record: int
+    start: int
     done: np.ndarray
     fates: list[Fate]
     seated: list[np.ndarray]
@@ -72,7 +74,7 @@ class Position:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give all of it as named arrays, as a checkpoint holds them."""
-        found = {"place": np.array([self.wave, self.record]), "done": self.done}
+        found = {"place": np.array([self.wave, self.record, self.start]), "done": self.done}
         for at, (fate, seated) in enumerate(zip(self.fates, self.seated, strict=True)):
             found |= {f"{at}/status": fate.status, f"{at}/ended": fate.ended, f"{at}/seated": seated}
             found |= {f"{at}/last/{name}": values for name, values in fate.last.items()}
@@ -85,7 +87,7 @@ class Position:
         Raises:
             KeyError: if something is missing.
         """
-        wave, record = arrays["place"].tolist()
+        wave, record, start = arrays["place"].tolist()
         blocks = range(len(arrays["done"]))
         fates = [
             Fate(
@@ -96,7 +98,7 @@ class Position:
             for at in blocks
         ]
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("leaf/")]
-        return cls(wave, record, arrays["done"], fates, [arrays[f"{at}/seated"] for at in blocks], leaves)
+        return cls(wave, record, start, arrays["done"], fates, [arrays[f"{at}/seated"] for at in blocks], leaves)
 
 
 @dataclass(frozen=True)
@@ -377,7 +379,7 @@ class _Crew:
         for rows, fate, values, steps in zip(self._wave.rows, self.fates, full, done, strict=True):
             for status in (REACHED, CUT):
                 fate.end(verdict[rows] == status, status, steps)
-            fate.last = values
+            fate.last = values if self._judge.carries() else {}
 
     def close_ranks(self) -> None:
         """Take lanes that have ended out of their tiles, where enough of them make whole tiles."""
@@ -400,7 +402,8 @@ class _Crew:
             for seats, room in zip(self._seats, self._rooms, strict=True)
             for leaf in jax.tree.leaves(seats.taken(room.lanes))
         ]  # fmt: skip
-        return Position(self._number, record, done, deepcopy(self.fates), [each.lanes for each in self._seats], leaves)
+        seated = [seats.lanes for seats in self._seats]
+        return Position(self._number, record, self._wave.start, done, deepcopy(self.fates), seated, leaves)
 
 
 def _beginning(size: int) -> Fate:

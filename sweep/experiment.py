@@ -22,6 +22,7 @@ from sweep.specs.task import FromFunction, Task
 
 LOSSES: Final = ("mean_squared", "summed_squared", "half_summed_squared", "mean_absolute")
 PRECISIONS: Final = ("float32", "float64")
+SEEDS: Final = ("seed", "data_seed")
 PARTS: Final = ("task", "model", "optimizer")
 
 
@@ -142,10 +143,17 @@ class Experiment(Spec):
         dims = {name: METRICS[name].dims for name in self.metrics()} | {own.name: own.dims for own in self.record.own}
         single = [name for name, own in dims.items() if not own]
         if self.stop.metric not in single:
-            raise unknown("metric to stop by (a recorded one with one number for a lane)", self.stop.metric, single)
-        for name in self.stop.within if isinstance(self.stop, Halving) else ():
-            if name not in self.axes.knobs() and self.axes.factors:
+            known = ", ".join(repr(name) for name in single)
+            raise SweepError(f"a lane can stop by {known}, one number each, not by {self.stop.metric!r}")
+        if not isinstance(self.stop, Halving):
+            return
+        for name in self.stop.within:
+            if name not in self.axes.knobs():
                 raise unknown("axis to halve within", name, self.axes.knobs())
+            if name in SEEDS and self.stop.by == "median":
+                raise SweepError(
+                    f"within of Halving names {name!r}, but by='median' seeds do not compete: leave it out"
+                )
 
     def _dimensions(self) -> frozenset[str]:
         """Name the dimensions that values of a record may have here."""

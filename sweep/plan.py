@@ -29,11 +29,14 @@ from sweep.experiment import Experiment
 from sweep.shape import Shape
 from sweep.specs.model import MLP
 from sweep.specs.stop import Halving
+from sweep.stop import explained
 from sweep.train import Block, Device
 
 MAX_BLOCKS: Final = 32
 MAX_COMPILE_SECONDS: Final = 30.0
 PADDING: Final = (1.0, 1.25, 1.5, 2.0)  # how much wider than a network its block may be; 1 is no padding
+PADDED_LANES: Final = 64  # of each structure, on one device, for which padding is weighed: whatever there really are,
+#                           since a lane's bits depend on its block and must not on how many others there are
 CHUNK_LANES: Final = 1024  # at least so many lanes in a stored chunk, where there are more ...
 CHUNKS: Final = 8  # ... and of larger waves at most twice so many chunks
 
@@ -164,7 +167,7 @@ def pack(
     memory = free_memory(devices) // 2 if memory is None else memory
     variants = list(experiment.variants(lanes))
     reasons: list[str] = []
-    groups = _group_widths(variants, devices[0].platform, len(devices), reasons)
+    groups = _group_widths(variants, devices[0].platform, reasons)
     programs = _programs(groups, lanes, devices[0].platform, reasons)
     epochs, steps = _records(experiment, programs)
 
@@ -175,17 +178,20 @@ def pack(
     together = isinstance(experiment.stop, Halving)
     enough = memory if together else min(memory, wave_bytes(devices[0].platform))
     most = wave_lanes or _fit(costs, memory, enough, len(lanes), reasons)
-    chunk = chunk_lanes or min(most, max(CHUNK_LANES, 2 ** ((most // CHUNKS).bit_length() - 1)))
+    chunk = chunk_lanes or _chunk(most)
     sized: list[Program] = []
     waves: list[Wave] = []
     for program in programs:
         own = _waves(len(sized), program, most, chunk, waves[-1].start + waves[-1].places if waves else 0)
         sized.append(_with_room(program, own, len(devices)))
         waves += own
+    if experiment.stop is not None:
+        reasons += explained(experiment.stop, epochs, lanes)
     if together and len(waves) > 1:
         raise SweepError(
             f"Halving compares all lanes with each other, but they make {len(waves)} waves in {len(sized)} "
-            f"program(s): give more with --memory, or sweep fewer lanes and structures"
+            f"program(s): sweep fewer lanes and structures, or give more with --memory (one wave takes "
+            f"{size_words(costs(len(lanes)))})"
         )
     last = len(epochs) - 1
     snapshots = np.unique(np.linspace(0, last, experiment.record.snapshots).round().astype(int))
@@ -196,7 +202,7 @@ def pack(
 
 
 def _group_widths(
-    variants: list[tuple[Experiment, np.ndarray]], platform: str, devices: int, reasons: list[str]
+    variants: list[tuple[Experiment, np.ndarray]], platform: str, reasons: list[str]
 ) -> list[list[tuple[Experiment, np.ndarray]]]:
     """Give each structure a block; of too many, let neighbouring widths share padded ones if that is expected to pay.
 
@@ -206,7 +212,7 @@ def _group_widths(
         reasons.append(f"{len(variants)} structures, at most {MAX_BLOCKS}: a block for each, no padding")
         return [[variant] for variant in variants]
     choices = {ratio: _buckets(variants, ratio) for ratio in PADDING}
-    seconds = {ratio: _expected_seconds(groups, platform, devices) for ratio, groups in choices.items()}
+    seconds = {ratio: _expected_seconds(groups, platform) for ratio, groups in choices.items()}
     best = min(PADDING, key=lambda ratio: sum(seconds[ratio]))
     padded = sum(len(group) > 1 for group in choices[best])
     how = f"widths within a factor {best:g} share {padded} padded blocks" if padded else "a block for each all the same"
@@ -214,19 +220,18 @@ def _group_widths(
         f"{f'factor {ratio:g}' if ratio > 1 else 'no padding'} {compiling:.0f} s + {training:.0f} s"
         for ratio, (compiling, training) in seconds.items()
     )
-    reasons.append(f"{len(variants)} structures, more than {MAX_BLOCKS}: {how}; expected to compile + train: {weighed}")
+    reasons.append(f"{len(variants)} structures, more than {MAX_BLOCKS}: {how}")
+    reasons.append(f"weighed for {PADDED_LANES} lanes of each structure, compiling + training: {weighed}")
     return choices[best]
 
 
-def _expected_seconds(
-    groups: list[list[tuple[Experiment, np.ndarray]]], platform: str, devices: int
-) -> tuple[float, float]:
-    """Estimate the seconds of compiling and of training, each group as wide as its widest."""
+def _expected_seconds(groups: list[list[tuple[Experiment, np.ndarray]]], platform: str) -> tuple[float, float]:
+    """Estimate the seconds of compiling and of training on one device, each group as wide as its widest."""
     compiling = training = 0.0
     for group in groups:
-        shape, lanes = group[0][0].shape(), sum(len(members) for _, members in group)
+        shape = group[0][0].shape()
         compiling += compile_seconds(shape)
-        training += step_seconds(shape, platform) * shape.steps * lanes / devices
+        training += step_seconds(shape, platform) * shape.steps * PADDED_LANES * len(group)
     return compiling, training
 
 
@@ -346,6 +351,12 @@ def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reas
         why = f", as waves above {size_words(enough)} train no faster" if enough < memory else ""
         reasons.append(f"waves of up to {wave} lanes take {told} each{why}")
     return wave
+
+
+def _chunk(wave: int) -> int:
+    """Choose the lanes in a chunk: a power of two, so that waves can be halved, and at most half a wave."""
+    largest = max(CHUNK_LANES, wave // CHUNKS)
+    return 2 ** (max(1, min(wave // 2, largest)).bit_length() - 1)
 
 
 def _waves(number: int, program: Program, most: int, chunk: int, start: int) -> list[Wave]:

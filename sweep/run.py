@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,7 +137,8 @@ def _run(experiment: "Experiment", store: Path, options: Options, memory: int | 
         keep_compiled(options.compile_cache.expanduser())
     console = Terminal(highlight=False)
     try:
-        with watching(console) as watch:
+        with warnings.catch_warnings(), watching(console) as watch:
+            warnings.showwarning = lambda message, *_: console.print(f"note: {message}")
             ds = run_sweep(
                 experiment, out=store, resume=options.resume, fresh=options.fresh, memory=memory, watch=watch
             )

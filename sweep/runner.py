@@ -77,6 +77,7 @@ def _train(plan: Plan, path: Path, watch: Callable[[Progress], None]) -> None:
     """Train what a store lacks; where memory runs out, with waves half as large: tiles, and so bits, stay."""
     while (trouble := _out_of_memory(plan, path, watch)) is not None:
         plan = _halved(plan, trouble)
+        stores.Store(path).note(plan=provenance(plan)["plan"])  # a resume need not learn it again
 
 
 def _out_of_memory(plan: Plan, path: Path, watch: Callable[[Progress], None]) -> str | None:
@@ -95,7 +96,12 @@ def _halved(plan: Plan, trouble: str) -> Plan:
         SweepError: if they can't be halved.
     """
     half = 2 ** ((plan.wave_lanes - 1).bit_length() - 1)
-    if half < plan.chunk_lanes or isinstance(plan.experiment.stop, Halving):
+    if isinstance(plan.experiment.stop, Halving):
+        raise SweepError(
+            f"{trouble} with {plan.wave_lanes} lanes at once, and Halving compares all of them: sweep fewer lanes, "
+            f"or give more with --memory"
+        )
+    if half < plan.chunk_lanes:
         raise SweepError(
             f"{trouble} with {plan.wave_lanes} lanes at once, and fewer are not possible with the store's chunks of "
             f"{plan.chunk_lanes}: start anew with --fresh and a smaller --memory"

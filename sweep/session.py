@@ -100,7 +100,12 @@ class Session:
 
     def _train(self, requests: Requests) -> None:
         self._tell("compiling", 0)
-        self._tally.compile_seconds += prepare(self._plan, requests.obey)
+        begun = time.perf_counter()
+        try:
+            prepare(self._plan, requests.obey)
+        finally:  # what was compiled for a wave that proved too large counts too
+            self._tally.compile_seconds += time.perf_counter() - begun
+            self._store.beat(asdict(self._tally))
         for piece in walk(self._plan, skip=self._stored, resume=self._position()):
             self._take(piece)
             try:
@@ -144,10 +149,15 @@ class Session:
         if loaded is None:
             return None
         position = Position.of_arrays(loaded)
-        chosen = self._plan.waves[position.wave].chosen if position.wave < len(self._plan.waves) else ()
-        # Of a wave that has another size now, everything is trained again.
-        same = [len(fate.status) for fate in position.fates] == [len(own) for own in chosen]
-        return position if same and position.wave not in self._stored else None
+        return position if position.wave not in self._stored and self._fits(position) else None
+
+    def _fits(self, position: Position) -> bool:
+        """Tell whether a position is of a wave as it is planned now; of another one all is trained again."""
+        if position.wave >= len(self._plan.waves):
+            return False
+        wave = self._plan.waves[position.wave]
+        sizes = [len(fate.status) for fate in position.fates]
+        return position.start == wave.start and sizes == [len(own) for own in wave.chosen]
 
     def _steps_of(self, wave: int) -> int:
         """Count the steps of the living lanes of a stored wave."""

@@ -136,8 +136,26 @@ def lowest(score: xr.DataArray, dim: str) -> xr.DataArray:
     return xr.where(anything, order.argmin(dim), score.notnull().argmax(dim))
 
 
+def standing(ds: xr.Dataset) -> xr.DataArray:
+    """Rank lanes, lower being better: who reached the target, soonest first; then by final loss; then who was cut.
+
+    Returns:
+        Epochs until the target was reached minus twice the last epoch, which is negative; the final loss of lanes
+        that ran to the end; for those that were cut a number above every loss, lower the later they were cut;
+        +inf for diverged ones; NaN for those not run to the end.
+    """
+    score = final(ds, "loss").astype(float)
+    if "stop_epoch" not in ds.data_vars:
+        return score
+    last, stop = float(ds["epoch"][-1]), ds["stop_epoch"]
+    score = score.where(ds["status"] != labels.REACHED, stop - 2 * last)
+    return score.where(ds["status"] != labels.CUT, (2 - stop / last) * 1e300)
+
+
 def best_learning_rate(ds: xr.Dataset) -> xr.DataArray:
     """Give the learning rate of the lowest median final loss over seeds, diverged counting as +inf.
+
+    Where lanes could end early: the one that reached the target soonest, or was cut last (`standing`).
 
     Args:
         ds: results with the dimension `learning_rate`.
@@ -152,7 +170,7 @@ def best_learning_rate(ds: xr.Dataset) -> xr.DataArray:
     if "learning_rate" not in ds.dims:
         along = ", ".join(map(str, ds["learning_rate"].dims)) if "learning_rate" in ds.coords else "nothing"
         raise SweepError(f"learning_rate is no dimension of these results, it lies along {along}: select along that")
-    score = median(final(ds, "loss"))
+    score = median(standing(ds))
     best = ds["learning_rate"].isel(learning_rate=lowest(score, "learning_rate"))
     found = best.drop_vars("learning_rate").where(finite(score).any("learning_rate"))
     return found.rename("best_learning_rate").assign_attrs(ds["learning_rate"].attrs)
@@ -173,7 +191,7 @@ def at_best_learning_rate(ds: xr.Dataset, array: _Labelled) -> _Labelled:
         return array
     if ds.sizes["learning_rate"] == 1:
         return array.isel(learning_rate=0)
-    return array.isel(learning_rate=lowest(median(final(ds, "loss")), "learning_rate"))
+    return array.isel(learning_rate=lowest(median(standing(ds)), "learning_rate"))
 
 
 def epochs_to(error: xr.DataArray, threshold: float, status: xr.DataArray | None = None) -> xr.Dataset:
@@ -260,7 +278,8 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Over the swept dimensions other than `seed` and `learning_rate`, all at the best learning rate:
         `best_learning_rate` (where swept), `final_loss` (median over seeds), the numbers of lanes
-        `finished` (target reached included), `lost` (diverged, failed, cut) and `not_run`; and where
+        `finished` (target reached included), `lost` (diverged, failed), `cut` (where any was)
+        and `not_run`; and where
         spectral errors were recorded `halving_epoch` over `frequency` and `order_of_convergence`.
     """
     best = at_best_learning_rate(ds, ds)
@@ -268,9 +287,12 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
     if "learning_rate" in ds.dims:
         table["best_learning_rate"] = best_learning_rate(ds)
     status = seeded(best["status"])
-    for name, codes in (("lost", _LOST), ("not_run", _UNSEEN)):
+    for name, codes in (("lost", (labels.DIVERGED, labels.FAILED)), ("not_run", _UNSEEN)):
         table[name] = status.isin(codes).sum("seed")
     table["finished"] = status.sizes["seed"] - table["lost"] - table["not_run"]
+    if bool((ds["status"] == labels.CUT).any()):
+        table["cut"] = (status == labels.CUT).sum("seed")
+        table["finished"] = table["finished"] - table["cut"]
     if "spectral_error" in ds.data_vars:
         table["halving_epoch"] = halving_epoch(median(measured(best, "spectral_error")))
         table["order_of_convergence"] = order_of_convergence(table["halving_epoch"])

@@ -1,15 +1,11 @@
 """Rules that end lanes early: pure functions of what a record holds, so that no clock and no wave decides."""
 
-from typing import Final
-
 import numpy as np
 
 from sweep.axes import Lanes
-from sweep.experiment import grouped
+from sweep.experiment import SEEDS, grouped
 from sweep.labels import CUT, REACHED, RUNNING
 from sweep.specs.stop import Halving, Stop, Target
-
-SEEDS: Final = ("seed", "data_seed")
 
 
 class Judge:
@@ -32,6 +28,10 @@ class Judge:
         """Tell whether there is a rule."""
         return self._rule is not None
 
+    def carries(self) -> bool:
+        """Tell whether lanes that it has ended carry their last values forward."""
+        return isinstance(self._rule, Target)
+
     def metric(self) -> str:
         """Name the metric that the rule looks at."""
         assert self._rule is not None
@@ -51,6 +51,21 @@ class Judge:
         if isinstance(self._rule, Halving) and record in self._rungs:
             status[cut(self._rule, values, running, self._competitor, self._competition)] = CUT
         return status
+
+
+def explained(rule: Stop, epochs: np.ndarray, lanes: Lanes) -> list[str]:
+    """Say in sentences what a rule will do, as `--plan` prints them."""
+    if isinstance(rule, Target):
+        return [f"a lane ends at the first record with {rule.metric} at most {rule.value:g}; the estimate is for none"]
+    at = sorted(rungs(rule, epochs))
+    own, competition = (len(np.unique(numbers)) for numbers in competitors(rule, lanes))
+    what = "lanes" if rule.by == "lane" else "combinations, by their median over seeds,"
+    among = f"in each of {competition} groups" if competition > 1 else "all together"
+    when = (
+        ", ".join(f"{epochs[record]:g}" for record in at) or "none: no record lies between the first rung and the end"
+    )
+    found = [f"halving of {own} {what} {among}: the better {rule.keep:.0%} go on at epochs {when}"]
+    return found + (["nothing will be cut: no competitor has another to compete with"] if own == competition else [])
 
 
 def reached(rule: Target, values: np.ndarray, running: np.ndarray) -> np.ndarray:

@@ -38,6 +38,7 @@ COLUMNS: Final = {
     "halving_epoch": "halving epochs",
     "order_of_convergence": "order",
     "lost": "diverged",
+    "cut": "cut",
 }
 
 
@@ -58,7 +59,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
     console.print(f"[bold]{experiment.name}[/bold]: {experiment.question}")
     axes = " x ".join(f"{name} {size}" for name, size in plan.lanes.dimensions) or "no axes"
     console.print(f"{len(plan.lanes)} lanes ({axes}), {experiment.epochs} epochs, {len(plan.epochs)} records")
-    table = Table("block", "structure", "lanes", "tile", "tiles", "padded", title_justify="left")
+    table = Table("block", "structure", "lanes", "tile", "tiles in a wave", "padded", title_justify="left")
     for number, (block, members) in enumerate(plan.blocks()):
         tiles = block.tiles * len(plan.devices)
         words = f"{_structure(block.shape.model)}, {block.shape.optimizer.name}, {block.shape.task.points} points"
@@ -68,7 +69,8 @@ def show_plan(console: Console, plan: "Plan") -> None:
         console.print(f"- {reason}")
     platform = plan.devices[0].platform
     console.print(
-        f"- tile sizes: from the Shape and device kind {platform!r} alone, so that results are bitwise repeatable"
+        f"- tile sizes: as many lanes, a power of two, as keep their arrays in cache; from the Shape and device kind "
+        f"{platform!r} alone, so that results are bitwise repeatable; a tile costs the same whether it is full or not"
     )
     console.print(
         f"{len(plan.programs)} program(s) of {table.row_count} block(s), {len(plan.waves)} wave(s) "
@@ -204,7 +206,7 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
         names = [said(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
         table.add_row(*names, *(_FORMS.get(name, _number)(here[name].values) for name in columns))
     console.print(table)
-    for line in _explained(summary):
+    for line in _explained(summary, ds):
         console.print(line)
     if len(rows) > MOST_ROWS:
         console.print(f"the {MOST_ROWS} of {len(rows)} rows with the lowest loss")
@@ -212,9 +214,12 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
         f"{ds.attrs['lane_steps']:,} lane-steps trained in {ds.attrs['training_seconds']:.1f} s, "
         f"compiled in {ds.attrs['compile_seconds']:.1f} s; {_statuses(ds)}"
     )
-    if saved := ds.attrs["lane_steps_planned"] - ds.attrs["lane_steps"]:
-        share = saved / ds.attrs["lane_steps_planned"]
-        console.print(f"{saved:,} lane-steps ({share:.0%}) saved, as lanes that have ended leave their tiles")
+    planned, executed = ds.attrs["lane_steps_planned"], ds.attrs["lane_steps_executed"]
+    if planned > ds.attrs["lane_steps"]:
+        console.print(
+            f"lanes that ended early needed {planned - ds.attrs['lane_steps']:,} lane-steps fewer than the {planned:,} "
+            f"planned; {executed:,} were executed, those of partly filled tiles and of repeats included"
+        )
     console.print(f"store    {store}", soft_wrap=True)
     console.print(f"figures  {_folder(drawn)}", soft_wrap=True)
 
@@ -227,10 +232,12 @@ def _lowest(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...]])
     return [rows[index] for index in order[:MOST_ROWS]]
 
 
-def _explained(summary: "xr.Dataset") -> Iterator[str]:
+def _explained(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
     """Say what the columns mean, as far as they are there."""
     if "best_learning_rate" in summary:
         yield "best rate: lowest median final loss over seeds, diverged ones as infinite; the rest is at this rate"
+        if "stop_epoch" in ds:
+            yield "... but where lanes ended early the one soonest at the target, or the last to be cut"
     if "halving_epoch" in summary:
         told = _number(summary["frequency"].values)
         yield f"halving epochs: median spectral error first at most 0.5, at frequencies {told}; - is never"

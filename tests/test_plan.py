@@ -37,13 +37,13 @@ def test_the_tile_depends_on_shape_and_platform_only():
     shape = replace(few, model=MLP(width=64, depth=3), task=SumOfSines(points=128)).shape()
     sizes = {platform: tile_size(shape, platform) for platform in ("cpu", "gpu", "tpu")}
     assert sizes["gpu"] == sizes["tpu"] >= 256
-    assert 1 <= sizes["cpu"] <= 64
+    assert 1 <= sizes["cpu"] <= 32
 
 
 def test_the_tile_keeps_a_tile_s_arrays_in_cache_and_every_stored_result_depends_on_it():
     """Pinned: another rule would change the bits of every result, and refuse every resume."""
     for width, on_cpu, on_gpu in (
-        (4, 64, 4096),
+        (4, 32, 4096),
         (8, 32, 4096),
         (16, 16, 2048),
         (32, 8, 1024),
@@ -99,7 +99,7 @@ def test_padding_is_weighed_against_compiling():
             for block, numbers in zip(program.blocks, program.numbers, strict=True)
         ))  # fmt: skip
         assert all(len(program.blocks) <= MAX_BLOCKS for program in plan.programs)
-        assert "expected to compile + train: no padding" in plan.reasons[0]
+        assert "compiling + training: no padding" in plan.reasons[1]
     assert factors == sorted(factors, reverse=True)
     assert factors[0] > 1.5
     assert factors[-1] == 1

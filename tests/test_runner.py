@@ -174,7 +174,7 @@ def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: P
 def test_where_not_even_a_chunk_fits_one_line_says_so(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(execute, "_taken_bytes", lambda program, plan: 2**60)
     few = replace(crowd(), axes=grid(seed=range(600)))
-    with pytest.raises(SweepError, match=r"with 600 lanes at once.*start anew with --fresh and a smaller --memory"):
+    with pytest.raises(SweepError, match=r"with 256 lanes at once.*start anew with --fresh and a smaller --memory"):
         run_sweep(few, out=tmp_path / "store")
 
 
@@ -201,8 +201,8 @@ def test_a_store_begun_with_other_tiles_is_not_mixed(tmp_path: Path) -> None:
     run_sweep(EXPERIMENT, out=path)
     store = stores.Store(path)
     begun = store.attributes()["arithmetic"]
-    store.note(complete=False, arithmetic=begun.replace("[64, 64]", "[4, 4]"))
-    with pytest.raises(SweepError, match=r"was begun with tiles \[4, 4\], here it is \[64, 64\].*--fresh"):
+    store.note(complete=False, arithmetic=begun.replace("[32, 32]", "[4, 4]"))
+    with pytest.raises(SweepError, match=r"was begun with tiles \[4, 4\], here it is \[32, 32\].*--fresh"):
         run_sweep(EXPERIMENT, out=path, resume=True)
     store.note(arithmetic=begun.replace(jax.__version__, "0.0.1"))
     with pytest.raises(SweepError, match=rf"was begun with jax 0\.0\.1, here it is {re.escape(jax.__version__)}"):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sweep import cost, execute, stop
+from sweep import cost, execute, runner, session, stats, stop
 from sweep.axes import grid, lay_out, zipped
 from sweep.errors import SweepError
 from sweep.labels import CUT, DIVERGED, REACHED, RUNNING
@@ -180,7 +180,7 @@ def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled():
             for status, steps in zip(before.status, piece.done - before.done, strict=True)
         )
         fails = any((now != was).any() for now, was in zip(piece.ended, before.ended, strict=True))
-        assert needed <= piece.executed <= (needed if not fails else 4 * needed)
+        assert needed <= piece.executed <= (needed if not fails else 5 * needed)
     assert pieces[-1].executed < 0.5 * pieces[1].executed * (pieces[-1].done[0] / 2)
     assert all((status != RUNNING).sum() for status in pieces[-1].status)
 
@@ -233,6 +233,41 @@ def test_tiles_that_do_not_come_out_even_are_spread_over_the_devices():
     assert sorted(sum(seats.live for seats in crew._seats).tolist()) == [1, 1, 1]
 
 
+class InterruptedRunError(Exception):
+    """What the watcher of a run raises in the middle of it."""
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize("waves", [1, 2])
+def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule, waves, tmp_path, monkeypatch):
+    if waves > 1 and isinstance(rule, Halving):
+        return  # which takes one wave
+    monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(session, "SAVE_SECONDS_MOST", 0.0)
+    experiment, store = racing(rule), tmp_path / "store"
+    plan = runner.plan_sweep
+    if waves > 1:
+        monkeypatch.setattr(runner, "plan_sweep", lambda page, memory, *sizes: plan(page, memory, 24, 8))
+    whole, told = run_sweep(experiment), 0
+
+    def interrupting(progress):
+        nonlocal told
+        told += progress.stage == "training"
+        if told % 9 == 8:
+            raise InterruptedRunError
+
+    for _ in range(40):
+        try:
+            resumed = run_sweep(experiment, out=store, resume=store.exists(), watch=interrupting)
+            break
+        except InterruptedRunError:
+            continue
+    assert told > 16  # it was interrupted twice or more
+    for name in whole.variables:
+        assert whole[name].values.tobytes() == resumed[name].values.tobytes(), name
+    assert whole.attrs["lane_steps"] == resumed.attrs["lane_steps"]
+
+
 # ---------------------------------------------------------------------------------------------------------
 # What is refused.
 
@@ -241,12 +276,18 @@ def test_tiles_that_do_not_come_out_even_are_spread_over_the_devices():
     ("make", "told"),
     [
         (lambda: Target(float("nan")), "value of Target must be a finite number"),
-        (lambda: Halving(keep=1.0), "keep of Halving must lie between 0 and 1"),
-        (lambda: Halving(first=0.0), "first of Halving must lie between 0 and 1"),
+        (lambda: Halving(keep=1.0), "keep of Halving must lie between 0.01 and 0.99"),
+        (lambda: Halving(first=0.0), "first of Halving must lie between 0.01 and 0.99"),
         (lambda: Halving(by="mean"), "unknown way of comparing in Halving, by 'mean'"),
         (lambda: tiny(stop=0.1), "stop must be a Target, a Halving or None"),
-        (lambda: tiny(stop=Target(0.1, metric="spectral_error")), "unknown metric to stop by"),
+        (
+            lambda: tiny(stop=Target(0.1, metric="spectral_error")),
+            "a lane can stop by 'loss', one number each",
+        ),
         (lambda: racing(Halving(within=("depth",))), "unknown axis to halve within 'depth'"),
+        (lambda: tiny(stop=Halving(within=("width",))), "unknown axis to halve within 'width'"),
+        (lambda: racing(Halving(within=("seed",))), "within of Halving names 'seed', but by='median' seeds"),
+        (lambda: Halving(within="width"), "within of Halving must be a tuple of axes such as ('width',), got 'width'"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused_in_one_line(make, told):
@@ -281,3 +322,19 @@ def test_competitors_differ_in_everything_but_seeds():
         assert len(set(zip(one.tolist(), rows, strict=True))) == len(set(rows))
     each, _ = stop.competitors(Halving(by="lane"), lanes)
     assert len(set(each.tolist())) == len(lanes)
+
+
+def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_is_cut_last(full):
+    by_target = run_sweep(racing(Target(0.6)))
+    there = by_target.stop_epoch.where(by_target.status == REACHED, np.inf).median("seed")
+    for width in (4, 6):
+        own = there.sel(width=width)
+        if np.isfinite(own).any():
+            assert stats.best_learning_rate(by_target).sel(width=width) == own.learning_rate[int(own.argmin())]
+    halved = run_sweep(racing(Halving(keep=0.2, first=0.5)))
+    gone = (halved.status == CUT).all("seed")
+    assert gone.sum() > 4  # in one of the widths all rates may have been cut, and still one is shown
+    best = stats.at_best_learning_rate(halved, halved)
+    assert not np.isin(best.status, DIVERGED).any()
+    table = stats.summary(halved)
+    assert int(table.cut.sum() + table.lost.sum() + table.finished.sum() + table.not_run.sum()) == 12

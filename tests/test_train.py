@@ -585,4 +585,4 @@ def test_a_lane_that_is_lost_late_in_a_long_segment_costs_a_few_times_the_segmen
     (block,) = program.blocks
     whole = 256 * block.tile * -(-len(program.members[0]) // block.tile)
     assert any((status == DIVERGED).any() for status in pieces[-1].status)
-    assert whole < sum(piece.executed for piece in pieces) <= 4 * whole
+    assert whole < sum(piece.executed for piece in pieces) <= 5 * whole

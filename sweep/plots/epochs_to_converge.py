@@ -1,5 +1,6 @@
 """How many epochs each combination of learning rate and width needs."""
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,13 +23,15 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
 
     Args:
         ds: results with `loss` and the dimensions `learning_rate` and `width`.
-        threshold: in units of the loss; by default 5% of the median initial loss.
+        threshold: in units of the loss; by default that at which the page ended lanes, or else 5% of the median
+            initial loss.
 
     Returns:
         A heatmap with the number in each cell; cells whose median lane never gets there are hatched, by
         what became of most lanes that did not.
     """
     chosen = view(ds, "learning_rate", "width")
+    threshold = _target(ds) if threshold is None else threshold
     level = _SHARE * stats.initial(ds, "loss") if threshold is None else threshold
     found = [_cells(panel, level) for panel in chosen.panels()]
     title = _title([epochs for epochs, _ in found], level) if np.isfinite(level) else chosen.nothing
@@ -52,11 +55,17 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
     )
     texts = {
         "diverged": f"median lane {chosen.ended(labels.DIVERGED, labels.FAILED)}",
-        "censored": "median lane not there by the end",
+        "censored": f"median lane {'cut' if chosen.ended(labels.CUT) else 'not there'} by the end",
         "not_run": chosen.unseen,
     }
     handles = [legend_patch(kind, texts[kind]) for kind in style.HATCHES if kind in kinds]
     return finish(figure, chosen, title, rule, handles)
+
+
+def _target(ds: xr.Dataset) -> float | None:
+    """Give the loss at which the page ended its lanes, if it did."""
+    stop = json.loads(ds.attrs.get("experiment", "{}")).get("stop") or {}
+    return stop["value"] if stop.get("kind") == "Target" and stop["metric"] == "loss" else None
 
 
 def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, xr.DataArray]:

@@ -158,6 +158,8 @@ def _losses(status: xr.DataArray) -> str:
     counts = np.bincount(np.asarray(status.values, dtype=int).ravel(), minlength=len(labels.STATUS))
     bad = (labels.DIVERGED, labels.FAILED, labels.CUT, labels.RUNNING, labels.NOT_RUN)
     told = [f"{counts[code]} {style.words(labels.STATUS[code])}" for code in bad if counts[code]]
+    if counts[labels.REACHED]:
+        told.append(f"{counts[labels.REACHED]} reached the target, their values carried forward")
     return f"{style.counted(status.size, 'lane')}, {', '.join(told) or 'none diverged'}"
 
 

@@ -118,7 +118,10 @@ def view(ds: xr.Dataset, *axes: str, most: int = MOST_PANELS) -> View:
     best = stats.at_best_learning_rate(data, data)  # before thinning, which copies what it keeps
     chosen = View(best, ds, facet, rules).thinned(facet, most)
     whose = "the" if facet is None else f"each {style.words(facet)}'s"
-    rule = f"At {whose} best learning rate (lowest median final loss over seeds, diverged as +inf)"
+    how = "lowest median final loss over seeds, diverged as +inf"
+    if "stop_epoch" in data:
+        how = "median over seeds: soonest at the target, else lowest final loss, else last to be cut"
+    rule = f"At {whose} best learning rate ({how})"
     return replace(chosen, rules=(*chosen.rules, rule))
 
 

@@ -37,7 +37,8 @@ class Halving(Spec):
 
     Rungs are the records at or after the shares `first`, `first / keep`, `first / keep**2`, ... of the epochs,
     so that each stage costs about as much as the one before (Jamieson and Talwalkar, arXiv:1502.07943).
-    A competitor is a combination of all swept knobs but the seeds. Diverged lanes count as infinitely bad.
+    A competitor is a combination of all swept knobs but the seeds. Diverged lanes count as infinitely bad. As all
+    are compared with each other, all have to fit into one wave.
 
     Args:
         keep: share of the competitors that goes on at each rung, rounded up.
@@ -48,7 +49,7 @@ class Halving(Spec):
         metric: what is compared, smaller being better: a recorded metric that is one number for a lane.
 
     Raises:
-        SweepError: for a share that is not between 0 and 1, or a way of comparing that does not exist.
+        SweepError: for a share that is not between 0.01 and 0.99, or a way of comparing that does not exist.
     """
 
     keep: float = 0.5
@@ -61,8 +62,10 @@ class Halving(Spec):
         super().__post_init__()
         for name in ("keep", "first"):
             check_finite(f"{name} of Halving", getattr(self, name))
-            if not 0 < getattr(self, name) < 1:
-                raise SweepError(f"{name} of Halving must lie between 0 and 1, got {getattr(self, name)!r}")
+            if not 0.01 <= getattr(self, name) <= 0.99:
+                raise SweepError(f"{name} of Halving must lie between 0.01 and 0.99, got {getattr(self, name)!r}")
+        if not isinstance(self.within, tuple) or not all(isinstance(name, str) for name in self.within):
+            raise SweepError(f"within of Halving must be a tuple of axes such as ('width',), got {self.within!r}")
         if self.by not in BY:
             raise unknown("way of comparing in Halving, by", self.by, BY)
 
