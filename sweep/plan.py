@@ -7,7 +7,7 @@ alone. It explains itself: `Plan.reasons` are the sentences that `--plan` prints
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from math import ceil
+from math import ceil, gcd
 from typing import Final
 
 import jax
@@ -178,7 +178,7 @@ def pack(
     together = isinstance(experiment.stop, Halving)
     enough = memory if together else min(memory, wave_bytes(devices[0].platform))
     most = wave_lanes or _fit(costs, memory, enough, len(lanes), reasons)
-    chunk = chunk_lanes or _chunk(most)
+    chunk = chunk_lanes or (_chunk(most) if most >= len(lanes) else gcd(_chunk(most), most))
     sized: list[Program] = []
     waves: list[Wave] = []
     for program in programs:

@@ -20,7 +20,7 @@ READING = {"results", "store", "stats", "gallery"} | {
 DOORS = {"run", "plot"}
 COMPUTING = {
     "keys": 0, "sine": 0, "tasks.inputs": 1, "tasks.targets": 1, "tasks": 2, "models": 2, "optim": 2, "record": 3,
-    "train": 4, "cost": 5, "stop": 6, "plan": 6, "seats": 7, "provenance": 7, "execute": 8, "curves": 9,
+    "train": 4, "cost": 5, "stop": 5, "plan": 6, "seats": 7, "provenance": 7, "execute": 8, "curves": 9,
     "session": 10, "devices": 0, "runner": 11,
 }  # fmt: skip
 DOOR_HELP = {"cli", "overrides", "terminal"}

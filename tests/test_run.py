@@ -346,7 +346,13 @@ def test_a_closing_table_of_too_many_rows_gives_those_with_the_lowest_loss() -> 
     losses = np.random.default_rng(0).permutation(100)
     ds["loss"][:, -1] = losses
     ds = ended(ds, labels.NOT_RUN, ds.width == np.argmin(losses))  # no data is no low loss
-    ds.attrs |= {"lane_steps": 1, "lane_steps_planned": 1, "training_seconds": 1.0, "compile_seconds": 1.0}
+    ds.attrs |= {
+        "lane_steps": 1,
+        "lane_steps_planned": 1,
+        "lane_steps_executed": 1,
+        "training_seconds": 1.0,
+        "compile_seconds": 1.0,
+    }
     console = Console(file=StringIO(), width=100)
     show_summary(console, ds, Path("store"), [])
     told = console.file.getvalue()  # type: ignore[attr-defined]

@@ -174,7 +174,8 @@ def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: P
 def test_where_not_even_a_chunk_fits_one_line_says_so(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(execute, "_taken_bytes", lambda program, plan: 2**60)
     few = replace(crowd(), axes=grid(seed=range(600)))
-    with pytest.raises(SweepError, match=r"with 256 lanes at once.*start anew with --fresh and a smaller --memory"):
+    raised = pytest.raises(SweepError, match=r"with 256 lanes at once.*start anew with --fresh and a smaller --memory")
+    with pytest.warns(UserWarning, match="instead of 600"), raised:
         run_sweep(few, out=tmp_path / "store")
 
 

@@ -253,7 +253,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
     def interrupting(progress):
         nonlocal told
         told += progress.stage == "training"
-        if told % 9 == 8:
+        if progress.stage == "training" and told % 9 == 8:
             raise InterruptedRunError
 
     for _ in range(40):
@@ -333,7 +333,7 @@ def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_i
             assert stats.best_learning_rate(by_target).sel(width=width) == own.learning_rate[int(own.argmin())]
     halved = run_sweep(racing(Halving(keep=0.2, first=0.5)))
     gone = (halved.status == CUT).all("seed")
-    assert gone.sum() > 4  # in one of the widths all rates may have been cut, and still one is shown
+    assert gone.sum() >= 3  # in one of the widths all rates may have been cut, and still one is shown
     best = stats.at_best_learning_rate(halved, halved)
     assert not np.isin(best.status, DIVERGED).any()
     table = stats.summary(halved)
