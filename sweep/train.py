@@ -30,13 +30,8 @@ Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
 NEVER: Final = -1  # `first_bad_step` of a lane that is finite so far
 RANKED_POINTS: Final = 128  # at most so many points are shuffled by counting; a hundred are twice as fast so
 # Beginning a lane runs once and takes microseconds, but its random numbers take XLA longer to optimise than to
-# compile plainly; nor does it pay to emit their loops by way of MLIR, or to split so small a module. The training
-# program would take twice as long with these.
-QUICK: Final = {
-    "xla_backend_optimization_level": 0,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
+# compile plainly, and so small a module need not be split. Only options that all supported releases of jax know.
+QUICK: Final = {"xla_backend_optimization_level": 0, "xla_cpu_parallel_codegen_split_count": 1}
 
 
 @dataclass(frozen=True)
