@@ -57,7 +57,7 @@ def _sizes(shape: Shape) -> list[tuple[int, int]]:
     """List (inputs, outputs) of each layer; a module of the page's own counts as three layers of its width."""
     model = shape.model
     hidden = model.layers() if isinstance(model, MLP) else (getattr(model, "width", 64),) * 3
-    widths = (shape.task.features(), *hidden, 1)
+    widths = (shape.task.input_size(), *hidden, 1)
     return list(pairwise(widths))
 
 

@@ -323,10 +323,9 @@ class _Crew:
             self._rooms[at] = room._replace(lanes=jax.tree.unflatten(structure, own))
 
     def _target(self) -> list[np.ndarray] | None:
-        data = [room.data for room in self._rooms]
-        if any(own.points.shape[-2] != 1 for own in data):
+        if any(own.block.shape.shown is None for own in self._seats):
             return None
-        shown = [own.clean if own.x_clean is None else own.x_clean for own in data]
+        shown = [room.data.clean if room.data.x_clean is None else room.data.x_clean for room in self._rooms]
         return [seats.taken(own) for seats, own in zip(self._seats, shown, strict=True)]
 
     def _least_loaded(self, others: Iterable[Seats]) -> int:

@@ -11,7 +11,8 @@ import numpy as np
 from sweep.axes import Axes, Lanes, Value, lay_out
 from sweep.errors import SweepError, unknown
 from sweep.labels import METRICS
-from sweep.shape import Shape, blank, has_x, steps_per_epoch
+from sweep.shape import Shape, blank, steps_per_epoch
+from sweep.specs.claim import Claim
 from sweep.specs.figure import NEEDS, Figure
 from sweep.specs.knobs import Knob, Spec, choice, count, knobs_of
 from sweep.specs.model import Model
@@ -19,8 +20,16 @@ from sweep.specs.optimizer import Optimizer
 from sweep.specs.record import Record
 from sweep.specs.stop import Halving, Stop
 from sweep.specs.task import FromFunction, Task
+from sweep.specs.window import Window
 
-LOSSES: Final = ("mean_squared", "summed_squared", "half_summed_squared", "mean_absolute")
+LOSSES: Final = (
+    "mean_squared",
+    "summed_squared",
+    "half_summed_squared",
+    "mean_absolute",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+)
 PRECISIONS: Final = ("float32", "float64")
 SEEDS: Final = ("seed", "data_seed")
 PARTS: Final = ("task", "model", "optimizer")
@@ -45,6 +54,7 @@ class Experiment(Spec):
         record: what is measured and when.
         stop: when a lane may end before its last epoch; None never.
         figures: what is drawn; none means all that fit.
+        claims: statements that the results decide (`python -m sweep.claims`).
         name: the page's name, filled in by `load`; "@smoke" or "@" and a hash behind it mark variations.
 
     Raises:
@@ -66,8 +76,9 @@ class Experiment(Spec):
     record: Record = field(default_factory=Record)
     stop: Stop | None = None
     figures: tuple[Figure, ...] = ()
+    claims: tuple[Claim, ...] = ()
     name: str = "experiment"
-    _shown: Task | None = None  # in a variant, the task of its page
+    _shown: Window | None = None  # in a variant, the x of its page
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,6 +97,7 @@ class Experiment(Spec):
         self._check_stop()
         for figure in self.figures:
             self._check_figure(figure)
+        self._check_claims()
 
     def knobs(self) -> dict[str, tuple[str, Knob]]:
         """List what an axis may sweep: for each name the part it belongs to ("" is the experiment itself)."""
@@ -127,7 +139,7 @@ class Experiment(Spec):
 
     def _check_record(self) -> None:
         for name in self.record.metrics or ():
-            if name not in applicable_metrics(self.task):
+            if name not in self._applicable_metrics():
                 raise SweepError(f"metric {name!r} does not apply to {type(self.task).__name__} as it is set up here")
         for metric in self.record.own:
             if metric.name in self.knobs():
@@ -157,20 +169,42 @@ class Experiment(Spec):
 
     def _dimensions(self) -> frozenset[str]:
         """Name the dimensions that values of a record may have here."""
-        has = {"layer"} | ({"x"} if has_x(self.task) else set())
+        has = {"layer"} | ({"x"} if self.shown() else set())
         return frozenset(has | ({"frequency"} if self.task.reported_frequencies() else set()))
 
     def _check_figure(self, figure: Figure) -> None:
         metrics = {*self.metrics(), *(metric.name for metric in self.record.own)}
         has = metrics | {*self.axes.dimensions()} | self._dimensions()
-        has |= {"prediction"} if has_x(self.task) and self.record.snapshots else set()
+        has |= {"prediction"} if self.shown() and self.record.snapshots else set()
         for need in (*NEEDS[figure.name], *filter(None, [figure.options.get("reference")])):
             if need not in has:
                 raise SweepError(f"figure {figure.name!r} needs {need!r}, which this page neither sweeps nor records")
 
+    def _check_claims(self) -> None:
+        names = [claim.id for claim in self.claims]
+        for claim in self.claims:
+            if names.count(claim.id) > 1:
+                raise SweepError(f"claim {claim.id!r} is there twice: give each an id of its own")
+            if claim.figure and self.figures and claim.figure not in {figure.name for figure in self.figures}:
+                raise unknown(f"figure of claim {claim.id!r}", claim.figure, [figure.name for figure in self.figures])
+
+    def shown(self) -> Window | None:
+        """Give the x that errors and predictions are shown over; None for a task without x."""
+        own = self.task.window()
+        return own and (self._shown or self.record.x or own)
+
+    def _applicable_metrics(self) -> frozenset[str]:
+        """Name the built-in metrics that this task, seen over this x, can give with this loss."""
+        shown, task = self.shown(), self.task
+        missing = set() if shown else {"spatial_error"}
+        missing |= set() if shown and shown.beyond(task.low, task.high).any() else {"extrapolation_error"}
+        missing |= set() if task.reported_frequencies() else {"spectral_error"}
+        missing |= set() if self.loss.startswith("binary_cross_entropy") else {"accuracy"}
+        return frozenset(METRICS) - missing
+
     def metrics(self) -> tuple[str, ...]:
         """Name the built-in metrics recorded, in the order of the vocabulary; `loss` always is."""
-        applicable, wanted = applicable_metrics(self.task), self.record.metrics
+        applicable, wanted = self._applicable_metrics(), self.record.metrics
         return tuple(m for m in METRICS if m in applicable and (wanted is None or m in ("loss", *wanted)))
 
     def variants(self, lanes: Lanes) -> Iterator[tuple[Experiment, np.ndarray]]:
@@ -201,7 +235,7 @@ class Experiment(Spec):
         own = dict(changed.pop("", {}))
         for part, fields_ in changed.items():
             own[part] = replace(getattr(self, part), **fields_)
-        return replace(self, **own, axes=Axes(), figures=(), stop=None, _shown=self._shown or self.task)
+        return replace(self, **own, axes=Axes(), figures=(), claims=(), stop=None, _shown=self.shown())
 
     def applicable(self) -> frozenset[str]:
         """Name the knobs that have a meaning in this experiment's structure."""
@@ -245,7 +279,7 @@ class Experiment(Spec):
             task=blank(self.task),
             model=blank(self.model),
             optimizer=blank(self.optimizer),
-            shown=blank(self._shown or self.task),
+            shown=self.shown(),
             loss=self.loss,
             batch_size=self.batch_size,
             steps=self.epochs * steps_per_epoch(self.task.points, self.batch_size),
@@ -253,13 +287,6 @@ class Experiment(Spec):
             metrics=self.metrics(),
             own=self.record.own,
         )
-
-
-def applicable_metrics(task: Task) -> frozenset[str]:
-    """Name the built-in metrics that a task can give."""
-    missing = set() if has_x(task) else {"spatial_error"}
-    missing |= set() if task.reported_frequencies() else {"spectral_error"}
-    return frozenset(METRICS) - missing
 
 
 def _any_number(name: str) -> Any:

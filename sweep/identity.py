@@ -15,8 +15,8 @@ import numpy as np
 
 from sweep.experiment import Experiment
 
-# Fields that say what the page is about or what is drawn: two runs that differ only here have equal numbers.
-COSMETIC: Final = ("name", "question", "figures")
+# Fields that say what the page is about, what is drawn or decided: runs that differ only here have equal numbers.
+COSMETIC: Final = ("name", "question", "figures", "claims")
 
 
 def describe(thing: Any) -> Any:

@@ -55,6 +55,8 @@ METRICS: Final = _index(
         Quantity("clean_loss", long_name="loss against the noiseless target"),
         Quantity("spectral_error", ("frequency",), long_name="relative spectral error |f_k - h_k| / |f_k|"),
         Quantity("spatial_error", ("x",), long_name="absolute error |f(x) - h(x)|"),
+        Quantity("extrapolation_error", long_name="root mean square error beyond the training range"),
+        Quantity("accuracy", long_name="share of points classified correctly"),
         Quantity("gradient_norm", ("layer",), long_name="gradient norm per layer"),
         Quantity("parameter_norm", long_name="parameter norm"),
     )

@@ -57,6 +57,7 @@ INITIALIZERS: Final[dict[str, tuple[Quantile, Callable[[Any, Any], Any]]]] = {
     "he_normal": (_truncated, lambda fan_in, fan_out: 2 / fan_in),
     "he_uniform": (_uniform, lambda fan_in, fan_out: 2 / fan_in),
     "pytorch_uniform": (_uniform, lambda fan_in, fan_out: 1 / (3 * fan_in)),  # U(+-1/sqrt(fan_in))
+    "pytorch_normal": (normal, lambda fan_in, fan_out: 1 / (3 * fan_in)),  # kaiming_normal_(a=sqrt(5))
     "normal": (normal, lambda fan_in, fan_out: 1.0),
     "zeros": (jnp.zeros_like, lambda fan_in, fan_out: 1.0),
 }
@@ -84,7 +85,7 @@ class _Part(NamedTuple):
     scale: Any
 
 
-def _parts(model: MLP, features: int, width: Int[Array, ""] | None, scale: Any) -> dict[int, _Part]:
+def _parts(model: MLP, features: int, width: Int[Array, ""] | None, scale: Any, bias_scale: Any) -> dict[int, _Part]:
     """List a network's parameters by the numbers that they are drawn under.
 
     Args:
@@ -92,16 +93,17 @@ def _parts(model: MLP, features: int, width: Int[Array, ""] | None, scale: Any) 
         features: inputs of its first layer.
         width: true width of every hidden layer; None where that is the capacity.
         scale: factor on all weights.
+        bias_scale: factor on all biases.
     """
     capacities = (features, *model.layers(), 1)
     fans = (features, *(capacity if width is None else width for capacity in model.layers()), 1)
     parts = {}
-    for at, initializer in enumerate(model.initializers()):
+    for at, (initializer, bias) in enumerate(zip(model.initializers(), model.biases(), strict=True)):
         layer, rows, columns, own = f"layer_{at}", capacities[at], capacities[at + 1], (fans[at], fans[at + 1])
         alive = (None, None) if width is None else (own, (1, own[1]))
         parts[2 * at] = _Part(layer, "kernel", (rows, columns), alive[0], initializer, own, scale)
-        if model.bias:
-            parts[2 * at + 1] = _Part(layer, "bias", (1, columns), alive[1], model.bias_initializer, own, 1)
+        if bias:
+            parts[2 * at + 1] = _Part(layer, "bias", (1, columns), alive[1], model.bias_initializer, own, bias_scale)
     return parts
 
 
@@ -191,14 +193,21 @@ class Network(nn.Module):
     padded: bool
 
     @nn.compact
-    def __call__(self, h: Float[Array, "inputs points"], width: Int[Array, ""]) -> Float[Array, "1 points"]:
-        """Apply the network; `width` is the true width of every hidden layer where padded."""
+    def __call__(self, h: Float[Array, "inputs points"], numbers: Numbers) -> Float[Array, "1 points"]:
+        """Apply the network; the number `width` is the true width of every hidden layer where padded."""
         model = self.model
-        for layer, capacity in enumerate(model.layers()):
-            h = ACTIVATIONS[model.activation](Dense(capacity, model.bias, name=f"layer_{layer}")(h))
+        layers = [
+            Dense(neurons, bias, name=f"layer_{layer}")
+            for layer, (neurons, bias) in enumerate(zip((*model.layers(), 1), model.biases(), strict=True))
+        ]
+        for layer, dense in enumerate(layers[:-1]):
+            z = dense(h)
+            if layer == 0 and "omega0" in model.applicable():
+                z = numbers["omega0"].astype(z.dtype) * z
+            h = ACTIVATIONS[model.activation](z)
             if self.padded:  # cos(0) and sigmoid(0) are not 0
-                h = jnp.where((jnp.arange(capacity) < width)[:, None], h, 0)
-        return ACTIVATIONS[model.output_activation](Dense(1, model.bias, name=f"layer_{len(model.layers())}")(h))
+                h = jnp.where((jnp.arange(dense.features) < numbers["width"])[:, None], h, 0)
+        return ACTIVATIONS[model.output_activation](layers[-1](h))
 
 
 class Functions(NamedTuple):
@@ -229,11 +238,12 @@ def network(model: Model, padded: bool) -> Functions:
     names = [f"layer_{layer}" for layer in range(len(model.layers()) + 1)]
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
-        scale, width = numbers["initial_scale"].astype(inputs.dtype), numbers["width"] if padded else None
-        return _initial(_parts(model, inputs.shape[0], width, scale), key, inputs.dtype)
+        scale, bias_scale = (numbers[name].astype(inputs.dtype) for name in ("initial_scale", "bias_scale"))
+        width = numbers["width"] if padded else None
+        return _initial(_parts(model, inputs.shape[0], width, scale, bias_scale), key, inputs.dtype)
 
     def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
-        return module.apply({"params": parameters}, inputs, numbers["width"])[0]  # type: ignore[index]
+        return module.apply({"params": parameters}, inputs, numbers)[0]  # type: ignore[index]
 
     return Functions(init, apply, lambda tree: [tree[name] for name in names])
 

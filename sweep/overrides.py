@@ -100,7 +100,8 @@ def _helps(spec: type) -> dict[str, str]:
 def _is_simple(hint: Any) -> bool:
     """Tell whether a command line can hold a value: numbers, names, and tuples of them."""
     if get_origin(hint) in (Union, UnionType, tuple):
-        return all(_is_simple(part) for part in get_args(hint) if part is not Ellipsis)
+        parts = [part for part in get_args(hint) if part is not Ellipsis]
+        return all(_is_simple(part) and not is_dataclass(part) for part in parts)  # tyro makes commands of these
     if is_dataclass(hint):
         return all(_is_simple(part) for part in get_type_hints(hint).values())
     return get_origin(hint) is Literal or hint in _SIMPLE

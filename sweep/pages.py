@@ -13,23 +13,27 @@ from sweep.errors import SweepError
 from sweep.experiment import Experiment
 from sweep.specs.record import log_spaced
 
+EXPERIMENT: Final = "experiment"  # what a page defines
+FULL: Final = "full"  # ... and where that is scaled down, the question as it was asked
 VARIED: Final = "@"  # stands in the name of an experiment that differs from its page, before how it does
 SMOKE_LANES: Final = 8  # of one structure
 SMOKE_EPOCHS: Final = 20
 SMOKE_RECORDS: Final = 4  # beside record 0
 
 
-def load(page: str | Path) -> Experiment:
+def load(page: str | Path, variable: str = EXPERIMENT) -> Experiment:
     """Load the `experiment` that a page defines.
 
     Args:
         page: path of a Python file.
+        variable: `EXPERIMENT`, or `FULL` on pages that have both.
 
     Returns:
-        The experiment, named for the path under `experiments/` without suffix (or the file's own name).
+        The experiment, named for the path under `experiments/` without suffix (or the file's own name); "full"
+        has "@full" behind that.
 
     Raises:
-        SweepError: for a missing file, a page that raises, or one without an `experiment`.
+        SweepError: for a missing file, a page that raises, or one without such an experiment.
     """
     path = Path(page)
     if not path.is_file():
@@ -38,7 +42,7 @@ def load(page: str | Path) -> Experiment:
         raise SweepError(f"{page} is not a Python file: give a page such as experiments/freq_principle.py")
     file = str(path.resolve())
     try:
-        experiment = getattr(_executed(file), "experiment", None)
+        experiment = getattr(_executed(file), variable, None)
     except SweepError as error:
         raise SweepError(f"{page}: {error}") from error
     except (Exception, SystemExit) as error:
@@ -46,8 +50,11 @@ def load(page: str | Path) -> Experiment:
         where = f"line {lines[-1]}" if lines else f"line {getattr(error, 'lineno', '?')}"
         raise SweepError(f"{page} raised {type(error).__name__} at {where}: {error}") from error
     if not isinstance(experiment, Experiment):
+        if variable != EXPERIMENT:
+            raise SweepError(f"{page} has no {variable!r} beside its experiment, which runs as it is asked already")
         raise SweepError(f"{page} defines no experiment: end it with `experiment = Experiment(...)`")
-    return replace(experiment, name=page_name(path))
+    varied = "" if variable == EXPERIMENT else f"{VARIED}{variable}"
+    return replace(experiment, name=page_name(path) + varied)
 
 
 def _executed(file: str) -> ModuleType:

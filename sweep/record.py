@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int
 
@@ -16,7 +17,7 @@ from sweep.errors import blaming
 from sweep.shape import PREDICTION, Shape
 from sweep.specs.task import Task
 from sweep.tasks import Data
-from sweep.tasks.inputs import evaluation_points
+from sweep.tasks.inputs import given
 
 Numbers = dict[str, Array]
 
@@ -63,7 +64,18 @@ LOSSES: Final[dict[str, Callable[[Array, Array, Array], Float[Array, ""]]]] = {
     "summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2),
     "half_summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2) / 2,
     "mean_absolute": lambda h, y, w: jnp.sum(w * jnp.abs(h - y)) / jnp.sum(w),
+    "binary_cross_entropy": lambda h, y, w: jnp.sum(w * _cross_entropy(jnp.clip(h, _CLIP, 1 - _CLIP), y)) / jnp.sum(w),
+    "binary_cross_entropy_with_logits": lambda h, y, w: (
+        jnp.sum(w * optax.sigmoid_binary_cross_entropy(h, y)) / jnp.sum(w)
+    ),
 }
+# The network's output above which a point counts as of class 1, for losses that know classes.
+BOUNDARY: Final = {"binary_cross_entropy": 0.5, "binary_cross_entropy_with_logits": 0.0}
+_CLIP: Final = 1e-7  # a probability of exactly 0 or 1 would have an infinite loss; Keras clips at the same
+
+
+def _cross_entropy(p: Array, y: Array) -> Array:
+    return -y * jnp.log(p) - (1 - y) * jnp.log1p(-p)
 
 
 def spectral_operator(task: Task, points: Array) -> Array:
@@ -80,7 +92,7 @@ def spectral_operator(task: Task, points: Array) -> Array:
         design = _design(points[0], jnp.asarray(frequencies, points.dtype), jnp)
         inverse = _pseudo_inverse(design)
     else:
-        x, periods = evaluation_points(task), frequencies * (task.high - task.low)
+        x, periods = given(task)[0], frequencies * (task.high - task.low)
         design = _design(x, frequencies, np)
         periodic = task.placement == "grid" and np.allclose(periods, np.round(periods), rtol=0, atol=1e-9)
         inverse = design.T * 2 / task.points if periodic else np.linalg.pinv(design)
@@ -132,11 +144,27 @@ def spatial_error(moment: Moment) -> Float[Array, " x"]:
     return jnp.abs(moment.x_clean - moment.x_prediction)
 
 
+def extrapolation_error(moment: Moment) -> Float[Array, ""]:
+    """Root mean square of f(x) - h(x) over the x outside of the lane's training range."""
+    assert moment.shape.shown is not None
+    task = moment.shape.task
+    beyond = moment.shape.shown.beyond(task.low, task.high)
+    return jnp.sqrt(jnp.mean(spatial_error(moment)[beyond] ** 2))
+
+
+def accuracy(moment: Moment) -> Float[Array, ""]:
+    """Share of training points whose output lies on the side of the boundary where their target does."""
+    boundary = BOUNDARY[moment.shape.loss]
+    return jnp.mean((moment.prediction > boundary) == (moment.data.target > 0.5))
+
+
 METRIC_FUNCTIONS: Final[dict[str, Callable[[Moment], Array]]] = {
     "loss": lambda moment: moment.loss,
     "clean_loss": clean_loss,
     "spectral_error": spectral_error,
     "spatial_error": spatial_error,
+    "extrapolation_error": extrapolation_error,
+    "accuracy": accuracy,
     "gradient_norm": gradient_norm,
     "parameter_norm": lambda moment: _norm(moment.parameters),
 }

@@ -64,6 +64,8 @@ def skeleton(
         coords["step"] = ("epoch", steps, RECORDED["step"].attributes())
     for dim, values in sizes.items():
         coords[dim] = (dim, values, DIMENSIONS[dim].attributes())
+    if "x" in sizes and not {"low", "high"} & set(columns):  # figures mark where the training points end
+        coords["x"][2].update(train_low=experiment.task.low, train_high=experiment.task.high)
     length = {LANE: len(order), "epoch": len(epochs), "snapshot_epoch": len(snapshots)}
     length |= {dim: len(values) for dim, values in sizes.items()}
 

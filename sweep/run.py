@@ -35,6 +35,7 @@ class Options:
         out: the store; by default results/ and the page's name (smoke runs and overrides get their own).
         figures_dir: where to save figures; by default figures/ and the page's name for a page as it is,
             the store's folder otherwise.
+        full: the question as it was asked, on pages that scale it down by default.
         smoke: toy size: the ends of each axis, at most 20 epochs and 5 records, every figure.
         plan: print lanes, blocks, programs, memory and a time estimate, and why, without training.
         resume: go on with an incomplete store.
@@ -49,6 +50,7 @@ class Options:
     page: tyro.conf.Positional[Path]
     out: Path | None = None
     figures_dir: Path | None = None
+    full: bool = False
     smoke: bool = False
     plan: bool = False
     resume: bool = False
@@ -103,14 +105,14 @@ def resolve(options: Options, rest: Sequence[str]) -> tuple["Experiment", Path]:
     """Load the page, apply `--smoke` and overrides, and choose the store.
 
     Returns:
-        The experiment and its store: `results/<page>`, with "-smoke" for smoke runs and a short hash where
-        overrides change numbers, so that the store of the page as it is stays as it is.
+        The experiment and its store: `results/<page>`, with "-full" and "-smoke" for such runs and a short hash
+        where overrides change numbers, so that the store of the page as it is stays as it is.
     """
     from sweep.identity import fingerprint
     from sweep.overrides import override
-    from sweep.pages import VARIED, load, smoke
+    from sweep.pages import EXPERIMENT, FULL, VARIED, load, smoke
 
-    page = load(options.page)
+    page = load(options.page, FULL if options.full else EXPERIMENT)
     page = smoke(page) if options.smoke else page
     experiment = override(page, rest, f"{PROG} {options.page}") if rest else page
     if fingerprint(experiment) != fingerprint(page):

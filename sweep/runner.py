@@ -23,9 +23,7 @@ from sweep.plan import Plan, pack
 from sweep.provenance import provenance
 from sweep.results import open_results, skeleton
 from sweep.session import Progress, Session, Tally
-from sweep.shape import has_x
 from sweep.specs.stop import Halving
-from sweep.tasks.inputs import evaluation_points
 
 
 def run_sweep(
@@ -159,9 +157,9 @@ def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
     """Give the coordinates of the dimensions that quantities have; layers are those of the deepest network."""
     shapes = [block.shape for block, _ in plan.blocks()]
     found: dict[str, np.ndarray] = {"layer": np.arange(max(shape.layers() for shape in shapes))}
-    task = shapes[0].shown  # the page's own, of all lanes
-    if has_x(task):
-        found["x"] = evaluation_points(task)
+    shown, task = shapes[0].shown, plan.experiment.task
+    if shown:
+        found["x"] = shown.values()
     if task.reported_frequencies():
         found["frequency"] = np.array(task.reported_frequencies(), float)
     used = {dim for shape in shapes for quantity in shape.quantities() for dim in quantity.dims}

@@ -10,6 +10,7 @@ from sweep.specs.model import MLP, Model
 from sweep.specs.optimizer import Optimizer
 from sweep.specs.record import Metric
 from sweep.specs.task import Task
+from sweep.specs.window import Window
 
 PREDICTION: Final = "prediction"
 
@@ -20,8 +21,7 @@ class Shape:
 
     Args:
         task, model, optimizer: specs whose traced fields carry no information (see `blank`).
-        shown: the page's own task, blank too: all lanes of a sweep are shown over its x, whatever points they
-            are trained on.
+        shown: the x of all lanes of a sweep, whatever points they are trained on; None for tasks without x.
         loss: name of the training loss.
         batch_size: points in a batch; None is full batch.
         steps: optimiser steps in the whole training, which schedules depend on.
@@ -33,7 +33,7 @@ class Shape:
     task: Task
     model: Model
     optimizer: Optimizer
-    shown: Task
+    shown: Window | None
     loss: str
     batch_size: int | None
     steps: int
@@ -48,7 +48,7 @@ class Shape:
     def quantities(self) -> tuple[Quantity, ...]:
         """List what a record holds, the prediction over x included where the task has an x."""
         found = [METRICS[name] for name in self.metrics] + [metric.quantity() for metric in self.own]
-        if has_x(self.task):
+        if self.shown:
             found.append(Quantity(PREDICTION, ("x",)))
         return tuple(found)
 
@@ -60,11 +60,6 @@ class Shape:
 def steps_per_epoch(points: int, batch_size: int | None) -> int:
     """Count the batches of an epoch, the short last one included."""
     return -(-points // (batch_size or points))
-
-
-def has_x(task: Task) -> bool:
-    """Tell whether inputs are one number x, so that errors can be shown over x."""
-    return task.features() == 1
 
 
 def blank(spec: Any) -> Any:

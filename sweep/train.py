@@ -21,9 +21,8 @@ from sweep.errors import SweepError
 from sweep.keys import stream
 from sweep.models import Functions, network
 from sweep.optim import optimizer
-from sweep.shape import Shape, has_x
+from sweep.shape import Shape
 from sweep.tasks import Data, draw
-from sweep.tasks.inputs import evaluation_points
 
 Numbers = dict[str, Array]
 Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
@@ -174,8 +173,8 @@ def finish(
 
     (loss, prediction), gradient = jax.value_and_grad(predict, has_aux=True)(lane.parameters)
     x = x_clean = x_prediction = None
-    if has_x(shape.task):
-        x = jnp.asarray(evaluation_points(shape.shown), data.points.dtype)
+    if shape.shown:
+        x = jnp.asarray(shape.shown.values(), data.points.dtype)
         x_clean, x_prediction = data.clean, prediction
         if data.x_inputs is not None:
             x_clean, x_prediction = data.x_clean, functions.apply(lane.parameters, data.x_inputs, numbers)

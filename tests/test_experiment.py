@@ -12,7 +12,6 @@ from sweep.axes import Axes, grid, lay_out, zipped
 from sweep.errors import SweepError
 from sweep.identity import fingerprint
 from sweep.pages import load
-from sweep.shape import has_x
 from sweep.specs import (
     MLP,
     Figure,
@@ -144,7 +143,7 @@ def test_lanes_of_one_structure_have_one_shape_whatever_their_numbers():
     assert [len(members) for _, members in variants] == [8, 8]
     assert len({variant.shape() for variant, _ in variants}) == 2
     assert tiny(seed=3).shape() == tiny(optimizer=Optimizer("adam", learning_rate=0.3)).shape()
-    assert has_x(experiment.task)
+    assert experiment.task.window()
 
 
 @pytest.mark.parametrize("gone", ["question", "figures", "name"])

@@ -29,7 +29,12 @@ NUMPY_ACTIVATIONS = {
     "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
     "identity": lambda z: z,
 }
-NUMBERS = {"width": jnp.int32(0), "initial_scale": jnp.float32(1)}
+NUMBERS = {
+    "width": jnp.int32(0),
+    "initial_scale": jnp.float32(1),
+    "bias_scale": jnp.float32(1),
+    "omega0": jnp.float32(1),
+}
 
 
 def drawn(model: MLP, features: int = 1, seed: int = 0, scale: float = 1.0) -> Any:
@@ -42,7 +47,7 @@ def drawer(model: MLP, features: int) -> Any:
     functions, inputs = network(model, padded=False), jnp.zeros((features, 4))
 
     def draw(seed: jax.Array, scale: jax.Array) -> Any:
-        return functions.init(stream(seed, "weights"), inputs, {"width": jnp.int32(0), "initial_scale": scale})
+        return functions.init(stream(seed, "weights"), inputs, NUMBERS | {"initial_scale": scale})
 
     return jax.jit(draw)
 
@@ -152,7 +157,7 @@ def test_the_initial_scale_multiplies_weights_and_not_biases():
 def test_a_padded_network_is_drawn_as_the_narrow_one_bit_for_bit(name, precision):
     def begun(capacity: int) -> Any:
         model = MLP(width=capacity, depth=2, initializer=name, bias_initializer="pytorch_uniform")
-        numbers = {"width": jnp.int32(5), "initial_scale": jnp.asarray(1.5, precision)}
+        numbers = NUMBERS | {"width": jnp.int32(5), "initial_scale": jnp.asarray(1.5, precision)}
         functions, inputs = network(model, padded=capacity > 5), jnp.zeros((3, 4), precision)
         return jax.jit(lambda: functions.init(stream(jnp.uint32(6), "weights"), inputs, numbers))()
 
@@ -209,7 +214,7 @@ class TwoBranches(nn.Module):
 def test_a_module_of_the_pages_own_is_applied_as_flax_applies_it():
     model = FromModule(build=TwoBranches, width=5)
     functions = network(model, padded=False)
-    numbers = {"width": jnp.int32(5), "initial_scale": jnp.float32(2)}
+    numbers = NUMBERS | {"width": jnp.int32(5), "initial_scale": jnp.float32(2)}
     x = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
     key = stream(jnp.uint32(4), "weights")
     parameters = functions.init(key, jnp.asarray(x.T), numbers)

@@ -43,8 +43,8 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "task.phases must be a finite number, got inf": lambda: SumOfSines(phases=(float("inf"),)),
     "task.amplitudes must be a finite number, got nan": lambda: SumOfSines(amplitudes=float("nan")),
     "task.slopes must be a finite number, got nan": lambda: Linear(slopes=(float("nan"),)),
-    "task.low must be a finite number, got -inf": lambda: Sine(low=-float("inf")),
-    "task.high must be a finite number, got nan": lambda: Sine(high=float("nan")),
+    "low must be a finite number, got -inf": lambda: Sine(low=-float("inf")),
+    "high must be a finite number, got nan": lambda: Sine(high=float("nan")),
     "threshold of figure 'epochs_to_converge' must be a finite number, got 'low'": lambda: Figure(
         "epochs_to_converge", {"threshold": "low"}
     ),

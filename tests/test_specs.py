@@ -37,8 +37,8 @@ def test_ranges_and_numpy_numbers_become_python_s_own() -> None:
 
 def test_variants_share_the_x_of_their_page_and_plain_pages_have_their_own() -> None:
     page = tiny(task=SumOfSines(points=16))
-    assert page.shape().shown == page.shape().task
+    assert page.shape().shown == page.task.window()
     variant = page.with_values({"points": 32})
-    assert variant.shape().shown == page.shape().task
-    assert variant.with_values({"points": 64}).shape().shown == page.shape().task
+    assert variant.shape().shown == page.task.window()
+    assert variant.with_values({"points": 64}).shape().shown == page.task.window()
     assert replace(page, task=SumOfSines(points=32)).shape().shown.points == 32

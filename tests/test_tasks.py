@@ -15,13 +15,12 @@ from sweep.axes import Axes, grid, lay_out
 from sweep.specs import FromFunction, Linear, Sine, SumOfSines, Task
 from sweep.specs import task as specs
 from sweep.tasks import targets
-from sweep.tasks.inputs import evaluation_points
 
 
 def drawn(task: Task, **changes: float) -> Any:
     """Draw a task's data in float64."""
     with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, tasks.draw(task, numbers(task, **changes), np.dtype("float64")))
+        return jax.tree.map(np.asarray, tasks.draw(task, numbers(task, **changes), np.dtype("float64"), task.window()))
 
 
 def numbers(task: Task, **changes: float) -> dict[str, Any]:
@@ -90,7 +89,7 @@ def test_a_grid_is_periodic_and_has_no_point_twice():
     task = Sine(points=10, low=-1.0, high=4.0, target_frequency=0.5)
     (x,) = drawn(task).points
     np.testing.assert_allclose(x, -1 + 5 * np.arange(10) / 10, rtol=1e-15, atol=1e-15)
-    np.testing.assert_array_equal(x, evaluation_points(task))
+    np.testing.assert_array_equal(x, task.window().values())
     angles = np.exp(2j * np.pi * x / 5)  # places on the circle that the range is bent into
     assert np.abs(angles[:, None] - angles[None, :])[~np.eye(10, dtype=bool)].min() > 0.5
 

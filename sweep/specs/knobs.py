@@ -58,8 +58,9 @@ def number(
     above: float | None = None,
     at_least: float | None = None,
     below: float | None = None,
+    traced: bool = True,
 ) -> Any:
-    """Declare a field whose value is traced: any finite number within the bounds given."""
+    """Declare a field that holds any finite number within the bounds given, traced unless points are laid out by it."""
 
     def check(label: str, value: Any) -> None:
         check_finite(label, value)
@@ -70,7 +71,7 @@ def number(
         if below is not None and not value < below:
             raise SweepError(f"{label} must be less than {below:g}, got {value!r}")
 
-    return _declare(default, _Marks(name, True, units, check, float))
+    return _declare(default, _Marks(name, traced, units, check, float))
 
 
 def count(

@@ -27,6 +27,7 @@ INITIALIZERS: Final = (
     "he_normal",
     "he_uniform",
     "pytorch_uniform",
+    "pytorch_normal",
     "normal",
     "zeros",
 )
@@ -48,9 +49,13 @@ class MLP(Model):
         activation: s in the hidden layers, one of `ACTIVATIONS`.
         output_activation: s at the output.
         bias: whether layers have biases.
+        output_bias: whether the output layer has one, where layers have.
         initializer: how weights are drawn, one of `INITIALIZERS`, or one name for each layer.
         bias_initializer: how biases are drawn ("zeros", "normal", "pytorch_uniform").
         initial_scale: factor on all initial weights (not on biases).
+        bias_scale: factor on all initial biases.
+        omega0: factor on the first hidden layer's sum, s(omega0 (W x + b)), where s is a sine or a cosine: the scale
+            of its initial frequencies, as SIREN has it.
 
     Raises:
         SweepError: for an unknown name, a width below 1 or a wrong number of initialisers.
@@ -62,9 +67,12 @@ class MLP(Model):
     activation: str = choice("tanh", ACTIVATIONS, kind="activation")
     output_activation: str = choice("identity", ACTIVATIONS, kind="activation")
     bias: bool = True
+    output_bias: bool = True
     initializer: str | tuple[str, ...] = "lecun_normal"
     bias_initializer: str = choice("zeros", ("zeros", "normal", "pytorch_uniform"), kind="bias initializer")
     initial_scale: float = number(1.0, at_least=0.0)
+    bias_scale: float = number(1.0, at_least=0.0)
+    omega0: float = number(1.0, above=0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,6 +91,10 @@ class MLP(Model):
         """Give the neurons of each hidden layer."""
         return (self.width,) * self.depth if self.hidden is None else self.hidden
 
+    def biases(self) -> tuple[bool, ...]:
+        """Tell which layers have biases, output included."""
+        return (self.bias,) * len(self.layers()) + (self.bias and self.output_bias,)
+
     def initializers(self) -> tuple[str, ...]:
         """Give the initialiser of each layer, output included."""
         if isinstance(self.initializer, str):
@@ -94,6 +106,10 @@ class MLP(Model):
         unused = set() if self.hidden is None else {"width", "depth"}
         if not self.layers():
             unused |= {"width", "activation"}
+        if not self.layers() or self.activation not in ("sine", "cosine"):
+            unused.add("omega0")
+        if not self.bias:
+            unused |= {"bias_scale", "bias_initializer"}
         return super().applicable() - unused
 
 

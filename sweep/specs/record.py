@@ -9,6 +9,7 @@ import numpy as np
 from sweep.errors import SweepError, unknown
 from sweep.labels import DIMENSIONS, METRICS, RECORDED, Quantity
 from sweep.specs.knobs import Spec
+from sweep.specs.window import Window
 
 METRIC_DIMENSIONS: Final = ("frequency", "x", "layer")
 
@@ -103,6 +104,8 @@ class Record(Spec):
             recorded even where it is not named: the best learning rate and diverged lanes are told by it.
         own: metrics of the page's own, recorded beside those.
         at: the cadence; record 0, before training, is always there.
+        x: where errors and predictions are shown, also beyond the training range; None is the points of the page's
+            task as a grid.
         snapshots: at how many moments predictions over x are kept, spread evenly over the records.
 
     Raises:
@@ -112,6 +115,7 @@ class Record(Spec):
     metrics: tuple[str, ...] | None = None
     own: tuple[Metric, ...] = ()
     at: Cadence = Cadence("log", 50)
+    x: Window | None = None
     snapshots: int = 5
 
     def __post_init__(self) -> None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sweep.errors import SweepError
 from sweep.labels import DIMENSIONS, METRICS, RECORDED
 from sweep.specs.knobs import Spec, check_finite, choice, count, knobs_of, number
+from sweep.specs.window import Window
 
 PLACEMENTS = ("grid", "grid_with_end", "random")
-INPUTS = ("scaled", "as_is")
+INPUTS = ("scaled", "as_is", "standardised", "circle", "with_constant", "with_copy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,9 @@ class Task(Spec):
         low, high: the range of x.
         placement: "grid" (n equispaced points without `high`, periodic), "grid_with_end" (with `high`) or
             "random" (uniform, drawn from `data_seed`).
-        inputs: "scaled" maps [low, high] to [-1, 1] before the network sees it; "as_is" does not.
+        inputs: what the network sees of x: "scaled" maps [low, high] to [-1, 1]; "as_is" is x; "standardised" has
+            mean 0 and deviation 1 over the training points; "circle" is (cos t, sin t), t = 2 pi x / (high - low);
+            "with_constant" is (x, 1) and "with_copy" is (x, x).
         noise: standard deviation of the Gaussian noise added to the training targets.
 
     Raises:
@@ -29,18 +32,18 @@ class Task(Spec):
     """
 
     points: int = count(128, at_least=2)
-    low: float = 0.0
-    high: float = 1.0
+    low: float = number(0.0, units="units of x", traced=False)
+    high: float = number(1.0, units="units of x", traced=False)
     placement: Literal["grid", "grid_with_end", "random"] = choice("grid", PLACEMENTS, kind="placement")
-    inputs: Literal["scaled", "as_is"] = choice("scaled", INPUTS, kind="inputs")
+    inputs: str = choice("scaled", INPUTS, kind="inputs")
     noise: float = number(0.0, at_least=0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("low", "high"):
-            check_finite(f"task.{name}", getattr(self, name))
         if not self.low < self.high:
             raise SweepError(f"task.high must be greater than task.low, got low {self.low:g}, high {self.high:g}")
+        if self.inputs == "circle" and self.features() > 1:
+            raise SweepError(f"inputs 'circle' are made of one x, not of {self.features()} features")
         for frequency in self.reported_frequencies():
             _check_frequency(frequency, self)
         unknowns = 2 * len(self.reported_frequencies()) + 1
@@ -53,6 +56,16 @@ class Task(Spec):
     def features(self) -> int:
         """Tell how many numbers one point has."""
         return 1
+
+    def input_size(self) -> int:
+        """Tell how many numbers the network sees of one point."""
+        return {"circle": 2, "with_constant": self.features() + 1, "with_copy": 2 * self.features()}.get(
+            self.inputs, self.features()
+        )
+
+    def window(self) -> Window | None:
+        """Give the x that errors are shown over where the page names none; None where points are no single x."""
+        return Window(self.low, self.high, self.points, self.placement != "grid") if self.features() == 1 else None
 
     def reported_frequencies(self) -> tuple[float, ...]:
         """List the frequencies, in cycles per unit of x, at which the spectral error is read."""
@@ -192,3 +205,46 @@ class FromFunction(Task):
     def reported_frequencies(self) -> tuple[float, ...]:
         """List the frequencies asked for."""
         return self.frequencies
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Task):
+    """Points and targets as they are given.
+
+    Args:
+        rows: one point each, a number for every feature.
+        targets: one number for each row.
+
+    Raises:
+        SweepError: for fewer than two rows, or rows and targets that do not fit together.
+    """
+
+    rows: tuple[tuple[float, ...], ...] = ()
+    targets: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", len(self.rows))
+        super().__post_init__()
+        if len(self.targets) != len(self.rows):
+            raise SweepError(f"task.targets must have one number for each of {len(self.rows)} rows, got {self.targets}")
+        if not self.rows[0] or any(len(row) != len(self.rows[0]) for row in self.rows):
+            raise SweepError(f"task.rows must have one length, and at least one number each, got {self.rows}")
+        for number_ in (*self.targets, *(each for row in self.rows for each in row)):
+            check_finite("numbers of task.rows and task.targets", number_)
+        if self.inputs in ("scaled", "circle"):
+            raise SweepError(f"inputs of a Table are 'as_is' or 'standardised', not {self.inputs!r}: it has no range")
+
+    def features(self) -> int:
+        """Tell how many numbers a row has."""
+        return len(self.rows[0]) if self.rows else 0
+
+    def window(self) -> None:
+        """Between given rows there is no target."""
+
+    def applicable(self) -> frozenset[str]:
+        """Name the knobs: the points are given."""
+        return super().applicable() - {"points", "low", "high", "placement"}
+
+
+# Two bits, and whether they differ.
+XOR: Final = Table(rows=((0, 0), (0, 1), (1, 0), (1, 1)), targets=(0, 1, 1, 0), inputs="as_is")

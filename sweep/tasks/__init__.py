@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sweep.keys import matrices, normal, stream, uniforms
-from sweep.shape import has_x
 from sweep.specs.task import Task
-from sweep.tasks.inputs import as_inputs, evaluation_points, place
+from sweep.specs.window import Window
+from sweep.tasks.inputs import as_inputs, given, place
 from sweep.tasks.targets import random_phases, target_function
 
 Numbers = dict[str, Array]
@@ -22,7 +22,7 @@ class Data(NamedTuple):
 
     Args:
         points: raw positions, one row for each feature.
-        inputs: what the network sees at the points.
+        inputs: what the network sees of the points.
         target: training targets, noise included.
         clean: targets without noise.
         x_inputs, x_clean: inputs and noiseless targets at the x that errors are shown over, None where these
@@ -30,21 +30,21 @@ class Data(NamedTuple):
     """
 
     points: Float[Array, "features points"]
-    inputs: Float[Array, "features points"]
+    inputs: Float[Array, "inputs points"]
     target: Float[Array, " points"]
     clean: Float[Array, " points"]
-    x_inputs: Float[Array, "features x"] | None
+    x_inputs: Float[Array, "inputs x"] | None
     x_clean: Float[Array, " x"] | None
 
 
-def draw(task: Task, numbers: Numbers, dtype: np.dtype, shown: Task | None = None) -> Data:
+def draw(task: Task, numbers: Numbers, dtype: np.dtype, shown: Window | None = None) -> Data:
     """Draw a lane's data from its `data_seed`.
 
     Args:
         task: structure of the task.
         numbers: the lane's traced numbers, `data_seed` and `noise` among them.
         dtype: precision.
-        shown: the task over whose x errors are shown; None is the task itself.
+        shown: the x that errors are shown over; None for no others than the training points.
     """
     shapes = {NOISE: (1, task.points)}
     if task.placement == "random":
@@ -57,8 +57,7 @@ def draw(task: Task, numbers: Numbers, dtype: np.dtype, shown: Task | None = Non
     clean = target_at(points)
     noise = numbers["noise"].astype(dtype) * normal(drawn[NOISE][0])
     x_inputs = x_clean = None
-    grid = evaluation_points(shown or task)
-    if has_x(task) and (task.placement == "random" or not np.array_equal(grid, evaluation_points(task))):
-        x = jnp.asarray(grid[None, :], dtype)
-        x_inputs, x_clean = as_inputs(task, x), target_at(x)
-    return Data(points, as_inputs(task, points), clean + noise, clean, x_inputs, x_clean)
+    if shown and (task.placement == "random" or not np.array_equal(shown.values()[None, :], given(task))):
+        x = jnp.asarray(shown.values()[None, :], dtype)
+        x_inputs, x_clean = as_inputs(task, x, points), target_at(x)
+    return Data(points, as_inputs(task, points, points), clean + noise, clean, x_inputs, x_clean)

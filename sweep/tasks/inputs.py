@@ -4,13 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sweep.specs.task import Task
+from sweep.specs.task import Table, Task
 
 
 def place(
     task: Task, drawn: Float[Array, "features points"] | None, dtype: np.dtype
 ) -> Float[Array, "features points"]:
-    """Lay out the training points: a grid computed in float64, or uniform on [low, high).
+    """Lay out the training points: as given, or uniform on [low, high).
 
     Args:
         task: structure of the task.
@@ -19,16 +19,34 @@ def place(
     """
     if drawn is not None:
         return task.low + (task.high - task.low) * (drawn + 1) / 2
-    return jnp.asarray(evaluation_points(task)[None, :], dtype)
+    return jnp.asarray(given(task), dtype)
 
 
-def evaluation_points(task: Task) -> np.ndarray:
-    """Give the x over which errors and predictions are shown: float64, the training points where they are a grid."""
-    return np.linspace(task.low, task.high, task.points, endpoint=task.placement != "grid")
+def given(task: Task) -> np.ndarray:
+    """Give the training points of a task that draws none, in float64: those of a table, or a grid."""
+    if isinstance(task, Table):
+        return np.array(task.rows, float).T
+    grid = task.window()
+    assert grid is not None
+    return grid.values()[None, :]
 
 
-def as_inputs(task: Task, points: Float[Array, "features n"]) -> Float[Array, "features n"]:
-    """Map points to network inputs: [low, high] onto [-1, 1] where the task scales its inputs."""
-    if task.inputs == "as_is":
-        return points
-    return (2 * points - (task.low + task.high)) / (task.high - task.low)
+def as_inputs(
+    task: Task, x: Float[Array, "features n"], points: Float[Array, "features points"]
+) -> Float[Array, "inputs n"]:
+    """Map positions to what the network sees of them.
+
+    Args:
+        task: structure of the task.
+        x: any positions.
+        points: the training points, by which inputs are standardised.
+    """
+    if task.inputs == "scaled":
+        return (2 * x - (task.low + task.high)) / (task.high - task.low)
+    if task.inputs == "standardised":
+        return (x - points.mean(axis=1, keepdims=True)) / points.std(axis=1, keepdims=True)
+    if task.inputs == "circle":
+        angle = 2 * jnp.pi / (task.high - task.low) * x
+        return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)])
+    beside = {"as_is": [], "with_constant": [jnp.ones_like(x[:1])], "with_copy": [x]}
+    return jnp.concatenate([x, *beside[task.inputs]])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sweep.errors import SweepError, blaming, called
-from sweep.specs.task import FromFunction, Linear, Sine, SumOfSines, Task
+from sweep.specs.task import FromFunction, Linear, Sine, SumOfSines, Table, Task
 
 Numbers = dict[str, Array]
 Drawn = Float[Array, " phases"] | None
@@ -79,9 +79,15 @@ def from_function(task: FromFunction, numbers: Numbers, drawn: Drawn) -> Target:
     return target
 
 
+def table(task: Table, numbers: Numbers, drawn: Drawn) -> Target:
+    """Look targets up; they are known at the rows only, and asked for there only."""
+    return lambda x: jnp.asarray(task.targets, x.dtype)
+
+
 TARGETS: Final[dict[type, Callable[[Any, Numbers, Drawn], Target]]] = {
     SumOfSines: sum_of_sines,
     Sine: sine,
     Linear: linear,
     FromFunction: from_function,
+    Table: table,
 }

@@ -1,0 +1,90 @@
+"""Why does a ReLU network that fits a sine fail one period further on?
+
+Systems 000a and 000b: 1-16-16-1 and 1-64-64-64-1, ReLU, Keras' initial weights (Glorot uniform, biases 0), Adam at
+1e-3 with Keras' epsilon 1e-7, batches of 32 reshuffled each epoch with the short last one kept, 500 epochs; 100
+points of sin(x) on [0, 2 pi], both ends included, looked at on [0, 4 pi].
+"""
+
+from math import pi
+
+from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, grid, log_spaced, measures, stats, zipped
+from sweep.specs import AtLeast, AtMost, Claim, Window
+
+
+def rms_error(ds, width, low, high):
+    return measures.error_in(ds.sel(width=width), low, high).isel(epoch=-1)
+
+
+def five_times_worse(ds, width):
+    return rms_error(ds, width, 2 * pi, 4 * pi) >= 5 * rms_error(ds, width, 0, 2 * pi)
+
+
+def small_is_five_times_worse(ds):
+    return five_times_worse(ds, 16)
+
+
+def large_is_five_times_worse(ds):
+    return five_times_worse(ds, 64)
+
+
+def large_over_small_inside(ds):
+    loss = stats.final(ds, "loss")
+    return loss.sel(width=64, drop=True) / loss.sel(width=16, drop=True)
+
+
+def large_over_small_outside(ds):
+    return rms_error(ds, 64, 2 * pi, 4 * pi).drop_vars(("width", "depth")) / rms_error(ds, 16, 2 * pi, 4 * pi)
+
+
+experiment = Experiment(
+    question="Why does a ReLU network that fits a sine fail one period further on?",
+    task=Sine(target_frequency=1 / (2 * pi), low=0, high=2 * pi, points=100, placement="grid_with_end", inputs="as_is"),
+    model=MLP(activation="relu", initializer="glorot_uniform"),
+    optimizer=Optimizer("adam", learning_rate=1e-3, epsilon=1e-7),
+    axes=grid(seed=range(256)) * zipped(width=(16, 64), depth=(2, 3)),
+    epochs=500,
+    batch_size=32,
+    record=Record(at=log_spaced(60), x=Window(0, 4 * pi, 200)),
+    figures=(
+        Figure("fits"),
+        Figure("space_epoch"),
+        Figure("metric_curves", {"metric": "extrapolation_error"}),
+    ),
+    claims=(
+        Claim(
+            id="C1",
+            text="A ReLU network (16-16) fits inside the range and fails beyond it: root mean square error on "
+            "(2 pi, 4 pi] at least 5 times that on [0, 2 pi]",
+            source="000",
+            measure=small_is_five_times_worse,
+            statistic="share",
+            criterion=AtLeast(0.95),
+            figure="fits",
+        ),
+        Claim(
+            id="C1a",
+            text="... and so does a larger one (64-64-64)",
+            source="000",
+            measure=large_is_five_times_worse,
+            statistic="share",
+            criterion=AtLeast(0.95),
+            figure="fits",
+        ),
+        Claim(
+            id="C2",
+            text="The deeper network fits better inside the range: its training loss over that of 16-16",
+            source="000",
+            measure=large_over_small_inside,
+            criterion=AtMost(1.0),
+            figure="fits",
+        ),
+        Claim(
+            id="C2a",
+            text="... and not beyond it: its root mean square error on (2 pi, 4 pi] over that of 16-16",
+            source="000",
+            measure=large_over_small_outside,
+            criterion=AtLeast(0.5),
+            figure="metric_curves",
+        ),
+    ),
+)

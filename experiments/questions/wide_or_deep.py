@@ -1,0 +1,45 @@
+"""At which width and depth does a small ReLU network get hung up on a sine?
+
+The training of 004 over widths and depths; 35 neurons in one layer have as many parameters as four layers of 5.
+"""
+
+from math import pi
+
+from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, grid, log_spaced, stats, zipped
+from sweep.specs import AtLeast, Claim, Window
+
+STUCK = 0.5 - 3 / pi**2 - 0.02  # just below the loss of the best straight line
+
+
+def narrow_are_stuck_more_often(ds):
+    """Compare, over all depths of two or more, how many of a seed's networks of width 5 are stuck with those of 35."""
+    stuck = (stats.final(ds.sel(depth=slice(2, None)), "loss") > STUCK).mean("depth")
+    return stuck.sel(width=5, drop=True) - stuck.sel(width=35, drop=True)
+
+
+experiment = Experiment(
+    question="At which width and depth does a small ReLU network get hung up on a sine?",
+    task=Sine(target_frequency=1 / (2 * pi), low=-pi, high=pi, points=100000, placement="random", inputs="as_is"),
+    model=MLP(activation="relu", initializer="glorot_uniform"),
+    optimizer=Optimizer("sgd", learning_rate=0.01),
+    axes=zipped(seed=range(64), data_seed=range(64)) * grid(width=(5, 10, 20, 35), depth=(1, 2, 3, 4)),
+    epochs=5,
+    batch_size=32,
+    record=Record(metrics=("loss", "spatial_error"), at=log_spaced(30), x=Window(-pi, pi, 100)),
+    figures=(
+        Figure("share", {"metric": "loss", "at_least": STUCK, "rows": "depth", "columns": "width"}),
+        Figure("outcome", {"rows": "depth", "columns": "width"}),
+    ),
+    claims=(
+        Claim(
+            id="C19c",
+            text="It is narrowness that hangs networks up: share of a seed's networks of two to four layers that are "
+            "stuck at width 5, minus that at width 35",
+            source="004",
+            measure=narrow_are_stuck_more_often,
+            statistic="mean",
+            criterion=AtLeast(0.05),
+            figure="share",
+        ),
+    ),
+)
