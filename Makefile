@@ -33,7 +33,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test test-all lint format env bench bench-quick bench-scaling clean
+.PHONY: help run answers test test-all lint format env bench bench-quick bench-scaling agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -41,6 +41,14 @@ help: ## print this list
 
 run: $(RUNTIME) ## run a page (PAGE=..., default the frequency principle); ARGS='--smoke' for a toy size
 	$(BIN)/python -m sweep.run $(PAGE) $(ARGS)
+
+# Complete stores are drawn again and not trained; ARGS=--fresh trains all anew (half an hour on two cores).
+QUESTIONS := $(sort $(wildcard experiments/questions/*.py))
+STORES     = $(QUESTIONS:experiments/%.py=results/%) $(wildcard results/questions/*-full)
+
+answers: $(RUNTIME) ## run the pages of the five questions, decide their claims, rebuild docs/answers.md; ARGS=--fresh
+	@for page in $(QUESTIONS); do $(BIN)/python -m sweep.run $$page $(or $(ARGS),--resume) || exit; done
+	$(BIN)/python -m sweep.claims $(STORES) --out docs/claims.json --answers docs/answers.md
 
 # 5 is pytest's word for "no test collected", which make alone would not explain.
 PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS)
@@ -69,6 +77,9 @@ bench-scaling: $(RUNTIME) ## measure cost, memory and time of 65,536 lanes, of a
 
 bench-quick: $(RUNTIME) ## a small one against plain JAX alone, in under a minute
 	$(BIN)/python -m benchmarks.compare --quick $(ARGS)
+
+agreement: $(RUNTIME) $(PEERS)/.installed ## compare loss curves with what was asked about, in Keras and PyTorch itself
+	$(BIN)/python -m benchmarks.agreement --peers $(PEERS)/bin/python $(ARGS)
 
 env: $(DEV) ## only set up the environment with the development tools
 

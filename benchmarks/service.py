@@ -72,14 +72,19 @@ def serve(make: dict[str, Callable[[Case, Handover], Side]], more: dict[str, Cal
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def _hello() -> dict[str, Any]:
+def versions() -> dict[str, str]:
+    """Tell the versions of Python and of the packages that matter here."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return {"versions": found}
+    return found
+
+
+def _hello() -> dict[str, Any]:
+    return {"versions": versions()}
 
 
 class _Server:

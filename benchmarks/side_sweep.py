@@ -1,6 +1,7 @@
 """The side of `sweep`: draws what everybody trains, and trains it as `sweep.run` does, but for the files."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from math import pi
 from pathlib import Path
@@ -30,7 +31,7 @@ class Engine:
         self._training = _planned(own, log_spaced(1))
         self._compared = _planned(own, every(CHECK_STEPS))  # the same program: the cadence is no part of it
         seconds = prepare(self._training)
-        _drawn(own, self._training).save(Path(path))
+        drawn(self._training, own.widths, CHECK_STEPS).save(Path(path))
         return {"compile_seconds": seconds, "tiles": [block.tile for block, _ in self._training.blocks()]}
 
     def train(self, check: bool) -> dict[str, Any]:
@@ -87,17 +88,22 @@ def _losses(plan: Plan, values: list[dict[str, np.ndarray]]) -> list[list[float]
     return losses
 
 
-def _drawn(case: Case, plan: Plan) -> Handover:
-    """Draw data and initial weights of all lanes by the functions that the program is made of."""
-    program, groups, inputs = plan.programs[0], {}, None
-    for block, numbers in zip(program.blocks, _typed(program), strict=True):
+def drawn(plan: Plan, widths: Sequence[int], steps: int) -> Handover:
+    """Draw data and initial weights of all lanes by the functions that the program is made of.
+
+    Args:
+        plan: of one program; all its lanes see the same inputs.
+        widths: of its blocks, in their order.
+        steps: how many the orders of the points have to last for.
+    """
+    program, groups, inputs = plan.programs[0], [], None
+    for width, block, numbers in zip(widths, program.blocks, _typed(program), strict=True):
         lanes, data = jax.jit(jax.vmap(partial(train.begin, block)))(numbers)
-        trees = _trees(block, lanes)
         inputs = np.asarray(data.inputs[0]).T
-        orders = None if case.batch_size is None else _orders(block, numbers, lanes)
-        groups[case.widths[len(groups)]] = Group(case.widths[len(groups)], trees, np.asarray(data.target), orders)
+        orders = None if block.shape.batch_size is None else _orders(block, numbers, lanes, steps)
+        groups.append(Group(width, _trees(block, lanes), np.asarray(data.target), orders))
     assert inputs is not None
-    return Handover(inputs, tuple(groups.values()))
+    return Handover(inputs, tuple(groups))
 
 
 def _typed(program: Program) -> list[train.Numbers]:
@@ -112,11 +118,11 @@ def _trees(block: train.Block, lanes: train.Lane) -> Trees:
     return jax.tree.map(np.asarray, lanes.parameters)
 
 
-def _orders(block: train.Block, numbers: train.Numbers, lanes: train.Lane) -> np.ndarray:
-    """Give the order of the points in the epochs that are compared, (lanes, epochs, points)."""
+def _orders(block: train.Block, numbers: train.Numbers, lanes: train.Lane, steps: int) -> np.ndarray:
+    """Give the order of the points in the epochs of so many steps, (lanes, epochs, points)."""
     shape = block.shape
     shuffled = jax.vmap(partial(train.shuffle, shape), in_axes=(0, 0, None))
-    starts = range(0, CHECK_STEPS, shape.steps_per_epoch())
+    starts = range(0, steps, shape.steps_per_epoch())
     return np.stack([np.asarray(shuffled(numbers, lanes, step).order) for step in starts], axis=1)
 
 

@@ -13,7 +13,7 @@ from sweep.errors import SweepError, unknown
 from sweep.labels import METRICS
 from sweep.shape import Shape, blank, steps_per_epoch
 from sweep.specs.claim import Claim
-from sweep.specs.figure import NEEDS, Figure
+from sweep.specs.figure import NEEDS, Figure, referred
 from sweep.specs.knobs import Knob, Spec, choice, count, knobs_of
 from sweep.specs.model import Model
 from sweep.specs.optimizer import Optimizer
@@ -176,11 +176,13 @@ class Experiment(Spec):
         metrics = {*self.metrics(), *(metric.name for metric in self.record.own)}
         has = metrics | {*self.axes.dimensions()} | self._dimensions()
         has |= {"prediction"} if self.shown() and self.record.snapshots else set()
-        for need in (*NEEDS[figure.name], *filter(None, [figure.options.get("reference")])):
+        for need in (*NEEDS[figure.name], *referred(figure)):
             if need not in has:
                 raise SweepError(f"figure {figure.name!r} needs {need!r}, which this page neither sweeps nor records")
 
     def _check_claims(self) -> None:
+        if not isinstance(self.claims, tuple) or not all(isinstance(claim, Claim) for claim in self.claims):
+            raise SweepError(f"claims must hold a Claim each, got {self.claims!r}")
         names = [claim.id for claim in self.claims]
         for claim in self.claims:
             if names.count(claim.id) > 1:

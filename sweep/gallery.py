@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sweep.errors import SweepError, unknown
-from sweep.pages import VARIED
+from sweep.pages import FULL, VARIED
 from sweep.places import try_writing
 from sweep.specs.figure import NEEDS, Figure, check, fitting
 
 if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
     import xarray as xr
     from matplotlib.figure import Figure as MatplotlibFigure
+
+    from sweep.plots.film import Film
 
 # The pixels in an SVG are cells and faint lines, for which 100 an inch are enough; no date, so that the same
 # figure is the same file.
@@ -50,7 +52,7 @@ def wanted(ds: "xr.Dataset", only: Sequence[str] = ()) -> tuple[Figure, ...]:
 
 
 def draw_figures(ds: "xr.Dataset", figures: Iterable[Figure], directory: Path) -> list[Path]:
-    """Draw figures and save each as PNG and SVG.
+    """Draw figures and save each as PNG and SVG, and a film as GIF.
 
     Args:
         ds: results.
@@ -63,13 +65,13 @@ def draw_figures(ds: "xr.Dataset", figures: Iterable[Figure], directory: Path) -
     Raises:
         SweepError: for a figure that does not fit the results, and where nothing can be written.
     """
-    from sweep.plots.registry import FIGURES
+    from sweep.plots.registry import FIGURES, FILMS
 
     written: list[Path] = []
     for figure in figures:
-        drawn = FIGURES[figure.name](ds, **figure.options)
+        drawn = (FIGURES | FILMS)[figure.name](ds, **figure.options)
         stem = _free(figure.name, {path.stem for path in written})
-        paths = [directory / f"{stem}{suffix}" for suffix in _SAVING]
+        paths = [directory / f"{stem}{suffix}" for suffix in ([".gif"] if figure.name in FILMS else _SAVING)]
         with _told(directory):
             directory.mkdir(parents=True, exist_ok=True)
             _save(drawn, paths)
@@ -106,11 +108,14 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
         complete: whether it holds all results.
 
     Returns:
-        `figures/<page>` for the complete store of a page as it is, `results/<page>`; a folder inside the store
-        for any other, so that smoke runs, overrides and interrupted runs never touch committed figures.
+        `figures/<page>` for the complete store of a page as it is, `results/<page>`, and `figures/<page>-full` for
+        that of the question as it was asked, `results/<page>-full`; a folder inside the store for any other, so that
+        smoke runs, overrides and interrupted runs never touch committed figures.
     """
-    if complete and VARIED not in page and store.resolve() == Path("results", page).resolve():
-        return Path("figures", page)
+    asked = page.removesuffix(f"{VARIED}{FULL}")
+    folder = page if asked == page else f"{asked}-{FULL}"
+    if complete and VARIED not in folder and store.resolve() == Path("results", folder).resolve():
+        return Path("figures", folder)
     return store / "figures"
 
 
@@ -118,15 +123,19 @@ def _available(ds: "xr.Dataset") -> frozenset[str]:
     return frozenset(map(str, (*ds.data_vars, *ds.dims)))
 
 
-def _save(drawn: "MatplotlibFigure", paths: Sequence[Path]) -> None:
+def _save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
     import matplotlib
 
+    from sweep.plots.film import Film
     from sweep.plots.style import RC
 
     with matplotlib.rc_context(RC):
         for path in paths:
-            drawn.savefig(path, **_SAVING[path.suffix])
-            drawn.set_layout_engine("none")  # the first file has settled the layout; it takes half the time
+            if isinstance(drawn, Film):
+                drawn.save(path)
+            else:
+                drawn.savefig(path, **_SAVING[path.suffix])
+                drawn.set_layout_engine("none")  # the first file has settled the layout; it takes half the time
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -93,7 +93,7 @@ def _parts(model: MLP, features: int, width: Int[Array, ""] | None, scale: Any, 
         features: inputs of its first layer.
         width: true width of every hidden layer; None where that is the capacity.
         scale: factor on all weights.
-        bias_scale: factor on all biases.
+        bias_scale: factor on all biases; None where there are none.
     """
     capacities = (features, *model.layers(), 1)
     fans = (features, *(capacity if width is None else width for capacity in model.layers()), 1)
@@ -238,7 +238,8 @@ def network(model: Model, padded: bool) -> Functions:
     names = [f"layer_{layer}" for layer in range(len(model.layers()) + 1)]
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
-        scale, bias_scale = (numbers[name].astype(inputs.dtype) for name in ("initial_scale", "bias_scale"))
+        scale = numbers["initial_scale"].astype(inputs.dtype)
+        bias_scale = numbers["bias_scale"].astype(inputs.dtype) if model.bias else None
         width = numbers["width"] if padded else None
         return _initial(_parts(model, inputs.shape[0], width, scale, bias_scale), key, inputs.dtype)
 

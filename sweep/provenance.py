@@ -8,11 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from sweep.experiment import Experiment
 from sweep.identity import describe, fingerprint
 from sweep.plan import Plan
 
 # Raised whenever our own code comes to compute other bits for the same page.
-ENGINE: Final = 2
+ENGINE: Final = 3
 PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xarray", "zarr")
 
 
@@ -30,10 +31,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
     ]
     versions = {name: _version(name) for name in PACKAGES}
     return {
-        "name": experiment.name,
-        "question": experiment.question,
-        "experiment": json.dumps(describe(experiment)),
-        "figures": json.dumps([{"name": each.name, "options": dict(each.options)} for each in experiment.figures]),
+        **page(experiment),
         "fingerprint": fingerprint(experiment),
         "versions": json.dumps(versions | {"python": machine.python_version()}),
         "device": f"{len(plan.devices)} x {device.device_kind} ({device.platform}), {machine.machine()}",
@@ -48,6 +46,16 @@ def provenance(plan: Plan) -> dict[str, Any]:
         ),
         "commit": _commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def page(experiment: Experiment) -> dict[str, str]:
+    """Give what a store says of its page; all but its numbers may change without a new run."""
+    return {
+        "name": experiment.name,
+        "question": experiment.question,
+        "experiment": json.dumps(describe(experiment)),
+        "figures": json.dumps([{"name": each.name, "options": dict(each.options)} for each in experiment.figures]),
     }
 
 

@@ -4,6 +4,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
 from sweep.identity import COSMETIC, describe, fingerprint
 from sweep.plan import Plan, pack
-from sweep.provenance import provenance
+from sweep.provenance import page, provenance
 from sweep.results import open_results, skeleton
 from sweep.session import Progress, Session, Tally
 from sweep.specs.stop import Halving
@@ -61,6 +62,8 @@ def run_sweep(
     if in_the_way and not fresh:
         if not is_complete(experiment, path):
             _go_on(experiment, path, resume, memory, watch)
+        else:
+            _retell(experiment, path)
         return open_results(path)
     plan = plan_sweep(experiment, memory)  # refuses, if it must, before anything on disk changes
     if in_the_way:
@@ -69,6 +72,14 @@ def run_sweep(
     with stores.locked(path):
         _train(plan, path, watch)
     return open_results(path)
+
+
+def _retell(experiment: Experiment, path: Path) -> None:
+    """Have a complete store say what its page says now, which may ask for other figures than it did."""
+    told, attributes = page(experiment), stores.check(path)
+    if any(attributes.get(name) != text for name, text in told.items()):
+        with suppress(OSError):  # a store that is only to be read stays as it is
+            stores.Store(path).note(**told)
 
 
 def _train(plan: Plan, path: Path, watch: Callable[[Progress], None]) -> None:

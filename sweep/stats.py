@@ -244,7 +244,7 @@ def order_of_convergence(halving: xr.DataArray) -> xr.DataArray:
         have data or all are tied.
     """
     rho = xr.apply_ufunc(
-        _spearman,
+        spearman,
         halving["frequency"],
         halving,
         input_core_dims=[["frequency"], ["frequency"]],
@@ -254,7 +254,16 @@ def order_of_convergence(halving: xr.DataArray) -> xr.DataArray:
     return rho.rename("order_of_convergence").assign_attrs(attributes)
 
 
-def _spearman(first: np.ndarray, second: np.ndarray) -> float:
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Give Spearman's rank correlation: the Pearson correlation of the average ranks.
+
+    Args:
+        first: numbers; +inf ranks last, places of NaN in either are left out.
+        second: as many.
+
+    Returns:
+        A number in [-1, 1]; NaN where fewer than two places are left or either's values are all tied.
+    """
     known = ~(np.isnan(first) | np.isnan(second))
     ranks = np.stack([_average_ranks(first[known]), _average_ranks(second[known])])
     if known.sum() < 2 or np.any(np.ptp(ranks, axis=1) == 0):

@@ -27,6 +27,7 @@ from sweep.tasks import Data, draw
 Numbers = dict[str, Array]
 Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
 NEVER: Final = -1  # `first_bad_step` of a lane that is finite so far
+_MEASURED_BATCHES: Final = 8  # of a lane's points that a record may look at with all lanes of a tile at once
 RANKED_POINTS: Final = 128  # at most so many points are shuffled by counting; a hundred are twice as fast so
 # Beginning a lane runs once and takes microseconds, but its random numbers take XLA longer to optimise than to
 # compile plainly, and so small a module need not be split. Only options that all supported releases of jax know.
@@ -136,17 +137,18 @@ def _batch(
 def shuffle(shape: Shape, numbers: Numbers, lane: Lane, step: Int[Array, ""]) -> Lane:
     """Draw a new order of the points, as each epoch starts with."""
     key = jax.random.fold_in(stream(numbers["seed"], "batches"), step // shape.steps_per_epoch())
-    points = shape.task.points
-    order = permutation(key, points) if points <= RANKED_POINTS else jax.random.permutation(key, points)
-    return lane._replace(order=order.astype(jnp.int32))
+    return lane._replace(order=permutation(key, shape.task.points).astype(jnp.int32))
 
 
 def permutation(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
-    """Draw an order of 0 ... size - 1: the ranks of random numbers, equal ones in the order they are drawn in.
+    """Draw an order of 0 ... size - 1: that of random numbers, equal ones in the order they are drawn in.
 
-    Counting, for each number, those before it takes size^2 comparisons, which are vectorised; a sort is not.
+    Counting, for each number of a few, those before it takes size^2 comparisons, which are vectorised; a sort is not.
+    Of 32 bits so few are equal that one sort will do, where `jax.random.permutation` takes two.
     """
     drawn, place = jax.random.bits(key, (size,), jnp.uint32), jnp.arange(size)
+    if size > RANKED_POINTS:
+        return jnp.argsort(drawn)
     before = (drawn[None] < drawn[:, None]) | ((drawn[None] == drawn[:, None]) & (place[None] < place[:, None]))
     return jnp.sum(before, axis=1)
 
@@ -217,15 +219,25 @@ def _advance_tile(block: Block, room: Room, start: Int[Array, ""], steps: Int[Ar
     single step that lost it. Tries are runs of one compiled loop, so their bits are those of any other cut.
     """
 
-    def run(lanes: Lane, first: Int[Array, ""], taken: Int[Array, ""]) -> tuple[Lane, Bool[Array, " tile"]]:
-        def step_once(done: Int[Array, ""], carry: tuple[Lane, Array]) -> tuple[Lane, Array]:
-            lanes, finite = carry
-            lanes = _shuffled(block.shape, room.numbers, lanes, first + done)
-            stepped = jax.vmap(partial(advance, block), in_axes=(0, 0, 0, None))
-            lanes, now = stepped(room.numbers, room.data, lanes, first + done)
-            return lanes, finite & now
+    def step_once(step: Int[Array, ""], carry: tuple[Lane, Array]) -> tuple[Lane, Array]:
+        lanes, finite = carry
+        lanes, now = jax.vmap(partial(advance, block), in_axes=(0, 0, 0, None))(room.numbers, room.data, lanes, step)
+        return lanes, finite & now
 
-        return jax.lax.fori_loop(0, taken, step_once, (lanes, jnp.ones(block.tile, bool)))
+    def run(lanes: Lane, first: Int[Array, ""], taken: Int[Array, ""]) -> tuple[Lane, Bool[Array, " tile"]]:
+        finite, last = jnp.ones(block.tile, bool), first + taken
+        if block.shape.batch_size is None:
+            return jax.lax.fori_loop(first, last, step_once, (lanes, finite))
+        per_epoch = block.shape.steps_per_epoch()
+
+        def through_an_epoch(at: tuple[Array, Lane, Array]) -> tuple[Array, Lane, Array]:
+            step, lanes, finite = at
+            lanes = _shuffled(block.shape, room.numbers, lanes, step)
+            end = jnp.minimum(step + per_epoch - step % per_epoch, last)
+            return end, *jax.lax.fori_loop(step, end, step_once, (lanes, finite))
+
+        # Orders are drawn outside of the loop over steps, which would copy those of all points at each.
+        return jax.lax.while_loop(lambda at: at[0] < last, through_an_epoch, (first, lanes, finite))[1:]
 
     def try_stride(walk: _Walk) -> _Walk:
         taken, first = jnp.minimum(walk.stride, steps - walk.done), start + walk.done
@@ -255,8 +267,6 @@ def _frozen(lanes: Lane, before: Lane, dead: Bool[Array, " tile"]) -> Lane:
 
 def _shuffled(shape: Shape, numbers: Numbers, lanes: Lane, step: Int[Array, ""]) -> Lane:
     """Give a tile's lanes a new order of the points where an epoch begins."""
-    if shape.batch_size is None:
-        return lanes
     fresh = step % shape.steps_per_epoch() == 0  # the same for all lanes, so one branch runs
     draw_orders = jax.vmap(partial(shuffle, shape), in_axes=(0, 0, None))
     return jax.lax.cond(fresh, lambda: draw_orders(numbers, lanes, step), lambda: lanes)
@@ -282,8 +292,12 @@ def _advance_block(
         return jax.tree.map(place, tree, values)
 
     def measured(room: Room, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
-        measure = jax.vmap(partial(finish, block), in_axes=(0, 0, 0, None, None))
-        return measure(room.numbers, room.data, lanes, start + steps, at_record)
+        def measure(lane: tuple[Numbers, Data, Lane]) -> tuple[Lane, dict[str, Array]]:
+            return finish(block, *lane, start + steps, at_record)
+
+        together = _measured_together(block)
+        each = jax.vmap(measure) if together == block.tile else partial(jax.lax.map, measure, batch_size=together)
+        return each((room.numbers, room.data, lanes))
 
     def one_tile(tile: Int[Array, ""], carry: Any) -> Any:
         lanes, values, tried = carry
@@ -296,6 +310,16 @@ def _advance_block(
     like = jax.eval_shape(measured, first, first.lanes)[1]
     empty = jax.tree.map(lambda leaf: jnp.full((block.tiles, *leaf.shape), jnp.nan, leaf.dtype), like)
     return jax.lax.fori_loop(0, live, one_tile, (room.lanes, empty, jnp.int32(0)))
+
+
+def _measured_together(block: Block) -> int:
+    """Tell how many lanes of a tile are measured at once: all, but where a batch is a small part of the points.
+
+    The tile's size is right for batches; of all points its arrays would be gigabytes.
+    """
+    points, batch = block.shape.task.points, block.shape.batch_size or block.shape.task.points
+    fitting = max(1, block.tile * _MEASURED_BATCHES * batch // points)
+    return min(block.tile, 2 ** (fitting.bit_length() - 1))  # a divisor of the tile
 
 
 def mesh_of(devices: Sequence[Device]) -> Mesh:

@@ -14,6 +14,9 @@ from sweep.identity import fingerprint
 from sweep.pages import load
 from sweep.specs import (
     MLP,
+    AtLeast,
+    AtMost,
+    Claim,
     Figure,
     FromFunction,
     FromModule,
@@ -23,6 +26,7 @@ from sweep.specs import (
     Record,
     Sine,
     SumOfSines,
+    Window,
     every,
     log_spaced,
 )
@@ -146,11 +150,31 @@ def test_lanes_of_one_structure_have_one_shape_whatever_their_numbers():
     assert experiment.task.window()
 
 
-@pytest.mark.parametrize("gone", ["question", "figures", "name"])
-def test_the_fingerprint_does_not_depend_on_words_and_figures(gone):
+CLAIM = Claim(id="C1", text="It is so.", source="001", measure=len, criterion=AtLeast(1.0))
+
+
+@pytest.mark.parametrize("gone", ["question", "figures", "name", "claims"])
+def test_the_fingerprint_does_not_depend_on_words_figures_and_claims(gone):
     experiment = tiny(axes=grid(seed=(0, 1)))
-    other = {"question": "Another?", "figures": (Figure("loss_curves"),), "name": "another"}[gone]
+    changed = {"question": "Another?", "figures": (Figure("loss_curves"),), "name": "another", "claims": (CLAIM,)}
+    other = changed[gone]
     assert fingerprint(replace(experiment, **{gone: other})) == fingerprint(experiment)
+
+
+def test_the_claims_of_a_page_have_ids_of_their_own_and_name_figures_that_it_has():
+    second = replace(CLAIM, id="C2", criterion=AtMost(2.0), figure="loss_curves")
+    experiment = tiny(claims=(CLAIM, second), figures=(Figure("loss_curves"),), axes=grid(seed=(0, 1)))
+    assert [claim.id for claim in experiment.claims] == ["C1", "C2"]
+    assert all(not variant.claims for variant, _ in experiment.variants(lay_out(experiment.axes)))
+    refusals = {
+        "claim 'C1' is there twice: give each an id of its own": {"claims": (CLAIM, replace(second, id="C1"))},
+        "unknown figure of claim 'C2' 'loss_curves': known: fits": {"claims": (second,), "figures": (Figure("fits"),)},
+        "claims must hold a Claim each, got ('C1',)": {"claims": ("C1",)},
+    }
+    for message, fields in refusals.items():
+        with pytest.raises(SweepError) as refused:
+            tiny(record=Record(), **fields)
+        assert str(refused.value) == message
 
 
 NUMERIC = {
@@ -176,6 +200,10 @@ NUMERIC = {
     "precision": {"precision": "float64"},
     "records": {"record": Record(metrics=("loss",), at=every(2), snapshots=0)},
     "metrics": {"record": Record(metrics=("loss", "parameter_norm"), at=log_spaced(4), snapshots=0)},
+    "x": {"record": Record(metrics=("loss",), at=log_spaced(4), snapshots=0, x=Window(0, 2))},
+    "inputs": {"task": SumOfSines(frequencies=(1, 3), points=16, inputs="as_is")},
+    "bias scale": {"model": MLP(width=6, depth=2, bias_scale=2.0)},
+    "output bias": {"model": MLP(width=6, depth=2, output_bias=False)},
 }
 
 

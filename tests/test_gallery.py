@@ -9,7 +9,7 @@ from synthetic import AXES, results
 
 from sweep.errors import SweepError
 from sweep.gallery import default_directory, draw_figures, wanted
-from sweep.specs.figure import NEEDS, Figure
+from sweep.specs.figure import NAMED, NEEDS, Figure
 
 
 def asking(*figures):
@@ -19,7 +19,7 @@ def asking(*figures):
 
 
 def test_a_page_without_figures_gets_all_that_fit():
-    assert [figure.name for figure in wanted(results(AXES))] == list(NEEDS)
+    assert [figure.name for figure in wanted(results(AXES))] == [name for name in NEEDS if name not in NAMED]
     names = [figure.name for figure in wanted(results({"seed": [0]}).drop_vars("prediction"))]
     assert names == ["frequency_epoch", "curves", "loss_curves", "space_epoch"]
 
@@ -29,6 +29,7 @@ def test_a_pages_own_figures_come_with_their_options():
     assert wanted(ds) == (Figure("epochs_to_converge", {"threshold": 0.5}), Figure("curves"))
     assert wanted(ds, ["epochs_to_converge"]) == (Figure("epochs_to_converge", {"threshold": 0.5}),)
     assert wanted(ds, ["fits", "fits"]) == (Figure("fits"),)
+    assert wanted(ds, ["outcome"]) == (Figure("outcome"),)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,8 @@ def test_a_pages_own_figures_come_with_their_options():
         ({"name": "learning_rate_epoch"}, "learning_rate", "needs 'learning_rate'"),
         ({"name": "epochs_to_converge"}, "width", "needs 'width'"),
         ({"name": "loss_curves", "options": {"reference": "closed_form"}}, "width", "needs 'closed_form'"),
+        ({"name": "outcome", "options": {"metric": "accuracy"}}, "width", "needs 'accuracy'"),
+        ({"name": "metric_epoch", "options": {"rows": "width"}}, "width", "needs 'width'"),
     ],
 )
 def test_a_figure_that_does_not_fit_names_what_is_missing(figure, lost, message):
@@ -53,7 +56,8 @@ def test_an_unknown_name_gets_a_suggestion():
 def test_every_figure_is_saved_small_in_both_formats(tmp_path):
     ds = results(AXES)
     paths = draw_figures(ds, wanted(ds), tmp_path / "a" / "b")
-    assert sorted(path.name for path in paths) == sorted(f"{name}.{kind}" for name in NEEDS for kind in ("png", "svg"))
+    names = [figure.name for figure in wanted(ds)]
+    assert sorted(path.name for path in paths) == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
     for path in paths:
         if path.suffix == ".svg":
             text = path.read_text()
@@ -94,4 +98,15 @@ def test_only_a_page_as_it_is_draws_into_figures(tmp_path):
     assert default_directory(Path("results/a/b"), "a/b", complete=True) == Path("figures/a/b")
     assert default_directory(Path("results/a/b"), "a/b", complete=False) == Path("results/a/b/figures")
     assert default_directory(Path("results/a/b"), "a/b@smoke", complete=True) == Path("results/a/b/figures")
+    smoke = Path("results/a/b@smoke")
+    assert default_directory(smoke, "a/b@smoke", complete=True) == smoke / "figures"
     assert default_directory(tmp_path, "a/b", complete=True) == tmp_path / "figures"
+
+
+def test_the_question_as_it_was_asked_has_a_folder_of_its_own():
+    full = Path("results/a/b-full")
+    assert default_directory(full, "a/b@full", complete=True) == Path("figures/a/b-full")
+    assert default_directory(full, "a/b@full", complete=False) == full / "figures"
+    assert default_directory(full, "a/b", complete=True) == full / "figures"
+    assert default_directory(Path("results/a/b"), "a/b@full", complete=True) == Path("results/a/b/figures")
+    assert default_directory(full, "a/b@full@smoke", complete=True) == full / "figures"

@@ -14,10 +14,10 @@ JAX = {"jax", "jaxlib", "flax", "optax"}
 GROUND = {"errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places"} | {
     f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
 }
-READING = {"results", "store", "stats", "gallery"} | {
+READING = {"results", "store", "stats", "measures", "gallery", "intervals", "verdicts", "answers"} | {
     f"plots.{path.stem}" for path in (PACKAGE / "plots").glob("*.py") if path.stem != "__init__"
 }
-DOORS = {"run", "plot"}
+DOORS = {"run", "plot", "claims"}
 COMPUTING = {
     "keys": 0, "sine": 0, "tasks.inputs": 1, "tasks.targets": 1, "tasks": 2, "models": 2, "optim": 2, "record": 3,
     "train": 4, "cost": 5, "stop": 5, "plan": 6, "seats": 7, "provenance": 7, "execute": 8, "curves": 9,
@@ -91,7 +91,8 @@ def test_nothing_imports_a_door(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["sweep", "sweep.run", "sweep.plot", "sweep.results", "sweep.stats", "sweep.plots.registry"]
+    "module",
+    ["sweep", "sweep.run", "sweep.plot", "sweep.claims", "sweep.results", "sweep.stats", "sweep.plots.registry"],
 )
 def test_importing_a_door_or_the_reading_wing_loads_no_jax(module: str) -> None:
     code = f"import sys, {module}; sys.exit(' '.join({JAX} & sys.modules.keys()) or 0)"

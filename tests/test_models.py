@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from helpers import Plain, renamed, run_lanes, tiny
+from helpers import Plain, planned, renamed, run_lanes, tiny
 from scipy import special, stats
 
 from sweep import models, train
 from sweep.axes import Axes, grid, lay_out
+from sweep.errors import SweepError
 from sweep.keys import stream
 from sweep.models import network
 from sweep.specs.model import ACTIVATIONS, INITIALIZERS, MLP, FromModule
@@ -37,17 +38,18 @@ NUMBERS = {
 }
 
 
-def drawn(model: MLP, features: int = 1, seed: int = 0, scale: float = 1.0) -> Any:
+def drawn(model: MLP, features: int = 1, seed: int = 0, scale: float = 1.0, bias_scale: float = 1.0) -> Any:
     """Draw initial parameters as a lane does."""
-    return drawer(model, features)(jnp.uint32(seed), jnp.float32(scale))
+    return drawer(model, features)(jnp.uint32(seed), jnp.float32(scale), jnp.float32(bias_scale))
 
 
 @cache
 def drawer(model: MLP, features: int) -> Any:
     functions, inputs = network(model, padded=False), jnp.zeros((features, 4))
 
-    def draw(seed: jax.Array, scale: jax.Array) -> Any:
-        return functions.init(stream(seed, "weights"), inputs, NUMBERS | {"initial_scale": scale})
+    def draw(seed: jax.Array, scale: jax.Array, bias_scale: jax.Array) -> Any:
+        numbers = NUMBERS | {"initial_scale": scale, "bias_scale": bias_scale}
+        return functions.init(stream(seed, "weights"), inputs, numbers)
 
     return jax.jit(draw)
 
@@ -98,6 +100,7 @@ VARIANCES = {
     "he_normal": ("cut", lambda i, o: 2 / i),
     "he_uniform": ("uniform", lambda i, o: 2 / i),
     "pytorch_uniform": ("uniform", lambda i, o: 1 / (3 * i)),
+    "pytorch_normal": ("normal", lambda i, o: 1 / (3 * i)),
     "normal": ("normal", lambda i, o: 1.0),
 }
 FAN_IN, FAN_OUT = 150, 400
@@ -150,6 +153,68 @@ def test_the_initial_scale_multiplies_weights_and_not_biases():
     for layer in one:
         np.testing.assert_allclose(three[layer]["kernel"], 3 * one[layer]["kernel"], rtol=1e-6)
         np.testing.assert_array_equal(three[layer]["bias"], one[layer]["bias"])
+
+
+def test_the_bias_scale_multiplies_biases_and_not_weights():
+    model = MLP(hidden=(6,), bias_initializer="pytorch_uniform")
+    one, large = drawn(model), drawn(model, bias_scale=7.5)
+    for layer in one:
+        np.testing.assert_array_equal(large[layer]["kernel"], one[layer]["kernel"])
+        np.testing.assert_allclose(large[layer]["bias"], 7.5 * one[layer]["bias"], rtol=1e-6)
+
+
+def test_without_an_output_bias_all_other_parameters_are_the_same():
+    full, bare = (drawn(MLP(hidden=(6, 4), bias_initializer="normal", output_bias=own)) for own in (True, False))
+    assert "bias" not in bare["layer_2"]
+    assert jax.tree.structure(full) != jax.tree.structure(bare)
+    del full["layer_2"]["bias"]
+    jax.tree.map(np.testing.assert_array_equal, full, bare)
+    assert MLP(bias=False, output_bias=True).biases() == (False,) * 4  # only where layers have biases at all
+
+
+@pytest.mark.parametrize("model", [MLP(width=4, depth=1, bias=False), MLP(width=4, depth=1, output_bias=False)])
+def test_a_page_without_biases_is_trained(model):
+    (life,) = run_lanes(tiny(model=model))
+    assert life.curves["loss"][-1] < life.curves["loss"][0]
+    assert [set(own) for own in life.states[-1].parameters.values()] == [
+        {"kernel", "bias"} if bias else {"kernel"} for bias in model.biases()
+    ]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(("activation", "function"), [("sine", jnp.sin), ("cosine", jnp.cos)])
+def test_omega0_multiplies_the_first_layer_s_sum_bias_included_and_no_other_s(activation, function, padded):
+    model = MLP(hidden=(7, 7), activation=activation, bias_initializer="normal")
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), drawn(model, features=2))
+        if padded:  # the neurons from 5 on are dead
+            living = {"layer_0": np.ix_(range(2), range(5)), "layer_1": np.ix_(range(5), range(5))}
+            for layer, where in living.items():
+                kernel = np.zeros_like(parameters[layer]["kernel"])
+                kernel[where] = parameters[layer]["kernel"][where]
+                bias = np.where(np.arange(7) < 5, parameters[layer]["bias"], 0)
+                parameters[layer] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
+        x = jnp.asarray(rng.normal(size=(2, 9)))
+        numbers = NUMBERS | {"omega0": jnp.float64(30.0), "width": jnp.int32(5)}
+        ours = network(model, padded).apply(parameters, x, numbers)
+        h = x
+        for layer, factor in (("layer_0", 30.0), ("layer_1", 1.0)):
+            own = parameters[layer]
+            h = function(factor * (own["kernel"].T @ h + own["bias"][:, None]))
+            h = h.at[5:].set(0) if padded else h
+        theirs = parameters["layer_2"]["kernel"].T @ h + parameters["layer_2"]["bias"][:, None]
+    np.testing.assert_allclose(ours, theirs[0], rtol=1e-10, atol=1e-12)
+
+
+def test_omega0_is_a_knob_of_waves_only():
+    experiment = tiny(axes=grid(omega0=(1.0, 2.0)), model=MLP(width=4, depth=1, activation="sine"))
+    assert [block.padded for block, _ in planned(experiment).blocks()] == [False]  # a number: one block
+    for model in (MLP(activation="tanh"), MLP(activation="relu"), MLP(activation="sine", depth=0)):
+        with pytest.raises(SweepError, match="axis 'omega0' does not apply"):
+            tiny(axes=grid(omega0=(1.0, 2.0)), model=model)
+    with pytest.raises(SweepError, match="axis 'bias_scale' does not apply"):
+        tiny(axes=grid(bias_scale=(1.0, 2.0)), model=MLP(bias=False))
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

@@ -9,12 +9,14 @@ import pytest
 
 from sweep import Experiment, SweepError, load
 from sweep.axes import lay_out
+from sweep.identity import fingerprint
 from sweep.pages import SMOKE_EPOCHS, SMOKE_LANES, page_name, smoke
 from sweep.specs.figure import NEEDS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "experiments").rglob("*.py"))
 HEAVY = ("jax", "flax", "optax")
+FILMS = {"growth": (".gif",)}  # figures that move
 
 
 def run(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -41,7 +43,7 @@ def test_a_page_runs_at_toy_size_and_draws_every_figure_beside_its_own_store(pag
     store = tmp_path / "results" / f"{experiment.name}-smoke"
     drawn = {path.name for path in (store / "figures").iterdir()}
     wanted = {figure.name for figure in experiment.figures}
-    assert {f"{name}{suffix}" for name in wanted for suffix in (".png", ".svg")} <= drawn
+    assert {f"{name}{suffix}" for name in wanted for suffix in FILMS.get(name, (".png", ".svg"))} <= drawn
     assert drawn
     assert not (tmp_path / "figures").exists()  # committed figures are for pages as they are
 
@@ -60,6 +62,16 @@ def test_the_pages_between_them_name_every_figure() -> None:
     """Figures that no page asks for would only ever be drawn by accident."""
     named = {figure.name for page in PAGES for figure in load(page).figures}
     assert named == set(NEEDS)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "\nfull = " in page.read_text()], ids=lambda page: page.stem
+)
+def test_a_question_as_it_was_asked_is_another_one_with_claims_of_its_own(page: Path) -> None:
+    small, full = load(page), load(page, "full")
+    assert full.name == f"{small.name}@full"
+    assert fingerprint(full) != fingerprint(small)
+    assert not {claim.id for claim in small.claims} & {claim.id for claim in full.claims}
 
 
 def test_a_page_is_named_for_its_path_under_experiments() -> None:
@@ -120,3 +132,23 @@ def test_a_page_is_always_read_anew_and_its_functions_have_their_text(tmp_path: 
         assert function(3) == factor * 3
         assert inspect.getsource(function) == f"def target(x):\n    return {factor} * x\n"
     assert not (tmp_path / "__pycache__").exists()
+
+
+BOTH = """
+from dataclasses import replace
+from sweep import *
+experiment = Experiment(question="?", task=SumOfSines(points=16), model=MLP(), axes=grid(seed=(0,)))
+full = replace(experiment, task=SumOfSines(points=160))
+"""
+
+
+def test_a_page_may_hold_the_question_as_it_was_asked_beside_a_smaller_one(tmp_path: Path) -> None:
+    page = tmp_path / "page.py"
+    page.write_text(BOTH)
+    small, full = load(page), load(page, "full")
+    assert (small.name, full.name) == ("page", "page@full")
+    assert (small.task.points, full.task.points) == (16, 160)
+    page.write_text(BOTH.replace("full =", "other ="))
+    with pytest.raises(SweepError) as refused:
+        load(page, "full")
+    assert str(refused.value) == f"{page} has no 'full' beside its experiment, which runs as it is asked already"

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.collections import QuadMesh
+from drawn import axes_of, hatches, legend, mesh_of, overlapping, texts
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
@@ -16,37 +16,16 @@ from sweep import labels, stats
 from sweep.errors import SweepError
 from sweep.plots import style
 from sweep.plots.heatmap import hatch, heatmap, log_norm, merged, step_line
-from sweep.plots.registry import FIGURES
+from sweep.plots.registry import FIGURES, FILMS
 from sweep.plots.scale import in_order, linear_edges, scale_of
 from sweep.plots.view import MOST_PANELS, view
-from sweep.specs.figure import NEEDS, fitting
+from sweep.specs.figure import NAMED, NEEDS
 
 SMALL = np.array([0.0, 1, 3, 10, 30, 100])
 
 
 def coordinate(values, name="epoch", **attrs):
     return xr.DataArray(values, dims=name, coords={name: (name, values, attrs)})[name]
-
-
-def axes_of(figure: Figure):
-    """The panels of a figure, without its colour bar."""
-    return [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
-
-
-def mesh_of(axes) -> QuadMesh:
-    return next(artist for artist in axes.collections if isinstance(artist, QuadMesh))
-
-
-def texts(figure: Figure) -> str:
-    return " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
-
-
-def legend(figure: Figure) -> list[str]:
-    return [text.get_text() for each in figure.legends for text in each.get_texts()]
-
-
-def hatches(axes) -> list[str]:
-    return [patch.get_hatch() for patch in axes.patches if isinstance(patch, PathPatch)]
 
 
 # Scales
@@ -126,6 +105,12 @@ def test_units_are_printed_unless_they_say_nothing():
     assert label["frequency"] == "frequency (cycles per unit of x)"
     assert label["x"] == "x"
     assert style.label(coordinate([1.0], "learning_rate")) == "learning rate"
+
+
+def test_numbers_are_short_and_zero_has_no_sign():
+    values = (64.0, 1e-3, 1e-5, 1250.4, -0.0, 0.12345, "relu", True)
+    expected = ["64", "0.001", "1e-05", "1250", "0", "0.123", "relu", "True"]
+    assert [style.number(each) for each in values] == expected
 
 
 # One heatmap
@@ -343,7 +328,7 @@ def test_nothing_is_chosen_by_a_loss_that_is_not_there():
 
 
 def test_every_figure_that_can_be_asked_for_can_be_drawn():
-    assert set(FIGURES) == set(NEEDS)
+    assert sorted([*FIGURES, *FILMS]) == sorted(NEEDS)
 
 
 def test_frequency_epoch_draws_medians_at_each_widths_best_learning_rate():
@@ -474,18 +459,26 @@ def test_the_reference_lies_dashed_over_the_loss():
     assert "closed form" in legend(figure)
 
 
-def test_fits_draw_the_first_seed_and_faintly_those_with_its_target():
-    ds = results({"seed": range(4), "width": [16.0, 64.0]})
+def test_fits_draw_the_first_seed_and_a_band_of_those_with_its_target():
+    ds = results({"seed": range(9), "width": [16.0, 64.0]})
     ds["target"] = ds["target"].where(ds["seed"] != 2, -ds["target"])
+    ds = ended(ds, labels.DIVERGED, ds["seed"] == 5, from_record=9)
     figure = FIGURES["fits"](ds)
     panels = axes_of(figure)
     assert len(panels) == 2 * 5
     assert panels[0].get_title() == "epoch 0"
-    *faint, target, network = panels[4].lines
-    assert len(faint) == 2
+    target, network = panels[2].lines
+    output = ds["prediction"].sel(width=16).isel(snapshot_epoch=3)
     np.testing.assert_array_equal(target.get_ydata(), ds["target"].sel(seed=0, width=16))
-    np.testing.assert_array_equal(network.get_ydata(), ds["prediction"].sel(seed=0, width=16).isel(snapshot_epoch=-1))
+    np.testing.assert_array_equal(network.get_ydata(), output.sel(seed=0))
+    expected = np.quantile(output.sel(seed=[0, 1, 3, 4, 6, 7, 8]), [0.05, 0.95], axis=0)
+    band = panels[2].collections[0].get_paths()[0].vertices
+    np.testing.assert_allclose([band[:, 1].min(), band[:, 1].max()], [expected.min(), expected.max()], rtol=1e-6)
+    assert legend(figure) == ["target", "network", "5% to 95% of the seeds"]
     assert "seed 0, the first that ran" in texts(figure)
+    alone = FIGURES["fits"](ds.isel(seed=[0, 2]))
+    assert not any(axes.collections for axes in axes_of(alone)), "another target is another question"
+    assert legend(alone) == ["target", "network"]
 
 
 def test_space_epoch_names_the_place_fitted_last():
@@ -544,16 +537,21 @@ STORES = {
 }
 
 
+MOST_AWKWARD = ("one lane", "one value on each axis", "all diverged at once", "half not run", "union")
+OPTIONS = {"share": {"at_most": 0.5}}
+
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("store", STORES)
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize(
+    ("name", "store"), [(name, each) for name in FIGURES for each in (MOST_AWKWARD if name in NAMED else STORES)]
+)
 def test_every_figure_on_every_awkward_store(name, store):
     ds = STORES[store]()
-    if name not in {figure.name for figure in fitting(frozenset(map(str, (*ds.data_vars, *ds.dims))))}:
+    if not set(NEEDS[name]) <= {*ds.data_vars, *ds.dims}:
         with pytest.raises(SweepError, match=f"figure {name!r} needs"):
             FIGURES[name](ds)
         return
-    figure = FIGURES[name](ds)
+    figure = FIGURES[name](ds, **OPTIONS.get(name, {}))
     figure.draw_without_rendering()
     panels = axes_of(figure)
     assert all(panel.has_data() or panel.texts or hatches(panel) for panel in panels), "an empty panel"
@@ -563,12 +561,7 @@ def test_every_figure_on_every_awkward_store(name, store):
     assert "lane" in caption
     inside = figure.bbox.padded(1)
     assert all(inside.contains(*corner) for text in figure.texts for corner in text.get_window_extent().get_points())
-    assert not _overlapping([axes.title for axes in panels])
-
-
-def _overlapping(shown) -> bool:
-    boxes = [text.get_window_extent() for text in shown if text.get_text()]
-    return any(one.overlaps(other) for index, one in enumerate(boxes) for other in boxes[:index])
+    assert not overlapping([axes.title for axes in panels])
 
 
 def test_panels_of_a_union_are_named_by_their_knobs():
@@ -583,7 +576,7 @@ def test_panels_of_a_union_are_named_by_their_knobs():
 def test_a_store_that_has_not_run_says_so():
     ds = STORES["nothing run"]()
     for name, draw in FIGURES.items():
-        assert "Nothing has run to its end yet" in texts(draw(ds)), name
+        assert "Nothing has run to its end yet" in texts(draw(ds, **OPTIONS.get(name, {}))), name
 
 
 @pytest.mark.parametrize("name", ["frequency_epoch", "epochs_to_converge", "loss_curves"])

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep import record, runner
-from sweep.axes import grid
+from sweep.axes import grid, zipped
 from sweep.errors import SweepError
 from sweep.labels import METRICS
-from sweep.specs import MLP, FromFunction, Metric, Record, Task, every, linear_spaced, log_spaced
+from sweep.specs import MLP, FromFunction, Metric, Optimizer, Record, Task, every, linear_spaced, log_spaced
 from sweep.specs.record import Cadence
 from sweep.tasks import Data
 
@@ -211,12 +211,64 @@ def test_a_metric_of_another_shape_than_stated_is_refused():
     )
 
 
+def cross_entropy(p: Any, y: Any) -> Any:
+    return -y * np.log(p) - (1 - y) * np.log(1 - p)
+
+
 def test_losses_leave_padding_out():
     h, y = np.array([1.0, 2.0, 7.0]), np.array([0.0, 4.0, -9.0])
-    weights = jnp.array([1.0, 1.0, 0.0])
-    expected = {"mean_squared": 2.5, "summed_squared": 5, "half_summed_squared": 2.5, "mean_absolute": 1.5}
-    got = {name: float(loss(jnp.asarray(h), jnp.asarray(y), weights)) for name, loss in record.LOSSES.items()}
-    assert got == expected
+    weights, most = np.array([1.0, 1.0, 0.0]), 1 - 1e-7  # probabilities are clipped there
+    expected = {
+        "mean_squared": 2.5, "summed_squared": 5, "half_summed_squared": 2.5, "mean_absolute": 1.5,
+        "binary_cross_entropy": np.mean(cross_entropy(most, y[:2])),
+        "binary_cross_entropy_with_logits": np.mean(cross_entropy(1 / (1 + np.exp(-h[:2])), y[:2])),
+    }  # fmt: skip
+    with jax.enable_x64(True):
+        got = {name: float(loss(*map(jnp.asarray, (h, y, weights)))) for name, loss in record.LOSSES.items()}
+    assert got == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_cross_entropies_are_those_of_bernoulli_s_law_and_never_infinite(precision):
+    p, y = np.array([0.0, 1e-9, 0.2, 0.5, 0.9, 1.0] * 2), np.repeat([0.0, 1.0], 6)
+    with jax.enable_x64(precision == "float64"):
+        ones = jnp.ones(1, precision)
+
+        def loss(name: str, h: float, target: float) -> float:
+            return float(record.LOSSES[name](jnp.full(1, h, precision), jnp.full(1, target, precision), ones))
+
+        got = [loss("binary_cross_entropy", *each) for each in zip(p, y, strict=True)]
+        wild = [loss("binary_cross_entropy_with_logits", h, t) for h in (-1e4, 1e4) for t in (0, 1)]
+    clipped = np.clip(p.astype(precision), np.array(1e-7, precision), np.array(1 - 1e-7, precision)).astype(float)
+    np.testing.assert_allclose(got, cross_entropy(clipped, y), rtol=1e-5 if precision == "float32" else 1e-8)
+    assert wild == [0, 1e4, 1e4, 0]
+
+
+@pytest.mark.core
+def test_accuracy_is_the_share_of_points_on_the_right_side_and_both_losses_of_classes_are_one_training():
+    experiment = tiny(
+        task=FromFunction(function=lambda x: (jnp.sin(15 * x) > 0).astype(x.dtype), points=24),
+        axes=zipped(loss_function=("binary_cross_entropy", "binary_cross_entropy_with_logits"),
+                    output_activation=("sigmoid", "identity")), loss="binary_cross_entropy",
+        optimizer=Optimizer("adam", learning_rate=0.05), epochs=40, precision="float64",
+        record=Record(metrics=("accuracy",), at=every(1)),
+    )  # fmt: skip
+    classes = np.where(np.sin(15 * np.arange(24) / 24) > 0, 1.0, 0.0)
+    by_probability, by_logit = lives(planned(experiment))
+    for life, boundary in ((by_probability, 0.5), (by_logit, 0.0)):
+        right = (life.curves["prediction"] > boundary) == (classes == 1)
+        np.testing.assert_allclose(life.curves["accuracy"], right.mean(axis=1), atol=1e-15)
+        assert len(set(life.curves["accuracy"])) > 2
+    p = 1 / (1 + np.exp(-by_logit.curves["prediction"]))
+    np.testing.assert_allclose(by_probability.curves["prediction"], p, rtol=1e-8)
+    for life in (by_probability, by_logit):
+        np.testing.assert_allclose(life.curves["loss"], cross_entropy(p, classes).mean(axis=1), rtol=1e-8)
+
+
+def test_other_losses_know_no_accuracy():
+    assert "accuracy" not in tiny(record=Record()).metrics()
+    with pytest.raises(SweepError, match="metric 'accuracy' does not apply"):
+        tiny(record=Record(metrics=("accuracy",)))
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -1,13 +1,41 @@
 """What would give wrong numbers, or fail only later, is refused when it is written, in one line."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from helpers import tiny
 
 from sweep.axes import grid, zipped
 from sweep.errors import SweepError
-from sweep.specs import Figure, FromFunction, Linear, Metric, Optimizer, Record, Sine, SumOfSines
+from sweep.specs import (
+    MLP,
+    XOR,
+    AtLeast,
+    AtMost,
+    Between,
+    Claim,
+    Figure,
+    FromFunction,
+    Linear,
+    Metric,
+    Optimizer,
+    Record,
+    Sine,
+    SumOfSines,
+    Table,
+    Window,
+)
+
+
+def table(rows: Any = ((1, 2), (3, 4)), targets: Any = (0, 1), inputs: str = "as_is", **options: Any) -> Table:
+    return Table(rows=rows, targets=targets, inputs=inputs, **options)
+
+
+def claim(**changes: Any) -> Claim:
+    settings = {"id": "C1", "text": "It is so.", "source": "001", "measure": len, "criterion": AtLeast(0.5)}
+    return Claim(**(settings | changes))
+
 
 REFUSALS: dict[str, Callable[[], object]] = {
     "parameter 'learning_rate' of the target function has the name of a knob: rename it": lambda: tiny(
@@ -53,6 +81,53 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "take more than 5 points or fewer frequencies": lambda: SumOfSines(
         frequencies=(1, 2), placement="random", points=5
     ),
+    "task.rows must hold a tuple of numbers for each point, as in ((0.5,), (1,)), got (1, 2, 3)": lambda: table(
+        (1, 2, 3)
+    ),
+    "task.rows must hold a tuple of numbers for each point, as in ((0.5,), (1,)), got 3": lambda: table(3),
+    "task.rows must have one length, and at least one number each, got ((1,), (2, 3))": lambda: table(((1,), (2, 3))),
+    "task.rows must have one length, and at least one number each, got ((), ())": lambda: table(((), ())),
+    "points must be at least 2, got 0": Table,
+    "points must be at least 2, got 1": lambda: table(((1, 2),), (0,)),
+    "task.targets must have one number for each of 2 rows, got (0, 1, 1)": lambda: table(targets=(0, 1, 1)),
+    "task.targets must have one number for each of 2 rows, got 1.0": lambda: table(targets=1.0),
+    "numbers of task.rows and task.targets must be a finite number, got nan": lambda: table(((1,), (float("nan"),))),
+    "numbers of task.rows and task.targets must be a finite number, got 'one'": lambda: table(targets=(0, "one")),
+    "inputs of a Table are 'as_is' or 'standardised', not 'scaled': it has no range": lambda: table(inputs="scaled"),
+    "inputs of a Table are 'as_is' or 'standardised', not 'circle': it has no range": lambda: table(
+        ((1,), (2,)), inputs="circle"
+    ),
+    "inputs can't be 'standardised' where a number is the same in all rows: leave it out": lambda: table(
+        ((1, 5), (2, 5)), inputs="standardised"
+    ),
+    "unknown inputs 'standardized': did you mean 'standardised'?": lambda: Sine(inputs="standardized"),
+    "inputs 'circle' are made of one x, not of 2 features": lambda: Linear(
+        slopes=(1, 2), placement="random", inputs="circle"
+    ),
+    "axis 'points' does not apply to optimizer 'adam' with MLP and Table as set up here: "
+    "sweep it in a part of its own, joined with +": lambda: tiny(task=XOR, axes=grid(points=(4, 8))),
+    "batch_size must be at most the 4 points, got 5": lambda: tiny(task=XOR, batch_size=5),
+    "task.high must be greater than task.low, got low 2, high 1": lambda: tiny(axes=grid(low=(0.0, 2.0))),
+    "omega0 must be greater than 0, got 0.0": lambda: MLP(omega0=0.0),
+    "bias_scale must be at least 0, got -1": lambda: MLP(bias_scale=-1),
+    "Window must be given the smaller number first, got 2, 1": lambda: Window(2, 1),
+    "high of Window must be a finite number, got inf": lambda: Window(0, float("inf")),
+    "points of Window must be a whole number of at least 2, got 1": lambda: Window(0, 1, 1),
+    "points of Window must be a whole number of at least 2, got 2.5": lambda: Window(0, 1, 2.5),
+    "record.x must be a Window or None, got (0, 1)": lambda: Record(x=(0, 1)),
+    "AtLeast must be a finite number, got 'much'": lambda: AtLeast("much"),
+    "AtMost must be a finite number, got inf": lambda: AtMost(float("inf")),
+    "Between must be given the smaller number first, got 2, 1": lambda: Between(2, 1),
+    "Between must be a finite number, got nan": lambda: Between(float("nan"), 1),
+    "unknown statistic of claim 'C1' 'men': did you mean 'mean'?": lambda: claim(statistic="men"),
+    "the criterion of claim 'C1' must be AtLeast, AtMost or Between, got 0.5": lambda: claim(criterion=0.5),
+    "the measure of claim 'C1' must be a function, got 'loss'": lambda: claim(measure="loss"),
+    "claim 'C1' asks for a share at least 5, which lies between 0 and 1": lambda: claim(
+        statistic="share", criterion=AtLeast(5)
+    ),
+    "claim 'C1' asks for a share at most -1, which lies between 0 and 1": lambda: claim(
+        statistic="share", criterion=AtMost(-1)
+    ),
     "4 random points are too few to tell 2 frequencies apart by least squares: "
     "take more than 5 points or fewer frequencies": lambda: tiny(
         task=SumOfSines(frequencies=(1, 2), placement="random", points=16), axes=grid(points=(16, 4))
@@ -74,3 +149,9 @@ def test_few_random_points_are_enough_where_no_frequency_is_read() -> None:
 def test_an_exponential_that_ends_at_zero_is_refused():
     with pytest.raises(SweepError, match="final_fraction must be greater than 0 with schedule 'exponential'"):
         Optimizer("sgd", schedule="exponential", final_fraction=0.0)
+
+
+def test_criteria_are_closed_ranges_that_read_aloud():
+    assert (AtLeast(0.5).low, AtLeast(0.5).high, str(AtLeast(0.5))) == (0.5, float("inf"), "at least 0.5")
+    assert (AtMost(2).low, AtMost(2).high, str(AtMost(2))) == (-float("inf"), 2, "at most 2")
+    assert (Between(0.5, 2).low, Between(0.5, 2).high, str(Between(0.5, 2))) == (0.5, 2, "between 0.5 and 2")

@@ -11,11 +11,11 @@ from helpers import tiny
 from sweep import MLP, Metric, Record, SweepError, grid, log_spaced, open_results, run_sweep, zipped
 from sweep import store as stores
 from sweep.labels import DIMENSIONS, METRICS, NOT_RUN, RECORDED
-from sweep.specs import FromFunction, FromModule, Linear, Optimizer, Sine, SumOfSines
+from sweep.specs import FromFunction, FromModule, Linear, Optimizer, Sine, SumOfSines, Table
 from sweep.specs.knobs import knobs_of
 
 EVERYTHING = Record(at=log_spaced(3), snapshots=2)
-SPECS = (type(tiny()), Sine, SumOfSines, Linear, FromFunction, MLP, FromModule, Optimizer)
+SPECS = (type(tiny()), Sine, SumOfSines, Linear, FromFunction, Table, MLP, FromModule, Optimizer)
 
 
 @pytest.mark.parametrize("spec", SPECS)

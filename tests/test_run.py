@@ -242,6 +242,29 @@ def test_a_page_under_experiments_keeps_its_folders_in_the_store_s_name(folder: 
     assert store == Path("results/questions/centre-smoke")
 
 
+def test_the_question_as_it_was_asked_has_a_store_of_its_own(folder: Path) -> None:
+    page = folder / "page.py"
+    with page.open("a") as file:
+        file.write("from dataclasses import replace\nfull = replace(experiment, epochs=50)\n")
+
+    def stored(*rest: str, **options: bool) -> str:
+        experiment, store = resolve(Options(page, **options), rest)
+        assert experiment.name == store.relative_to("results").as_posix().replace("-", "@")
+        return store.as_posix()
+
+    assert stored() == "results/page"
+    assert stored(full=True) == "results/page-full"
+    assert stored(full=True, smoke=True) == "results/page-full-smoke"
+    assert resolve(Options(page, full=True), [])[0].epochs == 50
+    varied = [stored("--epochs", "7", full=full) for full in (False, True)]
+    assert varied[0].startswith("results/page-")
+    assert varied[1].startswith("results/page-full-")
+
+
+def test_a_page_without_another_question_refuses_full_in_one_line(folder: Path) -> None:
+    assert_refused(run(folder, "page.py", "--full"), "page.py has no 'full' beside its experiment")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("2GiB", 2 * 2**30), ("500MB", 500_000_000), ("1e9", 10**9), ("1.5 kib", 1536)]
 )

@@ -1,5 +1,6 @@
 """`run_sweep` from Python: notebooks, stores, waves, extending nothing by accident, and a disk that fills."""
 
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from sweep import (
     MLP,
     Experiment,
+    Figure,
     FromFunction,
     FromModule,
     Metric,
@@ -398,3 +400,12 @@ def test_without_snapshots_there_are_no_predictions_and_everything_else() -> Non
     assert "prediction" not in ds.variables
     assert "snapshot_epoch" not in ds.dims
     assert np.isfinite(ds.spatial_error).all()
+
+
+def test_a_complete_store_says_what_its_page_says_now(tmp_path: Path) -> None:
+    out = tmp_path / "store"
+    first = run_sweep(EXPERIMENT, out=out)
+    again = run_sweep(replace(EXPERIMENT, figures=(Figure("loss_curves"),), question="Other words?"), out=out)
+    assert json.loads(again.attrs["figures"]) == [{"name": "loss_curves", "options": {}}]
+    assert again.attrs["created"] == first.attrs["created"]
+    assert open_results(out).attrs["question"] == "Other words?"

@@ -30,7 +30,7 @@ from scipy import stats
 from sweep import cost, execute, train
 from sweep import plan as planning
 from sweep.axes import Axes, grid, lay_out, zipped
-from sweep.experiment import LOSSES, Experiment
+from sweep.experiment import Experiment
 from sweep.labels import DIVERGED
 from sweep.models import network
 from sweep.optim import optimizer
@@ -100,7 +100,7 @@ def drawn_experiment(number: int, precision: str) -> Experiment:
         optimizer=Optimizer(name, schedule=schedule, **{k: float(v) for k, v in own.items() if k in takes}),
         axes=zipped(seed=(3, 8), data_seed=(5, 0))
         * grid(learning_rate=(rates.get(name, 5e-3) / 3, rates.get(name, 5e-3))),
-        loss=str(rng.choice([loss for loss in LOSSES if "summed" not in loss or name not in ("sgd",)])),
+        loss=str(rng.choice([loss for loss in REFERENCE_LOSSES if "summed" not in loss or name not in ("sgd",)])),
         batch_size=batch,
         epochs=STEPS // per_epoch,
         precision=precision,

@@ -38,7 +38,7 @@ experiment = Experiment(
     task=Sine(target_frequency=1 / (2 * pi), low=0, high=2 * pi, points=100, placement="grid_with_end", inputs="as_is"),
     model=MLP(width=16, depth=1, activation="sine", initializer="glorot_uniform"),
     optimizer=Optimizer("adam", epsilon=1e-7),
-    axes=grid(seed=range(64), learning_rate=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1), omega0=(1.0, 2.0, 4.0, 8.0)),
+    axes=grid(seed=range(64), learning_rate=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1), omega0=(1.0, 2.0, 4.0, 8.0)),
     epochs=500,
     batch_size=32,
     record=Record(

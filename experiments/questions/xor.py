@@ -2,7 +2,7 @@
 
 Systems 003b and 003c: 2-2-1, a sigmoid or ReLU hidden layer, a sigmoid output, binary cross-entropy, Keras' initial
 weights and Adam at 1e-3 with epsilon 1e-7, all four rows in one batch. Asked are 100 epochs; here 5000 are run, to
-see what follows.
+see what follows, and wider layers too.
 """
 
 from sweep import MLP, Experiment, Figure, Optimizer, Record, grid, measures
@@ -10,12 +10,9 @@ from sweep.specs import XOR, AtLeast, Claim, every
 
 
 def accuracy(ds, activation, epoch):
-    """Take the accuracy at the last record up to an epoch."""
-    return (
-        measures.recorded(ds.sel(activation=activation, drop=True), "accuracy")
-        .sel(epoch=slice(None, epoch))
-        .isel(epoch=-1)
-    )
+    """Take the accuracy of two hidden neurons at the last record up to an epoch."""
+    lanes = ds.sel(activation=activation, width=2, drop=True)
+    return measures.recorded(lanes, "accuracy").sel(epoch=slice(None, epoch)).isel(epoch=-1)
 
 
 def relu_minus_sigmoid_at_100(ds):
@@ -43,12 +40,12 @@ experiment = Experiment(
     task=XOR,
     model=MLP(width=2, depth=1, output_activation="sigmoid", initializer="glorot_uniform"),
     optimizer=Optimizer("adam", learning_rate=1e-3, epsilon=1e-7),
-    axes=grid(seed=range(512), activation=("sigmoid", "relu")),
+    axes=grid(seed=range(512), activation=("sigmoid", "relu"), width=(2, 4, 8)),
     epochs=5000,
     loss="binary_cross_entropy",
-    record=Record(at=every(25)),
+    record=Record(metrics=("loss", "accuracy"), at=every(25)),
     figures=(
-        Figure("share", {"metric": "accuracy", "at_least": 1.0, "rows": "activation"}),
+        Figure("share", {"metric": "accuracy", "at_least": 1.0, "rows": "width", "columns": "activation"}),
         Figure("metric_epoch", {"metric": "accuracy", "rows": "activation"}),
         Figure("metric_curves"),
     ),

@@ -48,9 +48,7 @@ experiment = Experiment(
     axes=zipped(seed=range(64), data_seed=range(64)) * zipped(width=(DEEP, WIDE), depth=(4, 1)),
     epochs=5,
     batch_size=32,
-    record=Record(
-        metrics=("loss", "spatial_error", "gradient_norm"), at=log_spaced(60), x=Window(-pi, pi, 100), snapshots=60
-    ),
+    record=Record(metrics=("loss", "spatial_error"), at=log_spaced(60), x=Window(-pi, pi, 100), snapshots=60),
     figures=(Figure("space_epoch"), Figure("fits"), Figure("growth"), Figure("metric_curves")),
     claims=(
         Claim(

@@ -1,9 +1,10 @@
 """Curves against epoch: a median line and a band between the quartiles over seeds."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -12,15 +13,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sweep import stats
+from sweep.measures import final, recorded
 from sweep.plots import style
 from sweep.plots.epoch_maps import order_in_words
-from sweep.plots.scale import Scale, scale_of
+from sweep.plots.metric import best_in_words, check
+from sweep.plots.scale import Scale, scale_of, spans_decades
 from sweep.plots.sheet import entitle, finish, log_ticks, message, sheet
 from sweep.plots.view import MOST_PANELS, View, said, view
 
 _MOST_LINES = 10
 _MOST_RECORDS = 150  # of curves that stay shapes in an SVG; a thousand would make it large
 _MOST_DECADES = 10
+_QUARTILES = ("lower", "median", "upper")
+_FAR = np.finfo(np.float32).max  # where a band goes whose quartile is a lost lane
+_Limit: TypeAlias = Callable[[Sequence[Axes], Sequence[xr.Dataset]], None]
 
 
 @style.styled
@@ -35,7 +41,7 @@ def curves(ds: xr.Dataset) -> Figure:
     """
     whole = view(ds).ordered("frequency")
     chosen = whole.thinned("frequency", _MOST_LINES)
-    figure, panels, lines = _panels(chosen, "spectral_error", "frequency", decades=4)
+    figure, panels, lines = _panels(chosen, "spectral_error", "frequency", partial(_limit_decades, most=4))
     for axes in panels:
         axes.axhline(stats.HALVED, color=style.QUIET, linewidth=0.8, linestyle=":", zorder=1)
     halving = [stats.halving_epoch(stats.median(stats.measured(panel, "spectral_error"))) for panel in whole.panels()]
@@ -59,27 +65,55 @@ def loss_curves(ds: xr.Dataset, reference: str | None = None) -> Figure:
         One panel per width; medians and quartiles over seeds.
     """
     dim = _line_dimension(ds)
-    whole = view(ds, *([] if dim is None else [dim]), most=sys.maxsize)
-    chosen = whole.thinned(whole.facet, MOST_PANELS)
-    if dim is not None:
-        chosen = _lines(chosen.ordered(dim), dim)
-    figure, panels, lines = _panels(chosen, "loss", dim, decades=_MOST_DECADES)
+    whole, chosen = _views(ds, "loss", dim)
+    figure, panels, lines = _panels(chosen, "loss", dim, partial(_limit_decades, most=_MOST_DECADES))
     rule = f"Lines: median over {chosen.seeds} of the training loss; bands: quartiles"
     key = "" if dim is None else style.label(ds[dim])
     if reference is not None:
         lines.append(_draw_reference(panels, chosen, reference))
         rule += f"; dashed: median of {style.words(reference)}"
-    return finish(figure, chosen, _finding(whole, dim), rule, lines + _crosses(panels, chosen), key)
+    title = best_in_words(whole, "loss", (dim, whole.facet))
+    return finish(figure, chosen, title, rule, lines + _crosses(panels, chosen), key)
 
 
-def _lines(chosen: View, dim: str) -> View:
-    """Keep as many lines as can be told apart; of combinations in no order, the lowest loss to the highest."""
+@style.styled
+def metric_curves(ds: xr.Dataset, metric: str = "loss", lines: str | None = None) -> Figure:
+    """Draw a metric against epoch, a line per value of a swept dimension.
+
+    Args:
+        ds: results with the metric.
+        metric: any that is one number a record.
+        lines: a swept dimension; by default the learning rate, else the first that makes no panels.
+
+    Returns:
+        One panel per width, or per value of another dimension; medians and quartiles over seeds.
+    """
+    check(ds, metric, lines)
+    dim = lines or _line_dimension(ds)
+    whole, chosen = _views(ds, metric, dim)
+    figure, panels, entries = _panels(chosen, metric, dim, _limit_by_span)
+    rule = f"Lines: median over {chosen.seeds} of the {style.name(ds[metric])}; bands: quartiles"
+    key = "" if dim is None else style.label(ds[dim])
+    title = best_in_words(whole, metric, (dim, whole.facet))
+    return finish(figure, chosen, title, rule, entries + _crosses(panels, chosen), key)
+
+
+def _views(ds: xr.Dataset, metric: str, dim: str | None) -> tuple[View, View]:
+    """Choose what a figure with a line per value of a dimension is about, and what of it can be shown."""
+    whole = view(ds, *([] if dim is None else [dim]), most=sys.maxsize)
+    chosen = whole.thinned(whole.facet, MOST_PANELS)
+    return whole, chosen if dim is None else _lines(chosen.ordered(dim), metric, dim)
+
+
+def _lines(chosen: View, metric: str, dim: str) -> View:
+    """Keep as many lines as can be told apart; of combinations in no order, the lowest metric to the highest."""
     if chosen.data.sizes[dim] <= _MOST_LINES or not chosen.numbered(dim):
         return chosen.thinned(dim, _MOST_LINES)
-    last = stats.median(stats.final(chosen.data, "loss"))
+    last = stats.median(final(chosen.data, metric))
     rank = np.argsort(last.min([each for each in last.dims if each != dim]).values)
     kept = replace(chosen, data=chosen.data.isel({dim: rank})).thinned(dim, _MOST_LINES)
-    return replace(kept, rules=(*kept.rules, "They go from the lowest median final loss to the highest"))
+    order = f"They go from the lowest median final {style.words(metric)} to the highest"
+    return replace(kept, rules=(*kept.rules, order))
 
 
 def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) -> None:
@@ -91,14 +125,14 @@ def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) ->
         across: layout of the epochs. An epoch zero on a log axis stands apart, as a dot.
         colour: of line and band.
     """
-    centre, low, high = (summary[name].values for name in ("median", "lower", "upper"))
+    low, centre, high = (summary[name].values for name in _QUARTILES)
     rest = slice(int(across.zero_apart), None)
-    top = np.where(np.isposinf(high), np.finfo(np.float32).max, high)
+    bottom, top = (np.where(np.isinf(each), np.copysign(_FAR, each), each) for each in (low, high))
     axes.fill_between(
         across.centres[rest],
-        low[rest],
+        bottom[rest],
         top[rest],
-        where=np.isfinite(low[rest]),
+        where=np.isfinite(low[rest]) | np.isfinite(high[rest]),
         color=colour,
         alpha=0.18,
         lw=0,
@@ -108,26 +142,26 @@ def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) ->
     if across.zero_apart or len(drawn) == 1:
         axes.plot(across.centres[:1], drawn[:1], ".", color=colour, markersize=5)
     alive = np.flatnonzero(np.isfinite(drawn))
-    if alive.size and np.isposinf(centre[-1]):
+    if alive.size and np.isinf(centre[-1]):
         axes.plot(across.centres[alive[-1]], drawn[alive[-1]], "x", color=colour, markersize=6, mew=1.8)
 
 
-def _panels(chosen: View, name: str, dim: str | None, decades: float) -> tuple[Figure, list[Axes], list[Line2D]]:
+def _panels(chosen: View, name: str, dim: str | None, limit: _Limit) -> tuple[Figure, list[Axes], list[Line2D]]:
     """Draw a panel per facet and a line per value of a dimension; give the legend's lines."""
     parts = list(chosen.panels())
     figure, panels = sheet(len(parts))
-    summaries = [stats.over_seeds(stats.measured(part, name)) for part in parts]
+    summaries = [stats.over_seeds(recorded(part, name)) for part in parts]
     across = scale_of(summaries[0]["epoch"])
+    limit(panels, summaries)
     colours = style.line_colours(1 if dim is None else chosen.data.sizes[dim])
     for axes, part, summary in zip(panels, parts, summaries, strict=True):
         across.apply(axes.xaxis)
         axes.set_rasterization_zorder(0 if len(across.values) <= _MOST_RECORDS else 4)
-        axes.set(yscale="log", ylim=(0.1, 1.0), ylabel=style.label(part[name]))
+        axes.set_ylabel(style.label(part[name]))
         entitle(axes, chosen.title(part))
         for index, colour in enumerate(colours):
             draw_band(axes, summary if dim is None else summary.isel({dim: index}), across, colour)
-        message(axes, _why_empty(summary["median"], chosen))
-    _limit(panels, summaries, decades)
+        message(axes, _why_empty(summary["median"], chosen, axes.get_yscale()))
     if dim is None:
         return figure, panels, []
     return figure, panels, _legend_lines(chosen, dim, colours)
@@ -139,17 +173,33 @@ def _legend_lines(chosen: View, dim: str, colours: np.ndarray) -> list[Line2D]:
     return [Line2D([], [], color=colour, label=text) for colour, text in zip(colours, texts, strict=True)]
 
 
-def _why_empty(median: xr.DataArray, chosen: View) -> str:
-    """Say why a logarithmic panel shows no line; nothing where it shows one."""
-    if (np.isfinite(median) & (median > 0)).any():
+def _why_empty(median: xr.DataArray, chosen: View, kind: str) -> str:
+    """Say why a panel shows no line; nothing where it shows one."""
+    if (np.isfinite(median) & ((median > 0) | (kind == "linear"))).any():
         return ""
     if np.isfinite(median).any():
         return "zero throughout"
-    return f"every median lane {chosen.lost}" if np.isposinf(median).any() else chosen.unseen
+    return f"every median lane {chosen.lost}" if np.isinf(median).any() else chosen.unseen
 
 
-def _limit(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], decades: float) -> None:
-    """Set the value axis by the medians, so that neither a wild quartile nor an exact zero flattens them."""
+def _limit_by_span(panels: Sequence[Axes], summaries: Sequence[xr.Dataset]) -> None:
+    """Make the value axis logarithmic where medians span over a decade, else linear, and set it by them."""
+    low, centre, high = (np.concatenate([each[name].values.ravel() for each in summaries]) for name in _QUARTILES)
+    finite = centre[np.isfinite(centre)]
+    if spans_decades(centre):
+        _limit_decades(panels, summaries, _MOST_DECADES)
+    elif finite.size:
+        span = np.ptp(finite) or 1.0
+        bottom = max(np.min(low, where=np.isfinite(low), initial=np.inf), finite.min() - span / 2)
+        top = min(np.max(high, where=np.isfinite(high), initial=-np.inf), finite.max() + span / 2)
+        panels[0].set_ylim(min(bottom, finite.min()) - 0.06 * span, max(top, finite.max()) + 0.06 * span)
+    else:
+        panels[0].set(ylim=(0, 1), yticks=[])
+
+
+def _limit_decades(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], most: float) -> None:
+    """Set a logarithmic axis by the medians, so that neither a wild quartile nor an exact zero flattens them."""
+    panels[0].set(yscale="log", ylim=(0.1, 1.0))
     medians = np.concatenate([each["median"].values.ravel() for each in summaries])
     medians = medians[np.isfinite(medians) & (medians > 0)]
     if not medians.size:
@@ -159,7 +209,7 @@ def _limit(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], decades: flo
         start = np.concatenate([each["median"].isel(epoch=0).values.ravel() for each in summaries])
         start = start[np.isfinite(start) & (start > 0)]
         top = min(medians.max(), 1e3 * start.max()) if start.size else medians.max()
-        low, high = max(medians.min(), top * 10.0**-decades) / 1.6, top * 1.6
+        low, high = max(medians.min(), top * 10.0**-most) / 1.6, top * 1.6
         panels[0].set_ylim(low, high)
         log_ticks(panels[0].yaxis, low, high)
 
@@ -181,18 +231,6 @@ def _draw_reference(panels: Sequence[Axes], chosen: View, reference: str) -> Lin
         lines = centre.where(stats.finite(centre)).values.reshape(-1, centre.sizes["epoch"])
         axes.plot(across.centres[rest], lines[:, rest].T, **look)
     return Line2D([], [], label=style.words(reference), **look)
-
-
-def _finding(chosen: View, dim: str | None) -> str:
-    """Say in a title how low the loss gets, and where."""
-    last = stats.median(stats.final(chosen.data, "loss"))
-    if not np.isfinite(last).any():
-        return chosen.nothing
-    flat = last.where(np.isfinite(last), np.inf)
-    best = last.isel(flat.argmin(flat.dims)) if flat.dims else last
-    places = [said(best, chosen.whole, name) for name in (dim, chosen.facet) if name is not None]
-    where = f", at {' and '.join(places)}" if places else ""
-    return f"The lowest median final loss is {style.number(best.item())}{where}"
 
 
 def _crosses(panels: Sequence[Axes], chosen: View) -> list[Line2D]:

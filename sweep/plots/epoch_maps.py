@@ -4,24 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sweep import stats
+from sweep.measures import recorded
 from sweep.plots import style
-from sweep.plots.heatmap import (
-    colour_bar,
-    hatch_missing,
-    heatmap,
-    legend_patch,
-    legend_step,
-    log_norm,
-    merged,
-    step_line,
-)
-from sweep.plots.scale import in_order, scale_of
-from sweep.plots.sheet import entitle, finish, sheet
+from sweep.plots.heatmap import legend_step, log_norm, merged, norm_of, step_line
+from sweep.plots.maps import draw_maps, entries, table
+from sweep.plots.metric import best_in_words, check, colours, highest, swept
+from sweep.plots.scale import scale_of
+from sweep.plots.sheet import finish
+from sweep.plots.training_range import mark_ends
 from sweep.plots.view import View, said, view
 
 
@@ -37,7 +31,7 @@ def frequency_epoch(ds: xr.Dataset) -> Figure:
     """
     chosen, cells = _medians(ds, "spectral_error", "frequency")
     drawn = [merged(each) for each in cells]
-    figure, axes, kinds = _maps(chosen, drawn, Normalize(0.0, 1.0))
+    figure, axes, kinds = draw_maps(chosen, drawn, Normalize(0.0, 1.0), style.bright_is_good())
     for panel, each in zip(axes, drawn, strict=True):
         step_line(panel, stats.halving_epoch(each), scale_of(each["frequency"]), scale_of(each["epoch"]))
     halving = [stats.halving_epoch(each) for each in cells]
@@ -46,7 +40,7 @@ def frequency_epoch(ds: xr.Dataset) -> Figure:
         if np.isfinite(rho):
             panel.set_title(f"{panel.get_title()}\nrank correlation {rho:.2f}".strip())
     halved = any(np.isfinite(each).any() for each in halving)
-    handles = [legend_step("median error first at most 0.5")] * halved + _entries(kinds, chosen)
+    handles = [legend_step("median error first at most 0.5")] * halved + entries(kinds, chosen)
     rule = f"Median over {chosen.seeds} of the relative spectral error; 0 is fitted, 1 no better than nothing"
     return finish(figure, chosen, order_in_words(chosen, order, halving), rule, handles)
 
@@ -62,16 +56,38 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
         One panel per width.
     """
     chosen, cells = _medians(ds, "loss", "learning_rate")
-    start = stats.initial(chosen.data, "loss")
-    highest = 10 * start if start > 0 else np.inf
     cells = [merged(each) for each in cells]
-    figure, _, kinds = _maps(chosen, cells, log_norm(cells, highest=highest))
+    norm = log_norm(cells, highest=highest(chosen, "loss"))
+    figure, _, kinds = draw_maps(chosen, cells, norm, style.bright_is_good())
     best = [float(stats.best_learning_rate(panel)) for panel in chosen.panels()]
     known = [rate for rate in best if np.isfinite(rate)]
     title = f"The final loss is lowest at learning rate {style.spread(known)}" if known else chosen.nothing
     title += f", depending on {style.words(chosen.facet)}" if len(set(known)) > 1 else ""
     rule = f"Median over {chosen.seeds} of the training loss, diverged as +inf"
-    return finish(figure, chosen, title, rule, _entries(kinds, chosen))
+    return finish(figure, chosen, title, rule, entries(kinds, chosen))
+
+
+@style.styled
+def metric_epoch(ds: xr.Dataset, metric: str = "loss", rows: str | None = None) -> Figure:
+    """Draw a metric's median over seeds, a swept dimension against epoch.
+
+    Args:
+        ds: results with the metric.
+        metric: any that is one number a record.
+        rows: a swept dimension; by default the first that varies.
+
+    Returns:
+        One panel per width, or per value of another dimension.
+    """
+    check(ds, metric, rows)
+    rows = rows or next(iter(swept(ds)), None)
+    chosen, cells = _medians(ds, metric, rows)
+    cells = [merged(each) for each in cells]
+    norm = norm_of(cells, highest=highest(chosen, metric))
+    figure, _, kinds = draw_maps(chosen, cells, norm, colours(metric))
+    title = best_in_words(chosen, metric, (rows, chosen.facet))
+    rule = f"Median over {chosen.seeds} of the {style.name(ds[metric])}"
+    return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
 
 @style.styled
@@ -87,7 +103,8 @@ def space_epoch(ds: xr.Dataset) -> Figure:
     chosen, cells = _medians(ds, "spatial_error", "x")
     # Two decades: below, the lines along which the error changes sign would draw the eye.
     drawn = [merged(each) for each in cells]
-    figure, _, kinds = _maps(chosen, drawn, log_norm(drawn, decades=2))
+    figure, axes, kinds = draw_maps(chosen, drawn, log_norm(drawn, decades=2), style.bright_is_good())
+    handles = mark_ends(axes, ds["x"], "y")
     ends = [each.isel(epoch=-1) for each in cells if np.isfinite(each.isel(epoch=-1)).all()]
     title = chosen.nothing
     if ends:
@@ -97,7 +114,7 @@ def space_epoch(ds: xr.Dataset) -> Figure:
         title = f"At the end the median error is largest at x = {place}: {height}"
         title += f" ({said(peak, chosen.whole, chosen.facet)})" if chosen.facet else ""
     rule = f"Median over {chosen.seeds} of the absolute error"
-    return finish(figure, chosen, title, rule, _entries(kinds, chosen))
+    return finish(figure, chosen, title, rule, handles + entries(kinds, chosen))
 
 
 def order_in_words(chosen: View, order: Sequence[float], halving: Sequence[xr.DataArray]) -> str:
@@ -131,27 +148,8 @@ def _span(values: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _medians(ds: xr.Dataset, name: str, rows: str) -> tuple[View, list[xr.DataArray]]:
+def _medians(ds: xr.Dataset, name: str, rows: str | None) -> tuple[View, list[xr.DataArray]]:
     """Give each panel's median over seeds, rows by epochs."""
-    chosen = view(ds, rows)
-    cells = [stats.median(stats.measured(panel, name)).transpose(rows, "epoch") for panel in chosen.panels()]
-    return chosen, [in_order(each, rows) for each in cells]
-
-
-def _maps(chosen: View, cells: Sequence[xr.DataArray], norm: Normalize) -> tuple[Figure, list[Axes], set[str]]:
-    """Draw the panels with one norm and one colour bar; give the kinds of hatches that occur."""
-    figure, panels = sheet(len(cells))
-    kinds: set[str] = set()
-    for axes, each, panel in zip(panels, cells, chosen.panels(), strict=True):
-        down, across = (scale_of(each[dim]) for dim in each.dims)
-        heatmap(axes, each, down, across, norm=norm, cmap=style.bright_is_good())
-        kinds |= hatch_missing(axes, each, down, across)
-        entitle(axes, chosen.title(panel))
-    colour_bar(figure, panels, cells, style.label(cells[0]))
-    return figure, panels, kinds
-
-
-def _entries(kinds: set[str], chosen: View) -> list:
-    """Give the legend's entries for hatches, naming how the lanes of these results were lost."""
-    texts = {"diverged": f"median lane {chosen.lost}", "not_run": chosen.unseen}
-    return [legend_patch(kind, texts[kind]) for kind in sorted(kinds)]
+    chosen = view(ds, *filter(None, (rows,)))
+    medians = (stats.median(recorded(panel, name)) for panel in chosen.panels())
+    return chosen, [table(chosen, each, rows, "epoch") for each in medians]

@@ -1,28 +1,30 @@
-"""The network against its target at a few moments."""
+"""The network against its target at a few moments, and what networks over x look like in any figure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from sweep import labels, stats
 from sweep.plots import style
 from sweep.plots.sheet import finish, message, sheet
+from sweep.plots.training_range import inside, mark_ends
 from sweep.plots.view import View, view
 
 _MOMENTS = 5
-_MOST_OTHERS = 5
 _MOST_POINTS = 256  # of a line that stays a shape in the SVG; text always does
 _MOST_ROWS = 4
-_TARGET, _NETWORK, _OTHER = (
-    {"color": "black", "linewidth": 2.6, "alpha": 0.35},
-    {"color": style.NETWORK, "linewidth": 1.3},
-    {"color": style.NETWORK, "linewidth": 0.6, "alpha": 0.4},
-)
+_BAND: Final = (0.05, 0.95)
+_TARGET: Final[dict[str, Any]] = {"color": "black", "linewidth": 2.6, "alpha": 0.35}
+_NETWORK: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 1.3}
+_SEEDS: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 0, "alpha": 0.2}
 
 
 @style.styled
@@ -33,61 +35,105 @@ def fits(ds: xr.Dataset) -> Figure:
         ds: results with `prediction` and `target` over `x`.
 
     Returns:
-        Rows at each width's best learning rate. The first seed is drawn; other seeds are faint lines where
-        they have the same target.
+        Rows at each width's best learning rate. The first seed is drawn as a line; the band holds nine tenths of
+        all seeds that have its target.
     """
-    chosen = view(ds, most=_MOST_ROWS).ordered("x", "snapshot_epoch").thinned("snapshot_epoch", _MOMENTS)
-    chosen = replace(chosen, data=_run_first(chosen.data))
+    chosen = run_first(view(ds, most=_MOST_ROWS).ordered("x", "snapshot_epoch").thinned("snapshot_epoch", _MOMENTS))
     data = chosen.data
     moments = data["snapshot_epoch"].values
-    rows = list(chosen.panels())
+    rows = [networks(part) for part in chosen.panels()]
     figure, panels = sheet(len(rows) * len(moments), columns=len(moments), size=(2.1, 1.75))
     grid = [panels[start : start + len(moments)] for start in range(0, len(panels), len(moments))]
-    others = [_draw_row(line, part) for line, part in zip(grid, rows, strict=True)]
-    for line, part in zip(grid, rows, strict=True):
+    for line, row, part in zip(grid, rows, chosen.panels(), strict=True):
+        for moment, axes in enumerate(line):
+            axes.set_rasterization_zorder(2 if row.x.size <= _MOST_POINTS else 4)  # long lines make a large SVG
+            row.draw_target(axes)
+            row.draw(axes, moment)
         line[0].set_ylabel(chosen.title(part).replace(", ", "\n"))
     for axes, moment in zip(grid[0], moments, strict=True):
         axes.set_title(f"epoch {style.number(moment)}")
-    for axes in panels:
-        axes.set_xlabel(style.label(data["x"]))
-    _limit(panels[0], data["target"])
-    seed = f" of seed {style.number(data['seed'].values[0])}, the first that ran" if "seed" in data.dims else ""
-    rule = f"The network{seed}, against the noiseless target" + "; faint: other seeds with this target" * any(others)
-    entries = [("target", _TARGET), ("network", _NETWORK)] + [("other seeds", _OTHER)] * any(others)
-    handles = [Line2D([], [], label=text, **look) for text, look in entries]
-    return finish(figure, chosen, _finding(chosen, rows), rule, handles)
+    handles = dress(panels, chosen, rows)
+    return finish(figure, chosen, fit_in_words(chosen), rule(chosen, rows), handles)
 
 
-def _run_first(data: xr.Dataset) -> xr.Dataset:
-    """Put first the first seed that has run in every row; the order is kept where there is none."""
+@dataclass(frozen=True)
+class Networks:
+    """What is drawn in one panel, at any moment: the first seed's network, and those of all seeds with its target.
+
+    Args:
+        x: the points.
+        target: of the first seed.
+        outputs: (moment, seed, x), the first seed first, then those that have its target.
+        status: how the first seed ended.
+    """
+
+    x: np.ndarray
+    target: np.ndarray
+    outputs: np.ndarray
+    status: int
+
+    @property
+    def several(self) -> bool:
+        """Whether there are seeds beside the first."""
+        return self.outputs.shape[1] > 1
+
+    def draw_target(self, axes: Axes) -> None:
+        """Draw what stays the same at all moments."""
+        axes.plot(self.x, self.target, **_TARGET)
+
+    def draw(self, axes: Axes, moment: int) -> list[Artist]:
+        """Draw network and band at one moment, and give them."""
+        first, drawn = self.outputs[moment, 0], list[Artist]()
+        finite = self.outputs[moment][np.isfinite(self.outputs[moment]).all(axis=-1)]
+        if self.several and len(finite):
+            low, high = np.quantile(finite, _BAND, axis=0)
+            drawn.append(axes.fill_between(self.x, low, high, zorder=1, **_SEEDS))
+        if np.isfinite(first).any():
+            return [*drawn, *axes.plot(self.x, first, zorder=3, **_NETWORK)]
+        return [*drawn, message(axes, _ended(self.status))]
+
+
+def networks(part: xr.Dataset) -> Networks:
+    """Take what is drawn of one panel's results."""
+    lanes = stats.seeded(part)
+    target = lanes["target"].broadcast_like(lanes["status"]).transpose("seed", "x").values
+    same = np.flatnonzero([np.allclose(target[0], each, equal_nan=True) for each in target])
+    kept = np.union1d([0], same)  # a target that is not known is like no other
+    outputs = lanes["prediction"].transpose("snapshot_epoch", "seed", "x").values[:, kept]
+    return Networks(part["x"].values, target[0], outputs, int(lanes["status"].values[0]))
+
+
+def run_first(chosen: View) -> View:
+    """Put first the first seed that has run in every panel; the order is kept where there is none."""
+    data = chosen.data
     if "seed" not in data.dims:
-        return data
+        return chosen
     ran = ~data["status"].isin((labels.NOT_RUN, labels.RUNNING))
     first = int(ran.all([dim for dim in ran.dims if dim != "seed"]).argmax("seed"))
     order = [first, *(seed for seed in range(data.sizes["seed"]) if seed != first)]
-    return data if first == 0 else data.isel(seed=order)
+    return chosen if first == 0 else replace(chosen, data=data.isel(seed=order))
 
 
-def _draw_row(panels: Sequence[Axes], part: xr.Dataset) -> bool:
-    """Draw one row's moments; say whether there were other seeds to draw."""
-    lanes = stats.seeded(part)
-    target = lanes["target"].broadcast_like(lanes["status"]).transpose("seed", "x").values
-    same = np.flatnonzero([np.allclose(target[0], each, equal_nan=True) for each in target])[1 : _MOST_OTHERS + 1]
-    outputs = lanes["prediction"].transpose("snapshot_epoch", "seed", "x").values
-    x = part["x"].values
-    for axes, output in zip(panels, outputs, strict=True):
-        axes.set_rasterization_zorder(2 if x.size <= _MOST_POINTS else 4)  # long lines make a large SVG
-        axes.plot(x, output[same].T, zorder=1, **_OTHER)
-        axes.plot(x, target[0], **_TARGET)
-        if np.isfinite(output[0]).any():
-            axes.plot(x, output[0], zorder=3, **_NETWORK)
-        else:
-            message(axes, style.words(_ended(int(lanes["status"].values[0]))))
-    return same.size > 0
+def dress(panels: Sequence[Axes], chosen: View, rows: Sequence[Networks]) -> list[Artist]:
+    """Label panels of networks, limit their axes, mark the training range; give the legend's entries."""
+    for axes in panels:
+        axes.set_xlabel(style.label(chosen.data["x"]))
+    _limit(panels[0], chosen.data["target"])
+    lines = [Line2D([], [], label=text, **look) for text, look in (("target", _TARGET), ("network", _NETWORK))]
+    band = Patch(label=f"{_BAND[0]:.0%} to {_BAND[1]:.0%} of the seeds", **_SEEDS)
+    return [*lines, *[band] * any(row.several for row in rows), *mark_ends(panels, chosen.data["x"], "x")]
+
+
+def rule(chosen: View, rows: Sequence[Networks]) -> str:
+    """Give the caption's first sentence."""
+    data = chosen.data
+    seed = f" of seed {style.number(data['seed'].values[0])}, the first that ran" if "seed" in data.dims else ""
+    band = "; band: where 5% to 95% of the seeds with this target lie, lost ones left out"
+    return f"The network{seed}, against the noiseless target" + band * any(row.several for row in rows)
 
 
 def _ended(code: int) -> str:
-    return "not run" if code in (labels.NOT_RUN, labels.RUNNING) else labels.STATUS[code]
+    return "not run" if code in (labels.NOT_RUN, labels.RUNNING) else style.words(labels.STATUS[code])
 
 
 def _limit(axes: Axes, target: xr.DataArray) -> None:
@@ -98,24 +144,30 @@ def _limit(axes: Axes, target: xr.DataArray) -> None:
         axes.set_ylim(middle - 1.5 * half, middle + 1.5 * half)
 
 
-def _finding(chosen: View, rows: Sequence[xr.Dataset]) -> str:
-    """Say in a title how far the best row's first seed gets."""
-    errors = [_root_mean_square(part) for part in rows]
+def fit_in_words(chosen: View) -> str:
+    """Say in a title how far the best panel's first seed gets inside the training range, and beyond it."""
+    rows = list(chosen.panels())
+    trained = inside(chosen.data["x"])
+    errors = [_root_mean_square(part, trained) for part in rows]
     if not any(np.isfinite(error[-1]) for error in errors):
-        return (
-            chosen.nothing
-            if chosen.data["status"].isin((labels.NOT_RUN, labels.RUNNING)).all()
-            else "No drawn network has a finite output at the end"
-        )
+        unseen = chosen.data["status"].isin((labels.NOT_RUN, labels.RUNNING)).all()
+        return chosen.nothing if unseen else "No drawn network has a finite output at the end"
     best = int(np.nanargmin([error[-1] for error in errors]))
     moments = [style.number(moment) for moment in rows[best]["snapshot_epoch"].values[[0, -1]]]
-    first, last = (style.number(float(f"{error:.2g}")) for error in errors[best][[0, -1]])
+    first, last = (_short(error) for error in errors[best][[0, -1]])
     place = chosen.title(rows[best])
     where = f", at {place}" if place else ""
     fall = f"{first} at epoch {moments[0]}, {last} at epoch {moments[1]}"
-    return f"Root mean square error of the fit: {fall}{where}"
+    told = f"Root mean square error of the fit: {fall}{where}"
+    if trained.all():
+        return told
+    return f"{told}; beyond the training range {_short(_root_mean_square(rows[best], ~trained)[-1])}"
 
 
-def _root_mean_square(part: xr.Dataset) -> np.ndarray:
-    lane = stats.seeded(part).isel(seed=0)
+def _short(error: float) -> str:
+    return style.number(float(f"{error:.2g}"))
+
+
+def _root_mean_square(part: xr.Dataset, where: np.ndarray) -> np.ndarray:
+    lane = stats.seeded(part).isel(seed=0, x=np.flatnonzero(where))
     return ((lane["prediction"] - lane["target"]) ** 2).mean("x", skipna=False).values ** 0.5

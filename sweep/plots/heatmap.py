@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 
 from sweep import stats
 from sweep.plots import style
-from sweep.plots.scale import Scale, scale_of
+from sweep.plots.scale import Scale, scale_of, spans_decades
 from sweep.plots.sheet import log_ticks
 
 _MOST_CORNERS = 2000  # of hatched boxes that are smaller in an SVG as shapes than as pixels
@@ -108,8 +108,8 @@ def hatch(axes: Axes, where: xr.DataArray, down: Scale, across: Scale, kind: str
 
 
 def hatch_missing(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale) -> set[str]:
-    """Hatch +inf as diverged and NaN as not run, and give the kinds that there were."""
-    kinds = {"diverged": np.isposinf(cells), "not_run": cells.isnull()}
+    """Hatch what is infinite as diverged and NaN as not run, and give the kinds that there were."""
+    kinds = {"diverged": np.isinf(cells), "not_run": cells.isnull()}
     return {kind for kind, where in kinds.items() if hatch(axes, where, down, across, kind) is not None}
 
 
@@ -134,12 +134,30 @@ def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: Q
     if box.width / len(across.values) < 0.42 or box.height / len(down.values) < 0.17:
         return
     y, x = (scale.share(_middle(scale)) for scale in (down, across))
+    drawn = np.ma.asarray(mesh.get_array())  # a zero on a logarithmic scale is not zero here
     for (row, column), value in np.ndenumerate(cells.values):
         if np.isfinite(value):
-            red, green, blue, _ = mesh.cmap(mesh.norm(value))
+            red, green, blue, _ = mesh.cmap(mesh.norm(drawn[row, column]))
             ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
             place, text = (float(x[column]), float(y[row])), style.number(float(value))
             axes.text(*place, text, transform=axes.transAxes, color=ink, size=7.5, ha="center", va="center")
+
+
+def norm_of(values: Sequence[xr.DataArray], *, highest: float = np.inf) -> Normalize:
+    """Give a norm that spans the finite values of all panels, logarithmic where they span over a decade.
+
+    Args:
+        values: the panels' cells.
+        highest: what lies above is drawn as beyond the scale.
+    """
+    flat = np.concatenate([np.asarray(each.values, dtype=float).ravel() for each in values])
+    if spans_decades(flat):
+        return log_norm(values, highest=highest)
+    flat = flat[np.isfinite(flat)]
+    low, high = (flat.min(), max(min(flat.max(), highest), flat.min())) if flat.size else (0.0, 1.0)
+    if high > low:
+        return Normalize(low, high)
+    return Normalize(min(low, 0.0), max(low, 0.0)) if low else Normalize(0.0, 1.0)  # of one value: from zero
 
 
 def log_norm(values: Sequence[xr.DataArray], *, highest: float = np.inf, decades: float = 10) -> LogNorm:

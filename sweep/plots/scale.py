@@ -49,8 +49,13 @@ class Scale:
         axis.axes.set(**{f"{name}scale": "log" if self.kind == "log" else "linear"})
         axis.axes.set(**{f"{name}lim": (self.edges[0], self.edges[-1]), f"{name}label": self.label})
         places, texts = self._ticks(*_ROOM[name])
+        turned = name == "x" and self.kind == "category" and 0 < len(places) < len(self.values)
+        if turned:  # a word that is left out, unlike a number, can't be guessed from its neighbours
+            places, texts = list(self.centres), [style.number(value) for value in self.values]
         axis.set_major_locator(FixedLocator(places))
         axis.set_major_formatter(FixedFormatter(texts))
+        for label in axis.get_ticklabels() if turned else ():
+            label.set(rotation=30, ha="right", rotation_mode="anchor")
         axis.set_minor_locator(NullLocator())
         if self.zero_apart:
             line = axis.axes.axvline if name == "x" else axis.axes.axhline
@@ -72,7 +77,7 @@ class Scale:
         kept, free = [], -np.inf
         for place, share, text in zip(places, self.share(places), texts, strict=True):
             half = len(text) * letter / 2
-            if share - half >= free:
+            if text and share - half >= free:
                 kept.append((float(place), text))
                 free = share + half + between
         return [place for place, _ in kept], [text for _, text in kept]
@@ -145,6 +150,13 @@ def _unevenness(values: np.ndarray) -> float:
     """Give the standard deviation of the steps over their mean: 0 where they are all the same."""
     steps = np.diff(values)
     return float(np.std(steps) / np.mean(steps))
+
+
+def spans_decades(values: np.ndarray) -> bool:
+    """Say whether results want a logarithmic scale: none is negative, and those above zero span over a decade."""
+    finite = values[np.isfinite(values)]
+    positive = finite[finite > 0]
+    return bool(positive.size) and finite.min() >= 0 and positive.max() > 10 * positive.min()
 
 
 def _round_ratios(low: float, high: float) -> np.ndarray:

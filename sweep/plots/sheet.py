@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sweep import labels
@@ -21,6 +22,7 @@ from sweep.plots.view import View
 _TITLE, _SUBTITLE, _SMALL = 11, 9, 7.5  # points
 _LINE: Final = 1.35  # line height over font size
 _LETTER: Final = 0.56  # mean letter width over font size, DejaVu Sans, on the safe side
+_BOLD: Final = 1.12  # width of bold letters over that of others
 
 
 def sheet(
@@ -63,7 +65,7 @@ def finish(
     _label_outer(figure)
     width, height = figure.get_size_inches()
     question = _wrapped(str(chosen.whole.attrs.get("question", "")), _SUBTITLE, width)
-    heading = _wrapped(title, _TITLE, width)
+    heading = _wrapped(title, _TITLE * _BOLD, width)
     caption = _wrapped(". ".join((rule, *_small_print(chosen))) + ".", _SMALL, width)
     columns = _legend_columns(handles, width)
     lines = -(-len(handles) // max(columns, 1)) + bool(key)
@@ -93,10 +95,10 @@ def _small_print(chosen: View) -> list[str]:
     return [*told, f"Page: {chosen.whole.attrs['name']}"] if "name" in chosen.whole.attrs else told
 
 
-def message(axes: Axes, text: str) -> None:
+def message(axes: Axes, text: str) -> Text:
     """Say in the middle of a panel why nothing is drawn there."""
     box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-    axes.text(
+    return axes.text(
         0.5,
         0.5,
         text,

@@ -1,19 +1,20 @@
 """How every figure looks: colours, hatches, fonts, and numbers as words."""
 
 import functools
+import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, TypeAlias
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.colors import Colormap
-from matplotlib.figure import Figure
 
 from sweep.specs import figure as asked
 
 _P = ParamSpec("_P")
+_Drawn = TypeVar("_Drawn")  # a figure or an animation
 
 # Text in an SVG stays text: small, searchable, and set in a font of the same metrics where DejaVu is missing.
 RC: Final[Any] = {
@@ -45,10 +46,7 @@ HATCHES: Final = {
 }
 
 
-_Draw: TypeAlias = Callable[Concatenate[xr.Dataset, _P], Figure]
-
-
-def styled(draw: _Draw[_P]) -> _Draw[_P]:
+def styled(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Concatenate[xr.Dataset, _P], _Drawn]:
     """Have a figure drawn with these settings, once it is known that the results have what it needs.
 
     Args:
@@ -56,10 +54,12 @@ def styled(draw: _Draw[_P]) -> _Draw[_P]:
     """
 
     @functools.wraps(draw)
-    def drawn(ds: xr.Dataset, *args: _P.args, **kwargs: _P.kwargs) -> Figure:
-        asked.check(asked.Figure(draw.__name__), frozenset(map(str, (*ds.data_vars, *ds.dims))))
+    def drawn(ds: xr.Dataset, *args: _P.args, **kwargs: _P.kwargs) -> _Drawn:
+        _, *given = inspect.signature(draw).bind(ds, *args, **kwargs).arguments.items()
+        figure = asked.Figure(draw.__name__, {name: value for name, value in given if value is not None})
+        asked.check(figure, frozenset(map(str, (*ds.data_vars, *ds.dims))))
         # Selections copy, so the rest, which may be gigabytes, is left behind.
-        used = {"status", "loss", "target", *asked.NEEDS[draw.__name__], *map(str, (*args, *kwargs.values()))}
+        used = {"status", "stop_epoch", "loss", "target", *asked.NEEDS[figure.name], *asked.referred(figure)}
         with matplotlib.rc_context(RC):
             return draw(ds[[name for name in ds.data_vars if name in used]], *args, **kwargs)
 
@@ -75,6 +75,11 @@ def bright_is_good() -> Colormap:
     return matplotlib.colormaps["viridis_r"].with_extremes(over="#22002b", under="#fff7a8")
 
 
+def bright_is_high() -> Colormap:
+    """Give the same map turned round, for what is good where it is high."""
+    return matplotlib.colormaps["viridis"].with_extremes(over="#fff7a8", under="#22002b")
+
+
 def line_colours(count: int) -> np.ndarray:
     """Give colours for ordered lines, dark to light; the palest fifth of the map is unreadable on white."""
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(count, 1)))
@@ -84,7 +89,7 @@ def number(value: object) -> str:
     """Write a coordinate or a result shortly: 64, 0.001, 1e-05, 1250; text stays as it is."""
     if isinstance(value, (str, bytes, bool, np.bool_)):
         return str(value)
-    value = float(value)  # pyright: ignore[reportArgumentType]
+    value = float(value) + 0.0  # which takes the sign from -0  # pyright: ignore[reportArgumentType]
     if value.is_integer() and abs(value) < 1e6:
         return f"{value:.0f}"
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
@@ -112,9 +117,14 @@ def words(name: object) -> str:
     return str(name).replace("_", " ")
 
 
+def name(array: xr.DataArray) -> str:
+    """Give the words for a variable or a coordinate: its long name where it has one."""
+    return str(array.attrs.get("long_name") or words(array.name))
+
+
 def label(array: xr.DataArray) -> str:
     """Write an axis label, the long name with units where these say more than a pure number or "epoch"."""
-    name = str(array.attrs.get("long_name") or words(array.name))
+    long_name = name(array)
     units = str(array.attrs.get("units", "1"))
-    text = name if units in ("", "1", "epochs") else f"{name} ({units})"
+    text = long_name if units in ("", "1", "epochs") else f"{long_name} ({units})"
     return text if len(text) <= 36 else textwrap.fill(text, len(text) // 2 + 4)

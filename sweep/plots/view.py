@@ -1,9 +1,10 @@
 """What of the results a figure shows: facet, best learning rate, everything else fixed, said in words."""
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -13,7 +14,9 @@ from sweep.errors import SweepError
 from sweep.plots import style
 from sweep.plots.scale import in_order
 
+_Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 MOST_PANELS: Final = 6
+_MOST_WORDED: Final = 40  # combinations of knobs whose values are written out along an axis
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,20 @@ class View:
 
     def panels(self) -> Iterator[xr.Dataset]:
         """Give the results of one panel after the other; each keeps its facet's value as a coordinate."""
+        return self.split(self.data)
+
+    def split(self, array: _Labelled) -> Iterator[_Labelled]:
+        """Give one panel's part after the other of something that was made of `data`."""
         if self.facet is None:
-            yield self.data
+            yield array
             return
-        for index in range(self.data.sizes[self.facet]):
-            yield self.data.isel({self.facet: index})
+        for index in range(array.sizes[self.facet]):
+            yield array.isel({self.facet: index})
 
     def title(self, panel: xr.Dataset) -> str:
         """Say which panel this is: "width 64, learning rate 0.001"."""
-        taken = "learning_rate" in self.whole.dims and "learning_rate" not in panel.dims
+        rate = panel["learning_rate"] if "learning_rate" in self.whole.dims else None
+        taken = rate is not None and rate.ndim == 0  # else each row or column of the panel has its own
         names = [] if self.facet is None else [self.facet]
         names += ["learning_rate"] * taken
         return ", ".join(dict.fromkeys(said(panel, self.whole, name) for name in names))
@@ -80,6 +88,21 @@ class View:
     def numbered(self, dim: str) -> bool:
         """Say whether a dimension's own values are mere numbers of combinations of knobs."""
         return _numbered(self.whole, dim)
+
+    def worded(self, cells: xr.DataArray, dim: str) -> xr.DataArray:
+        """Put words in place of a dimension's numbers where these are of combinations: "adam, width 64".
+
+        Args:
+            cells: over that dimension, with the knobs along it as coordinates.
+            dim: the dimension; it stays as it is where its values say something, or are too many to write out.
+        """
+        if not self.numbered(dim) or cells.sizes[dim] > _MOST_WORDED:
+            return cells
+        knobs = [name for name in _along(cells, dim) if name != dim and len(set(map(str, cells[name].values))) > 1]
+        texts = [_put(cells.isel({dim: index}), knobs) for index in range(cells.sizes[dim])]
+        width = 24 if len(texts) <= 10 else 80  # of many there is no room for a second line
+        words = xr.DataArray([textwrap.fill(text, width) for text in texts], dims=dim, attrs=self.whole[dim].attrs)
+        return cells.drop_vars(_along(cells, dim)).assign_coords({dim: words})
 
     def thinned(self, dim: str | None, most: int) -> "View":
         """Keep at most so many values of a dimension, evenly spread, and say so."""
@@ -117,7 +140,7 @@ def view(ds: xr.Dataset, *axes: str, most: int = MOST_PANELS) -> View:
         return View(data, ds, facet, rules).thinned(facet, most)
     best = stats.at_best_learning_rate(data, data)  # before thinning, which copies what it keeps
     chosen = View(best, ds, facet, rules).thinned(facet, most)
-    whose = "the" if facet is None else f"each {style.words(facet)}'s"
+    whose = _whose([name for name in (facet, *axes) if name in swept])
     how = "lowest median final loss over seeds, diverged as +inf"
     if "stop_epoch" in data:
         how = "median over seeds: soonest at the target, else lowest final loss, else last to be cut"
@@ -128,15 +151,31 @@ def view(ds: xr.Dataset, *axes: str, most: int = MOST_PANELS) -> View:
 def said(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
     """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
     knobs = [name for name in _along(whole, dim) if name != dim or not _numbered(whole, dim)]
+    return ", ".join(f"{style.words(name)} {text}" for name, text in _values(panel, knobs).items())
+
+
+def _values(panel: xr.Dataset | xr.DataArray, knobs: list[str]) -> dict[str, str]:
+    """Write the values of those knobs that apply to a selection."""
     values = {name: panel[name].item() for name in knobs if name in panel.coords}
-    return ", ".join(
-        f"{style.words(name)} {style.number(value)}"
-        for name, value in values.items()
-        if not (isinstance(value, float) and np.isnan(value))
-    )
+    apply = {name: value for name, value in values.items() if not (isinstance(value, float) and np.isnan(value))}
+    return {name: style.number(value) for name, value in apply.items()}
 
 
-def _along(ds: xr.Dataset, dim: str) -> list[str]:
+def _put(panel: xr.DataArray, knobs: list[str]) -> str:
+    """Say shortly where a selection lies: with the knobs' names, save that of the only one whose values are words."""
+    words = [name for name in knobs if panel[name].dtype.kind in "UO"]
+    bare = words if len(words) == 1 else []
+    texts = _values(panel, knobs)
+    return ", ".join(text if name in bare else f"{style.words(name)} {text}" for name, text in texts.items())
+
+
+def _whose(dims: list[str]) -> str:
+    if len(dims) > 1:
+        return "each combination's"
+    return f"each {style.words(dims[0])}'s" if dims else "the"
+
+
+def _along(ds: xr.Dataset | xr.DataArray, dim: str) -> list[str]:
     return [str(name) for name, coordinate in ds.coords.items() if coordinate.dims == (dim,)]
 
 

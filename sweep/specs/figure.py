@@ -5,22 +5,38 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sweep.errors import SweepError, unknown
+from sweep.labels import DIMENSIONS, METRICS, RECORDED
 from sweep.specs.knobs import check_finite
 
 # Variables and dimensions that a Dataset must have for the figure to be drawn, and the options it takes.
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "frequency_epoch": ("spectral_error", "frequency"),
     "learning_rate_epoch": ("loss", "learning_rate"),
+    "metric_epoch": (),
     "epochs_to_converge": ("loss", "learning_rate", "width"),
+    "outcome": (),
+    "share": (),
     "curves": ("spectral_error", "frequency"),
     "loss_curves": ("loss",),
+    "metric_curves": (),
     "fits": ("prediction", "x"),
+    "growth": ("prediction", "x"),
     "space_epoch": ("spatial_error", "x"),
 }
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "metric_epoch": ("metric", "rows"),
     "epochs_to_converge": ("threshold",),
+    "outcome": ("metric", "rows", "columns"),
+    "share": ("metric", "rows", "columns", "at_most", "at_least"),
     "loss_curves": ("reference",),
+    "metric_curves": ("metric", "lines"),
 }
+# Figures of what a page asks about: only a page, or a person, that names them gets them.
+NAMED: Final = frozenset({"metric_epoch", "outcome", "share", "metric_curves", "growth"})
+
+_NUMBERS: Final = ("threshold", "at_most", "at_least")
+_SWEPT: Final = ("rows", "columns", "lines")
+_MANY: Final = frozenset({*(name for name, metric in METRICS.items() if metric.dims), *RECORDED, *DIMENSIONS})
 
 
 @dataclass(frozen=True)
@@ -30,7 +46,9 @@ class Figure:
     Args:
         name: one of `NEEDS`.
         options: by name: `threshold` (loss at which a lane counts as converged), `reference` (name of a
-            recorded quantity to draw over the measured loss).
+            recorded quantity to draw over the measured loss), `metric` (what is drawn, one number a record; the
+            loss by default), `rows`, `columns` and `lines` (swept dimensions), `at_most` or `at_least` (the
+            metric's last value at which a seed counts).
 
     Raises:
         SweepError: for a figure or an option that does not exist, or an option's value of the wrong kind.
@@ -42,19 +60,48 @@ class Figure:
     def __post_init__(self) -> None:
         if self.name not in NEEDS:
             raise unknown("figure", self.name, NEEDS)
-        for option in self.options:
+        for option, value in self.options.items():
             if option not in OPTIONS.get(self.name, ()):
                 takes = ", ".join(OPTIONS.get(self.name, ())) or "no options"
                 raise SweepError(f"figure {self.name!r} has no option {option!r}: it takes {takes}")
-        if "threshold" in self.options:
-            check_finite(f"threshold of figure {self.name!r}", self.options["threshold"])
-        if not isinstance(self.options.get("reference", ""), str):
-            raise SweepError(f"reference of figure {self.name!r} must be a name, got {self.options['reference']!r}")
+            if option in _NUMBERS:
+                check_finite(f"{option} of figure {self.name!r}", value)
+            elif not isinstance(value, str):
+                raise SweepError(f"{option} of figure {self.name!r} must be a name, got {value!r}")
+        self._check_metric()
+        self._check_swept()
+        if self.name == "share" and len({"at_most", "at_least"} & self.options.keys()) != 1:
+            raise SweepError("figure 'share' needs either at_most or at_least: the last value at which a seed counts")
+
+    def _check_metric(self) -> None:
+        metric = self.options.get("metric", "loss")
+        if metric in _MANY:
+            one = f"metric of figure {self.name!r} must be one number a record, as 'loss' is"
+            raise SweepError(f"{one}; {metric!r} is not")
+
+    def _check_swept(self) -> None:
+        asked = {option: self.options[option] for option in _SWEPT if option in self.options}
+        for option, name in asked.items():
+            if name == "seed":
+                raise SweepError(f"{option} of figure {self.name!r} can't be 'seed': it draws statistics over seeds")
+            if name in {*METRICS, *RECORDED, *DIMENSIONS} - {"point"}:
+                raise SweepError(f"{option} of figure {self.name!r} must be a swept dimension, not {name!r}")
+        if len(set(asked.values())) < len(asked):
+            raise SweepError(f"figure {self.name!r} has {asked['rows']!r} for both rows and columns: name two")
+
+
+def referred(figure: Figure) -> tuple[str, ...]:
+    """Name the variables and dimensions that a figure's options, given or by default, refer to."""
+    given = {"metric": "loss", **figure.options} if "metric" in OPTIONS.get(figure.name, ()) else figure.options
+    return tuple(str(value) for option, value in given.items() if option not in _NUMBERS)
 
 
 def fitting(available: frozenset[str]) -> tuple[Figure, ...]:
-    """Choose the figures that results with these variables and dimensions can show, in reading order."""
-    return tuple(Figure(name) for name, needs in NEEDS.items() if available.issuperset(needs))
+    """Choose the figures that results with these variables and dimensions can show, in reading order.
+
+    Those that answer a page's own question (`NAMED`) are not among them.
+    """
+    return tuple(Figure(name) for name, needs in NEEDS.items() if name not in NAMED and available.issuperset(needs))
 
 
 def check(figure: Figure, available: frozenset[str]) -> None:
@@ -67,8 +114,7 @@ def check(figure: Figure, available: frozenset[str]) -> None:
     Raises:
         SweepError: naming what is missing.
     """
-    referred = [str(figure.options["reference"])] if "reference" in figure.options else []
-    missing = [repr(name) for name in (*NEEDS[figure.name], *referred) if name not in available]
+    missing = [repr(name) for name in (*NEEDS[figure.name], *referred(figure)) if name not in available]
     if missing:
         lacking = f"figure {figure.name!r} needs {' and '.join(missing)}, which these results lack"
         raise SweepError(f"{lacking}: they have {', '.join(sorted(available))}")

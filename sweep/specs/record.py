@@ -109,7 +109,7 @@ class Record(Spec):
         snapshots: at how many moments predictions over x are kept, spread evenly over the records.
 
     Raises:
-        SweepError: for an unknown metric or a negative number of snapshots.
+        SweepError: for an unknown metric, an x that is no Window or a negative number of snapshots.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -126,5 +126,7 @@ class Record(Spec):
         names = [*(self.metrics or ()), *(metric.name for metric in self.own)]
         if len(set(names)) != len(names):
             raise SweepError(f"record.metrics must be distinct, got {', '.join(names)}")
+        if not isinstance(self.x, Window | None):
+            raise SweepError(f"record.x must be a Window or None, got {self.x!r}")
         if self.snapshots < 0:
             raise SweepError(f"record.snapshots must be at least 0, got {self.snapshots}")

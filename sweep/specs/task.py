@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from sweep.errors import SweepError
 from sweep.labels import DIMENSIONS, METRICS, RECORDED
-from sweep.specs.knobs import Spec, check_finite, choice, count, knobs_of, number
+from sweep.specs.knobs import Spec, check_finite, choice, count, knobs_of, number, plain
 from sweep.specs.window import Window
 
 PLACEMENTS = ("grid", "grid_with_end", "random")
@@ -223,9 +223,12 @@ class Table(Task):
     targets: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "points", len(self.rows))
+        rows = plain(self.rows)
+        if not isinstance(rows, tuple) or not all(isinstance(row, tuple) for row in rows):
+            raise SweepError(f"task.rows must hold a tuple of numbers for each point, as in ((0.5,), (1,)), got {rows}")
+        object.__setattr__(self, "points", len(rows))
         super().__post_init__()
-        if len(self.targets) != len(self.rows):
+        if not isinstance(self.targets, tuple) or len(self.targets) != len(self.rows):
             raise SweepError(f"task.targets must have one number for each of {len(self.rows)} rows, got {self.targets}")
         if not self.rows[0] or any(len(row) != len(self.rows[0]) for row in self.rows):
             raise SweepError(f"task.rows must have one length, and at least one number each, got {self.rows}")
@@ -233,6 +236,8 @@ class Table(Task):
             check_finite("numbers of task.rows and task.targets", number_)
         if self.inputs in ("scaled", "circle"):
             raise SweepError(f"inputs of a Table are 'as_is' or 'standardised', not {self.inputs!r}: it has no range")
+        if self.inputs == "standardised" and any(len(set(column)) == 1 for column in zip(*self.rows, strict=True)):
+            raise SweepError("inputs can't be 'standardised' where a number is the same in all rows: leave it out")
 
     def features(self) -> int:
         """Tell how many numbers a row has."""

@@ -1,0 +1,46 @@
+"""The fit as it grows: one frame for each snapshot."""
+
+from typing import Any, Final
+
+import xarray as xr
+from matplotlib.artist import Artist
+
+from sweep.plots import style
+from sweep.plots.film import Film
+from sweep.plots.fits import dress, fit_in_words, networks, rule, run_first
+from sweep.plots.sheet import entitle, finish, sheet
+from sweep.plots.view import view
+
+_MOST_PANELS: Final = 3
+_MOST_FRAMES: Final = 60
+_BOX: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+
+
+@style.styled
+def growth(ds: xr.Dataset) -> Film:
+    """Draw the network's output over the target, a frame per snapshot and a panel per width.
+
+    Args:
+        ds: results with `prediction` and `target` over `x`.
+
+    Returns:
+        Panels at each width's best learning rate, as in `fits`.
+    """
+    chosen = view(ds, most=_MOST_PANELS).ordered("x", "snapshot_epoch").thinned("snapshot_epoch", _MOST_FRAMES)
+    chosen = run_first(chosen)
+    epochs = chosen.data["snapshot_epoch"].values
+    rows = [networks(part) for part in chosen.panels()]
+    figure, panels = sheet(len(rows), columns=len(rows), size=(3.0, 2.2))
+    for axes, row, part in zip(panels, rows, chosen.panels(), strict=True):
+        row.draw_target(axes)
+        entitle(axes, chosen.title(part))
+    handles = dress(panels, chosen, rows)
+
+    def draw(frame: int) -> list[Artist]:
+        place = {"transform": panels[0].transAxes, "va": "top", "bbox": _BOX}
+        corner = panels[0].text(0.02, 0.97, f"epoch {style.number(epochs[frame])}", **place)
+        moving = [artist for axes, row in zip(panels, rows, strict=True) for artist in row.draw(axes, frame)]
+        return [*moving, corner]
+
+    finish(figure, chosen, fit_in_words(chosen), rule(chosen, rows), handles)
+    return Film(figure, len(epochs), draw)

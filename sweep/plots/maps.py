@@ -1,0 +1,71 @@
+"""Panels of heatmaps with one norm and one colour bar."""
+
+from collections.abc import Sequence
+
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from sweep.plots import style
+from sweep.plots.heatmap import colour_bar, hatch_missing, heatmap, legend_patch, numbers
+from sweep.plots.scale import in_order, scale_of
+from sweep.plots.sheet import entitle, sheet
+from sweep.plots.view import View
+
+
+def table(chosen: View, values: xr.DataArray, rows: str | None, columns: str | None) -> xr.DataArray:
+    """Lay values out as rows and columns in drawing order, combinations of knobs named in words.
+
+    Args:
+        chosen: what the figure shows.
+        values: over the dimensions named.
+        rows: a dimension, or None for a single row.
+        columns: a dimension, or None for a single column.
+    """
+    for dim in (rows, columns):
+        values = values if dim is None else chosen.worded(in_order(values, dim), dim)
+    alone = [name for name, dim in (("row", rows), ("column", columns)) if dim is None]
+    unnamed = {name: xr.DataArray([""], dims=name, attrs={"long_name": " "}) for name in alone}
+    return values.expand_dims(alone).assign_coords(unnamed).transpose(rows or "row", columns or "column")
+
+
+def draw_maps(
+    chosen: View, cells: Sequence[xr.DataArray], norm: Normalize, cmap: Colormap
+) -> tuple[Figure, list[Axes], set[str]]:
+    """Draw a heatmap for each panel.
+
+    Args:
+        chosen: what the figure shows.
+        cells: each panel's, two-dimensional; their label is the colour bar's.
+        norm: one for all.
+        cmap: colours.
+
+    Returns:
+        The figure, its panels, and the kinds of hatches that occur.
+    """
+    figure, panels = sheet(len(cells))
+    kinds: set[str] = set()
+    for axes, each, panel in zip(panels, cells, chosen.panels(), strict=True):
+        down, across = (scale_of(each[dim]) for dim in each.dims)
+        heatmap(axes, each, down, across, norm=norm, cmap=cmap)
+        kinds |= hatch_missing(axes, each, down, across)
+        entitle(axes, chosen.title(panel))
+    colour_bar(figure, panels, cells, style.label(cells[0]))
+    return figure, panels, kinds
+
+
+def write_numbers(panels: Sequence[Axes], cells: Sequence[xr.DataArray]) -> None:
+    """Print each cell's number in it where there is room, in panels that `draw_maps` drew."""
+    for axes, each in zip(panels, cells, strict=True):
+        mesh = next(artist for artist in axes.collections if isinstance(artist, QuadMesh))
+        down, across = (scale_of(each[dim]) for dim in each.dims)
+        numbers(axes, each, down, across, mesh)
+
+
+def entries(kinds: set[str], chosen: View) -> list[Patch]:
+    """Give the legend's entries for hatches, naming how the lanes of these results were lost."""
+    texts = {"diverged": f"median lane {chosen.lost}", "not_run": chosen.unseen}
+    return [legend_patch(kind, texts[kind]) for kind in sorted(kinds)]

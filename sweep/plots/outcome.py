@@ -1,0 +1,109 @@
+"""What training comes to for each combination of two knobs: the last value, the share of seeds that get there."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from sweep import labels, stats
+from sweep.measures import HIGHER_IS_BETTER, final
+from sweep.plots import style
+from sweep.plots.heatmap import merged, norm_of
+from sweep.plots.maps import draw_maps, entries, table, write_numbers
+from sweep.plots.metric import best_in_words, check, colours, highest, place_in_words, swept
+from sweep.plots.sheet import finish
+from sweep.plots.view import View, view
+
+
+@style.styled
+def outcome(ds: xr.Dataset, metric: str = "loss", rows: str | None = None, columns: str | None = None) -> Figure:
+    """Draw the median over seeds of a metric at the last record, one swept dimension against another.
+
+    Args:
+        ds: results with the metric.
+        metric: any that is one number a record.
+        rows: a swept dimension; by default the first that varies, and none where only one does.
+        columns: another; by default the next one.
+
+    Returns:
+        A heatmap with the number in each cell, one panel per value of a third dimension.
+    """
+    chosen, dims = _chosen(ds, metric, rows, columns)
+    what = f"final {style.name(ds[metric])}"
+    medians = stats.median(final(chosen.data, metric)).assign_attrs(long_name=what)
+    cells = _cells(chosen, medians, dims)
+    norm = norm_of(cells, highest=highest(chosen, metric))
+    figure, panels, kinds = draw_maps(chosen, cells, norm, colours(metric))
+    write_numbers(panels, cells)
+    rule = f"Median over {chosen.seeds} of the {what}"
+    title = best_in_words(chosen, metric, (*dims[::-1], chosen.facet))
+    return finish(figure, chosen, title, rule, entries(kinds, chosen))
+
+
+@style.styled
+def share(
+    ds: xr.Dataset,
+    metric: str = "loss",
+    at_most: float | None = None,
+    at_least: float | None = None,
+    rows: str | None = None,
+    columns: str | None = None,
+) -> Figure:
+    """Draw the share of seeds whose last value of a metric is at most, or at least, some number.
+
+    Args:
+        ds: results with the metric.
+        metric: any that is one number a record.
+        at_most: the number, or None where `at_least` is given.
+        at_least: the number, or None where `at_most` is given.
+        rows: a swept dimension; by default the first that varies, and none where only one does.
+        columns: another; by default the next one.
+
+    Returns:
+        A heatmap from 0 to 1, one panel per value of a third dimension. A lost lane has the worst value there is:
+        it counts as a high error and as a low accuracy.
+    """
+    chosen, dims = _chosen(ds, metric, rows, columns)
+    last = final(chosen.data, metric)
+    low, high = (-np.inf if at_least is None else at_least), (np.inf if at_most is None else at_most)
+    bound = f"at most {high:g}" if at_least is None else f"at least {low:g}"
+    reached = (last >= low) & (last <= high)
+    shares = stats.seeded(reached.astype(float).where(last.notnull())).mean("seed")
+    what = f"a final {style.words(metric)} of {bound}"
+    cells = _cells(chosen, shares.assign_attrs(long_name=f"share of seeds with {what}"), dims)
+    good = (at_least is None) != (metric in HIGHER_IS_BETTER)
+    figure, panels, kinds = draw_maps(
+        chosen, cells, Normalize(0, 1), style.bright_is_high() if good else style.bright_is_good()
+    )
+    write_numbers(panels, cells)
+    lost = chosen.ended(labels.DIVERGED, labels.FAILED, labels.CUT)
+    rule = f"Share of {chosen.seeds} with {what}" + f"; a lane that {lost} has the worst value there is" * bool(lost)
+    title = _finding(chosen, shares, what, (*dims[::-1], chosen.facet))
+    return finish(figure, chosen, title, rule, entries(kinds, chosen))
+
+
+def _chosen(
+    ds: xr.Dataset, metric: str, rows: str | None, columns: str | None
+) -> tuple[View, tuple[str | None, str | None]]:
+    """Choose what is shown, over which rows and columns."""
+    check(ds, metric, rows, columns)
+    free = [dim for dim in swept(ds) if dim not in (rows, columns)]
+    if rows is None and len(free) > (columns is None):
+        rows = free.pop(0)
+    columns = columns or next(iter(free), None)
+    return view(ds, *filter(None, (rows, columns))), (rows, columns)
+
+
+def _cells(chosen: View, values: xr.DataArray, dims: tuple[str | None, str | None]) -> list[xr.DataArray]:
+    return [merged(table(chosen, each, *dims)) for each in chosen.split(values)]
+
+
+def _finding(chosen: View, shares: xr.DataArray, what: str, dims: Sequence[str | None]) -> str:
+    """Say in a title between which shares of seeds there are, and where."""
+    if shares.isnull().all():
+        return chosen.nothing
+    low, high = shares.min(), shares.max()
+    most = f"{high.item():.0%} of seeds end with {what} {place_in_words(chosen, shares == high, dims)}".strip()
+    return most if low == high else f"{most}, {low.item():.0%} {place_in_words(chosen, shares == low, dims)}"
