@@ -19,6 +19,7 @@ VARIED: Final = "@"  # stands in the name of an experiment that differs from its
 SMOKE_LANES: Final = 8  # of one structure
 SMOKE_EPOCHS: Final = 20
 SMOKE_RECORDS: Final = 4  # beside record 0
+SMOKE_POINTS: Final = 512  # where points are drawn: of a grid fewer need not show the page's frequencies
 
 
 def load(page: str | Path, variable: str = EXPERIMENT) -> Experiment:
@@ -78,10 +79,14 @@ def page_name(path: Path) -> str:
 
 
 def smoke(experiment: Experiment) -> Experiment:
-    """Shrink an experiment to seconds: the ends of each axis, few epochs, few records, every figure."""
+    """Shrink an experiment to seconds: the ends of each axis, few epochs, records and drawn points, every figure."""
     structural = {name for name, (_, knob) in experiment.knobs().items() if not knob.traced}
+    task = experiment.task
+    if task.placement == "random":
+        task = replace(task, points=min(task.points, SMOKE_POINTS))
     return replace(
         experiment,
+        task=task,
         name=f"{experiment.name}{VARIED}smoke",
         axes=experiment.axes.ends(SMOKE_LANES, structural),
         epochs=min(experiment.epochs, SMOKE_EPOCHS),

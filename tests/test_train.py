@@ -557,6 +557,22 @@ def test_scaled_inputs_reach_the_closed_form_of_several_features():
         np.testing.assert_allclose(np.append(own["kernel"][:, 0], own["bias"]), exact, rtol=1e-10)
 
 
+def test_lanes_whose_points_are_many_batches_are_measured_over_all_points():
+    # 80 batches of 2: all points of a tile's lanes at once would be far more than what a step looks at.
+    experiment = tiny(
+        task=Linear(points=160, noise=0.3), model=MLP(depth=0), optimizer=Optimizer("sgd", learning_rate=0.05),
+        axes=grid(seed=range(18), data_seed=(0, 1)), batch_size=2, epochs=1, precision="float64",
+        record=replace(LOSS_ONLY, at=every(40)),
+    )  # fmt: skip
+    plan = planned(experiment)
+    for lane, life in enumerate(lives(plan)):
+        data = data_of(plan, lane)
+        for loss, state in zip(life.curves["loss"], life.states, strict=True):
+            own = state.parameters["layer_0"]
+            exact = np.mean((own["kernel"][0] * data.inputs[0] + own["bias"] - data.target) ** 2)
+            np.testing.assert_allclose(loss, exact, rtol=1e-12)
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Orders of points.
 
@@ -572,6 +588,9 @@ def test_counted_ranks_are_orders_that_are_equally_likely(monkeypatch):
     assert (np.sort(long, axis=1) == np.arange(100)).all()
     # Where a point comes says nothing of where it stood.
     assert np.abs(np.mean(long, axis=0) - 49.5).max() < 5 * 28.9 / 500**0.5
+    many = np.asarray(jax.vmap(lambda key: train.permutation(key, 300))(keys[:500]))  # too many to be counted
+    assert (np.sort(many, axis=1) == np.arange(300)).all()
+    assert np.abs(np.mean(many, axis=0) - 149.5).max() < 5 * 86.6 / 500**0.5
     monkeypatch.setattr(jax.random, "bits", lambda key, shape, dtype: jnp.array([7, 5, 7, 5, 5], dtype))
     assert train.permutation(keys[0], 5).tolist() == [3, 0, 4, 1, 2]  # equal numbers keep their order
 

@@ -5,7 +5,7 @@ error of all points, y = sin(2x) on [-7.5, 7.5), 15,000 epochs. In one dimension
 -b/w, so with PyTorch's biases kinks crowd around 0. Two controls change that and nothing else: initial biases 7.5
 times as large put kinks over the whole range; inputs scaled to [-1, 1] move the range under the kinks.
 
-The default has 150 points in place of 1500, which leaves time for 64 seeds; `--full` has all 1500, and 4 seeds.
+The default has 100 points in place of 1500, which leaves time for 64 seeds; `--full` has all 1500, and 4 seeds.
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ def epochs_at_the_edges(ds):
 
 experiment = Experiment(
     question="Why does a ReLU network fit a sine from the centre outwards?",
-    task=Sine(target_frequency=2 / (2 * pi), low=-7.5, high=7.5, points=150, placement="random", inputs="as_is"),
+    task=Sine(target_frequency=2 / (2 * pi), low=-7.5, high=7.5, points=100, placement="random", inputs="as_is"),
     model=MLP(width=200, depth=2, activation="relu", initializer="pytorch_uniform", bias_initializer="pytorch_uniform"),
     optimizer=Optimizer("sgd", learning_rate=2e-3),
     axes=zipped(seed=range(64), data_seed=range(64))

@@ -26,7 +26,7 @@ experiment = Experiment(
     task=Sine(target_frequency=2 / (2 * pi), low=-7.5, high=7.5, points=150, placement="random", inputs="as_is"),
     model=MLP(width=128, depth=4, activation="relu", initializer="pytorch_uniform", bias_initializer="pytorch_uniform"),
     optimizer=Optimizer("sgd", learning_rate=1e-2, momentum=0.9, weight_decay=1e-5),
-    axes=zipped(seed=range(64), data_seed=range(64)) * grid(inputs=("as_is", "with_constant", "with_copy")),
+    axes=zipped(seed=range(32), data_seed=range(32)) * grid(inputs=("as_is", "with_constant", "with_copy")),
     epochs=2000,
     record=Record(metrics=("loss", "spatial_error"), at=log_spaced(80), x=Window(-7.5, 7.5, 150, end=False)),
     figures=(Figure("metric_epoch", {"rows": "inputs"}), Figure("space_epoch")),

@@ -46,7 +46,7 @@ experiment = Experiment(
     ),
     model=MLP(width=128, activation="relu", initializer="pytorch_uniform", bias_initializer="pytorch_uniform"),
     optimizer=Optimizer("sgd", learning_rate=1e-2, momentum=0.9, weight_decay=1e-5),
-    axes=zipped(seed=range(64), data_seed=range(64))
+    axes=zipped(seed=range(32), data_seed=range(32))
     * zipped(high=[n * pi / 2 for n in PERIODS], low=[-n * pi / 2 for n in PERIODS])
     * grid(depth=(2, 4)),
     epochs=2000,

@@ -62,7 +62,7 @@ experiment = Experiment(
     ),
     model=MLP(width=256, depth=3, activation="relu", initializer="pytorch_normal", output_bias=False),
     optimizer=Optimizer("sgd", learning_rate=1e-3),
-    axes=grid(seed=range(16), inputs=("circle", "scaled")),
+    axes=grid(seed=range(8), inputs=("circle", "scaled")),
     epochs=500,
     loss="half_summed_squared",
     record=Record(metrics=("loss", "spectral_error", "spatial_error"), at=every(5), snapshots=11),

@@ -22,7 +22,7 @@ experiment = Experiment(
     task=Sine(target_frequency=1 / (2 * pi), low=-pi, high=pi, points=100000, placement="random", inputs="as_is"),
     model=MLP(activation="relu", initializer="glorot_uniform"),
     optimizer=Optimizer("sgd", learning_rate=0.01),
-    axes=zipped(seed=range(64), data_seed=range(64)) * grid(width=(5, 10, 20, 35), depth=(1, 2, 3, 4)),
+    axes=zipped(seed=range(32), data_seed=range(32)) * grid(width=(5, 10, 20, 35), depth=(1, 2, 3, 4)),
     epochs=5,
     batch_size=32,
     record=Record(metrics=("loss", "spatial_error"), at=log_spaced(30), x=Window(-pi, pi, 100)),
