@@ -19,7 +19,7 @@ from sweep.specs.model import Model
 from sweep.specs.optimizer import Optimizer
 from sweep.specs.record import Record
 from sweep.specs.stop import Halving, Stop
-from sweep.specs.task import FromFunction, Task
+from sweep.specs.task import FromFunction, Table, Task
 from sweep.specs.window import Window
 
 LOSSES: Final = (
@@ -91,6 +91,7 @@ class Experiment(Spec):
             raise unknown("precision", self.precision, PRECISIONS)
         if self.batch_size is not None and self.batch_size > self.task.points:
             raise SweepError(f"batch_size must be at most the {self.task.points} points, got {self.batch_size}")
+        self._check_loss()
         self._check_parameters()
         self._check_axes()
         self._check_record()
@@ -108,6 +109,14 @@ class Experiment(Spec):
             for name in self.task.parameters:
                 found[name] = ("parameters", Knob(name, name, True, "1", _any_number(name)))
         return found
+
+    def _check_loss(self) -> None:
+        if not self.loss.startswith("binary_cross_entropy") or isinstance(self.task, FromFunction):
+            return
+        if not isinstance(self.task, Table) or not all(0 <= target <= 1 for target in self.task.targets):
+            raise SweepError(
+                f"loss {self.loss!r} needs targets from 0 to 1, which this {type(self.task).__name__} does not give"
+            )
 
     def _check_parameters(self) -> None:
         taken = {*knobs_of(type(self)), *knobs_of(type(self.model)), *knobs_of(type(self.optimizer))}

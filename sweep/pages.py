@@ -83,7 +83,7 @@ def smoke(experiment: Experiment) -> Experiment:
     structural = {name for name, (_, knob) in experiment.knobs().items() if not knob.traced}
     task = experiment.task
     if task.placement == "random":
-        task = replace(task, points=min(task.points, SMOKE_POINTS))
+        task = replace(task, points=min(task.points, max(SMOKE_POINTS, experiment.batch_size or 0)))
     return replace(
         experiment,
         task=task,

@@ -56,6 +56,16 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "metric 'sharpness' of the page's own has the name of a knob: rename it": lambda: tiny(
         task=FromFunction(function=abs, parameters={"sharpness": 1.0}), record=Record(own=(Metric("sharpness", abs),))
     ),
+    "a Table takes no points, got 7: its rows are its points": lambda: table(points=7),
+    "a Table takes no low, got -3: its rows are its points": lambda: table(low=-3),
+    "model.omega0 needs activation 'sine' or 'cosine', got 2.0 without: leave it out": lambda: MLP(omega0=2.0),
+    "model.bias_scale needs biases, got 2.0 without: leave it out": lambda: MLP(bias=False, bias_scale=2.0),
+    "loss 'binary_cross_entropy' needs targets from 0 to 1, which this Sine does not give": lambda: tiny(
+        task=Sine(), loss="binary_cross_entropy"
+    ),
+    "loss 'binary_cross_entropy_with_logits' needs targets from 0 to 1, which this Table does not give": lambda: tiny(
+        task=table(targets=(0, 2)), loss="binary_cross_entropy_with_logits", record=Record(metrics=("loss",))
+    ),
     "metric 'own' states the dimension 'frequency', which this task does not have": lambda: tiny(
         task=Sine(), record=Record(own=(Metric("own", abs, dims=("frequency",)),))
     ),
@@ -93,10 +103,8 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "task.targets must have one number for each of 2 rows, got 1.0": lambda: table(targets=1.0),
     "numbers of task.rows and task.targets must be a finite number, got nan": lambda: table(((1,), (float("nan"),))),
     "numbers of task.rows and task.targets must be a finite number, got 'one'": lambda: table(targets=(0, "one")),
-    "inputs of a Table are 'as_is' or 'standardised', not 'scaled': it has no range": lambda: table(inputs="scaled"),
-    "inputs of a Table are 'as_is' or 'standardised', not 'circle': it has no range": lambda: table(
-        ((1,), (2,)), inputs="circle"
-    ),
+    "inputs 'scaled' need a range, which a Table has not: take 'as_is'": lambda: table(inputs="scaled"),
+    "inputs 'circle' need a range, which a Table has not: take 'as_is'": lambda: table(((1,), (2,)), inputs="circle"),
     "inputs can't be 'standardised' where a number is the same in all rows: leave it out": lambda: table(
         ((1, 5), (2, 5)), inputs="standardised"
     ),

@@ -79,6 +79,10 @@ class MLP(Model):
         for width in self.hidden or ():
             if isinstance(width, bool) or not isinstance(width, int) or width < 1:
                 raise SweepError(f"model.hidden must hold whole numbers of at least 1, got {width!r}")
+        for name in ("bias_scale", "omega0"):
+            if getattr(self, name) != 1 and name not in self.applicable():
+                needs = {"bias_scale": "biases", "omega0": "activation 'sine' or 'cosine'"}[name]
+                raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
         names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
         for name in names:
             if name not in INITIALIZERS:

@@ -226,6 +226,9 @@ class Table(Task):
         rows = plain(self.rows)
         if not isinstance(rows, tuple) or not all(isinstance(row, tuple) for row in rows):
             raise SweepError(f"task.rows must hold a tuple of numbers for each point, as in ((0.5,), (1,)), got {rows}")
+        for name in ("points", "low", "high", "placement"):
+            if getattr(self, name) not in (getattr(Task, name), len(rows)):
+                raise SweepError(f"a Table takes no {name}, got {getattr(self, name)!r}: its rows are its points")
         object.__setattr__(self, "points", len(rows))
         super().__post_init__()
         if not isinstance(self.targets, tuple) or len(self.targets) != len(self.rows):
@@ -235,7 +238,7 @@ class Table(Task):
         for number_ in (*self.targets, *(each for row in self.rows for each in row)):
             check_finite("numbers of task.rows and task.targets", number_)
         if self.inputs in ("scaled", "circle"):
-            raise SweepError(f"inputs of a Table are 'as_is' or 'standardised', not {self.inputs!r}: it has no range")
+            raise SweepError(f"inputs {self.inputs!r} need a range, which a Table has not: take 'as_is'")
         if self.inputs == "standardised" and any(len(set(column)) == 1 for column in zip(*self.rows, strict=True)):
             raise SweepError("inputs can't be 'standardised' where a number is the same in all rows: leave it out")
 
