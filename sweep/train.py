@@ -159,13 +159,8 @@ def finish(
     data: Data,
     lane: Lane,
     step: Int[Array, ""],
-    at_record: Bool[Array, ""] | bool = True,
 ) -> tuple[Lane, dict[str, Array]]:
-    """Measure one lane; NaN from the first moment on at which it is not finite.
-
-    Between records (where a segment was cut for time) nothing that is seen here may change the lane: with
-    batches the loss over all points can overflow before that of the present batch, and clocks must not date it.
-    """
+    """Measure one lane; NaN from the first moment on at which it is not finite."""
     shape, functions = block.shape, _network(block)
 
     def predict(parameters: Any) -> tuple[Array, Array]:
@@ -185,7 +180,7 @@ def finish(
         loss, prediction, x, x_clean, x_prediction,
     )  # fmt: skip
     never = lane.first_bad_step == NEVER
-    bad = never & ~jnp.isfinite(loss) & at_record
+    bad = never & ~jnp.isfinite(loss)
     first_bad = jnp.where(bad, step, lane.first_bad_step).astype(jnp.int32)
     values = jax.tree.map(
         lambda value: jnp.where(first_bad == NEVER, value, jnp.nan).astype(data.target.dtype),
@@ -280,7 +275,11 @@ def _advance_block(
     live: Int[Array, ""],
     at_record: Bool[Array, ""],
 ) -> tuple[Lane, dict[str, Array], Int[Array, ""]]:
-    """Advance and measure the first `live` tiles of a block, one after another, so that each stays in cache."""
+    """Advance the first `live` tiles of a block, one after another, so that each stays in cache; measure at records.
+
+    Between records (where a segment was cut for time) nothing may be seen that changes a lane: with batches the
+    loss over all points can overflow before that of the present batch, and clocks must not date it.
+    """
 
     def at(tree: Any, tile: Int[Array, ""]) -> Any:
         return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, tile, keepdims=False), tree)
@@ -293,17 +292,20 @@ def _advance_block(
 
     def measured(room: Room, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
         def measure(lane: tuple[Numbers, Data, Lane]) -> tuple[Lane, dict[str, Array]]:
-            return finish(block, *lane, start + steps, at_record)
+            return finish(block, *lane, start + steps)
 
         together = _measured_together(block)
         each = jax.vmap(measure) if together == block.tile else partial(jax.lax.map, measure, batch_size=together)
         return each((room.numbers, room.data, lanes))
 
+    def unmeasured(room: Room, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
+        return lanes, jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), like)
+
     def one_tile(tile: Int[Array, ""], carry: Any) -> Any:
         lanes, values, tried = carry
         own = Room(at(lanes, tile), at(room.data, tile), at(room.numbers, tile))
         walk = _advance_tile(block, own, start, steps)
-        new = measured(own, walk.lanes)
+        new = jax.lax.cond(at_record, measured, unmeasured, own, walk.lanes)
         return put(lanes, new[0], tile), put(values, new[1], tile), tried + walk.tried
 
     first = jax.tree.map(lambda leaf: leaf[0], room)

@@ -22,9 +22,13 @@ def extrema_over_elsewhere(ds):
     return there / elsewhere
 
 
-def radius_grows(ds):
+def radius_grows(ds, width=DEEP):
     """Rank-correlate the radius of the region where the error is at most 0.05 with time."""
-    return measures.monotonicity(measures.radius(ds.sel(width=DEEP), 0.05))
+    return measures.monotonicity(measures.radius(ds.sel(width=width), 0.05))
+
+
+def radius_of_the_wide_grows(ds):
+    return radius_grows(ds, WIDE)
 
 
 def wide_is_better(ds):
@@ -64,6 +68,14 @@ experiment = Experiment(
             text="Accuracy spreads from 0: rank correlation of time with the radius of errors of at most 0.05",
             source="004",
             measure=radius_grows,
+            criterion=AtLeast(0.9),
+            figure="space_epoch",
+        ),
+        Claim(
+            id="C18a",
+            text="... in one hidden layer of 35 (added after the first run)",
+            source="004",
+            measure=radius_of_the_wide_grows,
             criterion=AtLeast(0.9),
             figure="space_epoch",
         ),
