@@ -59,8 +59,9 @@ def as_json(verdicts: Iterable[Verdict]) -> str:
 
 def _entry(verdict: Verdict) -> dict[str, Any]:
     entry = asdict(verdict)
-    if not verdict.unknown:  # all seeds could tell, as most often
-        del entry["unknown"]
+    for name in ("unknown", "exploratory"):  # most often there is none of it
+        if not entry[name]:
+            del entry[name]
     return entry | {name: entry[name] if isfinite(entry[name]) else str(entry[name]) for name in _NUMBERS}
 
 
@@ -135,7 +136,8 @@ def said(verdict: Verdict) -> list[str]:
     claim = f"{verdict.id}: {verdict.text}"
     measured = f"{number(verdict.value)} [{number(verdict.low)}, {number(verdict.high)}]"
     seeds = f"{verdict.seeds} (+{verdict.unknown} unknown)" if verdict.unknown else str(verdict.seeds)
-    return [claim, verdict.source, verdict.criterion, measured, seeds, verdict.verdict]
+    outcome = f"{verdict.verdict} (exploratory)" if verdict.exploratory else verdict.verdict
+    return [claim, verdict.source, verdict.criterion, measured, seeds, outcome]
 
 
 def number(value: float) -> str:

@@ -117,6 +117,13 @@ class Experiment(Spec):
             raise SweepError(
                 f"loss {self.loss!r} needs targets from 0 to 1, which this {type(self.task).__name__} does not give"
             )
+        if self.task.noise:
+            raise SweepError(f"loss {self.loss!r} needs targets without noise, got noise {self.task.noise:g}")
+        if self.loss == "binary_cross_entropy" and getattr(self.model, "output_activation", "sigmoid") != "sigmoid":
+            raise SweepError(
+                "loss 'binary_cross_entropy' is of probabilities: take output_activation='sigmoid', or the loss "
+                "'binary_cross_entropy_with_logits'"
+            )
 
     def _check_parameters(self) -> None:
         taken = {*knobs_of(type(self)), *knobs_of(type(self.model)), *knobs_of(type(self.optimizer))}

@@ -38,10 +38,11 @@ class Verdict:
         low: lower end of the 95% interval.
         high: upper end of it.
         seeds: how many went in.
-        criterion: the range asked for, in words.
+        criterion: of what, and the range asked for, in words.
         verdict: "confirmed", "refuted" or "undecided".
         figure: path, from the project's root, of the figure that shows it; "" for none.
         unknown: how many seeds could not tell.
+        exploratory: whether the criterion was set when results had been seen.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Verdict:
     verdict: str
     figure: str = ""
     unknown: int = 0
+    exploratory: bool = False
 
 
 def judge(claim: Claim, ds: xr.Dataset, page_name: str) -> Verdict:
@@ -81,10 +83,11 @@ def judge(claim: Claim, ds: xr.Dataset, page_name: str) -> Verdict:
         low=found.low,
         high=found.high,
         seeds=found.seeds,
-        criterion=str(claim.criterion),
+        criterion=f"{claim.statistic} {claim.criterion}",
         verdict=decide(found, claim.criterion),
         figure=figure_path(page_name, claim.figure),
         unknown=found.unknown,
+        exploratory=claim.exploratory,
     )
 
 

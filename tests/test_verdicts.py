@@ -151,7 +151,7 @@ def test_a_verdict_tells_what_the_claim_said_and_where_to_look():
     found = judge(claim, RESULTS, "questions/xor@full")
     assert (found.id, found.source, found.text) == ("C3", "001", "It is so.")
     assert (found.value, found.high, found.seeds) == (1, 1, 15)
-    assert found.criterion == "at least 0.7"
+    assert found.criterion == "share at least 0.7"
     assert found.figure == "figures/questions/xor-full/accuracy.png"
 
 

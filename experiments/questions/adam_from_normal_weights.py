@@ -48,7 +48,8 @@ experiment = Experiment(
         ),
         Claim(
             id="C12d",
-            text="... at PyTorch's default rate 1e-3",
+            text="Adam and the absolute error solve it from weights N(0, 1) without biases at PyTorch's default rate "
+            "1e-3",
             source="002",
             measure=at_default_rate,
             criterion=AtMost(0.05),

@@ -2,8 +2,9 @@
 
 System 001a: 1-200-200-1, PyTorch's initial weights and biases, plain gradient descent at 2e-3 on the mean squared
 error of all points, y = sin(2x) on [-7.5, 7.5), 15,000 epochs. In one dimension a first-layer neuron has its kink at
--b/w, so with PyTorch's biases kinks crowd around 0. Two controls change that and nothing else: initial biases 7.5
-times as large put kinks over the whole range; inputs scaled to [-1, 1] move the range under the kinks.
+-b/w, so with PyTorch's biases kinks crowd around 0. Two controls: initial biases of all layers 7.5 times as large put
+kinks over the whole range; inputs scaled to [-1, 1] move the range under the kinks, and make the sine as much
+steeper.
 
 The default has 100 points in place of 1500, which leaves time for 64 seeds; `--full` has all 1500, and 4 seeds.
 """
@@ -31,13 +32,17 @@ def edges_over_centre(ds, variant=AS_ASKED):
 
 
 def edges_twice_as_late(ds):
-    return edges_over_centre(ds) >= 2
+    """Tell where it can be told: edges that were never fitted took at least as long as the whole training."""
+    centre, edges = times(ds, AS_ASKED)
+    least = measures.ratio_of_times(centre, edges.clip(max=ds["epoch"][-1].item()))
+    known = np.isfinite(edges) | (least >= 2)
+    return (least >= 2).astype(float).where(known & (least > 0))
 
 
 def lags_less(ds, variant):
-    """Compare the ratios of a seed; where neither is a number, as edges were never fitted, it cannot be told."""
+    """Compare the ratios of a seed; where one is no number, as edges were never fitted, it cannot be told."""
     control, asked = edges_over_centre(ds, variant), edges_over_centre(ds)
-    return (control < asked).astype(float).where(np.isfinite(control) | np.isfinite(asked))
+    return (control < asked).astype(float).where(np.isfinite(control) & np.isfinite(asked))
 
 
 def lags_less_with_large_biases(ds):
@@ -48,19 +53,23 @@ def lags_less_with_scaled_inputs(ds):
     return lags_less(ds, SCALED)
 
 
-def final_error_ratio(ds, variant=AS_ASKED):
+def final_error_ratio(ds):
     """Divide the final mean squared error at |x| > 5 by that at |x| < 2.5."""
-    lanes = ds.isel(point=variant, drop=True) if "point" in ds.dims else ds
+    lanes = ds.isel(point=AS_ASKED, drop=True)
     edges, centre = (measures.error_where(lanes, where).isel(epoch=-1) for where in (abs(ds.x) > 5, abs(ds.x) < 2.5))
     return (edges / centre) ** 2
 
 
-def more_even_with_large_biases(ds):
-    return final_error_ratio(ds, LARGE_BIASES) < final_error_ratio(ds)
+def edges_when_the_centre_is_fitted(ds, variant):
+    """Give the mean squared error at |x| > 5 at the first record with 0.1 at |x| < 2.5; NaN where there is none."""
+    lanes = ds.isel(point=variant, drop=True)
+    centre, edges = (measures.error_where(lanes, where) ** 2 for where in (abs(ds.x) < 2.5, abs(ds.x) > 5))
+    return edges.where(edges["epoch"] == epochs_to(centre, 0.1)["epoch"]).max("epoch")
 
 
-def more_even_with_scaled_inputs(ds):
-    return final_error_ratio(ds, SCALED) < final_error_ratio(ds)
+def edges_keep_up_with_large_biases(ds):
+    control, asked = (edges_when_the_centre_is_fitted(ds, variant) for variant in (LARGE_BIASES, AS_ASKED))
+    return (control < asked / 2).astype(float).where(control.notnull() & asked.notnull())
 
 
 def epochs_at_the_edges(ds):
@@ -86,7 +95,7 @@ experiment = Experiment(
         Claim(
             id="C4",
             text="The centre is fitted first: the mean squared error gets to 0.1 at |x| > 5 at least twice as late as "
-            "at |x| < 2.5",
+            "at |x| < 2.5 (100 points)",
             source="001",
             measure=edges_twice_as_late,
             statistic="share",
@@ -95,7 +104,8 @@ experiment = Experiment(
         ),
         Claim(
             id="C4a",
-            text="... because of where the kinks are: with biases 7.5 times as large the edges lag behind less",
+            text="The edges lag behind the centre less with biases 7.5 times as large, which spread the kinks (100 "
+            "points)",
             source="001",
             measure=lags_less_with_large_biases,
             statistic="share",
@@ -104,7 +114,7 @@ experiment = Experiment(
         ),
         Claim(
             id="C4b",
-            text="... and with inputs scaled to [-1, 1] they lag less too",
+            text="The edges lag behind the centre less with inputs scaled to [-1, 1] (100 points)",
             source="001",
             measure=lags_less_with_scaled_inputs,
             statistic="share",
@@ -113,40 +123,32 @@ experiment = Experiment(
         ),
         Claim(
             id="C4c",
-            text="15,000 epochs are enough: the mean squared error gets to 0.1 at the edges too",
+            text="15,000 epochs are enough: epochs until the mean squared error at |x| > 5 is 0.1 (100 points)",
             source="001",
             measure=epochs_at_the_edges,
             criterion=AtMost(15000),
             figure="space_epoch",
         ),
-        # The two below were added after the first run, which showed that times cannot decide C4a and C4b: edges
-        # are not fitted at all.
         Claim(
             id="C4d",
-            text="After 15,000 epochs the mean squared error at the edges over that in the centre is smaller with biases "
-            "7.5 times as large (added after the first run)",
+            text="When the centre is fitted (0.1 at |x| < 2.5), the mean squared error at |x| > 5 is less than half as "
+            "large with biases 7.5 times as large (100 points)",
             source="001",
-            measure=more_even_with_large_biases,
+            measure=edges_keep_up_with_large_biases,
             statistic="share",
             criterion=AtLeast(0.9),
             figure="space_epoch",
-        ),
-        Claim(
-            id="C4e",
-            text="... and with inputs scaled to [-1, 1] (added after the first run)",
-            source="001",
-            measure=more_even_with_scaled_inputs,
-            statistic="share",
-            criterion=AtLeast(0.9),
-            figure="space_epoch",
+            exploratory=True,  # the first run showed that times cannot decide C4a and C4b: edges are never fitted
         ),
         Claim(
             id="C4f",
-            text="As asked, it is more than ten times as large at the edges (added after the first run)",
+            text="After 15,000 epochs the mean squared error at |x| > 5 is more than ten times that at |x| < 2.5 "
+            "(100 points)",
             source="001",
             measure=final_error_ratio,
             criterion=AtLeast(10),
             figure="space_epoch",
+            exploratory=True,
         ),
     ),
 )
@@ -156,7 +158,16 @@ full = replace(
     task=replace(experiment.task, points=1500),
     axes=zipped(seed=range(4), data_seed=range(4)),
     claims=(
-        replace(experiment.claims[0], id="C4-full", text="The same with all 1500 points (as written, 4 seeds)"),
-        replace(experiment.claims[3], id="C4c-full", text="15,000 epochs are enough (as written, 4 seeds)"),
+        replace(
+            experiment.claims[0],
+            id="C4-full",
+            text="The centre is fitted first (as written; 4 seeds, which allow no verdict)",
+        ),
+        replace(
+            experiment.claims[3],
+            id="C4c-full",
+            text="15,000 epochs are enough: epochs until the mean squared error at |x| > 5 is 0.1 (as written; 4 "
+            "seeds, which allow no verdict)",
+        ),
     ),
 )

@@ -5,8 +5,8 @@ The network of 001b with four hidden layers of 128 and 150 points: x alone, x be
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, grid, log_spaced, measures, stats, zipped
-from sweep.specs import AtMost, Claim, Window
+from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, grid, measures, stats, zipped
+from sweep.specs import AtMost, Claim, Window, linear_spaced
 
 
 def epochs(ds, inputs):
@@ -28,7 +28,7 @@ experiment = Experiment(
     optimizer=Optimizer("sgd", learning_rate=1e-2, momentum=0.9, weight_decay=1e-5),
     axes=zipped(seed=range(32), data_seed=range(32)) * grid(inputs=("as_is", "with_constant", "with_copy")),
     epochs=2000,
-    record=Record(metrics=("loss", "spatial_error"), at=log_spaced(80), x=Window(-7.5, 7.5, 150, end=False)),
+    record=Record(metrics=("loss", "spatial_error"), at=linear_spaced(200), x=Window(-7.5, 7.5, 150, end=False)),
     figures=(Figure("metric_epoch", {"rows": "inputs"}), Figure("space_epoch")),
     claims=(
         Claim(

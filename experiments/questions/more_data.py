@@ -6,8 +6,8 @@ beside the whole.
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, log_spaced, measures, stats, zipped
-from sweep.specs import AtLeast, Between, Claim
+from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, measures, stats, zipped
+from sweep.specs import AtLeast, Between, Claim, linear_spaced
 
 HALF_RANGE, FEW_POINTS, ALL_POINTS = range(3)
 
@@ -32,7 +32,7 @@ experiment = Experiment(
     axes=zipped(seed=range(32), data_seed=range(32))
     * zipped(points=(375, 375, 1500), low=(-3.75, -7.5, -7.5), high=(3.75, 7.5, 7.5)),
     epochs=2000,
-    record=Record(metrics=("loss",), at=log_spaced(80), snapshots=0),
+    record=Record(metrics=("loss",), at=linear_spaced(200), snapshots=0),
     figures=(Figure("metric_epoch", {"rows": "point"}), Figure("metric_curves")),
     claims=(
         Claim(
@@ -46,7 +46,7 @@ experiment = Experiment(
         ),
         Claim(
             id="C8a",
-            text="... in fact their number does not matter",
+            text="The number of points does not matter: the same ratio",
             source="001",
             measure=four_times_the_points,
             criterion=Between(0.8, 1.25),
@@ -54,7 +54,7 @@ experiment = Experiment(
         ),
         Claim(
             id="C8b",
-            text="... but the range does: epochs on [-7.5, 7.5) over those on [-3.75, 3.75), 375 points each",
+            text="A longer range takes longer: epochs on [-7.5, 7.5) over those on [-3.75, 3.75), 375 points each",
             source="001",
             measure=twice_the_range,
             criterion=AtLeast(1.25),

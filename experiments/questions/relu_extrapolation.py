@@ -63,7 +63,8 @@ experiment = Experiment(
         ),
         Claim(
             id="C1a",
-            text="... and so does a larger one (64-64-64)",
+            text="A larger ReLU network (64-64-64) fails beyond the range too: root mean square error at least 5 "
+            "times as large",
             source="000",
             measure=large_is_five_times_worse,
             statistic="share",
@@ -80,7 +81,8 @@ experiment = Experiment(
         ),
         Claim(
             id="C2a",
-            text="... and not beyond it: its root mean square error on (2 pi, 4 pi] over that of 16-16",
+            text="The deeper network is no better beyond the range: its root mean square error there over that of "
+            "16-16",
             source="000",
             measure=large_over_small_outside,
             criterion=AtLeast(0.5),

@@ -3,7 +3,7 @@
 System 000c: 16 neurons with the activation sin, a linear output, Keras' initial weights (Glorot uniform, so that no
 frequency starts above 0.594 where the target's is 1), Adam at 1e-3 with epsilon 1e-7, batches of 32, 500 epochs; 100
 points of sin(x) on [0, 2 pi], looked at on [0, 4 pi]. Learning rate and omega0, the factor on the initial
-frequencies, are swept around it.
+frequencies, are swept around it; the rate 0.3 was added when no rate up to 0.1 had got half of the seeds there.
 """
 
 from math import pi
@@ -50,6 +50,7 @@ experiment = Experiment(
             "share",
             {"metric": "extrapolation_error", "at_most": 0.1, "rows": "learning_rate", "columns": "omega0"},
         ),
+        Figure("learning_rate_epoch"),
         Figure("space_epoch"),
         Figure("fits"),
     ),
@@ -65,7 +66,7 @@ experiment = Experiment(
         ),
         Claim(
             id="C3a",
-            text="... with the learning rate 1e-2 in place of 1e-3",
+            text="A sine activation extrapolates well with the learning rate 1e-2 in place of 1e-3",
             source="000",
             measure=at_ten_times_the_rate,
             statistic="share",
@@ -74,7 +75,7 @@ experiment = Experiment(
         ),
         Claim(
             id="C3b",
-            text="... with initial frequencies twice as high, omega0 = 2",
+            text="A sine activation extrapolates well with omega0 = 2 (at 1e-3)",
             source="000",
             measure=at_twice_the_frequencies,
             statistic="share",
@@ -88,7 +89,7 @@ experiment = Experiment(
             measure=fits,
             statistic="share",
             criterion=AtLeast(0.5),
-            figure="fits",
+            figure="learning_rate_epoch",
         ),
     ),
 )

@@ -33,8 +33,8 @@ experiment = Experiment(
     claims=(
         Claim(
             id="C19c",
-            text="It is narrowness that hangs networks up: share of a seed's networks of two to four layers that are "
-            "stuck at width 5, minus that at width 35",
+            text="Deep networks get hung up where they are narrow: share of a seed's networks of two to four layers "
+            "with a loss above 0.176 at width 5, minus that at width 35",
             source="004",
             measure=narrow_are_stuck_more_often,
             statistic="mean",

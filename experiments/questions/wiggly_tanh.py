@@ -73,7 +73,7 @@ experiment = Experiment(
         ),
         Claim(
             id="C11a",
-            text="... and differs much from run to run: standard deviation of the final loss over its mean",
+            text="The fit differs much from run to run: standard deviation of the final loss over its mean",
             source="002",
             measure=final_loss,
             statistic="variation",

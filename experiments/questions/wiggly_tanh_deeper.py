@@ -51,7 +51,8 @@ experiment = Experiment(
         ),
         Claim(
             id="C11c",
-            text="... and differs as much from run to run: standard deviation of the final loss over its mean",
+            text="The deeper network differs much from run to run too: standard deviation of the final loss over its "
+            "mean",
             source="002",
             measure=final_loss,
             statistic="variation",

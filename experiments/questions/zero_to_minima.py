@@ -24,7 +24,7 @@ def extrema_over_elsewhere(ds):
 
 def radius_grows(ds, width=DEEP):
     """Rank-correlate the radius of the region where the error is at most 0.05 with time."""
-    return measures.monotonicity(measures.radius(ds.sel(width=width), 0.05))
+    return measures.monotonicity(measures.radius(ds.sel(width=width), 0.05)).fillna(0)  # a radius that never changes
 
 
 def radius_of_the_wide_grows(ds):
@@ -53,7 +53,13 @@ experiment = Experiment(
     epochs=5,
     batch_size=32,
     record=Record(metrics=("loss", "spatial_error"), at=log_spaced(60), x=Window(-pi, pi, 100), snapshots=60),
-    figures=(Figure("space_epoch"), Figure("fits"), Figure("growth"), Figure("metric_curves")),
+    figures=(
+        Figure("space_epoch"),
+        Figure("fits"),
+        Figure("growth"),
+        Figure("metric_curves"),
+        Figure("share", {"metric": "loss", "at_least": 0.176}),
+    ),
     claims=(
         Claim(
             id="C17",
@@ -73,11 +79,12 @@ experiment = Experiment(
         ),
         Claim(
             id="C18a",
-            text="... in one hidden layer of 35 (added after the first run)",
+            text="Accuracy spreads from 0 in one hidden layer of 35: rank correlation of time with that radius",
             source="004",
             measure=radius_of_the_wide_grows,
             criterion=AtLeast(0.9),
             figure="space_epoch",
+            exploratory=True,
         ),
         Claim(
             id="C19",
@@ -95,16 +102,16 @@ experiment = Experiment(
             measure=deep_is_stuck,
             statistic="share",
             criterion=AtLeast(0.1),
-            figure="metric_curves",
+            figure="share",
         ),
         Claim(
             id="C19b",
-            text="Wide does not: one layer of 35 ends there at most once in twenty",
+            text="Wide does not get hung up: one layer of 35 ends there at most once in twenty",
             source="004",
             measure=wide_is_stuck,
             statistic="share",
             criterion=AtMost(0.05),
-            figure="metric_curves",
+            figure="share",
         ),
     ),
 )

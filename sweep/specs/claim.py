@@ -124,6 +124,7 @@ class Claim(Spec):
         criterion: `AtLeast`, `AtMost` or `Between`, set before the run.
         statistic: one of `STATISTICS`.
         figure: the figure of the page that shows it.
+        exploratory: whether the criterion was set when results had been seen, which tables say.
 
     Raises:
         SweepError: for an unknown statistic or a criterion of another kind.
@@ -136,6 +137,7 @@ class Claim(Spec):
     criterion: Criterion
     statistic: str = "median"
     figure: str = ""
+    exploratory: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
