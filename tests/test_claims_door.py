@@ -115,7 +115,7 @@ def test_it_prints_all_of_a_verdict_and_writes_nothing_that_is_not_asked_for(pro
     assert contents(project) == before
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= int(columns)
-    for word in ("C1: It learns.", "001", "at least 0.5", "1 [0.676, 1]", "8", "confirmed", "refuted", "figures/quest"):
+    for word in ("C1: It learns.", "001", "least 0.5", "1 [0.676, 1]", "8", "confirmed", "refuted", "figures/quest"):
         assert word in printed
 
 

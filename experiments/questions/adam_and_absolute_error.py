@@ -62,6 +62,7 @@ experiment = Experiment(
             measure=linear_at_ten_times_that,
             criterion=AtMost(0.05),
             figure="outcome",
+            exploratory=True,
         ),
         Claim(
             id="C12a",
@@ -70,6 +71,7 @@ experiment = Experiment(
             measure=linear_at_default_rate,
             criterion=AtMost(0.05),
             figure="outcome",
+            exploratory=True,
         ),
         Claim(
             id="C12b",
@@ -78,6 +80,7 @@ experiment = Experiment(
             measure=tanh_at_ten_times_that,
             criterion=AtMost(0.05),
             figure="outcome",
+            exploratory=True,
         ),
     ),
 )

@@ -45,6 +45,7 @@ experiment = Experiment(
             measure=at_ten_times_that,
             criterion=AtMost(0.05),
             figure="learning_rate_epoch",
+            exploratory=True,
         ),
         Claim(
             id="C12d",
@@ -54,6 +55,7 @@ experiment = Experiment(
             measure=at_default_rate,
             criterion=AtMost(0.05),
             figure="learning_rate_epoch",
+            exploratory=True,
         ),
     ),
 )

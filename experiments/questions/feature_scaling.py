@@ -93,6 +93,7 @@ experiment = Experiment(
             statistic="share",
             criterion=AtLeast(0.5),
             figure="learning_rate_epoch",
+            exploratory=True,
         ),
         Claim(
             id="C16c",

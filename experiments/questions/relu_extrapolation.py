@@ -53,7 +53,7 @@ experiment = Experiment(
     claims=(
         Claim(
             id="C1",
-            text="A ReLU network (16-16) fits inside the range and fails beyond it: root mean square error on "
+            text="A ReLU network (16-16) fails beyond its range: root mean square error on "
             "(2 pi, 4 pi] at least 5 times that on [0, 2 pi]",
             source="000",
             measure=small_is_five_times_worse,

@@ -54,7 +54,7 @@ experiment = Experiment(
     claims=(
         Claim(
             id="A1",
-            text="Advice checked: plain gradient descent at 1e-3 does not fit it in 2000 epochs (ReLU): final loss",
+            text="Our advice: plain gradient descent at 1e-3 does not fit it in 2000 epochs (ReLU, 64-64): final loss",
             source="001",
             measure=relu_as_asked,
             criterion=AtLeast(0.1),
@@ -62,7 +62,7 @@ experiment = Experiment(
         ),
         Claim(
             id="A2",
-            text="Advice checked: Adam at 1e-3 does (ReLU)",
+            text="Our advice: Adam at 1e-3 fits it in 2000 epochs (ReLU, 64-64): final loss",
             source="001",
             measure=relu_with_adam,
             criterion=AtMost(0.01),
@@ -70,7 +70,7 @@ experiment = Experiment(
         ),
         Claim(
             id="A3",
-            text="Advice checked: Adam at 1e-3 with tanh does",
+            text="Our advice: Adam at 1e-3 fits it in 2000 epochs (tanh, 64-64): final loss",
             source="001",
             measure=tanh_with_adam,
             criterion=AtMost(0.01),
@@ -78,7 +78,7 @@ experiment = Experiment(
         ),
         Claim(
             id="A4",
-            text="Advice checked: Adam at 1e-3 with a sine activation does",
+            text="Our advice: Adam at 1e-3 fits it in 2000 epochs (sine, 64-64): final loss",
             source="001",
             measure=sine_with_adam,
             criterion=AtMost(0.01),
