@@ -16,7 +16,8 @@ def rms_error(ds, width, low, high):
 
 
 def five_times_worse(ds, width):
-    return rms_error(ds, width, 2 * pi, 4 * pi) >= 5 * rms_error(ds, width, 0, 2 * pi)
+    inside, beyond = rms_error(ds, width, 0, 2 * pi), rms_error(ds, width, 2 * pi, 4 * pi)
+    return (beyond >= 5 * inside) & stats.finite(inside)  # a lost lane is no evidence
 
 
 def small_is_five_times_worse(ds):
