@@ -22,13 +22,13 @@ from sweep.specs.stop import Halving, Stop
 from sweep.specs.task import FromFunction, Table, Task
 from sweep.specs.window import Window
 
+CLASSIFYING: Final = ("binary_cross_entropy", "binary_cross_entropy_with_logits")  # losses of targets 0 and 1
 LOSSES: Final = (
     "mean_squared",
     "summed_squared",
     "half_summed_squared",
     "mean_absolute",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
+    *CLASSIFYING,
 )
 PRECISIONS: Final = ("float32", "float64")
 SEEDS: Final = ("seed", "data_seed")
@@ -111,7 +111,7 @@ class Experiment(Spec):
         return found
 
     def _check_loss(self) -> None:
-        if not self.loss.startswith("binary_cross_entropy") or isinstance(self.task, FromFunction):
+        if self.loss not in CLASSIFYING or isinstance(self.task, FromFunction):
             return
         if not isinstance(self.task, Table) or not all(0 <= target <= 1 for target in self.task.targets):
             raise SweepError(
@@ -217,7 +217,7 @@ class Experiment(Spec):
         missing = set() if shown else {"spatial_error"}
         missing |= set() if shown and shown.beyond(task.low, task.high).any() else {"extrapolation_error"}
         missing |= set() if task.reported_frequencies() else {"spectral_error"}
-        missing |= set() if self.loss.startswith("binary_cross_entropy") else {"accuracy"}
+        missing |= set() if self.loss in CLASSIFYING else {"accuracy"}
         return frozenset(METRICS) - missing
 
     def metrics(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sweep.errors import SweepError, unknown
-from sweep.pages import FULL, VARIED
+from sweep.pages import folder_of, is_asked
 from sweep.places import try_writing
 from sweep.specs.figure import NEEDS, Figure, check, fitting
 
@@ -112,10 +112,8 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
         that of the question as it was asked, `results/<page>-full`; a folder inside the store for any other, so that
         smoke runs, overrides and interrupted runs never touch committed figures.
     """
-    asked = page.removesuffix(f"{VARIED}{FULL}")
-    folder = page if asked == page else f"{asked}-{FULL}"
-    if complete and VARIED not in folder and store.resolve() == Path("results", folder).resolve():
-        return Path("figures", folder)
+    if complete and is_asked(page) and store.resolve() == Path("results", folder_of(page)).resolve():
+        return Path("figures", folder_of(page))
     return store / "figures"
 
 

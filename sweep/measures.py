@@ -223,6 +223,22 @@ def ratio_of_times(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
     return ratio.rename("ratio_of_times").assign_attrs(units="1", long_name="ratio of times")
 
 
+def exponent(values: xr.DataArray, dim: str) -> xr.DataArray:
+    """Fit values = c * coordinate^exponent along a dimension by least squares on logarithms, lane by lane.
+
+    Args:
+        values: positive, such as epochs.
+        dim: whose coordinate is positive.
+
+    Returns:
+        The exponent over the other dimensions; NaN where a value is infinite or missing.
+    """
+    known, place = np.log(values.where(stats.finite(values))), np.log(values[dim])
+    away = place - place.mean()
+    slope = (known * away).sum(dim, skipna=False) / (away**2).sum()
+    return slope.rename("exponent").assign_attrs(units="1", long_name=f"exponent of {dim}")
+
+
 def gradient_ratio(ds: xr.Dataset) -> xr.DataArray:
     """Give the gradient norm of the first layer over that of the last: far below 1 gradients vanish backwards.
 

@@ -78,6 +78,16 @@ def page_name(path: Path) -> str:
     return parts[-1]
 
 
+def folder_of(name: str) -> str:
+    """Give the folder, under results/ or figures/, of a page or of a variation of it: "questions/xor-smoke"."""
+    return name.replace(VARIED, "-")
+
+
+def is_asked(name: str) -> bool:
+    """Tell whether an experiment is what a page asks, as it stands or in full, and no toy or override of it."""
+    return name.partition(VARIED)[2] in ("", FULL)
+
+
 def smoke(experiment: Experiment) -> Experiment:
     """Shrink an experiment to seconds: the ends of each axis, few epochs, records and drawn points, every figure."""
     structural = {name for name, (_, knob) in experiment.knobs().items() if not knob.traced}

@@ -59,15 +59,17 @@ def loss_function(name: str) -> Callable[[Array, Array, Array], Float[Array, ""]
     return LOSSES[name]
 
 
+def _mean(values: Array, weights: Array) -> Float[Array, ""]:
+    return jnp.sum(weights * values) / jnp.sum(weights)
+
+
 LOSSES: Final[dict[str, Callable[[Array, Array, Array], Float[Array, ""]]]] = {
-    "mean_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2) / jnp.sum(w),
+    "mean_squared": lambda h, y, w: _mean((h - y) ** 2, w),
     "summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2),
     "half_summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2) / 2,
-    "mean_absolute": lambda h, y, w: jnp.sum(w * jnp.abs(h - y)) / jnp.sum(w),
-    "binary_cross_entropy": lambda h, y, w: jnp.sum(w * _cross_entropy(jnp.clip(h, _CLIP, 1 - _CLIP), y)) / jnp.sum(w),
-    "binary_cross_entropy_with_logits": lambda h, y, w: (
-        jnp.sum(w * optax.sigmoid_binary_cross_entropy(h, y)) / jnp.sum(w)
-    ),
+    "mean_absolute": lambda h, y, w: _mean(jnp.abs(h - y), w),
+    "binary_cross_entropy": lambda h, y, w: _mean(_cross_entropy(jnp.clip(h, _CLIP, 1 - _CLIP), y), w),
+    "binary_cross_entropy_with_logits": lambda h, y, w: _mean(optax.sigmoid_binary_cross_entropy(h, y), w),
 }
 # The network's output above which a point counts as of class 1, for losses that know classes.
 BOUNDARY: Final = {"binary_cross_entropy": 0.5, "binary_cross_entropy_with_logits": 0.0}

@@ -110,14 +110,14 @@ def resolve(options: Options, rest: Sequence[str]) -> tuple["Experiment", Path]:
     """
     from sweep.identity import fingerprint
     from sweep.overrides import override
-    from sweep.pages import EXPERIMENT, FULL, VARIED, load, smoke
+    from sweep.pages import EXPERIMENT, FULL, VARIED, folder_of, load, smoke
 
     page = load(options.page, FULL if options.full else EXPERIMENT)
     page = smoke(page) if options.smoke else page
     experiment = override(page, rest, f"{PROG} {options.page}") if rest else page
     if fingerprint(experiment) != fingerprint(page):
         experiment = replace(experiment, name=f"{page.name}{VARIED}{fingerprint(experiment)[:8]}")
-    return experiment, options.out or Path("results", experiment.name.replace(VARIED, "-"))
+    return experiment, options.out or Path("results", folder_of(experiment.name))
 
 
 def _show_plan(experiment: "Experiment", memory: int | None) -> None:

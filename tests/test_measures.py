@@ -262,3 +262,14 @@ def test_measures_keep_every_swept_dimension():
         assert curve.attrs["long_name"]
     for single in (measures.spurious_extrema(ds, 0, 1), measures.jitter(ds), measures.stuck_at(ds, (0.5,))):
         assert single.dims == swept
+
+
+def test_an_exponent_is_the_slope_of_a_line_through_logarithms():
+    rng = np.random.default_rng(3)
+    width = np.array([16.0, 40.0, 64.0, 300.0])
+    epochs = xr.DataArray(7 * width ** rng.normal(1, 0.3, (5, 1)), {"width": width}, ("seed", "width"))
+    epochs = epochs * rng.uniform(0.8, 1.2, epochs.shape)
+    wanted = [np.polyfit(np.log(width), np.log(row), 1)[0] for row in epochs.values]
+    np.testing.assert_allclose(measures.exponent(epochs, "width"), wanted, rtol=1e-12)
+    epochs[1, 2], epochs[3, 0] = np.inf, np.nan
+    assert np.isnan(measures.exponent(epochs, "width")).values.tolist() == [False, True, False, True, False]

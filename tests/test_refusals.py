@@ -63,6 +63,11 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "loss 'binary_cross_entropy' needs targets from 0 to 1, which this Sine does not give": lambda: tiny(
         task=Sine(), loss="binary_cross_entropy"
     ),
+    "loss 'binary_cross_entropy_with_logits' needs targets without noise, got noise 0.1": lambda: tiny(
+        task=table(noise=0.1), loss="binary_cross_entropy_with_logits"
+    ),
+    "loss 'binary_cross_entropy' is of probabilities: take output_activation='sigmoid', or the loss "
+    "'binary_cross_entropy_with_logits'": lambda: tiny(task=table(), loss="binary_cross_entropy"),
     "loss 'binary_cross_entropy_with_logits' needs targets from 0 to 1, which this Table does not give": lambda: tiny(
         task=table(targets=(0, 2)), loss="binary_cross_entropy_with_logits", record=Record(metrics=("loss",))
     ),

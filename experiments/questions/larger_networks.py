@@ -11,10 +11,9 @@ The default has 150 points in place of 1500, which leaves time for 16 seeds; `--
 from dataclasses import replace
 from math import pi
 
-import numpy as np
 import xarray as xr
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, grid, log_spaced, stats, zipped
+from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, grid, log_spaced, measures, stats, zipped
 from sweep.specs import AtLeast, AtMost, Between, Claim, Window
 
 TWO, FOUR = 2 / (2 * pi), 4 / (2 * pi)  # cycles per unit of x of sin(2x) and sin(4x)
@@ -40,9 +39,7 @@ def final_at_4(ds):
 def exponent_of_width(ds):
     """Fit log(epochs to a loss of 0.1) = a + exponent * log(width), seed by seed; NaN where a width never got there."""
     epochs = epochs_to(xr.concat([losses(ds, TWO, width) for width in ds["width"]], "width"), 0.1)["epoch"]
-    known = np.log(epochs.where(np.isfinite(epochs)))
-    centred = np.log(ds["width"]) - np.log(ds["width"]).mean()
-    return (known * centred).sum("width", skipna=False) / (centred**2).sum()
+    return measures.exponent(epochs, "width")
 
 
 experiment = Experiment(

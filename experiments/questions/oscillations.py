@@ -8,7 +8,7 @@ from math import pi
 
 import numpy as np
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, grid, log_spaced, stats, zipped
+from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, grid, log_spaced, measures, stats, zipped
 from sweep.specs import AtLeast, AtMost, Between, Claim
 
 PERIODS = (1, 2, 3, 4, 5)  # of length pi
@@ -37,10 +37,7 @@ def exponent_of_periods(ds):
     It is +inf where the most periods are never learnt, and NaN where only fewer are not, which tells nothing.
     """
     found = epochs(ds, 4)
-    known = np.log(found.where(np.isfinite(found)))
-    centred = np.log(found["high"]) - np.log(found["high"]).mean()
-    exponent = (known * centred).sum("high", skipna=False) / (centred**2).sum()
-    return exponent.where(np.isfinite(found.isel(high=-1)), np.inf)
+    return measures.exponent(found, "high").where(np.isfinite(found.isel(high=-1)), np.inf)
 
 
 experiment = Experiment(

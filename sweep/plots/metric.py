@@ -21,19 +21,21 @@ def check(ds: xr.Dataset, metric: str, *dims: str | None) -> None:
         metric: the metric.
         dims: the dimensions that a page wants it drawn over, None for one that it leaves open.
     """
-    swept = [str(dim) for dim in ds["status"].dims if dim != "seed"]
     if {*ds[metric].dims} - {*ds["status"].dims} != {"epoch"}:
         over = style.listed(str(dim) for dim in ds[metric].dims if dim not in ds["status"].dims)
         raise SweepError(f"metric {metric!r} is over {over or 'no epochs'}; here it must be one number a record")
     for dim in dims:
-        if dim is not None and dim not in swept:
-            raise unknown("swept dimension", dim, swept)
+        if dim is not None and dim not in _axes(ds):
+            raise unknown("swept dimension", dim, _axes(ds))
 
 
 def swept(ds: xr.Dataset) -> list[str]:
     """Name the dimensions along which something varies, seeds aside; where nothing does, those of one value."""
-    dims = [str(dim) for dim in ds["status"].dims if dim != "seed"]
-    return [dim for dim in dims if ds.sizes[dim] > 1] or dims
+    return [dim for dim in _axes(ds) if ds.sizes[dim] > 1] or _axes(ds)
+
+
+def _axes(ds: xr.Dataset) -> list[str]:
+    return [str(dim) for dim in ds["status"].dims if dim != "seed"]
 
 
 def colours(metric: str) -> Colormap:
