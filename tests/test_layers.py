@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sweep"
 JAX = {"jax", "jaxlib", "flax", "optax"}
 
-GROUND = {"errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places"} | {
+GROUND = {"errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places", "outputs"} | {
     f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
 }
 READING = {"results", "store", "stats", "measures", "gallery", "intervals", "verdicts", "answers"} | {

@@ -1,0 +1,64 @@
+"""What a command makes with `--out`: its own older output gives way, anything else only with `--force`."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from sweep.errors import SweepError
+from sweep.places import made
+
+
+def check(out: Path, ours: Callable[[Path], bool], *, force: bool) -> None:
+    """Refuse a place that holds something else than this command's own older output.
+
+    Args:
+        out: the file or folder that the command will make.
+        ours: tells of what is there whether this command made it.
+        force: replace it, whatever it is.
+
+    Raises:
+        SweepError: where there is something else.
+    """
+    if force or not (out.exists() or out.is_symlink()):
+        return
+    try:
+        known = ours(out)
+    except (OSError, ValueError):  # not even readable as what it would have to be
+        known = False
+    if not known:
+        raise SweepError(f"{out} holds something that this command did not make: name another --out, or add --force")
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """Give a place beside the output to write to; it takes the output's place once it is whole.
+
+    Args:
+        out: the file or folder to make; what is there is replaced.
+
+    Yields:
+        A path of the same name in a new folder, at which the body makes a file or a folder.
+
+    Raises:
+        SweepError: where that can't be written. Then what was there is still there.
+    """
+    try:
+        with made(out.parent):
+            beside = Path(mkdtemp(prefix=".new-", dir=out.parent))
+            try:
+                yield beside / out.name
+                _take_place(beside, out)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+    except OSError as error:
+        raise SweepError(f"can't write {out}: {error.strerror or error}; name another place with --out") from error
+
+
+def _take_place(beside: Path, out: Path) -> None:
+    """Move the new output to its place; a folder that is there can't be replaced in one move, so it steps aside."""
+    if out.is_dir() and not out.is_symlink():
+        os.replace(out, beside / "old")
+    os.replace(beside / out.name, out)
