@@ -21,6 +21,7 @@ PEERS   := .venv-peers-$(VERSION)
 # A stamp is younger than what it was installed from, so a second call starts at once.
 RUNTIME := $(VENV)/.installed$(if $(EXTRA),-$(EXTRA))
 DEV     := $(VENV)/.installed-dev
+BROWSER := $(VENV)/.installed-browser
 PINS    := pyproject.toml constraints.txt
 # Errors only: a machine's own package mirrors can otherwise print a warning for every package.
 PIP     := $(BIN)/python -m pip -qq --disable-pip-version-check install -c constraints.txt
@@ -33,7 +34,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run answers test test-all lint format env bench bench-quick bench-scaling agreement clean
+.PHONY: help run answers test test-all test-browser lint format env bench bench-quick bench-scaling agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -59,6 +60,14 @@ test: $(DEV) ## run the tests except the slow ones; ARGS='tests/test_axes.py' fo
 
 test-all: $(DEV) ## run all tests
 	@$(PYTEST) -m "" $(ARGS) $(EXPLAIN)
+
+# Debian's browser, never a download; a machine without it that lets us install packages gets it.
+CHROMIUM = command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq -y install chromium; } >/dev/null 2>&1
+NO_CHROMIUM = { echo "make $@: there is no chromium here and apt-get could not install it: install it first" >&2; exit 1; }
+
+test-browser: $(BROWSER) ## read the report in a real, headless Chromium
+	@$(CHROMIUM) || $(NO_CHROMIUM)
+	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m browser tests/browser $(ARGS) $(EXPLAIN)
 
 lint: $(DEV) ## check style, format and types; changes nothing
 	$(BIN)/ruff check .
@@ -110,3 +119,7 @@ $(DEV): $(BIN)/pip $(PINS)
 	@echo "installing sweep and its development tools into $(VENV) (the first time takes a minute or two)"
 	@$(PIP) -e ".[dev]"
 	@touch $@ $(VENV)/.installed
+
+$(BROWSER): $(DEV)
+	@$(PIP) -e ".[dev,browser]"
+	@touch $(VENV)/.installed $(DEV) $@

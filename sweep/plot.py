@@ -19,14 +19,14 @@ class Options:
 
     Args:
         store: a store that `python -m sweep.run` wrote.
-        figures_dir: where to save PNG and SVG files; by default figures/ and the page's name for the store
+        out: where to save PNG and SVG files; by default figures/ and the page's name for the store
             of a page as it is, the store's folder otherwise.
         only: names of the figures to draw.
         debug: show the traceback of an error.
     """
 
     store: tyro.conf.Positional[Path]
-    figures_dir: Path | None = None
+    out: Path | None = None
     only: tuple[str, ...] = ()
     debug: bool = False
 
@@ -37,7 +37,7 @@ def main(args: Sequence[str]) -> None:
     from sweep.results import open_results  # heavy, and `--help` is not
 
     ds = open_results(options.store)
-    directory = options.figures_dir or default_directory(
+    directory = options.out or default_directory(
         options.store, ds.attrs["name"], bool(ds.attrs.get("complete"))
     )
     for path in draw_figures(ds, wanted(ds, options.only), directory):

@@ -34,7 +34,7 @@ def told(capsys, *args):
 
 @pytest.mark.usefixtures("store")
 def test_it_draws_what_is_asked_for_and_prints_the_files(capsys, tmp_path):
-    assert guarded(plot.main, ["store", "--only", "curves", "loss_curves", "--figures-dir", "f"]) == 0
+    assert guarded(plot.main, ["store", "--only", "curves", "loss_curves", "--out", "f"]) == 0
     printed = capsys.readouterr().out.split()
     assert printed == [f"f/{name}.{kind}" for name in ("curves", "loss_curves") for kind in ("png", "svg")]
     assert sorted(path.name for path in (tmp_path / "f").iterdir()) == sorted(Path(each).name for each in printed)
@@ -47,8 +47,8 @@ def test_it_draws_what_is_asked_for_and_prints_the_files(capsys, tmp_path):
         (["other"], "no store at other"),
         (["store", "--only", "curve"], "unknown figure 'curve': did you mean 'curves'?"),
         (["store", "--only", "epochs_to_converge"], "figure 'epochs_to_converge' needs 'width'"),
-        (["store", "--figures-dir", "/dev/null/f"], "cannot write figures to /dev/null/f"),
-        (["store", "--figure-dir", "f"], "did you mean --figures-dir?"),
+        (["store", "--out", "/dev/null/f"], "cannot write figures to /dev/null/f"),
+        (["store", "--onyl", "f"], "did you mean --only?"),
         ([], "PATH"),
     ],
 )

@@ -172,7 +172,7 @@ def test_a_page_with_a_mistake_is_refused_in_one_line_and_nothing_changes(
         (("page.py", "--resume", "--fresh"), ("exclude each other",)),
         (("page.py", "--axes.momentum", "0.5"), ("'momentum' does not apply to optimizer 'adam'",)),
         (("page.py", "--out", "/proc/sweep"), ("can't write /proc/sweep", "--out")),
-        (("page.py", "--figures-dir", "/proc/figures"), ("cannot write figures to /proc/figures", "--figures-dir")),
+        (("page.py", "--figures-dir", "/proc/figures"), ("cannot write figures to /proc/figures", "another folder")),
         (("page.py", "--out", "elsewhere"), ("elsewhere is not a store",)),
         (("page.py", "--out", "elsewhere", "--fresh"), ("elsewhere is not a store",)),
     ],
