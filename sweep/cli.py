@@ -41,6 +41,44 @@ def parse_known(options: type[_Options], args: Sequence[str], prog: str) -> tupl
     return _tyro(lambda: tyro.cli(options, args=args, prog=prog, return_unknown_args=True))
 
 
+def pairs(option: str, text: str) -> dict[str, str]:
+    """Read "seed=3,width=64" into names and texts.
+
+    Args:
+        option: what it was given with, such as "--lane".
+        text: pairs with commas between them.
+
+    Raises:
+        SweepError: for what is no pair, and for a name that is there twice.
+    """
+    found: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, sign, value = (part.strip() for part in item.partition("="))
+        name = name.replace("-", "_")
+        if not (name and sign):
+            raise SweepError(f"{option} takes knob=value, several with commas between them, got {item!r}")
+        if name in found:
+            raise SweepError(f"{option} names {name!r} twice, {found[name]} and {value}: give it once")
+        found[name] = value
+    return found
+
+
+def to_bytes(text: str) -> int:
+    """Read a size such as "2GiB", "500MB" or "1e9".
+
+    Raises:
+        SweepError: for anything else.
+    """
+    units = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?) ?([a-z]*)", text.strip().lower())
+    try:
+        if found and found[2] in units and float(found[1]) > 0:
+            return int(float(found[1]) * units[found[2]])
+    except ValueError:
+        pass
+    raise SweepError(f"--memory must be a size such as 2GiB or 500MB, got {text!r}")
+
+
 def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None = None) -> int:
     """Run a door's main function and turn what it raises into one line and an exit code.
 

@@ -192,6 +192,8 @@ class Experiment(Spec):
         metrics = {*self.metrics(), *(metric.name for metric in self.record.own)}
         has = metrics | {*self.axes.dimensions()} | self._dimensions()
         has |= {"prediction"} if self.shown() and self.record.snapshots else set()
+        factors = zip(self.axes.dimensions(), self.axes.factors, strict=True)
+        has |= {knob for name, factor in factors if name.startswith("point") for knob in factor.knobs}
         for need in (*NEEDS[figure.name], *referred(figure)):
             if need not in has:
                 raise SweepError(f"figure {figure.name!r} needs {need!r}, which this page neither sweeps nor records")

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sweep.errors import SweepError, unknown
 from sweep.pages import folder_of, is_asked
@@ -22,7 +22,9 @@ if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong o
 _SAVING: Final[dict[str, dict[str, Any]]] = {
     ".png": {"dpi": 150},
     ".svg": {"dpi": 100, "metadata": {"Date": None}},
+    ".pdf": {"dpi": 300, "metadata": {"CreationDate": None}},
 }
+FORMS: Final = {"screen": (".png", ".svg"), "print": (".pdf", ".svg")}  # a film is a GIF in both
 
 
 def wanted(ds: "xr.Dataset", only: Sequence[str] = ()) -> tuple[Figure, ...]:
@@ -51,13 +53,16 @@ def wanted(ds: "xr.Dataset", only: Sequence[str] = ()) -> tuple[Figure, ...]:
     return tuple(stated) or fitting(_available(ds))
 
 
-def draw_figures(ds: "xr.Dataset", figures: Iterable[Figure], directory: Path) -> list[Path]:
-    """Draw figures and save each as PNG and SVG, and a film as GIF.
+def draw_figures(
+    ds: "xr.Dataset", figures: Iterable[Figure], directory: Path, *, form: Literal["screen", "print"] = "screen"
+) -> list[Path]:
+    """Draw figures and save each as PNG and SVG, or as PDF and SVG for one column of a page; and a film as GIF.
 
     Args:
         ds: results.
         figures: which, with their options.
         directory: where to; made if it is not there.
+        form: for what: the screen, or print, where the letters of a column 3.3 inches wide can be read.
 
     Returns:
         The files written. Two figures of one name get a number behind the second's.
@@ -66,17 +71,39 @@ def draw_figures(ds: "xr.Dataset", figures: Iterable[Figure], directory: Path) -
         SweepError: for a figure that does not fit the results, and where nothing can be written.
     """
     from sweep.plots.registry import FIGURES, FILMS
+    from sweep.plots.style import printed
 
     written: list[Path] = []
-    for figure in figures:
-        drawn = (FIGURES | FILMS)[figure.name](ds, **figure.options)
-        stem = _free(figure.name, {path.stem for path in written})
-        paths = [directory / f"{stem}{suffix}" for suffix in ([".gif"] if figure.name in FILMS else _SAVING)]
-        with _told(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            _save(drawn, paths)
+    figures = tuple(figures)
+    for figure, paths in zip(figures, places(figures, directory, form=form), strict=True):
+        with printed() if form == "print" else nullcontext():
+            drawn = (FIGURES | FILMS)[figure.name](ds, **figure.options)
+            with _told(directory):
+                directory.mkdir(parents=True, exist_ok=True)
+                _save(drawn, paths)
         written += paths
     return written
+
+
+def places(
+    figures: Iterable[Figure], directory: Path, *, form: Literal["screen", "print"] = "screen"
+) -> list[list[Path]]:
+    """Give the files of each figure; two figures of one name get a number behind the second's."""
+    from sweep.plots.registry import FILMS
+
+    stems: list[str] = []
+    found = []
+    for figure in figures:
+        stems.append(_free(figure.name, set(stems)))
+        suffixes = (".gif",) if figure.name in FILMS else FORMS[form]
+        found.append([directory / f"{stems[-1]}{suffix}" for suffix in suffixes])
+    return found
+
+
+def is_drawn(path: Path) -> bool:
+    """Tell whether a file is a figure that this room may have saved: matplotlib signs all but films, which we sign."""
+    signatures = (b"Matplotlib", b"matplotlib", b"sweep")
+    return path.is_file() and any(signature in path.read_bytes() for signature in signatures)
 
 
 @contextmanager
@@ -86,7 +113,7 @@ def _told(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise SweepError(f"cannot write figures to {directory}: {reason}; choose another --figures-dir") from error
+        raise SweepError(f"cannot write figures to {directory}: {reason}; choose another folder") from error
 
 
 def check_directory(directory: Path) -> None:
@@ -118,22 +145,37 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
 
 
 def _available(ds: "xr.Dataset") -> frozenset[str]:
-    return frozenset(map(str, (*ds.data_vars, *ds.dims)))
+    from sweep.plots.style import available
+
+    return available(ds)
 
 
 def _save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
     import matplotlib
 
     from sweep.plots.film import Film
-    from sweep.plots.style import RC
+    from sweep.plots.style import settings
 
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(settings()):
         for path in paths:
             if isinstance(drawn, Film):
                 drawn.save(path)
             else:
                 drawn.savefig(path, **_SAVING[path.suffix])
-                drawn.set_layout_engine("none")  # the first file has settled the layout; it takes half the time
+                _settle(drawn)
+
+
+def _settle(drawn: "MatplotlibFigure") -> None:
+    """Keep the layout that the first file has found, which takes half the time, as the same numbers on every machine.
+
+    An SVG names its clipped areas by all digits of their places, and the last ones are not the same in every run.
+    """
+    from matplotlib.transforms import Bbox
+
+    if drawn.get_layout_engine() is not None:
+        drawn.set_layout_engine("none")
+        for axes in drawn.axes:
+            axes.set_position(Bbox(axes.get_position(original=True).get_points().round(12)))
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -162,3 +162,17 @@ def fingerprint(experiment: Experiment) -> str:
     """Hash what changes an experiment's numbers: 16 hexadecimal digits of SHA-256."""
     data = {key: value for key, value in describe(experiment).items() if key not in COSMETIC}
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differing(experiment: Experiment, attributes: Mapping[str, Any]) -> str:
+    """Say in what an experiment differs from that of a store, as far as it changes numbers; "" if in nothing.
+
+    Args:
+        experiment: the experiment as it is now.
+        attributes: of a store.
+    """
+    if attributes["fingerprint"] == fingerprint(experiment):
+        return ""
+    stored, now = json.loads(attributes["experiment"]), json.loads(json.dumps(describe(experiment)))
+    fields = [name for name in now if name not in COSMETIC and now[name] != stored.get(name)]
+    return ", ".join(fields) or "code that the page uses"

@@ -1,4 +1,4 @@
-"""95% intervals for what a claim measures: of a share, a median, a mean or a variation over seeds.
+"""95% intervals over seeds: of a share, a median, a mean, an interquartile mean or a variation.
 
 All take one number, or truth value, for each seed. A seed for which it cannot be told (NaN) is left out and counted;
 one that never gets there is +inf. Where there are too few seeds to say anything, the interval is everything.
@@ -134,6 +134,82 @@ def _mean_at_least(values: np.ndarray) -> float:
     if values.size >= FEWEST and _steady(censored):
         return float(most)
     return float(bca_bounds(censored, _mean)[0])
+
+
+def interquartile_mean(values: Any) -> Interval:
+    """Give the interquartile mean, see `middle_mean`, with Yuen's t interval for a trimmed mean, made a little wider.
+
+    m ± t_{0.975, h - 1} s sqrt((n - 1) / (h (h - 1))) sqrt(n / (n - 2)): of n values h = n - 2g are left when the
+    g = floor(n / 4) lowest and highest are cut off; s is the standard deviation (of n - 1) of all n, those cut off
+    moved to the nearest one left. The last factor was found by trying: without it 8 normal values are covered in 93%,
+    with it normal, lognormal(0.5) and uniform ones in 94 to 95% at 8, 16 and 64 seeds, exponential and lognormal(1)
+    ones in 93 to 95%.
+
+    An infinite seed is a value like others. The middle half lies between order statistics at the depth d for which
+    P(Binomial(n, 1/4) < d) <= 2.5%, or between the lowest and the highest of fewer than 13 seeds. If one of these is
+    infinite, so is its end: as soon as one of 8 seeds was lost it may be a quarter of all. Where the middle half is all
+    the same and the others are not, the spread says nothing, and these two are the ends. Values that are all the same
+    are their own interval.
+
+    Args:
+        values: one for each seed.
+
+    Sources:
+        K. K. Yuen, The two-sample trimmed t for unequal population variances, Biometrika 61 (1974) 165-170.
+    """
+    known, unknown = _told(values)
+    seeds, value = known.size, float(middle_mean(known))
+    if _steady(known):
+        return Interval(value, value, value, seeds, unknown)
+    if seeds < FEWEST or not np.isfinite(known).any():
+        return Interval(value, *_EVERYTHING, seeds, unknown)
+    ordered = np.sort(known)
+    low, high = ordered[_rim(seeds) - 1], ordered[-_rim(seeds)]
+    held = ordered.clip(*ordered[np.isfinite(ordered)][[0, -1]])  # the nearest finite value in place of an infinite one
+    half = _half_width(held)
+    if half > 0:
+        low = middle_mean(held) - half if np.isfinite(low) else low
+        high = middle_mean(held) + half if np.isfinite(high) else high
+    return Interval(value, float(low), float(high), seeds, unknown)
+
+
+@cache
+def _rim(seeds: int) -> int:
+    """Give the depth of the order statistics that hold the middle half of what is drawn from between them."""
+    return max(1, int(np.count_nonzero(stats.binom.cdf(np.arange(seeds), seeds, 0.25) <= (1 - LEVEL) / 2)))
+
+
+def _half_width(ordered: np.ndarray) -> float:
+    """Give half the width of the interval of an interquartile mean; 0 where the middle half is all the same."""
+    seeds, cut = ordered.size, ordered.size // 4
+    left = seeds - 2 * cut
+    spread = ordered.clip(ordered[cut], ordered[-1 - cut]).std(ddof=1)
+    wider = np.sqrt((seeds - 1) / (left * (left - 1)) * seeds / (seeds - 2))
+    return float(stats.t.ppf((1 + LEVEL) / 2, left - 1) * spread * wider)
+
+
+def middle_mean(values: np.ndarray) -> np.ndarray:
+    """Give the interquartile means along the last axis: the means of the middle half of the values.
+
+    sum_i w_i x_(i) with w_i the part of [i - 1, i] that lies in [n/4, 3n/4], over n/2. For n a multiple of four this is
+    the mean trimmed by 25% at both ends; in between, order statistics count in part.
+
+    Args:
+        values: NaN is left out; infinite ones count, so that the mean is +inf once more than a quarter are.
+
+    Returns:
+        The means, NaN where nothing is known.
+
+    Sources:
+        R. Agarwal et al., Deep reinforcement learning at the edge of the statistical precipice, NeurIPS 2021, who
+        recommend it for few seeds, and cut off whole values.
+    """
+    ordered = np.sort(values, axis=-1)  # NaN goes last
+    count = np.sum(~np.isnan(ordered), axis=-1, keepdims=True)
+    after = np.arange(1, ordered.shape[-1] + 1)
+    weight = (np.minimum(after, 0.75 * count) - np.maximum(after - 1, 0.25 * count)).clip(0)
+    total = np.multiply(ordered, weight, out=np.zeros_like(ordered), where=weight > 0).sum(axis=-1)
+    return np.where(count[..., 0] > 0, total / np.maximum(count[..., 0] / 2, 0.5), np.nan)
 
 
 def variation(values: Any) -> Interval:

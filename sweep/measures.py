@@ -223,19 +223,21 @@ def ratio_of_times(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
     return ratio.rename("ratio_of_times").assign_attrs(units="1", long_name="ratio of times")
 
 
-def exponent(values: xr.DataArray, dim: str) -> xr.DataArray:
+def exponent(values: xr.DataArray, dim: str, *, share: float = 1.0) -> xr.DataArray:
     """Fit values = c * coordinate^exponent along a dimension by least squares on logarithms, lane by lane.
 
     Args:
-        values: positive, such as epochs.
+        values: such as epochs; those that are not positive and finite are left out.
         dim: whose coordinate is positive.
+        share: of the values at least so many must be left, and two at the least.
 
     Returns:
-        The exponent over the other dimensions; NaN where a value is infinite or missing.
+        The exponent over the other dimensions; NaN where too few values are left.
     """
-    known, place = np.log(values.where(stats.finite(values))), np.log(values[dim])
-    away = place - place.mean()
-    slope = (known * away).sum(dim, skipna=False) / (away**2).sum()
+    known = stats.finite(values) & (values > 0)
+    height, place = np.log(values.where(known)), xr.apply_ufunc(np.log, values[dim]).where(known)
+    away = place - place.mean(dim)
+    slope = (height * away).sum(dim) / (away**2).sum(dim).where(known.sum(dim) >= max(2, share * known.sizes[dim]))
     return slope.rename("exponent").assign_attrs(units="1", long_name=f"exponent of {dim}")
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -30,6 +30,23 @@ def check(out: Path, ours: Callable[[Path], bool], *, force: bool) -> None:
         known = False
     if not known:
         raise SweepError(f"{out} holds something that this command did not make: name another --out, or add --force")
+
+
+def check_apart(out: Path, stores: Iterable[Path]) -> None:
+    """Refuse an output that would replace a store, or lie in it, even with `--force`.
+
+    Args:
+        out: the file or folder that the command will make.
+        stores: what it reads.
+
+    Raises:
+        SweepError: where one is, holds or lies in the other.
+    """
+    there = out.resolve()
+    for store in stores:
+        held = store.resolve()
+        if there in (held, *held.parents) or held in there.parents:
+            raise SweepError(f"{out} is, holds or lies in the store {store}: name another --out")
 
 
 @contextmanager

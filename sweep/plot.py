@@ -3,12 +3,15 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
+from sweep import outputs
 from sweep.cli import guarded, parse
-from sweep.gallery import default_directory, draw_figures, wanted
+from sweep.gallery import default_directory, draw_figures, is_drawn, places, wanted
 
 PROG = "python -m sweep.plot"
 
@@ -19,15 +22,19 @@ class Options:
 
     Args:
         store: a store that `python -m sweep.run` wrote.
-        out: where to save PNG and SVG files; by default figures/ and the page's name for the store
+        out: the folder to save PNG and SVG files in; by default figures/ and the page's name for the store
             of a page as it is, the store's folder otherwise.
         only: names of the figures to draw.
+        form: screen, or print, which is PDF and SVG of one column, 3.3 inches wide.
+        force: replace what is at the figures' places, whatever it is.
         debug: show the traceback of an error.
     """
 
     store: tyro.conf.Positional[Path]
     out: Path | None = None
     only: tuple[str, ...] = ()
+    form: Literal["screen", "print"] = "screen"
+    force: bool = False
     debug: bool = False
 
 
@@ -37,10 +44,11 @@ def main(args: Sequence[str]) -> None:
     from sweep.results import open_results  # heavy, and `--help` is not
 
     ds = open_results(options.store)
-    directory = options.out or default_directory(
-        options.store, ds.attrs["name"], bool(ds.attrs.get("complete"))
-    )
-    for path in draw_figures(ds, wanted(ds, options.only), directory):
+    directory = options.out or default_directory(options.store, ds.attrs["name"], bool(ds.attrs.get("complete")))
+    figures = wanted(ds, options.only)
+    for path in chain.from_iterable(places(figures, directory, form=options.form)):
+        outputs.check(path, is_drawn, force=options.force)
+    for path in draw_figures(ds, figures, directory, form=options.form):
         print(path)
 
 

@@ -176,6 +176,26 @@ def unfold(flat: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(variables, coords, flat.attrs)
 
 
+def lane_table(flat: xr.Dataset) -> xr.Dataset:
+    """List the lanes of a store with what tells them apart.
+
+    Args:
+        flat: a Dataset as stored.
+
+    Returns:
+        Over `lane`, without empty places and in stored order: `lane`, the number in the axes; each swept knob, NaN or
+        "" where it does not apply; and the place along each dimension that no knob names, such as `point`.
+    """
+    factors = json.loads(flat.attrs["dimensions"])
+    taken = flat[LANE].values >= 0
+    knobs = [knob for *_, own in factors for knob in own]
+    table = {knob: _decoded(flat[knob].variable.load())[taken] for knob in knobs}
+    lanes = flat[LANE].values[taken]
+    places = np.unravel_index(lanes, [size for _, size, _ in factors]) if factors else ()
+    unnamed = {name: (LANE, at) for (name, _, own), at in zip(factors, places, strict=True) if name not in own}
+    return xr.Dataset({**table, **unnamed}, {LANE: lanes})
+
+
 def _blocks(array: xr.DataArray) -> Iterator[slice]:
     """Cut the lanes of a variable into runs of whole stored chunks."""
     chunk = array.encoding.get("chunks", (1,))[0]

@@ -1,45 +1,44 @@
 """Run a page: `python -m sweep.run experiments/freq_principle.py`."""
 
 import os
-import re
 import shlex
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
-from sweep.cli import guarded, parse_known
+from sweep.cli import guarded, pairs, parse_known, to_bytes
 from sweep.errors import SweepError
 from sweep.signals import Terminated
+from sweep.variation import Choice, Chosen, chosen
 
 if TYPE_CHECKING:
     from sweep.experiment import Experiment
+    from sweep.terminal import Terminal, Watcher
 
 PROG = "python -m sweep.run"
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Choice):
     """Train all lanes of a page, store labelled curves and draw its figures.
 
     Any field of the page's experiment can be overridden behind the page: --epochs 500 --task.noise 0.1
     --axes.learning-rate 1e-4 1e-3 --optimizer.name sgd. PAGE --help lists the fields of a page.
 
     Args:
-        page: a Python file that defines `experiment`.
-        out: the store; by default results/ and the page's name (smoke runs and overrides get their own).
         figures_dir: where to save figures; by default figures/ and the page's name for a page as it is,
             the store's folder otherwise.
-        full: the question as it was asked, on pages that scale it down by default.
-        smoke: toy size: the ends of each axis, at most 20 epochs and 5 records, every figure.
         plan: print lanes, blocks, programs, memory and a time estimate, and why, without training.
         resume: go on with an incomplete store.
         fresh: move a store that is in the way aside and start anew.
+        lane: train one stored lane again and print how far it is from the stored one: the lane with
+            seed=3,learning_rate=1e-3,width=64, or as many knobs as tell it from all others. The store is only read.
+            Exit code 1 if the numbers differ although all that they depend on is the same.
         memory: budget for one wave, such as 2GiB; by default half of what is free.
         compile_cache: keep compiled programs in this folder for later runs on this machine; whoever can write
             there can run code in them, so name one of your own, such as ~/.cache/sweep. Some hosts with AVX-512
@@ -47,14 +46,11 @@ class Options:
         debug: show the traceback of an error.
     """
 
-    page: tyro.conf.Positional[Path]
-    out: Path | None = None
     figures_dir: Path | None = None
-    full: bool = False
-    smoke: bool = False
     plan: bool = False
     resume: bool = False
     fresh: bool = False
+    lane: str | None = None
     memory: str | None = None
     compile_cache: Path | None = None
     debug: bool = False
@@ -63,14 +59,25 @@ class Options:
 def main(args: Sequence[str]) -> None:
     """Run what the command line asks for."""
     options, rest = _options(args)
+    _refuse_together(options)
+    memory = None if options.memory is None else to_bytes(options.memory)
+    what = resolve(options, rest)
+    if options.plan:
+        _show_plan(what.experiment, memory)
+    elif options.lane is not None:
+        _replay(what, options, memory)
+    else:
+        _run(what, options, memory, args)
+
+
+def _refuse_together(options: Options) -> None:
+    """Refuse options that exclude each other."""
     if options.resume and options.fresh:
         raise SweepError("--resume and --fresh exclude each other: --resume goes on, --fresh starts anew")
-    memory = None if options.memory is None else to_bytes(options.memory)
-    experiment, store = resolve(options, rest)
-    if options.plan:
-        _show_plan(experiment, memory)
-    else:
-        _run(experiment, store, options, memory, args)
+    for name in ("resume", "fresh", "plan", "figures_dir"):
+        if options.lane is not None and getattr(options, name):
+            option = f"--{name.replace('_', '-')}"
+            raise SweepError(f"--lane trains one stored lane again and stores and draws nothing: leave out {option}")
 
 
 def _options(args: Sequence[str]) -> tuple[Options, list[str]]:
@@ -85,39 +92,9 @@ def _options(args: Sequence[str]) -> tuple[Options, list[str]]:
     return parse_known(Options, args, PROG)
 
 
-def to_bytes(text: str) -> int:
-    """Read a size such as "2GiB", "500MB" or "1e9".
-
-    Raises:
-        SweepError: for anything else.
-    """
-    units = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-    found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?) ?([a-z]*)", text.strip().lower())
-    try:
-        if found and found[2] in units and float(found[1]) > 0:
-            return int(float(found[1]) * units[found[2]])
-    except ValueError:
-        pass
-    raise SweepError(f"--memory must be a size such as 2GiB or 500MB, got {text!r}")
-
-
-def resolve(options: Options, rest: Sequence[str]) -> tuple["Experiment", Path]:
-    """Load the page, apply `--smoke` and overrides, and choose the store.
-
-    Returns:
-        The experiment and its store: `results/<page>`, with "-full" and "-smoke" for such runs and a short hash
-        where overrides change numbers, so that the store of the page as it is stays as it is.
-    """
-    from sweep.identity import fingerprint
-    from sweep.overrides import override
-    from sweep.pages import EXPERIMENT, FULL, VARIED, folder_of, load, smoke
-
-    page = load(options.page, FULL if options.full else EXPERIMENT)
-    page = smoke(page) if options.smoke else page
-    experiment = override(page, rest, f"{PROG} {options.page}") if rest else page
-    if fingerprint(experiment) != fingerprint(page):
-        experiment = replace(experiment, name=f"{page.name}{VARIED}{fingerprint(experiment)[:8]}")
-    return experiment, options.out or Path("results", folder_of(experiment.name))
+def resolve(options: Options, rest: Sequence[str]) -> Chosen:
+    """Load the page, apply `--smoke`, overrides and `--zoom`, and choose the store."""
+    return chosen(options, rest, f"{PROG} {options.page}")
 
 
 def _show_plan(experiment: "Experiment", memory: int | None) -> None:
@@ -127,23 +104,34 @@ def _show_plan(experiment: "Experiment", memory: int | None) -> None:
     show_plan(Terminal(highlight=False), plan_sweep(experiment, memory))
 
 
-def _run(experiment: "Experiment", store: Path, options: Options, memory: int | None, args: Sequence[str]) -> None:
-    from sweep.devices import keep_compiled
+def _replay(what: Chosen, options: Options, memory: int | None) -> None:
+    """Replay a lane; leave with exit code 1 if it is another one than is stored, for no reason that is known."""
+    from sweep.replaying import replay_lane
+
+    assert options.lane is not None
+    wanted = pairs("--lane", options.lane)
+    console = _console(options)
+    with _watching(console) as watch:
+        alike = replay_lane(console, what.experiment, what.store, wanted, memory=memory, watch=watch)
+    if not alike:
+        raise SystemExit(1)
+
+
+def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]) -> None:
     from sweep.gallery import check_directory, default_directory, draw_figures, wanted
     from sweep.runner import run_sweep
-    from sweep.terminal import Terminal, show_summary, watching
+    from sweep.terminal import show_family, show_summary
 
+    store = what.store
     if options.figures_dir is not None:
         check_directory(options.figures_dir)
-    if options.compile_cache is not None:
-        keep_compiled(options.compile_cache.expanduser())
-    console = Terminal(highlight=False)
+    console = _console(options)
     try:
-        with warnings.catch_warnings(), watching(console) as watch:
-            warnings.showwarning = lambda message, *_: console.print(f"note: {message}")
+        with _watching(console) as watch:
             ds = run_sweep(
-                experiment, out=store, resume=options.resume, fresh=options.fresh, memory=memory, watch=watch
-            )
+                what.experiment, out=what.store, resume=options.resume, fresh=options.fresh, memory=memory,
+                attributes=what.attributes, watch=watch,
+            )  # fmt: skip
     except (KeyboardInterrupt, Terminated):
         again = [arg for arg in args if arg not in ("--fresh", "--resume")]
         there = f"what there is lies in {store}" if store.exists() else "nothing was stored yet"
@@ -152,9 +140,30 @@ def _run(experiment: "Experiment", store: Path, options: Options, memory: int | 
         raise
     if not watch.called:
         console.print(f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains anew)")
-    directory = options.figures_dir or default_directory(store, experiment.name, complete=True)
+    directory = options.figures_dir or default_directory(store, what.experiment.name, complete=True)
     drawn = draw_figures(ds, wanted(ds), directory)
     show_summary(console, ds, store, drawn)
+    show_family(console, ds, store, f"{_python()} -m sweep.report")
+
+
+def _console(options: Options) -> "Terminal":
+    """Give the console to print on, compiled programs being kept where that is asked for."""
+    from sweep.devices import keep_compiled
+    from sweep.terminal import Terminal
+
+    if options.compile_cache is not None:
+        keep_compiled(options.compile_cache.expanduser())
+    return Terminal(highlight=False)
+
+
+@contextmanager
+def _watching(console: "Terminal") -> "Iterator[Watcher]":
+    """Show progress, and warnings in a line each."""
+    from sweep.terminal import watching
+
+    with warnings.catch_warnings(), watching(console) as watch:
+        warnings.showwarning = lambda message, *_: console.print(f"note: {message}")
+        yield watch
 
 
 def _python() -> str:

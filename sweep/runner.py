@@ -3,10 +3,11 @@
 import json
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -19,7 +20,7 @@ from sweep.devices import use_all_cores
 from sweep.errors import SweepError
 from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
-from sweep.identity import COSMETIC, describe, fingerprint
+from sweep.identity import differing
 from sweep.plan import Plan, pack
 from sweep.provenance import page, provenance
 from sweep.results import open_results, skeleton
@@ -34,6 +35,7 @@ def run_sweep(
     resume: bool = False,
     fresh: bool = False,
     memory: int | None = None,
+    attributes: Mapping[str, str] = MappingProxyType({}),
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> xr.Dataset:
     """Run a sweep, or go on with one, and return its results.
@@ -44,6 +46,7 @@ def run_sweep(
         resume: go on with an incomplete store.
         fresh: move a store that is in the way aside.
         memory: budget in bytes; None is half of what is free.
+        attributes: of the store, beside those that say where its numbers come from.
         watch: called between segments.
 
     Returns:
@@ -57,26 +60,26 @@ def run_sweep(
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) makes one of a page")
     if out is None:
         with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
-            return run_sweep(experiment, out=Path(folder) / "store", memory=memory, watch=watch)
+            return run_sweep(experiment, out=Path(folder) / "store", memory=memory, attributes=attributes, watch=watch)
     path, in_the_way = Path(out), stores.exists(Path(out))
     if in_the_way and not fresh:
         if not is_complete(experiment, path):
             _go_on(experiment, path, resume, memory, watch)
         else:
-            _retell(experiment, path)
+            _retell(path, {**attributes, **page(experiment)})
         return open_results(path)
     plan = plan_sweep(experiment, memory)  # refuses, if it must, before anything on disk changes
     if in_the_way:
         stores.move_aside(path)
-    _create(plan, path)
+    create(plan, path, attributes)
     with stores.locked(path):
         _train(plan, path, watch)
     return open_results(path)
 
 
-def _retell(experiment: Experiment, path: Path) -> None:
+def _retell(path: Path, told: Mapping[str, str]) -> None:
     """Have a complete store say what its page says now, which may ask for other figures than it did."""
-    told, attributes = page(experiment), stores.check(path)
+    attributes = stores.check(path)
     if any(attributes.get(name) != text for name, text in told.items()):
         with suppress(OSError):  # a store that is only to be read stays as it is
             stores.Store(path).note(**told)
@@ -129,11 +132,9 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
         SweepError: if it belongs to another experiment.
     """
     attributes = stores.check(path)
-    if attributes["fingerprint"] != fingerprint(experiment):
-        stored, now = json.loads(attributes["experiment"]), json.loads(json.dumps(describe(experiment)))
-        fields = [name for name in now if name not in COSMETIC and now[name] != stored.get(name)]
+    if fields := differing(experiment, attributes):
         raise SweepError(
-            f"{path} holds another experiment, it differs in {', '.join(fields) or 'code that the page uses'}: "
+            f"{path} holds another experiment, it differs in {fields}: "
             f"--fresh moves it aside, --out names another place"
         )
     return bool(attributes["complete"])
@@ -191,7 +192,17 @@ def columns_of(experiment: Experiment, lanes: Lanes) -> dict[str, np.ndarray]:
     return columns
 
 
-def _create(plan: Plan, path: Path) -> None:
+def create(plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Make the store that a plan will fill.
+
+    Args:
+        plan: the plan.
+        path: where.
+        attributes: of the store, beside those that say where its numbers come from.
+
+    Raises:
+        SweepError: where the place can't be written.
+    """
     experiment = plan.experiment
     steps = np.concatenate(plan.steps, axis=1)
     shapes = [block.shape for block, _ in plan.blocks()]
@@ -206,4 +217,4 @@ def _create(plan: Plan, path: Path) -> None:
         sizes=dimension_values(plan),
     )
     counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
-    stores.create(path, flat, plan.chunk_lanes, {**provenance(plan), **counts, "complete": False})
+    stores.create(path, flat, plan.chunk_lanes, {**attributes, **provenance(plan), **counts, "complete": False})

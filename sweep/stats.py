@@ -55,8 +55,8 @@ def over_seeds(array: xr.DataArray) -> xr.Dataset:
     """
     array = seeded(array)
     shares = {"lower": 0.25, "median": 0.5, "upper": 0.75}
-    values = _at_shares(array, tuple(shares.values()))
-    summary = xr.Dataset({name: values.isel(quantile=index) for index, name in enumerate(shares)})
+    values = quantiles(array, tuple(shares.values()))
+    summary = xr.Dataset({name: values.isel(quantile=index, drop=True) for index, name in enumerate(shares)})
     return summary.assign(count=array.notnull().sum("seed"))
 
 
@@ -67,19 +67,28 @@ def seeded(array: _Labelled) -> _Labelled:
 
 def median(array: xr.DataArray) -> xr.DataArray:
     """Give the median over seeds, with the array's name and attributes."""
-    return _at_shares(seeded(array), (0.5,)).isel(quantile=0).rename(array.name)
+    return quantiles(array, (0.5,)).isel(quantile=0, drop=True).rename(array.name)
 
 
-def _at_shares(array: xr.DataArray, shares: tuple[float, ...]) -> xr.DataArray:
-    """Give quantiles over the dimension `seed`, along a new last dimension `quantile`."""
-    return xr.apply_ufunc(
+def quantiles(array: xr.DataArray, shares: tuple[float, ...]) -> xr.DataArray:
+    """Give quantiles over seeds, along a new last dimension `quantile`.
+
+    Args:
+        array: values as `measured` gives them: +inf counts, NaN does not.
+        shares: of the seeds that lie below, in [0, 1].
+
+    Returns:
+        Linear between order statistics; +inf where a neighbour with weight is, NaN where no seed has data.
+    """
+    found = xr.apply_ufunc(
         _quantiles,
-        array,
+        seeded(array),
         kwargs={"shares": shares},
         input_core_dims=[["seed"]],
         output_core_dims=[["quantile"]],
         keep_attrs=True,
     )
+    return found.assign_coords(quantile=list(shares))
 
 
 def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:

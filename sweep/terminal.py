@@ -1,6 +1,8 @@
 """What the run door shows: the plan, a progress bar (plain lines where there is no terminal), the closing table."""
 
+import json
 import os
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from sweep.plan import Plan
     from sweep.session import Progress as Told
+    from sweep.shape import Shape
     from sweep.specs.model import Model
 
 LINE_SECONDS: Final = 5.0  # between plain lines
@@ -62,8 +65,8 @@ def show_plan(console: Console, plan: "Plan") -> None:
     table = Table("block", "structure", "lanes", "tile", "tiles in a wave", "padded", title_justify="left")
     for number, (block, members) in enumerate(plan.blocks()):
         tiles = block.tiles * len(plan.devices)
-        words = f"{_structure(block.shape.model)}, {block.shape.optimizer.name}, {block.shape.task.points} points"
-        table.add_row(str(number), words, str(len(members)), str(block.tile), str(tiles), str(block.padded))
+        sizes = (str(len(members)), str(block.tile), str(tiles), str(block.padded))
+        table.add_row(str(number), structure_words(block.shape), *sizes)
     console.print(table)
     for reason in plan.reasons:
         console.print(f"- {reason}")
@@ -83,7 +86,12 @@ def show_plan(console: Console, plan: "Plan") -> None:
     )
 
 
-def _structure(model: "Model") -> str:
+def structure_words(shape: "Shape") -> str:
+    """Say in words what is the same for all lanes of a block: network, optimiser, points."""
+    return f"{_network(shape.model)}, {shape.optimizer.name}, {shape.task.points} points"
+
+
+def _network(model: "Model") -> str:
     from sweep.specs.model import MLP
 
     if not isinstance(model, MLP):
@@ -98,7 +106,7 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def watching(console: Console) -> "Iterator[_Bar | _Lines]":
+def watching(console: Console) -> "Iterator[Watcher]":
     """Give a watcher for `run_sweep`: a bar on a terminal, a line every few seconds elsewhere."""
     if console.is_terminal:
         with _bar(console) as bar:
@@ -182,6 +190,9 @@ class _Lines:
         self._console.print(", ".join(part for part in parts if part))
 
 
+Watcher = _Bar | _Lines
+
+
 def _ended(told: "Told") -> str:
     """Say how many lanes of the wave have ended early, and how; that some might diverge always."""
     shown = [f"{count} {STATUS[status]}" for status, count in told.ended.items() if count or status == DIVERGED]
@@ -222,6 +233,32 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
         )
     console.print(f"store    {store}", soft_wrap=True)
     console.print(f"figures  {_folder(drawn)}", soft_wrap=True)
+
+
+def show_family(console: Console, ds: "xr.Dataset", store: Path, report: str) -> None:
+    """Say how a part that was zoomed into is seen beside the whole, if that is there.
+
+    Args:
+        console: where to print.
+        ds: the results; `parent` among their attributes says what they are a part of.
+        store: where they lie.
+        report: the command that shows stores together.
+    """
+    from sweep.errors import SweepError
+    from sweep.store import check
+
+    if "parent" not in ds.attrs:
+        return
+    parent = json.loads(ds.attrs["parent"])
+    whole = Path(os.path.normpath(store / parent["path"]))
+    try:
+        there = check(whole).get("fingerprint") == parent["fingerprint"]
+    except SweepError:
+        there = False
+    if there:
+        console.print(f"both     {report} {shlex.join([str(whole), str(store)])}", soft_wrap=True)
+    else:
+        console.print(f"what this is a part of is not in {whole}: it stands alone", soft_wrap=True)
 
 
 def _lowest(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -85,3 +85,13 @@ def ended(ds: xr.Dataset, code: int, where, *, from_record: int = 0) -> xr.Datas
     bad = float(ds["epoch"][from_record]) if code == labels.DIVERGED else np.nan
     ds["first_bad_epoch"] = ds["first_bad_epoch"].where(~mask, bad)
     return ds
+
+
+def union(seeds: int = 5, epochs: np.ndarray = EPOCHS) -> xr.Dataset:
+    """Build a union along `point`: sgd at four learning rates and two momenta, then adam at three learning rates."""
+    rows = [("sgd", rate, momentum) for momentum in (0.0, 0.9) for rate in (1e-3, 1e-2, 1e-1, 1.0)]
+    rows += [("adam", rate, np.nan) for rate in (1e-4, 1e-3, 1e-2)]
+    speed = [rate * (1 + np.nan_to_num(momentum)) / (10 if name == "sgd" else 1) for name, rate, momentum in rows]
+    ds = results({"seed": range(seeds), "learning_rate": speed}, epochs=epochs, points=8).rename(learning_rate="point")
+    knobs = dict(zip(("optimizer", "learning_rate", "momentum"), zip(*rows, strict=True), strict=True))
+    return ds.assign_coords(point=range(len(rows)), **{name: ("point", list(knobs[name])) for name in knobs})

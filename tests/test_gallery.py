@@ -1,14 +1,17 @@
 """Choosing the figures of a store and saving them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from matplotlib.image import imread
+from matplotlib.transforms import Bbox
 from synthetic import AXES, results
 
 from sweep.errors import SweepError
-from sweep.gallery import default_directory, draw_figures, wanted
+from sweep.gallery import _save, _settle, default_directory, draw_figures, wanted
+from sweep.plots.registry import FIGURES
 from sweep.specs.figure import NAMED, NEEDS, Figure
 
 
@@ -90,7 +93,7 @@ def test_a_large_noisy_store_makes_small_files(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(SweepError, match=r"cannot write figures to .*--figures-dir"):
+    with pytest.raises(SweepError, match=r"cannot write figures to .*another folder"):
         draw_figures(results({"seed": [0]}), [Figure("loss_curves")], tmp_path / "file" / "figures")
 
 
@@ -110,3 +113,45 @@ def test_the_question_as_it_was_asked_has_a_folder_of_its_own():
     assert default_directory(full, "a/b", complete=True) == full / "figures"
     assert default_directory(Path("results/a/b"), "a/b@full", complete=True) == Path("results/a/b/figures")
     assert default_directory(full, "a/b@full@smoke", complete=True) == full / "figures"
+
+
+def test_for_print_figures_are_columns_in_letters_that_can_be_read(tmp_path):
+    ds = results(AXES)
+    screen = draw_figures(ds, [Figure("frequency_epoch")], tmp_path / "screen")
+    paths = draw_figures(ds, [Figure("frequency_epoch"), Figure("outcome")], tmp_path, form="print")
+    assert [path.name for path in paths] == [
+        f"{name}.{kind}" for name in ("frequency_epoch", "outcome") for kind in ("pdf", "svg")
+    ]
+    for path in paths[::2]:
+        text = path.read_bytes()
+        (width,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", text)
+        assert float(width) == pytest.approx(3.3 * 72, abs=0.5)
+        assert b"/Type /Font" in text, "letters stay letters"
+        assert b"/FontFile2" in text, "of a kind that printers know"
+        assert b"CreationDate" not in text
+    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", paths[1].read_text())]
+    assert min(sizes) >= 7, "points: an SVG's pixels are 1/72 inch here"
+    again = draw_figures(ds, [Figure("frequency_epoch")], tmp_path / "again")
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in screen], "print leaves no trace"
+
+
+def test_print_is_the_same_file_each_time(tmp_path):
+    ds = results({"seed": [0, 1]})
+    first, second = (draw_figures(ds, [Figure("curves")], tmp_path / each, form="print") for each in "ab")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_an_svg_does_not_hang_on_the_last_digits_of_the_layout(tmp_path):
+    """These differ from run to run, and clipped areas are named by them."""
+    drawn = FIGURES["curves"](results({"seed": [0], "width": [16.0, 64.0]}))
+    drawn.draw_without_rendering()
+    files = []
+    for shift in (0, 1e-15):
+        for axes in drawn.axes:
+            axes.set_position(Bbox(axes.get_position().get_points() + shift))
+        drawn.set_layout_engine("constrained")
+        drawn.get_layout_engine().execute = lambda figure: None  # what was found before
+        files.append(tmp_path / f"{shift}.svg")
+        _settle(drawn)
+        _save(drawn, files[-1:])
+    assert files[0].read_bytes() == files[1].read_bytes()

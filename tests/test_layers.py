@@ -11,19 +11,30 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sweep"
 JAX = {"jax", "jaxlib", "flax", "optax"}
 
-GROUND = {"errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places", "outputs"} | {
+GROUND = {
+    "errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places", "outputs", "spacing",
+    "zoom",
+} | {
     f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
-}
-READING = {"results", "store", "stats", "measures", "gallery", "intervals", "verdicts", "answers"} | {
+}  # fmt: skip
+READING = {
+    "alignment", "comparing", "comparison", "differences", "differing", "lane_tables",
+    "results", "store", "stats", "measures", "gallery", "intervals", "verdicts", "answers", "distance", "lane_choice",
+    "seeds", "exporting", "reporting",
+} | {
+    f"reporting.{path.stem}" for path in (PACKAGE / "reporting").glob("*.py") if path.stem != "__init__"
+} | {
+    f"exporting.{path.stem}" for path in (PACKAGE / "exporting").glob("*.py") if path.stem != "__init__"
+} | {
     f"plots.{path.stem}" for path in (PACKAGE / "plots").glob("*.py") if path.stem != "__init__"
-}
-DOORS = {"run", "plot", "claims"}
+}  # fmt: skip
+DOORS = {"compare", "export", "report", "run", "plot", "claims"}
 COMPUTING = {
     "keys": 0, "sine": 0, "tasks.inputs": 1, "tasks.targets": 1, "tasks": 2, "models": 2, "optim": 2, "record": 3,
     "train": 4, "cost": 5, "stop": 5, "plan": 6, "seats": 7, "provenance": 7, "execute": 8, "curves": 9,
-    "session": 10, "devices": 0, "runner": 11,
+    "session": 10, "devices": 0, "runner": 11, "replay": 12,
 }  # fmt: skip
-DOOR_HELP = {"cli", "overrides", "terminal"}
+DOOR_HELP = {"cli", "overrides", "terminal", "replaying", "variation"}
 
 
 def modules() -> dict[str, Path]:
@@ -92,7 +103,16 @@ def test_nothing_imports_a_door(name: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["sweep", "sweep.run", "sweep.plot", "sweep.claims", "sweep.results", "sweep.stats", "sweep.plots.registry"],
+    [
+        "sweep",
+        "sweep.run",
+        "sweep.plot",
+        "sweep.claims",
+        "sweep.export",
+        "sweep.results",
+        "sweep.stats",
+        "sweep.plots.registry",
+    ],
 )
 def test_importing_a_door_or_the_reading_wing_loads_no_jax(module: str) -> None:
     code = f"import sys, {module}; sys.exit(' '.join({JAX} & sys.modules.keys()) or 0)"

@@ -10,7 +10,7 @@ from synthetic import ended, results
 from sweep import labels, stats
 from sweep.errors import SweepError
 from sweep.plots import style
-from sweep.plots.heatmap import norm_of
+from sweep.plots.cells import norm_of
 from sweep.plots.registry import FIGURES
 from sweep.plots.view import view
 from sweep.specs.figure import NAMED, Figure, check, fitting, referred

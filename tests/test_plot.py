@@ -62,6 +62,36 @@ def test_every_refusal_is_one_line_and_code_two(capsys, args, message):
 
 
 @pytest.mark.usefixtures("store")
+def test_figures_take_the_place_of_figures_and_of_nothing_else(capsys, tmp_path):
+    command = ["store", "--only", "loss_curves", "--out", "f"]
+    assert guarded(plot.main, command) == 0
+    drawn = (tmp_path / "f/loss_curves.svg").read_bytes()
+    assert guarded(plot.main, command) == 0
+    (tmp_path / "f/loss_curves.png").write_text("a thesis")
+    (tmp_path / "f/loss_curves.svg").unlink()
+    code, said = told(capsys, *command)
+    assert code == 2
+    assert "f/loss_curves.png holds something that this command did not make" in said
+    assert [path.name for path in (tmp_path / "f").iterdir()] == ["loss_curves.png"]
+    assert (tmp_path / "f/loss_curves.png").read_text() == "a thesis"
+    assert guarded(plot.main, [*command, "--force"]) == 0
+    assert (tmp_path / "f/loss_curves.svg").read_bytes() == drawn
+
+
+@pytest.mark.usefixtures("store")
+def test_a_film_knows_its_older_self(capsys):
+    command = ["store", "--only", "growth", "--out", "f"]
+    assert [guarded(plot.main, command) for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.usefixtures("store")
+def test_print_is_pdf_and_svg(capsys):
+    command = ["store", "--only", "loss_curves", "--out", "f", "--form", "print"]
+    assert [guarded(plot.main, command) for _ in range(2)] == [0, 0]
+    assert capsys.readouterr().out.split()[:2] == ["f/loss_curves.pdf", "f/loss_curves.svg"]
+
+
+@pytest.mark.usefixtures("store")
 def test_debug_shows_the_traceback(capsys):
     code, said = told(capsys, "other", "--debug")
     assert code == 2

@@ -15,7 +15,7 @@ from synthetic import AXES, EPOCHS, ended, results
 from sweep import labels, stats
 from sweep.errors import SweepError
 from sweep.plots import style
-from sweep.plots.heatmap import hatch, heatmap, log_norm, merged, step_line
+from sweep.plots.cells import draw_cells, hatch, log_norm, merged, step_line
 from sweep.plots.registry import FIGURES, FILMS
 from sweep.plots.scale import in_order, linear_edges, scale_of
 from sweep.plots.view import MOST_PANELS, view
@@ -121,7 +121,7 @@ def test_a_heatmap_draws_its_cells_between_its_edges():
     cells = xr.DataArray(values, {"frequency": [1.0, 2.0], "epoch": [1.0, 10.0, 100.0]}, ("frequency", "epoch"))
     down, across = scale_of(cells["frequency"]), scale_of(cells["epoch"])
     axes = Figure().subplots()
-    mesh = heatmap(axes, cells, down, across, norm=Normalize(0, 1), cmap=style.bright_is_good())
+    mesh = draw_cells(axes, cells, down, across, norm=Normalize(0, 1), cmap=style.bright_is_good())
     np.testing.assert_array_equal(mesh.get_array().mask, ~np.isfinite(values))
     np.testing.assert_array_equal(mesh.get_array().compressed(), values[np.isfinite(values)])
     corners = mesh.get_coordinates()
@@ -133,7 +133,7 @@ def test_a_heatmap_draws_its_cells_between_its_edges():
 
 def test_zero_under_a_log_norm_is_drawn_as_beyond_the_low_end():
     cells = xr.DataArray([[0.0, 1.0]], {"a": [1.0], "b": [1.0, 2.0]}, ("a", "b"))
-    mesh = heatmap(
+    mesh = draw_cells(
         Figure().subplots(),
         cells,
         *(scale_of(cells[d]) for d in "ab"),
@@ -421,7 +421,7 @@ def test_epochs_to_converge_prints_medians_and_hatches_the_rest():
     np.testing.assert_array_equal(cells.filled(np.inf), expected)
     printed = [text.get_text() for text in axes.texts]
     assert printed == [style.number(each) for each in expected.ravel() if np.isfinite(each)]
-    assert sorted(hatches(axes)) == sorted(each[2] for each in style.HATCHES.values())
+    assert sorted(hatches(axes)) == sorted(style.HATCHES[kind][2] for kind in ("diverged", "censored", "not_run"))
     assert legend(figure) == ["median lane diverged", "median lane not there by the end", "not run"]
     assert "at most 1 (given by the page)" in texts(figure)
 
@@ -547,7 +547,7 @@ OPTIONS = {"share": {"at_most": 0.5}}
 )
 def test_every_figure_on_every_awkward_store(name, store):
     ds = STORES[store]()
-    if not set(NEEDS[name]) <= {*ds.data_vars, *ds.dims}:
+    if not set(NEEDS[name]) <= style.available(ds):
         with pytest.raises(SweepError, match=f"figure {name!r} needs"):
             FIGURES[name](ds)
         return

@@ -110,7 +110,7 @@ def test_a_knob_tied_to_another_is_changed_together_with_it_or_not_at_all(folder
     )
     assert_refused(run(folder, "page.py", "--axes.seed", "3"), "tied to seed, data_seed", "--axes.data-seed")
     options = Options(folder / "page.py")
-    experiment, _ = resolve(options, ["--axes.seed", "3", "4", "--axes.data-seed", "5", "6"])
+    experiment = resolve(options, ["--axes.seed", "3", "4", "--axes.data-seed", "5", "6"]).experiment
     assert experiment.axes.factors[0].rows == ((3, 5), (4, 6))
 
 
@@ -144,7 +144,7 @@ def test_a_changed_question_is_the_same_experiment(folder: Path) -> None:
         ({"axes": "grid(width=(4, -4))"}, ("width must be at least 1", "-4")),
         ({"axes": "grid(learning_rate=(-1e-3,))"}, ("learning_rate must be greater than 0", "-0.001")),
         ({"points": 4}, ("frequency 2", "Nyquist limit 2", "more points or a lower frequency")),
-        ({"figures": "Figure('heatmap'),"}, ("unknown figure 'heatmap'", "frequency_epoch")),
+        ({"figures": "Figure('histogram'),"}, ("unknown figure 'histogram'", "frequency_epoch")),
         ({"figures": "Figure('epochs_to_converge'),"}, ("'epochs_to_converge' needs 'learning_rate'",)),
     ],
     ids=["knob", "activation", "empty", "width", "rate", "nyquist", "figure", "misfit"],
@@ -238,7 +238,7 @@ def test_a_page_under_experiments_keeps_its_folders_in_the_store_s_name(folder: 
     nested = folder / "experiments" / "questions"
     nested.mkdir(parents=True)
     (nested / "centre.py").write_text((folder / "page.py").read_text())
-    _, store = resolve(Options(nested / "centre.py", smoke=True), [])
+    store = resolve(Options(nested / "centre.py", smoke=True), []).store
     assert store == Path("results/questions/centre-smoke")
 
 
@@ -248,14 +248,15 @@ def test_the_question_as_it_was_asked_has_a_store_of_its_own(folder: Path) -> No
         file.write("from dataclasses import replace\nfull = replace(experiment, epochs=50)\n")
 
     def stored(*rest: str, **options: bool) -> str:
-        experiment, store = resolve(Options(page, **options), rest)
+        what = resolve(Options(page, **options), rest)
+        experiment, store = what.experiment, what.store
         assert experiment.name == store.relative_to("results").as_posix().replace("-", "@")
         return store.as_posix()
 
     assert stored() == "results/page"
     assert stored(full=True) == "results/page-full"
     assert stored(full=True, smoke=True) == "results/page-full-smoke"
-    assert resolve(Options(page, full=True), [])[0].epochs == 50
+    assert resolve(Options(page, full=True), []).experiment.epochs == 50
     varied = [stored("--epochs", "7", full=full) for full in (False, True)]
     assert varied[0].startswith("results/page-")
     assert varied[1].startswith("results/page-full-")
@@ -350,7 +351,7 @@ def test_a_value_that_an_axis_would_override_is_refused(
 def test_a_value_that_fills_the_gaps_of_a_union_is_taken(folder: Path) -> None:
     axes = "grid(optimizer=('adam',), learning_rate=(0.1, 0.2)) + grid(optimizer=('sgd',))"
     (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": axes}))
-    experiment, _ = resolve(Options(folder / "page.py"), ["--optimizer.learning-rate", "0.5"])
+    experiment = resolve(Options(folder / "page.py"), ["--optimizer.learning-rate", "0.5"]).experiment
     assert experiment.optimizer.learning_rate == 0.5
 
 

@@ -1,1 +1,20 @@
-"""Figures: each room draws one family from labelled results; `registry` lists them by name."""
+"""Figures: each room draws one family from labelled results; `registry` lists them by name.
+
+Figures are imported from here: `heatmap`, of any two dimensions of an array, and those that a page picks by name
+(`FIGURES` and `FILMS` of `registry`), each a function of results. They are looked up on first use, so that one room
+can be imported without the others; no room has the name of a figure, which it would hide.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from sweep.specs.figure import NEEDS
+
+
+def __getattr__(name: str) -> Any:
+    if name == "heatmap":
+        return import_module("sweep.plots.plane").heatmap
+    if name not in NEEDS:
+        raise AttributeError(f"module 'sweep.plots' has no attribute {name!r}")
+    registry = import_module("sweep.plots.registry")
+    return (registry.FIGURES | registry.FILMS)[name]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sweep import stats
 from sweep.measures import recorded
 from sweep.plots import style
-from sweep.plots.heatmap import legend_step, log_norm, merged, norm_of, step_line
+from sweep.plots.cells import legend_step, log_norm, merged, norm_of, step_line
 from sweep.plots.maps import draw_maps, entries, table
 from sweep.plots.metric import best_in_words, check, colours, highest, swept
 from sweep.plots.scale import scale_of

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sweep.plots import style
-from sweep.plots.heatmap import colour_bar, hatch_missing, heatmap, legend_patch, numbers
+from sweep.plots.cells import colour_bar, draw_cells, hatch_missing, legend_patch, numbers
 from sweep.plots.scale import in_order, scale_of
 from sweep.plots.sheet import entitle, sheet
 from sweep.plots.view import View
@@ -33,7 +34,11 @@ def table(chosen: View, values: xr.DataArray, rows: str | None, columns: str | N
 
 
 def draw_maps(
-    chosen: View, cells: Sequence[xr.DataArray], norm: Normalize, cmap: Colormap
+    chosen: View,
+    cells: Sequence[xr.DataArray],
+    norm: Normalize,
+    cmap: Colormap,
+    cut: Sequence[xr.DataArray | None] | None = None,
 ) -> tuple[Figure, list[Axes], set[str]]:
     """Draw a heatmap for each panel.
 
@@ -42,19 +47,26 @@ def draw_maps(
         cells: each panel's, two-dimensional; their label is the colour bar's.
         norm: one for all.
         cmap: colours.
+        cut: in which of each panel's lost cells lanes were cut; by default all are hatched alike.
 
     Returns:
         The figure, its panels, and the kinds of hatches that occur.
     """
-    figure, panels = sheet(len(cells))
+    figure, panels = sheet(len(cells), sharey=_alike(cells, 0), sharex=_alike(cells, 1))
     kinds: set[str] = set()
-    for axes, each, panel in zip(panels, cells, chosen.panels(), strict=True):
+    for axes, each, panel, where in zip(panels, cells, chosen.panels(), cut or [None] * len(cells), strict=True):
         down, across = (scale_of(each[dim]) for dim in each.dims)
-        heatmap(axes, each, down, across, norm=norm, cmap=cmap)
-        kinds |= hatch_missing(axes, each, down, across)
+        draw_cells(axes, each, down, across, norm=norm, cmap=cmap)
+        kinds |= hatch_missing(axes, each, down, across, where)
         entitle(axes, chosen.title(panel))
     colour_bar(figure, panels, cells, style.label(cells[0]))
     return figure, panels, kinds
+
+
+def _alike(cells: Sequence[xr.DataArray], axis: int) -> bool:
+    """Say whether all panels have the same rows, or columns; the parts of a union may not."""
+    values = [each[each.dims[axis]].values for each in cells]
+    return all(np.array_equal(values[0], other) for other in values[1:])
 
 
 def write_numbers(panels: Sequence[Axes], cells: Sequence[xr.DataArray]) -> None:

@@ -9,8 +9,8 @@ from matplotlib.colors import Colormap
 from sweep import stats
 from sweep.errors import SweepError, unknown
 from sweep.measures import HIGHER_IS_BETTER, final
-from sweep.plots import style
-from sweep.plots.view import View, said
+from sweep.plots import style, unions
+from sweep.plots.view import MOST_PANELS, View, said
 
 
 def check(ds: xr.Dataset, metric: str, *dims: str | None) -> None:
@@ -24,14 +24,27 @@ def check(ds: xr.Dataset, metric: str, *dims: str | None) -> None:
     if {*ds[metric].dims} - {*ds["status"].dims} != {"epoch"}:
         over = style.listed(str(dim) for dim in ds[metric].dims if dim not in ds["status"].dims)
         raise SweepError(f"metric {metric!r} is over {over or 'no epochs'}; here it must be one number a record")
+    known = [*_axes(ds), *unions.knobs(ds)]
     for dim in dims:
-        if dim is not None and dim not in _axes(ds):
-            raise unknown("swept dimension", dim, _axes(ds))
+        if dim is not None and dim not in known:
+            raise unknown("swept dimension", dim, known)
 
 
 def swept(ds: xr.Dataset) -> list[str]:
-    """Name the dimensions along which something varies, seeds aside; where nothing does, those of one value."""
-    return [dim for dim in _axes(ds) if ds.sizes[dim] > 1] or _axes(ds)
+    """Name the dimensions along which something varies, seeds aside; where nothing does, those of one value.
+
+    For a union whose parts make the panels, those of its numbers that all lanes have stand in its place.
+    """
+    varying = [dim for dim in _axes(ds) if ds.sizes[dim] > 1] or _axes(ds)
+    return [name for dim in varying for name in _within(ds, dim)]
+
+
+def _within(ds: xr.Dataset, dim: str) -> list[str]:
+    knob = unions.telling(ds, MOST_PANELS)
+    if knob is None or unions.dimension(ds, knob) != dim or ds.sizes[dim] <= MOST_PANELS:
+        return [dim]
+    numbers = [name for name in unions.along(ds, dim) if name != dim and ds[name].dtype.kind in "iuf"]
+    return [name for name in numbers if len(unions.values_of(ds, name)) > 1 and ds[name].notnull().all()] or [dim]
 
 
 def _axes(ds: xr.Dataset) -> list[str]:
@@ -77,7 +90,8 @@ def place_in_words(chosen: View, where: xr.DataArray, dims: Sequence[str | None]
     """
     count = int(where.sum())
     if count > 1:
-        of = f"values of {style.words(where.dims[0])}" if where.ndim == 1 else "combinations"
+        alone = where.ndim == 1 and not chosen.numbered(str(where.dims[0]))
+        of = f"values of {style.words(where.dims[0])}" if alone else "combinations"
         return f"at {'all' if count == where.size else f'{count} of'} {where.size} {of}"
     place = where.isel(where.argmax(where.dims)) if where.dims else where
     told = style.listed(said(place, chosen.whole, dim) for dim in dims if dim is not None)

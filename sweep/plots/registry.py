@@ -5,13 +5,14 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from sweep.plots.curves import curves, loss_curves, metric_curves
+from sweep.plots.convergence import epochs_to_converge
 from sweep.plots.epoch_maps import frequency_epoch, learning_rate_epoch, metric_epoch, space_epoch
-from sweep.plots.epochs_to_converge import epochs_to_converge
 from sweep.plots.film import Film
-from sweep.plots.fits import fits
-from sweep.plots.growth import growth
-from sweep.plots.outcome import outcome, share
+from sweep.plots.growing import growth
+from sweep.plots.heatmaps import heatmap, heatmap_film
+from sweep.plots.lines import curves, loss_curves, metric_curves
+from sweep.plots.networks import fits
+from sweep.plots.outcomes import outcome, share
 
 FIGURES: Final[dict[str, Callable[..., Figure]]] = {
     draw.__name__: draw
@@ -27,6 +28,7 @@ FIGURES: Final[dict[str, Callable[..., Figure]]] = {
         metric_curves,
         fits,
         space_epoch,
+        heatmap,
     )
 }
-FILMS: Final[dict[str, Callable[..., Film]]] = {"growth": growth}
+FILMS: Final[dict[str, Callable[..., Film]]] = {"growth": growth, "heatmap_film": heatmap_film}

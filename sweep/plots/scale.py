@@ -9,6 +9,7 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from sweep.plots import style
+from sweep.spacing import steps_by_ratio
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 # Room of a labelled tick as a share of the axis: between two labels, and per letter.
@@ -103,7 +104,7 @@ def scale_of(coordinate: xr.DataArray) -> Scale:
         places = np.arange(len(values), dtype=float)
         return Scale(values, "category", places, np.arange(len(values) + 1) - 0.5, text)
     values = values.astype(float)
-    if not _steps_by_ratio(values):
+    if not steps_by_ratio(values):
         return Scale(values, "linear", values, linear_edges(values), text)
     positive = values[values > 0]
     edges = np.exp(linear_edges(np.log(positive)))
@@ -135,21 +136,6 @@ def linear_edges(centres: np.ndarray) -> np.ndarray:
         return np.array([centres[0] - 0.5, centres[0] + 0.5])
     inner = (centres[1:] + centres[:-1]) / 2
     return np.concatenate([[2 * centres[0] - inner[0]], inner, [2 * centres[-1] - inner[-1]]])
-
-
-def _steps_by_ratio(values: np.ndarray) -> bool:
-    positive = values[values > 0]
-    if len(positive) < 2 or np.any(values < 0) or positive[-1] / positive[0] < 4:
-        return False
-    if len(positive) == 2:
-        return positive[1] / positive[0] >= 8
-    return _unevenness(np.log(positive)) < _unevenness(positive)
-
-
-def _unevenness(values: np.ndarray) -> float:
-    """Give the standard deviation of the steps over their mean: 0 where they are all the same."""
-    steps = np.diff(values)
-    return float(np.std(steps) / np.mean(steps))
 
 
 def spans_decades(values: np.ndarray) -> bool:

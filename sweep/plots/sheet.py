@@ -3,8 +3,9 @@
 import textwrap
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
+import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -19,14 +20,19 @@ from sweep import labels
 from sweep.plots import style
 from sweep.plots.view import View
 
-_TITLE, _SUBTITLE, _SMALL = 11, 9, 7.5  # points
+_NARROW: Final = 5.0  # inches: on a sheet that is narrower panels stand one below the other
 _LINE: Final = 1.35  # line height over font size
 _LETTER: Final = 0.56  # mean letter width over font size, DejaVu Sans, on the safe side
 _BOLD: Final = 1.12  # width of bold letters over that of others
 
 
 def sheet(
-    panels: int, *, columns: int | None = None, size: tuple[float, float] = (3.3, 2.7)
+    panels: int,
+    *,
+    columns: int | None = None,
+    size: tuple[float, float] = (3.3, 2.7),
+    sharex: bool = True,
+    sharey: bool = True,
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure with room for some panels that share their axes.
 
@@ -34,15 +40,22 @@ def sheet(
         panels: how many.
         columns: how many of them in a row; by default at most three.
         size: width and height of a panel in inches; one alone is larger.
+        sharex: whether all have the same columns; else each names its own.
+        sharey: whether all have the same rows.
 
     Returns:
         The figure and its axes, one per panel, in reading order.
     """
-    across = columns or {1: 1, 2: 2, 4: 2}.get(panels, 3)
+    width, height = matplotlib.rcParams["figure.figsize"]
+    narrow = columns is None and width < _NARROW
+    across = columns or (1 if narrow else {1: 1, 2: 2, 4: 2}.get(panels, 3))
     down = -(-panels // across)
-    width, height = (6.6, 3.9) if panels == 1 else (max(6.6, size[0] * across + 0.9), size[1] * down + 0.4)
+    if narrow:
+        height *= 0.7 * down + 0.3
+    elif panels > 1:
+        width, height = max(width, size[0] * across + 0.9), size[1] * down + 0.4
     figure = Figure(figsize=(width, height), layout="constrained")
-    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(down, across, sharex=sharex, sharey=sharey, squeeze=False)
     flat = list(grid.flat)
     for spare in flat[panels:]:
         spare.remove()
@@ -64,22 +77,27 @@ def finish(
     """
     _label_outer(figure)
     width, height = figure.get_size_inches()
-    question = _wrapped(str(chosen.whole.attrs.get("question", "")), _SUBTITLE, width)
-    heading = _wrapped(title, _TITLE * _BOLD, width)
-    caption = _wrapped(". ".join((rule, *_small_print(chosen))) + ".", _SMALL, width)
+    if width < _NARROW:  # the panels are low, too
+        for axes in figure.axes:
+            axes.set_ylabel(textwrap.fill(axes.get_ylabel(), 20))
+    settings: Any = matplotlib.rcParams
+    large, medium, small = (settings[name] for name in ("figure.titlesize", "font.size", "figure.labelsize"))
+    question = _wrapped(str(chosen.whole.attrs.get("question", "")), medium, width)
+    heading = _wrapped(title, large * _BOLD, width)
+    caption = _wrapped(". ".join((rule, *_small_print(chosen))) + ".", small, width)
     columns = _legend_columns(handles, width)
     lines = -(-len(handles) // max(columns, 1)) + bool(key)
     legend = 0.17 * lines + 0.09 * bool(lines)
-    first = 0.06 + _height(question, _SUBTITLE)
-    above, below = first + _height(heading, _TITLE), _height(caption, _SMALL) + legend + 0.05
+    first = 0.06 + _height(question, medium)
+    above, below = first + _height(heading, large), _height(caption, small) + legend + 0.05
     total = height + above + below
     figure.set_size_inches(width, total)
     cast(ConstrainedLayoutEngine, figure.get_layout_engine()).set(rect=(0, below / total, 1, height / total))
     write = partial(figure.text, 0.08 / width, linespacing=1.2)
     if question:
-        write(1 - 0.06 / total, question, size=_SUBTITLE, va="top", color=style.QUIET)
-    write(1 - first / total, heading, size=_TITLE, va="top", weight="bold")
-    write(0.06 / total, caption, size=_SMALL, va="bottom", color=style.QUIET)
+        write(1 - 0.06 / total, question, size=medium, va="top", color=style.QUIET)
+    write(1 - first / total, heading, size=large, va="top", weight="bold")
+    write(0.06 / total, caption, size=small, va="bottom", color=style.QUIET)
     if handles:
         place = (0.5, (below - legend - 0.03) / total)
         look = {"loc": "lower center", "title": key or None, "borderpad": 0.2}
@@ -89,6 +107,8 @@ def finish(
 
 def _small_print(chosen: View) -> list[str]:
     """Give the caption's sentences on how lanes were chosen, how many were lost, and which page."""
+    if "status" not in chosen.whole:  # an array alone does not say what became of its lanes
+        return list(chosen.rules)
     shown, stored = chosen.data["status"], chosen.whole["status"]
     told = [*chosen.rules, f"Shown: {_losses(shown)}"]
     told += [f"In the store: {_losses(stored)}"] if stored.size > shown.size else []
@@ -144,6 +164,12 @@ def _label_outer(figure: Figure) -> None:
         ):
             axes.xaxis.set_tick_params(labelbottom=True)
             axes.set_xlabel(label)
+        if place is None or axes.get_label() == "<colorbar>":
+            continue
+        alone = {axes.xaxis: axes.get_shared_x_axes(), axes.yaxis: axes.get_shared_y_axes()}
+        for axis, group in alone.items():
+            if len(group.get_siblings(axes)) == 1:
+                axis.set_tick_params(labelleft=True, labelbottom=True)
 
 
 def _legend_columns(handles: Sequence[Artist], width: float) -> int:

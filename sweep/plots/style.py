@@ -3,7 +3,9 @@
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import matplotlib
@@ -21,6 +23,9 @@ RC: Final[Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 9,
+    "figure.figsize": (6.6, 3.9),  # of a sheet with one panel; more of them make it wider and higher
+    "figure.titlesize": 11,
+    "figure.labelsize": 7.5,  # of the caption
     "axes.titlesize": 9,
     "axes.labelsize": 9,
     "xtick.labelsize": 8,
@@ -34,6 +39,38 @@ RC: Final[Any] = {
     "savefig.dpi": 150,
 }
 
+# What differs in print: one column of a page, 3.3 inches, in which a title of 8 points and all else of 7 can be read.
+COLUMN: Final[Any] = {
+    "figure.figsize": (3.3, 2.2),
+    "figure.titlesize": 8,
+    "figure.labelsize": 7,
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
+    "pdf.fonttype": 42,  # text stays text, in letters that every reader and every printer knows
+}
+_ON_PAPER: ContextVar[bool] = ContextVar("_ON_PAPER", default=False)
+
+
+@contextmanager
+def printed() -> Iterator[None]:
+    """Have the figures that are drawn and saved herein fit one column of a page."""
+    token = _ON_PAPER.set(True)
+    try:
+        yield
+    finally:
+        _ON_PAPER.reset(token)
+
+
+def settings() -> Any:
+    """Give matplotlib's settings for what is drawn now, on the screen or `printed`."""
+    return RC | COLUMN if _ON_PAPER.get() else RC
+
+
 NETWORK: Final = "#0072b2"  # blue and vermilion of Okabe and Ito, told apart by every kind of colour vision
 MARK: Final = "#d55e00"
 QUIET: Final = "#666666"
@@ -42,8 +79,17 @@ QUIET: Final = "#666666"
 HATCHES: Final = {
     "diverged": ("#f2c4a8", "#8a3200", "xxxx"),
     "censored": ("#e3e3e3", "#555555", "////"),
+    "cut": ("#dbe7f0", "#3f6b8a", "\\\\\\\\"),
     "not_run": ("#ffffff", "#b5b5b5", "----"),
 }
+
+# What covers a difference that says little, and lets its colour shine through.
+COVERS: Final = {
+    "noise": ("#ffffffa0", "#9a9a9a", "\\\\\\"),
+    "few": ("#ffffffa0", "#9a9a9a", "|||"),
+    "one_lost": ("#ffffff78", "#222222", "xxxx"),
+}
+PATTERNS: Final = HATCHES | COVERS
 
 
 def styled(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Concatenate[xr.Dataset, _P], _Drawn]:
@@ -57,13 +103,20 @@ def styled(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Conc
     def drawn(ds: xr.Dataset, *args: _P.args, **kwargs: _P.kwargs) -> _Drawn:
         _, *given = inspect.signature(draw).bind(ds, *args, **kwargs).arguments.items()
         figure = asked.Figure(draw.__name__, {name: value for name, value in given if value is not None})
-        asked.check(figure, frozenset(map(str, (*ds.data_vars, *ds.dims))))
+        asked.check(figure, available(ds))
         # Selections copy, so the rest, which may be gigabytes, is left behind.
         used = {"status", "stop_epoch", "loss", "target", *asked.NEEDS[figure.name], *asked.referred(figure)}
-        with matplotlib.rc_context(RC):
+        with matplotlib.rc_context(settings()):
             return draw(ds[[name for name in ds.data_vars if name in used]], *args, **kwargs)
 
     return drawn
+
+
+def available(ds: xr.Dataset) -> frozenset[str]:
+    """Name what figures of these results may be of: variables, dimensions, and the knobs along a union's `point`."""
+    unions = [str(dim) for dim in ds.dims if str(dim).startswith("point")]
+    knobs = (name for name, coordinate in ds.coords.items() if coordinate.dims in [(dim,) for dim in unions])
+    return frozenset(map(str, (*ds.data_vars, *ds.dims, *knobs)))
 
 
 def bright_is_good() -> Colormap:

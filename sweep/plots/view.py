@@ -1,6 +1,5 @@
 """What of the results a figure shows: facet, best learning rate, everything else fixed, said in words."""
 
-import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,8 +10,9 @@ import xarray as xr
 
 from sweep import labels, stats
 from sweep.errors import SweepError
-from sweep.plots import style
+from sweep.plots import style, unions
 from sweep.plots.scale import in_order
+from sweep.plots.unions import along, numbered
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 MOST_PANELS: Final = 6
@@ -24,16 +24,19 @@ class View:
     """A selection of results.
 
     Args:
-        data: results whose swept dimensions are `seed`, those that the figure draws itself, and `facet`.
+        data: results whose swept dimensions are `seed`, those that the figure draws itself, and `facet`; where
+            some of these are knobs of a union, the dimension `point` along which they lie.
         whole: the results it was taken from.
-        facet: the dimension with one panel per value, or None.
+        facet: the dimension, or the knob of a union, with one panel per value; or None.
         rules: how the rest was chosen, a sentence each, for the caption.
+        drawn: those knobs of a union that the figure draws itself.
     """
 
     data: xr.Dataset
     whole: xr.Dataset
     facet: str | None
     rules: tuple[str, ...]
+    drawn: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> str:
@@ -42,7 +45,7 @@ class View:
 
     def ended(self, *codes: int) -> str:
         """Name those of some statuses that lanes shown here have: "diverged or cut"."""
-        present = np.unique(self.data["status"])
+        present = np.unique(self.data["status"]) if "status" in self.data else ()
         return " or ".join(style.words(labels.STATUS[code]) for code in codes if code in present)
 
     @property
@@ -68,10 +71,13 @@ class View:
     def split(self, array: _Labelled) -> Iterator[_Labelled]:
         """Give one panel's part after the other of something that was made of `data`."""
         if self.facet is None:
-            yield array
-            return
-        for index in range(array.sizes[self.facet]):
-            yield array.isel({self.facet: index})
+            yield unions.unfolded(array, self.drawn)
+        elif self.facet in array.dims:
+            for index in range(array.sizes[self.facet]):
+                yield unions.unfolded(array.isel({self.facet: index}), self.drawn)
+        else:
+            for value in unions.values_of(array, self.facet):
+                yield unions.unfolded(unions.part(array, self.facet, value), self.drawn)
 
     def title(self, panel: xr.Dataset) -> str:
         """Say which panel this is: "width 64, learning rate 0.001"."""
@@ -87,7 +93,7 @@ class View:
 
     def numbered(self, dim: str) -> bool:
         """Say whether a dimension's own values are mere numbers of combinations of knobs."""
-        return _numbered(self.whole, dim)
+        return numbered(self.whole, dim)
 
     def worded(self, cells: xr.DataArray, dim: str) -> xr.DataArray:
         """Put words in place of a dimension's numbers where these are of combinations: "adam, width 64".
@@ -98,49 +104,66 @@ class View:
         """
         if not self.numbered(dim) or cells.sizes[dim] > _MOST_WORDED:
             return cells
-        knobs = [name for name in _along(cells, dim) if name != dim and len(set(map(str, cells[name].values))) > 1]
+        knobs = [name for name in along(cells, dim) if name != dim and len(set(map(str, cells[name].values))) > 1]
         texts = [_put(cells.isel({dim: index}), knobs) for index in range(cells.sizes[dim])]
         width = 24 if len(texts) <= 10 else 80  # of many there is no room for a second line
         words = xr.DataArray([textwrap.fill(text, width) for text in texts], dims=dim, attrs=self.whole[dim].attrs)
-        return cells.drop_vars(_along(cells, dim)).assign_coords({dim: words})
+        return cells.drop_vars(along(cells, dim)).assign_coords({dim: words})
 
     def thinned(self, dim: str | None, most: int) -> "View":
         """Keep at most so many values of a dimension, evenly spread, and say so."""
-        size = 0 if dim is None else self.data.sizes[dim]
+        if dim is None:
+            return self
+        values = range(self.data.sizes[dim]) if dim in self.data.dims else unions.values_of(self.data, dim)
+        size = len(values)
         if size <= most:
             return self
         kept = np.unique(np.linspace(0, size - 1, most).round().astype(int))
         rule = f"{len(kept)} of {size} values of {style.words(dim)} are shown"
-        return replace(self, data=self.data.isel({dim: kept}), rules=(*self.rules, rule))
+        if dim in self.data.dims:
+            data = self.data.isel({dim: kept})
+        else:
+            shown = np.isin(self.data[dim].values, [values[place] for place in kept])
+            data = self.data.isel({unions.dimension(self.data, dim): shown})
+        return replace(self, data=data, rules=(*self.rules, rule))
 
 
-def view(ds: xr.Dataset, *axes: str, most: int = MOST_PANELS) -> View:
+def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_PANELS) -> View:
     """Choose what a figure shows.
 
-    The facet is `width`, else the first other swept dimension of 2 to 6 values. Every remaining swept
-    dimension is fixed at the combination with the lowest median final loss anywhere; the learning rate is
-    then each panel's best.
+    The facet is the knob that tells the parts of a union apart, as an optimiser may; else `width`, else the first
+    other swept dimension of 2 to 6 values. Every remaining swept dimension is fixed at the combination with the
+    lowest median final loss anywhere; of a union's part its best combination is shown, and the learning rate is
+    each panel's best.
 
     Args:
         ds: results.
-        axes: swept dimensions that the figure draws itself.
+        axes: swept dimensions, and knobs of a union, that the figure draws itself.
+        facet: the dimension or knob with one panel per value, where it is asked for.
         most: most panels; of more values of the facet so many are kept, evenly spread.
 
     Raises:
         SweepError: when something must be chosen by loss and the results have none.
     """
     swept = [str(dim) for dim in ds["status"].dims if dim != "seed"]
+    drawn = tuple(name for name in axes if name in unions.knobs(ds))
     free = [dim for dim in swept if dim not in axes]
-    facet = _facet(ds, [dim for dim in free if dim != "learning_rate"])
-    fixed = [dim for dim in free if dim not in (facet, "learning_rate")]
+    facet = facet or _part(ds, free, drawn) or _facet(ds, [dim for dim in free if dim != "learning_rate"], drawn)
+    parted = {name: unions.dimension(ds, name) for name in (facet, *drawn) if name in unions.knobs(ds)}
+    fixed = [dim for dim in free if dim not in (facet, "learning_rate", *parted.values())]
     if any(ds.sizes[dim] > 1 for dim in free if dim != facet) and "loss" not in ds.data_vars:
         raise SweepError(f"cannot choose among {' and '.join(free)} without 'loss', which these results lack")
     data, rules = _fix(in_order(ds, *swept), fixed)
+    for dim in dict.fromkeys(parted.values()):
+        data, rule = _part_by_part(data, dim, [name for name, other in parted.items() if other == dim])
+        rules += rule
+    whose = _whose([name for name in (facet, *axes) if name in (*swept, *parted)])
+    if facet in parted and parted[facet] not in [parted[name] for name in drawn]:
+        facet = parted[facet]  # a panel each: named by all its knobs
     if "learning_rate" not in free:
-        return View(data, ds, facet, rules).thinned(facet, most)
+        return View(data, ds, facet, rules, drawn).thinned(facet, most)
     best = stats.at_best_learning_rate(data, data)  # before thinning, which copies what it keeps
-    chosen = View(best, ds, facet, rules).thinned(facet, most)
-    whose = _whose([name for name in (facet, *axes) if name in swept])
+    chosen = View(best, ds, facet, rules, drawn).thinned(facet, most)
     how = "lowest median final loss over seeds, diverged as +inf"
     if "stop_epoch" in data:
         how = "median over seeds: soonest at the target, else lowest final loss, else last to be cut"
@@ -148,9 +171,33 @@ def view(ds: xr.Dataset, *axes: str, most: int = MOST_PANELS) -> View:
     return replace(chosen, rules=(*chosen.rules, rule))
 
 
+def _part(ds: xr.Dataset, free: list[str], drawn: tuple[str, ...]) -> str | None:
+    """Name the knob with a panel for each part of a union, where the union's own points do not make the panels."""
+    knob = unions.telling(ds, MOST_PANELS)
+    dim = None if knob is None or knob in drawn else unions.dimension(ds, knob)
+    every = _facet(ds, [each for each in free if each != "learning_rate"], drawn)
+    return knob if dim in free and dim != every else None
+
+
+def _part_by_part(ds: xr.Dataset, dim: str, keys: list[str]) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """Take the best combination of each part of a union, and say so where there was a choice."""
+    groups = unions.groups(ds, dim, keys)
+    left_out = ds.sizes[dim] - sum(map(len, groups))
+    lacking = [style.words(name) for name in keys if len(unions.groups(ds, dim, [name])) < len(set(ds[name].values))]
+    told = f"Left out: {style.counted(left_out, 'combination')} without {style.listed(lacking)}"
+    rules = (told,) * bool(left_out)
+    if all(len(group) == 1 for group in groups):
+        return ds.isel({dim: [group[0] for group in groups]}), rules
+    score = stats.median(stats.final(ds, "loss"))
+    score = score.min([each for each in score.dims if each != dim])
+    best = [group[int(stats.lowest(score.isel({dim: group}), dim))] for group in groups]
+    whose = " and ".join(map(style.words, keys))
+    return ds.isel({dim: best}), (f"At each {whose}'s best combination (lowest median final loss)", *rules)
+
+
 def said(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
     """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
-    knobs = [name for name in _along(whole, dim) if name != dim or not _numbered(whole, dim)]
+    knobs = [name for name in along(whole, dim) if name != dim or not numbered(whole, dim)] or [dim]
     return ", ".join(f"{style.words(name)} {text}" for name, text in _values(panel, knobs).items())
 
 
@@ -175,15 +222,8 @@ def _whose(dims: list[str]) -> str:
     return f"each {style.words(dims[0])}'s" if dims else "the"
 
 
-def _along(ds: xr.Dataset | xr.DataArray, dim: str) -> list[str]:
-    return [str(name) for name, coordinate in ds.coords.items() if coordinate.dims == (dim,)]
-
-
-def _numbered(ds: xr.Dataset, dim: str) -> bool:
-    return len(_along(ds, dim)) > 1 and re.fullmatch(r"point(_\d+)?", dim) is not None
-
-
-def _facet(ds: xr.Dataset, free: list[str]) -> str | None:
+def _facet(ds: xr.Dataset, free: list[str], drawn: tuple[str, ...]) -> str | None:
+    free = [dim for dim in free if not any(name in along(ds, dim) for name in drawn)]
     if "width" in free:
         return "width"
     return next((dim for dim in free if 1 < ds.sizes[dim] <= MOST_PANELS), None)

@@ -22,6 +22,8 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "fits": ("prediction", "x"),
     "growth": ("prediction", "x"),
     "space_epoch": ("spatial_error", "x"),
+    "heatmap": (),
+    "heatmap_film": (),
 }
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "metric_epoch": ("metric", "rows"),
@@ -30,12 +32,18 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "share": ("metric", "rows", "columns", "at_most", "at_least"),
     "loss_curves": ("reference",),
     "metric_curves": ("metric", "lines"),
+    "heatmap": ("metric", "x", "y", "facet", "statistic"),
+    "heatmap_film": ("metric", "x", "y", "statistic"),
 }
 # Figures of what a page asks about: only a page, or a person, that names them gets them.
-NAMED: Final = frozenset({"metric_epoch", "outcome", "share", "metric_curves", "growth"})
+NAMED: Final = frozenset({"metric_epoch", "outcome", "share", "metric_curves", "growth", "heatmap", "heatmap_film"})
+# Over seeds, in the cells of a heatmap; a lost lane counts as its metric's worst value.
+STATISTICS: Final = ("median", "lower quartile", "upper quartile", "lowest", "highest")
 
 _NUMBERS: Final = ("threshold", "at_most", "at_least")
 _SWEPT: Final = ("rows", "columns", "lines")
+_DRAWN: Final = ("x", "y", "facet")
+_ALWAYS: Final = frozenset({"epoch", "seed"})  # dimensions of all results
 _MANY: Final = frozenset({*(name for name, metric in METRICS.items() if metric.dims), *RECORDED, *DIMENSIONS})
 
 
@@ -47,8 +55,9 @@ class Figure:
         name: one of `NEEDS`.
         options: by name: `threshold` (loss at which a lane counts as converged), `reference` (name of a
             recorded quantity to draw over the measured loss), `metric` (what is drawn, one number a record; the
-            loss by default), `rows`, `columns` and `lines` (swept dimensions), `at_most` or `at_least` (the
-            metric's last value at which a seed counts).
+            loss by default; a heatmap takes any), `rows`, `columns` and `lines` (swept dimensions), `at_most` or
+            `at_least` (the metric's last value at which a seed counts), `x`, `y` and `facet` (any dimensions),
+            `statistic` (over seeds, one of `STATISTICS`).
 
     Raises:
         SweepError: for a figure or an option that does not exist, or an option's value of the wrong kind.
@@ -68,6 +77,8 @@ class Figure:
                 check_finite(f"{option} of figure {self.name!r}", value)
             elif not isinstance(value, str):
                 raise SweepError(f"{option} of figure {self.name!r} must be a name, got {value!r}")
+        if self.options.get("statistic", STATISTICS[0]) not in STATISTICS:
+            raise unknown(f"statistic of figure {self.name!r}", str(self.options["statistic"]), STATISTICS)
         self._check_metric()
         self._check_swept()
         if self.name == "share" and len({"at_most", "at_least"} & self.options.keys()) != 1:
@@ -75,25 +86,30 @@ class Figure:
 
     def _check_metric(self) -> None:
         metric = self.options.get("metric", "loss")
-        if metric in _MANY:
+        if metric in _MANY and self.name != "heatmap":
             one = f"metric of figure {self.name!r} must be one number a record, as 'loss' is"
             raise SweepError(f"{one}; {metric!r} is not")
 
     def _check_swept(self) -> None:
-        asked = {option: self.options[option] for option in _SWEPT if option in self.options}
+        drawn = [self.options[option] for option in _DRAWN if option in self.options]
+        if len(set(drawn)) < len(drawn):
+            raise SweepError(f"figure {self.name!r} draws {' and '.join(map(repr, drawn))}: name different dimensions")
+        options = (*_SWEPT, *(_DRAWN if self.name == "heatmap_film" else ()))
+        asked = {option: self.options[option] for option in options if option in self.options}
         for option, name in asked.items():
             if name == "seed":
                 raise SweepError(f"{option} of figure {self.name!r} can't be 'seed': it draws statistics over seeds")
             if name in {*METRICS, *RECORDED, *DIMENSIONS} - {"point"}:
                 raise SweepError(f"{option} of figure {self.name!r} must be a swept dimension, not {name!r}")
-        if len(set(asked.values())) < len(asked):
+        if self.options.get("rows") == self.options.get("columns", ""):
             raise SweepError(f"figure {self.name!r} has {asked['rows']!r} for both rows and columns: name two")
 
 
 def referred(figure: Figure) -> tuple[str, ...]:
     """Name the variables and dimensions that a figure's options, given or by default, refer to."""
     given = {"metric": "loss", **figure.options} if "metric" in OPTIONS.get(figure.name, ()) else figure.options
-    return tuple(str(value) for option, value in given.items() if option not in _NUMBERS)
+    names = {option: str(value) for option, value in given.items() if option not in (*_NUMBERS, "statistic")}
+    return tuple(name for option, name in names.items() if option not in _DRAWN or name not in _ALWAYS)
 
 
 def fitting(available: frozenset[str]) -> tuple[Figure, ...]:

@@ -7,7 +7,7 @@ from matplotlib.artist import Artist
 
 from sweep.plots import style
 from sweep.plots.film import Film
-from sweep.plots.fits import dress, fit_in_words, networks, rule, run_first
+from sweep.plots.networks import dress, fit_in_words, networks, rule, run_first
 from sweep.plots.sheet import entitle, finish, sheet
 from sweep.plots.view import view
 

@@ -19,6 +19,7 @@ from sweep.plots.scale import Scale, scale_of, spans_decades
 from sweep.plots.sheet import log_ticks
 
 _MOST_CORNERS = 2000  # of hatched boxes that are smaller in an SVG as shapes than as pixels
+_LETTER, _MARGIN = 0.066, 1.2  # inches: of a digit of 7.5 points; beside the panels, for labels and the colour bar
 _MOST_CELLS = 256  # in a row or a column: more are not told apart, and of a thousand a panel shows but one
 
 
@@ -61,10 +62,10 @@ def _starts(coordinate: xr.DataArray) -> np.ndarray:
     return np.concatenate([np.arange(alone), np.arange(alone, coordinate.size, step)])
 
 
-def heatmap(
+def draw_cells(
     axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, *, norm: Normalize, cmap: Colormap
 ) -> QuadMesh:
-    """Draw cells with their true edges.
+    """Draw cells with their true edges, and dress the axes to them.
 
     Args:
         axes: where.
@@ -75,13 +76,19 @@ def heatmap(
         norm: from values to [0, 1], the same for every panel of a figure.
         cmap: colours.
     """
+    down.apply(axes.yaxis)
+    across.apply(axes.xaxis)
+    return draw_mesh(axes, cells, down, across, norm=norm, cmap=cmap)
+
+
+def draw_mesh(
+    axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, *, norm: Normalize, cmap: Colormap
+) -> QuadMesh:
+    """Draw the cells alone, as a film does in each frame; the arguments are those of `draw_cells`."""
     values = np.ma.masked_invalid(np.asarray(cells.values, dtype=float))
     if isinstance(norm, LogNorm):  # which would leave a cell of zero error blank
         values = np.ma.maximum(values, np.finfo(float).tiny)
-    mesh = axes.pcolormesh(across.edges, down.edges, values, norm=norm, cmap=cmap, rasterized=True)
-    down.apply(axes.yaxis)
-    across.apply(axes.xaxis)
-    return mesh
+    return axes.pcolormesh(across.edges, down.edges, values, norm=norm, cmap=cmap, rasterized=True)
 
 
 def hatch(axes: Axes, where: xr.DataArray, down: Scale, across: Scale, kind: str) -> PathPatch | None:
@@ -92,14 +99,14 @@ def hatch(axes: Axes, where: xr.DataArray, down: Scale, across: Scale, kind: str
         where: booleans, shaped as the cells.
         down: layout of the rows.
         across: layout of the columns.
-        kind: one of `style.HATCHES`.
+        kind: one of `style.PATTERNS`.
 
     Returns:
         One patch of all cells, or None where there are none.
     """
     if not where.any():
         return None
-    face, line, pattern = style.HATCHES[kind]
+    face, line, pattern = style.PATTERNS[kind]
     boxes = _boxes(where.values, down.edges, across.edges)
     patch = PathPatch(boxes, facecolor=face, edgecolor=line, hatch=pattern, linewidth=0)
     patch.set_rasterized(np.size(boxes.vertices) > 2 * _MOST_CORNERS)
@@ -107,9 +114,14 @@ def hatch(axes: Axes, where: xr.DataArray, down: Scale, across: Scale, kind: str
     return patch
 
 
-def hatch_missing(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale) -> set[str]:
-    """Hatch what is infinite as diverged and NaN as not run, and give the kinds that there were."""
-    kinds = {"diverged": np.isinf(cells), "not_run": cells.isnull()}
+def hatch_missing(
+    axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, cut: xr.DataArray | None = None
+) -> set[str]:
+    """Hatch what is infinite as diverged, or as cut where that is said, and NaN as not run; give the kinds found."""
+    lost = np.isinf(cells)
+    kinds = {"diverged": lost, "not_run": cells.isnull()}
+    if cut is not None:
+        kinds |= {"diverged": lost & ~cut, "cut": lost & cut}
     return {kind for kind, where in kinds.items() if hatch(axes, where, down, across, kind) is not None}
 
 
@@ -131,16 +143,20 @@ def step_line(axes: Axes, epochs: xr.DataArray, down: Scale, across: Scale) -> N
 def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: QuadMesh) -> None:
     """Print each finite cell's number in it where there is room, light on dark and dark on light."""
     box = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
-    if box.width / len(across.values) < 0.42 or box.height / len(down.values) < 0.17:
+    texts = {place: style.number(float(value)) for place, value in np.ndenumerate(cells.values) if np.isfinite(value)}
+    longest = max(map(len, texts.values()), default=0)
+    place = axes.get_subplotspec()
+    beside = 1 if place is None else place.get_gridspec().ncols
+    room = (axes.figure.bbox.width / axes.figure.dpi - _MARGIN) / beside / len(across.values)  # once it is laid out
+    if room < _LETTER * longest or box.width / len(across.values) < 0.42 or box.height / len(down.values) < 0.17:
         return
     y, x = (scale.share(_middle(scale)) for scale in (down, across))
     drawn = np.ma.asarray(mesh.get_array())  # a zero on a logarithmic scale is not zero here
-    for (row, column), value in np.ndenumerate(cells.values):
-        if np.isfinite(value):
-            red, green, blue, _ = mesh.cmap(mesh.norm(drawn[row, column]))
-            ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
-            place, text = (float(x[column]), float(y[row])), style.number(float(value))
-            axes.text(*place, text, transform=axes.transAxes, color=ink, size=7.5, ha="center", va="center")
+    for (row, column), text in texts.items():
+        red, green, blue, _ = mesh.cmap(mesh.norm(drawn[row, column]))
+        ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
+        place = (float(x[column]), float(y[row]))
+        axes.text(*place, text, transform=axes.transAxes, color=ink, size=7.5, ha="center", va="center")
 
 
 def norm_of(values: Sequence[xr.DataArray], *, highest: float = np.inf) -> Normalize:
@@ -182,7 +198,7 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataA
 
     Args:
         figure: whose.
-        panels: axes that `heatmap` drew in, with one norm.
+        panels: axes that `draw_cells` drew in, with one norm.
         values: all that they show. An arrow at an end says that some lie beyond it; without a number
             there is no bar, which would be a scale of nothing.
         text: what the colours stand for.
@@ -201,7 +217,7 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataA
 
 def legend_patch(kind: str, text: str) -> Patch:
     """Give the legend's entry for a hatch."""
-    face, line, pattern = style.HATCHES[kind]
+    face, line, pattern = style.PATTERNS[kind]
     return Patch(facecolor=face, edgecolor=line, hatch=pattern, linewidth=0.4, label=text)
 
 

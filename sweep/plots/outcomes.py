@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sweep import labels, stats
 from sweep.measures import HIGHER_IS_BETTER, final
 from sweep.plots import style
-from sweep.plots.heatmap import merged, norm_of
+from sweep.plots.cells import merged, norm_of
 from sweep.plots.maps import draw_maps, entries, table, write_numbers
 from sweep.plots.metric import best_in_words, check, colours, highest, place_in_words, swept
 from sweep.plots.sheet import finish

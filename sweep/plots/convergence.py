@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from sweep import labels, stats
 from sweep.plots import style
-from sweep.plots.heatmap import colour_bar, hatch, heatmap, legend_patch, log_norm, merged, numbers
+from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, log_norm, merged, numbers
 from sweep.plots.scale import scale_of
 from sweep.plots.sheet import entitle, finish, sheet
 from sweep.plots.view import view
 
+_ENDS = ("diverged", "censored", "cut")  # of lanes that do not get there; of as many the first
 _SHARE = 0.05  # of the median initial loss: the threshold where a page states none
 
 
@@ -35,15 +36,16 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
     level = _SHARE * stats.initial(ds, "loss") if threshold is None else threshold
     found = [_cells(panel, level) for panel in chosen.panels()]
     title = _title([epochs for epochs, _ in found], level) if np.isfinite(level) else chosen.nothing
-    found = [_merged(*each) for each in found]
+    found = [(merged(epochs), _most(epochs, ends)) for epochs, ends in found]
     cells = [epochs for epochs, _ in found]
     figure, panels = sheet(len(cells))
     norm, kinds = log_norm(cells), set[str]()
-    for axes, panel, (epochs, reason) in zip(panels, chosen.panels(), found, strict=True):
+    for axes, panel, (epochs, end) in zip(panels, chosen.panels(), found, strict=True):
         down, across = (scale_of(epochs[dim]) for dim in epochs.dims)
-        mesh = heatmap(axes, epochs, down, across, norm=norm, cmap=style.bright_is_good())
-        for kind in style.HATCHES:
-            if hatch(axes, reason == stats.REASONS.index(kind), down, across, kind) is not None:
+        mesh = draw_cells(axes, epochs, down, across, norm=norm, cmap=style.bright_is_good())
+        wheres = {kind: (epochs == np.inf) & (end == place) for place, kind in enumerate(_ENDS)}
+        for kind, where in (wheres | {"not_run": epochs.isnull()}).items():
+            if hatch(axes, where, down, across, kind) is not None:
                 kinds.add(kind)
         numbers(axes, epochs, down, across, mesh)
         entitle(axes, chosen.title(panel))
@@ -55,7 +57,8 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
     )
     texts = {
         "diverged": f"median lane {chosen.ended(labels.DIVERGED, labels.FAILED)}",
-        "censored": f"median lane {'cut' if chosen.ended(labels.CUT) else 'not there'} by the end",
+        "censored": "median lane not there by the end",
+        "cut": "median lane cut before it got there",
         "not_run": chosen.unseen,
     }
     handles = [legend_patch(kind, texts[kind]) for kind in style.HATCHES if kind in kinds]
@@ -68,26 +71,21 @@ def _target(ds: xr.Dataset) -> float | None:
     return stop["value"] if stop.get("kind") == "Target" and stop["metric"] == "loss" else None
 
 
-def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, xr.DataArray]:
-    """Give median epochs and, for cells without, the reason of most of the seeds that did not get there."""
+def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, list[xr.DataArray]]:
+    """Give median epochs and, for each of `_ENDS`, how many seeds came to it without getting there."""
     found = stats.epochs_to(stats.measured(panel, "loss"), level, panel["status"])
     lost = panel["status"].isin((labels.DIVERGED, labels.FAILED))
-    lanes = found["epoch"].where(~lost, np.inf)
-    epochs = stats.median(lanes).transpose("learning_rate", "width")
-    censored = (found["reason"] == stats.WAS_CENSORED) & ~lost
-    diverged, censored = (each.sum("seed") if "seed" in each.dims else each for each in (lost, censored))
-    reason = xr.where(diverged >= censored, stats.HAS_DIVERGED, stats.WAS_CENSORED)
-    reason = reason.where(~stats.finite(epochs), stats.WAS_REACHED).where(epochs.notnull(), stats.NOT_RUN)
-    return epochs, reason.transpose(*epochs.dims)
+    epochs = stats.median(found["epoch"].where(~lost, np.inf)).transpose("learning_rate", "width")
+    missed = (found["reason"] == stats.WAS_CENSORED) & ~lost
+    cut = panel["status"] == labels.CUT
+    ends = [stats.seeded(each).sum("seed") for each in (lost, missed & ~cut, missed & cut)]
+    return epochs, [each.transpose(*epochs.dims) for each in ends]
 
 
-def _merged(epochs: xr.DataArray, reason: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Put cells together where they are too many; the reason is that of most of those that did not get there."""
-    missed = merged(reason.where(reason.isin((stats.WAS_CENSORED, stats.HAS_DIVERGED))))
-    few = merged(epochs)
-    halfway = (stats.WAS_CENSORED + stats.HAS_DIVERGED) / 2
-    why = xr.where(missed >= halfway, stats.HAS_DIVERGED, stats.WAS_CENSORED)
-    return few, why.where(~stats.finite(few), stats.WAS_REACHED).where(few.notnull(), stats.NOT_RUN)
+def _most(epochs: xr.DataArray, ends: Sequence[xr.DataArray]) -> xr.DataArray:
+    """Say to which of `_ENDS` most lanes came, in cells that `merged` may have put together, reached ones left out."""
+    counts = [merged(each.where(np.isinf(epochs))).fillna(-1) for each in ends]
+    return xr.concat(counts, "end", coords="minimal", compat="override").argmax("end")
 
 
 def _title(cells: Sequence[xr.DataArray], level: float) -> str:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from sweep import stats
 from sweep.measures import final, recorded
-from sweep.plots import style
+from sweep.plots import style, unions
 from sweep.plots.epoch_maps import order_in_words
 from sweep.plots.metric import best_in_words, check
 from sweep.plots.scale import Scale, scale_of, spans_decades
@@ -102,6 +102,8 @@ def _views(ds: xr.Dataset, metric: str, dim: str | None) -> tuple[View, View]:
     """Choose what a figure with a line per value of a dimension is about, and what of it can be shown."""
     whole = view(ds, *([] if dim is None else [dim]), most=sys.maxsize)
     chosen = whole.thinned(whole.facet, MOST_PANELS)
+    if dim in whole.drawn:  # a knob of a union, each part of which has its own values
+        return whole, chosen.thinned(dim, _MOST_LINES)
     return whole, chosen if dim is None else _lines(chosen.ordered(dim), metric, dim)
 
 
@@ -153,22 +155,35 @@ def _panels(chosen: View, name: str, dim: str | None, limit: _Limit) -> tuple[Fi
     summaries = [stats.over_seeds(recorded(part, name)) for part in parts]
     across = scale_of(summaries[0]["epoch"])
     limit(panels, summaries)
-    colours = style.line_colours(1 if dim is None else chosen.data.sizes[dim])
+    values = [None] if dim is None else _line_values(chosen, dim)
+    colours = style.line_colours(len(values))
     for axes, part, summary in zip(panels, parts, summaries, strict=True):
         across.apply(axes.xaxis)
         axes.set_rasterization_zorder(0 if len(across.values) <= _MOST_RECORDS else 4)
         axes.set_ylabel(style.label(part[name]))
         entitle(axes, chosen.title(part))
-        for index, colour in enumerate(colours):
-            draw_band(axes, summary if dim is None else summary.isel({dim: index}), across, colour)
+        here = values if dim is None else part[dim].values.tolist()
+        for value, colour in zip(values, colours, strict=True):
+            if value in here:
+                line = summary if dim is None else summary.isel({dim: here.index(value)})
+                draw_band(axes, line, across, colour)
         message(axes, _why_empty(summary["median"], chosen, axes.get_yscale()))
     if dim is None:
         return figure, panels, []
     return figure, panels, _legend_lines(chosen, dim, colours)
 
 
+def _line_values(chosen: View, dim: str) -> list[Any]:
+    """List what has a line; the parts of a union may have different ones."""
+    values = unions.values_of(chosen.data, dim)
+    return sorted(values) if dim in chosen.drawn else values
+
+
 def _legend_lines(chosen: View, dim: str, colours: np.ndarray) -> list[Line2D]:
-    texts = [said(chosen.data.isel({dim: index}), chosen.whole, dim) for index in range(len(colours))]
+    if dim in chosen.drawn:
+        texts = [style.number(value) for value in _line_values(chosen, dim)]
+    else:
+        texts = [said(chosen.data.isel({dim: index}), chosen.whole, dim) for index in range(len(colours))]
     texts = [text.removeprefix(f"{style.words(dim)} ") for text in texts]
     return [Line2D([], [], color=colour, label=text) for colour, text in zip(colours, texts, strict=True)]
 

@@ -1,0 +1,124 @@
+"""What a comparison prints: what only one has, what differs in the pages, what differs in the outcome."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sweep import labels
+from sweep.answers import number
+from sweep.comparison import NAMES, Comparison, Times
+from sweep.differences import ALPHA, CONTROL, PAIRED, TOO_FEW
+
+MOST_ROWS: Final = 8  # changes shown of each part
+
+
+def show_comparison(
+    console: Console, compared: Comparison, fields: Mapping[str, Sequence[str]] | None, reached: Times
+) -> None:
+    """Print a comparison.
+
+    Args:
+        console: where.
+        compared: the comparison.
+        fields: what differs in pages and versions, as `differing` gives it; None for slices of one store.
+        reached: how soon the parts get to a threshold.
+    """
+    for line in (*_shared(compared), *compared.notes):
+        console.print(escape(line), soft_wrap=True)
+    if fields is not None:
+        _show_fields(console, list(compared.parts), fields)
+    _show_outcomes(console, compared, reached)
+    for name in compared.found:
+        told = f"{name} against {compared.first}: {compared.outcome(name)}"
+        console.print(f"[bold]{escape(told)}[/bold]", soft_wrap=True)
+        console.print(escape(_tested(compared, name)), soft_wrap=True)
+        if not compared.equal[name]:
+            _show_changes(console, compared, name)
+
+
+def _shared(compared: Comparison) -> Iterator[str]:
+    """Say what is compared, and over what."""
+    found = next(iter(compared.found.values()))
+    cells = " x ".join(f"{dim} {size}" for dim, size in found["difference"].sizes.items()) or "one cell"
+    seeds = {array.sizes["seed"] for array in compared.values.values()}
+    yield f"{compared.words}: {cells}; seeds: {' and '.join(map(str, sorted(seeds)))}"
+
+
+def _show_fields(console: Console, names: Sequence[str], fields: Mapping[str, Sequence[str]]) -> None:
+    if not fields:
+        console.print("no difference in pages, versions, device and arithmetic")
+        return
+    table = Table("differs in", box=SIMPLE, padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(escape(name), overflow="fold")
+    for name, values in fields.items():
+        table.add_row(name, *map(escape, values))
+    console.print(table)
+
+
+def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> None:
+    """Print, for each part, how many lanes were lost and how soon the others get there."""
+    bound = f"{'at least' if reached.at_least else 'at most'} {number(reached.threshold)}"
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("", overflow="fold")
+    for head in ("lost", bound, "epochs", "times the first's, 95%"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, part in compared.parts.items():
+        status = part["status"].values
+        ran = int(np.sum(~np.isin(status, (labels.NOT_RUN, labels.RUNNING))))
+        lost = int(np.isin(status, (labels.DIVERGED, labels.FAILED, labels.CUT)).sum())
+        ratio = reached.ratio.get(name)
+        told = f"{number(ratio.value)} {_interval(ratio.low, ratio.high)}" if ratio else ""
+        share = f"{lost} of {ran} ({lost / max(ran, 1):.1%})"
+        table.add_row(escape(name), share, _share(reached.share[name]), number(reached.median[name]), told)
+    console.print(table)
+    console.print(f"epochs: the median over lanes to a {compared.metric.replace('_', ' ')} of {bound}", soft_wrap=True)
+
+
+def _share(share: float) -> str:
+    return "unknown" if np.isnan(share) else f"{share:.1%}"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{number(low)}, {number(high)}]"
+
+
+def _tested(compared: Comparison, name: str) -> str:
+    """Say what was tested and what came out."""
+    found = compared.found[name].attrs
+    if found["design"] == TOO_FEW:
+        return "no test: too few seeds, and no cell is masked"
+    how = "sign flips of paired seeds" if found["design"] == PAIRED else "relabelled lanes of two samples"
+    return (
+        f"p = {number(found['p'])} for no difference in any of {found['tested']} cells "
+        f"({found['exchanges']} {how}; cells: {CONTROL})"
+    )
+
+
+def _show_changes(console: Console, compared: Comparison, name: str) -> None:
+    """Print the largest changes, those beyond seed noise first."""
+    table = compared.table
+    own = table[table["second_name"] == name]
+    gap = "ratio" if compared.ratio else "difference"
+    size = np.abs(np.log(own["ratio"])) if compared.ratio else own["difference"].abs()
+    order = pd.DataFrame({"noise": ~(own["p"] <= ALPHA), "size": -size}).sort_values(["noise", "size"]).index
+    knobs = [column for column in own.columns[: own.columns.get_loc("first")] if column not in NAMES]
+    shown = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+    for knob in knobs:
+        shown.add_column(knob.replace("_", " "), overflow="fold", min_width=max(map(len, knob.split("_"))))
+    for head in ("first", "second", gap, "95% interval", "p", "lost"):
+        shown.add_column(head, justify="right", no_wrap=True)
+    for _, row in own.loc[order[:MOST_ROWS]].iterrows():
+        places = [escape(row[knob]) if isinstance(row[knob], str) else f"{row[knob]:g}" for knob in knobs]
+        numbers = [number(row[each]) for each in ("first", "second", gap)]
+        lost = f"{row['lost_first']:.0f}, {row['lost_second']:.0f}"
+        shown.add_row(*places, *numbers, _interval(row["low"], row["high"]), number(row["p"]), lost)
+    console.print(shown)
+    if len(own) > MOST_ROWS:
+        console.print(f"the largest {MOST_ROWS} of {len(own)} changes, those beyond seed noise first")

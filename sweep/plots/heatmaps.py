@@ -1,0 +1,132 @@
+"""Heatmaps that a page asks for by name: any two dimensions of any metric, standing still or as a film over epochs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import repeat
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, to_rgb
+from matplotlib.figure import Figure
+
+from sweep.errors import SweepError, unknown
+from sweep.plots import plane, style, unions
+from sweep.plots.cells import draw_mesh, hatch_missing, norm_of
+from sweep.plots.film import Film
+from sweep.plots.maps import draw_maps
+from sweep.plots.metric import check, colours, swept
+from sweep.plots.plane import Cells
+from sweep.plots.scale import scale_of
+from sweep.plots.sheet import finish
+from sweep.plots.view import view
+
+_MOST_FRAMES: Final = 60
+_MOST_FILMED: Final = 3  # panels
+_SHADES: Final = (72, 16)  # of the colour map and of grey: cells have no edges, so many make no larger file
+_BOX: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
+
+
+@style.styled
+def heatmap(
+    ds: xr.Dataset,
+    metric: str = "loss",
+    x: str = "epoch",
+    y: str | None = None,
+    facet: str | None = None,
+    statistic: str = "median",
+) -> Figure:
+    """Draw two dimensions of any metric against each other, as `sweep.plots.heatmap` does of an array.
+
+    Args:
+        ds: results with the metric.
+        metric: any variable over epochs.
+        x: the dimension across: `epoch`, one that the metric has of its own, or a swept one.
+        y: the dimension upwards; by default the metric's own, else the first swept one, else a single row.
+        facet: the dimension with a panel per value; by default as in the other figures.
+        statistic: over seeds, one of `plane.STATISTICS`.
+
+    Returns:
+        Panels whose other swept dimensions are chosen as in the other figures: the best learning rate, and else the
+        combination of the lowest loss.
+    """
+    dims = [str(dim) for dim in ds[metric].dims if dim not in ds["status"].dims]
+    known = [*dims, *map(str, ds["status"].dims), *unions.knobs(ds)]
+    for name in (x, y, facet):
+        if name is not None and name not in known:
+            raise unknown("dimension", name, known)
+    taken = (x, facet)
+    y = y or next((name for name in (*dims, *swept(ds)) if name not in (*taken, "epoch")), None)
+    left = [name for name in dims if name not in (*taken, y, "epoch")]
+    if left:
+        told = style.listed(f"{name} ({ds.sizes[name]} values)" for name in left)
+        raise SweepError(f"figure 'heatmap' of {metric!r} leaves {told}: make it x, y or the facet")
+    chosen = view(ds, *filter(None, (x, y)), facet=facet)
+    if "epoch" in dims and "epoch" not in (x, y, facet):
+        last = f"At the last record, epoch {style.number(ds['epoch'][-1].item())}"
+        chosen = replace(chosen, data=chosen.data.isel(epoch=-1), rules=(last, *chosen.rules))
+    return plane.draw(Cells(chosen, metric, x, y, statistic))
+
+
+@style.styled
+def heatmap_film(
+    ds: xr.Dataset, metric: str = "loss", x: str | None = None, y: str | None = None, statistic: str = "median"
+) -> Film:
+    """Draw two swept dimensions of a metric against each other, a frame per record.
+
+    Args:
+        ds: results with the metric.
+        metric: any that is one number a record.
+        x: the dimension across; by default the last swept one that varies.
+        y: the dimension upwards; by default the first other one.
+        statistic: over seeds, one of `plane.STATISTICS`.
+
+    Returns:
+        At most 60 frames, evenly spread over the records, under one scale.
+    """
+    check(ds, metric, x, y)
+    across = x or swept(ds)[-1]
+    down = y or next((name for name in swept(ds) if name != across), None)
+    if down is None:
+        raise SweepError(f"figure 'heatmap_film' needs two swept dimensions; here only {across!r} varies")
+    chosen = view(ds, across, down, most=_MOST_FILMED).thinned("epoch", _MOST_FRAMES)
+    frames = [
+        Cells(replace(chosen, data=chosen.data.isel(epoch=record)), metric, across, down, statistic)
+        for record in range(chosen.data.sizes["epoch"])
+    ]
+    cells = [frame.panels(frame.values) for frame in frames]
+    norm = norm_of([each for drawn in cells for each in drawn], highest=plane.highest(frames[0].chosen.data[metric]))
+    cuts = [frame.cut() for frame in frames]
+    figure, panels, kinds = draw_maps(frames[-1].chosen, cells[-1], norm, colours(metric), cuts[-1])
+    epochs = [style.number(frame.chosen.data["epoch"].item()) for frame in frames]
+    told = plane.in_words(frames[-1], cells[-1])
+    title = f"At epoch {epochs[-1]} {told[0].lower()}{told[1:]}"
+    finish(figure, chosen, title, plane.rule(frames[-1]), plane.entries(frames[-1], kinds))
+    for artist in _moving(panels):
+        artist.remove()
+
+    def draw(frame: int) -> list[Artist]:
+        for axes, each, cut in zip(panels, cells[frame], cuts[frame] or repeat(None), strict=False):
+            rows, columns = (scale_of(each[dim]) for dim in each.dims)
+            draw_mesh(axes, each, rows, columns, norm=norm, cmap=colours(metric))
+            hatch_missing(axes, each, rows, columns, cut)
+        place: dict[str, Any] = {"transform": panels[0].transAxes, "va": "top", "bbox": _BOX}
+        return [*_moving(panels), panels[0].text(0.02, 0.97, f"epoch {epochs[frame]}", **place)]
+
+    return Film(figure, len(frames), draw, _palette(colours(metric)))
+
+
+def _palette(cmap: Colormap) -> np.ndarray:
+    """Give the colours of cells, words and hatches, these also between their face and their line."""
+    cells, greys = (np.linspace(0, 1, count) for count in _SHADES)
+    ends = cmap([-1.0, 2.0])[:, :3]  # beyond the scale
+    pairs = np.array([[to_rgb(face), to_rgb(line)] for face, line, _ in style.HATCHES.values()])
+    hatches = [pairs[:, 0] + share * (pairs[:, 1] - pairs[:, 0]) for share in np.linspace(0, 1, 9)]
+    return np.concatenate([cmap(cells)[:, :3], ends, greys[:, None].repeat(3, axis=1), *hatches])
+
+
+def _moving(panels: Sequence[Axes]) -> list[Artist]:
+    """List what is drawn anew in each frame: cells and hatches."""
+    return [artist for axes in panels for artist in (*axes.collections, *axes.patches)]

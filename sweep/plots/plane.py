@@ -1,0 +1,219 @@
+"""A heatmap of any two dimensions of an array: what must be chosen first, and the drawing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from sweep import labels, seeds, stats
+from sweep.errors import SweepError, unknown
+from sweep.measures import HIGHER_IS_BETTER, recorded
+from sweep.plots import style, unions
+from sweep.plots.cells import legend_patch, merged, norm_of
+from sweep.plots.maps import draw_maps, table, write_numbers
+from sweep.plots.metric import colours
+from sweep.plots.sheet import finish
+from sweep.plots.view import MOST_PANELS, View, said
+
+_SEED: Final = "seed"
+STATISTICS: Final[dict[str, Callable[[xr.DataArray], xr.DataArray]]] = {
+    "median": stats.median,
+    "interquartile mean": seeds.interquartile_mean,
+    "lower quartile": lambda array: stats.over_seeds(array)["lower"],
+    "upper quartile": lambda array: stats.over_seeds(array)["upper"],
+    "lowest": lambda array: array.reduce(np.fmin.reduce, _SEED),
+    "highest": lambda array: array.reduce(np.fmax.reduce, _SEED),
+}
+
+
+def heatmap(
+    array: xr.DataArray,
+    *,
+    x: str,
+    y: str,
+    facet: str | None = None,
+    statistic: str = "median",
+    status: xr.DataArray | None = None,
+) -> Figure:
+    """Draw two dimensions of an array against each other: `heatmap(ds.loss, x="epoch", y="width")`.
+
+    Args:
+        array: labelled values, as of `open_results`: any metric over the swept dimensions, `epoch`, and its own
+            (`frequency`, `x`, `layer`). Every dimension that is not drawn must have one value left, `seed` aside.
+            A lost lane is +inf in `stats.measured(ds, "loss")`, and is hatched as lost; NaN is hatched as
+            no number, whatever the reason: an array alone does not say.
+        x: the dimension across, or a knob along the `point` of a union.
+        y: the dimension upwards, or such a knob.
+        facet: that with a panel for each value; none for a single panel. The optimiser of a union groups its lanes.
+        statistic: over seeds, one of `STATISTICS`; +inf counts, NaN does not.
+        status: `ds.status`, where at hand, of the same lanes or more: NaN is then told apart as diverged, cut and
+            not run, and the caption counts lanes.
+
+    Returns:
+        A figure, to be shown or saved: `.savefig("loss.pdf")`.
+
+    Raises:
+        SweepError: for a name that is no dimension, and for dimensions that are left, with the way to choose.
+    """
+    name = str(array.name or "value")
+    ds = array.rename(name).to_dataset()
+    if status is not None:
+        ds = ds.assign(status=status.sel({dim: array[dim] for dim in status.dims if dim in array.coords}))
+    with matplotlib.rc_context(style.settings()):
+        return draw(Cells(_chosen(ds, name, x, y, facet, statistic), name, x, y, statistic))
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What the cells of a heatmap are of.
+
+    Args:
+        chosen: what is left to be drawn: `x`, `y`, the facet, seeds.
+        name: the variable.
+        x: the dimension across.
+        y: the dimension upwards, None for a single row.
+        statistic: over seeds.
+    """
+
+    chosen: View
+    name: str
+    x: str
+    y: str | None
+    statistic: str = "median"
+
+    @property
+    def seeded(self) -> bool:
+        """Whether a cell is of several lanes, and not each seed in a cell of its own."""
+        return _SEED in self.chosen.data.dims and _SEED not in (self.x, self.y, self.chosen.facet)
+
+    @property
+    def values(self) -> xr.DataArray:
+        """The variable of each lane, a lost one's at its worst."""
+        ds = self.chosen.data
+        return recorded(ds, self.name) if "status" in ds else ds[self.name]
+
+    def panels(self, values: xr.DataArray) -> list[xr.DataArray]:
+        """Give each panel's cells, rows then columns: the statistic of some values of each lane."""
+        found = []
+        for part in self.chosen.split(values):
+            single = STATISTICS[self.statistic](part) if self.seeded else part
+            label = values.attrs | {"long_name": style.name(self.chosen.whole[self.name])}
+            found.append(merged(table(self.chosen, single.assign_attrs(label), self.y, self.x)))
+        return found
+
+    def cut(self) -> list[xr.DataArray] | None:
+        """Say, panel by panel, in which cells most lost lanes were cut, not diverged; None where none was cut."""
+        if not self.chosen.ended(labels.CUT):
+            return None
+        which = xr.where(self.chosen.data["status"] == labels.CUT, 1.0, -1.0) * np.isinf(self.values)
+        most = which.sum(_SEED) if self.seeded else which
+        return [merged(table(self.chosen, part, self.y, self.x)) > 0 for part in self.chosen.split(most)]
+
+
+def draw(what: Cells) -> Figure:
+    """Draw the panels of a heatmap, with hatches, numbers where there is room, and words."""
+    chosen, values = what.chosen, what.values
+    cells = what.panels(values)
+    norm = norm_of(cells, highest=highest(values))
+    figure, panels, kinds = draw_maps(chosen, cells, norm, colours(what.name), what.cut())
+    if "epoch" not in (what.x, what.y):
+        write_numbers(panels, cells)
+    return finish(figure, chosen, in_words(what, cells), rule(what), entries(what, kinds))
+
+
+def rule(what: Cells) -> str:
+    """Say in a caption what a cell stands for."""
+    name = style.name(what.chosen.whole[what.name])
+    if not what.seeded:
+        return f"Each cell: the {name} of one lane"
+    worst = "-inf" if what.name in HIGHER_IS_BETTER else "+inf"
+    lost = f", a lost lane counted as {worst}" * bool(np.isinf(what.values).any())
+    return f"{what.statistic.capitalize()} over {what.chosen.seeds} of the {name}{lost}"
+
+
+def in_words(what: Cells, cells: Sequence[xr.DataArray]) -> str:
+    """Say in a title how good the best cell is, and where it lies."""
+    chosen, best = what.chosen, "highest" if what.name in HIGHER_IS_BETTER else "lowest"
+    finite = [each.where(np.isfinite(each)) for each in cells]
+    if all(each.isnull().all() for each in finite):
+        return chosen.nothing if "status" in chosen.whole else "There is no finite number to draw"
+    ends = [float(each.max() if best == "highest" else each.min()) for each in finite]
+    value = np.nanmax(ends) if best == "highest" else np.nanmin(ends)
+    statistic = f"{what.statistic} " * what.seeded
+    told = f"The {best} {statistic}{style.words(what.name)} is {style.number(value)}"
+    count = sum(int((each == value).sum()) for each in finite)
+    if count > 1:
+        return f"{told}, in {count} of {sum(each.size for each in cells)} cells"
+    panel = finite[ends.index(value)]
+    place = panel.isel((panel == value).argmax(panel.dims))
+    names = dict.fromkeys((chosen.facet, what.y, what.x))
+    return f"{told}, at {style.listed(_place(place, chosen, name) for name in names if name is not None)}"
+
+
+def _place(cell: xr.DataArray, chosen: View, name: str) -> str:
+    if name in cell.coords and cell[name].dtype.kind in "UO" and chosen.numbered(name):  # in words already
+        return cell[name].item().replace("\n", " ")
+    if chosen.numbered(name):
+        return said(cell, chosen.whole, name)
+    return f"{style.words(name)} {style.number(cell[name].item())}"
+
+
+def entries(what: Cells, kinds: set[str]) -> list[Patch]:
+    """Give the legend's entries for hatches."""
+    return [legend_patch(kind, text) for kind, text in _words(what).items() if kind in kinds]
+
+
+def _words(what: Cells) -> dict[str, str]:
+    """Say what each hatch stands for."""
+    chosen = what.chosen
+    if "status" not in chosen.whole:
+        return {"diverged": "infinite: lost", "not_run": "no number"}
+    lane = f"{what.statistic} lane" if what.seeded else "lane"
+    lost = chosen.ended(labels.DIVERGED, labels.FAILED) or "infinite"
+    return {"diverged": f"{lane} {lost}", "cut": f"{lane} cut", "not_run": chosen.unseen}
+
+
+def highest(values: xr.DataArray) -> float:
+    """Give the value above which cells are beyond the scale, which a few runaway lanes would stretch."""
+    if "epoch" not in values.dims:
+        return np.inf
+    start = values.isel(epoch=0).values
+    start = start[np.isfinite(start)]
+    return 10 * float(np.median(start)) if start.size and np.median(start) > 0 else np.inf
+
+
+def _chosen(ds: xr.Dataset, name: str, x: str, y: str, facet: str | None, statistic: str) -> View:
+    """Check that two dimensions and a facet say all, and lay out what they draw."""
+    if statistic not in STATISTICS:
+        raise unknown("statistic over seeds", statistic, STATISTICS)
+    array, names = ds[name], [each for each in (x, y, facet) if each is not None]
+    if len(set(names)) < len(names):
+        raise SweepError(f"heatmap of {name!r} has x {x!r}, y {y!r} and facet {facet!r}: name different dimensions")
+    dims = {each: unions.dimension(array, each) for each in names}
+    _refuse_left(array, dims)
+    rest = [str(dim) for dim in array.dims if dim not in (*dims.values(), _SEED)]
+    rules = tuple(f"At {said(array.isel({dim: 0}), ds, dim)}" for dim in rest if dim in ds.coords)
+    ds = ds.isel(dict.fromkeys(rest, 0), missing_dims="ignore")
+    for dim in dict.fromkeys(dims.values()):
+        keys = [each for each in names if dims[each] == dim and each != dim]
+        ds = unions.single(ds, dim, keys) if keys and dim not in names else ds
+    drawn = tuple(each for each in (x, y) if dims[each] != each)
+    if facet is not None and dims[facet] != facet and dims[facet] not in map(dims.get, drawn):
+        facet = dims[facet]  # its lanes are a panel each, named by all their knobs
+    return View(ds, ds, facet, rules, drawn).thinned(facet, MOST_PANELS)
+
+
+def _refuse_left(array: xr.DataArray, dims: dict[str, str]) -> None:
+    left = [str(dim) for dim in array.dims if array.sizes[dim] > 1 and dim not in (*dims.values(), _SEED)]
+    if left:
+        told = style.listed(f"{dim} ({array.sizes[dim]} values)" for dim in left)
+        choices = ", ".join(
+            f"{dim}={array[dim].values[0].item()!r}" if dim in array.coords else f"{dim}=0" for dim in left
+        )
+        drawn = style.listed(repr(name) for name in dims)
+        raise SweepError(f"heatmap over {drawn} leaves {told}: choose one value, as in .sel({choices}), or facet by it")

@@ -1,0 +1,96 @@
+"""Make one HTML file of stores, to explore without a network and without JAX: `python -m sweep.report STORE...`."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import tyro
+
+from sweep.cli import guarded, parse
+from sweep.errors import SweepError
+
+PROG = "python -m sweep.report"
+POLL: Final = 5.0  # seconds between two looks at a store that is being run
+
+
+@dataclass(frozen=True)
+class Options:
+    """Make a report of stores: one HTML file that opens from disk.
+
+    Args:
+        stores: stores that `python -m sweep.run` wrote, complete or not.
+        out: the file to make. An older report there is replaced.
+        live: write it again as the runs go on, until all are complete or Ctrl-C; the open page follows.
+        force: replace --out whatever it is.
+        claims: the verdicts that `python -m sweep.claims --out` keeps; those of these pages are shown.
+        debug: show the traceback of an error.
+    """
+
+    stores: tyro.conf.Positional[tuple[Path, ...]]
+    out: Path = Path("report.html")
+    live: bool = False
+    force: bool = False
+    claims: Path = Path("docs/claims.json")
+    debug: bool = False
+
+
+def main(args: Sequence[str]) -> None:
+    """Write the report that the command line asks for, and print its path."""
+    options = parse(Options, args, PROG)
+    if not options.stores:
+        raise SweepError(f"no store named: {PROG} results/PAGE [options]")
+    _check(options)
+    going_on = _write(options)
+    print(options.out, flush=True)
+    if going_on and options.live:
+        _follow(options)
+
+
+def _follow(options: Options) -> None:
+    """Write the report again and again until all stores are complete.
+
+    A store that is read just while it is written may look damaged: what can't be read twice in a row is.
+    """
+    going_on, failed = True, False
+    while going_on:
+        time.sleep(POLL)
+        try:
+            going_on, failed = _write(options), False
+        except SweepError:
+            if failed:
+                raise
+            failed = True
+
+
+def _check(options: Options) -> None:
+    """Refuse, before anything is read, what can't be made."""
+    from sweep import outputs
+
+    try:
+        import bokeh  # noqa: F401
+    except ModuleNotFoundError:
+        raise SweepError("reports need Bokeh, which is not installed: pip install 'sweep-lanes[report]'") from None
+    from sweep.reporting.page import is_ours
+
+    outputs.check(options.out, is_ours, force=options.force)
+
+
+def _write(options: Options) -> bool:
+    """Write the report once, and tell whether some store is incomplete still."""
+    from sweep import answers, outputs
+    from sweep.reporting import report
+    from sweep.results import open_results  # heavy, as the others are, and `--help` is not
+
+    stores = {store: open_results(store) for store in options.stores}
+    going_on = not all(ds.attrs.get("complete") for ds in stores.values())
+    text = report(stores, answers.load(options.claims), reload=POLL if options.live and going_on else 0.0)
+    with outputs.replacing(options.out) as beside:
+        beside.write_text(text, encoding="utf-8")
+    return going_on
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

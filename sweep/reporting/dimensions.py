@@ -1,0 +1,90 @@
+"""The dimensions of results as a page needs them: names, values as words, places on an axis, knobs as typed."""
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sweep.plots import style
+from sweep.plots.scale import scale_of
+from sweep.plots.view import said
+
+
+def swept(ds: xr.Dataset) -> list[str]:
+    """Name the swept dimensions, seeds aside."""
+    return [str(dim) for dim in ds["status"].dims if dim != "seed"]
+
+
+def describe(ds: xr.Dataset, dim: str) -> dict[str, Any]:
+    """Say what a page shows of a dimension.
+
+    Args:
+        ds: results, in order along it.
+        dim: which.
+
+    Returns:
+        `name`; `label` with units; `kind` of its scale (log, linear, category); `texts`, each value shortly;
+        `places` on an axis of that kind, the logarithms of a log one; `values`, where they are numbers; `swept`.
+    """
+    kind, label, places = _scale(ds, dim)
+    return {
+        "name": dim,
+        "label": label,
+        "kind": kind,
+        "texts": _texts(ds, dim),
+        "places": [round(float(place), 9) for place in places],
+        "values": [float(value) for value in ds[dim].values] if kind != "category" else [],
+        "swept": dim in ds["status"].dims,
+    }
+
+
+def _scale(ds: xr.Dataset, dim: str) -> tuple[str, str, np.ndarray]:
+    coordinate = ds[dim]
+    if dim in swept(ds) and _combinations(ds, dim):
+        return "category", style.words(dim), np.arange(coordinate.size)
+    scale = scale_of(coordinate)
+    places = np.log10(scale.centres) if scale.kind == "log" else np.asarray(scale.centres, float)
+    return scale.kind, " ".join(scale.label.split()), places
+
+
+def _texts(ds: xr.Dataset, dim: str) -> list[str]:
+    if dim in swept(ds) and _combinations(ds, dim):
+        return [said(ds.isel({dim: index}), ds, dim) for index in range(ds.sizes[dim])]
+    return [style.number(value) for value in ds[dim].values]
+
+
+def _combinations(ds: xr.Dataset, dim: str) -> bool:
+    """Tell whether values are of several knobs together, so that one number does not name them."""
+    along = [name for name in ds.coords if ds[name].dims == (dim,)]
+    return len(along) > 1 and ds.sizes[dim] <= 40
+
+
+def knobs(ds: xr.Dataset) -> list[dict[str, Any]]:
+    """List the swept knobs with their values as a command line takes them.
+
+    Returns:
+        Of each knob `name`, `dims` (those it varies along), their `shape`, and `values` (row by row; "" where
+        the knob does not apply).
+    """
+    factors = json.loads(ds.attrs.get("dimensions", "[]")) or [(dim, 0, [dim]) for dim in ds["status"].dims]
+    names = [name for _, _, names in factors for name in names]
+    return [
+        {
+            "name": name,
+            "dims": list(ds[name].dims),
+            "shape": list(ds[name].shape),
+            "values": [_literal(value) for value in ds[name].values.ravel()],
+        }
+        for name in names
+        if name in ds.coords
+    ]
+
+
+def _literal(value: Any) -> str:
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        if np.isnan(value):
+            return ""
+        return repr(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    return str(value)

@@ -1,0 +1,142 @@
+"""What a page says of one store: question, numbers, figures, claims, plan and origin."""
+
+import base64
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import xarray as xr
+
+from sweep import labels
+from sweep.errors import SweepError
+from sweep.pages import FULL, VARIED, folder_of
+from sweep.plots import style
+from sweep.reporting import document
+from sweep.reporting.cells import embed
+from sweep.verdicts import Verdict
+
+_TYPES: Final = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif"}
+_ORIGIN: Final = (
+    "name", "fingerprint", "created", "commit", "device", "versions", "lane_steps", "lane_steps_executed",
+    "training_seconds", "compile_seconds", "complete", "schema",
+)  # fmt: skip
+
+
+def make(ds: xr.Dataset, key: str, *, store: Path, room: int, verdicts: Sequence[Verdict] = ()) -> dict[str, Any]:
+    """Gather what the template and the script need of one store.
+
+    Args:
+        ds: results.
+        key: of the section, unlike all others.
+        store: where they lie.
+        room: bytes for numbers.
+        verdicts: of claims of this page or of others.
+    """
+    about, held = embed(ds, room)
+    complete = bool(ds.attrs.get("complete"))
+    return {
+        "key": key,
+        "name": str(ds.attrs.get("name", store.name)),
+        "question": str(ds.attrs.get("question", "")) or str(ds.attrs.get("name", store.name)),
+        "summary": _summary(ds, about),
+        "notes": held.notes,
+        "figures": figures(ds) if complete else [],
+        "complete": complete,
+        "claims": _claims(ds, verdicts),
+        "origin": _origin(ds, store),
+        "texts": held.texts,
+        "data": {"key": key, "command": _command(ds, store), "zoomed": zoomed(ds), **about, "plots": document.items()},
+    }
+
+
+def _summary(ds: xr.Dataset, about: dict[str, Any]) -> str:
+    """Say in a line how much there is."""
+    status = ds["status"].values
+    lanes = style.counted(f"{status.size:,}", "lane")
+    ended = [
+        f"{int((status == code).sum()):,} {style.words(word)}"
+        for code, word in enumerate(labels.STATUS)
+        if (status == code).any()
+    ]
+    sizes = " × ".join(
+        [f"{len(about['seeds'])} seed", *(f"{ds.sizes[dim]} {style.words(dim)}" for dim in about["swept"])]
+    )
+    told = "all finished" if bool((status == labels.FINISHED).all()) else style.listed(ended)
+    return f"{lanes} ({sizes}); {told}"
+
+
+def _origin(ds: xr.Dataset, store: Path) -> list[tuple[str, str]]:
+    """List what is known of where results come from, the plan and the whole page last."""
+    rows = [("store", str(store))]
+    rows += [(style.words(name), _pretty(ds.attrs[name])) for name in _ORIGIN if name in ds.attrs]
+    return rows + [(name, _pretty(ds.attrs[name])) for name in ("plan", "experiment") if name in ds.attrs]
+
+
+def _pretty(value: Any) -> str:
+    """Write an attribute for people: JSON as short lines."""
+    try:
+        parsed = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return str(value)
+    if not isinstance(parsed, dict):
+        return str(value)
+    return "\n".join(f"{name}: {json.dumps(each, ensure_ascii=False)}" for name, each in parsed.items())
+
+
+def _claims(ds: xr.Dataset, verdicts: Sequence[Verdict]) -> list[list[str]]:
+    """Give the verdicts of this page's claims, as rows."""
+    from sweep.answers import said
+
+    experiment = json.loads(ds.attrs.get("experiment", "{}"))
+    known = {(claim["id"], claim["source"]) for claim in experiment.get("claims") or ()}
+    return [said(verdict) for verdict in verdicts if (verdict.id, verdict.source) in known]
+
+
+def figures(ds: xr.Dataset) -> list[dict[str, str]]:
+    """Draw a store's figures as images that a page holds: of PNG and SVG the smaller."""
+    from sweep.gallery import draw_figures, wanted
+
+    with TemporaryDirectory() as folder:
+        try:
+            paths = draw_figures(ds, wanted(ds), Path(folder))
+        except SweepError as error:
+            return [{"name": "figures", "source": "", "note": str(error)}]
+        smallest: dict[str, Path] = {}
+        for path in sorted(paths, key=lambda path: path.stat().st_size, reverse=True):
+            smallest[path.stem] = path
+        stems = dict.fromkeys(path.stem for path in paths)
+        return [{"name": style.words(stem), "source": _embedded(smallest[stem]), "note": ""} for stem in stems]
+
+
+def _embedded(path: Path) -> str:
+    return f"data:{_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _command(ds: xr.Dataset, store: Path) -> dict[str, str]:
+    """Give the command that trains a lane again, up to the lane, and what a reader has to add to it."""
+    name = str(ds.attrs.get("name", "PAGE"))
+    page, *varied = name.split(VARIED)
+    words = ["python", "-m", "sweep.run", f"experiments/{page}.py"]
+    words += [f"--{each}" for each in varied if each in (FULL, "smoke")]
+    zoom = parent(ds).get("zoom", {})
+    words += ["--zoom", ",".join(f"{knob}={values}" for knob, values in zoom.items())] if zoom else []
+    if store.resolve() != Path("results", folder_of(name)).resolve():
+        words += ["--out", str(store)]
+    overridden = [each for each in varied if each not in (FULL, "smoke") and not (zoom and each.startswith("zoom-"))]
+    note = "add the overrides that this store was run with" if overridden else ""
+    return {"start": f"{shlex.join(words)} --lane", "note": note}
+
+
+def parent(ds: xr.Dataset) -> dict[str, Any]:
+    """Give what a zoomed store says of its parent; nothing of any other store."""
+    text = ds.attrs.get("parent")
+    return json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
+
+
+def zoomed(ds: xr.Dataset) -> dict[str, list[float]]:
+    """Give the ranges of numeric swept dimensions, by which a child is outlined on its parent."""
+    swept = [str(dim) for dim in ds["status"].dims if dim != "seed" and ds[dim].dtype.kind in "iuf"]
+    return {dim: [float(ds[dim].min()), float(ds[dim].max())] for dim in swept if ds.sizes[dim] > 1}

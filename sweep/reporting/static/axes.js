@@ -1,0 +1,81 @@
+/* Numbers as words, and where the ticks of an axis are. */
+
+/** Write a number shortly: 64, 0.001, 1e-5, 1250. */
+function short(value) {
+  if (value === Infinity) return "∞";
+  if (value === -Infinity) return "-∞";
+  if (Number.isNaN(value)) return "no data";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e3 && size < 1e6) return value.toFixed(0);
+  if (size >= 1e6 || size < 1e-4) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
+  return String(Number(value.toPrecision(3)));
+}
+
+/** Digits that a text needs, for choosing round ones. */
+const digits = (text) => text.replace(/e.*$/, "").replace(/^-?[0.]*/, "").replace(/\.?0+$/, "").length;
+
+/** Choose which of some values, drawn side by side, get a tick: as many as there is room for, round ones first. */
+function labelled(texts, room) {
+  const stride = Math.max(1, Math.ceil(texts.length / Math.max(2, room)));
+  if (stride === 1) return texts.map((_, i) => i);
+  const chosen = [];
+  for (let start = 0; start < texts.length; start += stride) {
+    let best = start;
+    for (let i = start; i < Math.min(start + Math.ceil(stride / 3), texts.length); i++) {
+      if (digits(texts[i]) < digits(texts[best])) best = i;
+    }
+    chosen.push(best);
+  }
+  return chosen;
+}
+
+/** Ticks of an axis of values: places, which are logarithms on a log axis, with their texts. */
+function valueTicks(low, high, log, most = 7) {
+  if (!(high > low)) return [[low, short(log ? 10 ** low : low)]];
+  if (log) return logTicks(low, high, most);
+  const power = 10 ** Math.floor(Math.log10((high - low) / most));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power * most >= high - low);
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) {
+    ticks.push([i * step, short(Number((i * step).toPrecision(12)))]);
+  }
+  return ticks;
+}
+
+function logTicks(low, high, most) {
+  const factors = high - low > 2.2 ? [1] : high - low > 0.9 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9];
+  const stride = Math.max(1, Math.ceil((high - low) / most));
+  const ticks = [];
+  for (let power = Math.floor(low); power <= high; power++) {
+    if (power % stride) continue;
+    for (const factor of factors) {
+      const place = power + Math.log10(factor);
+      if (place >= low - 1e-9 && place <= high + 1e-9) ticks.push([place, short(factor * 10 ** power)]);
+    }
+  }
+  return ticks.length > 1 ? ticks : valueTicksOfLog(low, high);
+}
+
+/** Where a log axis is too short for a round number: its ends. */
+const valueTicksOfLog = (low, high) => [low, high].map((place) => [place, short(10 ** place)]);
+
+/** Ticks of a stored dimension drawn to scale: zero, which has a place of its own, and round numbers. */
+function dimensionTicks({kind, places, texts}) {
+  if (kind === "category") return labelled(texts, 8).map((i) => [places[i], texts[i]]);
+  if (kind !== "log") return valueTicks(places[0], places[places.length - 1], false);
+  const apart = texts[0] === "0" ? 1 : 0;
+  const round = logTicks(places[apart], places[places.length - 1], 7);
+  return apart ? [[places[0], "0"], ...round] : round;
+}
+
+/** Whether numbers want a logarithmic scale: none negative, those above zero over a decade. */
+function spansDecades(values) {
+  let low = Infinity, high = 0;
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    if (value < 0) return false;
+    if (value > 0) { low = Math.min(low, value); high = Math.max(high, value); }
+  }
+  return high > 10 * low;
+}

@@ -1,0 +1,77 @@
+"""The notebook: runs from its first cell to its last in a kernel of its own, and reads on a forge as it is."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOK = ROOT / "docs/notebook.ipynb"
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+
+
+def outputs(notebook):
+    """Give each code cell's outputs as (kinds, text): the forms it is in, and as text."""
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            shown = [(" ".join(sorted(out.data)), out.data["text/plain"]) for out in cell.outputs if "data" in out]
+            found.append(shown + [("stream", out.text) for out in cell.outputs if out.output_type == "stream"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Run it in an empty folder; a cell that fails raises."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    folder = tmp_path_factory.mktemp("notebook")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MPLBACKEND", raising=False)
+        patch.setenv("PYTHONPATH", str(ROOT))
+        client = nbclient.NotebookClient(
+            notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        )
+        client.execute()
+    assert not list(folder.iterdir())  # and leaves nothing behind
+    return notebook
+
+
+def test_it_answers_its_question(executed):
+    found = outputs(executed)
+    texts = "\n".join(text for shown in found for _, text in shown)
+    assert "finished    64" in texts
+    law = next(text for shown in reversed(found) for _, text in shown)
+    assert law.split()[:6] == ["value", "low", "high", "seeds", "unknown", "left_out"]
+    rows = re.findall(r"^(\d+) +(\S+) +(\S+) +(\S+) +8 +0 ", law, flags=re.MULTILINE)
+    assert [width for width, *_ in rows] == ["16", "64"]
+    for _, value, low, high in rows:
+        assert 0.5 < float(low) <= float(value) <= float(high) < 3
+    assert sum("image/png" in kinds for shown in found for kinds, _ in shown) == 2
+
+
+def test_what_is_committed_is_what_it_shows(committed, executed):
+    """Numbers may differ from machine to machine; what kind of thing each cell shows does not."""
+    kinds = [[kind for kind, _ in shown] for shown in outputs(executed)]
+    assert [[kind for kind, _ in shown] for shown in outputs(committed)] == kinds
+
+
+def test_it_is_small_and_tells_nothing_of_the_machine_it_ran_on(committed):
+    text = NOTEBOOK.read_text()
+    assert len(text) < 300_000
+    words = json.dumps(json.loads(text)["cells"])
+    for cell in committed.cells:
+        for out in cell.get("outputs", ()):
+            words = words.replace(json.dumps(out.get("data", {}).get("image/png", "no picture"))[1:-1], "")
+    assert not re.findall(r"(?:/home|/root|/tmp|/Users|/work|site-packages|[A-Z]:\\\\)[/\\\w]*", words)
+    assert [cell.id for cell in committed.cells] == [f"cell-{number:02d}" for number in range(len(committed.cells))]
+    assert not any(cell.metadata for cell in committed.cells)  # no times, no state of an editor
