@@ -20,6 +20,7 @@ experiment = Experiment(
     figures=(
         Figure("frequency_epoch"),
         Figure("learning_rate_epoch"),
+        Figure("heatmap_film", {"x": "width", "y": "learning_rate"}),
         Figure("epochs_to_converge", {"threshold": 0.2}),  # 5% of the target's variance, 8 * 1/2
         Figure("curves"),
         Figure("fits"),

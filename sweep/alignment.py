@@ -86,7 +86,8 @@ def sliced(ds: xr.Dataset, by: str) -> dict[str, xr.Dataset]:
     """
     swept = knobs_of(ds)
     if by in SEEDS:
-        raise SweepError(f"--by {by}: differences are judged over seeds; name another of {_listed(set(swept) - {by})}")
+        others = [name for name in swept if name not in SEEDS]
+        raise SweepError(f"--by {by}: differences are judged over seeds; name another of {_listed(others)}")
     if by not in swept:
         raise unknown("swept knob", by, swept)
     flat = stacked(ds)

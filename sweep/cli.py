@@ -137,7 +137,7 @@ def one_line(box: str) -> str:
     lines = [line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))]
     sections = [part.split("\n") for part in re.split(r"(?m)^[─-]{4,}$", "\n".join(lines))]
     first, *others = sections if "╭" in plain else sections[1:]
-    meant = [line.split()[0] for section in others for line in _suggested(section)]
+    meant = [line.split()[0].rstrip(",") for section in others for line in _suggested(section)]
     wrong = " ".join(" ".join(first).split())
     return f"{wrong}; did you mean {meant[0]}?" if meant else wrong
 

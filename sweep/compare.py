@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # heavy, and `--help` is not
 
 PROG = "python -m sweep.compare"
 DISAGREE: Final = 1  # exit code of --check
+LONGEST: Final = 120  # letters of a folder's name
 FIGURE, TABLE = "comparison", "differences.csv"
 # No dates, so that the same comparison is the same files.
 SAVING: Final[dict[str, dict[str, Any]]] = {
@@ -74,14 +75,15 @@ def main(args: Sequence[str]) -> None:
     from sweep.differing import differing
     from sweep.terminal import Terminal
 
-    stores = _opened(options)
+    stores, left_out = _opened(options)
     if options.check:
         _check_complete(stores)
     compared = compare(stores, options.metric, options.epoch)
+    reached = times(compared, options.threshold)
     figure = _drawn(compared, options) if out else None
     console = Terminal(highlight=False)
     fields = differing(list(stores.values())) if options.by is None else None
-    show_comparison(console, compared, fields, times(compared, options.threshold))
+    show_comparison(console, replace(compared, notes=(*left_out, *compared.notes)), fields, reached)
     if out:
         _write(out, figure, compared)
         console.print(out, soft_wrap=True)
@@ -101,7 +103,12 @@ def _place(options: Options) -> Path | None:
     if options.by is not None and len(options.stores) > 1:
         raise SweepError(f"--by {options.by} compares the slices of one store, got {len(options.stores)} stores")
     names = [store.resolve().name for store in options.stores] + ([f"by-{options.by}"] if options.by else [])
-    out = options.out or (None if options.check else Path("results", "comparisons", "-".join(names)))
+    name = "-".join(names)
+    if len(name) > LONGEST:
+        name = f"{names[0]}-and-{len(names) - 1}-others"
+    out = options.out or (None if options.check else Path("results", "comparisons", name))
+    if out is None and (options.rows or options.columns):
+        raise SweepError("--rows and --columns are of the figure, and --check alone draws none: add --out")
     if out:
         outputs.check_apart(out, options.stores)
         outputs.check(out, _is_ours, force=options.force)
@@ -113,18 +120,21 @@ def _is_ours(out: Path) -> bool:
     return {path.name for path in out.iterdir()} == {TABLE, *(f"{FIGURE}{suffix}" for suffix in SAVING)}
 
 
-def _opened(options: Options) -> "dict[str, xr.Dataset]":
-    """Open the stores, or cut one into slices, by name."""
+def _opened(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
+    """Open the stores, or cut one into slices, by name; and say which of its lanes are in none."""
     from sweep.alignment import sliced
+    from sweep.lane_tables import lacking
     from sweep.results import open_results
 
     if options.by is not None:
-        return sliced(open_results(options.stores[0]), options.by)
+        whole = open_results(options.stores[0])
+        slices, count = sliced(whole, options.by), lacking(whole, options.by)
+        return slices, [f"{count} of {whole['status'].size} lanes have no {options.by} and are left out"] * bool(count)
     short = [store.resolve().name for store in options.stores]
     names = short if len(set(short)) == len(short) else list(map(str, options.stores))
     if len(set(names)) < len(names):
         names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
-    return {name: open_results(store) for name, store in zip(names, options.stores, strict=True)}
+    return {name: open_results(store) for name, store in zip(names, options.stores, strict=True)}, []
 
 
 def _check_complete(stores: "dict[str, xr.Dataset]") -> None:
@@ -168,7 +178,9 @@ def _disagree(compared: "Comparison") -> bool:
 
     for name, found in compared.found.items():
         if not compared.equal[name] and found.attrs["design"] == TOO_FEW:
-            raise SweepError(f"--check can't judge {name}: it shares fewer than {FEWEST} seeds with {compared.first}")
+            raise SweepError(
+                f"--check can't judge {name}: it shares fewer than {FEWEST} independent seeds with {compared.first}"
+            )
     needed = ALPHA / len(compared.found)
     smallest = max(1 / found.attrs["exchanges"] for found in compared.found.values())
     if not all(compared.equal.values()) and smallest > needed:

@@ -95,9 +95,11 @@ def _tested(compared: Comparison, name: str) -> str:
     if found["design"] == TOO_FEW:
         return "no test: too few seeds, and no cell is masked"
     how = "sign flips of paired seeds" if found["design"] == PAIRED else "relabelled lanes of two samples"
+    rest = int(compared.found[name]["p"].isnull().sum())
+    untested = f"; not tested, with too few seeds: {rest}" if rest else ""
     return (
         f"p = {number(found['p'])} for no difference in any of {found['tested']} cells "
-        f"({found['exchanges']} {how}; cells: {CONTROL})"
+        f"({found['exchanges']} {how}; cells: {CONTROL}){untested}"
     )
 
 

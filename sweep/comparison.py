@@ -11,7 +11,7 @@ import xarray as xr
 
 from sweep import intervals, labels, measures, stats
 from sweep.alignment import align
-from sweep.differences import ALPHA, TOO_FEW, differences, is_ratio, shared_seeds
+from sweep.differences import ALPHA, TOO_FEW, differences, independent, is_ratio, shared_seeds
 from sweep.errors import SweepError
 from sweep.intervals import FEWEST, Interval
 from sweep.measures import HIGHER_IS_BETTER
@@ -141,7 +141,8 @@ def compare(stores: Mapping[str, xr.Dataset], metric: str = "loss", epoch: float
     before, *others = values
     found = {name: differences(values[before], values[name], ratio=ratio) for name in others}
     equal = {name: _same(parts[before], parts[name], metric) for name in others}
-    return Comparison(metric, ratio, epoch, parts, values, found, equal, (*aligned.notes, *_unfinished(stores)))
+    notes = (*aligned.notes, *_unfinished(stores), *_hanging_together(parts))
+    return Comparison(metric, ratio, epoch, parts, values, found, equal, notes)
 
 
 def _check(epoch: float, recorded: np.ndarray) -> None:
@@ -168,6 +169,16 @@ def _unfinished(stores: Mapping[str, xr.Dataset]) -> list[str]:
         f"{name} is incomplete: {count} of {stores[name]['status'].size} lanes have not run to their end"
         for name, count in counts.items()
         if count
+    ]
+
+
+def _hanging_together(parts: Mapping[str, xr.Dataset]) -> list[str]:
+    """Say of which parts the seeds are not as many as they seem."""
+    return [
+        f"{name}: some of its lanes share a seed or a data_seed and others do not, so that its {part.sizes['seed']} "
+        "are not independent: nothing is tested, and intervals are too narrow; zip seed and data_seed"
+        for name, part in parts.items()
+        if not independent(part)
     ]
 
 
@@ -203,9 +214,14 @@ def times(compared: Comparison, threshold: float | None = None) -> Times:
         compared: the comparison.
         threshold: by default 0.9 for an accuracy, 0.5 for a relative spectral error, and for all else a tenth of the
             first part's median at the first record.
+
+    Raises:
+        SweepError: for a threshold that is no number.
     """
     if threshold is None:
         threshold = _threshold(compared)
+    if not np.isfinite(threshold):
+        raise SweepError(f"--threshold {threshold} is no number: give one in the units of {compared.metric}")
     sign = -1 if compared.metric in HIGHER_IS_BETTER else 1
     epochs = {
         name: stats.epochs_to(sign * measures.recorded(part, compared.metric), sign * threshold, part["status"])[

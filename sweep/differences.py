@@ -8,7 +8,8 @@ change places at random, seed by seed (paired) or lane by lane (two samples). Al
 together, so it is exact however cells are correlated and values distributed. A cell's p value says how often the
 largest of all cells is at least as large as this cell's own, so that the chance of one false find or more among all
 cells is at most 5% (the family-wise error). False discovery rates would need p values far below those that few seeds
-can give: of 8 seeds in pairs none is below 1/128.
+can give: of 8 seeds in pairs none is below 1/128. Of two samples that lack data in different cells the level holds
+nearly, not exactly.
 """
 
 from functools import cache
@@ -50,9 +51,9 @@ def differences(first: xr.DataArray, second: xr.DataArray, *, ratio: bool) -> xr
         Over the cells: `first` and `second`, medians over seeds; `difference`, of logarithms if asked for, as the
         median over pairs of a seed or over all pairs between two samples; `low` and `high`, its 95% interval by order
         statistics, for this cell alone; `seeds`, of the side that has fewer; `p`, adjusted for all cells, NaN where
-        there are fewer than 6 seeds; `lost_first` and `lost_second`, how many lanes were lost. Attributes: `design`,
-        one of "paired", "two samples" and "too few seeds"; `paired`, whether seeds are shared; `p` of all cells
-        together; `exchanges`, how many that looked at, and `tested`, the number of cells.
+        there are fewer than 6 seeds, or such as are not `independent`; `lost_first` and `lost_second`, how many lanes
+        were lost. Attributes: `design`, one of "paired", "two samples" and "too few seeds"; `paired`, whether seeds are
+        shared; `p` of all cells together; `exchanges`, how many that looked at, and `tested`, the number of cells.
 
     Sources:
         P. H. Westfall and S. S. Young, Resampling-based multiple testing, Wiley (1993), for the single-step adjusted p;
@@ -68,13 +69,19 @@ def differences(first: xr.DataArray, second: xr.DataArray, *, ratio: bool) -> xr
         count = np.sum(~np.isnan(gaps), axis=0)
         told = [intervals.median(each) for each in gaps.T]
         scores, exchanges = paired_scores(gaps), sign_flips
+        known = np.full(gaps.shape, True)  # a sum of signs has variance 1 whatever is missing
+        alone = independent(first.isel(seed=pairs[:, 0]))
     else:
         count = np.minimum(*(np.sum(~np.isnan(each), axis=0) for each in (before, after)))
         told = [shift(*each) for each in zip(before.T, after.T, strict=True)]
-        scores, exchanges = pooled_scores(np.concatenate([before, after])), relabellings
-    enough = count >= FEWEST
-    scores = scores[:, enough]
-    largest, own = maxima(scores, exchanges(len(before), len(after))) if scores.size else (np.zeros(1), np.zeros(0))
+        pooled = np.concatenate([before, after])
+        scores, exchanges = pooled_scores(pooled), relabellings
+        known = ~np.isnan(pooled)
+        alone = independent(first) and independent(second)
+    enough = (count >= FEWEST) & alone
+    largest, own = np.zeros(1), np.zeros(0)
+    if enough.any():
+        largest, own = maxima(scores[:, enough], exchanges(len(before), len(after)), known[:, enough])
     p = np.full(len(count), np.nan)
     p[enough] = shares_at_least(largest, own)
     columns = {name: [getattr(each, name) for each in told] for name in ("value", "low", "high")}
@@ -210,19 +217,38 @@ def relabellings(first: int, second: int) -> np.ndarray:
     return labels * np.sqrt((lanes - 1) / np.sum(labels[0] ** 2))
 
 
-def maxima(scores: np.ndarray, exchanges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def maxima(scores: np.ndarray, exchanges: np.ndarray, known: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Give the largest standardised difference of all cells for every exchange, and each cell's as it was.
 
     Args:
         scores: lanes or pairs, then cells; of length 1 along the first, or all 0.
         exchanges: ways of exchanging, then lanes or pairs; the first row as it was.
+        known: of which lanes of two samples there are data, as `scores`; by default all.
     """
     largest, own = np.zeros(len(exchanges)), []
     for start in range(0, scores.shape[1], _CELLS):
-        sizes = np.abs(exchanges @ scores[:, start : start + _CELLS])
+        some = slice(start, start + _CELLS)
+        sizes = np.abs(exchanges @ scores[:, some])
+        if known is not None and not known[:, some].all():
+            sizes *= _levelled(exchanges, known[:, some])
         np.maximum(largest, sizes.max(axis=1), out=largest)
         own.append(sizes[0])
     return largest, np.concatenate(own)
+
+
+def _levelled(exchanges: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Give the factors that bring sums over two samples to variance 1 where these lack data.
+
+    With j of all k known lanes in the second sample a sum of unit scores has the variance j (k - j) / (k (k - 1)),
+    and not m (n - m) / (n (n - 1)) as with all n lanes known and m in the second. Without the factors a cell whose data
+    lie otherwise among the samples than others' would seem to vary less than it does.
+    """
+    second = exchanges > 0
+    lanes, size = known.shape[0], second[0].sum()
+    total, there = known.sum(axis=0), second.astype(float) @ known
+    split = there * (total - there)
+    even = total * (total - 1) * size * (lanes - size) / (lanes * (lanes - 1))
+    return np.sqrt(np.divide(even, split, out=np.zeros_like(split), where=split > 0))
 
 
 def shares_at_least(largest: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -242,3 +268,12 @@ def shared_seeds(first: xr.DataArray | xr.Dataset, second: xr.DataArray | xr.Dat
     """Give the places, in both, of the seeds that both have: equal `seed` and `data_seed`."""
     mine, theirs = (list(zip(each["seed"].values, each["data_seed"].values, strict=True)) for each in (first, second))
     return np.array([(place, theirs.index(key)) for place, key in enumerate(mine) if key in theirs], int).reshape(-1, 2)
+
+
+def independent(results: xr.DataArray | xr.Dataset) -> bool:
+    """Tell whether the seeds of a cell have nothing in common but what all of them have.
+
+    All may have the same `seed` or the same `data_seed`. If only some have, as in a grid of both, they say less than
+    their number, and to exchange them one by one would find differences where there are none.
+    """
+    return all(len(np.unique(results[name])) in (1, results.sizes["seed"]) for name in ("seed", "data_seed"))

@@ -1,8 +1,10 @@
 """Which figures a store calls for, and saving them; for the doors. The drawing is in `sweep.plots`."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,6 +25,13 @@ _SAVING: Final[dict[str, dict[str, Any]]] = {
     ".png": {"dpi": 150},
     ".svg": {"dpi": 100, "metadata": {"Date": None}},
     ".pdf": {"dpi": 300, "metadata": {"CreationDate": None}},
+}
+# How such a file begins, and what stands in it: matplotlib signs what it saves, and we sign films.
+_SIGNED: Final = {
+    ".png": (b"\x89PNG", b"Matplotlib"),
+    ".svg": (b"<?xml", b"Matplotlib"),
+    ".pdf": (b"%PDF", b"Matplotlib"),
+    ".gif": (b"GIF8", b"sweep"),
 }
 FORMS: Final = {"screen": (".png", ".svg"), "print": (".pdf", ".svg")}  # a film is a GIF in both
 
@@ -68,42 +77,42 @@ def draw_figures(
         The files written. Two figures of one name get a number behind the second's.
 
     Raises:
-        SweepError: for a figure that does not fit the results, and where nothing can be written.
+        SweepError: for a figure that does not fit the results, before any is saved, and where nothing can be written.
     """
     from sweep.plots.registry import FIGURES, FILMS
     from sweep.plots.style import printed
 
-    written: list[Path] = []
     figures = tuple(figures)
-    for figure, paths in zip(figures, places(figures, directory, form=form), strict=True):
-        with printed() if form == "print" else nullcontext():
-            drawn = (FIGURES | FILMS)[figure.name](ds, **figure.options)
-            with _told(directory):
-                directory.mkdir(parents=True, exist_ok=True)
-                _save(drawn, paths)
-        written += paths
-    return written
+    files = places(figures, directory, form=form)
+    with printed() if form == "print" else nullcontext():
+        drawn = [(FIGURES | FILMS)[figure.name](ds, **figure.options) for figure in figures]
+        with _told(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            for each, paths in zip(drawn, files, strict=True):
+                _save(each, paths)
+    return list(chain.from_iterable(files))
 
 
 def places(
     figures: Iterable[Figure], directory: Path, *, form: Literal["screen", "print"] = "screen"
 ) -> list[list[Path]]:
-    """Give the files of each figure; two figures of one name get a number behind the second's."""
+    """Give the files of each figure, as `draw_figures` saves them."""
     from sweep.plots.registry import FILMS
 
-    stems: list[str] = []
-    found = []
+    count, found = Counter[str](), []
     for figure in figures:
-        stems.append(_free(figure.name, set(stems)))
+        count[figure.name] += 1
+        stem = figure.name if count[figure.name] == 1 else f"{figure.name}_{count[figure.name]}"
         suffixes = (".gif",) if figure.name in FILMS else FORMS[form]
-        found.append([directory / f"{stems[-1]}{suffix}" for suffix in suffixes])
+        found.append([directory / f"{stem}{suffix}" for suffix in suffixes])
     return found
 
 
 def is_drawn(path: Path) -> bool:
-    """Tell whether a file is a figure that this room may have saved: matplotlib signs all but films, which we sign."""
-    signatures = (b"Matplotlib", b"matplotlib", b"sweep")
-    return path.is_file() and any(signature in path.read_bytes() for signature in signatures)
+    """Tell whether a file is a figure that this room may have saved."""
+    begins, signature = _SIGNED[path.suffix]
+    content = path.read_bytes() if path.is_file() else b""
+    return content.startswith(begins) and signature in content
 
 
 @contextmanager
@@ -176,7 +185,3 @@ def _settle(drawn: "MatplotlibFigure") -> None:
         drawn.set_layout_engine("none")
         for axes in drawn.axes:
             axes.set_position(Bbox(axes.get_position(original=True).get_points().round(12)))
-
-
-def _free(name: str, taken: set[str]) -> str:
-    return next(stem for stem in (name, *(f"{name}_{count}" for count in range(2, 1000))) if stem not in taken)

@@ -65,6 +65,11 @@ def stacked(ds: xr.Dataset) -> xr.Dataset:
     return flat.assign_coords({name: (LANE, column, attributes[name]) for name, column in columns.items()})
 
 
+def lacking(ds: xr.Dataset, knob: str) -> int:
+    """Count the lanes that have no such knob, as those of Adam in a union with SGD have no momentum."""
+    return int(_column(stacked(ds)[knob].values).isna().sum())
+
+
 def part_of(name: str, ds: xr.Dataset, metric: str) -> Part:
     """Put the lanes of results in one row, with the metric and what became of them.
 

@@ -8,21 +8,23 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from sweep.errors import SweepError
-from sweep.places import made
+from sweep.places import ROOT, made
 
 
 def check(out: Path, ours: Callable[[Path], bool], *, force: bool) -> None:
-    """Refuse a place that holds something else than this command's own older output.
+    """Refuse a place that holds something else than this command's own older output, and a store in any case.
 
     Args:
         out: the file or folder that the command will make.
         ours: tells of what is there whether this command made it.
-        force: replace it, whatever it is.
+        force: replace it, whatever it is, unless it is a store.
 
     Raises:
-        SweepError: where there is something else.
+        SweepError: where there is something else, or can't be anything.
     """
-    if force or not (out.exists() or out.is_symlink()):
+    if _is_there(out / ROOT):
+        raise SweepError(f"{out} is a Zarr store, which only `sweep.run` replaces: name another --out")
+    if force or not _is_there(out):
         return
     try:
         known = ours(out)
@@ -30,6 +32,18 @@ def check(out: Path, ours: Callable[[Path], bool], *, force: bool) -> None:
         known = False
     if not known:
         raise SweepError(f"{out} holds something that this command did not make: name another --out, or add --force")
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is anything at a place, which may be one that no file can have."""
+    try:
+        return path.exists() or path.is_symlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> SweepError:
+    return SweepError(f"can't write {out}: {error.strerror or error}; name another place with --out")
 
 
 def check_apart(out: Path, stores: Iterable[Path]) -> None:
@@ -71,7 +85,7 @@ def replacing(out: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
-        raise SweepError(f"can't write {out}: {error.strerror or error}; name another place with --out") from error
+        raise _unwritable(out, error) from error
 
 
 def _take_place(beside: Path, out: Path) -> None:

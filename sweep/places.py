@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Final
+
+ROOT: Final = "zarr.json"  # the file that makes a folder a store, or an array of one
 
 
 @contextmanager

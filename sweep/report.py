@@ -75,6 +75,7 @@ def _check(options: Options) -> None:
         raise SweepError("reports need Bokeh, which is not installed: pip install 'sweep-lanes[report]'") from None
     from sweep.reporting.page import is_ours
 
+    outputs.check_apart(options.out, options.stores)
     outputs.check(options.out, is_ours, force=options.force)
 
 

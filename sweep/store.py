@@ -22,9 +22,8 @@ from filelock import FileLock, Timeout
 
 from sweep.errors import SweepError
 from sweep.labels import SCHEMA
-from sweep.places import made
+from sweep.places import ROOT, made
 
-ROOT: Final = "zarr.json"
 CHECKPOINT: Final = "checkpoint.npz"
 HEARTBEAT: Final = "heartbeat.json"
 LOCK: Final = "lock"

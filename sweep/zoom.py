@@ -15,6 +15,7 @@ from sweep.identity import fingerprint
 from sweep.pages import VARIED
 from sweep.spacing import steps_by_ratio
 
+MOST: Final = 10_000  # values of an axis
 SAME: Final = 1e-9  # relative; a value that is one of the parent's but for rounding is that one, to the bit
 
 
@@ -99,8 +100,8 @@ def _range(name: str, text: str) -> tuple[float, float, int]:
         raise SweepError(f"--zoom takes {name}=LOW:HIGH:COUNT, two numbers and a count, got {text!r}") from None
     if not (isfinite(low) and isfinite(high) and low < high):
         raise SweepError(f"--zoom {name} must rise from its first end to its second, got {low:g}:{high:g}")
-    if count < 2:
-        raise SweepError(f"--zoom {name} needs at least 2 values, got {count}")
+    if not 2 <= count <= MOST:
+        raise SweepError(f"--zoom {name} takes 2 to {MOST} values, got {count}")
     return low, high, count
 
 

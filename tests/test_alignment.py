@@ -193,3 +193,8 @@ def test_a_knob_that_cannot_be_sliced_is_refused(by, message):
     ds = small({**AXES, "depth": [2]})
     with pytest.raises(SweepError, match=message):
         sliced(ds, by)
+
+
+def test_a_refused_seed_names_what_can_be_sliced():
+    with pytest.raises(SweepError, match=r"name another of learning_rate, width$"):
+        sliced(small(AXES).assign_coords(data_seed=("seed", range(5))), "seed")

@@ -111,6 +111,15 @@ def test_what_only_one_has_what_was_lost_and_what_has_not_run_is_printed(capsys)
     assert "partial is incomplete: 6 of 48 lanes have not run to their end" in told(capsys, "a", "partial")[1]
 
 
+def test_cells_without_seeds_enough_are_said_not_to_be_tested(capsys, monkeypatch):
+    gone = (noisy()["seed"] > 4) & (noisy()["width"] == 16) & (noisy()["learning_rate"] == 1e-3)
+    monkeypatch.setitem(STORES, "holes", ended(noisy(seed=1), labels.NOT_RUN, gone))
+    said = told(capsys, "a", "holes")[1]
+    assert "in any of 5 cells" in said
+    assert "; not tested, with too few seeds: 1\n" in said
+    assert "not tested" not in told(capsys, "a", "other")[1]
+
+
 def test_it_makes_the_figure_and_a_table_of_all_cells_and_replaces_its_own(capsys, tmp_path):
     code, said, _ = told(capsys, "a", "worse", "--out", "out")
     assert code == 0
@@ -138,6 +147,22 @@ def test_by_default_it_writes_beside_the_stores_names(capsys):
     assert Path("results/comparisons/a-by-width/comparison.png").is_file()
 
 
+def test_the_name_of_many_stores_is_no_longer_than_a_folder_may_be(capsys, monkeypatch):
+    monkeypatch.setitem(STORES, "a" * 80, STORES["a"])
+    assert told(capsys, "a" * 80, "other", "a" * 80)[0] == 0
+    assert Path(f"results/comparisons/{'a' * 80}-and-2-others/comparison.png").is_file()
+
+
+def test_lanes_without_the_knob_that_is_sliced_are_counted(capsys, monkeypatch):
+    """Of SGD at two momenta and Adam, which has none."""
+    axes = {"seed": range(8), "point": range(3), "learning_rate": [1e-3, 1e-2]}
+    momenta = noisy(axes=axes).assign_coords(momentum=("point", [0.0, 0.9, np.nan]))
+    monkeypatch.setitem(STORES, "momenta", momenta)
+    said = told(capsys, "momenta", "--by", "momentum", "--check")[1]
+    assert "16 of 48 lanes have no momentum and are left out" in said
+    assert "left out" not in told(capsys, "a", "--by", "width", "--check")[1]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -155,6 +180,9 @@ def test_by_default_it_writes_beside_the_stores_names(capsys):
         ),
         (["a", "other", "--epoch", "999"], "--epoch 999 is not a record that all have: the nearest is 1000"),
         (["a", "other", "--rows", "depth"], "unknown dimension of what is compared 'depth'"),
+        (["a", "other", "--rows", "width", "--columns", "width"], "rows and columns can't both be 'width'"),
+        (["a", "other", "--check", "--rows", "width"], "--check alone draws none: add --out"),
+        (["a", "other", "--threshold", "nan"], "--threshold nan is no number"),
         (["a", "--by", "widht"], "unknown swept knob 'widht': did you mean 'width'?"),
         (["a", "few", "--check"], "--check can't judge few"),
         (

@@ -142,7 +142,8 @@ def test_only_what_is_beyond_seed_noise_is_not_covered():
     assert covered(gap, "noise", (64, 1e-2))
     assert legend(figure) == ["within seed noise"]
     assert "higher in 2 of 6 cells, beyond seed noise" in texts(figure)
-    assert "family-wise error 5%" in texts(figure)
+    told = texts(figure).replace("\n", " ")
+    assert "Covered where the mean ratio (geometric) is within seed noise (family-wise error 5%" in told
 
 
 def test_too_few_seeds_are_told_from_noise():
@@ -150,7 +151,7 @@ def test_too_few_seeds_are_told_from_noise():
     figure = comparison(compare({"a": noisy(axes), "b": noisy(axes, seed=1)}))
     assert hatches(axes_of(figure)[2]) == [style.PATTERNS["few"][2]]
     assert "too few seeds" in texts(figure)
-    assert legend(figure) == ["fewer than 6 seeds: can't be judged"]
+    assert legend(figure) == ["fewer than 6 independent seeds: can't be judged"]
 
 
 def test_what_one_or_both_lost_and_what_has_not_run_is_told_apart():
@@ -211,6 +212,35 @@ def test_rows_and_columns_can_be_named_and_unknown_ones_are_refused():
     assert (turned.get_ylabel(), turned.get_xlabel()) == ("width", "learning rate")
     with pytest.raises(SweepError, match="did you mean 'width'"):
         comparison(found, rows="widht")
+    with pytest.raises(SweepError, match="rows and columns can't both be 'width': name two of learning_rate and width"):
+        comparison(found, rows="width", columns="width")
+
+
+def test_the_caption_tells_of_every_panel_how_it_was_tested():
+    """Of b by shared seeds, of c as two samples."""
+    parts = {name: noisy(seed=number) for number, name in enumerate("abc")}
+    parts["c"] = parts["c"].assign_coords(seed=range(100, 108), data_seed=("seed", range(100, 108)))
+    parts["b"] = parts["b"].assign_coords(data_seed=("seed", [0] * 8))
+    parts["a"] = parts["a"].assign_coords(data_seed=("seed", [0] * 8))
+    told = texts(comparison(compare(parts))).replace("\n", " ")
+    assert "over pairs of a seed or over all pairs of a lane of each of the ratio" in told
+    assert "permutation of each panel alone, 6 cells, 128 to 10000 exchanges" in told
+
+
+def test_a_grid_of_both_seeds_is_said_to_be_no_sample():
+    """Of 4 x 4 lanes of a cell those that share a seed hang together."""
+    seeds = np.repeat(np.arange(4), 4)
+    ds = noisy({**GRID, "seed": range(16)}).assign_coords(seed=seeds, data_seed=("seed", np.tile(np.arange(4), 4)))
+    found = compare({"a": ds, "b": ds.assign(loss=ds["loss"] * 2)})
+    assert "too few seeds" in found.outcome("b")
+    assert [note.partition(":")[0] for note in found.notes] == ["a", "b"]
+    assert "its 16 are not independent" in found.notes[0]
+
+
+@pytest.mark.parametrize("threshold", [np.nan, np.inf])
+def test_a_threshold_that_is_no_number_is_refused(threshold):
+    with pytest.raises(SweepError, match="is no number"):
+        times(compare({"a": noisy(), "b": noisy()}), threshold)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Differences between results, against SciPy's tests and closed forms."""
 
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -68,6 +68,45 @@ def test_the_p_of_many_cells_is_that_of_the_largest_t_over_all_sign_flips():
     assert found["p"].values == pytest.approx(expected, abs=1e-12)
     assert found.attrs["p"] == min(expected)
     assert found.attrs["tested"] == 5
+
+
+@pytest.mark.parametrize("sizes", [(7, 6), (6, 7)])
+def test_two_samples_that_lack_data_are_compared_by_standardised_means(sizes):
+    """All ways of dealing 13 lanes, each cell's difference of means as a share of its standard error."""
+    rng = np.random.default_rng(5)
+    first, second = (rng.normal(shift, 1, (size, 3)) for shift, size in zip((0, 1.5), sizes, strict=True))
+    (first if sizes[0] == 7 else second)[0, :2] = np.nan
+    pooled = np.concatenate([first, second])
+    spread = np.nanstd(pooled, axis=0)
+
+    def largest(chosen):
+        there = np.isin(np.arange(13), chosen)
+        one, other = pooled[~there], pooled[there]
+        counts = [np.sum(~np.isnan(each), axis=0) for each in (one, other)]
+        error = spread * np.sqrt(1 / counts[0] + 1 / counts[1])
+        return np.abs(np.nanmean(other, axis=0) - np.nanmean(one, axis=0)) / error
+
+    ways = np.array([largest(chosen) for chosen in combinations(range(13), sizes[1])])
+    own = largest(range(sizes[0], 13))
+    k = np.sum(~np.isnan(pooled), axis=0)
+    scale = np.sqrt((k - 1) / k)  # of a variance by n - 1
+    expected = [np.mean(np.max(ways * scale, axis=1) >= each * (1 - 1e-9)) for each in own * scale]
+    found = differences(side(first), side(second, first_seed=100), ratio=False)
+    assert found["p"].values == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("first_seed", [0, 100])
+@pytest.mark.parametrize("name", ["seed", "data_seed"])
+def test_seeds_of_which_some_share_weights_or_data_are_not_tested(first_seed, name):
+    first, second = drawn(shift=100.0)
+    sides = [side(values, first_seed=start) for values, start in ((first, 0), (second, first_seed))]
+    assert differences(*sides, ratio=False).attrs["p"] < 0.05
+    shared = [each.assign_coords({name: ("seed", each["seed"].values // 2)}) for each in sides]
+    found = differences(*shared, ratio=False)
+    assert found.attrs["design"] == "too few seeds"
+    assert found["p"].isnull().all()
+    alike = [each.assign_coords(data_seed=("seed", [start] * 8)) for each, start in zip(sides, (0, 1), strict=True)]
+    assert differences(*alike, ratio=False).attrs["p"] < 0.05
 
 
 def test_where_there_are_too_many_exchanges_they_are_drawn_and_agree_with_t():

@@ -307,6 +307,15 @@ def test_of_too_many_combinations_the_best_are_taken_and_it_is_said(monkeypatch,
     assert said == [f"runs: 2 of 4 combinations of knobs, those with the best {metric} at the end, medians over seeds"]
 
 
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("status", [labels.DIVERGED, labels.FAILED, labels.CUT])
+def test_every_lane_that_statistics_count_as_infinite_is_counted_as_lost(status):
+    ds = open_results("union")
+    ds["status"] = ds["status"].where(ds["seed"] != 2, status)
+    found = cells.cells(ds, ["loss"], str)
+    assert [cell.final["lost"] for cell in found] == [1, 1, 1, SEEDS]
+
+
 def wandb_records(file):
     """Read a run's file: a header of 7 bytes, then parts of messages in blocks of 32 KiB."""
     from wandb.proto.wandb_internal_pb2 import Record  # pyright: ignore[reportMissingImports]

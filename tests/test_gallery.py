@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 from synthetic import AXES, results
 
 from sweep.errors import SweepError
-from sweep.gallery import _save, _settle, default_directory, draw_figures, wanted
+from sweep.gallery import _save, _settle, default_directory, draw_figures, is_drawn, wanted
 from sweep.plots.registry import FIGURES
 from sweep.specs.figure import NAMED, NEEDS, Figure
 
@@ -83,6 +83,23 @@ def test_two_figures_of_one_name_are_two_files(tmp_path):
     assert names == [f"epochs_to_converge{number}.{kind}" for number in ("", "_2") for kind in ("png", "svg")]
 
 
+def test_a_figure_that_does_not_fit_leaves_all_files_as_they_are(tmp_path):
+    figures = [Figure("loss_curves"), Figure("heatmap", {"metric": "spectral_error", "y": "width"})]
+    with pytest.raises(SweepError, match="leaves frequency"):
+        draw_figures(results(AXES), figures, tmp_path / "f")
+    assert not (tmp_path / "f").exists()
+
+
+def test_only_what_is_signed_as_a_picture_is_taken_for_a_drawn_figure(tmp_path):
+    for path in draw_figures(results({"seed": [0]}), [Figure("loss_curves")], tmp_path):
+        assert is_drawn(path)
+        path.write_bytes(path.read_bytes()[:20])
+        assert not is_drawn(path)
+        path.write_text("why my sweep was drawn with Matplotlib")
+        assert not is_drawn(path)
+    assert not is_drawn(tmp_path / "no.pdf")
+
+
 def test_a_large_noisy_store_makes_small_files(tmp_path):
     """Long lines and scattered hatches are what makes an SVG large."""
     ds = results({"seed": range(4), "width": [8.0, 16, 32, 64], "learning_rate": [0.01]}, points=1200)
@@ -118,10 +135,9 @@ def test_the_question_as_it_was_asked_has_a_folder_of_its_own():
 def test_for_print_figures_are_columns_in_letters_that_can_be_read(tmp_path):
     ds = results(AXES)
     screen = draw_figures(ds, [Figure("frequency_epoch")], tmp_path / "screen")
-    paths = draw_figures(ds, [Figure("frequency_epoch"), Figure("outcome")], tmp_path, form="print")
-    assert [path.name for path in paths] == [
-        f"{name}.{kind}" for name in ("frequency_epoch", "outcome") for kind in ("pdf", "svg")
-    ]
+    names = [name for name in NEEDS if name in FIGURES and name != "share"]  # which needs a bound
+    paths = draw_figures(ds, [Figure(name) for name in names], tmp_path, form="print")
+    assert [path.name for path in paths] == [f"{name}.{kind}" for name in names for kind in ("pdf", "svg")]
     for path in paths[::2]:
         text = path.read_bytes()
         (width,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", text)

@@ -146,6 +146,28 @@ def test_what_is_not_said_is_refused_in_one_line(kwargs, message):
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([["a", "b"]]), "'value' holds no numbers but <U1"),
+        (np.array([[1j]]), "holds no numbers but complex128"),
+        (np.empty((0, 3)), "'value' holds nothing"),
+    ],
+)
+def test_what_holds_no_real_numbers_is_refused(array, message):
+    with pytest.raises(SweepError, match=message):
+        heatmap(xr.DataArray(array, dims=("a", "b")), x="b", y="a")
+
+
+def test_dimensions_without_labels_are_counted():
+    array = xr.DataArray(np.arange(6).reshape(1, 2, 3), dims=("c", "a", "b"), coords={"a": ["p", "q"]})
+    (axes,) = axes_of(heatmap(array, x="b", y="a"))
+    np.testing.assert_array_equal(drawn(axes), [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(mesh_of(axes).get_coordinates()[0, :, 0], [-0.5, 0.5, 1.5, 2.5])
+    with pytest.raises(SweepError, match=r"leaves a \(2 values\): .*sel\(a='p'\)"):
+        heatmap(array, x="b", y="c")
+
+
 def test_two_dimensions_that_are_left_are_both_named_with_their_sizes():
     with pytest.raises(SweepError, match=r"leaves learning_rate \(3 values\) and frequency \(5 values\): choose one"):
         heatmap(rates().spectral_error, x="epoch", y="width")
@@ -281,6 +303,15 @@ def test_hard_cases_draw_what_there_is(case):
     assert hatches(axes) == [style.HATCHES[gone[case]][2] for _ in range(case in gone)]
 
 
+def test_numbers_stand_in_cells_only_where_the_narrowest_has_room():
+    values = np.arange(12.0).reshape(3, 4)
+    even = xr.DataArray(values, {"a": [0, 1, 2], "b": [0, 1, 2, 3]}, ("a", "b"))
+    (axes,) = axes_of(heatmap(even, x="b", y="a"))
+    assert len(axes.texts) == 12
+    (axes,) = axes_of(heatmap(even.assign_coords(b=[-3, 0, 1, 100]), x="b", y="a"))
+    assert not axes.texts
+
+
 def test_irregular_axes_have_edges_halfway_between_their_values():
     (axes,) = axes_of(heatmap(spread(np.arange(1.0, 13).reshape(3, 4)), x="b", y="a"))
     corners = mesh_of(axes).get_coordinates()
@@ -349,6 +380,46 @@ def test_every_figure_on_one_seed_and_on_irregular_axes(name, case):
 def test_a_film_of_one_swept_dimension_is_refused():
     with pytest.raises(SweepError, match="'heatmap_film' needs two swept dimensions; here only 'width' varies"):
         FILMS["heatmap_film"](rates().isel(learning_rate=[0]))
+    with pytest.raises(SweepError, match="here only 'point' varies"):
+        FILMS["heatmap_film"](union(epochs=SMALL), x="point")
+    with pytest.raises(SweepError, match="here nothing varies"):
+        FILMS["heatmap_film"](results({"seed": range(2)}, epochs=SMALL))
+
+
+@pytest.mark.parametrize("options", [{"facet": "epoch"}, {"y": "epoch"}])
+def test_what_is_across_by_default_is_drawn_once(options):
+    with pytest.raises(SweepError, match="'epoch' as x, y and facet: name different dimensions"):
+        FIGURES["heatmap"](rates(), **options)
+
+
+def test_a_knob_is_not_drawn_against_the_points_it_lies_along():
+    ds = union(epochs=SMALL)
+    for draw in (
+        lambda: FIGURES["heatmap"](ds, x="point", y="optimizer"),
+        lambda: FIGURES["heatmap"](ds, x="epoch", y="optimizer", facet="point"),
+        lambda: FIGURES["outcome"](ds, rows="point", columns="momentum"),
+        lambda: heatmap(ds.loss.isel(epoch=-1), x="point", y="learning_rate"),
+    ):
+        with pytest.raises(SweepError, match="lies along 'point', so one can't be drawn against the other"):
+            draw()
+
+
+@pytest.mark.parametrize("name", ["heatmap", "outcome"])
+def test_the_points_of_a_union_are_a_row_each_where_they_are_asked_for(name):
+    ds = union(epochs=SMALL[:4])
+    rows = {"y": "point"} if name == "heatmap" else {"rows": "point"}
+    (axes,) = axes_of(FIGURES[name](ds, **rows))
+    medians = np.median(ds.loss.values, axis=0)
+    expected = medians if name == "heatmap" else medians[:, -1:]
+    np.testing.assert_allclose(drawn(axes), expected)
+
+
+@pytest.mark.parametrize("draw", [lambda ds, **names: heatmap(ds.loss, **names), FIGURES["heatmap"]])
+def test_a_facet_groups_the_points_of_a_union(draw):
+    ds = union(epochs=SMALL[:4])
+    first, second = axes_of(draw(ds, x="epoch", y="point", facet="optimizer"))
+    np.testing.assert_allclose(drawn(first), np.median(ds.loss.values[:, :8], axis=0))
+    np.testing.assert_allclose(drawn(second), np.median(ds.loss.values[:, 8:], axis=0))
 
 
 @pytest.mark.slow

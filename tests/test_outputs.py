@@ -40,6 +40,17 @@ def test_anything_else_is_refused_unless_forced(tmp_path, kind):
     outputs.check(place, made_by_us, force=True)
 
 
+def test_a_store_is_never_replaced(tmp_path):
+    (tmp_path / "zarr.json").touch()
+    with pytest.raises(SweepError, match=r"is a Zarr store, which only .sweep\.run. replaces"):
+        outputs.check(tmp_path, lambda _: True, force=True)
+
+
+def test_a_name_that_no_file_can_have_is_refused_in_one_line(tmp_path):
+    with pytest.raises(SweepError, match=r"can.t write .*: File name too long"):
+        outputs.check(tmp_path / ("a" * 300), made_by_us, force=True)
+
+
 def test_a_file_takes_its_place_with_its_folders(tmp_path):
     out = tmp_path / "a" / "b.txt"
     for text in ("one", "two"):

@@ -49,6 +49,7 @@ experiment = Experiment(
     figures=(
         Figure("learning_rate_epoch"),
         Figure("outcome", {"rows": "learning_rate", "columns": "activation"}),
+        Figure("heatmap", {"x": "epoch", "y": "activation", "facet": "optimizer"}),
         Figure("space_epoch"),
     ),
     claims=(

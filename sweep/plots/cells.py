@@ -147,8 +147,9 @@ def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: Q
     longest = max(map(len, texts.values()), default=0)
     place = axes.get_subplotspec()
     beside = 1 if place is None else place.get_gridspec().ncols
-    room = (axes.figure.bbox.width / axes.figure.dpi - _MARGIN) / beside / len(across.values)  # once it is laid out
-    if room < _LETTER * longest or box.width / len(across.values) < 0.42 or box.height / len(down.values) < 0.17:
+    wide, high = (np.diff(scale.share(scale.edges)).min() for scale in (across, down))  # of the least cell
+    room = (axes.figure.bbox.width / axes.figure.dpi - _MARGIN) / beside * wide  # once it is laid out
+    if room < _LETTER * longest or box.width * wide < 0.42 or box.height * high < 0.17:
         return
     y, x = (scale.share(_middle(scale)) for scale in (down, across))
     drawn = np.ma.asarray(mesh.get_array())  # a zero on a logarithmic scale is not zero here

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from sweep import stats
 from sweep.comparison import Comparison
 from sweep.differences import ALPHA, CONTROL
-from sweep.errors import unknown
+from sweep.errors import SweepError, unknown
 from sweep.intervals import FEWEST
 from sweep.measures import HIGHER_IS_BETTER
 from sweep.plots import style
@@ -49,7 +49,7 @@ def comparison(compared: Comparison, rows: str | None = None, columns: str | Non
         One row, or pair of rows, for each value of a third dimension. Differences within seed noise are covered.
 
     Raises:
-        SweepError: for a dimension that the cells have not.
+        SweepError: for a dimension that the cells have not, and for the same one twice.
     """
     with matplotlib.rc_context(style.RC):
         chosen, dims = _chosen(compared, rows, columns)
@@ -72,6 +72,8 @@ def _chosen(compared: Comparison, rows: str | None, columns: str | None) -> tupl
     for dim in (rows, columns):
         if dim is not None and dim not in free:
             raise unknown("dimension of what is compared", dim, free)
+    if rows is not None and rows == columns:
+        raise SweepError(f"rows and columns can't both be {rows!r}: name two of {style.listed(free)}")
     columns = columns or next((dim for dim in free if dim == "epoch" != rows), None)
     free = [dim for dim in free if dim not in (rows, columns)]
     if rows is None and len(free) > (columns is None):
@@ -261,15 +263,19 @@ def _wrapped(text: str) -> str:
 
 def _rule(compared: Comparison, seeds: str) -> str:
     """Say what the panels show, and what covers a difference."""
-    first = next(iter(compared.found.values()))
+    found = [each.attrs for each in compared.found.values()]
     what = f"Median over {seeds} of the {compared.words.replace(chr(10), ' ')}"
-    how = "over pairs of a seed" if first.attrs["paired"] else "over all pairs of a lane of each"
-    gap = f"Differences: median {how}" + " of the ratio" * compared.ratio + "; blue is better than the first"
-    test = (
-        f"Covered where within seed noise ({CONTROL}, {style.counted(first.attrs['tested'], 'cell')}, "
-        f"{first.attrs['exchanges']} exchanges)"
-    )
-    return ". ".join((what, gap, *([test] if first.attrs["tested"] else [])))
+    hows = {"over pairs of a seed" if each["paired"] else "over all pairs of a lane of each": None for each in found}
+    of = " of the ratio" if compared.ratio else ""
+    gap = f"Differences: median {' or '.join(hows)}{of}; blue is better than the first"
+    tested = [each for each in found if each["tested"]]
+    if not tested:
+        return f"{what}. {gap}"
+    cells, exchanges = (style.spread([each[key] for each in tested]) for key in ("tested", "exchanges"))
+    mean = "mean ratio (geometric)" if compared.ratio else "mean difference"
+    alone = " of each panel alone" * (len(found) > 1)
+    control = f"{CONTROL}{alone}, {style.counted(cells, 'cell')}, {exchanges} exchanges"
+    return f"{what}. {gap}. Covered where the {mean} is within seed noise ({control})"
 
 
 def _seeds(compared: Comparison) -> str:
@@ -280,7 +286,7 @@ def _seeds(compared: Comparison) -> str:
 def _legend(chosen: View, kinds: set[str]) -> list[Patch]:
     texts = {
         "noise": "within seed noise",
-        "few": f"fewer than {FEWEST} seeds: can't be judged",
+        "few": f"fewer than {FEWEST} independent seeds: can't be judged",
         "one_lost": f"the median lane of one alone {chosen.lost}",
         "diverged": f"median lane {chosen.lost}",
         "not_run": chosen.unseen,

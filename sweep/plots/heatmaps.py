@@ -57,9 +57,12 @@ def heatmap(
     for name in (x, y, facet):
         if name is not None and name not in known:
             raise unknown("dimension", name, known)
-    taken = (x, facet)
-    y = y or next((name for name in (*dims, *swept(ds)) if name not in (*taken, "epoch")), None)
-    left = [name for name in dims if name not in (*taken, y, "epoch")]
+    y = y or next((name for name in (*dims, *swept(ds, x, facet)) if name not in (x, facet, "epoch")), None)
+    drawn = [name for name in (x, y, facet) if name is not None]
+    if len(set(drawn)) < len(drawn):
+        told = style.listed(map(repr, drawn))
+        raise SweepError(f"figure 'heatmap' draws {told} as x, y and facet: name different dimensions")
+    left = [name for name in dims if name not in (*drawn, "epoch")]
     if left:
         told = style.listed(f"{name} ({ds.sizes[name]} values)" for name in left)
         raise SweepError(f"figure 'heatmap' of {metric!r} leaves {told}: make it x, y or the facet")
@@ -87,10 +90,12 @@ def heatmap_film(
         At most 60 frames, evenly spread over the records, under one scale.
     """
     check(ds, metric, x, y)
-    across = x or swept(ds)[-1]
-    down = y or next((name for name in swept(ds) if name != across), None)
-    if down is None:
-        raise SweepError(f"figure 'heatmap_film' needs two swept dimensions; here only {across!r} varies")
+    across = x or next(reversed(swept(ds, y)), None)
+    down = y or next(iter(swept(ds, across)), None)
+    if across is None or down is None:
+        alone = across or down
+        told = "nothing" if alone is None else f"only {alone!r}"
+        raise SweepError(f"figure 'heatmap_film' needs two swept dimensions; here {told} varies")
     chosen = view(ds, across, down, most=_MOST_FILMED).thinned("epoch", _MOST_FRAMES)
     frames = [
         Cells(replace(chosen, data=chosen.data.isel(epoch=record)), metric, across, down, statistic)

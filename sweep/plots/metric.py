@@ -30,13 +30,18 @@ def check(ds: xr.Dataset, metric: str, *dims: str | None) -> None:
             raise unknown("swept dimension", dim, known)
 
 
-def swept(ds: xr.Dataset) -> list[str]:
+def swept(ds: xr.Dataset, *taken: str | None) -> list[str]:
     """Name the dimensions along which something varies, seeds aside; where nothing does, those of one value.
 
     For a union whose parts make the panels, those of its numbers that all lanes have stand in its place.
+
+    Args:
+        ds: results.
+        taken: dimensions and knobs that are drawn already: neither they nor what lies along them is named.
     """
     varying = [dim for dim in _axes(ds) if ds.sizes[dim] > 1] or _axes(ds)
-    return [name for dim in varying for name in _within(ds, dim)]
+    names = [name for dim in varying for name in _within(ds, dim)]
+    return [name for name in names if name not in taken and unions.dimension(ds, name) not in taken]
 
 
 def _within(ds: xr.Dataset, dim: str) -> list[str]:

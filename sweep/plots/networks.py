@@ -14,11 +14,11 @@ from matplotlib.patches import Patch
 
 from sweep import labels, stats
 from sweep.plots import style
-from sweep.plots.sheet import finish, message, sheet
+from sweep.plots.sheet import finish, message, narrow, sheet
 from sweep.plots.training_range import inside, mark_ends
 from sweep.plots.view import View, view
 
-_MOMENTS = 5
+_MOMENTS, _MOMENTS_IN_PRINT = 5, 3
 _MOST_POINTS = 256  # of a line that stays a shape in the SVG; text always does
 _MOST_ROWS = 4
 _BAND: Final = (0.05, 0.95)
@@ -38,7 +38,8 @@ def fits(ds: xr.Dataset) -> Figure:
         Rows at each width's best learning rate. The first seed is drawn as a line; the band holds nine tenths of
         all seeds that have its target.
     """
-    chosen = run_first(view(ds, most=_MOST_ROWS).ordered("x", "snapshot_epoch").thinned("snapshot_epoch", _MOMENTS))
+    most = _MOMENTS_IN_PRINT if narrow() else _MOMENTS
+    chosen = run_first(view(ds, most=_MOST_ROWS).ordered("x", "snapshot_epoch").thinned("snapshot_epoch", most))
     data = chosen.data
     moments = data["snapshot_epoch"].values
     rows = [networks(part) for part in chosen.panels()]

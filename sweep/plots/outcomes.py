@@ -89,7 +89,7 @@ def _chosen(
 ) -> tuple[View, tuple[str | None, str | None]]:
     """Choose what is shown, over which rows and columns."""
     check(ds, metric, rows, columns)
-    free = [dim for dim in swept(ds) if dim not in (rows, columns)]
+    free = swept(ds, rows, columns)
     if rows is None and len(free) > (columns is None):
         rows = free.pop(0)
     columns = columns or next(iter(free), None)

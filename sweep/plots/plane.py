@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sweep import labels, seeds, stats
+from sweep import labels, stats
 from sweep.errors import SweepError, unknown
 from sweep.measures import HIGHER_IS_BETTER, recorded
 from sweep.plots import style, unions
@@ -21,9 +21,17 @@ from sweep.plots.sheet import finish
 from sweep.plots.view import MOST_PANELS, View, said
 
 _SEED: Final = "seed"
+
+
+def _interquartile_mean(array: xr.DataArray) -> xr.DataArray:
+    from sweep.seeds import interquartile_mean  # which loads SciPy, and no other figure needs that
+
+    return interquartile_mean(array)
+
+
 STATISTICS: Final[dict[str, Callable[[xr.DataArray], xr.DataArray]]] = {
     "median": stats.median,
-    "interquartile mean": seeds.interquartile_mean,
+    "interquartile mean": _interquartile_mean,
     "lower quartile": lambda array: stats.over_seeds(array)["lower"],
     "upper quartile": lambda array: stats.over_seeds(array)["upper"],
     "lowest": lambda array: array.reduce(np.fmin.reduce, _SEED),
@@ -44,9 +52,9 @@ def heatmap(
 
     Args:
         array: labelled values, as of `open_results`: any metric over the swept dimensions, `epoch`, and its own
-            (`frequency`, `x`, `layer`). Every dimension that is not drawn must have one value left, `seed` aside.
-            A lost lane is +inf in `stats.measured(ds, "loss")`, and is hatched as lost; NaN is hatched as
-            no number, whatever the reason: an array alone does not say.
+            (`frequency`, `x`, `layer`). A dimension without labels is counted from 0. Every dimension that is not
+            drawn must have one value left, `seed` aside. A lost lane is +inf in `stats.measured(ds, "loss")`, and is
+            hatched as lost; NaN is hatched as no number, whatever the reason: an array alone does not say.
         x: the dimension across, or a knob along the `point` of a union.
         y: the dimension upwards, or such a knob.
         facet: that with a panel for each value; none for a single panel. The optimiser of a union groups its lanes.
@@ -58,9 +66,14 @@ def heatmap(
         A figure, to be shown or saved: `.savefig("loss.pdf")`.
 
     Raises:
-        SweepError: for a name that is no dimension, and for dimensions that are left, with the way to choose.
+        SweepError: for a name that is no dimension, for dimensions that are left, with the way to choose, and for an
+            array without numbers.
     """
     name = str(array.name or "value")
+    if array.dtype.kind not in "biuf" or not array.size:
+        held = "nothing" if not array.size else f"no numbers but {array.dtype}"
+        raise SweepError(f"a heatmap draws real numbers, {name!r} holds {held}: choose another array or other values")
+    array = array.assign_coords({dim: np.arange(size) for dim, size in array.sizes.items() if dim not in array.coords})
     ds = array.rename(name).to_dataset()
     if status is not None:
         ds = ds.assign(status=status.sel({dim: array[dim] for dim in status.dims if dim in array.coords}))
@@ -195,15 +208,16 @@ def _chosen(ds: xr.Dataset, name: str, x: str, y: str, facet: str | None, statis
     if len(set(names)) < len(names):
         raise SweepError(f"heatmap of {name!r} has x {x!r}, y {y!r} and facet {facet!r}: name different dimensions")
     dims = {each: unions.dimension(array, each) for each in names}
+    unions.check_apart(array, (x, y), facet)
     _refuse_left(array, dims)
     rest = [str(dim) for dim in array.dims if dim not in (*dims.values(), _SEED)]
-    rules = tuple(f"At {said(array.isel({dim: 0}), ds, dim)}" for dim in rest if dim in ds.coords)
+    rules = tuple(f"At {said(array.isel({dim: 0}), ds, dim)}" for dim in rest)
     ds = ds.isel(dict.fromkeys(rest, 0), missing_dims="ignore")
     for dim in dict.fromkeys(dims.values()):
         keys = [each for each in names if dims[each] == dim and each != dim]
         ds = unions.single(ds, dim, keys) if keys and dim not in names else ds
     drawn = tuple(each for each in (x, y) if dims[each] != each)
-    if facet is not None and dims[facet] != facet and dims[facet] not in map(dims.get, drawn):
+    if facet is not None and dims[facet] != facet and dims[facet] not in map(dims.get, (x, y)):
         facet = dims[facet]  # its lanes are a panel each, named by all their knobs
     return View(ds, ds, facet, rules, drawn).thinned(facet, MOST_PANELS)
 
@@ -212,8 +226,6 @@ def _refuse_left(array: xr.DataArray, dims: dict[str, str]) -> None:
     left = [str(dim) for dim in array.dims if array.sizes[dim] > 1 and dim not in (*dims.values(), _SEED)]
     if left:
         told = style.listed(f"{dim} ({array.sizes[dim]} values)" for dim in left)
-        choices = ", ".join(
-            f"{dim}={array[dim].values[0].item()!r}" if dim in array.coords else f"{dim}=0" for dim in left
-        )
+        choices = ", ".join(f"{dim}={array[dim].values[0].item()!r}" for dim in left)
         drawn = style.listed(repr(name) for name in dims)
         raise SweepError(f"heatmap over {drawn} leaves {told}: choose one value, as in .sel({choices}), or facet by it")

@@ -26,6 +26,11 @@ _LETTER: Final = 0.56  # mean letter width over font size, DejaVu Sans, on the s
 _BOLD: Final = 1.12  # width of bold letters over that of others
 
 
+def narrow() -> bool:
+    """Tell whether a sheet is one column of a page, for print."""
+    return matplotlib.rcParams["figure.figsize"][0] < _NARROW
+
+
 def sheet(
     panels: int,
     *,
@@ -38,8 +43,8 @@ def sheet(
 
     Args:
         panels: how many.
-        columns: how many of them in a row; by default at most three.
-        size: width and height of a panel in inches; one alone is larger.
+        columns: how many of them in a row; by default at most three, and one on a sheet for print.
+        size: width and height of a panel in inches; one alone is larger, those on a sheet for print share its width.
         sharex: whether all have the same columns; else each names its own.
         sharey: whether all have the same rows.
 
@@ -47,11 +52,10 @@ def sheet(
         The figure and its axes, one per panel, in reading order.
     """
     width, height = matplotlib.rcParams["figure.figsize"]
-    narrow = columns is None and width < _NARROW
-    across = columns or (1 if narrow else {1: 1, 2: 2, 4: 2}.get(panels, 3))
+    across = columns or (1 if narrow() else {1: 1, 2: 2, 4: 2}.get(panels, 3))
     down = -(-panels // across)
-    if narrow:
-        height *= 0.7 * down + 0.3
+    if narrow():
+        height *= (0.7 if across == 1 else 0.5) * down + 0.3
     elif panels > 1:
         width, height = max(width, size[0] * across + 0.9), size[1] * down + 0.4
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -77,9 +81,12 @@ def finish(
     """
     _label_outer(figure)
     width, height = figure.get_size_inches()
-    if width < _NARROW:  # the panels are low, too
+    if width < _NARROW:  # the panels are low, too; a colour bar is as high as all of them
+        rows = sum(axes.get_subplotspec() is not None for axes in figure.axes)
         for axes in figure.axes:
-            axes.set_ylabel(textwrap.fill(axes.get_ylabel(), 20))
+            room = 20 * (rows if axes.get_label() == "<colorbar>" else 1)
+            if max(map(len, axes.get_ylabel().splitlines()), default=0) > room:
+                axes.set_ylabel(textwrap.fill(axes.get_ylabel(), room))
     settings: Any = matplotlib.rcParams
     large, medium, small = (settings[name] for name in ("figure.titlesize", "font.size", "figure.labelsize"))
     question = _wrapped(str(chosen.whole.attrs.get("question", "")), medium, width)

@@ -44,6 +44,23 @@ def dimension(array: xr.DataArray | xr.Dataset, name: str) -> str:
     raise unknown("dimension", name, sorted({*map(str, array.dims), *known}))
 
 
+def check_apart(array: xr.DataArray | xr.Dataset, axes: Sequence[str], facet: str | None) -> None:
+    """Refuse to draw a knob of a union against the dimension along which it lies.
+
+    Args:
+        array: what is drawn.
+        axes: dimensions and knobs that are drawn.
+        facet: that with a panel for each value; as a knob it groups the lanes of a dimension that is drawn.
+
+    Raises:
+        SweepError: where rows, columns or panels are of `point`, and others of them of a knob along it.
+    """
+    for name in axes:
+        dim = dimension(array, name)
+        if dim != name and dim in (*axes, facet):
+            raise SweepError(f"{name!r} lies along {dim!r}, so one can't be drawn against the other: leave one out")
+
+
 def telling(ds: xr.Dataset, most: int) -> str | None:
     """Give the knob that tells the parts of a union apart: the first whose 2 to `most` values are words."""
     words = [name for name in knobs(ds) if ds[name].dtype.kind in "UO"]

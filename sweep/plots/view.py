@@ -143,13 +143,16 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
         most: most panels; of more values of the facet so many are kept, evenly spread.
 
     Raises:
-        SweepError: when something must be chosen by loss and the results have none.
+        SweepError: when something must be chosen by loss and the results have none, and for a knob of a union to be
+            drawn against the dimension along which it lies.
     """
+    unions.check_apart(ds, axes, facet)
     swept = [str(dim) for dim in ds["status"].dims if dim != "seed"]
     drawn = tuple(name for name in axes if name in unions.knobs(ds))
     free = [dim for dim in swept if dim not in axes]
     facet = facet or _part(ds, free, drawn) or _facet(ds, [dim for dim in free if dim != "learning_rate"], drawn)
     parted = {name: unions.dimension(ds, name) for name in (facet, *drawn) if name in unions.knobs(ds)}
+    parted = {name: dim for name, dim in parted.items() if dim not in axes}  # whose lanes are drawn each
     fixed = [dim for dim in free if dim not in (facet, "learning_rate", *parted.values())]
     if any(ds.sizes[dim] > 1 for dim in free if dim != facet) and "loss" not in ds.data_vars:
         raise SweepError(f"cannot choose among {' and '.join(free)} without 'loss', which these results lack")

@@ -209,14 +209,16 @@ def _embed_fits(held: Embedded, ds: xr.Dataset, cells: int) -> None:
     if "prediction" not in held.variables:
         return
     target = _constant_left_out(_lanes(ds["target"], dimensions.swept(ds)))
-    if target.size * 4 > held.room and "seed" in target.dims:
+    alone = target.size * 4 > held.room and "seed" in target.dims
+    if alone:
         target = target.isel(seed=0, drop=True)
         held.notes.append("target: of the first seed only")
     if target.size * 4 > max(held.room, 1_000_000):
         held.notes.append("target is left out: there is no room for it")
         return
     values = target.values.astype(np.float32)
-    held.variables["target"] = _about(ds, "target", target) | {"form": "exact", "values": held.add("target", values)}
+    about = _about(ds, "target", target) | {"form": "exact", "alone": alone}
+    held.variables["target"] = about | {"values": held.add("target", values)}
 
 
 def _constant_left_out(array: xr.DataArray) -> xr.DataArray:

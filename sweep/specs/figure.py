@@ -38,7 +38,7 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
 # Figures of what a page asks about: only a page, or a person, that names them gets them.
 NAMED: Final = frozenset({"metric_epoch", "outcome", "share", "metric_curves", "growth", "heatmap", "heatmap_film"})
 # Over seeds, in the cells of a heatmap; a lost lane counts as its metric's worst value.
-STATISTICS: Final = ("median", "lower quartile", "upper quartile", "lowest", "highest")
+STATISTICS: Final = ("median", "interquartile mean", "lower quartile", "upper quartile", "lowest", "highest")
 
 _NUMBERS: Final = ("threshold", "at_most", "at_least")
 _SWEPT: Final = ("rows", "columns", "lines")

@@ -57,7 +57,10 @@ class Opened:
 
     def load(self, fragment=""):
         self.page.goto(f"file://{self.file}{fragment}")
-        self.page.evaluate("sweepReport.ready")
+        return self.ready()
+
+    def ready(self):
+        self.until("window.sweepReport?.isReady")
         return self
 
     def js(self, code, argument=None):
@@ -264,6 +267,28 @@ def test_the_fit_is_the_stored_prediction_over_the_target(opened):
     np.testing.assert_array_equal(np.array(fit["target"]), expected)
 
 
+@pytest.mark.parametrize(
+    ("room", "caption", "target"),
+    [
+        (1.0, "seed 2, over the target in grey", 2),
+        (0.9, "median and quartiles, over the target of seed 2 in grey", 2),
+        (0.625, "median and quartiles, over the target of seed 0 in grey", 0),
+    ],
+)  # fmt: skip
+def test_where_each_seed_has_a_target_the_fit_says_whose_it_shows(opened, monkeypatch, room, caption, target):
+    from sweep.reporting import cells
+
+    ds = results().drop_vars(["spatial_error", "spectral_error"])
+    ds["target"] = ds["target"] + ds["seed"]
+    needed = ds["prediction"].size * 4 + ds["target"].isel(learning_rate=0, width=0).size * 4
+    monkeypatch.setattr(cells, "ROOM", int(room * needed))
+    one = opened(ds)
+    one.js("s.set({seed: 2, cells: [[1, 0]]})")
+    assert caption in one.page.locator("[data-part=fit-caption]").inner_text()
+    expected = ds["target"].isel(learning_rate=0, width=0, seed=target).values.astype(np.float32)
+    np.testing.assert_array_equal(np.array(one.js("s.drawn.fit.target")), expected)
+
+
 def test_a_box_selects_several_cells(opened):
     one = opened(results())
     heatmap_of_loss(one)
@@ -336,28 +361,108 @@ def test_what_is_chosen_is_kept_in_the_address_across_a_reload(opened):
     one.until("location.hash.includes('upper')")
     state, values = one.js("s.state"), one.values()
     one.page.reload()
-    one.page.evaluate("sweepReport.ready")
+    one.ready()
     assert one.js("s.state") == state
     np.testing.assert_array_equal(one.values(), values)
 
 
 @pytest.mark.parametrize(
-    "fragment", ["#0.metric=nothing", "#0.x=toString&0.y=__proto__", "#0.cells=9:9,a:b&0.at=epoch:999,no:1", "#%"]
-)
+    "fragment",
+    [
+        "#0.metric=nothing", "#0.x=toString&0.y=__proto__", "#0.cells=9:9,a:b&0.at=epoch:999,no:1", "#%",
+        "#0.at=toString:1,__proto__:1", "#0.seed=1.5", "#0.seed=9&0.statistic=constructor", "#7.metric=loss",
+    ],
+)  # fmt: skip
 def test_an_address_that_makes_no_sense_shows_something_sensible(opened, fragment):
     one = opened(results())
     one.page.goto("about:blank")
     one.asked.clear()
     one.load(fragment)
-    assert np.isfinite(one.values()).all() or one.js("s.state.metric")
-    assert one.js("s.drawn.heatmap.columns.length") > 1
+    assert one.js("[s.state.metric, s.state.x, s.state.statistic]") == ["spectral_error", "epoch", "median"]
+    assert one.values().size == results().sizes["epoch"] * results().sizes[one.js("s.state.y")]
+    assert "undefined" not in one.page.locator("[data-part=selected]").inner_text()
+    one.page.locator("[data-part=heatmap]").focus()  # has a cell to begin at, even where none is selected
+    one.page.keyboard.press("Enter")
+    one.until("sweepReport.sections['0'].state.cells.length >= 1")
+
+
+def test_another_address_shows_its_view_and_nothing_of_the_last_one(opened):
+    one = opened(results())
+    heatmap_of_loss(one, statistic="upper", at={"epoch": 3})
+    one.page.evaluate("location.hash = '#0.metric=loss&0.at=width:1'")
+    one.until("sweepReport.sections['0'].state.statistic === 'median'")
+    assert one.js("[s.state.metric, s.state.at.epoch, s.state.at.width]") == ["loss", 27, 1]
+
+
+def test_the_address_of_a_section_that_only_begins_keeps_its_words(opened):
+    one = opened(results(), results())
+    one.page.evaluate("location.hash = '#1.seed=2'")
+    one.js(
+        """{
+          const other = sweepReport.sections['1'], drawn = other.drawn;
+          Object.assign(other, {drawn: {}, state: {...other.state, cells: null}});  // as while it begins
+          await s.set({statistic: 'upper'});
+          await new Promise((done) => setTimeout(done, 300));
+        }"""
+    )
+    assert "0.statistic=upper" in one.page.evaluate("location.hash")
+    assert "1.seed=2" in one.page.evaluate("location.hash")
+
+
+def test_changes_in_quick_succession_all_count(opened):
+    one = opened(results())
+    one.js("Promise.all([s.set({metric: 'loss'}), s.set({statistic: 'upper'}), s.reselect([[3, 1]])])")
+    assert one.js("[s.state.metric, s.state.statistic, s.state.cells]") == ["loss", "upper", [[3, 1]]]
+
+
+def test_every_seed_is_drawn_or_the_caption_says_how_many(opened):
+    ds = synthetic.results({"seed": range(600), "width": [16.0, 64.0]}, epochs=np.array([0.0, 1.0, 10.0]))
+    one = opened(ds.assign_attrs(complete=1))
+    one.js("s.set({metric: 'loss', x: 'epoch', y: 'width', cells: [[2, 0], [2, 1]]})")
+    assert one.js("s.drawn.curves.lines.map(({seeds}) => seeds.length)") == [600, 600]
+    assert one.js("s.charts.curves.part('seeds').data.ys.length") == 1200
+    assert "every seed" in one.page.locator("[data-part=curves-caption]").inner_text()
+    drawn = one.js("s.drawn.fit.lines[0].seeds.length")
+    told = "every seed" if drawn == 600 else f"{drawn} of 600 seeds"
+    assert told in one.page.locator("[data-part=fit-caption]").inner_text()
+
+
+def test_labels_of_an_axis_do_not_run_into_each_other(opened):
+    epochs = np.unique(np.concatenate([[0], np.geomspace(1, 3000, 60).round()]))
+    ds = synthetic.results(AXES, epochs=epochs).drop_vars("spectral_error")
+    words = [f"{word} in the hidden layers" for word in ("sine", "tanh", "relu")]
+    ds = ds.assign_coords(learning_rate=words).rename(learning_rate="activation")
+    one = opened(ds.assign_attrs(complete=1))
+    one.js("s.set({metric: 'loss', x: 'epoch', y: 'activation'})")
+    for width in range(600, 1500, 100):
+        one.page.set_viewport_size({"width": width, "height": 950})
+        one.page.wait_for_timeout(100)
+        ticks, scale, words = one.js(
+            """(() => {
+              const axis = s.charts.heatmap.part('xaxis'), {x_scale} = s.charts.heatmap.view.frame;
+              const words = Array.from(axis.major_label_overrides.values());
+              return [axis.ticker.ticks, x_scale.compute(1) - x_scale.compute(0), words];
+            })()"""
+        )
+        assert len(ticks) > 3
+        assert np.diff(ticks).min() * scale > 6.2 * max(map(len, words))
+
+
+def test_a_value_that_is_the_same_everywhere_is_on_the_colour_bar_once(opened):
+    ds = synthetic.results(AXES)[["loss", "status"]]
+    ds["loss"] = xr.full_like(ds["loss"], 1e9)
+    one = opened(ds.assign_attrs(complete=1))
+    assert one.js("s.charts.heatmap.part('bar').ticker.ticks") == [1e9]
+    assert one.js("(({low, high}) => high > low)(s.charts.heatmap.part('mapper'))")
+    texts = one.js("Array.from(s.charts.curves.part('yaxis').major_label_overrides.values())")
+    assert len(set(texts)) == len(texts) > 1
 
 
 def test_the_live_page_loads_itself_again(opened):
-    one = opened(results(complete=0), reload=1.0)
+    one = opened(results(complete=0), reload=2.0)
     one.js("{ window.older = true; await s.set({at: {epoch: 3}, x: 'frequency', y: 'width'}); }")
     one.until("window.sweepReport && !window.older")
-    one.page.evaluate("sweepReport.ready")
+    one.ready()
     assert one.js("[s.state.x, s.state.at.epoch]") == ["frequency", 3]
 
 
@@ -398,7 +503,8 @@ def test_a_part_looked_at_closer_is_outlined_on_the_whole(opened):
     one = opened(whole, part)
     heatmap_of_loss(one)
     box = one.js("s.charts.heatmap.part('zoomed').data")
-    assert (box["left"], box["right"]) == ([1], [2])
+    assert (box["left"], box["right"]) == ([1], [2])  # from the middle of a cell to that of another
+    assert (box["bottom"], box["top"]) == ([-0.5], [1.5])  # all of them
     tops = one.page.evaluate(
         "[...document.querySelectorAll('section.store')].map((each) => each.getBoundingClientRect().top)"
     )
@@ -431,7 +537,7 @@ def test_a_hundred_thousand_cells_stay_fluid(opened):
     assert one.file.stat().st_size < 15e6
     assert len(one.js("Array.from(s.drawn.heatmap.kinds)")) == 317 * 316
     assert set(one.js("Array.from(new Set(s.drawn.heatmap.kinds))")) == {0, 1, 2, 3}
-    loads = [one.load().page.evaluate("sweepReport.ready.then(() => performance.now())") for _ in range(2)]
+    loads = [one.load().page.evaluate("performance.now()") for _ in range(2)]
     assert min(loads) < LOAD
     took = one.js(
         """{

@@ -15,14 +15,13 @@ function short(value) {
 /** Digits that a text needs, for choosing round ones. */
 const digits = (text) => text.replace(/e.*$/, "").replace(/^-?[0.]*/, "").replace(/\.?0+$/, "").length;
 
-/** Choose which of some values, drawn side by side, get a tick: as many as there is room for, round ones first. */
+/** Choose which of some values, drawn side by side, get a tick: no more than there is room for, round ones first. */
 function labelled(texts, room) {
-  const stride = Math.max(1, Math.ceil(texts.length / Math.max(2, room)));
-  if (stride === 1) return texts.map((_, i) => i);
+  const apart = Math.max(1, Math.ceil(texts.length / Math.max(2, room)));
   const chosen = [];
-  for (let start = 0; start < texts.length; start += stride) {
+  for (let start = 0; start < texts.length; start = chosen.at(-1) + apart) {
     let best = start;
-    for (let i = start; i < Math.min(start + Math.ceil(stride / 3), texts.length); i++) {
+    for (let i = start; i < Math.min(start + Math.ceil(apart / 3), texts.length); i++) {
       if (digits(texts[i]) < digits(texts[best])) best = i;
     }
     chosen.push(best);

@@ -105,7 +105,7 @@ function outlines(cells) {
  */
 function drawHeatmap(chart, map) {
   const {columns, rows} = map, place = map.log ? Math.log10 : (value) => value;
-  const low = place(map.low), high = map.high > map.low ? place(map.high) : place(map.low) + 1e-9;
+  const low = place(map.low), high = map.high > map.low ? place(map.high) : low + 1e-9 * Math.max(1, Math.abs(low));
   const image = new Float64Array(map.values.length);
   for (let i = 0; i < image.length; i++) {
     image[i] = map.kinds[i] === 0 ? Math.max(low, Math.min(high, place(map.values[i]))) : NaN;
@@ -115,10 +115,10 @@ function drawHeatmap(chart, map) {
   const shaped = ndarray(image, {dtype: "float64", shape: [rows, columns]});
   chart.fill("cells", {image: [shaped], x: [-0.5], y: [-0.5], dw: [columns], dh: [rows]});
   for (const kind of [1, 2, 3]) chart.fill(KINDS[kind], boxes(map.kinds, kind, columns));
-  chart.ticks("bar", valueTicks(low, high, map.log, 6), map.label);
-  const {clientWidth, clientHeight} = chart.view.el, width = clientWidth - 150, height = clientHeight - 90;
-  const letters = Math.max(2, ...map.x.texts.flatMap((text) => text.split("\n")).map((line) => line.length));
-  chart.ticks("xaxis", labelled(map.x.texts, width / (6.4 * letters + 10)).map((i) => [i, map.x.texts[i]]), map.x.label);
+  chart.ticks("bar", map.high > map.low ? valueTicks(low, high, map.log, 6) : [[low, short(map.low)]], map.label);
+  const letters = ({texts}) => Math.max(2, ...texts.flatMap((text) => text.split("\n")).map((line) => line.length));
+  const width = chart.view.el.clientWidth - 115 - 6.4 * letters(map.y), height = chart.view.el.clientHeight - 90;
+  chart.ticks("xaxis", labelled(map.x.texts, width / (6.4 * letters(map.x) + 10)).map((i) => [i, map.x.texts[i]]), map.x.label);
   chart.ticks("yaxis", labelled(map.y.texts, height / 22).map((i) => [i, map.y.texts[i]]), map.y.label);
   const size = `${columns}x${rows}`;
   if (chart.size !== size) {  // else a reader who has zoomed in stays there
@@ -161,7 +161,7 @@ function drawLines(chart, {places, lines, target, targetPlaces, x, y, moment, lo
   chart.range("x", ...x.span);
   chart.ticks("xaxis", x.ticks, x.label);
   const [low, high] = (span ?? extent([...lines.flatMap((line) => [...line.seeds, line.median]), target ?? []])).map(place);
-  const margin = 0.05 * (high - low) || 0.5;
+  const margin = 0.05 * (high - low || Math.abs(high)) || 0.5;
   chart.range("y", low - margin, high + margin);
   chart.ticks("yaxis", valueTicks(low - margin, high + margin, log, 6), y.label);
 }

@@ -1,12 +1,23 @@
 /* What is shown of the selected cells: curves, fits, and a table with the commands that train lanes again. */
 
-const MOST_SEEDS = 400; // thin lines in one plot
+const MOST_POINTS = 250_000; // of the thin lines in one plot
+
+/** How many seeds of each cell are drawn: all, unless that were too many points. */
+function seedsDrawn(variable, cells, points) {
+  return Math.max(1, Math.min(variable.seeds, Math.floor(MOST_POINTS / (Math.max(1, cells) * points))));
+}
+
+/** Say which seeds are drawn. */
+function seedsTold(variable, drawn) {
+  if (variable.form !== "exact") return "median and quartiles";
+  return `${drawn < variable.seeds ? `${drawn} of ${variable.seeds} seeds` : "every seed"}, the median and quartiles`;
+}
 
 Object.assign(Section.prototype, {
   async drawCurves() {
     const turn = this.fresh, {variable} = this;
     const cells = this.state.cells.slice(0, MOST_LINES), colours = lineColours();
-    const seeds = Math.max(1, Math.floor(MOST_SEEDS / Math.max(1, cells.length)));
+    const seeds = seedsDrawn(variable, cells.length, variable.indices("epoch").length);
     const places = Float64Array.from(variable.indices("epoch"), (i) => this.about.dims.epoch.places[i]);
     const lines = cells.map(([x, y], i) => ({...this.curve(variable, this.placeOf(x, y), "epoch", seeds), colour: colours[i], dash: DASHES[i]}));
     const all = this.about.dims.epoch.places;
@@ -18,8 +29,7 @@ Object.assign(Section.prototype, {
       y: {label: variable.label.length > 30 ? variable.name.replaceAll("_", " ") : variable.label}});
     this.drawn.curves = {epochs: variable.indices("epoch"), lines};
     const shown = this.state.cells.length > cells.length ? `${cells.length} of ${this.state.cells.length} selected cells` : cells.length === 1 ? "the selected cell" : `${cells.length} selected cells`;
-    const parts = variable.form === "exact" ? "every seed, the median and quartiles" : "median and quartiles";
-    this.part("curves-caption").textContent = cells.length ? `Curves of ${shown}: ${parts}` : "Select a cell to see its curves";
+    this.part("curves-caption").textContent = cells.length ? `Curves of ${shown}: ${seedsTold(variable, seeds)}` : "Select a cell to see its curves";
     await this.drawFit(cells, turn);
     this.drawTable(cells);
   },
@@ -58,22 +68,24 @@ Object.assign(Section.prototype, {
     if (turn !== this.fresh) return;
     const {dims} = this.about, colours = lineColours(), points = fit.indices("x");
     const epoch = this.placeOf(...cells[0]).epoch, when = this.nearestSnapshot(fit, epoch);
-    const seeds = Math.max(1, Math.floor(MOST_SEEDS / 4 / cells.length));
+    const seeds = seedsDrawn(fit, cells.length, points.length);
     const lines = cells.map(([x, y], i) => ({...this.curve(fit, {...this.placeOf(x, y), snapshot_epoch: when}, "x", seeds), colour: colours[i], dash: DASHES[i]}));
     const places = Float64Array.from(points, (i) => dims.x.places[i]);
-    const own = target?.dims.includes("seed") ? this.state.seed : null;  // a target of its own for each seed
-    if (own !== null) {
+    const own = target?.dims.includes("seed") ? this.state.seed : 0;  // each seed may have a target of its own
+    const single = fit.form === "exact" && target?.dims.includes("seed");
+    if (single) {
       for (const line of lines) Object.assign(line, {seeds: [], lower: [], upper: [], median: fit.along("x", {...line.place, snapshot_epoch: when}, {seed: own})});
     }
-    const wanted = target?.along("x", this.placeOf(...cells[0]), {seed: own ?? 0}), all = extent([wanted ?? lines[0].median]);
+    const wanted = target?.along("x", this.placeOf(...cells[0]), {seed: own}), all = extent([wanted ?? lines[0].median]);
     const room = 0.25 * (all[1] - all[0]) || 1;
     drawLines(this.charts.fit, {places, lines, target: wanted, log: false, span: [all[0] - room, all[1] + room],
       targetPlaces: wanted && Float64Array.from(target.indices("x"), (i) => dims.x.places[i]),
       x: {span: [dims.x.places[0], dims.x.places[dims.x.places.length - 1]], ticks: valueTicks(dims.x.places[0], dims.x.places[dims.x.places.length - 1], false), label: dims.x.label},
       y: {label: "output"}});
     this.drawn.fit = {snapshot: when, lines, target: wanted};
-    const whose = own !== null ? `seed ${this.about.seeds[own]}` : fit.form === "exact" ? "every seed and the median" : "median and quartiles";
-    this.part("fit-caption").textContent = `Fit at epoch ${dims.snapshot_epoch.texts[when]}: ${whose}${wanted ? ", over the target in grey" : ""}`;
+    const whose = single ? `seed ${this.about.seeds[own]}` : seedsTold(fit, seeds);
+    const which = !single && (target?.dims.includes("seed") || this.about.variables.target?.alone) ? `target of seed ${this.about.seeds[own]}` : "target";
+    this.part("fit-caption").textContent = `Fit at epoch ${dims.snapshot_epoch.texts[when]}: ${whose}${wanted ? `, over the ${which} in grey` : ""}`;
   },
 
   /** The snapshot, of those kept, nearest to a record. */

@@ -16,7 +16,7 @@ Object.assign(Section.prototype, {
     });
     box.addEventListener("keydown", (event) => this.pressed(event));
     box.addEventListener("focus", () => {
-      this.cursor ??= this.where(this.state.cells[0]);
+      this.cursor ??= this.state.cells.length ? this.where(this.state.cells[0]) : [0, 0];
       this.drawSelection();
     });
     box.addEventListener("blur", () => this.drawSelection());
@@ -43,6 +43,7 @@ Object.assign(Section.prototype, {
   },
 
   async reselect(cells) {
+    if (Object.keys(this.coming).length) return this.set({cells});  // else what is coming would be lost
     this.fresh++;
     this.state = {...this.state, cells};
     this.drawSelection();

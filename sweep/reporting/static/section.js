@@ -11,7 +11,8 @@ class Section {
     this.about = JSON.parse(document.querySelector(`script[data-about="${CSS.escape(this.key)}"]`).textContent);
     this.store = new Store(this.about);
     this.drawn = {};
-    this.fresh = 0;
+    this.fresh = 0;  // how many changes were asked for; an older one gives way
+    this.coming = {};  // changes whose metric is being unpacked
   }
 
   part(name) {
@@ -39,18 +40,20 @@ class Section {
     for (const [name, item] of Object.entries(this.about.plots)) {
       this.charts[name] = await Chart.embed(item, this.part(name));
     }
+    await this.set(fragment);
     this.listen();
-    await this.set(fragment ?? {});
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
   /** Change what is shown: metric, statistic, x, y, threshold, at ({dimension: index}), cells ([[x, y], ...]). */
   async set(changes) {
     const turn = ++this.fresh;
-    const before = this.state, next = {...before, ...changes, at: {...before.at, ...changes.at}};
-    const variable = await this.store.load(next.metric);
+    const coming = this.coming = {...this.coming, ...changes, at: {...this.coming.at, ...changes.at}};
+    const variable = await this.store.load(coming.metric ?? this.state.metric);
     if (turn !== this.fresh) return;
-    this.state = this.valid(next, variable, before, changes);
+    this.coming = {};
+    const before = this.state, next = {...before, ...coming, at: {...before.at, ...coming.at}};
+    this.state = this.valid(next, variable, before, coming);
     this.variable = variable;
     await this.draw();
     this.shared.changed();
@@ -231,11 +234,8 @@ class Section {
     const found = {left: [], right: [], bottom: [], top: []};
     for (const child of this.shared.children(this.key)) {
       const across = this.within(this.state.x, child.about.zoomed), up = this.within(this.state.y, child.about.zoomed);
-      if (!across || !up) continue;
+      if (!across || !up || across[0] < 0 && up[0] < 0) continue; // not there, or all there is
       found.left.push(across[0]); found.right.push(across[1]); found.bottom.push(up[0]); found.top.push(up[1]);
-    }
-    if (found.left.every((left, i) => left <= -0.5 && found.right[i] >= this.size(this.state.x) - 0.5 && found.bottom[i] <= -0.5 && found.top[i] >= this.size(this.state.y) - 0.5)) {
-      Object.values(found).forEach((list) => list.splice(0));
     }
     this.charts.heatmap.fill("zoomed", found);
   }
@@ -247,6 +247,7 @@ class Section {
     const {places, kind} = this.about.dims[dim];
     const [low, high] = zoomed[dim].map((value) => kind === "log" ? Math.log10(value) : value);
     if (high < places[0] || low > places[places.length - 1]) return null;
+    if (low < places[0] + 1e-9 && high > places[places.length - 1] - 1e-9) return [-0.5, count - 0.5];
     return [betweenPlaces(places, low), betweenPlaces(places, high)];
   }
 

@@ -1,7 +1,7 @@
 /* The page: sections begin when they come into sight; what is chosen stands in the address.
  *
  * `window.sweepReport` is for tests and for readers at the console:
- *   ready                     a promise: all sections in sight are drawn
+ *   ready, isReady            a promise that the first section is drawn, and whether it is
  *   sections[key].state       metric, statistic, x, y, at, threshold, seed, cells
  *   sections[key].set({...})  changes any of these; a promise
  *   sections[key].drawn       heatmap (columns, rows, values, kinds, low, high, log), curves, fit: what is drawn
@@ -23,7 +23,7 @@ shared.changed = () => {
 function remember() {
   const words = new URLSearchParams(location.hash.slice(1));
   for (const section of Object.values(sections)) {
-    if (!section.state) continue;
+    if (!section.drawn.heatmap) continue;  // what has not begun, or is just beginning, keeps its words
     for (const [name, text] of Object.entries(told(section))) {
       if (text === "") words.delete(`${section.key}.${name}`);
       else words.set(`${section.key}.${name}`, text);
@@ -52,14 +52,20 @@ function recalled(key) {
     if (words.has(`${key}.${name}`)) found[name] = words.get(`${key}.${name}`);
   }
   if (found.metric && !sections[key].metrics.includes(found.metric)) delete found.metric;
-  if (words.has(`${key}.seed`)) found.seed = Number(words.get(`${key}.seed`)) || 0;
+  if (words.has(`${key}.seed`)) found.seed = Math.round(Number(words.get(`${key}.seed`))) || 0;
   if (words.has(`${key}.threshold`)) found.threshold = Number(words.get(`${key}.threshold`)) || 0;
   const pairs = (name) => (words.get(`${key}.${name}`) ?? "").split(",").filter(Boolean).map((pair) => pair.split(":"));
-  const known = pairs("at").filter(([dim]) => dim in sections[key].about.dims);
+  const known = pairs("at").filter(([dim]) => Object.hasOwn(sections[key].about.dims, dim));
   if (known.length) found.at = Object.fromEntries(known.map(([dim, index]) => [dim, Number(index)]));
   const cells = pairs("cells").map((pair) => pair.map(Number)).filter((pair) => pair.length === 2 && pair.every(Number.isInteger));
   if (cells.length) found.cells = cells;
   return found;
+}
+
+/** The first view of a section, changed as the address says. */
+function afresh(key) {
+  const {first} = sections[key], found = recalled(key);
+  return {...structuredClone(first), ...found, at: {...first.at, ...found.at}};
 }
 
 const started = new Map();
@@ -83,8 +89,16 @@ const sight = new IntersectionObserver((entries) => {
 }, {rootMargin: "300px"});
 for (const section of Object.values(sections)) sight.observe(section.element);
 addEventListener("hashchange", () => {
-  for (const key of started.keys()) sections[key].set({...structuredClone(sections[key].first), ...recalled(key)});
+  for (const [key, drawn] of started) drawn.then(() => sections[key].state && sections[key].set(afresh(key)));
 });
-if (shared.reload) setTimeout(() => location.reload(), shared.reload * 1000);
 
-window.sweepReport = {sections, ready: begin(Object.values(sections)[0]), begin: (key) => begin(sections[key])};
+window.sweepReport = {sections, ready: begin(Object.values(sections)[0]), isReady: false, begin: (key) => begin(sections[key])};
+window.sweepReport.ready.then(() => {
+  window.sweepReport.isReady = true;
+  if (shared.reload) setTimeout(again, shared.reload * 1000);
+});
+
+function again() {
+  remember();
+  location.reload();
+}
