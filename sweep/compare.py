@@ -139,10 +139,10 @@ def _opened(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
 
 def _check_complete(stores: "dict[str, xr.Dataset]") -> None:
     """Refuse to judge by lanes that have not run."""
-    from sweep.comparison import unseen
+    from sweep import stats
 
     for name, ds in stores.items():
-        if count := unseen(ds):
+        if count := stats.unseen(ds):
             raise SweepError(f"--check takes complete stores: of {name} {count} lanes have not run to their end")
 
 

@@ -71,8 +71,8 @@ def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> No
         table.add_column(head, justify="right", no_wrap=True)
     for name, part in compared.parts.items():
         status = part["status"].values
-        ran = int(np.sum(~np.isin(status, (labels.NOT_RUN, labels.RUNNING))))
-        lost = int(np.isin(status, (labels.DIVERGED, labels.FAILED, labels.CUT)).sum())
+        ran = int(np.sum(~np.isin(status, labels.UNSEEN)))
+        lost = int(np.isin(status, labels.LOST).sum())
         ratio = reached.ratio.get(name)
         told = f"{number(ratio.value)} {_interval(ratio.low, ratio.high)}" if ratio else ""
         share = f"{lost} of {ran} ({lost / max(ran, 1):.1%})"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sweep import intervals, labels, measures, stats
+from sweep import intervals, measures, stats
 from sweep.alignment import align
 from sweep.differences import ALPHA, TOO_FEW, differences, independent, is_ratio, shared_seeds
 from sweep.errors import SweepError
@@ -164,7 +164,7 @@ def _same(first: xr.Dataset, second: xr.Dataset, metric: str) -> bool:
 
 def _unfinished(stores: Mapping[str, xr.Dataset]) -> list[str]:
     """Say of which stores not all lanes have run."""
-    counts = {name: unseen(ds) for name, ds in stores.items()}
+    counts = {name: stats.unseen(ds) for name, ds in stores.items()}
     return [
         f"{name} is incomplete: {count} of {stores[name]['status'].size} lanes have not run to their end"
         for name, count in counts.items()
@@ -180,11 +180,6 @@ def _hanging_together(parts: Mapping[str, xr.Dataset]) -> list[str]:
         for name, part in parts.items()
         if not independent(part)
     ]
-
-
-def unseen(ds: xr.Dataset) -> int:
-    """Count the lanes that have not run to their end."""
-    return int(ds["status"].isin((labels.NOT_RUN, labels.RUNNING)).sum())
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import tyro
 from sweep import outputs
 from sweep.cli import guarded, parse
 from sweep.exporting.formats import find
-from sweep.labels import NOT_RUN, RUNNING
 
 PROG = "python -m sweep.export"
 
@@ -42,6 +41,7 @@ def main(args: Sequence[str]) -> None:
     options = parse(Options, args, PROG)
     chosen = find(options.to)
     out = options.out or options.store.parent / f"{options.store.resolve().name}{chosen.ending}"
+    from sweep import stats
     from sweep.exporting import tidy  # heavy, and `--help` is not
     from sweep.results import open_results
 
@@ -49,7 +49,7 @@ def main(args: Sequence[str]) -> None:
     metrics = tidy.metrics(ds, options.metric)
     outputs.check_apart(out, [options.store])
     outputs.check(out, chosen.is_ours, force=options.force)
-    if unfinished := int(ds["status"].isin((NOT_RUN, RUNNING)).sum()):
+    if unfinished := stats.unseen(ds):
         print(
             f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values"
         )

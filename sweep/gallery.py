@@ -129,10 +129,13 @@ def check_directory(directory: Path) -> None:
     """Make sure, before hours of training, that figures can be written to a folder that was asked for.
 
     Raises:
-        SweepError: where they can't.
+        SweepError: where they can't, or where something else has the name of a figure.
     """
     with _told(directory):
         try_writing(directory)
+        for path in directory.iterdir() if directory.is_dir() else ():
+            if path.stem in NEEDS and path.suffix in _SIGNED and not is_drawn(path):
+                raise SweepError(f"{path} is no figure that sweep drew: name another --figures-dir")
 
 
 def default_directory(store: Path, page: str, complete: bool) -> Path:

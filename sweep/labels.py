@@ -78,6 +78,8 @@ RECORDED: Final = _index(
 STATUS: Final = ("not_run", "running", "finished", "diverged", "reached", "cut", "failed")
 NOT_RUN, RUNNING, FINISHED, DIVERGED, REACHED, CUT, FAILED = range(len(STATUS))
 ENDED: Final = (FINISHED, DIVERGED, REACHED, CUT)  # there is nothing left to train
+LOST: Final = (DIVERGED, FAILED, CUT)  # what counts as infinitely bad
+UNSEEN: Final = (NOT_RUN, RUNNING)  # what is no data yet
 
 
 def flags(meanings: tuple[str, ...]) -> dict[str, object]:

@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +47,12 @@ def main(args: Sequence[str]) -> None:
     going_on = _write(options)
     print(options.out, flush=True)
     if going_on and options.live:
-        _follow(options)
+        try:
+            _follow(options)
+        except KeyboardInterrupt:
+            with suppress(SweepError):
+                _write(replace(options, live=False))  # else the open page would load itself again for ever
+            raise
 
 
 def _follow(options: Options) -> None:

@@ -15,7 +15,7 @@ import xarray as xr
 from sweep.axes import Axes
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
-from sweep.labels import DIMENSIONS, ENDED, FINISHED, NOT_RUN, RECORDED, RUNNING, SCHEMA, STATUS, Quantity, flags
+from sweep.labels import DIMENSIONS, ENDED, FINISHED, NOT_RUN, RECORDED, SCHEMA, STATUS, UNSEEN, Quantity, flags
 from sweep.specs.knobs import Knob
 from sweep.store import reading
 
@@ -131,7 +131,7 @@ def open_results(path: str | Path) -> xr.Dataset:
 def _check_whole(ds: xr.Dataset, path: str | Path) -> None:
     """Refuse a store that lacks what its attributes and its lanes' status say is there."""
     status = ds.status.values
-    if ds.attrs.get("complete") and bool(np.isin(status, (NOT_RUN, RUNNING)).any()):
+    if ds.attrs.get("complete") and bool(np.isin(status, UNSEEN).any()):
         raise SweepError(f"{path} is truncated: lanes of a complete sweep have not run; run it again with --fresh")
     ended = np.isin(status, ENDED) & ~(ds.first_bad_epoch == 0).values
     gone = ["loss"] if "loss" in ds and np.isnan(ds.loss.values[..., 0][ended]).any() else []

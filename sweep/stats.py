@@ -16,8 +16,6 @@ HALVED: Final = 0.5  # relative spectral error at which a frequency counts as ha
 REASONS: Final = ("reached", "censored", "diverged", "not_run")
 WAS_REACHED, WAS_CENSORED, HAS_DIVERGED, NOT_RUN = range(len(REASONS))
 
-_LOST: Final = (labels.DIVERGED, labels.FAILED, labels.CUT)
-_UNSEEN: Final = (labels.NOT_RUN, labels.RUNNING)
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 
 
@@ -39,8 +37,13 @@ def measured(ds: xr.Dataset, name: str) -> xr.DataArray:
         raise SweepError(f"these results have no {name!r}: they have {', '.join(map(str, ds.data_vars))}")
     array, status = ds[name], ds["status"]
     with xr.set_options(keep_attrs=True):
-        lost = array.isnull() & status.isin(_LOST)
-        return array.where(~lost, np.inf).where(~status.isin(_UNSEEN)).transpose(*array.dims)
+        lost = array.isnull() & status.isin(labels.LOST)
+        return array.where(~lost, np.inf).where(~status.isin(labels.UNSEEN)).transpose(*array.dims)
+
+
+def unseen(ds: xr.Dataset) -> int:
+    """Count the lanes that have not run to their end."""
+    return int(ds["status"].isin(labels.UNSEEN).sum())
 
 
 def over_seeds(array: xr.DataArray) -> xr.Dataset:
@@ -224,7 +227,7 @@ def epochs_to(error: xr.DataArray, threshold: float, status: xr.DataArray | None
     reason = xr.where(finite(last), WAS_CENSORED, HAS_DIVERGED)
     if status is not None:
         reason = reason.where(status != labels.CUT, WAS_CENSORED)
-        unseen = unseen & ~status.isin(_LOST) | status.isin(_UNSEEN)
+        unseen = unseen & ~status.isin(labels.LOST) | status.isin(labels.UNSEEN)
     reason = reason.where(~reached, WAS_REACHED).where(~unseen, NOT_RUN)
     epochs = error["epoch"].isel(epoch=hit.argmax("epoch")).drop_vars("epoch")
     first = epochs.astype(float).where(reached, np.inf).where(~unseen)
@@ -305,7 +308,7 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
     if "learning_rate" in ds.dims:
         table["best_learning_rate"] = best_learning_rate(ds)
     status = seeded(best["status"])
-    for name, codes in (("lost", (labels.DIVERGED, labels.FAILED)), ("not_run", _UNSEEN)):
+    for name, codes in (("lost", (labels.DIVERGED, labels.FAILED)), ("not_run", labels.UNSEEN)):
         table[name] = status.isin(codes).sum("seed")
     table["finished"] = status.sizes["seed"] - table["lost"] - table["not_run"]
     if bool((ds["status"] == labels.CUT).any()):

@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 from synthetic import AXES, results
 
 from sweep.errors import SweepError
-from sweep.gallery import _save, _settle, default_directory, draw_figures, is_drawn, wanted
+from sweep.gallery import _save, _settle, check_directory, default_directory, draw_figures, is_drawn, wanted
 from sweep.plots.registry import FIGURES
 from sweep.specs.figure import NAMED, NEEDS, Figure
 
@@ -171,3 +171,11 @@ def test_an_svg_does_not_hang_on_the_last_digits_of_the_layout(tmp_path):
         _settle(drawn)
         _save(drawn, files[-1:])
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_file_of_a_figures_name_that_is_none_is_told_before_anything_is_trained(tmp_path):
+    (tmp_path / "notes.png").write_text("any name but a figure's will do")
+    check_directory(tmp_path)
+    (tmp_path / "fits.svg").write_text("a thesis")
+    with pytest.raises(SweepError, match=r"fits.svg is no figure that sweep drew: name another --figures-dir"):
+        check_directory(tmp_path)

@@ -19,7 +19,7 @@ from sweep.verdicts import Verdict, judge
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "experiments").rglob("*.py"))
 HEAVY = ("jax", "flax", "optax")
-FILMS = {"growth": (".gif",)}  # figures that move
+FILMS = {"growth": (".gif",), "heatmap_film": (".gif",)}  # figures that move
 
 
 def run(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -193,6 +193,20 @@ def test_of_few_cells_the_first_metric_is_kept_whole_and_others_while_there_is_r
     assert about["variables"]["loss"]["form"] == "exact"
 
 
+@pytest.mark.parametrize(
+    ("figures", "metric", "y"),
+    [
+        ([], "spectral_error", "frequency"),
+        ([{"name": "space_epoch"}, {"name": "fits"}], "spatial_error", "x"),
+        ([{"name": "space_epoch"}, {"name": "metric_epoch", "options": {"metric": "loss"}}], "loss", "width"),
+        ([{"name": "fits"}, {"name": "space_epoch"}], "spectral_error", "frequency"),
+    ],
+)
+def test_the_first_view_is_of_what_the_page_asks_about(figures, metric, y):
+    first = cells.embed(small(figures=json.dumps(figures)))[0]["first"]
+    assert (first["metric"], first["y"]) == (metric, y)
+
+
 @pytest.mark.parametrize("log", [True, False])
 def test_a_code_is_at_most_half_a_step_off(log):
     values = np.random.default_rng(1).standard_normal(4000) * 5
@@ -305,6 +319,15 @@ def test_the_command_names_the_page_as_it_was_run(monkeypatch, name, start, note
     assert bool(command["note"]) == note
 
 
+def test_the_command_has_the_options_that_the_store_was_run_with(monkeypatch):
+    monkeypatch.setattr(section, "figures", lambda ds: [])
+    options = json.dumps(["--smoke", "--zoom", "width=16:64:3", "--task.low", "a b"])
+    store, name = Path("results/xor-smoke-0123abcd"), "xor@smoke@0123abcd"
+    command = Page(made({store: small(name=name, arguments=options)})).data()["command"]
+    assert command["note"] == ""
+    assert command["start"].endswith("xor.py --smoke --zoom width=16:64:3 --task.low 'a b' --lane")
+
+
 def test_the_command_names_a_store_that_lies_elsewhere(monkeypatch):
     monkeypatch.setattr(section, "figures", lambda ds: [])
     command = Page(made({Path("my store"): small(name="xor")})).data()["command"]
@@ -331,7 +354,6 @@ def test_a_store_stands_beside_the_one_it_is_part_of(monkeypatch, tmp_path):
     ]  # fmt: skip
     shared = json.loads(page.all("script", id="shared")[0][2])
     assert shared["parents"] == {"2": "1"}
-    assert page.data("2")["command"]["start"].split()[4:6] == ["--zoom", "width=16:64:3"]
 
 
 @pytest.fixture
@@ -429,6 +451,27 @@ def test_live_writes_until_the_store_is_complete(monkeypatch, tmp_path):
     assert waits == [report.POLL] * 2
     assert seconds == [report.POLL] * 2  # the page loads itself again meanwhile
     assert json.loads(Page(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"] == 0
+
+
+def test_ctrl_c_leaves_a_live_report_that_stays_as_it_is(monkeypatch, tmp_path):
+    import sweep.results
+
+    monkeypatch.setattr(sweep.results, "open_results", lambda path: small(complete=0))
+    monkeypatch.setattr(section, "figures", lambda ds: [])
+    monkeypatch.chdir(tmp_path)
+
+    def interrupted(time):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report.time, "sleep", interrupted)
+    assert guarded(report.main, ["store", "--live"]) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert json.loads(Page(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"] == 0
+
+
+def test_a_summary_counts_lanes_and_seeds():
+    told = section.make(small(complete=0), "0", store=Path("store"), room=10**6)["summary"]
+    assert told == "12 lanes (3 seeds × 2 learning rate × 2 width); all finished"
 
 
 def test_a_store_that_is_replaced_while_it_is_read_does_not_end_a_live_report(monkeypatch, tmp_path):

@@ -16,7 +16,6 @@ from sweep.errors import SweepError
 from sweep.exporting import tidy
 
 MOST_RUNS: Final = 500
-_LOST: Final = (labels.DIVERGED, labels.FAILED, labels.CUT)
 _MOST_CURVES: Final = 32  # of one metric: a curve for each frequency or layer, but none for each x
 _MOST_LETTERS: Final = 120  # of a name, which becomes a folder's
 
@@ -68,7 +67,7 @@ def cells(ds: xr.Dataset, metrics: Sequence[str], say: Callable[[str], object]) 
         place = dict(zip(dims, np.unravel_index(number, sizes), strict=True)) if dims else {}
         values = {name: curve.isel(place).values for name, curve in curves.items()}
         ended = status.isel(place).values
-        counts = {"seeds": ended.size, "lost": int(np.isin(ended, _LOST).sum())}
+        counts = {"seeds": ended.size, "lost": int(np.isin(ended, labels.LOST).sum())}
         final = {f"final/{name}": float(curve[-1]) for name, curve in values.items() if curve[-1] == curve[-1]}
         known = _knobs(ds, dims, place)
         yield Cell(_name(number, known), known, epochs, steps, values, final | counts)

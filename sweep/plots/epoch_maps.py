@@ -12,7 +12,7 @@ from sweep.measures import recorded
 from sweep.plots import style
 from sweep.plots.cells import legend_step, log_norm, merged, norm_of, step_line
 from sweep.plots.maps import draw_maps, entries, table
-from sweep.plots.metric import best_in_words, check, colours, highest, swept
+from sweep.plots.metric import best_in_words, check, colours, highest, lost_in_words, swept
 from sweep.plots.scale import scale_of
 from sweep.plots.sheet import finish
 from sweep.plots.training_range import mark_ends
@@ -86,7 +86,7 @@ def metric_epoch(ds: xr.Dataset, metric: str = "loss", rows: str | None = None) 
     norm = norm_of(cells, highest=highest(chosen, metric))
     figure, _, kinds = draw_maps(chosen, cells, norm, colours(metric))
     title = best_in_words(chosen, metric, (rows, chosen.facet))
-    rule = f"Median over {chosen.seeds} of the {style.name(ds[metric])}"
+    rule = f"Median over {chosen.seeds} of the {style.name(ds[metric])}{lost_in_words(chosen)}"
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import Colormap
 
-from sweep import stats
+from sweep import labels, stats
 from sweep.errors import SweepError, unknown
 from sweep.measures import HIGHER_IS_BETTER, final
 from sweep.plots import style, unions
@@ -65,6 +65,12 @@ def highest(chosen: View, metric: str) -> float:
     """Give the value above which a metric is drawn as beyond the scale, which a few runaway lanes would stretch."""
     start = stats.initial(chosen.data, metric)
     return 10 * start if start > 0 else np.inf
+
+
+def lost_in_words(chosen: View) -> str:
+    """Say in a caption what lost lanes count as, where there are any."""
+    lost = chosen.ended(*labels.LOST)
+    return f"; a lane that {lost} has the worst value there is" * bool(lost)
 
 
 def best_in_words(chosen: View, metric: str, dims: Sequence[str | None]) -> str:

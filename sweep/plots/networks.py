@@ -109,7 +109,7 @@ def run_first(chosen: View) -> View:
     data = chosen.data
     if "seed" not in data.dims:
         return chosen
-    ran = ~data["status"].isin((labels.NOT_RUN, labels.RUNNING))
+    ran = ~data["status"].isin(labels.UNSEEN)
     first = int(ran.all([dim for dim in ran.dims if dim != "seed"]).argmax("seed"))
     order = [first, *(seed for seed in range(data.sizes["seed"]) if seed != first)]
     return chosen if first == 0 else replace(chosen, data=data.isel(seed=order))
@@ -134,7 +134,7 @@ def rule(chosen: View, rows: Sequence[Networks]) -> str:
 
 
 def _ended(code: int) -> str:
-    return "not run" if code in (labels.NOT_RUN, labels.RUNNING) else style.words(labels.STATUS[code])
+    return "not run" if code in labels.UNSEEN else style.words(labels.STATUS[code])
 
 
 def _limit(axes: Axes, target: xr.DataArray) -> None:
@@ -151,7 +151,7 @@ def fit_in_words(chosen: View) -> str:
     trained = inside(chosen.data["x"])
     errors = [_root_mean_square(part, trained) for part in rows]
     if not any(np.isfinite(error[-1]) for error in errors):
-        unseen = chosen.data["status"].isin((labels.NOT_RUN, labels.RUNNING)).all()
+        unseen = chosen.data["status"].isin(labels.UNSEEN).all()
         return chosen.nothing if unseen else "No drawn network has a finite output at the end"
     best = int(np.nanargmin([error[-1] for error in errors]))
     moments = [style.number(moment) for moment in rows[best]["snapshot_epoch"].values[[0, -1]]]

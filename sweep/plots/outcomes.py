@@ -7,12 +7,12 @@ import xarray as xr
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from sweep import labels, stats
+from sweep import stats
 from sweep.measures import HIGHER_IS_BETTER, final
 from sweep.plots import style
 from sweep.plots.cells import merged, norm_of
 from sweep.plots.maps import draw_maps, entries, table, write_numbers
-from sweep.plots.metric import best_in_words, check, colours, highest, place_in_words, swept
+from sweep.plots.metric import best_in_words, check, colours, highest, lost_in_words, place_in_words, swept
 from sweep.plots.sheet import finish
 from sweep.plots.view import View, view
 
@@ -37,7 +37,7 @@ def outcome(ds: xr.Dataset, metric: str = "loss", rows: str | None = None, colum
     norm = norm_of(cells, highest=highest(chosen, metric))
     figure, panels, kinds = draw_maps(chosen, cells, norm, colours(metric))
     write_numbers(panels, cells)
-    rule = f"Median over {chosen.seeds} of the {what}"
+    rule = f"Median over {chosen.seeds} of the {what}{lost_in_words(chosen)}"
     title = best_in_words(chosen, metric, (*dims[::-1], chosen.facet))
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
@@ -78,8 +78,7 @@ def share(
         chosen, cells, Normalize(0, 1), style.bright_is_high() if good else style.bright_is_good()
     )
     write_numbers(panels, cells)
-    lost = chosen.ended(labels.DIVERGED, labels.FAILED, labels.CUT)
-    rule = f"Share of {chosen.seeds} with {what}" + f"; a lane that {lost} has the worst value there is" * bool(lost)
+    rule = f"Share of {chosen.seeds} with {what}" + lost_in_words(chosen)
     title = _finding(chosen, shares, what, (*dims[::-1], chosen.facet))
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 

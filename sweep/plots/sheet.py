@@ -191,7 +191,7 @@ def _legend_columns(handles: Sequence[Artist], width: float) -> int:
 def _losses(status: xr.DataArray) -> str:
     """Say how many lanes there are and how many came to no good end."""
     counts = np.bincount(np.asarray(status.values, dtype=int).ravel(), minlength=len(labels.STATUS))
-    bad = (labels.DIVERGED, labels.FAILED, labels.CUT, labels.RUNNING, labels.NOT_RUN)
+    bad = (*labels.LOST, *reversed(labels.UNSEEN))
     told = [f"{counts[code]} {style.words(labels.STATUS[code])}" for code in bad if counts[code]]
     if counts[labels.REACHED]:
         told.append(f"{counts[labels.REACHED]} reached the target, their values carried forward")

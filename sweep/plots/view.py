@@ -51,17 +51,17 @@ class View:
     @property
     def lost(self) -> str:
         """What +inf stands for here."""
-        return self.ended(labels.DIVERGED, labels.FAILED, labels.CUT) or "infinite"
+        return self.ended(*labels.LOST) or "infinite"
 
     @property
     def unseen(self) -> str:
         """What NaN stands for here."""
-        return self.ended(labels.NOT_RUN, labels.RUNNING) or "not measured"
+        return self.ended(*labels.UNSEEN) or "not measured"
 
     @property
     def nothing(self) -> str:
         """The title where no median is finite."""
-        unseen = self.data["status"].isin((labels.NOT_RUN, labels.RUNNING)).all()
+        unseen = self.data["status"].isin(labels.UNSEEN).all()
         return "Nothing has run to its end yet" if unseen else f"Every median lane {self.lost}"
 
     def panels(self) -> Iterator[xr.Dataset]:

@@ -18,6 +18,7 @@ from sweep.plots import style
 from sweep.plots.scale import in_order
 from sweep.reporting import dimensions
 from sweep.reporting.packing import Quantiser, pack
+from sweep.specs.figure import NEEDS
 
 MOST_CELLS: Final = 2000  # of which every seed's curve is kept
 ROOM: Final = 8_500_000  # bytes before base64, which makes four of three; with Bokeh and figures below 15 MB
@@ -250,11 +251,14 @@ def _last_record(ds: xr.Dataset, metric: str) -> int:
 
 
 def _asked(ds: xr.Dataset, names: list[str]) -> Iterator[str]:
-    """Give the metrics that the page's figures name."""
-    for figure in json.loads(ds.attrs.get("figures", "[]")):
+    """Give the metrics that the page's figures name, then the one that its first figure is of."""
+    asked = json.loads(ds.attrs.get("figures", "[]"))
+    for figure in asked:
         metric = figure.get("options", {}).get("metric")
         if metric in names:
             yield metric
+    for figure in asked[:1]:
+        yield from (metric for metric in NEEDS.get(figure["name"], ()) if metric in names)
 
 
 def _best(ds: xr.Dataset, swept: list[str]) -> Iterator[tuple[str, int]]:

@@ -62,7 +62,7 @@ def _summary(ds: xr.Dataset, about: dict[str, Any]) -> str:
         if (status == code).any()
     ]
     sizes = " × ".join(
-        [f"{len(about['seeds'])} seed", *(f"{ds.sizes[dim]} {style.words(dim)}" for dim in about["swept"])]
+        [style.counted(len(about["seeds"]), "seed"), *(f"{ds.sizes[dim]} {style.words(dim)}" for dim in about["swept"])]
     )
     told = "all finished" if bool((status == labels.FINISHED).all()) else style.listed(ended)
     return f"{lanes} ({sizes}); {told}"
@@ -119,15 +119,20 @@ def _command(ds: xr.Dataset, store: Path) -> dict[str, str]:
     """Give the command that trains a lane again, up to the lane, and what a reader has to add to it."""
     name = str(ds.attrs.get("name", "PAGE"))
     page, *varied = name.split(VARIED)
-    words = ["python", "-m", "sweep.run", f"experiments/{page}.py"]
-    words += [f"--{each}" for each in varied if each in (FULL, "smoke")]
-    zoom = parent(ds).get("zoom", {})
-    words += ["--zoom", ",".join(f"{knob}={values}" for knob, values in zoom.items())] if zoom else []
+    known, options = _options(ds, varied)
+    words = ["python", "-m", "sweep.run", f"experiments/{page}.py", *options]
     if store.resolve() != Path("results", folder_of(name)).resolve():
         words += ["--out", str(store)]
-    overridden = [each for each in varied if each not in (FULL, "smoke") and not (zoom and each.startswith("zoom-"))]
-    note = "add the overrides that this store was run with" if overridden else ""
+    note = "" if known else "add the overrides that this store was run with"
     return {"start": f"{shlex.join(words)} --lane", "note": note}
+
+
+def _options(ds: xr.Dataset, varied: Sequence[str]) -> tuple[bool, list[str]]:
+    """Give the options that a store was run with, and whether these are all; older stores tell by their name alone."""
+    if "arguments" in ds.attrs:
+        return True, json.loads(ds.attrs["arguments"])
+    named = [each for each in varied if each in (FULL, "smoke")]
+    return named == [*varied], [f"--{each}" for each in named]
 
 
 def parent(ds: xr.Dataset) -> dict[str, Any]:

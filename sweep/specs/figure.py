@@ -86,6 +86,8 @@ class Figure:
 
     def _check_metric(self) -> None:
         metric = self.options.get("metric", "loss")
+        if metric in DIMENSIONS:
+            raise SweepError(f"metric of figure {self.name!r} must be something measured; {metric!r} is a dimension")
         if metric in _MANY and self.name != "heatmap":
             one = f"metric of figure {self.name!r} must be one number a record, as 'loss' is"
             raise SweepError(f"{one}; {metric!r} is not")

@@ -268,20 +268,20 @@ def test_the_fit_is_the_stored_prediction_over_the_target(opened):
 
 
 @pytest.mark.parametrize(
-    ("room", "caption", "target"),
+    ("fits", "targets", "caption", "target"),  # shares of what they need that there is room for
     [
-        (1.0, "seed 2, over the target in grey", 2),
-        (0.9, "median and quartiles, over the target of seed 2 in grey", 2),
-        (0.625, "median and quartiles, over the target of seed 0 in grey", 0),
+        (1.0, 1.0, "seed 2, over the target in grey", 2),
+        (0.3, 1.0, "median and quartiles, over the target of seed 2 in grey", 2),  # three numbers of 2 bytes for 5 of 4
+        (0.3, 0.5, "median and quartiles, over the target of seed 0 in grey", 0),
     ],
-)  # fmt: skip
-def test_where_each_seed_has_a_target_the_fit_says_whose_it_shows(opened, monkeypatch, room, caption, target):
+)
+def test_where_each_seed_has_a_target_the_fit_says_whose_it_shows(opened, monkeypatch, fits, targets, caption, target):
     from sweep.reporting import cells
 
     ds = results().drop_vars(["spatial_error", "spectral_error"])
     ds["target"] = ds["target"] + ds["seed"]
-    needed = ds["prediction"].size * 4 + ds["target"].isel(learning_rate=0, width=0).size * 4
-    monkeypatch.setattr(cells, "ROOM", int(room * needed))
+    room = fits * ds["prediction"].size * 4 + targets * ds["target"].isel(learning_rate=0, width=0).size * 4
+    monkeypatch.setattr(cells, "ROOM", round(room))
     one = opened(ds)
     one.js("s.set({seed: 2, cells: [[1, 0]]})")
     assert caption in one.page.locator("[data-part=fit-caption]").inner_text()
