@@ -90,6 +90,8 @@ def main(args: Sequence[str]) -> None:
     if options.check and _disagree(compared):
         console.print("check: the outcomes disagree beyond seed noise")
         raise SystemExit(DISAGREE)
+    if options.check:
+        console.print("check: no difference beyond seed noise")
 
 
 def _place(options: Options) -> Path | None:

@@ -67,18 +67,23 @@ def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> No
     bound = f"{'at least' if reached.at_least else 'at most'} {number(reached.threshold)}"
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("", overflow="fold")
-    for head in ("lost", bound, "epochs", "times the first's, 95%"):
+    for head in ("lost", bound, "epochs", "times the first's"):
         table.add_column(head, justify="right", no_wrap=True)
     for name, part in compared.parts.items():
         status = part["status"].values
         ran = int(np.sum(~np.isin(status, labels.UNSEEN)))
         lost = int(np.isin(status, labels.LOST).sum())
         ratio = reached.ratio.get(name)
-        told = f"{number(ratio.value)} {_interval(ratio.low, ratio.high)}" if ratio else ""
+        told = (
+            f"{number(ratio.value)} {_interval(ratio.low, ratio.high)}" if ratio and ratio.value == ratio.value else ""
+        )
         share = f"{lost} of {ran} ({lost / max(ran, 1):.1%})"
         table.add_row(escape(name), share, _share(reached.share[name]), number(reached.median[name]), told)
     console.print(table)
-    console.print(f"epochs: the median over lanes to a {compared.metric.replace('_', ' ')} of {bound}", soft_wrap=True)
+    metric = compared.metric.replace("_", " ")
+    told = f"epochs: the median over lanes to a {metric} of {bound}, within the records that all have"
+    more = "; times the first's, with its interval at 95%: over combinations where either gets there"
+    console.print(told + more * bool(reached.ratio), soft_wrap=True)
 
 
 def _share(share: float) -> str:

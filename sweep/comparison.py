@@ -85,7 +85,7 @@ class Comparison:
         """What comes out for one part: in how many cells it differs from the first beyond seed noise."""
         found = self.found[name]
         if self.equal[name]:
-            return "equal to the last bit"
+            return "equal to the last bit wherever both have it"
         if found.attrs["design"] == TOO_FEW:
             return f"can't be judged: too few seeds, {FEWEST} shared ones are needed"
         sure = found["p"] <= ALPHA

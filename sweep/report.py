@@ -45,7 +45,7 @@ def main(args: Sequence[str]) -> None:
         raise SweepError(f"no store named: {PROG} results/PAGE [options]")
     _check(options)
     going_on = _write(options)
-    print(options.out, flush=True)
+    print(f"{options.out} ({options.out.stat().st_size / 1e6:.1f} MB)", flush=True)
     if going_on and options.live:
         try:
             _follow(options)

@@ -23,8 +23,8 @@ class Chosen:
         experiment: the experiment.
         store: by default `results/<page>`, with "-full", "-smoke", "-zoom-" and a hash for such runs and a short hash
             where overrides change numbers, so that the store of the page as it is stays as it is.
-        attributes: what the store says of how it came about: `arguments`, a JSON list of those that stand behind the
-            page, and where it is a part of another `parent`, see `zoom.told`.
+        attributes: what the store says of how it came about: `page`, the file as it was named; `arguments`, a JSON
+            list of those that stand behind it; and where it is a part of another `parent`, see `zoom.told`.
     """
 
     experiment: "Experiment"
@@ -69,7 +69,7 @@ def chosen(choice: Choice, rest: Sequence[str], prog: str) -> Chosen:
         SweepError: for a page that can't be loaded, or what does not fit it.
         SystemExit: with code 0, after `--help`.
     """
-    attributes = {"arguments": json.dumps([*choice.arguments(), *rest])}
+    attributes = {"page": choice.page.as_posix(), "arguments": json.dumps([*choice.arguments(), *rest])}
     experiment = _varied(choice, rest, prog)
     if choice.zoom is None:
         return Chosen(experiment, choice.out or _home(experiment), attributes)

@@ -198,7 +198,8 @@ def test_of_few_cells_the_first_metric_is_kept_whole_and_others_while_there_is_r
     [
         ([], "spectral_error", "frequency"),
         ([{"name": "space_epoch"}, {"name": "fits"}], "spatial_error", "x"),
-        ([{"name": "space_epoch"}, {"name": "metric_epoch", "options": {"metric": "loss"}}], "loss", "width"),
+        ([{"name": "space_epoch"}, {"name": "metric_epoch", "options": {"metric": "loss"}}], "spatial_error", "x"),
+        ([{"name": "fits"}, {"name": "metric_epoch", "options": {"metric": "loss"}}], "loss", "width"),
         ([{"name": "fits"}, {"name": "space_epoch"}], "spectral_error", "frequency"),
     ],
 )
@@ -342,15 +343,19 @@ def test_knobs_are_written_so_that_they_read_back_the_same():
     assert set(knobs["width"]) <= {"16", ""}
 
 
-def test_a_store_stands_beside_the_one_it_is_part_of(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("home", "fingerprint"), [("../whole", ""), ("../elsewhere", "f")])
+def test_a_store_stands_beside_the_one_it_is_part_of(home, fingerprint, monkeypatch, tmp_path):
+    """It is known by its place, or else by what it holds."""
     monkeypatch.setattr(section, "figures", lambda ds: [])
-    parent = json.dumps({"path": "../whole", "fingerprint": "f", "zoom": {"width": "16:64:3"}})
+    parent = json.dumps({"path": home, "fingerprint": "f", "zoom": {"width": "16:64:3"}})
     whole, other, part = (small(name=name) for name in ("whole", "other", "whole@zoom-1234"))
     part.attrs["parent"] = parent
+    whole.attrs["fingerprint"] = fingerprint
+    other.attrs["page"] = "pages/other.py"
     stores = {tmp_path / "part": part, tmp_path / "other": other, tmp_path / "whole": whole}
     page = Page(made(stores))
     assert [page.data(str(key))["command"]["start"].split()[3] for key in range(3)] == [
-        "experiments/other.py", "experiments/whole.py", "experiments/whole.py"
+        "pages/other.py", "experiments/whole.py", "experiments/whole.py"
     ]  # fmt: skip
     shared = json.loads(page.all("script", id="shared")[0][2])
     assert shared["parents"] == {"2": "1"}
@@ -370,7 +375,8 @@ def store(monkeypatch, tmp_path):
 @pytest.mark.usefixtures("store")
 def test_it_writes_one_file_and_replaces_its_own(capsys, tmp_path):
     assert guarded(report.main, ["store"]) == 0
-    assert capsys.readouterr().out == "report.html\n"
+    size = Path("report.html").stat().st_size
+    assert capsys.readouterr().out == f"report.html ({size / 1e6:.1f} MB)\n"
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     Path("report.html").write_text(Path("report.html").read_text()[:2000])  # an older one, known by its head
     assert guarded(report.main, ["store", "--out", "report.html"]) == 0

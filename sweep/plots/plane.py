@@ -141,12 +141,21 @@ def draw(what: Cells) -> Figure:
 
 def rule(what: Cells) -> str:
     """Say in a caption what a cell stands for."""
-    name = style.name(what.chosen.whole[what.name])
+    name = f"{style.name(what.chosen.whole[what.name])}{_selected(what)}"
     if not what.seeded:
         return f"Each cell: the {name} of one lane"
     worst = "-inf" if what.name in HIGHER_IS_BETTER else "+inf"
     lost = f", a lost lane counted as {worst}" * bool(np.isinf(what.values).any())
     return f"{what.statistic.capitalize()} over {what.chosen.seeds} of the {name}{lost}"
+
+
+def _selected(what: Cells) -> str:
+    """Say at which values the array itself was taken, as `.sel(learning_rate=0.01)` leaves them behind."""
+    array = what.chosen.whole[what.name]
+    left = [each for name, each in array.coords.items() if each.ndim == 0 and name not in ("step", "data_seed")]
+    return (
+        " at " + style.listed(f"{style.words(each.name)} {style.number(each.item())}" for each in left) if left else ""
+    )
 
 
 def in_words(what: Cells, cells: Sequence[xr.DataArray]) -> str:

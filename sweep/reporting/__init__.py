@@ -42,9 +42,8 @@ def report(stores: Mapping[Path, xr.Dataset], verdicts: Sequence[Verdict] = (), 
 
 def _families(stores: Mapping[Path, xr.Dataset], parents: Mapping[Path, Mapping[str, str]]) -> list[list[Path]]:
     """Put each store that was zoomed into from another one directly behind that one."""
-    places = {store.resolve(): store for store in stores}
     found: dict[Path, list[Path]] = {}
-    homes = {store: _home(store, parents[store], places) for store in stores}
+    homes = {store: _home(store, parents[store], stores) for store in stores}
     for store in stores:
         if homes[store] is None:
             found[store] = [store]
@@ -54,8 +53,11 @@ def _families(stores: Mapping[Path, xr.Dataset], parents: Mapping[Path, Mapping[
     return list(found.values())
 
 
-def _home(store: Path, parent: Mapping[str, str], places: Mapping[Path, Path]) -> Path | None:
+def _home(store: Path, parent: Mapping[str, str], stores: Mapping[Path, xr.Dataset]) -> Path | None:
+    """Find the store that another one was zoomed into from: where it should lie, or one of the same experiment."""
     if "path" not in parent:
         return None
-    home = places.get((store / parent["path"]).resolve())
-    return None if home == store else home
+    lies = (store / parent["path"]).resolve()
+    there = [each for each in stores if each.resolve() == lies]
+    alike = [each for each, ds in stores.items() if ds.attrs.get("fingerprint") == parent.get("fingerprint", "")]
+    return next((each for each in (*there, *alike) if each != store), None)

@@ -251,14 +251,11 @@ def _last_record(ds: xr.Dataset, metric: str) -> int:
 
 
 def _asked(ds: xr.Dataset, names: list[str]) -> Iterator[str]:
-    """Give the metrics that the page's figures name, then the one that its first figure is of."""
+    """Give the metrics that the page's figures name, and before them the one that its first figure is always of."""
     asked = json.loads(ds.attrs.get("figures", "[]"))
-    for figure in asked:
-        metric = figure.get("options", {}).get("metric")
-        if metric in names:
-            yield metric
-    for figure in asked[:1]:
-        yield from (metric for metric in NEEDS.get(figure["name"], ()) if metric in names)
+    first = [metric for figure in asked[:1] for metric in NEEDS.get(figure["name"], ())]
+    named = [figure.get("options", {}).get("metric") for figure in asked]
+    yield from (metric for metric in [*first, *named] if metric in names)
 
 
 def _best(ds: xr.Dataset, swept: list[str]) -> Iterator[tuple[str, int]]:

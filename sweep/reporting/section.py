@@ -120,7 +120,7 @@ def _command(ds: xr.Dataset, store: Path) -> dict[str, str]:
     name = str(ds.attrs.get("name", "PAGE"))
     page, *varied = name.split(VARIED)
     known, options = _options(ds, varied)
-    words = ["python", "-m", "sweep.run", f"experiments/{page}.py", *options]
+    words = ["python", "-m", "sweep.run", str(ds.attrs.get("page", f"experiments/{page}.py")), *options]
     if store.resolve() != Path("results", folder_of(name)).resolve():
         words += ["--out", str(store)]
     note = "" if known else "add the overrides that this store was run with"
