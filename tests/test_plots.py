@@ -309,6 +309,15 @@ def test_without_width_a_small_dimension_makes_the_panels():
     assert view(ds, "activation").facet is None
 
 
+def test_words_make_the_panels_before_widths_do():
+    """Whoever sweeps two optimisers compares them."""
+    ds = results({"seed": range(3), "learning_rate": [1e-3, 1e-2], "width": [16.0, 64.0], "optimizer": ["adam", "sgd"]})
+    assert view(ds).facet == "optimizer"
+    assert view(ds, "optimizer").facet == "width"
+    titles = [axes.get_title() for axes in axes_of(FIGURES["curves"](ds))]
+    assert [title.split(",")[0] for title in titles] == ["optimizer adam", "optimizer sgd"]
+
+
 def test_more_panels_than_fit_are_thinned_and_the_caption_says_so():
     ds = results({"width": np.arange(1.0, 41)})
     chosen = view(ds)

@@ -131,10 +131,10 @@ class View:
 def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_PANELS) -> View:
     """Choose what a figure shows.
 
-    The facet is the knob that tells the parts of a union apart, as an optimiser may; else `width`, else the first
-    other swept dimension of 2 to 6 values. Every remaining swept dimension is fixed at the combination with the
-    lowest median final loss anywhere; of a union's part its best combination is shown, and the learning rate is
-    each panel's best.
+    The facet is the knob that tells the parts of a union apart, as an optimiser may; else a dimension of 2 to 6
+    words, else `width`, else the first other swept dimension of 2 to 6 values. Every remaining swept dimension is
+    fixed at the combination with the lowest median final loss anywhere; of a union's part its best combination is
+    shown, and the learning rate is each panel's best.
 
     Args:
         ds: results.
@@ -226,10 +226,11 @@ def _whose(dims: list[str]) -> str:
 
 
 def _facet(ds: xr.Dataset, free: list[str], drawn: tuple[str, ...]) -> str | None:
+    """Choose the dimension with a panel per value: words, which people compare; the width; any of few values."""
     free = [dim for dim in free if not any(name in along(ds, dim) for name in drawn)]
-    if "width" in free:
-        return "width"
-    return next((dim for dim in free if 1 < ds.sizes[dim] <= MOST_PANELS), None)
+    few = [dim for dim in free if 1 < ds.sizes[dim] <= MOST_PANELS]
+    worded = [dim for dim in few if dim in ds.coords and ds[dim].dtype.kind in "UO"]
+    return next(iter((*worded, *(dim for dim in free if dim == "width"), *few)), None)
 
 
 def _fix(ds: xr.Dataset, dims: list[str]) -> tuple[xr.Dataset, tuple[str, ...]]:
