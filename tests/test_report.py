@@ -324,7 +324,9 @@ def test_the_command_has_the_options_that_the_store_was_run_with(monkeypatch):
     monkeypatch.setattr(section, "figures", lambda ds: [])
     options = json.dumps(["--smoke", "--zoom", "width=16:64:3", "--task.low", "a b"])
     store, name = Path("results/xor-smoke-0123abcd"), "xor@smoke@0123abcd"
-    command = Page(made({store: small(name=name, arguments=options)})).data()["command"]
+    text = made({store: small(name=name, arguments=options)})
+    assert f'<span class="name">{name} --smoke --zoom width=16:64:3 --task.low a b</span>' in text
+    command = Page(text).data()["command"]
     assert command["note"] == ""
     assert command["start"].endswith("xor.py --smoke --zoom width=16:64:3 --task.low 'a b' --lane")
 

@@ -39,7 +39,7 @@ def make(ds: xr.Dataset, key: str, *, store: Path, room: int, verdicts: Sequence
     complete = bool(ds.attrs.get("complete"))
     return {
         "key": key,
-        "name": str(ds.attrs.get("name", store.name)),
+        "name": _named(ds, store),
         "question": str(ds.attrs.get("question", "")) or str(ds.attrs.get("name", store.name)),
         "summary": _summary(ds, about),
         "notes": held.notes,
@@ -50,6 +50,11 @@ def make(ds: xr.Dataset, key: str, *, store: Path, room: int, verdicts: Sequence
         "texts": held.texts,
         "data": {"key": key, "command": _command(ds, store), "zoomed": zoomed(ds), **about, "plots": document.items()},
     }
+
+
+def _named(ds: xr.Dataset, store: Path) -> str:
+    """Name results by their page and how it was varied, which tells two variations apart better than a hash."""
+    return " ".join([str(ds.attrs.get("name", store.name)), *json.loads(ds.attrs.get("arguments", "[]"))])
 
 
 def _summary(ds: xr.Dataset, about: dict[str, Any]) -> str:
