@@ -396,10 +396,13 @@ def test_another_address_shows_its_view_and_nothing_of_the_last_one(opened):
 
 def test_the_address_of_a_section_that_only_begins_keeps_its_words(opened):
     one = opened(results(), results())
+    one.js("sweepReport.begin('1')")
+    one.page.wait_for_timeout(300)  # until what the two began with stands in the address
     one.page.evaluate("location.hash = '#1.seed=2'")
+    one.page.wait_for_timeout(300)
     one.js(
         """{
-          const other = sweepReport.sections['1'], drawn = other.drawn;
+          const other = sweepReport.sections['1'];
           Object.assign(other, {drawn: {}, state: {...other.state, cells: null}});  // as while it begins
           await s.set({statistic: 'upper'});
           await new Promise((done) => setTimeout(done, 300));

@@ -89,6 +89,7 @@ const sight = new IntersectionObserver((entries) => {
 }, {rootMargin: "300px"});
 for (const section of Object.values(sections)) sight.observe(section.element);
 addEventListener("hashchange", () => {
+  clearTimeout(pending);  // or the last view would be written over what the reader asks for
   for (const [key, drawn] of started) drawn.then(() => sections[key].state && sections[key].set(afresh(key)));
 });
 
