@@ -20,12 +20,7 @@ PROG = "python -m sweep.compare"
 DISAGREE: Final = 1  # exit code of --check
 LONGEST: Final = 120  # letters of a folder's name
 FIGURE, TABLE = "comparison", "differences.csv"
-# No dates, so that the same comparison is the same files.
-SAVING: Final[dict[str, dict[str, Any]]] = {
-    ".png": {"dpi": 150},
-    ".svg": {"dpi": 100, "metadata": {"Date": None}},
-    ".pdf": {"dpi": 150, "metadata": {"CreationDate": None}},
-}
+SUFFIXES: Final = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -119,7 +114,7 @@ def _place(options: Options) -> Path | None:
 
 def _is_ours(out: Path) -> bool:
     """Tell whether a folder holds nothing but what this command makes."""
-    return {path.name for path in out.iterdir()} == {TABLE, *(f"{FIGURE}{suffix}" for suffix in SAVING)}
+    return {path.name for path in out.iterdir()} == {TABLE, *(f"{FIGURE}{suffix}" for suffix in SUFFIXES)}
 
 
 def _opened(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
@@ -156,16 +151,12 @@ def _drawn(compared: "Comparison", options: Options) -> Any:
 
 def _write(out: Path, figure: Any, compared: "Comparison") -> None:
     """Write the figure and the table of all cells."""
-    import matplotlib
-
     from sweep import outputs
-    from sweep.plots.style import RC
+    from sweep.gallery import save
 
-    with outputs.replacing(out) as folder, matplotlib.rc_context(RC):
+    with outputs.replacing(out) as folder:
         folder.mkdir()
-        for suffix, how in SAVING.items():
-            figure.savefig(folder / f"{FIGURE}{suffix}", **how)
-            figure.set_layout_engine("none")  # the first file has settled the layout
+        save(figure, [folder / f"{FIGURE}{suffix}" for suffix in SUFFIXES])
         compared.table.to_csv(folder / TABLE, index=False)
 
 

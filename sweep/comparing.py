@@ -80,7 +80,7 @@ def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> No
         share = f"{lost} of {ran} ({lost / max(ran, 1):.1%})"
         table.add_row(escape(name), share, _share(reached.share[name]), number(reached.median[name]), told)
     console.print(table)
-    metric = compared.metric.replace("_", " ")
+    metric = labels.words(compared.metric)
     told = f"epochs: the median over lanes to a {metric} of {bound}, within the records that all have"
     more = "; times the first's, with its interval at 95%: over combinations where either gets there"
     console.print(told + more * bool(reached.ratio), soft_wrap=True)
@@ -118,7 +118,7 @@ def _show_changes(console: Console, compared: Comparison, name: str) -> None:
     knobs = [column for column in own.columns[: own.columns.get_loc("first")] if column not in NAMES]
     shown = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     for knob in knobs:
-        shown.add_column(knob.replace("_", " "), overflow="fold", min_width=max(map(len, knob.split("_"))))
+        shown.add_column(labels.words(knob), overflow="fold", min_width=max(map(len, knob.split("_"))))
     for head in ("first", "second", gap, "95% interval", "p", "lost"):
         shown.add_column(head, justify="right", no_wrap=True)
     for _, row in own.loc[order[:MOST_ROWS]].iterrows():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sweep import intervals, measures, stats
+from sweep import intervals, labels, measures, stats
 from sweep.alignment import align
 from sweep.differences import ALPHA, TOO_FEW, differences, independent, is_ratio, shared_seeds
 from sweep.errors import SweepError
@@ -21,11 +21,6 @@ NAMES: Final = ("first_name", "second_name")  # columns of the table that say wh
 
 def _sides(gaps: xr.DataArray) -> tuple[tuple[str, xr.DataArray], ...]:
     return ("lower", gaps < 0), ("higher", gaps > 0), ("different", gaps == 0)
-
-
-def labelled(array: xr.DataArray) -> str:
-    """Name a variable by its long name, else by its own."""
-    return str(array.attrs.get("long_name") or str(array.name).replace("_", " "))
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class Comparison:
     @property
     def words(self) -> str:
         """What is compared: "training loss at epoch 2000"."""
-        name = labelled(self.parts[self.first][self.metric])
+        name = labels.long_name(self.metric, self.parts[self.first][self.metric].attrs)
         return name if self.epoch is None else f"{name} at epoch {self.epoch:g}"
 
     @property
@@ -69,7 +64,7 @@ class Comparison:
         array = self.parts[self.first][self.metric]
         units = str(array.attrs.get("units", "1"))
         unit = f" ({units})" if units not in ("", "1") and not self.ratio else ""
-        return f"{'ratio' if self.ratio else 'difference'} of {labelled(array)}{unit}"
+        return f"{'ratio' if self.ratio else 'difference'} of {labels.long_name(self.metric, array.attrs)}{unit}"
 
     def against(self, other: str) -> str:
         """Name a difference: "B / A"."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sweep.errors import SweepError, unknown
-from sweep.pages import folder_of, is_asked
+from sweep.pages import folder_of, is_asked, store_of
 from sweep.places import try_writing
 from sweep.specs.figure import NEEDS, Figure, check, fitting
 
@@ -89,7 +89,7 @@ def draw_figures(
         with _told(directory):
             directory.mkdir(parents=True, exist_ok=True)
             for each, paths in zip(drawn, files, strict=True):
-                _save(each, paths)
+                save(each, paths)
     return list(chain.from_iterable(files))
 
 
@@ -151,7 +151,7 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
         that of the question as it was asked, `results/<page>-full`; a folder inside the store for any other, so that
         smoke runs, overrides and interrupted runs never touch committed figures.
     """
-    if complete and is_asked(page) and store.resolve() == Path("results", folder_of(page)).resolve():
+    if complete and is_asked(page) and store.resolve() == store_of(page).resolve():
         return Path("figures", folder_of(page))
     return store / "figures"
 
@@ -162,7 +162,16 @@ def _available(ds: "xr.Dataset") -> frozenset[str]:
     return available(ds)
 
 
-def _save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
+def save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
+    """Save a figure once for each path, by its suffix; the same figure is the same file.
+
+    Args:
+        drawn: the figure; its layout is settled with the first file.
+        paths: of suffix .png, .svg or .pdf, or of a film .gif.
+
+    Raises:
+        OSError: where nothing can be written.
+    """
     import matplotlib
 
     from sweep.plots.film import Film

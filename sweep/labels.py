@@ -4,8 +4,9 @@ A figure's axis label, a variable's attributes in the store and the closing tabl
 that one thing has one name everywhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 SCHEMA: Final = 1  # layout of the store; raised whenever an older reader would misread a newer store
 
@@ -28,7 +29,17 @@ class Quantity:
 
     def attributes(self) -> dict[str, str]:
         """Give the attributes of a stored variable, as the CF conventions name them."""
-        return {"units": self.units, "long_name": self.long_name or self.name.replace("_", " ")}
+        return {"units": self.units, "long_name": self.long_name or words(self.name)}
+
+
+def words(name: object) -> str:
+    """Write a variable's or a dimension's name in words: "learning rate"."""
+    return str(name).replace("_", " ")
+
+
+def long_name(name: object, attributes: Mapping[Any, Any]) -> str:
+    """Give the words for a variable: its long name where it has one."""
+    return str(attributes.get("long_name") or words(name))
 
 
 def _index(quantities: tuple[Quantity, ...]) -> dict[str, Quantity]:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sweep.errors import SweepError, unknown
-from sweep.labels import ENDED, STATUS
+from sweep.labels import ENDED, STATUS, words
 from sweep.results import LANE, lane_table
 from sweep.store import reading
 
@@ -43,7 +43,7 @@ def _refuse_unfinished(stored: xr.Dataset, which: str) -> None:
     """Refuse a lane of which nothing, or not all, is there."""
     ended = int(stored.status) in ENDED
     if not ended and not stored.attrs["complete"]:
-        status = STATUS[int(stored.status)].replace("_", " ")
+        status = words(STATUS[int(stored.status)])
         raise SweepError(f"{which} is not there yet, it is {status}: go on with --resume first")
     if not ended or (np.isnan(stored.loss[0]) and stored.first_bad_epoch != 0):
         raise SweepError(f"{which} has no values, the store is truncated: run the page again with --fresh")

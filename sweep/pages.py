@@ -83,6 +83,11 @@ def folder_of(name: str) -> str:
     return name.replace(VARIED, "-")
 
 
+def store_of(name: str) -> Path:
+    """Give the store of a page, or of a variation of it, that is given no other."""
+    return Path("results", folder_of(name))
+
+
 def is_asked(name: str) -> bool:
     """Tell whether an experiment is what a page asks, as it stands or in full, and no toy or override of it."""
     return name.partition(VARIED)[2] in ("", FULL)

@@ -41,6 +41,11 @@ def measured(ds: xr.Dataset, name: str) -> xr.DataArray:
         return array.where(~lost, np.inf).where(~status.isin(labels.UNSEEN)).transpose(*array.dims)
 
 
+def swept(ds: xr.Dataset) -> list[str]:
+    """Name the swept dimensions, seeds aside."""
+    return [str(dim) for dim in ds["status"].dims if dim != "seed"]
+
+
 def unseen(ds: xr.Dataset) -> int:
     """Count the lanes that have not run to their end."""
     return int(ds["status"].isin(labels.UNSEEN).sum())

@@ -70,15 +70,17 @@ def chosen(choice: Choice, rest: Sequence[str], prog: str) -> Chosen:
         SystemExit: with code 0, after `--help`.
     """
     attributes = {"page": choice.page.as_posix(), "arguments": json.dumps([*choice.arguments(), *rest])}
+    from sweep.pages import store_of
+
     experiment = _varied(choice, rest, prog)
     if choice.zoom is None:
-        return Chosen(experiment, choice.out or _home(experiment), attributes)
+        return Chosen(experiment, choice.out or store_of(experiment.name), attributes)
     from sweep.zoom import told, zoomed
 
     wanted = pairs("--zoom", choice.zoom)
     finer = zoomed(experiment, wanted)
-    store = choice.out or _home(finer)
-    parent = told(experiment, wanted, os.path.relpath(_home(experiment), store))
+    store = choice.out or store_of(finer.name)
+    parent = told(experiment, wanted, os.path.relpath(store_of(experiment.name), store))
     return Chosen(finer, store, attributes | {"parent": parent})
 
 
@@ -94,10 +96,3 @@ def _varied(choice: Choice, rest: Sequence[str], prog: str) -> "Experiment":
     if fingerprint(experiment) != fingerprint(page):
         experiment = replace(experiment, name=f"{page.name}{VARIED}{fingerprint(experiment)[:8]}")
     return experiment
-
-
-def _home(experiment: "Experiment") -> Path:
-    """Give the store of an experiment that is given no other."""
-    from sweep.pages import folder_of
-
-    return Path("results", folder_of(experiment.name))

@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 from synthetic import AXES, results
 
 from sweep.errors import SweepError
-from sweep.gallery import _save, _settle, check_directory, default_directory, draw_figures, is_drawn, wanted
+from sweep.gallery import _settle, check_directory, default_directory, draw_figures, is_drawn, save, wanted
 from sweep.plots.registry import FIGURES
 from sweep.specs.figure import NAMED, NEEDS, Figure
 
@@ -169,7 +169,7 @@ def test_an_svg_does_not_hang_on_the_last_digits_of_the_layout(tmp_path):
         drawn.get_layout_engine().execute = lambda figure: None  # what was found before
         files.append(tmp_path / f"{shift}.svg")
         _settle(drawn)
-        _save(drawn, files[-1:])
+        save(drawn, files[-1:])
     assert files[0].read_bytes() == files[1].read_bytes()
 
 

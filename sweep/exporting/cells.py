@@ -56,7 +56,7 @@ def cells(ds: xr.Dataset, metrics: Sequence[str], say: Callable[[str], object]) 
     curves = _curves(ds, metrics)
     if not curves:
         raise SweepError(f"none of {', '.join(metrics)} is a few curves over epochs: choose others with --metric")
-    dims = [str(dim) for dim in ds["status"].dims if dim != "seed"]
+    dims = stats.swept(ds)
     chosen, sizes = _best(curves, dims, say), tuple(ds.sizes[dim] for dim in dims)
     if skipped := [name for name in metrics if name not in {curve.split("/")[0] for curve in curves}]:
         say(f"left out, not being a few curves over epochs: {', '.join(skipped)}")

@@ -2,7 +2,8 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import matplotlib
@@ -53,10 +54,9 @@ def comparison(compared: Comparison, rows: str | None = None, columns: str | Non
     """
     with matplotlib.rc_context(style.RC):
         chosen, dims = _chosen(compared, rows, columns)
-        panels = list(chosen.panels())
-        figure, upper, lower = _sheet(chosen.data.sizes["part"], len(panels), _TALL if dims[0] else _FLAT)
-        kinds = _draw_values(compared, chosen, dims, panels, figure, upper)
-        kinds |= _draw_gaps(compared, chosen, dims, panels, figure, lower)
+        what = _Content(compared, chosen, dims)
+        figure, upper, lower = _sheet(chosen.data.sizes["part"], len(what.panels), _TALL if dims[0] else _FLAT)
+        kinds = _draw_values(what, figure, upper) | _draw_gaps(what, figure, lower)
         finish(figure, chosen, compared.finding, _rule(compared, _seeds(compared)), _legend(chosen, kinds))
         _label_leftmost(upper, lower)
         return figure
@@ -119,8 +119,20 @@ def _fixed(chosen: View, dims: Sequence[str]) -> View:
     return replace(chosen, data=data, rules=(*chosen.rules, f"At {where}, where the first has its lowest median"))
 
 
-def _cells(chosen: View, values: xr.DataArray, dims: Dims) -> xr.DataArray:
-    return merged(table(chosen, values.reset_coords(drop=True), *dims))
+@dataclass(frozen=True)
+class _Content:
+    """A comparison, and what of it is shown over which rows and columns."""
+
+    compared: Comparison
+    chosen: View
+    dims: Dims
+
+    @cached_property
+    def panels(self) -> list[xr.Dataset]:
+        return list(self.chosen.panels())
+
+    def cells(self, values: xr.DataArray) -> xr.DataArray:
+        return merged(table(self.chosen, values.reset_coords(drop=True), *self.dims))
 
 
 # Where it is drawn.
@@ -145,49 +157,37 @@ def _label_leftmost(upper: list[list[Axes]], lower: list[list[Axes]]) -> None:
         row[0].yaxis.set_tick_params(labelleft=True)
 
 
-def _draw_values(
-    compared: Comparison,
-    chosen: View,
-    dims: Dims,
-    panels: Sequence[xr.Dataset],
-    figure: Figure,
-    places: list[list[Axes]],
-) -> set[str]:
+def _draw_values(what: _Content, figure: Figure, places: list[list[Axes]]) -> set[str]:
     """Draw all parts' medians with one norm and one colour bar; gives the kinds of hatches that occur."""
-    cells = [[_cells(chosen, each, dims) for each in panel["median"]] for panel in panels]
+    compared = what.compared
+    cells = [[what.cells(each) for each in panel["median"]] for panel in what.panels]
     flat = [each for row in cells for each in row]
     start = stats.initial(compared.parts[compared.first], compared.metric)
     norm = norm_of(flat, highest=10 * start if start > 0 else np.inf)
     kinds: set[str] = set()
-    for panel, axes_row, row in zip(panels, places, cells, strict=True):
+    for panel, axes_row, row in zip(what.panels, places, cells, strict=True):
         for name, axes, each in zip(panel["part"].values, axes_row, row, strict=True):
             covers = {"diverged": np.isinf(each), "not_run": each.isnull()}
             kinds |= _panel(axes, each, each, norm, colours(compared.metric), covers)
-            entitle(axes, _title(chosen, panel, str(name)))
+            entitle(axes, _title(what.chosen, panel, str(name)))
     colour_bar(figure, [axes for row in places for axes in row], flat, _wrapped(compared.words))
     return kinds
 
 
-def _draw_gaps(
-    compared: Comparison,
-    chosen: View,
-    dims: Dims,
-    panels: Sequence[xr.Dataset],
-    figure: Figure,
-    places: list[list[Axes]],
-) -> set[str]:
+def _draw_gaps(what: _Content, figure: Figure, places: list[list[Axes]]) -> set[str]:
     """Draw all differences with one norm and one colour bar, covered where seeds alone would make them."""
-    norm, drawn = _diverging(chosen.data["difference"], compared.ratio), []
+    compared = what.compared
+    norm, drawn = _diverging(what.chosen.data["difference"], compared.ratio), []
     kinds: set[str] = set()
-    for panel, axes_row in zip(panels, places, strict=True):
+    for panel, axes_row in zip(what.panels, places, strict=True):
         for place, axes in enumerate(axes_row):
-            gaps, p = (_cells(chosen, panel[name].isel(other=place), dims) for name in ("difference", "p"))
-            first, second = (_cells(chosen, panel["median"].isel(part=part), dims) for part in (0, place + 1))
+            gaps, p = (what.cells(panel[name].isel(other=place)) for name in ("difference", "p"))
+            first, second = (what.cells(panel["median"].isel(part=part)) for part in (0, place + 1))
             covers = _covers(gaps, p, first, second)
             shown = _shown(gaps.where(~covers["diverged"]), compared.ratio)
             bare = shown.where(~xr.concat(covers.values(), "cover").any("cover"))
             kinds |= _panel(axes, shown, bare, norm, _blue_is_better(compared.metric), covers)
-            entitle(axes, _title(chosen, panel, compared.against(str(panel["other"].values[place]))))
+            entitle(axes, _title(what.chosen, panel, compared.against(str(panel["other"].values[place]))))
             drawn.append(shown)
     colour_bar(figure, [axes for row in places for axes in row], drawn, _wrapped(compared.gap_words))
     if isinstance(norm, LogNorm) and norm.vmax is not None and norm.vmax < _SHORT:

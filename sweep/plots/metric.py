@@ -24,7 +24,7 @@ def check(ds: xr.Dataset, metric: str, *dims: str | None) -> None:
     if {*ds[metric].dims} - {*ds["status"].dims} != {"epoch"}:
         over = style.listed(str(dim) for dim in ds[metric].dims if dim not in ds["status"].dims)
         raise SweepError(f"metric {metric!r} is over {over or 'no epochs'}; here it must be one number a record")
-    known = [*_axes(ds), *unions.knobs(ds)]
+    known = [*stats.swept(ds), *unions.knobs(ds)]
     for dim in dims:
         if dim is not None and dim not in known:
             raise unknown("swept dimension", dim, known)
@@ -39,7 +39,7 @@ def swept(ds: xr.Dataset, *taken: str | None) -> list[str]:
         ds: results.
         taken: dimensions and knobs that are drawn already: neither they nor what lies along them is named.
     """
-    varying = [dim for dim in _axes(ds) if ds.sizes[dim] > 1] or _axes(ds)
+    varying = [dim for dim in stats.swept(ds) if ds.sizes[dim] > 1] or stats.swept(ds)
     names = [name for dim in varying for name in _within(ds, dim)]
     return [name for name in names if name not in taken and unions.dimension(ds, name) not in taken]
 
@@ -50,10 +50,6 @@ def _within(ds: xr.Dataset, dim: str) -> list[str]:
         return [dim]
     numbers = [name for name in unions.along(ds, dim) if name != dim and ds[name].dtype.kind in "iuf"]
     return [name for name in numbers if len(unions.values_of(ds, name)) > 1 and ds[name].notnull().all()] or [dim]
-
-
-def _axes(ds: xr.Dataset) -> list[str]:
-    return [str(dim) for dim in ds["status"].dims if dim != "seed"]
 
 
 def colours(metric: str) -> Colormap:

@@ -13,6 +13,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import Colormap
 
+from sweep import labels
+from sweep.labels import words as words  # of all text in figures, so it is found here too
 from sweep.specs import figure as asked
 
 _P = ParamSpec("_P")
@@ -165,14 +167,9 @@ def spread(values: Sequence[float] | np.ndarray) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def words(name: object) -> str:
-    """Write a variable's or a dimension's name in words: "learning rate"."""
-    return str(name).replace("_", " ")
-
-
 def name(array: xr.DataArray) -> str:
     """Give the words for a variable or a coordinate: its long name where it has one."""
-    return str(array.attrs.get("long_name") or words(array.name))
+    return labels.long_name(array.name, array.attrs)
 
 
 def label(array: xr.DataArray) -> str:

@@ -147,7 +147,7 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
             drawn against the dimension along which it lies.
     """
     unions.check_apart(ds, axes, facet)
-    swept = [str(dim) for dim in ds["status"].dims if dim != "seed"]
+    swept = stats.swept(ds)
     drawn = tuple(name for name in axes if name in unions.knobs(ds))
     free = [dim for dim in swept if dim not in axes]
     facet = facet or _part(ds, free, drawn) or _facet(ds, [dim for dim in free if dim != "learning_rate"], drawn)

@@ -63,7 +63,7 @@ def embed(ds: xr.Dataset, room: int = ROOM) -> tuple[dict[str, Any], Embedded]:
         What the page's script reads, and the packed arrays.
     """
     ds = _ordered(ds)
-    swept, held = dimensions.swept(ds), Embedded(room, _CURVES * room)
+    swept, held = stats.swept(ds), Embedded(room, _CURVES * room)
     cells = prod(ds.sizes[dim] for dim in swept)
     seen = ds.assign(status=ds["status"].where(ds["status"] != labels.RUNNING, np.int8(labels.FINISHED)))
     for name in metrics(ds):
@@ -107,13 +107,14 @@ def _lanes(array: xr.DataArray, swept: list[str]) -> xr.DataArray:
 
 def _counts(ds: xr.Dataset, swept: list[str]) -> np.ndarray:
     """Count each cell's seeds by status: (cells, statuses)."""
-    status = _lanes(ds["status"], swept).values.reshape(-1, _lanes(ds["status"], swept).sizes["seed"])
+    status = _lanes(ds["status"], swept)
+    status = status.values.reshape(-1, status.sizes["seed"])
     return np.stack([np.sum(status == code, axis=1) for code in range(len(labels.STATUS))], -1).astype(np.uint16)
 
 
 def _values(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Give a metric as statistics count it: a lost lane has the worst value there is."""
-    values = _lanes(stats.measured(ds[[name, "status"]], name), dimensions.swept(ds))
+    values = _lanes(stats.measured(ds[[name, "status"]], name), stats.swept(ds))
     worst = -np.inf if name in HIGHER_IS_BETTER else np.inf
     return values.where(values != np.inf, worst).astype(np.float32)
 
@@ -209,7 +210,7 @@ def _embed_fits(held: Embedded, ds: xr.Dataset, cells: int) -> None:
         _summary(held, ds, "prediction", "snapshot_epoch", held.room)
     if "prediction" not in held.variables:
         return
-    target = _constant_left_out(_lanes(ds["target"], dimensions.swept(ds)))
+    target = _constant_left_out(_lanes(ds["target"], stats.swept(ds)))
     alone = target.size * 4 > held.room and "seed" in target.dims
     if alone:
         target = target.isel(seed=0, drop=True)

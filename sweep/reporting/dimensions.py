@@ -6,14 +6,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sweep import stats
 from sweep.plots import style
 from sweep.plots.scale import scale_of
 from sweep.plots.view import said
-
-
-def swept(ds: xr.Dataset) -> list[str]:
-    """Name the swept dimensions, seeds aside."""
-    return [str(dim) for dim in ds["status"].dims if dim != "seed"]
 
 
 def describe(ds: xr.Dataset, dim: str) -> dict[str, Any]:
@@ -41,7 +37,7 @@ def describe(ds: xr.Dataset, dim: str) -> dict[str, Any]:
 
 def _scale(ds: xr.Dataset, dim: str) -> tuple[str, str, np.ndarray]:
     coordinate = ds[dim]
-    if dim in swept(ds) and _combinations(ds, dim):
+    if dim in stats.swept(ds) and _combinations(ds, dim):
         return "category", style.words(dim), np.arange(coordinate.size)
     scale = scale_of(coordinate)
     places = np.log10(scale.centres) if scale.kind == "log" else np.asarray(scale.centres, float)
@@ -49,7 +45,7 @@ def _scale(ds: xr.Dataset, dim: str) -> tuple[str, str, np.ndarray]:
 
 
 def _texts(ds: xr.Dataset, dim: str) -> list[str]:
-    if dim in swept(ds) and _combinations(ds, dim):
+    if dim in stats.swept(ds) and _combinations(ds, dim):
         return [said(ds.isel({dim: index}), ds, dim) for index in range(ds.sizes[dim])]
     return [style.number(value) for value in ds[dim].values]
 

@@ -66,11 +66,8 @@ def _bokeh() -> str:
 
 
 def _static(name: str) -> str:
-    return (
-        _unbroken((_STATIC / name).read_text(encoding="utf-8"))
-        if name.endswith(".js")
-        else (_STATIC / name).read_text(encoding="utf-8")
-    )
+    text = (_STATIC / name).read_text(encoding="utf-8")
+    return _unbroken(text) if name.endswith(".js") else text
 
 
 def _unbroken(script: str) -> str:
