@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-SCHEMA: Final = 1  # layout of the store; raised whenever an older reader would misread a newer store
+SCHEMA: Final = 2  # layout of the store; raised whenever an older reader would misread a newer store
+UNDIGESTED: Final = (1,)  # layouts without digests, which can still be read
+READABLE: Final = (*UNDIGESTED, SCHEMA)
 
 
 @dataclass(frozen=True)
