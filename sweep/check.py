@@ -42,11 +42,10 @@ def main(args: Sequence[str]) -> None:
     options = parse(Options, args, PROG)
     if options.page is not None and not options.repair:
         raise SweepError("--page is for --repair: add that, or leave it out")
-    from sweep import digests
     from sweep import store as stores
 
     path = options.store
-    if not (path / digests.FOLDER).is_dir():
+    if not stores.has_digests(path):
         schema = stores.check(path)["schema"]
         print(f"{path} carries no digests, as it is of schema {schema}: what is damaged in it can't be told")
         return

@@ -150,7 +150,10 @@ def _go_on(
             raise SweepError(f"{path} is incomplete: --resume goes on with it, --fresh moves it aside and starts anew")
         stores.verify(path)
         begun = json.loads(stores.check(path)["plan"])
-        _train(plan_sweep(experiment, memory, begun["wave_lanes"], begun["chunk_lanes"]), path, watch)
+        plan = plan_sweep(experiment, memory, begun["wave_lanes"], begun["chunk_lanes"])
+        if not stores.has_digests(path):
+            stores.adopt(path, [(wave.start, wave.start + wave.places) for wave in plan.waves])
+        _train(plan, path, watch)
 
 
 def plan_sweep(

@@ -9,7 +9,7 @@ gone when the sweep is complete.
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from sweep import digests
 from sweep.digests import CHECKPOINT, Damage, replacing
 from sweep.errors import SweepError
-from sweep.labels import ENDED, READABLE, RUNNING, UNDIGESTED
+from sweep.labels import ENDED, READABLE, RUNNING, SCHEMA, UNDIGESTED
 from sweep.places import ROOT, made
 
 HEARTBEAT: Final = "heartbeat.json"
@@ -278,13 +278,40 @@ def reading(path: Path) -> Iterator[xr.Dataset]:
             warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
             with xr.open_zarr(path, consolidated=False, chunks=None) as lazy:
                 yield _without_unsealed(lazy, path)
+    except SweepError:
+        raise
     except Exception as error:  # whatever a damaged chunk or a missing array makes of itself
         raise SweepError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from error
 
 
 def damaged(path: Path, what: str) -> str:
     """Say that a store is damaged, and what can be done about it."""
+    if not has_digests(path):
+        return f"{path} is truncated or damaged: {what}; run the page again with --fresh"
     return f"{path} is damaged: {what}; `python -m sweep.check {path}` names all, and mends what it can with --repair"
+
+
+def has_digests(path: Path) -> bool:
+    """Tell whether a store has digests; those of schema 1 have none, unless a run has gone on with them."""
+    return (path / digests.FOLDER).exists()
+
+
+def adopt(path: Path, waves: Iterable[tuple[int, int]]) -> None:
+    """Give an incomplete store of an older layout digests, of what it holds now; its running wave starts anew.
+
+    Args:
+        path: a store without digests; the caller holds its lock.
+        waves: place of the first lane of each wave, and of the first behind it.
+    """
+    flat = read(path)
+    digests.write_layout(path, list(map(str, flat.coords)), list(map(str, flat.data_vars)))
+    for start, stop in waves:
+        taken = flat["lane"].values[start:stop] >= 0
+        if np.isin(flat["status"].values[start:stop][taken], ENDED).all():
+            digests.seal(path, (start, stop))
+    store = Store(path)
+    store.clear()
+    store.note(schema=SCHEMA)
 
 
 def verify(path: Path) -> None:
@@ -295,7 +322,7 @@ def verify(path: Path) -> None:
             warning, only missing arrays are seen.
     """
     attributes = check(path)
-    if attributes["schema"] in UNDIGESTED and not (path / digests.FOLDER).exists():
+    if attributes["schema"] in UNDIGESTED and not has_digests(path):
         missing = [name for name in attributes["arrays"] if not (path / name / ROOT).is_file()]
         if missing:
             raise SweepError(f"{path} is truncated: it lacks {', '.join(missing)}; run the page again with --fresh")
@@ -352,7 +379,7 @@ def _counted(path: Path, group: zarr.Group, record: int) -> dict[str, int]:
 
 def _without_unsealed(lazy: xr.Dataset, path: Path) -> xr.Dataset:
     """Count lanes as running whose wave has ended but is not known to be whole on the disk."""
-    if lazy.attrs.get("complete") or not (path / digests.FOLDER).exists():
+    if lazy.attrs.get("complete") or not has_digests(path):
         return lazy
     status = lazy["status"].load()
     known = digests.sealed(path, status.size) | ~np.isin(status.values, ENDED)

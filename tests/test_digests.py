@@ -315,3 +315,36 @@ def test_what_is_no_store_is_refused_by_the_check(tmp_path: Path, capsys: pytest
     assert check(tmp_path) == 2
     assert "is not a store of sweep" in capsys.readouterr().err
     assert check(tmp_path / "nothing", "--page", "page.py") == 2
+
+
+def aged(store: Path, tmp_path: Path, **attributes: object) -> Path:
+    """Give a store as the version before digests would have left it."""
+    path = copied(store, tmp_path)
+    shutil.rmtree(path / "digests")
+    (path / "checkpoint").unlink(missing_ok=True)
+    root = json.loads((path / "zarr.json").read_text())
+    root["attributes"] |= {"schema": 1} | attributes
+    (path / "zarr.json").write_text(json.dumps(root))
+    return path
+
+
+def test_an_older_store_opens_and_says_that_damage_is_not_seen(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = aged(whole, tmp_path)
+    with pytest.warns(UserWarning, match="carries no digests, as it is of schema 1: damage is not seen"):
+        ds = open_results(path)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+    assert check(path) == 0
+    assert "carries no digests" in capsys.readouterr().out
+
+
+def test_an_older_incomplete_store_is_gone_on_with_and_has_digests_from_then_on(
+    whole: Path, stopped: Path, tmp_path: Path
+) -> None:
+    path = aged(stopped, tmp_path, complete=False)
+    with pytest.warns(UserWarning, match="carries no digests"):
+        ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+    assert stores.check(path)["schema"] == 2
+    assert check(path) == 0
