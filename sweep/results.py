@@ -16,6 +16,7 @@ from sweep.axes import Axes
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
 from sweep.labels import DIMENSIONS, ENDED, FINISHED, NOT_RUN, RECORDED, SCHEMA, STATUS, UNSEEN, Quantity, flags
+from sweep.schema import check_room
 from sweep.specs.knobs import Knob
 from sweep.store import reading
 
@@ -123,6 +124,7 @@ def open_results(path: str | Path) -> xr.Dataset:
         SweepError: for a path that holds no store, a truncated one, or one of another schema.
     """
     with reading(Path(path)) as flat:
+        check_room(Path(path), flat.nbytes)
         ds = unfold(flat)
     _check_whole(ds, path)
     return ds

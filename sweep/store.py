@@ -20,13 +20,18 @@ import xarray as xr
 import zarr
 from filelock import FileLock, Timeout
 
+from sweep import schema
+from sweep.bounded_json import parse
 from sweep.errors import SweepError
 from sweep.labels import SCHEMA
 from sweep.places import ROOT, made
+from sweep.safe_files import check_regular, listed, load_arrays, read_regular, replacing
 
 CHECKPOINT: Final = "checkpoint.npz"
 HEARTBEAT: Final = "heartbeat.json"
 LOCK: Final = "lock"
+MOST_CHECKPOINT_BYTES: Final = 2**40
+MOST_HEARTBEAT_BYTES: Final = 2**16
 Meta = dict[str, Any]
 
 
@@ -70,48 +75,39 @@ class Store:
 
     def note(self, **attributes: Any) -> None:
         """Set attributes of the store."""
+        schema.check_attributes({**self._group.attrs, **attributes})  # what is written can be read again
         self._group.attrs.update(attributes)
 
     def save_checkpoint(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replace the checkpoint: the state of the present wave, and where it stands."""
-        with _replacing(self.path / CHECKPOINT) as file:
+        with replacing(self.path / CHECKPOINT) as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def load_checkpoint(self) -> dict[str, np.ndarray] | None:
         """Load the checkpoint, None where there is none that can be read: then the wave starts anew."""
         try:
-            with np.load(self.path / CHECKPOINT, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            return load_arrays(self.path / CHECKPOINT, MOST_CHECKPOINT_BYTES)
         except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def beat(self, counts: Meta) -> None:
         """Replace the heartbeat: what has been executed so far, repeats included."""
-        with _replacing(self.path / HEARTBEAT) as file:
+        with replacing(self.path / HEARTBEAT) as file:
             file.write(json.dumps(counts).encode())
 
     def last_beat(self) -> Meta:
         """Read the heartbeat, empty where there is none that can be read."""
         try:
-            return json.loads((self.path / HEARTBEAT).read_text())
-        except (FileNotFoundError, ValueError):
+            counts = parse(read_regular(self.path / HEARTBEAT, MOST_HEARTBEAT_BYTES).decode())
+            schema.check_attributes(counts)
+            return dict(counts)
+        except (FileNotFoundError, ValueError, TypeError):
             return {}
 
     def clear(self) -> None:
         """Remove what only an incomplete sweep needs."""
         for name in (CHECKPOINT, HEARTBEAT):
             (self.path / name).unlink(missing_ok=True)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    """Write a file beside its place and move it there: readers see the old one or the new one, whole."""
-    beside = path.with_suffix(".new")
-    with open(beside, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
 
 
 def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any]) -> Store:
@@ -138,10 +134,19 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
         with made(path.parent), TemporaryDirectory(prefix=".new-", dir=path.parent) as beside:
             ready = Path(beside) / "store"
             whole.to_zarr(ready, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
+            _check_made(ready)
             os.replace(ready, path)
     except OSError as error:
         raise unwritable(path, error) from error
     return Store(path)
+
+
+def _check_made(store: Path) -> None:
+    """Refuse, before anything is trained, what nobody could open again, such as a name of a thousand letters."""
+    try:
+        schema.examine(store, schema.attributes(store), listed(store))
+    except ValueError as error:
+        raise SweepError(f"the page can't be stored: {error}; docs/store.md has the limits") from error
 
 
 def unwritable(path: Path, error: OSError) -> SweepError:
@@ -183,6 +188,8 @@ def locked(path: Path) -> Iterator[None]:
     """
     lock = FileLock(path / LOCK)
     try:
+        if exists(path / LOCK):
+            check_regular(path / LOCK)  # a link would be followed, and what it leads to be emptied
         lock.acquire(timeout=0)
     except Timeout as error:
         raise SweepError(f"{path} is in use by another run: wait for it, or name another place with --out") from error
@@ -202,13 +209,9 @@ def check(path: Path) -> Meta:
     """
     if not path.exists():
         raise SweepError(f"no store at {path}: run the page first, or name another store")
-    root = path / ROOT
-    if not root.is_file():
+    if not exists(path / ROOT):
         raise _not_a_store(path)
-    try:
-        attributes = dict(json.loads(root.read_text())["attributes"])
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise SweepError(f"{path} is truncated: {ROOT} can't be read ({error}); run again with --fresh") from error
+    attributes = schema.attributes(path)
     if not {"schema", "arrays", "dimensions"} <= set(attributes):
         raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")
     if attributes["schema"] != SCHEMA:
@@ -216,6 +219,7 @@ def check(path: Path) -> Meta:
             f"{path} has schema {attributes['schema']}, this version reads schema {SCHEMA}: "
             f"use the version of sweep that wrote it, or run the page again with --fresh"
         )
+    schema.check(path, attributes)
     return attributes
 
 
@@ -240,15 +244,16 @@ def reading(path: Path) -> Iterator[xr.Dataset]:
     Raises:
         SweepError: for a path that holds no readable store, or damage that is met within the context.
     """
-    missing = [name for name in check(path)["arrays"] if not (path / name / ROOT).is_file()]
-    if missing:
-        raise SweepError(f"{path} is truncated: it lacks {', '.join(missing)}; run the page again with --fresh")
+    check(path)
     try:
         with warnings.catch_warnings():
             # The checkpoint, heartbeat and lock beside the arrays are ours.
             warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
-            with xr.open_zarr(path, consolidated=False, chunks=None) as lazy:
-                yield lazy
+            # Units are words here: "seconds" are no dates to decode.
+            with xr.open_zarr(path, consolidated=False, chunks=None, zarr_format=3, decode_times=False) as lazy:
+                yield schema.checked(lazy)
+    except SweepError:
+        raise
     except Exception as error:  # whatever a damaged chunk or a missing array makes of itself
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SweepError(f"{path} is truncated or damaged: {told}; run the page again with --fresh") from error

@@ -13,14 +13,14 @@ JAX = {"jax", "jaxlib", "flax", "optax"}
 
 GROUND = {
     "errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places", "outputs", "spacing",
-    "zoom",
+    "zoom", "text", "bounded_json", "safe_files",
 } | {
     f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
 }  # fmt: skip
 READING = {
     "alignment", "comparing", "comparison", "differences", "differing", "lane_tables",
     "results", "store", "stats", "measures", "gallery", "intervals", "verdicts", "answers", "distance", "lane_choice",
-    "seeds", "exporting", "reporting",
+    "seeds", "exporting", "reporting", "schema", "array_schema",
 } | {
     f"reporting.{path.stem}" for path in (PACKAGE / "reporting").glob("*.py") if path.stem != "__init__"
 } | {
