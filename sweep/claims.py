@@ -142,7 +142,6 @@ def _write(verdicts: "list[Verdict]", options: Options) -> None:
 def _show(verdicts: "list[Verdict]") -> None:
     """Print the verdicts of the stores named, each figure below its claim; the other columns need no more room."""
     from rich.box import SIMPLE
-    from rich.markup import escape
     from rich.table import Table
 
     from sweep.answers import HEAD, said
@@ -152,8 +151,8 @@ def _show(verdicts: "list[Verdict]") -> None:
     for name, width in zip(HEAD, WIDTHS, strict=False):
         table.add_column(name, overflow="fold", width=width)
     for verdict in verdicts:
-        claim, *others = map(escape, said(verdict))
-        table.add_row(f"{claim}\n{escape(verdict.figure)}".strip(), *others)
+        claim, *others = said(verdict)
+        table.add_row(f"{claim}\n{verdict.figure}".strip(), *others)
     Terminal(highlight=False).print(table)
 
 

@@ -42,7 +42,7 @@ def read_beginning(path: Path, count: int, most: int) -> bytes:
         _check_kind(state.st_mode, path)
         if state.st_size > most:
             raise OSError(errno.EFBIG, f"is larger than {most:,} bytes", str(path))
-        return file.read(count)
+        return file.read(min(count, state.st_size + 1))  # room for no more than there is
 
 
 def check_regular(path: Path) -> None:

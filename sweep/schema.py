@@ -30,6 +30,7 @@ from sweep.errors import SweepError
 from sweep.labels import DIMENSIONS, STATUS
 from sweep.places import ROOT
 from sweep.safe_files import listed, read_regular
+from sweep.specs.knobs import LARGEST_SEED
 from sweep.text import has_unseen
 
 Meta = dict[str, Any]
@@ -55,6 +56,7 @@ _STRUCTURED: Final = {  # letters of the JSON text of each
     "experiment": 2**25, "dimensions": 2**18, "figures": 2**20, "arguments": 2**20, "parent": 2**14, "plan": 2**24,
     "arithmetic": 2**23, "versions": 2**14,
 }  # fmt: skip
+SEEDS: Final = ("seed", "data_seed")
 # What every store has that `sweep.run` made, and what goes on with one, judges one or replays a lane needs.
 PROVENANCE: Final = ("name", "experiment", "fingerprint", "arithmetic", "plan", "complete", *_COUNTS[:2], *_SECONDS)
 
@@ -97,7 +99,7 @@ def check(path: Path, told: Meta) -> None:
     try:
         examine(path, told, files)
     except (ValueError, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = f"{error.filename} {error.strerror}" if isinstance(error, OSError) else error
         raise SweepError(
             f"{path} is truncated or damaged: {reason}; run the page again with --fresh, or name another store"
         ) from error
@@ -187,7 +189,7 @@ def check_attributes(told: Mapping[str, Any]) -> None:
     for name in (*_COUNTS, *_SECONDS):
         if name in told:
             _check_number(told[name], name, whole=name in _COUNTS)
-    _ask(isinstance(told.get("complete", False), bool), "its attribute 'complete' is neither true nor false")
+    _ask("complete" not in told or isinstance(told["complete"], bool), "its attribute 'complete' is neither true nor false")
     if "name" in told:
         _check_page(told["name"])
     for name, most in _STRUCTURED.items():
@@ -436,6 +438,8 @@ def _check_knob(column: xr.DataArray) -> None:
         _check_codes(str(column.name), column.values, len(words_of(dict(column.attrs))))
     elif column.dtype.kind == "f":
         _ask(not bool(np.isinf(column.values).any()), f"a {column.name} is not finite")
+    if column.name in SEEDS:
+        _ask(bool(((column >= 0) & (column <= LARGEST_SEED)).all()), f"a {column.name} is none")
 
 
 def _check_codes(name: str, codes: np.ndarray, count: int) -> None:
