@@ -41,7 +41,8 @@ _CODECS: Final = (
 _FILLS: Final = {"f": ("NaN",), "i": (0,)}
 _NAN: Final = "AAAAAAAA+H8="  # as xarray writes it among attributes
 _FOREIGN: Final = (  # by which xarray would turn values into others
-    "scale_factor", "add_offset", "missing_value", "calendar", "dtype", "_Unsigned", "_Encoding", "grid_mapping", "bounds",
+    "scale_factor", "add_offset", "missing_value", "calendar", "dtype", "_Unsigned", "_Encoding", "grid_mapping",
+    "bounds",
 )  # fmt: skip
 _CHUNK: Final = re.compile(r"([^/]+)/c/([0-9/]+)")
 _CHECKSUM: Final = 4  # bytes

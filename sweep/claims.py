@@ -94,8 +94,8 @@ def judged(store: Path, experiments: Path, variations: Variations) -> "Iterator[
 def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variations: Variations) -> Experiment:
     """Load the page of a store as it was run, and make sure that the store holds all of its results.
 
-    To load a page is to run it: it is the user's own file, as for `sweep.run`. The store only says which of the pages in
-    the folder it is of. So its name never leads out of that folder, be it by "..", by an absolute path or by a link
+    To load a page is to run it: it is the user's own file, as for `sweep.run`. The store only says which of the pages
+    in the folder it is of. So its name never leads out of that folder, be it by "..", by an absolute path or by a link
     (`schema.check` refuses such a name too); and of a page that was run nothing counts, neither its claims nor their
     measures, unless its fingerprint is the store's.
     """

@@ -110,7 +110,8 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
 
 def say(text: object) -> None:
     """Print a line on standard output; what a terminal would obey in it is written out."""
-    print(visible(str(text)), flush=True)
+    sys.stdout.write(f"{visible(str(text))}\n")
+    sys.stdout.flush()
 
 
 def _tell(message: str, args: Sequence[str], code: int) -> int:

@@ -44,7 +44,9 @@ def main(args: Sequence[str]) -> None:
     from sweep.results import open_results  # heavy, and `--help` is not
 
     ds = open_results(options.store)
-    directory = options.out or default_directory(options.store, str(ds.attrs.get("name", "")), bool(ds.attrs.get("complete")))
+    directory = options.out or default_directory(
+        options.store, str(ds.attrs.get("name", "")), bool(ds.attrs.get("complete"))
+    )
     figures = wanted(ds, options.only)
     for path in chain.from_iterable(places(figures, directory, form=options.form)):
         outputs.check(path, is_drawn, force=options.force)

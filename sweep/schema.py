@@ -189,7 +189,10 @@ def check_attributes(told: Mapping[str, Any]) -> None:
     for name in (*_COUNTS, *_SECONDS):
         if name in told:
             _check_number(told[name], name, whole=name in _COUNTS)
-    _ask("complete" not in told or isinstance(told["complete"], bool), "its attribute 'complete' is neither true nor false")
+    _ask(
+        "complete" not in told or isinstance(told["complete"], bool),
+        "its attribute 'complete' is neither true nor false",
+    )
     if "name" in told:
         _check_page(told["name"])
     for name, most in _STRUCTURED.items():

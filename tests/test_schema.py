@@ -1,4 +1,4 @@
-"""A store is data: whatever a stranger has put into one, it opens or is refused in one line, and nothing else happens."""
+"""A store is data: whatever a stranger has put into one, it opens or is refused in one line, and no more happens."""
 
 import json
 import os
@@ -175,7 +175,9 @@ def test_a_page_has_no_name_that_leads_elsewhere(store: Path, name: str) -> None
     assert "name" in refusal(store)
 
 
-@pytest.mark.parametrize("name", ["lr", "questions/xor", "questions/xor@full", "page@zoom-1a2b3c4d", "two words (1)", "ñ"])
+@pytest.mark.parametrize(
+    "name", ["lr", "questions/xor", "questions/xor@full", "page@zoom-1a2b3c4d", "two words (1)", "ñ"]
+)
 def test_pages_have_these_names(made: Path, name: str) -> None:
     told = json.loads((made / "store/zarr.json").read_text())["attributes"]
     schema.check_attributes({**told, "name": name})
@@ -195,8 +197,16 @@ def test_a_parent_is_seen_from_the_store(store: Path, path: str) -> None:
         ("figures", [{"name": "loss_curves", "options": {f"o{n}": 1 for n in range(99)}}], "has no options"),
         ("figures", [{"options": {}}], "is no name for a figure"),
         ("dimensions", [["seed", 8, ["seed", "data_seed"]]], "array activation is not over the dimensions"),
-        ("dimensions", [["seed", 16, ["seed", "data_seed", "learning_rate", "activation"]]], "its lanes are not those of"),
-        ("dimensions", [["seed", 64, ["seed", "data_seed", "learning_rate", "activation"]]], "of 64 lanes, and there are 32"),
+        (
+            "dimensions",
+            [["seed", 16, ["seed", "data_seed", "learning_rate", "activation"]]],
+            "its lanes are not those of",
+        ),
+        (
+            "dimensions",
+            [["seed", 64, ["seed", "data_seed", "learning_rate", "activation"]]],
+            "of 64 lanes, and there are 32",
+        ),
         ("dimensions", [["seed", 10**12, ["seed"]]], "no size from 1 to"),
         ("dimensions", [["seed", 32, ["nobody"]]], "lists no nobody"),
         ("dimensions", [["loss", 32, ["seed"]]], "loss is an array and a dimension"),
@@ -213,7 +223,9 @@ def test_what_attributes_say_must_fit(store: Path, name: str, value: Any, told: 
     assert told in refusal(store)
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, "[" * 200_000 + "]" * 200_000, '{"a":' * 100_000, '{"attributes": 9' + "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, "[" * 200_000 + "]" * 200_000, '{"a":' * 100_000, '{"attributes": 9' + "9" * 5000]
+)
 def test_deep_json_and_long_numbers_are_refused(store: Path, text: str) -> None:
     (store / "zarr.json").write_text(text)
     assert "zarr.json can't be read" in refusal(store)
@@ -261,7 +273,12 @@ def test_an_array_that_is_not_listed_is_refused(store: Path) -> None:
         ("loss", "shape", [32], "its shape is no list of sizes"),
         ("loss", "data_type", "complex128", "its type 'complex128'"),
         ("loss", "data_type", "int64", "is filled with"),
-        ("loss", "chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [2**40, 4]}}, "a chunk of it has more"),
+        (
+            "loss",
+            "chunk_grid",
+            {"name": "regular", "configuration": {"chunk_shape": [2**40, 4]}},
+            "a chunk of it has more",
+        ),
         ("loss", "chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [0, 4]}}, "no size for each"),
         ("loss", "chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [32, 4]}}, "would become"),
         ("loss", "codecs", [{"name": "bytes"}, {"name": "gzip"}], "its codecs"),
@@ -407,7 +424,9 @@ def bind(place: Path) -> None:
         os.chdir(here)
 
 
-@pytest.mark.parametrize("place", ["zarr.json", "loss/zarr.json", "loss/c/0/0", "figures", "lock", "checkpoint.npz", "loss/extra"])
+@pytest.mark.parametrize(
+    "place", ["zarr.json", "loss/zarr.json", "loss/c/0/0", "figures", "lock", "checkpoint.npz", "loss/extra"]
+)
 @pytest.mark.parametrize(
     "make",
     [os.mkfifo, bind, lambda place: place.symlink_to("/dev/zero"), lambda place: place.symlink_to("loss")],
@@ -478,7 +497,9 @@ def test_a_checkpoint_that_claims_more_than_it_holds_is_none(store: Path) -> Non
     assert opened.load_checkpoint() is None
 
 
-@pytest.mark.parametrize("text", ["[]", '{"lane_steps": "many"}', '{"lane_steps": -1}', "[" * 10_000, "NaN", '{"training_seconds": NaN}'])
+@pytest.mark.parametrize(
+    "text", ["[]", '{"lane_steps": "many"}', '{"lane_steps": -1}', "[" * 10_000, "NaN", '{"training_seconds": NaN}']
+)
 def test_a_heartbeat_of_something_else_is_none(store: Path, text: str) -> None:
     (store / "heartbeat.json").write_text(text)
     assert stores.Store(store).last_beat() == {}

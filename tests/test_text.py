@@ -13,7 +13,19 @@ from sweep.exporting.long import inert_words
 from sweep.terminal import Terminal
 from sweep.text import has_unseen, inert, visible
 
-OBEYED = ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x00", "\x7f", "\r", "\u202e", "\u2066", "\u2028", "\ud800", "\x08"]
+OBEYED = [
+    "\x1b[2J",
+    "\x1b]0;title\x07",
+    "\x9b31m",
+    "\x00",
+    "\x7f",
+    "\r",
+    "\u202e",
+    "\u2066",
+    "\u2028",
+    "\ud800",
+    "\x08",
+]
 
 
 @pytest.mark.parametrize("text", OBEYED)
@@ -43,7 +55,9 @@ def test_a_refusal_and_a_line_of_output_hold_nothing_of_it(text: str, capsys: py
     assert err.startswith("sweep: unknown page ")
 
 
-@pytest.mark.parametrize("text", [*OBEYED, "[bold]not bold[/bold]", "[link=file:///etc/passwd]x[/link]", "[/]", ":smile:"])
+@pytest.mark.parametrize(
+    "text", [*OBEYED, "[bold]not bold[/bold]", "[link=file:///etc/passwd]x[/link]", "[/]", ":smile:"]
+)
 def test_the_terminal_shows_text_as_it_is(text: str) -> None:
     file = StringIO()
     console = Terminal(file=file, force_terminal=True, width=200)
@@ -64,6 +78,8 @@ def test_a_cell_that_a_spreadsheet_would_execute_has_an_apostrophe(text: str) ->
 
 
 def test_numbers_of_a_table_stay_as_they_are() -> None:
-    frame = pd.DataFrame({"word": ["-a", "b", None], "text": pd.array(["=x", pd.NA, ""], "string"), "number": [-1.5, np.nan, 2]})
+    frame = pd.DataFrame(
+        {"word": ["-a", "b", None], "text": pd.array(["=x", pd.NA, ""], "string"), "number": [-1.5, np.nan, 2]}
+    )
     told = inert_words(frame).to_csv(index=False)
     assert told.splitlines() == ["word,text,number", "'-a,'=x,-1.5", "b,,", ",,2.0"]

@@ -23,15 +23,68 @@ Change = Callable[[Path, Generator], str]
 
 ESCAPES: Final = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202eesrever\x00"
 VALUES: Final[tuple[Any, ...]] = (
-    None, True, False, 0, -1, 10**12, 2**63, 10**40, -0.5, 1e308, float("nan"), float("inf"), "", " ", "x" * 5000, ESCAPES,
-    "[bold red]bold[/] [link=file:///etc/passwd]here[/link]", "=cmd|' /C calc'!A0", "../../evil", "/etc/passwd", "a/b", "..",
-    "\ud800", "days since 2000-01-01", "seconds", [], {}, [[]], [None], [1, 2, 3], ["a", "b"], {"a": {"b": {}}}, [[[[[[[[0]]]]]]]],
-    "[" * 3000 + "]" * 3000, "{}", "[]", "null", "NaN", "-Infinity", "1e999", '{"path": "/etc"}', '[["seed", 1000000000000, ["seed"]]]',
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    10**12,
+    2**63,
+    10**40,
+    -0.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    " ",
+    "x" * 5000,
+    ESCAPES,
+    "[bold red]bold[/] [link=file:///etc/passwd]here[/link]",
+    "=cmd|' /C calc'!A0",
+    "../../evil",
+    "/etc/passwd",
+    "a/b",
+    "..",
+    "\ud800",
+    "days since 2000-01-01",
+    "seconds",
+    [],
+    {},
+    [[]],
+    [None],
+    [1, 2, 3],
+    ["a", "b"],
+    {"a": {"b": {}}},
+    [[[[[[[[0]]]]]]]],
+    "[" * 3000 + "]" * 3000,
+    "{}",
+    "[]",
+    "null",
+    "NaN",
+    "-Infinity",
+    "1e999",
+    '{"path": "/etc"}',
+    '[["seed", 1000000000000, ["seed"]]]',
+)
 BAD_NAMES: Final = (
-    "../s/evil", "/tmp/evil", "..", ".", "", "a//b", "a/../../b", "nul\x00l", "a\nb", "\x1b[31mred", "x" * 300, "x/" * 600,
-    "page@../../x", "C:\\evil", "~/evil", "evil.py", "\ud800",
-)  # fmt: skip
+    "../s/evil",
+    "/tmp/evil",
+    "..",
+    ".",
+    "",
+    "a//b",
+    "a/../../b",
+    "nul\x00l",
+    "a\nb",
+    "\x1b[31mred",
+    "x" * 300,
+    "x/" * 600,
+    "page@../../x",
+    "C:\\evil",
+    "~/evil",
+    "evil.py",
+    "\ud800",
+)
 
 
 def hostile(store: Path, into: Path, rng: Generator) -> Iterator[tuple[str, Path]]:
@@ -139,29 +192,74 @@ def dimensions(store: Path, rng: Generator) -> str:
     """State dimensions that do not fit."""
     found = json.loads(load(store / ROOT)["attributes"]["dimensions"])
     size, knob = found[0][1], found[0][2][0]
-    value = pick(rng, (
-        [], [*found, ["more", 2, []]], [[found[0][0], size + 1, found[0][2]], *found[1:]], [["seed", -1, ["seed"]]],
-        [["seed", 10**12, ["seed"]]], [[knob, 1, []]] * 200, [*found, found[0]], [["loss", size, [knob]], *found[1:]],
-        [["epoch", size, [knob]], *found[1:]], [["lane", size, [knob]], *found[1:]], [[found[0][0], size, []], *found[1:]],
-        [[found[0][0], size, ["status"]], *found[1:]], [[found[0][0], size, ["nobody"]], *found[1:]], list(reversed(found)),
-        [[found[0][0], size, [knob, knob]], *found[1:]], [["a/b", size, [knob]], *found[1:]], [[ESCAPES, size, [knob]], *found[1:]],
-        [["", size, [knob]], *found[1:]], [[found[0][0], str(size), found[0][2]], *found[1:]], found[1:],
-    ))  # fmt: skip
+    value = pick(
+        rng,
+        (
+            [],
+            [*found, ["more", 2, []]],
+            [[found[0][0], size + 1, found[0][2]], *found[1:]],
+            [["seed", -1, ["seed"]]],
+            [["seed", 10**12, ["seed"]]],
+            [[knob, 1, []]] * 200,
+            [*found, found[0]],
+            [["loss", size, [knob]], *found[1:]],
+            [["epoch", size, [knob]], *found[1:]],
+            [["lane", size, [knob]], *found[1:]],
+            [[found[0][0], size, []], *found[1:]],
+            [[found[0][0], size, ["status"]], *found[1:]],
+            [[found[0][0], size, ["nobody"]], *found[1:]],
+            list(reversed(found)),
+            [[found[0][0], size, [knob, knob]], *found[1:]],
+            [["a/b", size, [knob]], *found[1:]],
+            [[ESCAPES, size, [knob]], *found[1:]],
+            [["", size, [knob]], *found[1:]],
+            [[found[0][0], str(size), found[0][2]], *found[1:]],
+            found[1:],
+        ),
+    )
     return set_attributes(store, dimensions=json.dumps(value))
 
 
 def figures(store: Path, rng: Generator) -> str:
     """Ask for figures that are none, far too many, or have options of any kind."""
-    names = ("loss_curves", "heatmap", "metric_epoch", "share", "outcome", "fits", "metric_curves", "epochs_to_converge")
-    name, words = pick(rng, names), ("loss", "x", "epoch", "seed", "learning_rate", "spectral_error", "nobody", "status", "lane")
-    options = {pick(rng, ("metric", "x", "y", "facet", "rows", "columns", "lines", "at_most", "threshold", "statistic", "reference")):
-               pick(rng, (*words, *VALUES)) for _ in range(int(rng.integers(4)))}  # fmt: skip
-    value = pick(rng, (
-        [{"name": name, "options": options}], [{"name": name, "options": options}], [{"name": name, "options": options}],
-        [{"name": "loss_curves"}] * 5000, [{"options": {}}], [{"name": ["loss_curves"]}], [name], {"name": name}, [[name, options]],
-        [{"name": "../../evil", "options": {}}], [{"name": name, "options": {f"o{n}": n for n in range(10_000)}}],
-        [{"name": "heatmap", "options": {"metric": "loss", "x": "epoch", "y": "learning_rate"}}, None],
-    ))  # fmt: skip
+    names = (
+        "loss_curves",
+        "heatmap",
+        "metric_epoch",
+        "share",
+        "outcome",
+        "fits",
+        "metric_curves",
+        "epochs_to_converge",
+    )
+    name, words = (
+        pick(rng, names),
+        ("loss", "x", "epoch", "seed", "learning_rate", "spectral_error", "nobody", "status", "lane"),
+    )
+    options = {
+        pick(
+            rng,
+            ("metric", "x", "y", "facet", "rows", "columns", "lines", "at_most", "threshold", "statistic", "reference"),
+        ): pick(rng, (*words, *VALUES))
+        for _ in range(int(rng.integers(4)))
+    }
+    value = pick(
+        rng,
+        (
+            [{"name": name, "options": options}],
+            [{"name": name, "options": options}],
+            [{"name": name, "options": options}],
+            [{"name": "loss_curves"}] * 5000,
+            [{"options": {}}],
+            [{"name": ["loss_curves"]}],
+            [name],
+            {"name": name},
+            [[name, options]],
+            [{"name": "../../evil", "options": {}}],
+            [{"name": name, "options": {f"o{n}": n for n in range(10_000)}}],
+            [{"name": "heatmap", "options": {"metric": "loss", "x": "epoch", "y": "learning_rate"}}, None],
+        ),
+    )
     return set_attributes(store, figures=json.dumps(value))
 
 
@@ -169,11 +267,30 @@ def a_list_of_arrays(store: Path, rng: Generator) -> str:
     """List arrays that are not there, twice, or elsewhere."""
     known = load(store / ROOT)["attributes"]["arrays"]
     name = pick(rng, known)
-    return set_attributes(store, arrays=pick(rng, (
-        [*known, "../other/loss"], [*known, "/etc"], [*known, ".."], [*known, "loss/c"], [*known, known[0]], [], known[:3],
-        [each for each in known if each != name], [*known, 5], [*known, None], "loss", {"loss": 1}, [known], [*known, "x\x00y"],
-        [f"array{n}" for n in range(100_000)], [*known, ESCAPES],
-    )))  # fmt: skip
+    return set_attributes(
+        store,
+        arrays=pick(
+            rng,
+            (
+                [*known, "../other/loss"],
+                [*known, "/etc"],
+                [*known, ".."],
+                [*known, "loss/c"],
+                [*known, known[0]],
+                [],
+                known[:3],
+                [each for each in known if each != name],
+                [*known, 5],
+                [*known, None],
+                "loss",
+                {"loss": 1},
+                [known],
+                [*known, "x\x00y"],
+                [f"array{n}" for n in range(100_000)],
+                [*known, ESCAPES],
+            ),
+        ),
+    )
 
 
 def a_root(store: Path, rng: Generator) -> str:
@@ -210,29 +327,77 @@ def array_metadata(store: Path, rng: Generator) -> str:
     array = pick(rng, arrays(store))
     found = load(array / ROOT)
     size = len(found["shape"])
-    key, value = pick(rng, (
-        ("shape", [10**12] * size), ("shape", [10**7] * size), ("shape", [0] * size), ("shape", [1] * size), ("shape", [-1] * size),
-        ("shape", []), ("shape", [4]), ("shape", [*found["shape"], 2]), ("shape", None), ("shape", [2.5] * size), ("shape", [True] * size),
-        ("shape", [found["shape"][0] * 2, *found["shape"][1:]]), ("shape", [2**24, *found["shape"][1:]]),
-        ("data_type", "string"), ("data_type", "int64"), ("data_type", "float64"), ("data_type", "complex128"), ("data_type", "bool"),
-        ("data_type", "float16"), ("data_type", {"name": "numpy.datetime64", "configuration": {"unit": "s", "scale_factor": 1}}),
-        ("data_type", 5), ("data_type", "variable_length_utf8"), ("data_type", {"name": "fixed_length_utf32", "configuration": {"length_bytes": 10**9}}),
-        ("chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [10**9] * size}}),
-        ("chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [1] * size}}),
-        ("chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [0] * size}}),
-        ("chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [3] * size}}),
-        ("chunk_grid", {"name": "regular", "configuration": {}}), ("chunk_grid", {"name": "rectangular"}), ("chunk_grid", []),
-        ("chunk_key_encoding", {"name": "v2"}), ("chunk_key_encoding", {"name": "default", "configuration": {"separator": "."}}),
-        ("codecs", []), ("codecs", [{"name": "bytes"}]), ("codecs", [{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 1}}]),
-        ("codecs", [{"name": "bytes", "configuration": {"endian": "big"}}, {"name": "zstd", "configuration": {"level": 0, "checksum": False}}]),
-        ("codecs", [{"name": "transpose", "configuration": {"order": [0] * size}}, {"name": "bytes"}]), ("codecs", "bytes"),
-        ("codecs", [{"name": "numcodecs.pickle"}]), ("codecs", [{"name": "sharding_indexed", "configuration": {}}]), ("codecs", [None]),
-        ("fill_value", 2), ("fill_value", 1e9), ("fill_value", "Infinity"), ("fill_value", None), ("fill_value", [0]), ("fill_value", "x"),
-        ("dimension_names", None), ("dimension_names", ["lane"] * size), ("dimension_names", ["epoch"] * size), ("dimension_names", ["a/b"] * size),
-        ("dimension_names", list(reversed(found["dimension_names"]))), ("dimension_names", ["nobody"] * size), ("dimension_names", 7),
-        ("zarr_format", 2), ("node_type", "group"), ("storage_transformers", [{"name": "x"}]), ("attributes", [1]), ("attributes", None),
-        ("surprise", {"must_understand": True}),
-    ))  # fmt: skip
+    key, value = pick(
+        rng,
+        (
+            ("shape", [10**12] * size),
+            ("shape", [10**7] * size),
+            ("shape", [0] * size),
+            ("shape", [1] * size),
+            ("shape", [-1] * size),
+            ("shape", []),
+            ("shape", [4]),
+            ("shape", [*found["shape"], 2]),
+            ("shape", None),
+            ("shape", [2.5] * size),
+            ("shape", [True] * size),
+            ("shape", [found["shape"][0] * 2, *found["shape"][1:]]),
+            ("shape", [2**24, *found["shape"][1:]]),
+            ("data_type", "string"),
+            ("data_type", "int64"),
+            ("data_type", "float64"),
+            ("data_type", "complex128"),
+            ("data_type", "bool"),
+            ("data_type", "float16"),
+            ("data_type", {"name": "numpy.datetime64", "configuration": {"unit": "s", "scale_factor": 1}}),
+            ("data_type", 5),
+            ("data_type", "variable_length_utf8"),
+            ("data_type", {"name": "fixed_length_utf32", "configuration": {"length_bytes": 10**9}}),
+            ("chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [10**9] * size}}),
+            ("chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [1] * size}}),
+            ("chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [0] * size}}),
+            ("chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [3] * size}}),
+            ("chunk_grid", {"name": "regular", "configuration": {}}),
+            ("chunk_grid", {"name": "rectangular"}),
+            ("chunk_grid", []),
+            ("chunk_key_encoding", {"name": "v2"}),
+            ("chunk_key_encoding", {"name": "default", "configuration": {"separator": "."}}),
+            ("codecs", []),
+            ("codecs", [{"name": "bytes"}]),
+            ("codecs", [{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 1}}]),
+            (
+                "codecs",
+                [
+                    {"name": "bytes", "configuration": {"endian": "big"}},
+                    {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
+                ],
+            ),
+            ("codecs", [{"name": "transpose", "configuration": {"order": [0] * size}}, {"name": "bytes"}]),
+            ("codecs", "bytes"),
+            ("codecs", [{"name": "numcodecs.pickle"}]),
+            ("codecs", [{"name": "sharding_indexed", "configuration": {}}]),
+            ("codecs", [None]),
+            ("fill_value", 2),
+            ("fill_value", 1e9),
+            ("fill_value", "Infinity"),
+            ("fill_value", None),
+            ("fill_value", [0]),
+            ("fill_value", "x"),
+            ("dimension_names", None),
+            ("dimension_names", ["lane"] * size),
+            ("dimension_names", ["epoch"] * size),
+            ("dimension_names", ["a/b"] * size),
+            ("dimension_names", list(reversed(found["dimension_names"]))),
+            ("dimension_names", ["nobody"] * size),
+            ("dimension_names", 7),
+            ("zarr_format", 2),
+            ("node_type", "group"),
+            ("storage_transformers", [{"name": "x"}]),
+            ("attributes", [1]),
+            ("attributes", None),
+            ("surprise", {"must_understand": True}),
+        ),
+    )
     found[key] = value
     dump(array / ROOT, found)
     return f"{array.name}: {key} is {value!r:.80}"
@@ -242,11 +407,30 @@ def array_attributes(store: Path, rng: Generator) -> str:
     """Label an array otherwise."""
     array = pick(rng, arrays(store))
     found = load(array / ROOT)
-    name = pick(rng, (
-        "units", "long_name", "flag_values", "flag_meanings", "coordinates", "_FillValue", "train_low", "train_high", "scale_factor",
-        "add_offset", "missing_value", "dtype", "calendar", "_Unsigned", "standard_name", "better",
-    ))  # fmt: skip
-    found["attributes"][name] = pick(rng, (*VALUES, "loss", "nobody seed", "[]", '["a", "a"]', '["a"]', list(range(100_000))))
+    name = pick(
+        rng,
+        (
+            "units",
+            "long_name",
+            "flag_values",
+            "flag_meanings",
+            "coordinates",
+            "_FillValue",
+            "train_low",
+            "train_high",
+            "scale_factor",
+            "add_offset",
+            "missing_value",
+            "dtype",
+            "calendar",
+            "_Unsigned",
+            "standard_name",
+            "better",
+        ),
+    )
+    found["attributes"][name] = pick(
+        rng, (*VALUES, "loss", "nobody seed", "[]", '["a", "a"]', '["a"]', list(range(100_000)))
+    )
     dump(array / ROOT, found)
     return f"{array.name}: attribute {name} is {found['attributes'][name]!r:.60}"
 
@@ -256,11 +440,29 @@ def words(store: Path, rng: Generator) -> str:
     coded = [a for a in arrays(store) if "flag_meanings" in load(a / ROOT)["attributes"]]
     array = pick(rng, coded)
     found = load(array / ROOT)
-    text = pick(rng, (
-        '["tanh", "[bold]relu[/bold]"]', json.dumps(["=HYPERLINK(\"x\")", "@SUM(1)"]), json.dumps([ESCAPES, "b"]), '["a"]', "[]", "not json",
-        '["a", "a"]', '[1, 2]', '[["a"], ["b"]]', json.dumps(["x" * 100_000, "y"]), json.dumps([str(n) for n in range(40_000)]), "a b c",
-        '["", "b"]', '["$x_$", "\\\\frac{"]', json.dumps(["\ud800", "b"]), json.dumps(["+1", "-1"]), "finished " * 7, '["a/b", "../c"]',
-    ))  # fmt: skip
+    text = pick(
+        rng,
+        (
+            '["tanh", "[bold]relu[/bold]"]',
+            json.dumps(['=HYPERLINK("x")', "@SUM(1)"]),
+            json.dumps([ESCAPES, "b"]),
+            '["a"]',
+            "[]",
+            "not json",
+            '["a", "a"]',
+            "[1, 2]",
+            '[["a"], ["b"]]',
+            json.dumps(["x" * 100_000, "y"]),
+            json.dumps([str(n) for n in range(40_000)]),
+            "a b c",
+            '["", "b"]',
+            '["$x_$", "\\\\frac{"]',
+            json.dumps(["\ud800", "b"]),
+            json.dumps(["+1", "-1"]),
+            "finished " * 7,
+            '["a/b", "../c"]',
+        ),
+    )
     found["attributes"]["flag_meanings"] = text
     if rng.random() < 0.5:
         with suppress(ValueError, TypeError):
@@ -293,7 +495,9 @@ def an_array_file(store: Path, rng: Generator) -> str:
 def values(store: Path, rng: Generator) -> str:
     """Write other values into an array by which others are found, or which is drawn."""
     names = [each.name for each in arrays(store)]
-    name = pick(rng, [n for n in names if n in ("lane", "status", "epoch", "snapshot_epoch", "x", "frequency", "step")] + names)
+    name = pick(
+        rng, [n for n in names if n in ("lane", "status", "epoch", "snapshot_epoch", "x", "frequency", "step")] + names
+    )
     array: Any = zarr.open_array(store / name, mode="r+")
     whole = array[...]
     kind = pick(rng, ("negative", "large", "equal", "reversed", "random", "nan", "inf", "tiny"))
@@ -333,9 +537,11 @@ def a_chunk(store: Path, rng: Generator) -> str:
         "noise": rng.bytes(len(content)),
         "4 GiB claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**32).to_bytes(8, "little") + b"\x01\x00\x00",
         "2**60 claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**60).to_bytes(8, "little") + b"\x01\x00\x00",
-        "a frame that claims nothing and becomes 8 GiB": b"\x28\xb5\x2f\xfd\x00\x70" + b"\x02\x00\x10\x00" * 65_536 + b"\x03\x00\x10\x00",
+        "a frame that claims nothing and becomes 8 GiB": b"\x28\xb5\x2f\xfd\x00\x70"
+        + b"\x02\x00\x10\x00" * 65_536
+        + b"\x03\x00\x10\x00",
         "nothing claimed": b"\x28\xb5\x2f\xfd\x20\x00" + b"\x02\x00\x10\x00" * 65_536,
-    }  # fmt: skip
+    }
     kind = pick(rng, kinds)
     chunk.write_bytes(kinds[kind])
     return f"chunk {chunk.relative_to(store)}: {kind}"
@@ -355,7 +561,9 @@ def a_large_chunk(store: Path, rng: Generator) -> str:
 def not_a_file(store: Path, rng: Generator) -> str:
     """Put a link, a pipe, a socket, a device or a folder in the place of any file or folder."""
     places = [store / ROOT, *(a / ROOT for a in arrays(store)), *chunks(store), *arrays(store)]
-    places += [store / name for name in ("figures", "heartbeat.json", "checkpoint.npz", "lock", "checkpoint.new", "extra")]
+    places += [
+        store / name for name in ("figures", "heartbeat.json", "checkpoint.npz", "lock", "checkpoint.new", "extra")
+    ]
     place = pick(rng, places)
     with suppress(FileNotFoundError):
         shutil.rmtree(place) if place.is_dir() else place.unlink()
@@ -395,7 +603,30 @@ LINKS: Final[dict[str, Callable[[Path], object]]] = {
 }
 
 KINDS: Final[tuple[Change, ...]] = (
-    an_attribute, an_attribute, inside_an_attribute, inside_an_attribute, a_name, dimensions, dimensions, figures, figures,
-    a_list_of_arrays, a_root, array_metadata, array_metadata, array_metadata, array_attributes, array_attributes, words, an_array_file,
-    values, values, values, swapped_arrays, a_chunk, a_large_chunk, not_a_file, not_a_file,
-)  # fmt: skip
+    an_attribute,
+    an_attribute,
+    inside_an_attribute,
+    inside_an_attribute,
+    a_name,
+    dimensions,
+    dimensions,
+    figures,
+    figures,
+    a_list_of_arrays,
+    a_root,
+    array_metadata,
+    array_metadata,
+    array_metadata,
+    array_attributes,
+    array_attributes,
+    words,
+    an_array_file,
+    values,
+    values,
+    values,
+    swapped_arrays,
+    a_chunk,
+    a_large_chunk,
+    not_a_file,
+    not_a_file,
+)
