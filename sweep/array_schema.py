@@ -170,9 +170,8 @@ def _labels(found: Meta) -> Meta:
         _ask(isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value), f"its {name} is none")
     _ask(isinstance(told.get("coordinates", ""), str), "its coordinates are no text")
     if "flag_meanings" in told or "flag_values" in told:
-        values = told.get("flag_values")
-        _ask(isinstance(values, list), "its flag_values are no list")
-        _ask(values == list(range(len(words_of(told)))), "its flag_values are not those of its words")
+        codes = list(range(len(words_of(told))))
+        _ask(told.get("flag_values", codes) == codes, "its flag_values are not those of its words")
     return told
 
 

@@ -50,6 +50,7 @@ MOST_UNWRITTEN: Final = 2**32  # bytes that a complete store may leave to fill v
 _TEXTS: Final = {  # letters of each
     "name": 1_000, "question": 20_000, "page": 4_096, "fingerprint": 64, "device": 1_000, "commit": 200, "created": 100,
 }  # fmt: skip
+_MAY_BE_NONE: Final = ("device", "commit", "created")
 _COUNTS: Final = ("lane_steps", "lane_steps_executed", "lane_steps_planned")
 _SECONDS: Final = ("training_seconds", "compile_seconds")
 _STRUCTURED: Final = {  # letters of the JSON text of each
@@ -184,7 +185,7 @@ def check_attributes(told: Mapping[str, Any]) -> None:
         ValueError: naming the attribute.
     """
     for name, most in _TEXTS.items():
-        if name in told:
+        if name in told and not (name in _MAY_BE_NONE and told[name] is None):
             check_text(told[name], name, most)
     for name in (*_COUNTS, *_SECONDS):
         if name in told:

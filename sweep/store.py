@@ -75,7 +75,8 @@ class Store:
 
     def note(self, **attributes: Any) -> None:
         """Set attributes of the store."""
-        schema.check_attributes({**self._group.attrs, **attributes})  # what is written can be read again
+        with _storable():
+            schema.check_attributes(attributes)
         self._group.attrs.update(attributes)
 
     def save_checkpoint(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -134,17 +135,19 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
         with made(path.parent), TemporaryDirectory(prefix=".new-", dir=path.parent) as beside:
             ready = Path(beside) / "store"
             whole.to_zarr(ready, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
-            _check_made(ready)
+            with _storable():
+                schema.examine(ready, schema.attributes(ready), listed(ready))
             os.replace(ready, path)
     except OSError as error:
         raise unwritable(path, error) from error
     return Store(path)
 
 
-def _check_made(store: Path) -> None:
-    """Refuse, before anything is trained, what nobody could open again, such as a name of a thousand letters."""
+@contextmanager
+def _storable() -> Iterator[None]:
+    """Refuse to write, and so to train, what nobody could open again, such as a name of a thousand letters."""
     try:
-        schema.examine(store, schema.attributes(store), listed(store))
+        yield
     except ValueError as error:
         raise SweepError(f"the page can't be stored: {error}; docs/store.md has the limits") from error
 
