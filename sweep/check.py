@@ -71,7 +71,7 @@ def _repair(options: Options) -> None:
 
     page = load(options.page) if options.page else None
     with stores.locked(options.store):
-        if page and (fields := differing(page, stores.check(options.store))):
+        if page and (fields := differing(page, stores.stated(options.store))):
             raise SweepError(f"{options.page} is not the page of {options.store}, it differs in {fields}")
         repair(options.store, stores.damages(options.store), page)
 

@@ -18,16 +18,18 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
+from sweep.array_schema import read_array
+from sweep.bounded_json import parse
 from sweep.places import ROOT
+from sweep.safe_files import read_regular, replacing, sync
 
 FOLDER: Final = "digests"
 LAYOUT: Final = "layout.json"
@@ -36,6 +38,7 @@ CHECKPOINT: Final = "checkpoint"  # the file that a store's incomplete wave goes
 _LENGTH: Final = 16  # bytes of a digest
 HEADER: Final = 2 * _LENGTH  # bytes of a digest in hexadecimal
 _BLOCK: Final = 2**20  # bytes of a file that are read at a time
+_MOST_BYTES: Final = 2**26  # of a file of digests
 _TRIES: Final = 3  # at a root that somebody else replaces meanwhile
 
 
@@ -73,13 +76,18 @@ def of_file(path: Path, skip: int = 0) -> str | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
-    with open(descriptor, "rb", buffering=0) as file:
+    with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("no regular file")
-        file.seek(skip)
-        found = blake2b(digest_size=_LENGTH)
-        while block := file.read(_BLOCK):
-            found.update(block)
+        return of_rest(file, skip)
+
+
+def of_rest(file: BinaryIO, skip: int) -> str:
+    """Give the digest of an open file, but for some bytes at its beginning."""
+    file.seek(skip)
+    found = blake2b(digest_size=_LENGTH)
+    while block := file.read(_BLOCK):
+        found.update(block)
     return found.hexdigest()
 
 
@@ -97,26 +105,13 @@ def of_records(arrays: Mapping[str, np.ndarray], counts: Mapping[str, int]) -> s
     return found.hexdigest()
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Any]:
-    """Write a file beside its place and move it there: readers, also after a crash, see the old one or the new one."""
-    beside = path.with_suffix(".new")
-    with open(beside, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-    sync(path.parent)
+def _read(path: Path) -> Any:
+    """Read JSON that somebody may have damaged.
 
-
-def sync(path: Path) -> None:
-    """Have a file or a folder on the disk before this returns; nothing for one that is not there."""
-    with suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    Raises:
+        OSError, ValueError: for what can't be read.
+    """
+    return parse(read_regular(path, _MOST_BYTES).decode())
 
 
 def _write(path: Path, content: Any) -> None:
@@ -133,10 +128,8 @@ class Grid:
     """
 
     def __init__(self, store: Path, name: str) -> None:
-        described = json.loads((store / name / ROOT).read_bytes())
-        self.shape: list[int] = described["shape"]
-        self.chunks: list[int] = described["chunk_grid"]["configuration"]["chunk_shape"]
-        self._name = name
+        array = read_array(store, name)
+        self.shape, self.chunks, self._name = array.shape, array.chunks, name
 
     def files(self, start: int = 0, stop: int | None = None) -> list[str]:
         """List the files of the chunks that hold some entries of the first dimension, in order.
@@ -176,7 +169,7 @@ def replace_root(store: Path, text: bytes) -> None:
         with replacing(store / ROOT) as file:
             file.write(text)
         return
-    layout = json.loads(place.read_bytes())
+    layout = _read(place)
     layout["root"] = text.decode()
     layout["files"][ROOT] = [of_file(store / ROOT), of_bytes(text)]
     _write(place, layout)
@@ -220,7 +213,7 @@ def seal(store: Path, lanes: tuple[int, int]) -> None:
 
 def wave_arrays(store: Path) -> list[str]:
     """Name the arrays that waves fill."""
-    return json.loads((store / FOLDER / LAYOUT).read_bytes())["waves"]
+    return _read(store / FOLDER / LAYOUT)["waves"]
 
 
 def wave_chunks(store: Path, lanes: tuple[int, int]) -> list[str]:
@@ -262,11 +255,9 @@ def _waves(store: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
 def _parsed(path: Path, start: int) -> dict[str, Any] | None:
     """Read the digests of a wave, None where they are no such thing."""
     try:
-        if of_file(path) is None:  # and so it is a regular file
-            return None
-        content = json.loads(path.read_bytes())
+        content = _read(path)
         stop, names = content["stop"], content.keys() - {"stop"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if type(stop) is not int or stop <= start:
         return None
@@ -291,7 +282,7 @@ def damages(store: Path) -> list[Damage]:
 
 def is_complete(store: Path) -> bool:
     """Tell whether a store says that all its lanes have ended."""
-    return bool(json.loads((store / ROOT).read_bytes())["attributes"].get("complete"))
+    return bool(_read(store / ROOT)["attributes"].get("complete"))
 
 
 def _checkpoint_damages(store: Path) -> list[Damage]:
@@ -347,14 +338,12 @@ def _layout(store: Path) -> dict[str, Any] | None:
     """Read the digests of the layout, None where they are no such thing."""
     place = store / FOLDER / LAYOUT
     try:
-        if of_file(place) is None:  # and so it is a regular file
-            return None
-        layout = json.loads(place.read_bytes())
+        layout = _read(place)
         ours = all(map(_is_within, (*layout["files"], *layout["waves"])))
         ours = ours and all(isinstance(known, list) for known in layout["files"].values())
         ours = ours and of_bytes(layout["root"].encode()) in layout["files"][ROOT]
         return layout if ours and layout["waves"] else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -95,7 +95,7 @@ def _write_layout(path: Path, page: Experiment | None) -> None:
 
 def _laid_out_again(path: Path, page: Experiment | None, folder: Path) -> Path:
     """Make a store as this one was made, beside it; its metadata and coordinates are the same to the last bit."""
-    attributes = stores.check(path)
+    attributes = stores.stated(path)
     try:
         experiment = page or restored(json.loads(attributes["experiment"]))
     except SweepError as error:

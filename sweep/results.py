@@ -27,6 +27,7 @@ from sweep.labels import (
     Quantity,
     flags,
 )
+from sweep.schema import check_room
 from sweep.specs.knobs import Knob
 from sweep.store import reading
 
@@ -134,6 +135,7 @@ def open_results(path: str | Path) -> xr.Dataset:
         SweepError: for a path that holds no store, a truncated one, or one of another schema.
     """
     with reading(Path(path)) as flat:
+        check_room(Path(path), flat.nbytes)
         ds = unfold(flat)
     if ds.attrs["schema"] in UNDIGESTED:
         _check_whole(ds, path)

@@ -24,6 +24,7 @@ from sweep.identity import differing
 from sweep.plan import Plan, pack
 from sweep.provenance import page, provenance
 from sweep.results import open_results, skeleton
+from sweep.schema import needed
 from sweep.session import Progress, Session, Tally
 from sweep.specs.stop import Halving
 
@@ -133,6 +134,7 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
         SweepError: if it belongs to another experiment.
     """
     attributes = stores.check(path)
+    needed(path, attributes)
     if fields := differing(experiment, attributes):
         raise SweepError(
             f"{path} holds another experiment, it differs in {fields}: "

@@ -148,7 +148,10 @@ class Session:
         loaded = self._store.load_checkpoint()
         if loaded is None:
             return None
-        position = Position.of_arrays(loaded)
+        try:
+            position = Position.of_arrays(loaded)
+        except (KeyError, ValueError, TypeError, IndexError):  # not one of this version's
+            return None
         return position if position.wave not in self._stored and self._fits(position) else None
 
     def _fits(self, position: Position) -> bool:

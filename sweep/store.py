@@ -9,7 +9,8 @@ gone when the sweep is complete.
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +22,13 @@ import zarr
 from filelock import FileLock, Timeout
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from sweep import digests
-from sweep.digests import CHECKPOINT, Damage, replacing
+from sweep import digests, schema
+from sweep.bounded_json import parse
+from sweep.digests import CHECKPOINT, Damage
 from sweep.errors import SweepError
 from sweep.labels import ENDED, READABLE, RUNNING, SCHEMA, UNDIGESTED
 from sweep.places import ROOT, made
+from sweep.safe_files import check_regular, listed, load_arrays, read_regular, replacing
 
 HEARTBEAT: Final = "heartbeat.json"
 OLDER: Final = ("checkpoint.npz",)  # what stores of schema 1 had beside their arrays while they were incomplete
@@ -33,6 +36,8 @@ _TIMES: Final = ("epoch", "snapshot_epoch")  # dimensions along which curves gro
 # The checksum at the end of each chunk is for whoever reads a store with Zarr alone.
 _CODECS: Final = (ZstdCodec(), Crc32cCodec())
 LOCK: Final = "lock"
+MOST_CHECKPOINT_BYTES: Final = 2**40
+MOST_HEARTBEAT_BYTES: Final = 2**16
 Meta = dict[str, Any]
 
 
@@ -76,6 +81,8 @@ class Store:
 
     def note(self, **attributes: Any) -> None:
         """Set attributes of the store, in one move."""
+        with _storable():
+            schema.check_attributes(attributes)
         root = json.loads((self.path / ROOT).read_bytes())
         root["attributes"] |= attributes
         digests.replace_root(self.path, json.dumps(root, indent=2).encode())
@@ -105,20 +112,15 @@ class Store:
         with replacing(self.path / CHECKPOINT) as file:
             file.write(bytes(digests.HEADER))
             np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            digest = digests.of_file(Path(file.name), digests.HEADER)
-            assert digest is not None
+            digest = digests.of_rest(file, digests.HEADER)
             file.seek(0)
             file.write(digest.encode())
 
     def load_checkpoint(self) -> dict[str, np.ndarray] | None:
         """Load the checkpoint, None where there is none. Whether it is whole was seen when the store was verified."""
         try:
-            with open(self.path / CHECKPOINT, "rb") as file:
-                file.seek(digests.HEADER)
-                with np.load(file, allow_pickle=False) as archive:
-                    return {name: archive[name] for name in archive.files}
-        except FileNotFoundError:
+            return load_arrays(self.path / CHECKPOINT, MOST_CHECKPOINT_BYTES, digests.HEADER)
+        except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def beat(self, counts: Meta) -> None:
@@ -129,8 +131,10 @@ class Store:
     def last_beat(self) -> Meta:
         """Read the heartbeat, empty where there is none that is as it was written."""
         try:
-            counts = json.loads((self.path / HEARTBEAT).read_bytes())
-            return counts if counts.pop("digest") == _digest(counts) else {}
+            counts = dict(parse(read_regular(self.path / HEARTBEAT, MOST_HEARTBEAT_BYTES).decode()))
+            whole = counts.pop("digest") == _digest(counts)
+            schema.check_attributes(counts)
+            return counts if whole else {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
@@ -167,12 +171,23 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
         with made(path.parent), TemporaryDirectory(prefix=".new-", dir=path.parent) as beside:
             ready = Path(beside) / "store"
             whole.to_zarr(ready, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
+            with _storable():
+                schema.examine(ready, schema.attributes(ready), listed(ready))
             digests.write_layout(ready, list(map(str, skeleton.coords)), list(map(str, skeleton.data_vars)))
             os.replace(ready, path)
             digests.sync(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
     return Store(path)
+
+
+@contextmanager
+def _storable() -> Iterator[None]:
+    """Refuse to write, and so to train, what nobody could open again, such as a name of a thousand letters."""
+    try:
+        yield
+    except ValueError as error:
+        raise SweepError(f"the page can't be stored: {error}; docs/store.md has the limits") from error
 
 
 def unwritable(path: Path, error: OSError) -> SweepError:
@@ -214,6 +229,8 @@ def locked(path: Path) -> Iterator[None]:
     """
     lock = FileLock(path / LOCK)
     try:
+        if exists(path / LOCK):
+            check_regular(path / LOCK)  # a link would be followed, and what it leads to be emptied
         lock.acquire(timeout=0)
     except Timeout as error:
         raise SweepError(f"{path} is in use by another run: wait for it, or name another place with --out") from error
@@ -229,17 +246,24 @@ def check(path: Path) -> Meta:
     """Read a store's attributes, having made sure that it is one.
 
     Raises:
+        SweepError: for a path without a store, a root that can't be read, another schema, or what no store holds.
+    """
+    attributes = stated(path)
+    schema.check(path, attributes)
+    return attributes
+
+
+def stated(path: Path) -> Meta:
+    """Read a store's attributes, whatever else is wrong with it.
+
+    Raises:
         SweepError: for a path without a store, a root that can't be read, or another schema.
     """
     if not path.exists():
         raise SweepError(f"no store at {path}: run the page first, or name another store")
-    root = path / ROOT
-    if not root.is_file():
+    if not exists(path / ROOT):
         raise _not_a_store(path)
-    try:
-        attributes = dict(json.loads(root.read_text())["attributes"])
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise SweepError(f"{path} is truncated: {ROOT} can't be read ({error}); run again with --fresh") from error
+    attributes = schema.attributes(path)
     if not {"schema", "arrays", "dimensions"} <= set(attributes):
         raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")
     if attributes["schema"] not in READABLE:
@@ -276,8 +300,9 @@ def reading(path: Path) -> Iterator[xr.Dataset]:
         with warnings.catch_warnings():
             # The checkpoint, heartbeat and lock beside the arrays are ours.
             warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
-            with xr.open_zarr(path, consolidated=False, chunks=None) as lazy:
-                yield _without_unsealed(lazy, path)
+            # Units are words here: "seconds" are no dates to decode.
+            with xr.open_zarr(path, consolidated=False, chunks=None, zarr_format=3, decode_times=False) as lazy:
+                yield schema.checked(_without_unsealed(lazy, path))
     except SweepError:
         raise
     except Exception as error:  # whatever a damaged chunk or a missing array makes of itself
@@ -321,16 +346,23 @@ def verify(path: Path) -> None:
         SweepError: for a path that holds no store, or a damaged one. Of a store without digests, which says so in a
             warning, only missing arrays are seen.
     """
-    attributes = check(path)
-    if attributes["schema"] in UNDIGESTED and not has_digests(path):
-        missing = [name for name in attributes["arrays"] if not (path / name / ROOT).is_file()]
-        if missing:
-            raise SweepError(f"{path} is truncated: it lacks {', '.join(missing)}; run the page again with --fresh")
+    attributes = stated(path)
+    if not has_digests(path):
+        schema.check(path, attributes)
+        if attributes["schema"] not in UNDIGESTED:
+            raise SweepError(f"{path} is damaged: its digests are lost; run the page again with --fresh")
         warnings.warn(
             f"{path} carries no digests, as it is of schema {attributes['schema']}: damage is not seen", stacklevel=2
         )
         return
-    if found := damages(path):
+    _refuse(path, digests.damages(path))
+    schema.check(path, attributes)
+    _refuse(path, _running_damages(path))
+
+
+def _refuse(path: Path, found: Sequence[Damage]) -> None:
+    """Refuse a store with damages."""
+    if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise SweepError(damaged(path, f"{found[0].file} {found[0].what}{more}"))
 
@@ -338,8 +370,11 @@ def verify(path: Path) -> None:
 def damages(path: Path) -> list[Damage]:
     """Compare a store with its digests: all that is stored, and what a running wave had at its last checkpoint."""
     found = digests.damages(path)
-    layout_is_whole = all(damage.lanes for damage in found)
-    return [*found, *_running_damages(path)] if layout_is_whole else found
+    if any(damage.lanes is None for damage in found):  # without its layout a store says nothing
+        return found
+    if not found:
+        schema.check(path, stated(path))
+    return [*found, *_running_damages(path)]
 
 
 def _running_damages(path: Path) -> list[Damage]:

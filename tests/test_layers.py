@@ -13,7 +13,7 @@ JAX = {"jax", "jaxlib", "flax", "optax"}
 
 GROUND = {
     "errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places", "outputs", "spacing",
-    "zoom", "restoring",
+    "zoom", "restoring", "text", "bounded_json", "safe_files",
 } | {
     f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
 }  # fmt: skip
@@ -21,7 +21,7 @@ READING = {
     "alignment", "comparing", "comparison", "differences", "differing", "lane_tables",
     "results", "store", "digests", "stats", "measures", "gallery", "intervals", "verdicts", "answers", "distance",
     "lane_choice",
-    "seeds", "exporting", "reporting",
+    "seeds", "exporting", "reporting", "schema", "array_schema",
 } | {
     f"reporting.{path.stem}" for path in (PACKAGE / "reporting").glob("*.py") if path.stem != "__init__"
 } | {

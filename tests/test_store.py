@@ -58,10 +58,11 @@ def test_opening_reads_block_by_block_and_holds_nothing_twice(tmp_path: Path, mo
     order[: 50 * chunk] = np.random.default_rng(0).permutation(lanes)[: 50 * chunk]
     order[51 * chunk :] = np.setdiff1d(np.arange(lanes), order)
     flat = skeleton(len(order)).drop_dims("epoch").assign_coords(lane=order, seed=("lane", order * 10))
-    flat = flat.assign_coords(epoch=np.arange(shape[0])).assign_attrs(dimensions=f'[["seed", {lanes}, ["seed"]]]')
-    flat["loss"] = ("lane", "epoch", "x"), np.broadcast_to(np.float32(np.nan), (len(order), *shape))
+    flat = flat.assign_coords(epoch=np.arange(shape[0], dtype=float), x=np.arange(shape[1], dtype=float))
+    flat = flat.assign_attrs(dimensions=f'[["seed", {lanes}, ["seed"]]]')
+    flat["spatial_error"] = ("lane", "epoch", "x"), np.broadcast_to(np.float32(np.nan), (len(order), *shape))
     store = stores.create(tmp_path / "store", flat, chunk, {})
-    store.write("loss", 0, np.broadcast_to(np.float32(order)[:, None, None], flat.loss.shape))
+    store.write("spatial_error", 0, np.broadcast_to(np.float32(order)[:, None, None], flat.spatial_error.shape))
     store.write("status", 0, np.where(order < 0, 0, 2).astype(np.int8))
     store.seal(0, len(order))
     open_results(store.path)  # what is imported once is not counted
@@ -70,7 +71,7 @@ def test_opening_reads_block_by_block_and_holds_nothing_twice(tmp_path: Path, mo
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.3 * ds.nbytes
-    assert (ds.loss == np.arange(lanes)[:, None, None]).all()
+    assert (ds.spatial_error == np.arange(lanes)[:, None, None]).all()
     np.testing.assert_array_equal(ds.seed, np.arange(lanes) * 10)
     assert (ds.status == 2).all()
 
