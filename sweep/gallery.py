@@ -4,10 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from sweep import whole_files
 from sweep.errors import SweepError, unknown
 from sweep.pages import folder_of, is_asked, store_of
 from sweep.places import try_writing
@@ -179,11 +181,13 @@ def save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
 
     with matplotlib.rc_context(settings()):
         for path in paths:
+            content = BytesIO()  # so that a full disk is met by us, and not within a library
             if isinstance(drawn, Film):
-                drawn.save(path)
+                drawn.save(content)
             else:
-                drawn.savefig(path, **_SAVING[path.suffix])
+                drawn.savefig(content, format=path.suffix.removeprefix("."), **_SAVING[path.suffix])
                 _settle(drawn)
+            whole_files.write({path: content.getvalue()})
 
 
 def _settle(drawn: "MatplotlibFigure") -> None:

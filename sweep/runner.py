@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from sweep import store as stores
-from sweep import train
+from sweep import train, whole_files
 from sweep.axes import Lanes, lay_out
 from sweep.devices import use_all_cores
 from sweep.errors import SweepError
@@ -59,8 +59,8 @@ def run_sweep(
     if not isinstance(experiment, Experiment):
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) makes one of a page")
     if out is None:
-        with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
-            return run_sweep(experiment, out=Path(folder) / "store", memory=memory, attributes=attributes, watch=watch)
+        with whole_files.beside(Path(tempfile.gettempdir())) as folder:
+            return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
     path, in_the_way = Path(out), stores.exists(Path(out))
     if in_the_way and not fresh:
         if not is_complete(experiment, path):
@@ -69,10 +69,9 @@ def run_sweep(
             _retell(path, {**attributes, **page(experiment)})
         return open_results(path)
     plan = plan_sweep(experiment, memory)  # refuses, if it must, before anything on disk changes
-    if in_the_way:
-        stores.move_aside(path)
-    create(plan, path, attributes)
+    create(plan, path, attributes, fresh=in_the_way)
     with stores.locked(path):
+        is_complete(experiment, path)  # refuses what another run has put there meanwhile
         _train(plan, path, watch)
     return open_results(path)
 
@@ -192,13 +191,16 @@ def columns_of(experiment: Experiment, lanes: Lanes) -> dict[str, np.ndarray]:
     return columns
 
 
-def create(plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyType({})) -> None:
+def create(
+    plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyType({}), *, fresh: bool = False
+) -> None:
     """Make the store that a plan will fill.
 
     Args:
         plan: the plan.
         path: where.
         attributes: of the store, beside those that say where its numbers come from.
+        fresh: move a store that is there aside.
 
     Raises:
         SweepError: where the place can't be written.
@@ -217,4 +219,5 @@ def create(plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyT
         sizes=dimension_values(plan),
     )
     counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
-    stores.create(path, flat, plan.chunk_lanes, {**attributes, **provenance(plan), **counts, "complete": False})
+    told = {**attributes, **provenance(plan), **counts, "complete": False}
+    stores.create(path, flat, plan.chunk_lanes, told, fresh=fresh)

@@ -5,28 +5,29 @@ has come stands in `status`. Beside the arrays lie a checkpoint of the present w
 the run has executed so far); both are replaced in one move and gone when the sweep is complete.
 """
 
+import errno
 import json
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 import zarr
-from filelock import FileLock, Timeout
 
+from sweep import locks, whole_files
 from sweep.errors import SweepError
 from sweep.labels import SCHEMA
 from sweep.places import ROOT, made
 
 CHECKPOINT: Final = "checkpoint.npz"
 HEARTBEAT: Final = "heartbeat.json"
-LOCK: Final = "lock"
+_PARTIAL: Final = re.compile(r".+\.[0-9a-f]{32}\.partial")  # what Zarr writes beside a chunk's place
 Meta = dict[str, Any]
 
 
@@ -114,7 +115,9 @@ def _replacing(path: Path) -> Iterator[Any]:
     os.replace(beside, path)
 
 
-def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any]) -> Store:
+def create(
+    path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any], *, fresh: bool = False
+) -> Store:
     """Make a store, all NaN.
 
     The folder is prepared beside its place and moved there, so that a store exists whole or not at all.
@@ -124,9 +127,10 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
         skeleton: the flat Dataset, see `sweep.results.skeleton`.
         chunk_lanes: lanes in a chunk.
         attributes: of the store, beside the skeleton's.
+        fresh: move a store that is there aside, once the new one is ready.
 
     Raises:
-        SweepError: where the place can't be written.
+        SweepError: where the place can't be written, or another run has just made a store there.
     """
     encoding = {
         name: {"chunks": (chunk_lanes, *variable.shape[1:])}
@@ -135,11 +139,16 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
     }
     whole = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
     try:
-        with made(path.parent), TemporaryDirectory(prefix=".new-", dir=path.parent) as beside:
-            ready = Path(beside) / "store"
+        with made(path.parent), whole_files.beside(path.parent) as beside:
+            ready = beside / "store"
             whole.to_zarr(ready, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
+            whole_files.sync(ready)
+            if fresh and exists(path):
+                move_aside(path)
             os.replace(ready, path)
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise locks.in_use(path) from error
         raise unwritable(path, error) from error
     return Store(path)
 
@@ -160,10 +169,14 @@ def move_aside(path: Path) -> Path:
     Raises:
         SweepError: for a path that holds something else than a store, damaged or not, or one in use.
     """
+    if not exists(path):
+        raise locks.in_use(path)  # another run has moved it away just now
     if not (path / ROOT).is_file():
         raise _not_a_store(path)
-    with locked(path):
-        return _moved(path)
+    with locked(path) as lock:
+        aside = _moved(path)
+        lock.moved(aside)
+        return aside
 
 
 def _moved(path: Path) -> Path:
@@ -175,23 +188,34 @@ def _moved(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a store for one run; the operating system lets go of it when the process ends, however it ends.
+def locked(path: Path) -> Iterator[locks.Lock]:
+    """Hold a store for one run, and remove what killed ones left in it; `locks` tells how it is let go of.
+
+    Yields:
+        The lock, which is asked before each write whether it is still ours.
 
     Raises:
-        SweepError: where another process holds it.
+        SweepError: where another process holds it, or it can't be written.
     """
-    lock = FileLock(path / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise SweepError(f"{path} is in use by another run: wait for it, or name another place with --out") from error
-    except OSError as error:
-        raise unwritable(path, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    with ExitStack() as held:
+        try:
+            lock = held.enter_context(locks.locked(path))
+        except FileNotFoundError as error:
+            raise locks.in_use(path) from error  # another run has moved it away just now
+        except OSError as error:
+            raise unwritable(path, error) from error
+        _remove_leftovers(path)
+        yield lock
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what runs that were killed had begun to write in a store that is held."""
+    for folder, _, names in os.walk(path):
+        whole_files.remove_abandoned(Path(folder))
+        for name in names:
+            if _PARTIAL.fullmatch(name) or locks.is_leftover(name):
+                with suppress(OSError):
+                    os.unlink(Path(folder, name))
 
 
 def check(path: Path) -> Meta:
