@@ -1,10 +1,11 @@
 """Locks: one run at a time on a store, or on a part of it, on any file system, and who holds it said.
 
-Two files in the folder make a lock. `NAME` is locked with `flock` where the file system can do that: the system lets go
-of it when the process ends, however it ends. `NAME.json` says who holds it (host, process, since when, a token), and its
-owner touches it every `BEAT` seconds. Of an owner on this kernel `flock`, or where that is missing the process's number,
-tells at once whether it is still there. An owner elsewhere, on another host or in another container, is taken to have
-ended when its file was not touched for `SILENT` seconds, by the clock of the file system; then the lock is taken over.
+Two files in the folder make a lock. `NAME` is locked with `flock` where the file system can do that: the system lets
+go of it when the process ends, however it ends. `NAME.json` says who holds it (host, process, since when, a token), and
+its owner touches it every `BEAT` seconds. Of an owner on this kernel `flock`, or where that is missing the process's
+number, tells at once whether it is still there. An owner elsewhere, on another host or in another container, is taken
+to have ended when its file was not touched for `SILENT` seconds, by the clock of the file system; then the lock is
+taken over.
 
 An owner that was only asleep must not write after that, so whoever writes under a lock asks it before each write:
 
@@ -41,7 +42,7 @@ _PAUSE: Final = 0.05
 _OPENING: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link, and no waiting for the other end of a pipe
 _NO_FLOCK: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 _MOST_BYTES: Final = 4096
-_LEFTOVER: Final = re.compile(rf".+\.json\.[0-9a-f]{{16}}")
+_LEFTOVER: Final = re.compile(r".+\.json\.[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)

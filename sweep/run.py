@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep import streams
 from sweep.cli import guarded, pairs, parse_known, to_bytes
 from sweep.errors import SweepError
 from sweep.signals import Terminated
@@ -126,6 +127,7 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
     if options.figures_dir is not None:
         check_directory(options.figures_dir)
     console = _console(options)
+    streams.outlast()
     try:
         with _watching(console) as watch:
             ds = run_sweep(

@@ -17,7 +17,7 @@ from sweep import store as stores
 from sweep import train, whole_files
 from sweep.axes import Lanes, lay_out
 from sweep.devices import use_all_cores
-from sweep.errors import SweepError
+from sweep.errors import SweepError, SweepWarning
 from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
 from sweep.identity import differing
@@ -117,7 +117,8 @@ def _halved(plan: Plan, trouble: str) -> Plan:
             f"{trouble} with {plan.wave_lanes} lanes at once, and fewer are not possible with the store's chunks of "
             f"{plan.chunk_lanes}: start anew with --fresh and a smaller --memory"
         )
-    warnings.warn(f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}", stacklevel=2)
+    told = f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}"
+    warnings.warn(told, SweepWarning, stacklevel=2)
     return pack(
         plan.lanes, plan.experiment, memory=plan.memory, devices=plan.devices,
         wave_lanes=half, chunk_lanes=plan.chunk_lanes,

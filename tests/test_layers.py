@@ -19,7 +19,7 @@ GROUND = {
     f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
 }  # fmt: skip
 READING = {
-    "alignment", "comparing", "comparison", "differences", "differing", "lane_tables",
+    "tables", "alignment", "comparing", "comparison", "differences", "differing", "lane_tables",
     "results", "store", "stats", "measures", "gallery", "intervals", "verdicts", "answers", "distance", "lane_choice",
     "seeds", "exporting", "reporting",
 } | {
@@ -35,7 +35,7 @@ COMPUTING = {
     "train": 4, "cost": 5, "stop": 5, "plan": 6, "seats": 7, "provenance": 7, "execute": 8, "curves": 9,
     "session": 10, "devices": 0, "runner": 11, "replay": 12,
 }  # fmt: skip
-DOOR_HELP = {"cli", "overrides", "terminal", "replaying", "variation"}
+DOOR_HELP = {"cli", "crash", "streams", "overrides", "terminal", "replaying", "variation"}
 
 
 def modules() -> dict[str, Path]:

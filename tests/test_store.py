@@ -193,7 +193,7 @@ def test_a_lock_is_let_go_of_when_its_process_is_killed(store: Store) -> None:
     holder = subprocess.Popen([sys.executable, "-c", code, str(store.path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(SweepError, match="is in use by process [0-9]+ on"), stores.locked(store.path):
+    with pytest.raises(SweepError, match=r"is in use by process [0-9]+ on"), stores.locked(store.path):
         pass
     holder.kill()
     holder.wait(10)

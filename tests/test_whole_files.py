@@ -1,4 +1,4 @@
-"""Files are there whole or not at all, and what a killed process left beside them goes, never what a live one writes."""
+"""Files are there whole or not at all; what a killed process left beside them goes, never what a live one writes."""
 
 import os
 import signal
