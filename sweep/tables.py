@@ -1,6 +1,8 @@
 """Tables of any width, in a terminal or a file: text folds, and what finds no room stands below; no number is cut."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from rich.box import SIMPLE
@@ -10,14 +12,15 @@ from rich.text import Text
 
 _NUMBER: Final = 24  # signs of a word with digits that is never broken: no number has more
 _WORD: Final = 12  # letters of one without
-_NAME: Final = 16  # to which what names a row gives way before the other columns do
+_NAME: Final = 12  # to which what names a row gives way before the other columns do
 _EDGES: Final = 2  # signs of a row beside its columns ...
 _BETWEEN: Final = 2  # ... and beside each column
 
 
 def show(
-    console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 1, text: bool = False
-) -> None:
+    console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 1, text: bool = False,
+    most: Mapping[str, int] = MappingProxyType({}),
+) -> None:  # fmt: skip
     """Print a table. Where it is too wide its columns stand in several tables, each with what names the rows.
 
     Args:
@@ -26,8 +29,14 @@ def show(
         rows: of cells, as plain text.
         names: how many of the first columns name the row.
         text: whether the other columns are text too, and no numbers.
+        most: signs that a column asks for, by its head, where its cells are longer than is of use.
     """
-    least = [max(_least(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
+    columns = list(zip(heads, *rows, strict=True))
+    least = [max(map(_least, column)) for column in columns]
+    asked = [
+        min(max(map(_longest, column)), max(own, most.get(column[0], sys.maxsize)))
+        for column, own in zip(columns, least, strict=True)
+    ]
     parts = list(_parts(least, names, console.width))
     if len(parts) > 1 and any(_width([least[at] for at in part]) > console.width for part in parts):
         _list(console, heads, rows, names)
@@ -35,7 +44,7 @@ def show(
     for number, part in enumerate(parts):
         if number:
             console.print("more columns of the same rows, for which a line has no room:", soft_wrap=True)
-        console.print(_table(heads, rows, part, _widths(heads, rows, least, part, console.width, names), names, text))
+        console.print(_table(heads, rows, part, _widths(asked, least, part, names, console.width), names, text))
 
 
 def _parts(least: Sequence[int], names: int, width: int) -> Iterator[list[int]]:
@@ -53,21 +62,14 @@ def _width(columns: Sequence[int]) -> int:
     return sum(columns) + _BETWEEN * len(columns) + _EDGES
 
 
-def _widths(
-    heads: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    least: Sequence[int],
-    part: Sequence[int],
-    width: int,
-    names: int,
-) -> list[int]:
+def _widths(asked: Sequence[int], least: Sequence[int], part: Sequence[int], names: int, width: int) -> list[int]:
     """Give columns the width they ask for; where that is too much names give way first, then the widest."""
-    asked = [max(_longest(cell) for cell in (heads[at], *(row[at] for row in rows))) for at in part]
-    first = [max(least[at], _NAME) if at < names else asked[place] for place, at in enumerate(part)]
+    found = [asked[at] for at in part]
+    first = [max(least[at], _NAME) if at < names else asked[at] for at in part]
     for bounds in (first, [least[at] for at in part]):
-        while _width(asked) > width and (able := [at for at, bound in enumerate(bounds) if asked[at] > bound]):
-            asked[max(able, key=lambda at: asked[at])] -= 1
-    return asked
+        while _width(found) > width and (able := [at for at, bound in enumerate(bounds) if found[at] > bound]):
+            found[max(able, key=found.__getitem__)] -= 1
+    return found
 
 
 def _table(
