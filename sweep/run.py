@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +124,7 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
     from sweep.runner import run_sweep
     from sweep.terminal import show_family, show_summary
 
+    import_module("sweep.plots")  # refuses before hours of training if matplotlib can't be loaded
     store = what.store
     if options.figures_dir is not None:
         check_directory(options.figures_dir)
