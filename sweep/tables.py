@@ -43,7 +43,7 @@ def show(
         return
     for number, part in enumerate(parts):
         if number:
-            console.print("more columns of the same rows, for which a line has no room:", soft_wrap=True)
+            console.print("more columns of the same rows, for which a line has no room:")
         console.print(_table(heads, rows, part, _widths(asked, least, part, names, console.width), names, text))
 
 

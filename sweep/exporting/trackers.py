@@ -31,7 +31,7 @@ def write_tensorboard(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Ca
         SweepError: where no metric is a curve.
     """
     from tensorboardX.event_file_writer import EventsWriter  # SummaryWriter's thread hangs where the disk is full
-    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  (made when loaded)
     from tensorboardX.summary import hparams, scalar
 
     logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # it warns of every +inf, which is a lost lane here
