@@ -80,7 +80,7 @@ def _retell(path: Path, told: Mapping[str, str]) -> None:
     """Have a complete store say what its page says now, which may ask for other figures than it did."""
     attributes = stores.check(path)
     if any(attributes.get(name) != text for name, text in told.items()):
-        with suppress(OSError):  # a store that is only to be read stays as it is
+        with suppress(SweepError, OSError), stores.locked(path):  # one that is only to be read stays as it is
             stores.Store(path).note(**told)
 
 
