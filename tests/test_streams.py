@@ -131,3 +131,24 @@ def test_settings_of_matplotlib_that_nobody_can_read_are_named_before_anything_i
     assert done.stderr.startswith("sweep: matplotlib can't be loaded with its settings")
     assert done.stderr.count("\n") == 1
     assert not (store / "new").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(f"sweep.export store --to {kind}" for kind in ("csv", "parquet", "netcdf", "tensorboard")),
+        "sweep.plot store",
+        "sweep.report store",
+        "sweep.compare store --by learning_rate",
+        "sweep.run page.py",
+    ],
+)
+def test_where_files_cannot_be_written_to_their_end_one_line_says_so_and_nothing_is_left(store, command):
+    done = shell(f"ulimit -f 1; $python -B -m {command} --out new", store)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("sweep: ")
+    assert "new" in done.stderr
+    assert "File too large" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert sorted(os.listdir(store)) == ["page.py", "store"]
