@@ -3,14 +3,14 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite, isinf, isnan
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from sweep import whole_files
 from sweep.bounded_json import parse
 from sweep.errors import SweepError
 from sweep.verdicts import Verdict
@@ -176,24 +176,7 @@ def replace_files(texts: Mapping[Path, str]) -> None:
     Raises:
         SweepError: where one can't be written; then none is changed.
     """
-    beside = {path: path.with_name(f".{path.name}.new") for path in texts}
     try:
-        for path, new in beside.items():
-            with _told(path):
-                new.write_bytes(texts[path].encode())
-        for path, new in beside.items():
-            with _told(path):
-                os.replace(new, path)
-    finally:
-        for new in beside.values():
-            with suppress(OSError):  # most often because it has been moved
-                new.unlink()
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn a failure to write into one line."""
-    try:
-        yield
+        whole_files.write({path: text.encode() for path, text in texts.items()})
     except OSError as error:
-        raise SweepError(f"can't write {path}: {error.strerror or error}; name another place") from error
+        raise SweepError(f"can't write {error.filename}: {error.strerror}; name another place") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from sweep.cli import guarded, parse
+from sweep.cli import guarded, parse, say
 from sweep.errors import SweepError
 
 PROG = "python -m sweep.check"
@@ -47,19 +47,19 @@ def main(args: Sequence[str]) -> None:
     path = options.store
     if not stores.has_digests(path):
         schema = stores.check(path)["schema"]
-        print(f"{path} carries no digests, as it is of schema {schema}: what is damaged in it can't be told")
+        say(f"{path} carries no digests, as it is of schema {schema}: what is damaged in it can't be told")
         return
     found = stores.damages(path)
     for damage in found:
-        print(f"{damage.file} {damage.what}")
+        say(f"{damage.file} {damage.what}")
     if found and options.repair:
         _repair(options)
-        print(f"mended; `{_going_on(path)}` trains again what was lost")
+        say(f"mended; `{_going_on(path)}` trains again what was lost")
     elif found:
-        print(f"{len(found)} files of {path} are damaged: {PROG} {path} --repair mends what can be mended")
+        say(f"{len(found)} files of {path} are damaged: {PROG} {path} --repair mends what can be mended")
         raise SystemExit(1)
     else:
-        print(f"{path} is as it was written")
+        say(f"{path} is as it was written")
 
 
 def _repair(options: Options) -> None:
@@ -70,10 +70,10 @@ def _repair(options: Options) -> None:
     from sweep.repair import repair
 
     page = load(options.page) if options.page else None
-    with stores.locked(options.store):
+    with stores.locked(options.store) as lock:
         if page and (fields := differing(page, stores.stated(options.store))):
             raise SweepError(f"{options.page} is not the page of {options.store}, it differs in {fields}")
-        repair(options.store, stores.damages(options.store), page)
+        repair(options.store, lock, stores.damages(options.store), page)
 
 
 def _going_on(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tyro
 
+from sweep import streams
 from sweep.cli import guarded, parse
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from sweep.verdicts import Verdict
 
 PROG = "python -m sweep.claims"
-WIDTHS: Final = (None, 5, 12, 14, 8, 9)  # of the columns printed; the first has the rest of the terminal
 Variations = Mapping[str, Callable[[Path], Experiment]]  # of a page, by what stands behind its name
+MOST: Final = {"said by": 5, "criterion": 12, "measured, 95% interval": 14, "seeds": 8, "verdict": 9}  # letters
 KEPT: Final[Variations] = {"": load, FULL: lambda path: load(path, FULL)}  # whose verdicts are worth a file
 SHOWN: Final[Variations] = {**KEPT, "smoke": lambda path: smoke(load(path))}
 
@@ -52,6 +53,8 @@ def main(args: Sequence[str]) -> None:
         raise SweepError("--answers shows the verdicts of all stores: name the file that keeps them with --out")
     verdicts = _gathered(options.stores, options.experiments, KEPT if options.out else SHOWN)
     _write(verdicts, options)
+    if options.out:
+        streams.outlast()
     _show(verdicts)
 
 
@@ -141,19 +144,15 @@ def _write(verdicts: "list[Verdict]", options: Options) -> None:
 
 def _show(verdicts: "list[Verdict]") -> None:
     """Print the verdicts of the stores named, each figure below its claim; the other columns need no more room."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
+    from sweep import tables
     from sweep.answers import HEAD, said
     from sweep.terminal import Terminal
 
-    table = Table(box=SIMPLE, padding=(0, 0, 1, 0))
-    for name, width in zip(HEAD, WIDTHS, strict=False):
-        table.add_column(name, overflow="fold", width=width)
+    rows = []
     for verdict in verdicts:
         claim, *others = said(verdict)
-        table.add_row(f"{claim}\n{verdict.figure}".strip(), *others)
-    Terminal(highlight=False).print(table)
+        rows.append((f"{claim}\n{verdict.figure}".strip() + "\n", *others))
+    tables.show(Terminal(highlight=False), HEAD[:-1], rows, text=True, most=MOST)
 
 
 if __name__ == "__main__":

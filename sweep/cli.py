@@ -5,16 +5,19 @@ import io
 import os
 import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import tyro
 
+from sweep import crash, streams
 from sweep.errors import SweepError
 from sweep.signals import Terminated
 from sweep.text import visible
 
+_LONGEST: Final = 300  # letters of another library's message
 _Options = TypeVar("_Options")
 
 
@@ -88,12 +91,19 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
         args: that command line; by default this process's.
 
     Returns:
-        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 1 for anything else. With `--debug` among
-        the arguments the traceback is printed as well.
+        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 1 for anything else, whose traceback is kept in
+        a file. With `--debug` among the arguments the traceback is printed as well.
     """
-    args = sys.argv[1:] if args is None else args
+    if args is None:
+        args = sys.argv[1:]
+        streams.settle(debug="--debug" in args)
+    with streams.shown(debug="--debug" in args):
+        return _guarded(main, args)
+
+
+def _guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> int:
     try:
-        main(args)
+        _flushed(main, args)
     except SweepError as error:
         return _tell(str(error), args, 2)
     except KeyboardInterrupt:
@@ -104,7 +114,7 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (so that closing it at exit fails no more)
         return 0
     except Exception as error:
-        return _tell(f"internal error: {type(error).__name__}: {error} (--debug shows where)", args, 1)
+        return _tell(_internal(error, args), args, 1)
     return 0
 
 
@@ -114,10 +124,30 @@ def say(text: object) -> None:
     sys.stdout.flush()
 
 
+def _flushed(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> None:
+    """Run it, and have all that it said go out while a failure can still be told."""
+    try:
+        main(args)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+
+
+def _internal(error: Exception, args: Sequence[str]) -> str:
+    """Say that it is a fault of ours, and what to report."""
+    told = textwrap.shorten(f"{type(error).__name__}: {error}", _LONGEST, placeholder=" ...")
+    kept = crash.keep(error, args)
+    where = f"in {kept}" if kept else "printed with --debug"
+    return f"internal error: {told}; please report it with its traceback, which is {where}; what was stored is kept"
+
+
 def _tell(message: str, args: Sequence[str], code: int) -> int:
-    if "--debug" in args:
-        sys.stderr.write(visible(traceback.format_exc()))
-    sys.stderr.write(f"sweep: {visible(' '.join(message.split()))}\n")
+    with contextlib.suppress(OSError, ValueError):  # who can't be told has the code
+        if "--debug" in args:
+            sys.stderr.write(visible(traceback.format_exc()))
+        sys.stderr.write(f"sweep: {visible(' '.join(message.split()))}\n")
+        sys.stderr.flush()
     return code
 
 

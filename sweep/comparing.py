@@ -5,11 +5,9 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
-from sweep import labels
+from sweep import labels, tables
 from sweep.answers import number
 from sweep.comparison import NAMES, Comparison, Times
 from sweep.differences import ALPHA, CONTROL, PAIRED, TOO_FEW
@@ -53,21 +51,14 @@ def _show_fields(console: Console, names: Sequence[str], fields: Mapping[str, Se
     if not fields:
         console.print("no difference in pages, versions, device and arithmetic")
         return
-    table = Table("differs in", box=SIMPLE, padding=(0, 1, 0, 0))
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for name, values in fields.items():
-        table.add_row(name, *values)
-    console.print(table)
+    rows = [(name, *values) for name, values in fields.items()]
+    tables.show(console, ("differs in", *names), rows, text=True)
 
 
 def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> None:
     """Print, for each part, how many lanes were lost and how soon the others get there."""
     bound = f"{'at least' if reached.at_least else 'at most'} {number(reached.threshold)}"
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("", overflow="fold")
-    for head in ("lost", bound, "epochs", "times the first's"):
-        table.add_column(head, justify="right", no_wrap=True)
+    rows = []
     for name, part in compared.parts.items():
         status = part["status"].values
         ran = int(np.sum(~np.isin(status, labels.UNSEEN)))
@@ -77,8 +68,8 @@ def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> No
             f"{number(ratio.value)} {_interval(ratio.low, ratio.high)}" if ratio and ratio.value == ratio.value else ""
         )
         share = f"{lost} of {ran} ({lost / max(ran, 1):.1%})"
-        table.add_row(name, share, _share(reached.share[name]), number(reached.median[name]), told)
-    console.print(table)
+        rows.append((name, share, _share(reached.share[name]), number(reached.median[name]), told))
+    tables.show(console, ("", "lost", bound, "epochs", "times the first's"), rows)
     metric = labels.words(compared.metric)
     told = f"epochs: the median over lanes to a {metric} of {bound}, within the records that all have"
     more = "; times the first's, with its interval at 95%: over combinations where either gets there"
@@ -112,19 +103,17 @@ def _show_changes(console: Console, compared: Comparison, name: str) -> None:
     table = compared.table
     own = table[table["second_name"] == name]
     gap = "ratio" if compared.ratio else "difference"
-    size = np.abs(np.log(own["ratio"])) if compared.ratio else own["difference"].abs()
+    with np.errstate(divide="ignore"):  # of 0, where only the first is lost
+        size = np.abs(np.log(own["ratio"])) if compared.ratio else own["difference"].abs()
     order = pd.DataFrame({"noise": ~(own["p"] <= ALPHA), "size": -size}).sort_values(["noise", "size"]).index
     knobs = [column for column in own.columns[: own.columns.get_loc("first")] if column not in NAMES]
-    shown = Table(box=SIMPLE, padding=(0, 1, 0, 0))
-    for knob in knobs:
-        shown.add_column(labels.words(knob), overflow="fold", min_width=max(map(len, knob.split("_"))))
-    for head in ("first", "second", gap, "95% interval", "p", "lost"):
-        shown.add_column(head, justify="right", no_wrap=True)
+    rows = []
     for _, row in own.loc[order[:MOST_ROWS]].iterrows():
         places = [row[knob] if isinstance(row[knob], str) else f"{row[knob]:g}" for knob in knobs]
         numbers = [number(row[each]) for each in ("first", "second", gap)]
         lost = f"{row['lost_first']:.0f}, {row['lost_second']:.0f}"
-        shown.add_row(*places, *numbers, _interval(row["low"], row["high"]), number(row["p"]), lost)
-    console.print(shown)
+        rows.append((*places, *numbers, _interval(row["low"], row["high"]), number(row["p"]), lost))
+    heads = (*map(labels.words, knobs), "first", "second", gap, "95% interval", "p", "lost")
+    tables.show(console, heads, rows, names=len(knobs))
     if len(own) > MOST_ROWS:
         console.print(f"the largest {MOST_ROWS} of {len(own)} changes, those beyond seed noise first")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from sweep.errors import SweepError
+from sweep.errors import SweepError, SweepWarning
 
 
 def use_all_cores() -> None:
@@ -37,6 +37,7 @@ def _say_once(cores: int) -> None:
         warnings.warn(
             f"JAX is already running on {len(devices)} CPU device(s) of {cores} cores; "
             f'call jax.config.update("jax_num_cpu_devices", {cores}) before anything else to use all',
+            SweepWarning,
             stacklevel=3,
         )
 

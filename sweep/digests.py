@@ -26,10 +26,11 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
+from sweep import whole_files
 from sweep.array_schema import read_array
 from sweep.bounded_json import parse
 from sweep.places import ROOT
-from sweep.safe_files import read_regular, replacing, sync
+from sweep.safe_files import read_regular
 
 FOLDER: Final = "digests"
 LAYOUT: Final = "layout.json"
@@ -115,7 +116,7 @@ def _read(path: Path) -> Any:
 
 
 def _write(path: Path, content: Any) -> None:
-    with replacing(path) as file:
+    with whole_files.writing(path) as file:
         file.write(json.dumps(content, separators=(",", ":")).encode())
 
 
@@ -154,10 +155,7 @@ def write_layout(store: Path, coordinates: Sequence[str], waves: Sequence[str]) 
     chunks = [file for name in coordinates for file in Grid(store, name).files()]
     files = {file: [of_file(store / file)] for file in (*described, *chunks)}
     content = {"files": files, "waves": sorted(waves), "root": (store / ROOT).read_text()}
-    for folder, _, names in os.walk(store):
-        for name in names:
-            sync(Path(folder, name))
-        sync(Path(folder))
+    whole_files.sync(store)
     (store / FOLDER).mkdir(exist_ok=True)
     _write(store / FOLDER / LAYOUT, content)
 
@@ -166,14 +164,14 @@ def replace_root(store: Path, text: bytes) -> None:
     """Replace the file that holds a store's attributes; whenever this is broken off, old or new one are known."""
     place = store / FOLDER / LAYOUT
     if not place.is_file():  # a store from before digests
-        with replacing(store / ROOT) as file:
+        with whole_files.writing(store / ROOT) as file:
             file.write(text)
         return
     layout = _read(place)
     layout["root"] = text.decode()
     layout["files"][ROOT] = [of_file(store / ROOT), of_bytes(text)]
     _write(place, layout)
-    with replacing(store / ROOT) as file:
+    with whole_files.writing(store / ROOT) as file:
         file.write(text)
     layout["files"][ROOT] = [of_bytes(text)]
     _write(place, layout)
@@ -193,8 +191,7 @@ def mark_running(store: Path, lanes: tuple[int, int], record: int, digest: str) 
         record: how many records count.
         digest: of these, see `of_records`.
     """
-    for file in wave_chunks(store, lanes):
-        sync(store / file)
+    whole_files.sync_files(store / file for file in wave_chunks(store, lanes))
     _write(store / _wave_file(lanes[0]), {"stop": lanes[1], "record": record, "curves": digest})
 
 
@@ -206,8 +203,7 @@ def seal(store: Path, lanes: tuple[int, int]) -> None:
         lanes: place of the wave's first lane, and of the first behind it.
     """
     files = wave_chunks(store, lanes)
-    for file in files:
-        sync(store / file)
+    whole_files.sync_files(store / file for file in files)
     _write(store / _wave_file(lanes[0]), {"stop": lanes[1], "chunks": {file: of_file(store / file) for file in files}})
 
 
@@ -388,7 +384,7 @@ def restore_root(store: Path) -> None:
     """Write the root anew from the copy among the digests."""
     layout = _layout(store)
     assert layout is not None
-    with replacing(store / ROOT) as file:
+    with whole_files.writing(store / ROOT) as file:
         file.write(layout["root"].encode())
 
 

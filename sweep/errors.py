@@ -1,4 +1,4 @@
-"""The one exception a user sees, and the suggestion that goes with an unknown name."""
+"""The one exception and the one warning that a user sees, and the suggestion that goes with an unknown name."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +10,10 @@ class SweepError(Exception):
 
     The doors print it without a traceback and leave with exit code 2.
     """
+
+
+class SweepWarning(UserWarning):
+    """Something that whoever runs sweep should know; commands show it as one line, "note: ..."."""
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> SweepError:

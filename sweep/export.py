@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from sweep import outputs
+from sweep import outputs, streams
 from sweep.cli import guarded, parse, say
 from sweep.exporting.formats import find
 
@@ -49,6 +49,7 @@ def main(args: Sequence[str]) -> None:
     metrics = tidy.metrics(ds, options.metric)
     outputs.check_apart(out, [options.store])
     outputs.check(out, chosen.is_ours, force=options.force)
+    streams.outlast()
     if unfinished := stats.unseen(ds):
         say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")
     with outputs.replacing(out) as place:

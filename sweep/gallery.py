@@ -4,13 +4,15 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from sweep import whole_files
 from sweep.errors import SweepError, unknown
 from sweep.pages import folder_of, is_asked, store_of
-from sweep.places import try_writing
+from sweep.places import made, try_writing
 from sweep.specs.figure import NEEDS, Figure, check, fitting
 
 if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
@@ -86,8 +88,7 @@ def draw_figures(
     files = places(figures, directory, form=form)
     with printed() if form == "print" else nullcontext():
         drawn = [(FIGURES | FILMS)[figure.name](ds, **figure.options) for figure in figures]
-        with _told(directory):
-            directory.mkdir(parents=True, exist_ok=True)
+        with _told(directory), made(directory):
             for each, paths in zip(drawn, files, strict=True):
                 save(each, paths)
     return list(chain.from_iterable(files))
@@ -179,11 +180,13 @@ def save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
 
     with matplotlib.rc_context(settings()):
         for path in paths:
+            content = BytesIO()  # so that a full disk is met by us, and not within a library
             if isinstance(drawn, Film):
-                drawn.save(path)
+                drawn.save(content)
             else:
-                drawn.savefig(path, **_SAVING[path.suffix])
+                drawn.savefig(content, format=path.suffix.removeprefix("."), **_SAVING[path.suffix])
                 _settle(drawn)
+            whole_files.write({path: content.getvalue()})
 
 
 def _settle(drawn: "MatplotlibFigure") -> None:

@@ -1,12 +1,11 @@
 """What a command makes with `--out`: its own older output gives way, anything else only with `--force`."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
+from sweep import whole_files
 from sweep.errors import SweepError
 from sweep.places import ROOT, made
 
@@ -77,13 +76,10 @@ def replacing(out: Path) -> Iterator[Path]:
         SweepError: where that can't be written. Then what was there is still there.
     """
     try:
-        with made(out.parent):
-            beside = Path(mkdtemp(prefix=".new-", dir=out.parent))
-            try:
-                yield beside / out.name
-                _take_place(beside, out)
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)
+        with made(out.parent), whole_files.beside(out.parent) as beside:
+            yield beside / out.name
+            whole_files.sync(beside / out.name)
+            _take_place(beside, out)
     except OSError as error:
         raise _unwritable(out, error) from error
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import tyro
 
-from sweep import outputs
+from sweep import outputs, streams
 from sweep.cli import guarded, parse, say
 from sweep.gallery import default_directory, draw_figures, is_drawn, places, wanted
 
@@ -50,6 +50,7 @@ def main(args: Sequence[str]) -> None:
     figures = wanted(ds, options.only)
     for path in chain.from_iterable(places(figures, directory, form=options.form)):
         outputs.check(path, is_drawn, force=options.force)
+    streams.outlast()
     for path in draw_figures(ds, figures, directory, form=options.form):
         say(path)
 

@@ -7,17 +7,16 @@ trained together, and `--resume` trains it again to the same bits.
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
-from sweep import digests
+from sweep import digests, whole_files
 from sweep import store as stores
 from sweep.digests import CHECKPOINT, LAYOUT, Damage
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
+from sweep.locks import Lock
 from sweep.places import ROOT
 from sweep.restoring import restored
 from sweep.runner import laid_out, plan_sweep
@@ -25,11 +24,12 @@ from sweep.runner import laid_out, plan_sweep
 _ANEW: Final = "run the page again with --fresh"
 
 
-def repair(path: Path, found: Sequence[Damage], page: Experiment | None) -> None:
-    """Mend what `store.damages` has found, as far as that is possible; the caller holds the store's lock.
+def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | None) -> None:
+    """Mend what `store.damages` has found, as far as that is possible.
 
     Args:
         path: the store.
+        lock: by which the caller holds it.
         found: its damages.
         page: its page's experiment, for one that can't be made of what the store says of it.
 
@@ -45,17 +45,17 @@ def repair(path: Path, found: Sequence[Damage], page: Experiment | None) -> None
     elif any(damage.lanes is None for damage in found if damage.file != CHECKPOINT):
         _take_over(path, {damage.file for damage in found if damage.lanes is None}, page)
     else:
-        _forget(path, found)
+        _forget(path, lock, found)
         return
     if further := stores.damages(path):  # what could not be seen before
-        repair(path, further, page)
+        repair(path, lock, further, page)
 
 
-def _forget(path: Path, found: Sequence[Damage]) -> None:
+def _forget(path: Path, lock: Lock, found: Sequence[Damage]) -> None:
     """Have damaged waves count as not run, and drop a checkpoint that is damaged or of one of them."""
     waves = {damage.lanes for damage in found if damage.lanes}
     if waves:
-        stores.Store(path).note(complete=False)
+        stores.Store(path, lock).note(complete=False)
     digests.remove(path / CHECKPOINT)
     for lanes in sorted(waves):
         digests.forget(path, lanes)
@@ -65,8 +65,8 @@ def _take_over(path: Path, files: set[str], page: Experiment | None) -> None:
     """Write metadata and coordinates anew, those that come out as they were."""
     allowed = digests.known(path)
     assert allowed is not None
-    with TemporaryDirectory(prefix=".new-", dir=path.parent) as folder:
-        again = _laid_out_again(path, page, Path(folder))
+    with whole_files.beside(path.parent) as folder:
+        again = _laid_out_again(path, page, folder)
         for file in sorted(files):
             if digests.of_file(again / file) not in allowed[file]:
                 raise SweepError(f"{path} can't be mended: {file} does not come out as it was written; {_ANEW}")
@@ -74,14 +74,14 @@ def _take_over(path: Path, files: set[str], page: Experiment | None) -> None:
             digests.remove(path / file)
             if (again / file).exists():
                 (path / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(again / file, path / file)
-                digests.sync(path / file)
+                with whole_files.writing(path / file) as place:
+                    place.write((again / file).read_bytes())
 
 
 def _write_layout(path: Path, page: Experiment | None) -> None:
     """Write the digests of the layout anew, if all but the attributes is as the experiment has it laid out again."""
-    with TemporaryDirectory(prefix=".new-", dir=path.parent) as folder:
-        again = _laid_out_again(path, page, Path(folder))
+    with whole_files.beside(path.parent) as folder:
+        again = _laid_out_again(path, page, folder)
         expected = digests.known(again)
         assert expected is not None
         for file, digest in expected.items():

@@ -110,5 +110,5 @@ def _trained(plan: Plan, watch: Callable[[Progress], None]) -> xr.Dataset:
     with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
         path = Path(folder) / "store"
         create(plan, path)
-        Session(plan, path, watch).run()
+        Session(plan, stores.Store(path), watch).run()
         return stores.read(path).isel({LANE: 0})

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
+from sweep import tables
 from sweep.distance import Distance, distances, last_epoch, same_end
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
@@ -85,7 +84,7 @@ def _show(
         soft_wrap=True,
     )
     console.print(_arithmetic_words(arithmetic, replayed.foreign), soft_wrap=True)
-    console.print(_table(found))
+    tables.show(console, COLUMNS, _rows(found))
     for line in _notes(found):
         console.print(line)
     now = _end_words(replayed.curves)
@@ -103,16 +102,14 @@ def _arithmetic_words(arithmetic: dict[str, Any], foreign: dict[str, tuple[Any, 
     return "arithmetic: as stored, " + ", ".join(f"{k} {v}" for k, v in arithmetic.items() if k != "tiles")
 
 
-def _table(found: Sequence[Distance]) -> Table:
-    table = Table(box=SIMPLE, padding=0)
-    for at, title in enumerate(COLUMNS):
-        table.add_column(title, justify="right" if at else "left", no_wrap=True)
+def _rows(found: Sequence[Distance]) -> list[tuple[str, ...]]:
+    rows = []
     for each in sorted(found, key=lambda each: (each.entries, each.name)):
         parts = "-" if each.parts is None else f"{each.parts:.6g}"
         told = (f"{each.absolute:.3g}", f"{each.relative:.3g}", parts)
         size = f"{each.records} x {each.entries}" if each.entries > 1 else str(each.records)
-        table.add_row(each.name, size, *told, f"{each.stored:.5g}", f"{each.replayed:.5g}")
-    return table
+        rows.append((each.name, size, *told, f"{each.stored:.5g}", f"{each.replayed:.5g}"))
+    return rows
 
 
 def _notes(found: Sequence[Distance]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Final
 
 import tyro
 
+from sweep import streams
 from sweep.cli import guarded, parse, say
 from sweep.errors import SweepError
 
@@ -44,6 +45,7 @@ def main(args: Sequence[str]) -> None:
     if not options.stores:
         raise SweepError(f"no store named: {PROG} results/PAGE [options]")
     _check(options)
+    streams.outlast()
     going_on = _write(options)
     say(f"{options.out} ({options.out.stat().st_size / 1e6:.1f} MB)")
     if going_on and options.live:

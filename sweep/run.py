@@ -8,9 +8,11 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep import streams
 from sweep.cli import guarded, pairs, parse_known, to_bytes
 from sweep.errors import SweepError
 from sweep.signals import Terminated
@@ -122,10 +124,12 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
     from sweep.runner import run_sweep
     from sweep.terminal import show_family, show_summary
 
+    import_module("sweep.plots")  # refuses before hours of training if matplotlib can't be loaded
     store = what.store
     if options.figures_dir is not None:
         check_directory(options.figures_dir)
     console = _console(options)
+    streams.outlast()
     try:
         with _watching(console) as watch:
             ds = run_sweep(

@@ -14,10 +14,10 @@ import numpy as np
 import xarray as xr
 
 from sweep import store as stores
-from sweep import train
+from sweep import train, whole_files
 from sweep.axes import Lanes, lay_out
 from sweep.devices import use_all_cores
-from sweep.errors import SweepError
+from sweep.errors import SweepError, SweepWarning
 from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
 from sweep.identity import differing
@@ -60,8 +60,8 @@ def run_sweep(
     if not isinstance(experiment, Experiment):
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) makes one of a page")
     if out is None:
-        with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
-            return run_sweep(experiment, out=Path(folder) / "store", memory=memory, attributes=attributes, watch=watch)
+        with whole_files.beside(Path(tempfile.gettempdir())) as folder:
+            return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
     path, in_the_way = Path(out), stores.exists(Path(out))
     if in_the_way and not fresh:
         if not is_complete(experiment, path):
@@ -71,11 +71,10 @@ def run_sweep(
             _retell(path, {**attributes, **page(experiment)})
         return open_results(path)
     plan = plan_sweep(experiment, memory)  # refuses, if it must, before anything on disk changes
-    if in_the_way:
-        stores.move_aside(path)
-    create(plan, path, attributes)
-    with stores.locked(path):
-        _train(plan, path, watch)
+    create(plan, path, attributes, fresh=in_the_way)
+    with stores.locked(path) as lock:
+        is_complete(experiment, path)  # refuses what another run has put there meanwhile
+        _train(plan, stores.Store(path, lock), watch)
     return open_results(path)
 
 
@@ -83,21 +82,23 @@ def _retell(path: Path, told: Mapping[str, str]) -> None:
     """Have a complete store say what its page says now, which may ask for other figures than it did."""
     attributes = stores.check(path)
     if any(attributes.get(name) != text for name, text in told.items()):
-        with suppress(OSError):  # a store that is only to be read stays as it is
-            stores.Store(path).note(**told)
+        with suppress(SweepError, OSError), stores.locked(path) as lock:  # one that is only to be read stays as it is
+            store = stores.Store(path, lock)
+            store.note(**told)
+            store.clear()  # what a run that was killed at its very end has left
 
 
-def _train(plan: Plan, path: Path, watch: Callable[[Progress], None]) -> None:
+def _train(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> None:
     """Train what a store lacks; where memory runs out, with waves half as large: tiles, and so bits, stay."""
-    while (trouble := _out_of_memory(plan, path, watch)) is not None:
+    while (trouble := _out_of_memory(plan, store, watch)) is not None:
         plan = _halved(plan, trouble)
-        stores.Store(path).note(plan=provenance(plan)["plan"])  # a resume need not learn it again
+        store.note(plan=provenance(plan)["plan"])  # a resume need not learn it again
 
 
-def _out_of_memory(plan: Plan, path: Path, watch: Callable[[Progress], None]) -> str | None:
+def _out_of_memory(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> str | None:
     """Train to the end and give None, or say what memory was lacking; by then all of it is free again."""
     try:
-        Session(plan, path, watch).run()
+        Session(plan, store, watch).run()
     except OutOfMemoryError as error:
         return str(error)
     return None
@@ -120,7 +121,8 @@ def _halved(plan: Plan, trouble: str) -> Plan:
             f"{trouble} with {plan.wave_lanes} lanes at once, and fewer are not possible with the store's chunks of "
             f"{plan.chunk_lanes}: start anew with --fresh and a smaller --memory"
         )
-    warnings.warn(f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}", stacklevel=2)
+    told = f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}"
+    warnings.warn(told, SweepWarning, stacklevel=2)
     return pack(
         plan.lanes, plan.experiment, memory=plan.memory, devices=plan.devices,
         wave_lanes=half, chunk_lanes=plan.chunk_lanes,
@@ -147,15 +149,16 @@ def _go_on(
     experiment: Experiment, path: Path, resume: bool, memory: int | None, watch: Callable[[Progress], None]
 ) -> None:
     """Go on with an incomplete store, with the waves that it was begun with."""
-    with stores.locked(path):
+    with stores.locked(path) as lock:
         if not resume:
             raise SweepError(f"{path} is incomplete: --resume goes on with it, --fresh moves it aside and starts anew")
         stores.verify(path)
         begun = json.loads(stores.check(path)["plan"])
         plan = plan_sweep(experiment, memory, begun["wave_lanes"], begun["chunk_lanes"])
+        store = stores.Store(path, lock)
         if not stores.has_digests(path):
-            stores.adopt(path, [(wave.start, wave.start + wave.places) for wave in plan.waves])
-        _train(plan, path, watch)
+            stores.adopt(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
+        _train(plan, store, watch)
 
 
 def plan_sweep(
@@ -199,21 +202,23 @@ def columns_of(experiment: Experiment, lanes: Lanes) -> dict[str, np.ndarray]:
     return columns
 
 
-def create(plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyType({})) -> None:
+def create(
+    plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyType({}), *, fresh: bool = False
+) -> None:
     """Make the store that a plan will fill.
 
     Args:
         plan: the plan.
         path: where.
         attributes: of the store, beside those that say where its numbers come from.
+        fresh: move a store that is there aside.
 
     Raises:
         SweepError: where the place can't be written.
     """
     counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
-    stores.create(
-        path, laid_out(plan), plan.chunk_lanes, {**attributes, **provenance(plan), **counts, "complete": False}
-    )
+    told = {**attributes, **provenance(plan), **counts, "complete": False}
+    stores.create(path, laid_out(plan), plan.chunk_lanes, told, fresh=fresh)
 
 
 def laid_out(plan: Plan) -> xr.Dataset:

@@ -8,10 +8,10 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -107,41 +107,6 @@ def _entries(folder: Path) -> Iterator[tuple[str, int, int]]:
                     yield entry.name, state.st_mode, state.st_size
     except FileNotFoundError:
         return
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Any]:
-    """Write a file beside its place and move it there: readers see the old one or the new one, whole.
-
-    What lies in either place is removed or replaced, and never written to, whatever it is a link to.
-
-    Args:
-        path: the file to replace.
-
-    Yields:
-        A file open for bytes, to be read too.
-
-    Raises:
-        OSError: where it can't be written.
-    """
-    beside = path.with_suffix(".new")
-    beside.unlink(missing_ok=True)  # of a run that was killed
-    with open(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN | _BINARY, 0o666), "w+b") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Have a file or a folder on the disk before this returns; nothing for one that is not there."""
-    with suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDONLY | _PLAIN)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def load_arrays(path: Path, most: int, skip: int = 0) -> dict[str, np.ndarray]:

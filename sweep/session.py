@@ -62,17 +62,17 @@ class Session:
 
     Args:
         plan: the plan that the store was made for.
-        path: the store.
+        store: the store.
         watch: called between segments.
 
     Raises:
         SweepError: if this machine computes other bits than the stored ones.
     """
 
-    def __init__(self, plan: Plan, path: Path, watch: Callable[[Progress], None]) -> None:
-        self._plan, self._store, self._watch = plan, Store(path), watch
+    def __init__(self, plan: Plan, store: Store, watch: Callable[[Progress], None]) -> None:
+        self._plan, self._store, self._watch = plan, store, watch
         attributes = self._store.attributes()
-        _refuse_other_bits(attributes, plan, path)
+        _refuse_other_bits(attributes, plan, store.path)
         counted = attributes | self._store.last_beat()
         self._tally = Tally(**{name: counted[name] for name in asdict(Tally())})
         self._stored = _stored_waves(plan, self._store)

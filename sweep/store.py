@@ -6,38 +6,39 @@ checkpoint of the present wave and a heartbeat (what the run has executed so far
 gone when the sweep is complete.
 """
 
+import errno
 import json
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 import zarr
-from filelock import FileLock, Timeout
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from sweep import digests, schema
+from sweep import digests, locks, schema, whole_files
 from sweep.bounded_json import parse
 from sweep.digests import CHECKPOINT, Damage
-from sweep.errors import SweepError
+from sweep.errors import SweepError, SweepWarning
 from sweep.labels import ENDED, READABLE, RUNNING, SCHEMA, UNDIGESTED
+from sweep.locks import Lock
 from sweep.places import ROOT, made
-from sweep.safe_files import check_regular, listed, load_arrays, read_regular, replacing
+from sweep.safe_files import listed, load_arrays, read_regular
 
 HEARTBEAT: Final = "heartbeat.json"
 OLDER: Final = ("checkpoint.npz",)  # what stores of schema 1 had beside their arrays while they were incomplete
 _TIMES: Final = ("epoch", "snapshot_epoch")  # dimensions along which curves grow
 # The checksum at the end of each chunk is for whoever reads a store with Zarr alone.
 _CODECS: Final = (ZstdCodec(), Crc32cCodec())
-LOCK: Final = "lock"
 MOST_CHECKPOINT_BYTES: Final = 2**40
 MOST_HEARTBEAT_BYTES: Final = 2**16
+_PARTIAL: Final = re.compile(r".+\.[0-9a-f]{32}\.partial")  # what Zarr writes beside a chunk's place
 Meta = dict[str, Any]
 
 
@@ -46,10 +47,11 @@ class Store:
 
     Args:
         path: its folder.
+        lock: by which the caller holds it, None for one that nobody else can know yet. It is asked before each write.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, lock: Lock | None = None) -> None:
+        self.path, self._lock = path, lock
         self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
 
     def write(self, name: str, start: int, values: np.ndarray) -> None:
@@ -60,6 +62,7 @@ class Store:
             start: place of the first lane.
             values: array of the variable's dimensions, lanes first; whole chunks only.
         """
+        self._check_held()
         array = self._group[name]
         assert isinstance(array, zarr.Array)
         chunk, stop = array.chunks[0], start + len(values)
@@ -81,6 +84,7 @@ class Store:
 
     def note(self, **attributes: Any) -> None:
         """Set attributes of the store, in one move."""
+        self._check_held()
         with _storable():
             schema.check_attributes(attributes)
         root = json.loads((self.path / ROOT).read_bytes())
@@ -96,11 +100,13 @@ class Store:
             record: how many records count.
             arrays: what has been written of the wave, by name.
         """
+        self._check_held()
         held = digests.of_records(arrays, _counted(self.path, self._group, record))
         digests.mark_running(self.path, (start, stop), record, held)
 
     def seal(self, start: int, stop: int) -> None:
         """Note what the chunks of a wave hold that has ended: from now on it counts as stored."""
+        self._check_held()
         digests.seal(self.path, (start, stop))
 
     def sealed(self) -> np.ndarray:
@@ -109,7 +115,8 @@ class Store:
 
     def save_checkpoint(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replace the checkpoint: the state of the present wave, and where it stands, behind its digest."""
-        with replacing(self.path / CHECKPOINT) as file:
+        self._check_held()
+        with whole_files.writing(self.path / CHECKPOINT) as file:
             file.write(bytes(digests.HEADER))
             np.savez(file, allow_pickle=False, **arrays)
             digest = digests.of_rest(file, digests.HEADER)
@@ -125,7 +132,8 @@ class Store:
 
     def beat(self, counts: Meta) -> None:
         """Replace the heartbeat: what has been executed so far, repeats included."""
-        with replacing(self.path / HEARTBEAT) as file:
+        self._check_held()
+        with whole_files.writing(self.path / HEARTBEAT) as file:
             file.write(json.dumps(counts | {"digest": _digest(counts)}).encode())
 
     def last_beat(self) -> Meta:
@@ -138,6 +146,11 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
+    def _check_held(self) -> None:
+        """Make sure that no other process has taken the store over."""
+        if self._lock is not None:
+            self._lock.check()
+
     def clear(self) -> None:
         """Remove what only an incomplete sweep needs."""
         for name in (CHECKPOINT, HEARTBEAT, *OLDER):
@@ -148,7 +161,9 @@ def _digest(counts: Meta) -> str:
     return digests.of_bytes(json.dumps(counts).encode())
 
 
-def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any]) -> Store:
+def create(
+    path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any], *, fresh: bool = False
+) -> Store:
     """Make a store, all NaN.
 
     The folder is prepared beside its place and moved there, so that a store exists whole or not at all.
@@ -158,9 +173,10 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
         skeleton: the flat Dataset, see `sweep.results.skeleton`.
         chunk_lanes: lanes in a chunk.
         attributes: of the store, beside the skeleton's.
+        fresh: move a store that is there aside, once the new one is ready.
 
     Raises:
-        SweepError: where the place can't be written.
+        SweepError: where the place can't be written, or another run has just made a store there.
     """
     encoding: dict[Any, Meta] = {name: {"compressors": _CODECS} for name in skeleton.variables}
     for name, variable in skeleton.variables.items():
@@ -168,15 +184,19 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
             encoding[name]["chunks"] = (chunk_lanes, *variable.shape[1:])
     whole = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
     try:
-        with made(path.parent), TemporaryDirectory(prefix=".new-", dir=path.parent) as beside:
-            ready = Path(beside) / "store"
+        with made(path.parent), whole_files.beside(path.parent) as beside:
+            ready = beside / "store"
             whole.to_zarr(ready, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
             with _storable():
                 schema.examine(ready, schema.attributes(ready), listed(ready))
             digests.write_layout(ready, list(map(str, skeleton.coords)), list(map(str, skeleton.data_vars)))
+            if fresh and exists(path):
+                move_aside(path)
             os.replace(ready, path)
-            digests.sync(path.parent)
+            whole_files.sync_files([path / ROOT])
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise locks.in_use(path) from error
         raise unwritable(path, error) from error
     return Store(path)
 
@@ -206,10 +226,14 @@ def move_aside(path: Path) -> Path:
     Raises:
         SweepError: for a path that holds something else than a store, damaged or not, or one in use.
     """
+    if not exists(path):
+        raise locks.in_use(path)  # another run has moved it away just now
     if not (path / ROOT).is_file():
         raise _not_a_store(path)
-    with locked(path):
-        return _moved(path)
+    with locked(path) as lock:
+        aside = _moved(path)
+        lock.moved(aside)
+        return aside
 
 
 def _moved(path: Path) -> Path:
@@ -221,25 +245,34 @@ def _moved(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a store for one run; the operating system lets go of it when the process ends, however it ends.
+def locked(path: Path) -> Iterator[locks.Lock]:
+    """Hold a store for one run, and remove what killed ones left in it; `locks` tells how it is let go of.
+
+    Yields:
+        The lock, which is asked before each write whether it is still ours.
 
     Raises:
-        SweepError: where another process holds it.
+        SweepError: where another process holds it, or it can't be written.
     """
-    lock = FileLock(path / LOCK)
-    try:
-        if exists(path / LOCK):
-            check_regular(path / LOCK)  # a link would be followed, and what it leads to be emptied
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise SweepError(f"{path} is in use by another run: wait for it, or name another place with --out") from error
-    except OSError as error:
-        raise unwritable(path, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    with ExitStack() as held:
+        try:
+            lock = held.enter_context(locks.locked(path))
+        except FileNotFoundError as error:
+            raise locks.in_use(path) from error  # another run has moved it away just now
+        except OSError as error:
+            raise unwritable(path, error) from error
+        _remove_leftovers(path)
+        yield lock
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what runs that were killed had begun to write in a store that is held."""
+    for folder, _, names in os.walk(path):
+        whole_files.remove_abandoned(Path(folder))
+        for name in names:
+            if _PARTIAL.fullmatch(name) or locks.is_leftover(name):
+                with suppress(OSError):
+                    os.unlink(Path(folder, name))
 
 
 def check(path: Path) -> Meta:
@@ -321,20 +354,19 @@ def has_digests(path: Path) -> bool:
     return (path / digests.FOLDER).exists()
 
 
-def adopt(path: Path, waves: Iterable[tuple[int, int]]) -> None:
+def adopt(store: Store, waves: Iterable[tuple[int, int]]) -> None:
     """Give an incomplete store of an older layout digests, of what it holds now; its running wave starts anew.
 
     Args:
-        path: a store without digests; the caller holds its lock.
+        store: a store without digests.
         waves: place of the first lane of each wave, and of the first behind it.
     """
-    flat = read(path)
-    digests.write_layout(path, list(map(str, flat.coords)), list(map(str, flat.data_vars)))
+    flat = read(store.path)
+    digests.write_layout(store.path, list(map(str, flat.coords)), list(map(str, flat.data_vars)))
     for start, stop in waves:
         taken = flat["lane"].values[start:stop] >= 0
         if np.isin(flat["status"].values[start:stop][taken], ENDED).all():
-            digests.seal(path, (start, stop))
-    store = Store(path)
+            store.seal(start, stop)
     store.clear()
     store.note(schema=SCHEMA)
 
@@ -351,9 +383,8 @@ def verify(path: Path) -> None:
         schema.check(path, attributes)
         if attributes["schema"] not in UNDIGESTED:
             raise SweepError(f"{path} is damaged: its digests are lost; run the page again with --fresh")
-        warnings.warn(
-            f"{path} carries no digests, as it is of schema {attributes['schema']}: damage is not seen", stacklevel=2
-        )
+        told = f"{path} carries no digests, as it is of schema {attributes['schema']}: damage is not seen"
+        warnings.warn(told, SweepWarning, stacklevel=2)
         return
     _refuse(path, digests.damages(path))
     schema.check(path, attributes)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from rich.box import SIMPLE
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
@@ -22,9 +21,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
+from sweep import tables
 from sweep.labels import DIVERGED, STATUS
 from sweep.text import visible
 
@@ -81,12 +80,12 @@ def show_plan(console: Console, plan: "Plan") -> None:
     console.print(Text.assemble((experiment.name, "bold"), f": {experiment.question}"))
     axes = " x ".join(f"{name} {size}" for name, size in plan.lanes.dimensions) or "no axes"
     console.print(f"{len(plan.lanes)} lanes ({axes}), {experiment.epochs} epochs, {len(plan.epochs)} records")
-    table = Table("block", "structure", "lanes", "tile", "tiles in a wave", "padded", title_justify="left")
+    blocks = []
     for number, (block, members) in enumerate(plan.blocks()):
-        tiles = block.tiles * len(plan.devices)
-        sizes = (str(len(members)), str(block.tile), str(tiles), str(block.padded))
-        table.add_row(str(number), structure_words(block.shape), *sizes)
-    console.print(table)
+        sizes = (len(members), block.tile, block.tiles * len(plan.devices), block.padded)
+        blocks.append((str(number), structure_words(block.shape), *map(str, sizes)))
+    heads = ("block", "structure", "lanes", "tile", "tiles in a wave", "padded")
+    tables.show(console, heads, blocks, names=2)
     for reason in plan.reasons:
         console.print(f"- {reason}")
     platform = plan.devices[0].platform
@@ -95,7 +94,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
         f"{platform!r} alone, so that results are bitwise repeatable; a tile costs the same whether it is full or not"
     )
     console.print(
-        f"{len(plan.programs)} program(s) of {table.row_count} block(s), {len(plan.waves)} wave(s) "
+        f"{len(plan.programs)} program(s) of {len(blocks)} block(s), {len(plan.waves)} wave(s) "
         f"on {len(plan.devices)} {platform} device(s); memory {size_words(plan.wave_bytes)} "
         f"of {size_words(plan.memory)}"
     )
@@ -226,16 +225,15 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     summary = stats.summary(ds)
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
     rows = list(product(*(range(summary.sizes[dim]) for dim in dims)))
-    table = Table(*(dim.replace("_", " ") for dim in dims), box=SIMPLE, padding=0)
     columns = {name: title for name, title in COLUMNS.items() if name in summary}
-    for title in columns.values():
-        table.add_column(title, justify="right", no_wrap=True)
+    cells = []
     for row in _lowest(summary, dims, rows):
         place = dict(zip(dims, row, strict=True))
         here, lanes = summary.isel(place), ds.isel(place)
         names = [said(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
-        table.add_row(*names, *(_FORMS.get(name, _number)(here[name].values) for name in columns))
-    console.print(table)
+        cells.append((*names, *(_FORMS.get(name, _number)(here[name].values) for name in columns)))
+    heads = [*(dim.replace("_", " ") for dim in dims), *columns.values()]
+    tables.show(console, heads, cells, names=len(dims))
     for line in _explained(summary, ds):
         console.print(line)
     if len(rows) > MOST_ROWS:

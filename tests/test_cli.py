@@ -1,5 +1,6 @@
 """What the doors share: parsing, refusals in one line, exit codes."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import tyro
 
 from sweep.cli import guarded, one_line, parse, parse_known
-from sweep.errors import SweepError
+from sweep.errors import SweepError, SweepWarning
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,6 @@ def raising(error):
     [
         (SweepError("no such\nthing"), 2, "sweep: no such thing\n"),
         (KeyboardInterrupt(), 130, "sweep: stopped by Ctrl-C\n"),
-        (ZeroDivisionError("oh"), 1, "sweep: internal error: ZeroDivisionError: oh (--debug shows where)\n"),
     ],
 )
 def test_exit_codes_and_lines(error, code, said, capsys):
@@ -115,6 +115,39 @@ def test_exit_codes_and_lines(error, code, said, capsys):
     assert capsys.readouterr().err == said
     assert guarded(raising(error), ["--debug"]) == code
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_internal_error_is_one_line_that_names_a_file_with_its_traceback(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert guarded(raising(ZeroDivisionError("oh\n" + "no " * 500)), ["a b", "--c"]) == 1
+    said = capsys.readouterr().err
+    (kept,) = tmp_path.iterdir()
+    assert said.count("\n") == 1
+    assert said.startswith("sweep: internal error: ZeroDivisionError: oh no")
+    assert f"please report it with its traceback, which is in {kept}" in said
+    assert len(said) < 600
+    assert "'a b' --c" in kept.read_text()
+    assert "raise error\nZeroDivisionError: oh" in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_internal_error_is_told_where_nothing_can_be_written(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    assert guarded(raising(ZeroDivisionError("oh")), ["--debug"]) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.endswith("printed with --debug; what was stored is kept\n")
+
+
+def test_warnings_of_ours_are_notes_and_those_of_others_are_shown_on_demand(capsys):
+    def main(args):
+        warnings.warn("ours\nthis is", SweepWarning, stacklevel=1)
+        warnings.warn("theirs", RuntimeWarning, stacklevel=1)
+
+    assert guarded(main, []) == 0
+    assert capsys.readouterr().err == "note: ours this is\n"
+    assert guarded(main, ["--debug"]) == 0
+    assert "RuntimeWarning: theirs" in capsys.readouterr().err
 
 
 def test_success_says_nothing(capsys):

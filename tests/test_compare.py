@@ -102,6 +102,13 @@ def test_a_planted_difference_is_printed_first_with_its_interval(capsys):
     assert "check: the outcomes disagree beyond seed noise" in said
 
 
+def test_where_only_the_first_is_lost_no_library_warns(capsys):
+    code, said, complained = told(capsys, "lost", "a", "--check", "--debug")
+    assert code == 1
+    assert "24 of 48 (50.0%)" in said
+    assert "divide by zero" not in complained
+
+
 def test_what_only_one_has_what_was_lost_and_what_has_not_run_is_printed(capsys):
     said = told(capsys, "accurate", "few", "--check")[1]
     assert "accuracy: only in accurate" in said

@@ -33,9 +33,9 @@ def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None)
     create(plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2), path, {"page": "page.py"})
     plan = plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2)
     if stop_after is None:
-        Session(plan, path, lambda told: None).run()
+        Session(plan, stores.Store(path), lambda told: None).run()
         return path
-    session, seen = Session(plan, path, lambda told: None), []
+    session, seen = Session(plan, stores.Store(path), lambda told: None), []
     take = session._take
 
     def counted(piece) -> None:

@@ -13,15 +13,14 @@ JAX = {"jax", "jaxlib", "flax", "optax"}
 
 GROUND = {
     "errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places", "outputs", "spacing",
-    "zoom", "restoring", "text", "bounded_json", "safe_files",
+    "zoom", "restoring", "text", "bounded_json", "safe_files", "owners", "whole_files", "locks",
 } | {
     f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
 }  # fmt: skip
 READING = {
-    "alignment", "comparing", "comparison", "differences", "differing", "lane_tables",
+    "tables", "alignment", "comparing", "comparison", "differences", "differing", "lane_tables",
     "results", "store", "digests", "stats", "measures", "gallery", "intervals", "verdicts", "answers", "distance",
-    "lane_choice",
-    "seeds", "exporting", "reporting", "schema", "array_schema",
+    "lane_choice", "seeds", "exporting", "reporting", "schema", "array_schema",
 } | {
     f"reporting.{path.stem}" for path in (PACKAGE / "reporting").glob("*.py") if path.stem != "__init__"
 } | {
@@ -35,7 +34,7 @@ COMPUTING = {
     "train": 4, "cost": 5, "stop": 5, "plan": 6, "seats": 7, "provenance": 7, "execute": 8, "curves": 9,
     "session": 10, "devices": 0, "runner": 11, "replay": 12, "repair": 12,
 }  # fmt: skip
-DOOR_HELP = {"cli", "overrides", "terminal", "replaying", "variation"}
+DOOR_HELP = {"cli", "crash", "streams", "overrides", "terminal", "replaying", "variation"}
 
 
 def modules() -> dict[str, Path]:

@@ -27,7 +27,7 @@ from sweep.run import main
 from sweep.runner import create, plan_sweep, run_sweep
 from sweep.session import Session
 from sweep.specs import Halving, Optimizer, Record, Target, linear_spaced
-from sweep.store import check
+from sweep.store import Store, check
 from sweep.terminal import Terminal
 
 LOST = 1e9  # a learning rate that loses its lanes
@@ -42,7 +42,7 @@ EXPERIMENT = tiny(
 def stored(plan: Plan, path: Path) -> Path:
     """Run a plan into a store."""
     create(plan, path)
-    Session(plan, path, lambda progress: None).run()
+    Session(plan, Store(path), lambda progress: None).run()
     return path
 
 

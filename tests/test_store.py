@@ -196,9 +196,54 @@ def test_a_lock_is_let_go_of_when_its_process_is_killed(store: Store) -> None:
     holder = subprocess.Popen([sys.executable, "-c", code, str(store.path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(SweepError, match="is in use by another run"), stores.locked(store.path):
+    with pytest.raises(SweepError, match=r"is in use by process [0-9]+ on"), stores.locked(store.path):
         pass
     holder.kill()
     holder.wait(10)
     with stores.locked(store.path):
         pass
+
+
+def test_of_two_that_make_one_store_at_once_the_second_is_told_who_was_first(store: Store) -> None:
+    store.note(name="first")
+    with (
+        stores.locked(store.path),
+        pytest.raises(SweepError, match=rf"store is in use by process {os.getpid()} on .*: wait for it"),
+    ):
+        stores.create(store.path, skeleton(), 2, {"name": "second"})
+    assert stores.check(store.path)["name"] == "first"
+    assert os.listdir(store.path.parent) == ["store"]
+
+
+def test_a_fresh_store_that_cannot_be_made_leaves_the_old_one_where_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(xr.Dataset, "to_zarr", full)
+    with pytest.raises(SweepError, match=r"can't write .*store: No space left"):
+        stores.create(store.path, skeleton(), 2, {}, fresh=True)
+    assert os.listdir(store.path.parent) == ["store"]
+
+
+def test_a_fresh_store_takes_the_place_of_the_old_one_which_is_not_locked_any_more(store: Store) -> None:
+    stores.create(store.path, skeleton(), 2, {"name": "second"}, fresh=True)
+    assert stores.check(store.path)["name"] == "second"
+    aside = store.path.with_name("store.old-1")
+    assert stores.check(aside)["name"] == "page"
+    assert not (aside / "lock.json").exists()
+
+
+def test_who_holds_a_store_removes_what_killed_runs_had_begun_to_write(store: Store) -> None:
+    before = sorted(store.path.rglob("*"))
+    for name in (
+        "zarr.json.0123456789abcdef0123456789abcdef.partial",
+        "loss/c.0123456789abcdef0123456789abcdef.partial",
+    ):
+        (store.path / name).touch()
+    (store.path / "lock.json.0123456789abcdef").touch()
+    (store.path / "my.partial").touch()
+    with stores.locked(store.path):
+        pass
+    assert sorted(store.path.rglob("*")) == sorted([*before, store.path / "lock", store.path / "my.partial"])

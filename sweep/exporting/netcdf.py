@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,10 @@ def write_netcdf(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callabl
         variable.attrs = {name: _plain(value) for name, value in variable.attrs.items()}
     say(f"{kept.nbytes / 1e6:,.1f} MB of numbers, before they are packed")
     packed = {name: _PACKED for name, v in kept.variables.items() if v.ndim and v.dtype.kind in "iuf"}
-    kept.to_netcdf(out, engine="h5netcdf", encoding=packed)
+    # In memory, because the library crashes where the disk is full.
+    content = BytesIO()
+    kept.to_netcdf(content, engine="h5netcdf", encoding=packed)
+    out.write_bytes(content.getbuffer())
 
 
 def is_ours(file: Path) -> bool:

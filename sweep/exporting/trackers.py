@@ -2,15 +2,17 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from shutil import rmtree
+from time import time
 from typing import Any, Final
 
 import xarray as xr
 
 from sweep.exporting import folder
-from sweep.exporting.cells import cells
+from sweep.exporting.cells import Cell, cells
 
 # Read when wandb is imported: asked for in `init` alone, "offline" comes too late for its reports to its makers.
 _OFFLINE: Final = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
@@ -28,23 +30,29 @@ def write_tensorboard(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Ca
     Raises:
         SweepError: where no metric is a curve.
     """
-    from tensorboardX import SummaryWriter
-    from tensorboardX.summary import hparams
+    from tensorboardX.event_file_writer import EventsWriter  # SummaryWriter's thread hangs where the disk is full
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  (made when loaded)
+    from tensorboardX.summary import hparams, scalar
 
     logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # it warns of every +inf, which is a lost lane here
     out.mkdir()
     for cell in cells(ds, metrics, say):
-        with SummaryWriter(str(out / cell.name)) as writer:
-            events: Any = writer.file_writer
-            for summary in hparams(cell.knobs, cell.final):
-                events.add_summary(summary)
-            for name, curve in cell.curves.items():
-                for step, value in zip(cell.steps.tolist(), curve.tolist(), strict=True):
-                    if value == value:
-                        writer.add_scalar(name, value, step)
-            for name, value in cell.final.items():
-                writer.add_scalar(name, value, int(cell.steps[-1]))
+        (out / cell.name).mkdir()
+        writer: Any = EventsWriter(str(out / cell.name / "events"))
+        for step, summary in chain(((0, each) for each in hparams(cell.knobs, cell.final)), _scalars(cell, scalar)):
+            writer.write_event(Event(wall_time=time(), step=step, summary=summary))
+        writer.close()
     folder.describe(out, ds, "tensorboard")
+
+
+def _scalars(cell: Cell, scalar: Callable[[str, float], Any]) -> Iterator[tuple[int, Any]]:
+    """Give the points of a cell's curves, and its final numbers, with the steps that they are drawn at."""
+    for name, curve in cell.curves.items():
+        yield from (
+            (step, scalar(name, value)) for step, value in zip(cell.steps.tolist(), curve.tolist(), strict=True)
+            if value == value
+        )  # fmt: skip
+    yield from ((int(cell.steps[-1]), scalar(name, value)) for name, value in cell.final.items())
 
 
 def write_wandb(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable[[str], object]) -> None:

@@ -8,7 +8,16 @@ can be imported without the others; no room has the name of a figure, which it w
 from importlib import import_module
 from typing import Any
 
+from sweep.errors import SweepError
 from sweep.specs.figure import NEEDS
+
+try:
+    import matplotlib as matplotlib
+except (OSError, ValueError) as error:  # what it reads and writes when it is loaded is the user's own
+    raise SweepError(
+        f"matplotlib can't be loaded with its settings ({error}): mend the file matplotlibrc, which may be named by "
+        f"MATPLOTLIBRC, and see that MPLCONFIGDIR or TMPDIR names a folder that can be written"
+    ) from error
 
 
 def __getattr__(name: str) -> Any:

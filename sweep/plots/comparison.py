@@ -52,7 +52,7 @@ def comparison(compared: Comparison, rows: str | None = None, columns: str | Non
     Raises:
         SweepError: for a dimension that the cells have not, and for the same one twice.
     """
-    with matplotlib.rc_context(style.RC):
+    with matplotlib.rc_context(style.settings()):
         chosen, dims = _chosen(compared, rows, columns)
         what = _Content(compared, chosen, dims)
         figure, upper, lower = _sheet(chosen.data.sizes["part"], len(what.panels), _TALL if dims[0] else _FLAT)

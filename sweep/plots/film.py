@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import matplotlib
 import numpy as np
@@ -55,17 +55,17 @@ class Film:
                 artist.remove()
             yield Image.fromarray(np.array(canvas.buffer_rgba())).convert("RGB")
 
-    def save(self, path: Path) -> None:
+    def save(self, file: Path | BinaryIO) -> None:
         """Write an animated GIF that stays a while on its last frame and then begins again.
 
         Args:
-            path: where to.
+            file: where to.
         """
         images = self.images()
         palette = _suiting(images[0], images[-1]) if self.colours is None else _of(self.colours)
         first, *rest = (image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images)
         stay = [*repeat(_FRAME, len(rest)), _LAST]
-        first.save(path, save_all=True, append_images=rest, duration=stay, loop=0, comment=b"sweep")
+        first.save(file, "GIF", save_all=True, append_images=rest, duration=stay, loop=0, comment=b"sweep")
 
 
 def _suiting(*images: Image.Image) -> Image.Image:

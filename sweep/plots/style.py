@@ -70,7 +70,13 @@ def printed() -> Iterator[None]:
 
 def settings() -> Any:
     """Give matplotlib's settings for what is drawn now, on the screen or `printed`."""
-    return RC | COLUMN if _ON_PAPER.get() else RC
+    return _defaults() | (RC | COLUMN if _ON_PAPER.get() else RC)
+
+
+@functools.cache
+def _defaults() -> Any:
+    """Give matplotlib's own defaults, so that the same figure is the same file whatever a user's matplotlibrc says."""
+    return {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
 
 
 NETWORK: Final = "#0072b2"  # blue and vermilion of Okabe and Ito, told apart by every kind of colour vision
