@@ -200,7 +200,10 @@ def test_an_error_of_ours_has_exit_code_1_and_one_line(folder: Path) -> None:
     done = run(folder, "page.py")
     assert done.returncode == 1
     assert done.stderr.startswith("sweep: internal error: TypeError")
-    assert "--debug" in done.stderr
+    assert done.stderr.count("\n") == 1
+    kept = Path(done.stderr.partition("its traceback, which is in ")[2].partition(";")[0])
+    assert "Traceback" in kept.read_text()
+    kept.unlink()
 
 
 def test_a_plan_is_printed_and_nothing_is_trained(folder: Path) -> None:
