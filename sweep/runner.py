@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
-import jax
 import numpy as np
 import xarray as xr
 
@@ -21,6 +20,7 @@ from sweep.errors import SweepError
 from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
 from sweep.identity import differing
+from sweep.numerics import settled
 from sweep.plan import Plan, pack
 from sweep.provenance import page, provenance
 from sweep.results import open_results, skeleton
@@ -156,7 +156,7 @@ def plan_sweep(
 ) -> Plan:
     """Plan a sweep on this machine, and make sure that its metrics have the dimensions they state."""
     use_all_cores()
-    with jax.enable_x64(experiment.precision == "float64"):
+    with settled(experiment.precision):
         plan = pack(lay_out(experiment.axes), experiment, memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
         sizes = {dim: len(values) for dim, values in dimension_values(plan).items()}
         for program in plan.programs:
