@@ -1,6 +1,5 @@
 """Draw a store's figures again, without JAX: `python -m sweep.plot STORE`."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -10,7 +9,7 @@ from typing import Literal
 import tyro
 
 from sweep import outputs
-from sweep.cli import guarded, parse
+from sweep.cli import command, parse
 from sweep.gallery import default_directory, draw_figures, is_drawn, places, wanted
 
 PROG = "python -m sweep.plot"
@@ -53,4 +52,4 @@ def main(args: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    command(main)
