@@ -15,7 +15,7 @@ import xarray as xr
 from sweep import store as stores
 from sweep import train
 from sweep.axes import Lanes, lay_out
-from sweep.devices import use_all_cores
+from sweep.devices import check_environment, use_all_cores
 from sweep.errors import SweepError
 from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
@@ -156,6 +156,7 @@ def plan_sweep(
 ) -> Plan:
     """Plan a sweep on this machine, and make sure that its metrics have the dimensions they state."""
     use_all_cores()
+    check_environment()
     with settled(experiment.precision):
         plan = pack(lay_out(experiment.axes), experiment, memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
         sizes = {dim: len(values) for dim, values in dimension_values(plan).items()}
