@@ -74,7 +74,7 @@ WORKING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("settings", "precision"), WORKING, ids=lambda value: " ".join(value) if value else "")
+@pytest.mark.parametrize(("settings", "precision"), WORKING)
 def test_a_setting_that_works_changes_no_bit(settings, precision, usual, tmp_path) -> None:
     page(tmp_path, precision)
     done = started(tmp_path, settings)
