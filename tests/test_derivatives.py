@@ -32,7 +32,12 @@ def mean_square(apply, unravel, x, p, shift=0.0):
     return jnp.mean((apply(unravel(p), x + shift) - jnp.sin(3 * x[0])) ** 2)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+QUICK = ("tanh", "sine", "relu")
+
+
+@pytest.mark.parametrize(
+    "activation", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in ACTIVATIONS]
+)
 @pytest.mark.parametrize(
     ("padded", "precision"),
     [

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from sweep import open_results
+from sweep import numerics, open_results
 
 PAGE = """
 from sweep import MLP, Experiment, Linear, Optimizer, Record, grid, log_spaced
@@ -109,9 +112,10 @@ def test_a_setting_that_can_not_be_met_is_refused_in_one_line_and_nothing_is_lef
 @pytest.mark.parametrize(
     ("settings", "stored"),
     [
-        (
+        pytest.param(
             {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true --xla_force_host_platform_device_count=2"},
             ["--xla_cpu_enable_fast_math=true"],
+            marks=slow,
         ),
         pytest.param({"JAX_RANDOM_SEED_OFFSET": "7"}, ["jax_random_seed_offset=7"], marks=slow),
         pytest.param({"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}, ["jax_disable_most_optimizations=True"], marks=slow),
@@ -126,3 +130,24 @@ def test_a_setting_that_may_change_bits_is_part_of_the_arithmetic_and_is_not_mix
     done = started(tmp_path, {}, "--resume")
     assert done.returncode == 2
     assert f"was begun with settings {stored}, here it is None, which may change bits" in done.stderr
+
+
+def test_settings_that_may_change_bits_are_told_from_those_that_can_not(monkeypatch) -> None:
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert numerics.consequential() is None
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=d --xla_cpu_enable_fast_math=true --xla_a=1")
+    assert numerics.consequential() == ["--xla_a=1", "--xla_cpu_enable_fast_math=true"]
+
+
+def test_what_is_known_of_settings_is_what_this_jax_has_without_them() -> None:
+    for name, usual in numerics._CONSEQUENTIAL.items():
+        assert jax.config.values[name] == usual, name
+
+
+def test_what_a_notebook_has_set_comes_back() -> None:
+    with jax.debug_nans(True), jax.default_matmul_precision("bfloat16"):
+        with numerics.settled("float64"):
+            assert jnp.log(jnp.float64(-1.0)).dtype == np.float64
+        assert jax.config.jax_debug_nans
+        assert jax.config.jax_default_matmul_precision == "bfloat16"
+        assert not jax.config.jax_enable_x64

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import tiny
 
-from sweep import open_results, run_sweep, signals
+from sweep import load, open_results, run_sweep, signals
 from sweep.axes import grid
 from sweep.labels import FINISHED
 
@@ -75,7 +75,12 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("where", STAGES)
+QUICK = ("sweep.session:Session._take", "after sweep.session:Session._train", "matplotlib.figure:Figure.savefig")
+
+
+@pytest.mark.parametrize(
+    "where", [where if where in QUICK else pytest.param(where, marks=pytest.mark.slow) for where in STAGES]
+)
 def test_a_run_obeys_at_every_stage_says_how_to_go_on_and_goes_on(where: str, tmp_path: Path) -> None:
     number, path = STAGES[where], page(tmp_path)
     code, printed, complained = sent(tmp_path, where, number, "run", str(path), "--out", "store")
@@ -83,14 +88,8 @@ def test_a_run_obeys_at_every_stage_says_how_to_go_on_and_goes_on(where: str, tm
     assert complained == f"sweep: stopped by {WORDS[number]}\n"
     assert printed.splitlines()[-2].startswith("stopped; ")
     assert printed.splitlines()[-1].endswith(f"-m sweep.run {path} --out store --resume")
-    whole = run_sweep(tiny_page(path), out=tmp_path / "store", resume=True)
+    whole = run_sweep(load(path), out=tmp_path / "store", resume=True)
     assert (whole.status == FINISHED).all()
-
-
-def tiny_page(path: Path):
-    from sweep import load
-
-    return load(path)
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +104,21 @@ def store(tmp_path_factory) -> Path:
     [
         ("plot", ("{store}", "--out", "made"), "matplotlib.figure:Figure.savefig", signal.SIGINT),
         ("report", ("{store}", "--out", "made"), "sweep.reporting:report", signal.SIGTERM),
-        ("compare", ("{store}", "{store}", "--out", "made"), "sweep.gallery:save", signal.SIGHUP),
-        ("export", ("{store}", "--to", "csv", "--out", "made"), "after sweep.results:open_results", signal.SIGTERM),
-        ("claims", ("{store}",), "sweep.results:open_results", signal.SIGINT),
+        pytest.param(
+            "compare",
+            ("{store}", "{store}", "--out", "made"),
+            "sweep.gallery:save",
+            signal.SIGHUP,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "export",
+            ("{store}", "--to", "csv", "--out", "made"),
+            "after sweep.results:open_results",
+            signal.SIGTERM,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("claims", ("{store}",), "sweep.results:open_results", signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
 def test_every_command_obeys_in_one_line_and_leaves_nothing_half_done(module, args, where, number, store, tmp_path):
@@ -155,8 +166,13 @@ matplotlib.figure.Figure.savefig = deaf
     ("metric", "number", "line"),
     [
         (SLEEPING, signal.SIGTERM, "stopped by SIGTERM: broken off, as it did not end within 5 s"),
-        (TRACING, signal.SIGINT, "stopped by Ctrl-C"),
-        (SWALLOWING, signal.SIGHUP, "stopped by SIGHUP: broken off, as it did not end within 1 s"),
+        pytest.param(TRACING, signal.SIGINT, "stopped by Ctrl-C", marks=pytest.mark.slow),
+        pytest.param(
+            SWALLOWING,
+            signal.SIGHUP,
+            "stopped by SIGHUP: broken off, as it did not end within 1 s",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["a metric in the program", "a metric while it is traced", "a figure that swallows what is raised"],
 )

@@ -76,7 +76,12 @@ def batches(text):
     return [(name, dims) for name, dims in calls if dims.count("x") > ("tsv" not in name and "solve" not in name)]
 
 
-@pytest.mark.parametrize("name", DECOMPOSED)
+QUICK = ("eigh", "svd", "solve", "tridiagonal_solve", "a batch of its own", "in a scan", "in a branch")
+
+
+@pytest.mark.parametrize(
+    "name", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in DECOMPOSED]
+)
 def test_a_decomposition_is_of_one_matrix_and_its_numbers_are_those_of_the_batch(name):
     lanes = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6, 6)) / 4, jnp.float32)
     plain = in_a_tile(DECOMPOSED[name])
