@@ -56,10 +56,7 @@ def settled(precision: str) -> Iterator[None]:
 
 def consequential() -> list[str] | None:
     """List the settings of JAX and XLA in this process that may change bits; None where there are none."""
-    found = [f"{name}={now}" for name, usual in _CONSEQUENTIAL.items() if (now := _setting(name, usual)) != usual]
+    now = jax.config.values
+    found = [f"{name}={now[name]}" for name, usual in _CONSEQUENTIAL.items() if now.get(name, usual) != usual]
     flags = os.environ.get("XLA_FLAGS", "").split()
     return sorted(found + [flag for flag in flags if not flag.startswith(_HARMLESS_FLAGS)]) or None
-
-
-def _setting(name: str, usual: Any) -> Any:
-    return getattr(jax.config, name, usual)

@@ -89,8 +89,8 @@ def _decomposes(jaxpr: Any) -> bool:
 def _rewritten(value: Any) -> Any:
     """Give a parameter's jaxprs in which each decomposition is of one matrix; anything else as it is."""
     if isinstance(value, tuple):
-        rewritten = map(_rewritten, value)
-        return value._make(rewritten) if hasattr(value, "_make") else tuple(rewritten)
+        named: Any = type(value)  # some have names
+        return getattr(named, "_make", named)(map(_rewritten, value))
     if isinstance(value, core.ClosedJaxpr) and _decomposes(value.jaxpr):
         return _traced(value.jaxpr, value.consts)
     if isinstance(value, core.Jaxpr) and _decomposes(value):
