@@ -1,13 +1,12 @@
 """Verify a store: `python -m sweep.check results/freq_principle`; with `--repair` mend it."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from sweep.cli import guarded, parse, say
+from sweep.cli import command, parse, say
 from sweep.errors import SweepError
 
 PROG = "python -m sweep.check"
@@ -85,4 +84,4 @@ def _going_on(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    command(main)

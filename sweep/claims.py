@@ -1,6 +1,5 @@
 """Decide the claims of pages by their stores, without JAX: `python -m sweep.claims STORE...`."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tyro
 
 from sweep import streams
-from sweep.cli import guarded, parse
+from sweep.cli import command, parse
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
 from sweep.pages import FULL, VARIED, load, smoke
@@ -156,4 +155,4 @@ def _show(verdicts: "list[Verdict]") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    command(main)

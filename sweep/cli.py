@@ -4,17 +4,18 @@ import contextlib
 import io
 import os
 import re
+import signal
 import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import tyro
 
 from sweep import crash, streams
 from sweep.errors import SweepError
-from sweep.signals import Terminated
+from sweep.signals import ENDINGS, HungUp, Terminated, commanded
 from sweep.text import visible
 
 _LONGEST: Final = 300  # letters of another library's message
@@ -91,7 +92,7 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
         args: that command line; by default this process's.
 
     Returns:
-        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 1 for anything else, whose traceback is kept in
+        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 129 for SIGHUP; 1 for anything else, whose traceback is kept in
         a file. With `--debug` among the arguments the traceback is printed as well.
     """
     if args is None:
@@ -108,6 +109,8 @@ def _guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> in
         return _tell(str(error), args, 2)
     except KeyboardInterrupt:
         return _tell("stopped by Ctrl-C", args, 130)
+    except HungUp:
+        return _tell("stopped by SIGHUP", args, 129)
     except Terminated:
         return _tell("stopped by SIGTERM", args, 143)
     except BrokenPipeError:  # whoever read our output has stopped, as `head` does
@@ -140,6 +143,25 @@ def _internal(error: Exception, args: Sequence[str]) -> str:
     kept = crash.keep(error, args)
     where = f"in {kept}" if kept else "printed with --debug"
     return f"internal error: {told}; please report it with its traceback, which is {where}; what was stored is kept"
+
+
+def command(main: Callable[[Sequence[str]], object]) -> NoReturn:
+    """Be a command: run its main function, obey signals up to its last line, and leave with its exit code.
+
+    Args:
+        main: takes the command line without the program.
+    """
+    with commanded() as requests:
+        code = guarded(main)
+        sys.stdout.flush()
+        for number in ENDINGS:  # all is said: from here on a signal ends the process at once
+            signal.signal(number, signal.SIG_DFL)
+        if requests.asked and code != requests.asked.code:  # some library swallowed what was raised
+            code = _tell(f"stopped by {requests.asked.words}", sys.argv[1:], requests.asked.code)
+        if code:
+            sys.stderr.flush()
+            os._exit(code)  # a compilation that was left behind must not hold the process back
+    sys.exit(code)
 
 
 def _tell(message: str, args: Sequence[str], code: int) -> int:

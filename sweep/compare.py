@@ -1,6 +1,5 @@
 """Compare stores, or the slices of one, without JAX: `python -m sweep.compare A B`."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tyro
 
-from sweep.cli import guarded, parse
+from sweep.cli import command, parse
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:  # heavy, and `--help` is not
@@ -186,4 +185,4 @@ def _disagree(compared: "Comparison") -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    command(main)

@@ -1,14 +1,54 @@
-"""Setting JAX up: a CPU device for each core, so that two cores train two tiles at once, and its cache on disk."""
+"""Setting JAX up: what was asked of it, a CPU device for each core, and its cache on disk.
+
+With a device for each core two of them train two tiles at once.
+"""
 
 import os
 import stat
+import subprocess
+import sys
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import jax
 
 from sweep.errors import SweepError, SweepWarning
+
+ASKED: Final = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES", "JAX_CUDA_VISIBLE_DEVICES", "XLA_FLAGS")
+
+
+def check_environment() -> None:
+    """Refuse what the environment asks of JAX and this machine or this JAX does not have.
+
+    Raises:
+        SweepError: with the setting's name.
+    """
+    if flags := os.environ.get("XLA_FLAGS", "").strip():
+        _check_flags(flags)
+    try:
+        jax.devices()
+    except Exception as error:  # of many types, some without a word
+        asked = " ".join(f"{name}={os.environ[name]}" for name in ASKED if name in os.environ)
+        raise SweepError(
+            f"JAX finds no device with {asked or 'the settings here'} ({_first_line(error)}): "
+            f"{'unset it' if asked else 'mend its installation'}, or ask for the CPU with JAX_PLATFORMS=cpu"
+        ) from error
+
+
+@cache
+def _check_flags(flags: str) -> None:
+    """Have another process try XLA's flags: a wrong one makes XLA abort the process that it is in."""
+    code = "import jax; jax.jit(lambda x: x + 1).lower(1.0).compile()"
+    environment = {**os.environ, "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu")}
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    if tried.returncode and (wrong := [line for line in tried.stderr.splitlines() if "flag" in line.lower()]):
+        raise SweepError(f"XLA_FLAGS={flags} is refused by XLA ({wrong[0].split('] ')[-1]}): unset or mend it")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def use_all_cores() -> None:

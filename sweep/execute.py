@@ -7,9 +7,9 @@ now and then (progress, streaming, checkpoints, stopping) happens between segmen
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from typing import Any, Final
@@ -20,6 +20,7 @@ import numpy as np
 from sweep import train
 from sweep.cost import size_words, step_seconds
 from sweep.labels import CUT, DIVERGED, REACHED, RUNNING
+from sweep.numerics import settled
 from sweep.plan import Plan, Program, Wave
 from sweep.seats import Seats
 from sweep.stop import Judge
@@ -146,14 +147,9 @@ def _noticing_memory() -> Iterator[None]:
         raise OutOfMemoryError("out of memory on the device") from error
 
 
-@contextmanager
-def numerics(plan: Plan) -> Iterator[None]:
-    """Compute in the precision that the page asks for, and never in a shortened one on accelerators."""
-    with ExitStack() as stack:
-        stack.enter_context(jax.enable_x64(plan.experiment.precision == "float64"))
-        if plan.devices[0].platform != "cpu":
-            stack.enter_context(jax.default_matmul_precision("highest"))
-        yield
+def numerics(plan: Plan) -> AbstractContextManager[None]:
+    """Compute in the precision that the page asks for."""
+    return settled(plan.experiment.precision)
 
 
 def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
@@ -177,7 +173,7 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
 
     def run(job: Callable[[], Any]) -> None:
         try:
-            with _noticing_memory():
+            with _noticing_memory(), numerics(plan):  # each thread has settings of its own
                 job()
         except BaseException as error:
             errors.append(error)
@@ -218,18 +214,19 @@ def _names(program: Program) -> tuple[tuple[str, ...], ...]:
 
 
 def _training(program: Program, plan: Plan) -> Any:
-    with numerics(plan):  # `walk` may be called without `prepare`
-        return train.compiled(program.blocks, _names(program), plan.devices)
+    return train.compiled(program.blocks, _names(program), plan.devices)
 
 
 def _beginnings(program: Program, plan: Plan) -> list[Any]:
     named = zip(program.blocks, _names(program), strict=True)
-    with numerics(plan):
-        return [train.compiled_beginning(block, names, plan.devices) for block, names in named]
+    return [train.compiled_beginning(block, names, plan.devices) for block, names in named]
 
 
 def walk(plan: Plan, *, skip: Collection[int] = (), resume: Position | None = None) -> Iterator[Finished]:
     """Run a plan wave by wave, segment by segment.
+
+    Everything that is done with arrays, up to the next segment and in taking a copy of the state, is done inside
+    `numerics`; nothing below enters it again. It is left at each yield, else it would leak into whoever iterates.
 
     Args:
         plan: what to run.
@@ -239,11 +236,28 @@ def walk(plan: Plan, *, skip: Collection[int] = (), resume: Position | None = No
     Yields:
         Each segment as it finishes.
     """
+    segments = _segments(plan, skip, resume)
+    while True:
+        with _noticing_memory(), numerics(plan):
+            piece = next(segments, None)
+        if piece is None:
+            return
+        yield replace(piece, position=_inside_numerics(plan, piece.position))
+
+
+def _inside_numerics(plan: Plan, position: Callable[[], Position]) -> Callable[[], Position]:
+    def settled_position() -> Position:
+        with numerics(plan):
+            return position()
+
+    return settled_position
+
+
+def _segments(plan: Plan, skip: Collection[int], resume: Position | None) -> Iterator[Finished]:
     for number in range(len(plan.waves)):
         if number not in skip:
             at = resume if resume is not None and resume.wave == number else None
-            with _noticing_memory():
-                yield from _walk_wave(plan, number, at)
+            yield from _walk_wave(plan, number, at)
 
 
 def _walk_wave(plan: Plan, number: int, at: Position | None) -> Iterator[Finished]:
@@ -296,10 +310,9 @@ class _Crew:
         for block, lanes in zip(self._program.blocks, own, strict=True):
             self._seats.append(Seats(block, lanes, plan.devices, self._least_loaded(self._seats)))
         self._judge = Judge(plan.experiment.stop, plan.epochs, plan.lanes, self._wave.lanes)
-        with numerics(plan):  # never across a yield: the setting would leak into whoever iterates
-            self._rooms = [self._begin(block) for block in range(len(sizes))]
-            if at is not None:
-                self._put_back(at.leaves)
+        self._rooms = [self._begin(block) for block in range(len(sizes))]
+        if at is not None:
+            self._put_back(at.leaves)
         self.targets = self._target() if at is None or at.record == 0 else None
         self._seat_count()
 
@@ -344,10 +357,9 @@ class _Crew:
         """Run the program; give what it measured of the seated lanes, and how many steps tiles have tried."""
         lanes, data, numbers = (list(part) for part in zip(*self._rooms, strict=True))
         run = _training(self._program, self._plan)
-        with numerics(self._plan):
-            lanes, values, tried = run(
-                lanes, data, numbers, done.astype(np.int32), steps.astype(np.int32), self._live, np.bool_(at_record)
-            )
+        lanes, values, tried = run(
+            lanes, data, numbers, done.astype(np.int32), steps.astype(np.int32), self._live, np.bool_(at_record)
+        )
         jax.block_until_ready(values)
         self._rooms = [room._replace(lanes=own) for room, own in zip(self._rooms, lanes, strict=True)]
         return values, np.asarray(tried)

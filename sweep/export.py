@@ -1,6 +1,5 @@
 """Hand results to other tools, without JAX: `python -m sweep.export STORE --to csv`."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from sweep import outputs, streams
-from sweep.cli import guarded, parse, say
+from sweep.cli import command, parse, say
 from sweep.exporting.formats import find
 
 PROG = "python -m sweep.export"
@@ -58,4 +57,4 @@ def main(args: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    command(main)

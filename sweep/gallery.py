@@ -13,6 +13,7 @@ from sweep import whole_files
 from sweep.errors import SweepError, unknown
 from sweep.pages import folder_of, is_asked, store_of
 from sweep.places import made, try_writing
+from sweep.signals import drawing
 from sweep.specs.figure import NEEDS, Figure, check, fitting
 
 if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
@@ -86,7 +87,7 @@ def draw_figures(
 
     figures = tuple(figures)
     files = places(figures, directory, form=form)
-    with printed() if form == "print" else nullcontext():
+    with drawing(), printed() if form == "print" else nullcontext():
         drawn = [(FIGURES | FILMS)[figure.name](ds, **figure.options) for figure in figures]
         with _told(directory), made(directory):
             for each, paths in zip(drawn, files, strict=True):

@@ -136,9 +136,8 @@ def _scaled(part: _Part, drawn: Float[Array, "rows columns"]) -> Float[Array, "r
     return jnp.where(rows[:, None] & columns, values, 0)
 
 
-@jax.custom_vjp
 def product(kernel: Float[Array, "inputs outputs"], h: Float[Array, "inputs points"]) -> Float[Array, "outputs points"]:
-    """W^T h, with each of its three products (forward, and two in its derivative) in the form that is fast on CPU.
+    """W^T h in the form that is fast on CPU; any derivative of it can be taken.
 
     XLA's kernels for small products want the left matrix's columns contracted with the right one's rows. Left to
     itself it contracts rows with rows, at half the rate for width 16 and two thirds for width 128; so W is
@@ -147,8 +146,12 @@ def product(kernel: Float[Array, "inputs outputs"], h: Float[Array, "inputs poin
     return jnp.einsum("oi,in->on", jax.lax.optimization_barrier(kernel.T), h)
 
 
+# The same numbers. The two products of its derivative are in that form too, and no derivative but a gradient's is.
+product_of_steps = jax.custom_vjp(product)
+
+
 def _product_forward(kernel: Array, h: Array) -> tuple[Array, tuple[Array, Array]]:
-    return product(kernel, h), (kernel, h)
+    return product_of_steps(kernel, h), (kernel, h)
 
 
 def _product_backward(residuals: tuple[Array, Array], above: Array) -> tuple[Array, Array]:
@@ -156,7 +159,7 @@ def _product_backward(residuals: tuple[Array, Array], above: Array) -> tuple[Arr
     return jnp.einsum("in,on->io", h, above), jnp.einsum("io,on->in", kernel, above)
 
 
-product.defvjp(_product_forward, _product_backward)
+product_of_steps.defvjp(_product_forward, _product_backward)
 
 
 class Dense(nn.Module):
@@ -168,16 +171,18 @@ class Dense(nn.Module):
     Args:
         features: neurons, dead ones included.
         bias: whether there is a bias.
+        product: of kernel and activations.
     """
 
     features: int
     bias: bool
+    product: Callable[[Array, Array], Array]
 
     @nn.compact
     def __call__(self, h: Float[Array, "inputs points"]) -> Float[Array, "outputs points"]:
         """Apply the layer."""
         zeros = nn.initializers.zeros_init()
-        z = product(self.param("kernel", zeros, (h.shape[0], self.features), h.dtype), h)
+        z = self.product(self.param("kernel", zeros, (h.shape[0], self.features), h.dtype), h)
         return z + self.param("bias", zeros, (self.features,), h.dtype)[:, None] if self.bias else z
 
 
@@ -187,17 +192,19 @@ class Network(nn.Module):
     Args:
         model: its structure; a layer's neurons are a capacity where `padded`.
         padded: whether neurons from `width` on are dead.
+        product: of kernel and activations, `product` or `product_of_steps`.
     """
 
     model: MLP
     padded: bool
+    product: Callable[[Array, Array], Array]
 
     @nn.compact
     def __call__(self, h: Float[Array, "inputs points"], numbers: Numbers) -> Float[Array, "1 points"]:
         """Apply the network; the number `width` is the true width of every hidden layer where padded."""
         model = self.model
         layers = [
-            Dense(neurons, bias, name=f"layer_{layer}")
+            Dense(neurons, bias, self.product, name=f"layer_{layer}")
             for layer, (neurons, bias) in enumerate(zip((*model.layers(), 1), model.biases(), strict=True))
         ]
         for layer, dense in enumerate(layers[:-1]):
@@ -211,16 +218,19 @@ class Network(nn.Module):
 
 
 class Functions(NamedTuple):
-    """A network as three pure functions.
+    """A network as pure functions.
 
     Args:
         init: (key, inputs, numbers) to parameters.
-        apply: (parameters, inputs of shape (features, points), numbers) to outputs of shape (points,).
+        apply: (parameters, inputs of shape (features, points), numbers) to outputs of shape (points,); any derivative
+            of it can be taken, forward, backward and both.
+        apply_in_steps: the same numbers, with gradients that are quicker on CPU; no other derivative can be taken.
         by_layer: a pytree like the parameters to one subtree for each layer.
     """
 
     init: Callable[[Key[Array, ""], Array, Numbers], Parameters]
     apply: Callable[[Parameters, Array, Numbers], Array]
+    apply_in_steps: Callable[[Parameters, Array, Numbers], Array]
     by_layer: Callable[[Parameters], list[Any]]
 
 
@@ -234,7 +244,6 @@ def network(model: Model, padded: bool) -> Functions:
     if isinstance(model, FromModule):
         return _from_module(model)
     assert isinstance(model, MLP)
-    module = Network(model, padded)
     names = [f"layer_{layer}" for layer in range(len(model.layers()) + 1)]
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
@@ -243,10 +252,11 @@ def network(model: Model, padded: bool) -> Functions:
         width = numbers["width"] if padded else None
         return _initial(_parts(model, inputs.shape[0], width, scale, bias_scale), key, inputs.dtype)
 
-    def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
-        return module.apply({"params": parameters}, inputs, numbers)[0]  # type: ignore[index]
+    def applied(product: Callable[[Array, Array], Array]) -> Callable[[Parameters, Array, Numbers], Array]:
+        module = Network(model, padded, product)
+        return lambda parameters, inputs, numbers: module.apply({"params": parameters}, inputs, numbers)[0]  # type: ignore[index]
 
-    return Functions(init, apply, lambda tree: [tree[name] for name in names])
+    return Functions(init, applied(product), applied(product_of_steps), lambda tree: [tree[name] for name in names])
 
 
 def _from_module(model: FromModule) -> Functions:
@@ -268,4 +278,4 @@ def _from_module(model: FromModule) -> Functions:
             raise SweepError(f"{culprit} returns an array of shape {jnp.shape(outputs)}, it must be {wanted}")
         return outputs[:, 0]
 
-    return Functions(init, apply, lambda tree: [tree])
+    return Functions(init, apply, apply, lambda tree: [tree])

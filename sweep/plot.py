@@ -1,6 +1,5 @@
 """Draw a store's figures again, without JAX: `python -m sweep.plot STORE`."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -10,7 +9,7 @@ from typing import Literal
 import tyro
 
 from sweep import outputs, streams
-from sweep.cli import guarded, parse, say
+from sweep.cli import command, parse, say
 from sweep.gallery import default_directory, draw_figures, is_drawn, places, wanted
 
 PROG = "python -m sweep.plot"
@@ -56,4 +55,4 @@ def main(args: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    command(main)

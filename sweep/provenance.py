@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sweep.experiment import Experiment
 from sweep.identity import describe, fingerprint
+from sweep.numerics import consequential
 from sweep.plan import Plan
 
 # Raised whenever our own code comes to compute other bits for the same page.
@@ -60,12 +61,16 @@ def page(experiment: Experiment) -> dict[str, str]:
 
 
 def arithmetic(plan: Plan) -> dict[str, Any]:
-    """Say what the bits of results depend on, beside the page: engine, tile sizes, kind of device, versions."""
+    """Say what the bits of results depend on, beside the page.
+
+    Engine, tile sizes, kind of device, versions, and settings of JAX and XLA: None where all are as usual, which is
+    also what an older store says of them.
+    """
     device = plan.devices[0]
     tiles = [block.tile for block, _ in plan.blocks()]
     versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
     kind = f"{device.device_kind} ({device.platform}, {machine.machine()})"
-    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions}
+    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, "settings": consequential()}
 
 
 def _version(name: str) -> str:

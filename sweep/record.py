@@ -38,6 +38,8 @@ class Moment(NamedTuple):
         x: positions that errors are shown over, None for a task without x.
         x_clean: noiseless target at x.
         x_prediction: network output at x.
+        apply: the network, as a function of parameters and inputs (features, points); any derivative of it can be
+            taken, `jax.hessian` too. None only in a moment that was made without a network.
     """
 
     shape: Shape
@@ -52,6 +54,7 @@ class Moment(NamedTuple):
     x: Float[Array, " x"] | None
     x_clean: Float[Array, " x"] | None
     x_prediction: Float[Array, " x"] | None
+    apply: Callable[[Any, Array], Float[Array, " points"]] | None = None
 
 
 def loss_function(name: str) -> Callable[[Array, Array, Array], Float[Array, ""]]:

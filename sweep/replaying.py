@@ -99,7 +99,9 @@ def _arithmetic_words(arithmetic: dict[str, Any], foreign: dict[str, tuple[Any, 
     if foreign:
         told = "; ".join(f"{name} {now}, stored {then}" for name, (then, now) in foreign.items())
         return f"arithmetic: differs in {told}. The distance need not be 0."
-    return "arithmetic: as stored, " + ", ".join(f"{k} {v}" for k, v in arithmetic.items() if k != "tiles")
+    return "arithmetic: as stored, " + ", ".join(
+        f"{k} {v}" for k, v in arithmetic.items() if k != "tiles" and v is not None
+    )
 
 
 def _rows(found: Sequence[Distance]) -> list[tuple[str, ...]]:

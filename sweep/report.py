@@ -1,6 +1,5 @@
 """Make one HTML file of stores, to explore without a network and without JAX: `python -m sweep.report STORE...`."""
 
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,8 +10,9 @@ from typing import Final
 import tyro
 
 from sweep import streams
-from sweep.cli import guarded, parse, say
+from sweep.cli import command, parse, say
 from sweep.errors import SweepError
+from sweep.signals import Terminated
 
 PROG = "python -m sweep.report"
 POLL: Final = 5.0  # seconds between two looks at a store that is being run
@@ -51,7 +51,7 @@ def main(args: Sequence[str]) -> None:
     if going_on and options.live:
         try:
             _follow(options)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Terminated):
             with suppress(SweepError):
                 _write(replace(options, live=False))  # else the open page would load itself again for ever
             raise
@@ -102,4 +102,4 @@ def _write(options: Options) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    command(main)

@@ -6,16 +6,16 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep import streams
-from sweep.cli import guarded, pairs, parse_known, to_bytes
+from sweep.cli import command, pairs, parse_known, to_bytes
 from sweep.errors import SweepError
-from sweep.signals import Terminated
+from sweep.signals import Terminated, told_when_ended
 from sweep.variation import Choice, Chosen, chosen
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def main(args: Sequence[str]) -> None:
     _refuse_together(options)
     memory = None if options.memory is None else to_bytes(options.memory)
     what = resolve(options, rest)
+    _load_jax()
     if options.plan:
         _show_plan(what.experiment, memory)
     elif options.lane is not None:
@@ -92,6 +93,18 @@ def _options(args: Sequence[str]) -> tuple[Options, list[str]]:
         options, rest = parse_known(Options, plain, PROG)
         return options, [*rest, "--help"]
     return parse_known(Options, args, PROG)
+
+
+def _load_jax() -> None:
+    """Load JAX, which reads its settings then.
+
+    Raises:
+        SweepError: for a setting in the environment that it can't read.
+    """
+    try:
+        import jax  # noqa: F401
+    except ValueError as error:
+        raise SweepError(f"JAX can't read a setting in the environment: {error}; unset or mend it") from error
 
 
 def resolve(options: Options, rest: Sequence[str]) -> Chosen:
@@ -130,24 +143,30 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
         check_directory(options.figures_dir)
     console = _console(options)
     streams.outlast()
+
+    def stopped() -> tuple[str, str]:
+        again = [arg for arg in args if arg not in ("--fresh", "--resume")]
+        there = f"what there is lies in {store}" if store.exists() else "nothing was stored yet"
+        return f"stopped; {there}; this goes on:", f"{_python()} -m sweep.run {shlex.join(again)} --resume"
+
+    told_when_ended(stopped)
     try:
         with _watching(console) as watch:
             ds = run_sweep(
                 what.experiment, out=what.store, resume=options.resume, fresh=options.fresh, memory=memory,
                 attributes=what.attributes, watch=watch,
             )  # fmt: skip
+        if not watch.called:
+            console.print(f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains anew)")
+        directory = options.figures_dir or default_directory(store, what.experiment.name, complete=True)
+        drawn = draw_figures(ds, wanted(ds), directory)
+        show_summary(console, ds, store, drawn)
+        show_family(console, ds, store, f"{_python()} -m sweep.report")
     except (KeyboardInterrupt, Terminated):
-        again = [arg for arg in args if arg not in ("--fresh", "--resume")]
-        there = f"what there is lies in {store}" if store.exists() else "nothing was stored yet"
-        console.print(f"stopped; {there}; this goes on:", soft_wrap=True)
-        console.print(f"{_python()} -m sweep.run {shlex.join(again)} --resume", soft_wrap=True)
+        with suppress(OSError):  # the terminal has gone
+            for line in stopped():
+                console.print(line, soft_wrap=True)
         raise
-    if not watch.called:
-        console.print(f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains anew)")
-    directory = options.figures_dir or default_directory(store, what.experiment.name, complete=True)
-    drawn = draw_figures(ds, wanted(ds), directory)
-    show_summary(console, ds, store, drawn)
-    show_family(console, ds, store, f"{_python()} -m sweep.report")
 
 
 def _console(options: Options) -> "Terminal":
@@ -179,8 +198,4 @@ def _python() -> str:
 
 
 if __name__ == "__main__":
-    code = guarded(main)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if code:
-        os._exit(code)  # a compilation that was left behind must not hold the process back
+    command(main)

@@ -9,18 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
-import jax
 import numpy as np
 import xarray as xr
 
 from sweep import store as stores
 from sweep import train, whole_files
 from sweep.axes import Lanes, lay_out
-from sweep.devices import use_all_cores
+from sweep.devices import check_environment, use_all_cores
 from sweep.errors import SweepError, SweepWarning
 from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
 from sweep.identity import differing
+from sweep.numerics import settled
 from sweep.plan import Plan, pack
 from sweep.provenance import page, provenance
 from sweep.results import open_results, skeleton
@@ -166,7 +166,8 @@ def plan_sweep(
 ) -> Plan:
     """Plan a sweep on this machine, and make sure that its metrics have the dimensions they state."""
     use_all_cores()
-    with jax.enable_x64(experiment.precision == "float64"):
+    check_environment()
+    with settled(experiment.precision):
         plan = pack(lay_out(experiment.axes), experiment, memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
         sizes = {dim: len(values) for dim, values in dimension_values(plan).items()}
         for program in plan.programs:

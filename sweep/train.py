@@ -23,6 +23,7 @@ from sweep.models import Functions, network
 from sweep.optim import optimizer
 from sweep.shape import Shape
 from sweep.tasks import Data, draw
+from sweep.unbatched import unbatched
 
 Numbers = dict[str, Array]
 Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
@@ -108,7 +109,7 @@ def advance(
     inputs, target, weights = _batch(shape, data, lane.order, step)
 
     def objective(parameters: Any) -> Float[Array, ""]:
-        prediction = _network(block).apply(parameters, inputs, numbers)
+        prediction = _network(block).apply_in_steps(parameters, inputs, numbers)
         return record.loss_function(shape.loss)(prediction, target, weights)
 
     loss, gradient = jax.value_and_grad(objective)(lane.parameters)
@@ -164,7 +165,7 @@ def finish(
     shape, functions = block.shape, _network(block)
 
     def predict(parameters: Any) -> tuple[Array, Array]:
-        prediction = functions.apply(parameters, data.inputs, numbers)
+        prediction = functions.apply_in_steps(parameters, data.inputs, numbers)
         weights = jnp.ones_like(data.target)
         return record.loss_function(shape.loss)(prediction, data.target, weights), prediction
 
@@ -174,10 +175,11 @@ def finish(
         x = jnp.asarray(shape.shown.values(), data.points.dtype)
         x_clean, x_prediction = data.clean, prediction
         if data.x_inputs is not None:
-            x_clean, x_prediction = data.x_clean, functions.apply(lane.parameters, data.x_inputs, numbers)
+            x_clean, x_prediction = data.x_clean, functions.apply_in_steps(lane.parameters, data.x_inputs, numbers)
     moment = record.Moment(
         shape, step, numbers, data, lane.parameters, gradient, functions.by_layer(gradient),
         loss, prediction, x, x_clean, x_prediction,
+        lambda parameters, inputs: functions.apply(parameters, inputs, numbers),
     )  # fmt: skip
     never = lane.first_bad_step == NEVER
     bad = never & ~jnp.isfinite(loss)
@@ -358,7 +360,7 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
         return list(lanes), list(values), jnp.stack(tried)[None]
 
     mapped = jax.shard_map(
-        train,
+        unbatched(train) if devices[0].platform == "cpu" else train,
         mesh=mesh_of(devices),
         in_specs=(dealt, dealt, dealt, same, same, dealt, same),
         out_specs=(dealt, dealt, dealt),
@@ -369,7 +371,8 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
 
 def beginning(block: Block, devices: tuple[Device, ...]) -> Any:
     """Build the small program that draws the data and initial parameters of a block's lanes."""
-    return jax.jit(jax.vmap(jax.vmap(partial(begin, block))), out_shardings=sharding(devices))
+    lanes = jax.vmap(jax.vmap(partial(begin, block)))
+    return jax.jit(unbatched(lanes) if devices[0].platform == "cpu" else lanes, out_shardings=sharding(devices))
 
 
 def room_shapes(block: Block, devices: tuple[Device, ...], names: tuple[str, ...]) -> Room:

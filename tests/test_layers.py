@@ -32,7 +32,7 @@ DOORS = {"check", "compare", "export", "report", "run", "plot", "claims"}
 COMPUTING = {
     "keys": 0, "sine": 0, "tasks.inputs": 1, "tasks.targets": 1, "tasks": 2, "models": 2, "optim": 2, "record": 3,
     "train": 4, "cost": 5, "stop": 5, "plan": 6, "seats": 7, "provenance": 7, "execute": 8, "curves": 9,
-    "session": 10, "devices": 0, "runner": 11, "replay": 12, "repair": 12,
+    "session": 10, "devices": 0, "numerics": 0, "unbatched": 0, "runner": 11, "replay": 12, "repair": 12,
 }  # fmt: skip
 DOOR_HELP = {"cli", "crash", "streams", "overrides", "terminal", "replaying", "variation"}
 

@@ -49,9 +49,14 @@ EXPERIMENT = Experiment(
 )
 
 
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def experiment(request) -> Experiment:
+    return replace(EXPERIMENT, precision=request.param)
+
+
 @pytest.fixture(scope="module")
-def ds(tmp_path_factory: pytest.TempPathFactory):
-    return run_sweep(EXPERIMENT, out=tmp_path_factory.mktemp("runner") / "store")
+def ds(experiment, tmp_path_factory: pytest.TempPathFactory):
+    return run_sweep(experiment, out=tmp_path_factory.mktemp("runner") / "store")
 
 
 @pytest.mark.core
@@ -100,9 +105,11 @@ def test_stored_quantities_agree_with_each_other(ds) -> None:
     assert abs((ds.loss - ds.clean_loss).isel(epoch=0).mean().item() - 0.01) < 0.05
 
 
-def test_without_a_place_nothing_is_left_on_disk_and_the_numbers_are_the_same(ds, tmp_path: Path, monkeypatch) -> None:
+def test_without_a_place_nothing_is_left_on_disk_and_the_numbers_are_the_same(
+    experiment, ds, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    again = run_sweep(EXPERIMENT)
+    again = run_sweep(experiment)
     assert not any(tmp_path.iterdir())
     assert again.loss.values.tobytes() == ds.loss.values.tobytes()
 
@@ -130,11 +137,12 @@ open({str(tmp_path / "bits")!r}, "wb").write(ds.loss.values.tobytes())
     assert (tmp_path / "bits").read_bytes() == run_sweep(EXPERIMENT).loss.values.tobytes()
 
 
-def test_waves_of_a_small_budget_give_the_same_numbers(ds, tmp_path: Path) -> None:
+def test_waves_of_a_small_budget_give_the_same_numbers(experiment, tmp_path: Path) -> None:
     axes = zipped(seed=range(300), data_seed=range(300)) * grid(width=(4, 8))
-    many = replace(EXPERIMENT, axes=axes, epochs=2)
+    many = replace(experiment, axes=axes, epochs=2)
     whole = run_sweep(many)
-    waves = run_sweep(many, out=tmp_path / "store", memory=int(1.6 * 2**20))
+    size = np.dtype(experiment.precision).itemsize
+    waves = run_sweep(many, out=tmp_path / "store", memory=int(0.4 * size * 2**20))
     assert '"wave_lanes": 600' not in waves.attrs["plan"]
     for name in ("loss", "spectral_error", "prediction", "target", "gradient_norm"):
         assert waves[name].values.tobytes() == whole[name].values.tobytes(), name
@@ -375,13 +383,13 @@ def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: P
         assert split[name].values.tobytes() == whole[name].values.tobytes(), name
 
 
-def test_a_wave_without_a_checkpoint_starts_anew(tmp_path: Path, ds) -> None:
+def test_a_wave_without_a_checkpoint_starts_anew(tmp_path: Path, experiment, ds) -> None:
     path = tmp_path / "store"
-    run_sweep(EXPERIMENT, out=path)
+    run_sweep(experiment, out=path)
     stores.Store(path).note(complete=False)
     (path / "digests" / "wave-0000000000.json").unlink()
     (path / "heartbeat.json").write_text('{"lane_st')
-    again = run_sweep(EXPERIMENT, out=path, resume=True)
+    again = run_sweep(experiment, out=path, resume=True)
     assert again.loss.values.tobytes() == ds.loss.values.tobytes()
 
 

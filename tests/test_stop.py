@@ -1,6 +1,7 @@
 """Lanes that end early: when, on what grounds, that nobody else notices, and that their work is not done."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from math import ceil
 
@@ -18,7 +19,8 @@ from sweep.labels import CUT, DIVERGED, REACHED, RUNNING
 from sweep.runner import run_sweep
 from sweep.specs import Halving, Metric, Optimizer, Record, Target, linear_spaced
 
-RATES = (1e-3, 1e-2, 1e-1, 3e38)  # the last one loses its lanes
+PRECISIONS = ("float32", "float64")
+LOSING = {"float32": 3e38, "float64": 1.5e308}  # the rate that loses its lanes
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,17 +31,23 @@ def small_tiles():
         yield
 
 
-def racing(rule, **changes):
+def race(rule, precision="float32", **changes):
     """Make a sweep of 48 lanes in two blocks, some of which are lost."""
     settings = {
-        "axes": grid(seed=range(6), learning_rate=RATES, width=(4, 6)), "optimizer": Optimizer("adam"), "epochs": 40,
-        "record": Record(metrics=("loss", "gradient_norm"), at=linear_spaced(20), snapshots=3), "stop": rule,
+        "axes": grid(seed=range(6), learning_rate=(1e-3, 1e-2, 1e-1, LOSING[precision]), width=(4, 6)),
+        "optimizer": Optimizer("adam"), "epochs": 40, "precision": precision, "stop": rule,
+        "record": Record(metrics=("loss", "gradient_norm"), at=linear_spaced(20), snapshots=3),
     }  # fmt: skip
     return tiny(**(settings | changes))
 
 
+@pytest.fixture(scope="module", params=PRECISIONS)
+def racing(request):
+    return partial(race, precision=request.param)
+
+
 @pytest.fixture(scope="module")
-def full():
+def full(racing):
     return run_sweep(racing(None))
 
 
@@ -48,7 +56,9 @@ RULES = [Target(0.6), Halving(first=0.2), Halving(keep=0.3, by="lane", first=0.1
 
 @pytest.mark.core
 @pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_what_a_stopped_sweep_measures_is_bitwise_that_of_the_full_one_up_to_where_each_lane_stopped(rule, full):
+def test_what_a_stopped_sweep_measures_is_bitwise_that_of_the_full_one_up_to_where_each_lane_stopped(
+    rule, racing, full
+):
     stopped = run_sweep(racing(rule))
     ends = stopped.stop_epoch.fillna(np.inf)
     assert np.isfinite(ends).any()
@@ -66,7 +76,7 @@ def test_what_a_stopped_sweep_measures_is_bitwise_that_of_the_full_one_up_to_whe
     np.testing.assert_array_equal(stopped.first_bad_epoch.values[lost], full.first_bad_epoch.values[lost])
 
 
-def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_forward(full):
+def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_forward(racing, full):
     stopped = run_sweep(racing(Target(0.6)))
     met = (full.loss <= 0.6).values  # a lost lane's loss is NaN and meets nothing
     first = np.where(met.any(-1), full.epoch.values[met.argmax(-1)], np.nan)
@@ -83,7 +93,7 @@ def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_
     assert (stopped.status.values[~np.isfinite(first)] != REACHED).all()
 
 
-def test_what_is_cut_is_not_measured_again_and_its_steps_are_not_counted():
+def test_what_is_cut_is_not_measured_again_and_its_steps_are_not_counted(racing):
     stopped = run_sweep(racing(Halving(first=0.2)))
     after = (stopped.epoch > stopped.stop_epoch).transpose(*stopped.loss.dims).values
     assert after.any()
@@ -124,7 +134,7 @@ def halved_by_hand(rule, loss, first_bad, record):
 
 @pytest.mark.core
 @pytest.mark.parametrize("rule", RULES[1:], ids=repr)
-def test_halving_cuts_whom_a_plain_loop_cuts(rule, full):
+def test_halving_cuts_whom_a_plain_loop_cuts(rule, racing, full):
     stopped = run_sweep(racing(rule))
     bad = full.first_bad_epoch.fillna(np.inf).values
     expected = halved_by_hand(rule, full.loss.values, bad, full.epoch.values)
@@ -168,7 +178,7 @@ def test_rungs_are_records_at_or_after_their_shares():
 
 
 @pytest.mark.core
-def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled():
+def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled(racing):
     plan = planned(racing(Target(0.6)), 3)
     execute.prepare(plan)
     compiled = execute._training(plan.programs[0], plan)
@@ -185,7 +195,7 @@ def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled():
     assert all((status != RUNNING).sum() for status in pieces[-1].status)
 
 
-def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch):
+def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch, racing):
     experiment = racing(None)
     leaving = run_lanes(experiment, 2)
     monkeypatch.setattr(execute, "WORTH_MOVING", 1.0)  # nobody ever moves
@@ -195,7 +205,7 @@ def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch):
         assert one.first_bad_step == other.first_bad_step
 
 
-def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step():
+def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
     plan = planned(racing(Target(1e9)))
     pieces = list(execute.walk(plan))
     assert sum(piece.executed for piece in pieces[1:]) == 0
@@ -203,7 +213,7 @@ def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step():
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_going_on_from_any_position_ends_the_same_lanes_with_the_same_bits(rule):
+def test_going_on_from_any_position_ends_the_same_lanes_with_the_same_bits(rule, racing):
     plan = planned(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
     whole = records(execute.walk(plan))
     for at in (1, 3, 5):
@@ -239,7 +249,7 @@ class InterruptedRunError(Exception):
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 @pytest.mark.parametrize("waves", [1, 2])
-def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule, waves, tmp_path, monkeypatch):
+def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule, waves, tmp_path, monkeypatch, racing):
     if waves > 1 and isinstance(rule, Halving):
         return  # which takes one wave
     monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
@@ -284,9 +294,9 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
             lambda: tiny(stop=Target(0.1, metric="spectral_error")),
             "a lane can stop by 'loss', one number each",
         ),
-        (lambda: racing(Halving(within=("depth",))), "unknown axis to halve within 'depth'"),
+        (lambda: race(Halving(within=("depth",))), "unknown axis to halve within 'depth'"),
         (lambda: tiny(stop=Halving(within=("width",))), "unknown axis to halve within 'width'"),
-        (lambda: racing(Halving(within=("seed",))), "within of Halving names 'seed', but by='median' seeds"),
+        (lambda: race(Halving(within=("seed",))), "within of Halving names 'seed', but by='median' seeds"),
         (lambda: Halving(within="width"), "within of Halving must be a tuple of axes such as ('width',), got 'width'"),
     ],
 )
@@ -297,7 +307,7 @@ def test_a_rule_that_makes_no_sense_is_refused_in_one_line(make, told):
     assert "\n" not in str(refused.value)
 
 
-def test_halving_over_several_waves_is_refused():
+def test_halving_over_several_waves_is_refused(racing):
     with pytest.raises(SweepError, match="Halving compares all lanes with each other, but they make 6 waves"):
         planned(racing(Halving()), wave_lanes=8)
 
@@ -324,7 +334,7 @@ def test_competitors_differ_in_everything_but_seeds():
     assert len(set(each.tolist())) == len(lanes)
 
 
-def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_is_cut_last(full):
+def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_is_cut_last(racing, full):
     by_target = run_sweep(racing(Target(0.6)))
     there = by_target.stop_epoch.where(by_target.status == REACHED, np.inf).median("seed")
     for width in (4, 6):

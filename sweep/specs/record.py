@@ -21,7 +21,8 @@ class Metric(Spec):
     Args:
         name: the variable's name in the results.
         function: `function(moment)` for a `sweep.record.Moment`, traced by JAX; returns an array with one
-            axis for each of `dims`. Import `jax.numpy` inside it, so that the page loads without JAX.
+            axis for each of `dims`. Import `jax.numpy` inside it, so that the page loads without JAX. It may use
+            all of `jax.numpy.linalg`, and any derivative of `moment.apply(parameters, inputs)`, the lane's network.
         dims: dimensions of the value, out of "frequency", "x" and "layer".
         units: units as printed on an axis.
         long_name: the words on an axis.
