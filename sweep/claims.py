@@ -93,7 +93,7 @@ def judged(store: Path, experiments: Path, variations: Variations) -> "Iterator[
 
 def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variations: Variations) -> Experiment:
     """Load the page of a store as it was run, and make sure that the store holds all of its results."""
-    from sweep.identity import fingerprint
+    from sweep.identity import fingerprint, stored_fingerprint
 
     page, _, varied = attributes["name"].partition(VARIED)
     path = experiments / f"{page}.py"
@@ -108,7 +108,7 @@ def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variati
             f"{store} holds {attributes['name']!r}, a variation of {path}: claims are of the page as it is"
         )
     experiment = variations[varied](path)
-    if fingerprint(experiment) != attributes.get("fingerprint"):
+    if fingerprint(experiment) != stored_fingerprint(attributes):
         raise SweepError(f"{store} is not of {path} as it is now: run the page again, with --fresh")
     if not experiment.claims:
         raise SweepError(f"{path} makes no claims that {store} could decide: leave it out, or state claims=(...)")
