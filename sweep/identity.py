@@ -37,111 +37,17 @@ SPECS: Final = (
     SumOfSines, Table, Target, Window,
 )  # fmt: skip
 # Names of our modules and packages, former ones too. Where code lies is no part of what it is.
-MODULES: Final = frozenset(
-    [
-        "alignment",
-        "answers",
-        "axes",
-        "cells",
-        "claim",
-        "claims",
-        "cli",
-        "compare",
-        "comparing",
-        "comparison",
-        "convergence",
-        "cost",
-        "curves",
-        "devices",
-        "differences",
-        "differing",
-        "dimensions",
-        "distance",
-        "document",
-        "epoch_maps",
-        "errors",
-        "execute",
-        "experiment",
-        "export",
-        "exporting",
-        "figure",
-        "film",
-        "folder",
-        "formats",
-        "gallery",
-        "growing",
-        "heatmaps",
-        "identity",
-        "inputs",
-        "intervals",
-        "keys",
-        "knobs",
-        "labels",
-        "lane_choice",
-        "lane_tables",
-        "lines",
-        "long",
-        "maps",
-        "measures",
-        "metric",
-        "model",
-        "models",
-        "netcdf",
-        "networks",
-        "optim",
-        "optimizer",
-        "outcomes",
-        "outputs",
-        "overrides",
-        "packing",
-        "page",
-        "pages",
-        "places",
-        "plan",
-        "plane",
-        "plot",
-        "plots",
-        "provenance",
-        "record",
-        "registry",
-        "replay",
-        "replaying",
-        "report",
-        "reporting",
-        "results",
-        "run",
-        "runner",
-        "scale",
-        "seats",
-        "section",
-        "seeds",
-        "session",
-        "shape",
-        "sheet",
-        "signals",
-        "sine",
-        "spacing",
-        "specs",
-        "stats",
-        "stop",
-        "store",
-        "style",
-        "targets",
-        "task",
-        "tasks",
-        "terminal",
-        "tidy",
-        "trackers",
-        "train",
-        "training_range",
-        "unions",
-        "variation",
-        "verdicts",
-        "view",
-        "window",
-        "zoom",
-    ]
+_WORDS: Final = (
+    "alignment answers axes cells claim claims cli compare comparing comparison convergence cost curves devices "
+    "differences differing dimensions distance document epoch_maps errors execute experiment export exporting "
+    "figure film folder formats gallery growing heatmaps identity inputs intervals keys knobs labels lane_choice "
+    "lane_tables lines long maps measures metric model models netcdf networks optim optimizer outcomes outputs "
+    "overrides packing page pages places plan plane plot plots provenance record registry replay replaying report "
+    "reporting results run runner scale seats section seeds session shape sheet signals sine spacing specs stats "
+    "stop store style targets task tasks terminal tidy trackers train training_range unions variation verdicts "
+    "view window zoom"
 )
+MODULES: Final = frozenset(_WORDS.split())
 _PATH: Final = rf"(?:\.(?:{'|'.join(sorted(MODULES))})\b)"
 _IMPORTED: Final = re.compile(rf"\b(from|import)\s+sweep{_PATH}+(?!\.)")
 _NAMED: Final = re.compile(rf"(?<![\w.])sweep{_PATH}+(?=\.\w)")
@@ -151,6 +57,8 @@ def describe(thing: Any) -> Any:
     """Turn a spec into JSON-able data; a function of the page's own becomes its source text."""
     if is_dataclass(thing) and not isinstance(thing, type):
         data = {f.name: describe(getattr(thing, f.name)) for f in fields(thing) if not f.name.startswith("_")}
+        if isinstance(thing, Experiment) and thing.stop_better() == "higher":
+            data["stop"]["better"] = "higher"  # stores from before this is said took the lower values for the better
         return {"kind": type(thing).__name__, **data}
     if isinstance(thing, Mapping):
         return {str(key): describe(value) for key, value in thing.items()}
