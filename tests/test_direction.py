@@ -19,7 +19,7 @@ from sweep.exporting import cells as exported
 from sweep.intervals import Interval, mean
 from sweep.plots import heatmap, style
 from sweep.plots.comparison import comparison
-from sweep.plots.registry import FIGURES
+from sweep.plots.registry import FIGURES, FILMS
 from sweep.reporting import cells as embedded
 from sweep.reporting import document
 from sweep.results import open_results
@@ -194,7 +194,7 @@ def test_a_metric_without_a_best_that_is_everywhere_the_same_goes_nowhere():
 
 def test_a_film_of_a_metric_has_its_colours():
     ds = scored("higher").expand_dims(width=[16.0, 64.0]).transpose("seed", "learning_rate", "width", ...)
-    film = FIGURES["heatmap_film"](ds, metric="score")
+    film = FILMS["heatmap_film"](ds, metric="score")
     assert "At epoch 2 the highest median score is 6.5" in texts(film.figure)
 
 
