@@ -140,7 +140,7 @@ def test_epochs_to_takes_one_bound_on_one_side():
 TITLES = {
     "lower": "The lowest median final score is 2.5, at learning rate 0.0001",
     "higher": "The highest median final score is 6.5, at learning rate 0.001",
-    None: "The median final score goes from 2.5, at learning rate 0.0001 to 6.5, at learning rate 0.001",
+    None: "The median final score goes from 2.5, at learning rate 0.0001, to 6.5, at learning rate 0.001",
 }
 COLOURS = {"lower": "viridis_r", "higher": "viridis", None: "cividis"}
 COUNTED = {
@@ -176,7 +176,7 @@ def test_a_heatmap_of_any_dimensions_is_titled_by_its_best(better):
     titles = {
         "lower": "The lowest median score is 0.5, in 3 of 9 cells",
         "higher": "The highest median score is 6.5, at epoch 2 and learning rate 0.001",
-        None: "The median score goes from 0.5, in 3 of 9 cells to 6.5, at epoch 2 and learning rate 0.001",
+        None: "The median score goes from 0.5, in 3 of 9 cells, to 6.5, at epoch 2 and learning rate 0.001",
     }
     for figure in (whole, heatmap(ds.score, x="learning_rate", y="epoch", status=ds.status)):
         assert titles[better] in texts(figure)

@@ -167,7 +167,7 @@ DEFAULTS = {
         "output_bias": True, "initializer": "lecun_normal", "bias_initializer": "zeros", "initial_scale": 1.0,
         "bias_scale": 1.0, "omega0": 1.0,
     },
-    "Metric": {"dims": [], "units": "1", "long_name": ""},
+    "Metric": {"dims": [], "units": "1", "long_name": "", "better": None},
     "Optimizer": {
         "name": "adam", "learning_rate": 0.001, "momentum": None, "weight_decay": None, "beta1": None, "beta2": None,
         "epsilon": None, "decay": None, "schedule": "constant", "final_fraction": None,
@@ -186,7 +186,7 @@ DEFAULTS = {
         "points": 128, "low": 0.0, "high": 1.0, "placement": "grid", "inputs": "scaled", "noise": 0.0,
         "rows": [], "targets": [],
     },
-    "Target": {"metric": "loss"},
+    "Target": {"value": None, "metric": "loss", "at_least": None, "at_most": None},
     "Window": {"points": 200, "end": True},
 }  # fmt: skip
 # The default of a number that Optimizer leaves None is the optimiser's or the schedule's own.

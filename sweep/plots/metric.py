@@ -85,7 +85,7 @@ def best_in_words(chosen: View, metric: str, dims: Sequence[str | None]) -> str:
     better, what = stats.better(chosen.data[metric]), f"median final {style.words(metric)}"
     if better is None and last.min() < last.max():
         low, high = (_valued(chosen, last, end, dims) for end in (last.min(), last.max()))
-        return f"The {what} goes from {low} to {high}"
+        return f"The {what} goes from {low}, to {high}"
     best = last.max() if better == "higher" else last.min()
     which = {"higher": "highest ", "lower": "lowest ", None: ""}[better]
     return f"The {which}{what} is {_valued(chosen, last, best, dims)}"

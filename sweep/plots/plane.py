@@ -171,7 +171,7 @@ def in_words(what: Cells, cells: Sequence[xr.DataArray]) -> str:
     low, high = (float(end([end(each) for each in finite])) for end in (np.nanmin, np.nanmax))
     told = f"{what.statistic} " * what.seeded + style.words(what.name)
     if what.better is None and low < high:
-        return f"The {told} goes from {_valued(what, finite, low)} to {_valued(what, finite, high)}"
+        return f"The {told} goes from {_valued(what, finite, low)}, to {_valued(what, finite, high)}"
     which = {"higher": "highest ", "lower": "lowest ", None: ""}[what.better]
     return f"The {which}{told} is {_valued(what, finite, high if what.better == 'higher' else low)}"
 
