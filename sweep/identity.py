@@ -126,6 +126,8 @@ class _Reader:
 
     def _value(self, value: Any) -> str:
         """Write a value down by what it holds, never by its address."""
+        if type(value) in SPECS:
+            return json.dumps(_lasting(describe(value)), sort_keys=True)
         if isinstance(value, Mapping):
             return f"{{{', '.join(f'{self._value(k)}: {self._value(v)}' for k, v in value.items())}}}"
         if isinstance(value, set | frozenset):

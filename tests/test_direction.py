@@ -196,6 +196,8 @@ def test_a_film_of_a_metric_has_its_colours():
     ds = scored("higher").expand_dims(width=[16.0, 64.0]).transpose("seed", "learning_rate", "width", ...)
     film = FILMS["heatmap_film"](ds, metric="score")
     assert "At epoch 2 the highest median score is 6.5" in texts(film.figure)
+    film.draw(2)
+    assert mesh_of(axes_of(film.figure)[0]).cmap.name == "viridis"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from helpers import tiny
 from sweep import identity
 from sweep.identity import MODULES, SPECS, defaults, describe, differing, fingerprint, fingerprint_of, source
 from sweep.pages import load
-from sweep.specs import FromFunction, Optimizer
+from sweep.specs import FromFunction, Optimizer, Sine
 from sweep.specs.knobs import Spec
 from sweep.specs.optimizer import OPTIMIZERS, SCHEDULES
 
@@ -309,6 +309,21 @@ def test_where_our_code_lies_is_no_part_of_a_hash(before: str, after: str, monke
 def test_what_is_used_is_part_of_a_hash(one: str, other: str) -> None:
     codes = {fingerprint_of({"task": {"kind": "FromFunction", "function": text}}) for text in (one, other)}
     assert len(codes) == 2
+
+
+def test_a_spec_that_a_function_uses_is_written_down_without_its_defaults() -> None:
+    task, build = Sine(points=64), FromFunction(function=lambda x: x + 1, points=32)
+
+    def used(x):
+        return x * task.points
+
+    def other(x):
+        return x * build.points
+
+    assert source(used).endswith('\ntask: {"kind": "Sine", "points": 64}')
+    assert '"points": 32' in source(other)
+    assert "x + 1" in source(other)
+    assert "placement" not in source(used) + source(other)
 
 
 def test_a_function_of_ours_is_named_and_not_read() -> None:

@@ -290,7 +290,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
         ),
         (lambda: Target(at_least=np.inf), "at_least of Target must be a finite number, got inf"),
         (
-            lambda: tiny(stop=Target(1.0, metric="parameter_norm")),
+            lambda: tiny(stop=Target(1.0, metric="parameter_norm"), record=Record()),
             "no lane can stop by 'parameter_norm', none of whose values are better: stop by another",
         ),
         (
@@ -301,7 +301,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
         (lambda: tiny(stop=0.1), "stop must be a Target, a Halving or None"),
         (
             lambda: tiny(stop=Target(0.1, metric="spectral_error")),
-            "a lane can stop by 'loss', 'clean_loss', one number each",
+            "a lane can stop by 'loss', one number each",
         ),
         (lambda: racing(Halving(within=("depth",))), "unknown axis to halve within 'depth'"),
         (lambda: tiny(stop=Halving(within=("width",))), "unknown axis to halve within 'width'"),

@@ -168,7 +168,8 @@ def in_words(what: Cells, cells: Sequence[xr.DataArray]) -> str:
     finite = [each.where(np.isfinite(each)) for each in cells]
     if all(each.isnull().all() for each in finite):
         return chosen.nothing if "status" in chosen.whole else "There is no finite number to draw"
-    low, high = (float(end([end(each) for each in finite])) for end in (np.nanmin, np.nanmax))
+    low = float(np.nanmin([each.min() for each in finite]))
+    high = float(np.nanmax([each.max() for each in finite]))
     told = f"{what.statistic} " * what.seeded + style.words(what.name)
     if what.better is None and low < high:
         return f"The {told} goes from {_valued(what, finite, low)}, to {_valued(what, finite, high)}"
