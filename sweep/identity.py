@@ -255,6 +255,14 @@ def _lasting(value: Any) -> Any:
     return [_lasting(each) for each in value] if isinstance(value, tuple | list) else value
 
 
+def filled(value: Any) -> Any:
+    """Put into a description, of any version, the fields that it leaves out as they are at their defaults."""
+    if isinstance(value, Mapping):
+        whole = {**defaults().get(str(value.get("kind")), {}), **value}
+        return {key: filled(each) for key, each in whole.items()}
+    return [filled(each) for each in value] if isinstance(value, tuple | list) else value
+
+
 @functools.cache
 def defaults() -> dict[str, dict[str, Any]]:
     """Give the declared defaults of every class of `SPECS`, described, by class and field."""
