@@ -45,7 +45,9 @@ _WORDS: Final = (
     "overrides packing page pages places plan plane plot plots provenance record registry replay replaying report "
     "reporting results run runner scale seats section seeds session shape sheet signals sine spacing specs stats "
     "stop store style targets task tasks terminal tidy trackers train training_range unions variation verdicts "
-    "view window zoom"
+    "view window zoom "
+    "array_schema bounded_json check crash digests locks numerics owners repair restoring safe_files schema streams "
+    "tables text unbatched whole_files"
 )
 MODULES: Final = frozenset(_WORDS.split())
 _PATH: Final = rf"(?:\.(?:{'|'.join(sorted(MODULES))})\b)"
