@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from sweep.bounded_json import parse
 from sweep.errors import SweepError
 from sweep.verdicts import Verdict
 
@@ -28,7 +29,7 @@ def load(path: Path) -> list[Verdict]:
         SweepError: for a file that is not such a list.
     """
     try:
-        return _verdicts(json.loads(path.read_bytes()))
+        return _verdicts(parse(path.read_bytes().decode()))
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -92,17 +92,27 @@ def judged(store: Path, experiments: Path, variations: Variations) -> "Iterator[
 
 
 def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variations: Variations) -> Experiment:
-    """Load the page of a store as it was run, and make sure that the store holds all of its results."""
-    from sweep.identity import fingerprint, stored_fingerprint
+    """Load the page of a store as it was run, and make sure that the store holds all of its results.
 
+    To load a page is to run it: it is the user's own file, as for `sweep.run`. The store only says which of the pages
+    in the folder it is of. So its name never leads out of that folder, be it by "..", by an absolute path or by a link
+    (`schema.check` refuses such a name too); and of a page that was run nothing counts, neither its claims nor their
+    measures, unless its fingerprint is the store's.
+    """
+    from sweep.identity import fingerprint, stored_fingerprint
+    from sweep.schema import needed
+
+    needed(store, attributes)
     page, _, varied = attributes["name"].partition(VARIED)
     path = experiments / f"{page}.py"
-    if not attributes.get("complete"):
+    if not attributes["complete"]:
         raise SweepError(f"{store} is incomplete: run {path} again, with --resume")
     if not path.is_file():
         raise SweepError(
             f"{store} is of page {page!r}, and there is no {path}: name the pages' folder with --experiments"
         )
+    if not path.resolve().is_relative_to(experiments.resolve()):
+        raise SweepError(f"{store} is of page {page!r}, which lies outside of {experiments}: it is not run")
     if varied not in variations:
         raise SweepError(
             f"{store} holds {attributes['name']!r}, a variation of {path}: claims are of the page as it is"
@@ -132,7 +142,6 @@ def _write(verdicts: "list[Verdict]", options: Options) -> None:
 def _show(verdicts: "list[Verdict]") -> None:
     """Print the verdicts of the stores named, each figure below its claim; the other columns need no more room."""
     from rich.box import SIMPLE
-    from rich.markup import escape
     from rich.table import Table
 
     from sweep.answers import HEAD, said
@@ -142,8 +151,8 @@ def _show(verdicts: "list[Verdict]") -> None:
     for name, width in zip(HEAD, WIDTHS, strict=False):
         table.add_column(name, overflow="fold", width=width)
     for verdict in verdicts:
-        claim, *others = map(escape, said(verdict))
-        table.add_row(f"{claim}\n{escape(verdict.figure)}".strip(), *others)
+        claim, *others = said(verdict)
+        table.add_row(f"{claim}\n{verdict.figure}".strip(), *others)
     Terminal(highlight=False).print(table)
 
 

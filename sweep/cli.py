@@ -13,6 +13,7 @@ import tyro
 
 from sweep.errors import SweepError
 from sweep.signals import Terminated
+from sweep.text import visible
 
 _Options = TypeVar("_Options")
 
@@ -107,10 +108,16 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
     return 0
 
 
+def say(text: object) -> None:
+    """Print a line on standard output; what a terminal would obey in it is written out."""
+    sys.stdout.write(f"{visible(str(text))}\n")
+    sys.stdout.flush()
+
+
 def _tell(message: str, args: Sequence[str], code: int) -> int:
     if "--debug" in args:
-        traceback.print_exc()
-    sys.stderr.write(f"sweep: {' '.join(message.split())}\n")
+        sys.stderr.write(visible(traceback.format_exc()))
+    sys.stderr.write(f"sweep: {visible(' '.join(message.split()))}\n")
     return code
 
 

@@ -152,12 +152,13 @@ def _drawn(compared: "Comparison", options: Options) -> Any:
 def _write(out: Path, figure: Any, compared: "Comparison") -> None:
     """Write the figure and the table of all cells."""
     from sweep import outputs
+    from sweep.exporting.long import inert_words
     from sweep.gallery import save
 
     with outputs.replacing(out) as folder:
         folder.mkdir()
         save(figure, [folder / f"{FIGURE}{suffix}" for suffix in SUFFIXES])
-        compared.table.to_csv(folder / TABLE, index=False)
+        inert_words(compared.table).to_csv(folder / TABLE, index=False)
 
 
 def _disagree(compared: "Comparison") -> bool:

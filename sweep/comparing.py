@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from sweep import labels
@@ -30,14 +29,14 @@ def show_comparison(
         reached: how soon the parts get to a threshold.
     """
     for line in (*_shared(compared), *compared.notes):
-        console.print(escape(line), soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if fields is not None:
         _show_fields(console, list(compared.parts), fields)
     _show_outcomes(console, compared, reached)
     for name in compared.found:
         told = f"{name} against {compared.first}: {compared.outcome(name)}"
-        console.print(f"[bold]{escape(told)}[/bold]", soft_wrap=True)
-        console.print(escape(_tested(compared, name)), soft_wrap=True)
+        console.print(told, style="bold", soft_wrap=True)
+        console.print(_tested(compared, name), soft_wrap=True)
         if not compared.equal[name]:
             _show_changes(console, compared, name)
 
@@ -56,9 +55,9 @@ def _show_fields(console: Console, names: Sequence[str], fields: Mapping[str, Se
         return
     table = Table("differs in", box=SIMPLE, padding=(0, 1, 0, 0))
     for name in names:
-        table.add_column(escape(name), overflow="fold")
+        table.add_column(name, overflow="fold")
     for name, values in fields.items():
-        table.add_row(name, *map(escape, values))
+        table.add_row(name, *values)
     console.print(table)
 
 
@@ -78,7 +77,7 @@ def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> No
             f"{number(ratio.value)} {_interval(ratio.low, ratio.high)}" if ratio and ratio.value == ratio.value else ""
         )
         share = f"{lost} of {ran} ({lost / max(ran, 1):.1%})"
-        table.add_row(escape(name), share, _share(reached.share[name]), number(reached.median[name]), told)
+        table.add_row(name, share, _share(reached.share[name]), number(reached.median[name]), told)
     console.print(table)
     metric = labels.words(compared.metric)
     told = f"epochs: the median over lanes to a {metric} of {bound}, within the records that all have"
@@ -122,7 +121,7 @@ def _show_changes(console: Console, compared: Comparison, name: str) -> None:
     for head in ("first", "second", gap, "95% interval", "p", "lost"):
         shown.add_column(head, justify="right", no_wrap=True)
     for _, row in own.loc[order[:MOST_ROWS]].iterrows():
-        places = [escape(row[knob]) if isinstance(row[knob], str) else f"{row[knob]:g}" for knob in knobs]
+        places = [row[knob] if isinstance(row[knob], str) else f"{row[knob]:g}" for knob in knobs]
         numbers = [number(row[each]) for each in ("first", "second", gap)]
         lost = f"{row['lost_first']:.0f}, {row['lost_second']:.0f}"
         shown.add_row(*places, *numbers, _interval(row["low"], row["high"]), number(row["p"]), lost)

@@ -1,5 +1,6 @@
 """The host's buffer of one wave: curves as they come in, and the chunks of the store that they belong in."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -62,16 +63,25 @@ class Curves:
         """Count the lanes that have ended early, by status."""
         return {status: int(np.count_nonzero(self._status == status)) for status in (DIVERGED, REACHED, CUT)}
 
-    def write(self) -> None:
-        """Write what there is; the lanes count as running, those too that have ended early."""
-        for name, values in self._held.items():
-            self._store.write(name, self._wave.start, values)
-        self._write_status(np.full(len(self._wave.lanes), RUNNING))
+    def write(self, record: int) -> None:
+        """Write what there is; the lanes count as running, those too that have ended early.
+
+        Args:
+            record: how many records are whole.
+        """
+        curves = {name: values for name, values in self._held.items() if name not in ENDS}
+        self._write(curves, np.full(len(self._wave.lanes), RUNNING))
+        self._store.mark_running(self._wave.start, self._wave.start + self._wave.places, record, curves)
 
     def close(self) -> None:
-        """Write everything, and last of all how the lanes have ended."""
-        self.write()
-        self._write_status(np.where(self._status == RUNNING, FINISHED, self._status))
+        """Write everything, and how and when the lanes have ended."""
+        self._write(self._held, np.where(self._status == RUNNING, FINISHED, self._status))
+        self._store.seal(self._wave.start, self._wave.start + self._wave.places)
+
+    def _write(self, arrays: Mapping[str, np.ndarray], status: np.ndarray) -> None:
+        for name, values in arrays.items():
+            self._store.write(name, self._wave.start, values)
+        self._write_status(status)
 
     def _write_status(self, status: np.ndarray) -> None:
         whole = np.full(self._wave.places, NOT_RUN, np.int8)  # empty places are never run

@@ -8,7 +8,7 @@ from pathlib import Path
 import tyro
 
 from sweep import outputs
-from sweep.cli import guarded, parse
+from sweep.cli import guarded, parse, say
 from sweep.exporting.formats import find
 
 PROG = "python -m sweep.export"
@@ -50,12 +50,10 @@ def main(args: Sequence[str]) -> None:
     outputs.check_apart(out, [options.store])
     outputs.check(out, chosen.is_ours, force=options.force)
     if unfinished := stats.unseen(ds):
-        print(
-            f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values"
-        )
+        say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")
     with outputs.replacing(out) as place:
-        chosen.write(ds, metrics, place, print)
-    print(out)
+        chosen.write(ds, metrics, place, say)
+    say(out)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, Literal
 
-SCHEMA: Final = 1  # layout of the store; raised whenever an older reader would misread a newer store
+SCHEMA: Final = 2  # layout of the store; raised whenever an older reader would misread a newer store
+UNDIGESTED: Final = (1,)  # layouts without digests, which can still be read
+READABLE: Final = (*UNDIGESTED, SCHEMA)
 
 Better = Literal["lower", "higher"] | None  # which values of a metric are better; None where none are
 DIRECTIONS: Final = ("lower", "higher")

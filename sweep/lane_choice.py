@@ -31,8 +31,7 @@ def stored_lane(path: Path, wanted: Mapping[str, str]) -> tuple[xr.Dataset, dict
     """
     with reading(path) as flat:
         table = lane_table(flat)
-    lane = choose(table, wanted)
-    with reading(path) as flat:
+        lane = choose(table, wanted)
         stored = flat.isel({LANE: np.flatnonzero(flat[LANE].values == lane)[0]}).load()
     knobs = configuration(table, lane)
     _refuse_unfinished(stored, f"lane {','.join(f'{name}={value}' for name, value in knobs.items())} of {path}")

@@ -10,7 +10,7 @@ from typing import Literal
 import tyro
 
 from sweep import outputs
-from sweep.cli import guarded, parse
+from sweep.cli import guarded, parse, say
 from sweep.gallery import default_directory, draw_figures, is_drawn, places, wanted
 
 PROG = "python -m sweep.plot"
@@ -44,12 +44,14 @@ def main(args: Sequence[str]) -> None:
     from sweep.results import open_results  # heavy, and `--help` is not
 
     ds = open_results(options.store)
-    directory = options.out or default_directory(options.store, ds.attrs["name"], bool(ds.attrs.get("complete")))
+    directory = options.out or default_directory(
+        options.store, str(ds.attrs.get("name", "")), bool(ds.attrs.get("complete"))
+    )
     figures = wanted(ds, options.only)
     for path in chain.from_iterable(places(figures, directory, form=options.form)):
         outputs.check(path, is_drawn, force=options.force)
     for path in draw_figures(ds, figures, directory, form=options.form):
-        print(path)
+        say(path)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from sweep.identity import differing
 from sweep.labels import CUT, STATUS
 from sweep.lane_choice import stored_lane
 from sweep.results import LANE
+from sweep.schema import needed
 from sweep.store import check
 from sweep.terminal import structure_words
 
@@ -57,6 +58,7 @@ def replay_lane(
             more than one has; and for a lane that has not run yet.
     """
     attributes = check(path)
+    needed(path, attributes)
     if fields := differing(experiment, attributes):
         raise SweepError(f"{path} holds another experiment, it differs in {fields}: name the page's store with --out")
     stored, knobs = stored_lane(path, wanted)

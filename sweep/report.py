@@ -10,7 +10,7 @@ from typing import Final
 
 import tyro
 
-from sweep.cli import guarded, parse
+from sweep.cli import guarded, parse, say
 from sweep.errors import SweepError
 
 PROG = "python -m sweep.report"
@@ -45,7 +45,7 @@ def main(args: Sequence[str]) -> None:
         raise SweepError(f"no store named: {PROG} results/PAGE [options]")
     _check(options)
     going_on = _write(options)
-    print(f"{options.out} ({options.out.stat().st_size / 1e6:.1f} MB)", flush=True)
+    say(f"{options.out} ({options.out.stat().st_size / 1e6:.1f} MB)")
     if going_on and options.live:
         try:
             _follow(options)

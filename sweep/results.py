@@ -15,7 +15,19 @@ import xarray as xr
 from sweep.axes import Axes
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
-from sweep.labels import DIMENSIONS, ENDED, FINISHED, NOT_RUN, RECORDED, SCHEMA, STATUS, UNSEEN, Quantity, flags
+from sweep.labels import (
+    DIMENSIONS,
+    ENDED,
+    NOT_RUN,
+    RECORDED,
+    SCHEMA,
+    STATUS,
+    UNDIGESTED,
+    UNSEEN,
+    Quantity,
+    flags,
+)
+from sweep.schema import check_room
 from sweep.specs.knobs import Knob
 from sweep.store import reading
 
@@ -123,28 +135,21 @@ def open_results(path: str | Path) -> xr.Dataset:
         SweepError: for a path that holds no store, a truncated one, or one of another schema.
     """
     with reading(Path(path)) as flat:
+        check_room(Path(path), flat.nbytes)
         ds = unfold(flat)
-    _check_whole(ds, path)
+    if ds.attrs["schema"] in UNDIGESTED:
+        _check_whole(ds, path)
     return ds
 
 
 def _check_whole(ds: xr.Dataset, path: str | Path) -> None:
-    """Refuse a store that lacks what its attributes and its lanes' status say is there."""
+    """Refuse a store without digests that lacks what its attributes and its lanes' status say is there."""
     status = ds.status.values
     if ds.attrs.get("complete") and bool(np.isin(status, UNSEEN).any()):
         raise SweepError(f"{path} is truncated: lanes of a complete sweep have not run; run it again with --fresh")
     ended = np.isin(status, ENDED) & ~(ds.first_bad_epoch == 0).values
-    gone = ["loss"] if "loss" in ds and np.isnan(ds.loss.values[..., 0][ended]).any() else []
-    measured = [str(name) for name, v in ds.data_vars.items() if v.ndim > status.ndim and v.size]
-    gone += [name for name in measured if _all_nan(ds[name].values, status == FINISHED)]
-    if gone:
-        raise SweepError(f"{path} is truncated: finished lanes have no values of {gone[0]}; run it again with --fresh")
-
-
-def _all_nan(values: np.ndarray, lanes: np.ndarray) -> bool:
-    """Tell whether there are such lanes and all their values are NaN; most often the first record says no."""
-    records = np.moveaxis(values, lanes.ndim, 0)
-    return bool(lanes.any()) and all(np.isnan(record[lanes]).all() for record in records)
+    if np.isnan(ds.loss.values[..., 0][ended]).any():
+        raise SweepError(f"{path} is truncated: finished lanes have no values of loss; run it again with --fresh")
 
 
 def unfold(flat: xr.Dataset) -> xr.Dataset:

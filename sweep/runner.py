@@ -24,6 +24,7 @@ from sweep.identity import differing
 from sweep.plan import Plan, pack
 from sweep.provenance import page, provenance
 from sweep.results import open_results, skeleton
+from sweep.schema import needed
 from sweep.session import Progress, Session, Tally
 from sweep.specs.stop import Halving
 
@@ -66,6 +67,7 @@ def run_sweep(
         if not is_complete(experiment, path):
             _go_on(experiment, path, resume, memory, watch)
         else:
+            stores.verify(path)
             _retell(path, {**attributes, **page(experiment)})
         return open_results(path)
     plan = plan_sweep(experiment, memory)  # refuses, if it must, before anything on disk changes
@@ -132,6 +134,7 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
         SweepError: if it belongs to another experiment.
     """
     attributes = stores.check(path)
+    needed(path, attributes)
     if fields := differing(experiment, attributes):
         raise SweepError(
             f"{path} holds another experiment, it differs in {fields}: "
@@ -147,8 +150,12 @@ def _go_on(
     with stores.locked(path):
         if not resume:
             raise SweepError(f"{path} is incomplete: --resume goes on with it, --fresh moves it aside and starts anew")
+        stores.verify(path)
         begun = json.loads(stores.check(path)["plan"])
-        _train(plan_sweep(experiment, memory, begun["wave_lanes"], begun["chunk_lanes"]), path, watch)
+        plan = plan_sweep(experiment, memory, begun["wave_lanes"], begun["chunk_lanes"])
+        if not stores.has_digests(path):
+            stores.adopt(path, [(wave.start, wave.start + wave.places) for wave in plan.waves])
+        _train(plan, path, watch)
 
 
 def plan_sweep(
@@ -203,12 +210,19 @@ def create(plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyT
     Raises:
         SweepError: where the place can't be written.
     """
-    experiment = plan.experiment
+    counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
+    stores.create(
+        path, laid_out(plan), plan.chunk_lanes, {**attributes, **provenance(plan), **counts, "complete": False}
+    )
+
+
+def laid_out(plan: Plan) -> xr.Dataset:
+    """Lay out the Dataset that a plan will fill: coordinates in full, variables all NaN."""
     steps = np.concatenate(plan.steps, axis=1)
     shapes = [block.shape for block, _ in plan.blocks()]
-    flat = skeleton(
-        experiment,
-        columns_of(experiment, plan.lanes),
+    return skeleton(
+        plan.experiment,
+        columns_of(plan.experiment, plan.lanes),
         order=plan.order(),
         epochs=plan.epochs,
         steps=steps[:, 0] if (steps == steps[:, :1]).all() else None,
@@ -216,5 +230,3 @@ def create(plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyT
         quantities=list({q.name: q for shape in shapes for q in shape.quantities()}.values()),
         sizes=dimension_values(plan),
     )
-    counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
-    stores.create(path, flat, plan.chunk_lanes, {**attributes, **provenance(plan), **counts, "complete": False})

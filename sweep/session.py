@@ -12,7 +12,6 @@ import numpy as np
 from sweep.curves import ENDS, Curves
 from sweep.errors import SweepError
 from sweep.execute import Finished, Position, living_steps, prepare, walk
-from sweep.labels import ENDED
 from sweep.plan import Plan
 from sweep.provenance import arithmetic
 from sweep.signals import Requests, Terminated, deferred
@@ -136,8 +135,9 @@ class Session:
         """Write curves first and the checkpoint after them, so that no checkpoint is ahead of its curves."""
         assert self._curves is not None
         begun = time.monotonic()
-        self._curves[1].write()
-        self._store.save_checkpoint(piece.position().arrays())
+        position = piece.position()
+        self._curves[1].write(position.record)
+        self._store.save_checkpoint(position.arrays())
         counts = asdict(self._tally) | {"lane_steps": self._tally.lane_steps + living_steps(piece)}
         self._store.note(**counts)
         now = time.monotonic()
@@ -148,7 +148,10 @@ class Session:
         loaded = self._store.load_checkpoint()
         if loaded is None:
             return None
-        position = Position.of_arrays(loaded)
+        try:
+            position = Position.of_arrays(loaded)
+        except (KeyError, ValueError, TypeError, IndexError):  # not one of this version's
+            return None
         return position if position.wave not in self._stored and self._fits(position) else None
 
     def _fits(self, position: Position) -> bool:
@@ -191,10 +194,9 @@ class Session:
 
 
 def _stored_waves(plan: Plan, store: Store) -> set[int]:
-    """Find the waves whose lanes have all ended."""
-    status = store.read("status", 0, len(plan.order()))
-    ended = np.isin(status, ENDED)
-    return {n for n, wave in enumerate(plan.waves) if ended[wave.start : wave.start + len(wave.lanes)].all()}
+    """Find the waves that have ended and are stored."""
+    sealed = store.sealed()
+    return {n for n, wave in enumerate(plan.waves) if sealed[wave.start : wave.start + wave.places].all()}
 
 
 def _refuse_other_bits(attributes: dict[str, Any], plan: Plan, path: Path) -> None:

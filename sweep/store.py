@@ -1,15 +1,16 @@
 """Stores: a Zarr hierarchy that is laid out through xarray and filled chunk by chunk while a sweep runs.
 
-Zarr does not write a chunk that equals the fill value, so that a missing chunk says nothing: how far a lane
-has come stands in `status`. Beside the arrays lie a checkpoint of the present wave and a heartbeat (what
-the run has executed so far); both are replaced in one move and gone when the sweep is complete.
+Zarr does not write a chunk that equals the fill value, so that a missing chunk alone says nothing: how far a lane
+has come stands in `status`, and what was written where in the digests (see `sweep.digests`). Beside the arrays lie a
+checkpoint of the present wave and a heartbeat (what the run has executed so far); both are replaced in one move and
+gone when the sweep is complete.
 """
 
 import json
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,14 +20,24 @@ import numpy as np
 import xarray as xr
 import zarr
 from filelock import FileLock, Timeout
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from sweep import digests, schema
+from sweep.bounded_json import parse
+from sweep.digests import CHECKPOINT, Damage
 from sweep.errors import SweepError
-from sweep.labels import SCHEMA
+from sweep.labels import ENDED, READABLE, RUNNING, SCHEMA, UNDIGESTED
 from sweep.places import ROOT, made
+from sweep.safe_files import check_regular, listed, load_arrays, read_regular, replacing
 
-CHECKPOINT: Final = "checkpoint.npz"
 HEARTBEAT: Final = "heartbeat.json"
+OLDER: Final = ("checkpoint.npz",)  # what stores of schema 1 had beside their arrays while they were incomplete
+_TIMES: Final = ("epoch", "snapshot_epoch")  # dimensions along which curves grow
+# The checksum at the end of each chunk is for whoever reads a store with Zarr alone.
+_CODECS: Final = (ZstdCodec(), Crc32cCodec())
 LOCK: Final = "lock"
+MOST_CHECKPOINT_BYTES: Final = 2**40
+MOST_HEARTBEAT_BYTES: Final = 2**16
 Meta = dict[str, Any]
 
 
@@ -66,52 +77,75 @@ class Store:
 
     def attributes(self) -> Meta:
         """Give the attributes of the store."""
-        return dict(self._group.attrs)
+        return json.loads((self.path / ROOT).read_bytes())["attributes"]
 
     def note(self, **attributes: Any) -> None:
-        """Set attributes of the store."""
-        self._group.attrs.update(attributes)
+        """Set attributes of the store, in one move."""
+        with _storable():
+            schema.check_attributes(attributes)
+        root = json.loads((self.path / ROOT).read_bytes())
+        root["attributes"] |= attributes
+        digests.replace_root(self.path, json.dumps(root, indent=2).encode())
+
+    def mark_running(self, start: int, stop: int, record: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Note what the curves of a running wave hold, before a checkpoint counts on them.
+
+        Args:
+            start: place of the wave's first lane.
+            stop: of the first behind it.
+            record: how many records count.
+            arrays: what has been written of the wave, by name.
+        """
+        held = digests.of_records(arrays, _counted(self.path, self._group, record))
+        digests.mark_running(self.path, (start, stop), record, held)
+
+    def seal(self, start: int, stop: int) -> None:
+        """Note what the chunks of a wave hold that has ended: from now on it counts as stored."""
+        digests.seal(self.path, (start, stop))
+
+    def sealed(self) -> np.ndarray:
+        """Tell of each place for a lane whether its wave has ended and is stored."""
+        return digests.sealed(self.path, self._group["status"].shape[0])  # type: ignore[union-attr]
 
     def save_checkpoint(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Replace the checkpoint: the state of the present wave, and where it stands."""
-        with _replacing(self.path / CHECKPOINT) as file:
+        """Replace the checkpoint: the state of the present wave, and where it stands, behind its digest."""
+        with replacing(self.path / CHECKPOINT) as file:
+            file.write(bytes(digests.HEADER))
             np.savez(file, allow_pickle=False, **arrays)
+            digest = digests.of_rest(file, digests.HEADER)
+            file.seek(0)
+            file.write(digest.encode())
 
     def load_checkpoint(self) -> dict[str, np.ndarray] | None:
-        """Load the checkpoint, None where there is none that can be read: then the wave starts anew."""
+        """Load the checkpoint, None where there is none. Whether it is whole was seen when the store was verified."""
         try:
-            with np.load(self.path / CHECKPOINT, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            return load_arrays(self.path / CHECKPOINT, MOST_CHECKPOINT_BYTES, digests.HEADER)
         except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def beat(self, counts: Meta) -> None:
         """Replace the heartbeat: what has been executed so far, repeats included."""
-        with _replacing(self.path / HEARTBEAT) as file:
-            file.write(json.dumps(counts).encode())
+        with replacing(self.path / HEARTBEAT) as file:
+            file.write(json.dumps(counts | {"digest": _digest(counts)}).encode())
 
     def last_beat(self) -> Meta:
-        """Read the heartbeat, empty where there is none that can be read."""
+        """Read the heartbeat, empty where there is none that is as it was written."""
         try:
-            return json.loads((self.path / HEARTBEAT).read_text())
-        except (FileNotFoundError, ValueError):
+            counts = dict(parse(read_regular(self.path / HEARTBEAT, MOST_HEARTBEAT_BYTES).decode()))
+            whole = counts.pop("digest") == _digest(counts)
+            schema.check_attributes(counts)
+            return counts if whole else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
     def clear(self) -> None:
         """Remove what only an incomplete sweep needs."""
-        for name in (CHECKPOINT, HEARTBEAT):
+        for name in (CHECKPOINT, HEARTBEAT, *OLDER):
             (self.path / name).unlink(missing_ok=True)
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    """Write a file beside its place and move it there: readers see the old one or the new one, whole."""
-    beside = path.with_suffix(".new")
-    with open(beside, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+def _digest(counts: Meta) -> str:
+    return digests.of_bytes(json.dumps(counts).encode())
 
 
 def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any]) -> Store:
@@ -128,20 +162,32 @@ def create(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mappi
     Raises:
         SweepError: where the place can't be written.
     """
-    encoding = {
-        name: {"chunks": (chunk_lanes, *variable.shape[1:])}
-        for name, variable in skeleton.variables.items()
-        if variable.dims[:1] == ("lane",)
-    }
+    encoding: dict[Any, Meta] = {name: {"compressors": _CODECS} for name in skeleton.variables}
+    for name, variable in skeleton.variables.items():
+        if variable.dims[:1] == ("lane",):
+            encoding[name]["chunks"] = (chunk_lanes, *variable.shape[1:])
     whole = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
     try:
         with made(path.parent), TemporaryDirectory(prefix=".new-", dir=path.parent) as beside:
             ready = Path(beside) / "store"
             whole.to_zarr(ready, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
+            with _storable():
+                schema.examine(ready, schema.attributes(ready), listed(ready))
+            digests.write_layout(ready, list(map(str, skeleton.coords)), list(map(str, skeleton.data_vars)))
             os.replace(ready, path)
+            digests.sync(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
     return Store(path)
+
+
+@contextmanager
+def _storable() -> Iterator[None]:
+    """Refuse to write, and so to train, what nobody could open again, such as a name of a thousand letters."""
+    try:
+        yield
+    except ValueError as error:
+        raise SweepError(f"the page can't be stored: {error}; docs/store.md has the limits") from error
 
 
 def unwritable(path: Path, error: OSError) -> SweepError:
@@ -183,6 +229,8 @@ def locked(path: Path) -> Iterator[None]:
     """
     lock = FileLock(path / LOCK)
     try:
+        if exists(path / LOCK):
+            check_regular(path / LOCK)  # a link would be followed, and what it leads to be emptied
         lock.acquire(timeout=0)
     except Timeout as error:
         raise SweepError(f"{path} is in use by another run: wait for it, or name another place with --out") from error
@@ -198,22 +246,29 @@ def check(path: Path) -> Meta:
     """Read a store's attributes, having made sure that it is one.
 
     Raises:
+        SweepError: for a path without a store, a root that can't be read, another schema, or what no store holds.
+    """
+    attributes = stated(path)
+    schema.check(path, attributes)
+    return attributes
+
+
+def stated(path: Path) -> Meta:
+    """Read a store's attributes, whatever else is wrong with it.
+
+    Raises:
         SweepError: for a path without a store, a root that can't be read, or another schema.
     """
     if not path.exists():
         raise SweepError(f"no store at {path}: run the page first, or name another store")
-    root = path / ROOT
-    if not root.is_file():
+    if not exists(path / ROOT):
         raise _not_a_store(path)
-    try:
-        attributes = dict(json.loads(root.read_text())["attributes"])
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise SweepError(f"{path} is truncated: {ROOT} can't be read ({error}); run again with --fresh") from error
+    attributes = schema.attributes(path)
     if not {"schema", "arrays", "dimensions"} <= set(attributes):
         raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")
-    if attributes["schema"] != SCHEMA:
+    if attributes["schema"] not in READABLE:
         raise SweepError(
-            f"{path} has schema {attributes['schema']}, this version reads schema {SCHEMA}: "
+            f"{path} has schema {attributes['schema']}, this version reads {' and '.join(map(str, READABLE))}: "
             f"use the version of sweep that wrote it, or run the page again with --fresh"
         )
     return attributes
@@ -240,15 +295,127 @@ def reading(path: Path) -> Iterator[xr.Dataset]:
     Raises:
         SweepError: for a path that holds no readable store, or damage that is met within the context.
     """
-    missing = [name for name in check(path)["arrays"] if not (path / name / ROOT).is_file()]
-    if missing:
-        raise SweepError(f"{path} is truncated: it lacks {', '.join(missing)}; run the page again with --fresh")
+    verify(path)
     try:
         with warnings.catch_warnings():
             # The checkpoint, heartbeat and lock beside the arrays are ours.
             warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
-            with xr.open_zarr(path, consolidated=False, chunks=None) as lazy:
-                yield lazy
+            # Units are words here: "seconds" are no dates to decode.
+            with xr.open_zarr(path, consolidated=False, chunks=None, zarr_format=3, decode_times=False) as lazy:
+                yield schema.checked(_without_unsealed(lazy, path))
+    except SweepError:
+        raise
     except Exception as error:  # whatever a damaged chunk or a missing array makes of itself
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SweepError(f"{path} is truncated or damaged: {told}; run the page again with --fresh") from error
+        raise SweepError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from error
+
+
+def damaged(path: Path, what: str) -> str:
+    """Say that a store is damaged, and what can be done about it."""
+    if not has_digests(path):
+        return f"{path} is truncated or damaged: {what}; run the page again with --fresh"
+    return f"{path} is damaged: {what}; `python -m sweep.check {path}` names all, and mends what it can with --repair"
+
+
+def has_digests(path: Path) -> bool:
+    """Tell whether a store has digests; those of schema 1 have none, unless a run has gone on with them."""
+    return (path / digests.FOLDER).exists()
+
+
+def adopt(path: Path, waves: Iterable[tuple[int, int]]) -> None:
+    """Give an incomplete store of an older layout digests, of what it holds now; its running wave starts anew.
+
+    Args:
+        path: a store without digests; the caller holds its lock.
+        waves: place of the first lane of each wave, and of the first behind it.
+    """
+    flat = read(path)
+    digests.write_layout(path, list(map(str, flat.coords)), list(map(str, flat.data_vars)))
+    for start, stop in waves:
+        taken = flat["lane"].values[start:stop] >= 0
+        if np.isin(flat["status"].values[start:stop][taken], ENDED).all():
+            digests.seal(path, (start, stop))
+    store = Store(path)
+    store.clear()
+    store.note(schema=SCHEMA)
+
+
+def verify(path: Path) -> None:
+    """Make sure that a store holds what was written.
+
+    Raises:
+        SweepError: for a path that holds no store, or a damaged one. Of a store without digests, which says so in a
+            warning, only missing arrays are seen.
+    """
+    attributes = stated(path)
+    if not has_digests(path):
+        schema.check(path, attributes)
+        if attributes["schema"] not in UNDIGESTED:
+            raise SweepError(f"{path} is damaged: its digests are lost; run the page again with --fresh")
+        warnings.warn(
+            f"{path} carries no digests, as it is of schema {attributes['schema']}: damage is not seen", stacklevel=2
+        )
+        return
+    _refuse(path, digests.damages(path))
+    schema.check(path, attributes)
+    _refuse(path, _running_damages(path))
+
+
+def _refuse(path: Path, found: Sequence[Damage]) -> None:
+    """Refuse a store with damages."""
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise SweepError(damaged(path, f"{found[0].file} {found[0].what}{more}"))
+
+
+def damages(path: Path) -> list[Damage]:
+    """Compare a store with its digests: all that is stored, and what a running wave had at its last checkpoint."""
+    found = digests.damages(path)
+    if any(damage.lanes is None for damage in found):  # without its layout a store says nothing
+        return found
+    if not found:
+        schema.check(path, stated(path))
+    return [*found, *_running_damages(path)]
+
+
+def _running_damages(path: Path) -> list[Damage]:
+    """Compare the curves of waves that have begun; what came after the last checkpoint does not count."""
+    found, group = [], zarr.open_group(path, mode="r", use_consolidated=False)
+    for start, stop, record, digest in digests.running(path):
+        counts = _counted(path, group, record)
+        try:
+            arrays = {name: np.asarray(group[name][start:stop]) for name in ("status", *counts)}  # type: ignore[index]
+            whole = digests.of_records(arrays, counts) == digest
+        except Exception:  # whatever a damaged chunk makes of itself
+            whole = False
+        if not whole:
+            found.append(
+                Damage("the wave that was running", "does not hold what it did at its checkpoint", (start, stop))
+            )
+    return found
+
+
+def _counted(path: Path, group: zarr.Group, record: int) -> dict[str, int]:
+    """Tell for each array of curves how many entries of its second dimension are of the first records.
+
+    Whether and when lanes have ended, which changes between records, is known from the checkpoint.
+    """
+    epochs = np.asarray(group["epoch"][:])  # type: ignore[index]
+    reached, found = epochs[record] if record < len(epochs) else np.inf, {}
+    for name in digests.wave_arrays(path):
+        array = group[name]
+        assert isinstance(array, zarr.Array)
+        along = (array.metadata.dimension_names or ())[1:2]  # type: ignore[union-attr]
+        if along and along[0] in _TIMES:
+            found[name] = int(np.count_nonzero(np.asarray(group[along[0]][:]) < reached))  # type: ignore[index]
+        elif along:  # the target, which is there from record 0 on
+            found[name] = array.shape[1] if record else 0
+    return found
+
+
+def _without_unsealed(lazy: xr.Dataset, path: Path) -> xr.Dataset:
+    """Count lanes as running whose wave has ended but is not known to be whole on the disk."""
+    if lazy.attrs.get("complete") or not has_digests(path):
+        return lazy
+    status = lazy["status"].load()
+    known = digests.sealed(path, status.size) | ~np.isin(status.values, ENDED)
+    return lazy.assign(status=status.copy(data=np.where(known, status.values, np.int8(RUNNING))))

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from rich.box import SIMPLE
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -21,9 +21,12 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from sweep.labels import DIVERGED, STATUS
+from sweep.text import visible
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,7 +49,23 @@ COLUMNS: Final = {
 
 
 class Terminal(Console):
-    """A console that falls silent when whoever read it has gone (as `head` does): training goes on."""
+    """A console that falls silent when whoever read it has gone (as `head` does): training goes on.
+
+    What it prints may be a stranger's text: it is shown as it is, with no markup in it and no emoji, and what a
+    terminal would obey is written out, see `sweep.text.visible`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, "highlight": False, **options})
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make text `visible` before its width is taken, as tables do."""
+        return super().render_str(visible(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render everything that is printed, its text made `visible`; what moves the cursor is rich's own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
         """Say no more."""
@@ -59,7 +78,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
     from sweep.cost import size_words  # knows JAX, and `--help` does not
 
     experiment = plan.experiment
-    console.print(f"[bold]{experiment.name}[/bold]: {experiment.question}")
+    console.print(Text.assemble((experiment.name, "bold"), f": {experiment.question}"))
     axes = " x ".join(f"{name} {size}" for name, size in plan.lanes.dimensions) or "no axes"
     console.print(f"{len(plan.lanes)} lanes ({axes}), {experiment.epochs} epochs, {len(plan.epochs)} records")
     table = Table("block", "structure", "lanes", "tile", "tiles in a wave", "padded", title_justify="left")
@@ -117,14 +136,14 @@ def watching(console: Console) -> "Iterator[Watcher]":
 
 def _bar(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[ended]}"),
+        TextColumn("{task.fields[ended]}", markup=False),
         console=console,
     )
 
@@ -225,10 +244,11 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
         f"{ds.attrs['lane_steps']:,} lane-steps trained in {ds.attrs['training_seconds']:.1f} s, "
         f"compiled in {ds.attrs['compile_seconds']:.1f} s; {_statuses(ds)}"
     )
-    planned, executed = ds.attrs["lane_steps_planned"], ds.attrs["lane_steps_executed"]
-    if planned > ds.attrs["lane_steps"]:
+    steps, executed = ds.attrs["lane_steps"], ds.attrs["lane_steps_executed"]
+    planned = ds.attrs.get("lane_steps_planned", steps)
+    if planned > steps:
         console.print(
-            f"lanes that ended early needed {planned - ds.attrs['lane_steps']:,} lane-steps fewer than the {planned:,} "
+            f"lanes that ended early needed {planned - steps:,} lane-steps fewer than the {planned:,} "
             f"planned; {executed:,} were executed, those of partly filled tiles and of repeats included"
         )
     console.print(f"store    {store}", soft_wrap=True)
@@ -297,9 +317,8 @@ _FORMS: Final = {"halving_epoch": _epochs}  # of columns that are not plain numb
 
 
 def _statuses(ds: "xr.Dataset") -> str:
-    words = ds.status.attrs["flag_meanings"].split()
     codes, counts = np.unique(ds.status.values, return_counts=True)
-    return ", ".join(f"{count} {words[code]}" for code, count in zip(codes, counts, strict=True))
+    return ", ".join(f"{count} {STATUS[code]}" for code, count in zip(codes, counts, strict=True))
 
 
 def _folder(drawn: Iterable[Path]) -> str:

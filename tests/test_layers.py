@@ -13,14 +13,15 @@ JAX = {"jax", "jaxlib", "flax", "optax"}
 
 GROUND = {
     "errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places", "outputs", "spacing",
-    "zoom",
+    "zoom", "restoring", "text", "bounded_json", "safe_files",
 } | {
     f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
 }  # fmt: skip
 READING = {
     "alignment", "comparing", "comparison", "differences", "differing", "lane_tables",
-    "results", "store", "stats", "measures", "gallery", "intervals", "verdicts", "answers", "distance", "lane_choice",
-    "seeds", "exporting", "reporting",
+    "results", "store", "digests", "stats", "measures", "gallery", "intervals", "verdicts", "answers", "distance",
+    "lane_choice",
+    "seeds", "exporting", "reporting", "schema", "array_schema",
 } | {
     f"reporting.{path.stem}" for path in (PACKAGE / "reporting").glob("*.py") if path.stem != "__init__"
 } | {
@@ -28,11 +29,11 @@ READING = {
 } | {
     f"plots.{path.stem}" for path in (PACKAGE / "plots").glob("*.py") if path.stem != "__init__"
 }  # fmt: skip
-DOORS = {"compare", "export", "report", "run", "plot", "claims"}
+DOORS = {"check", "compare", "export", "report", "run", "plot", "claims"}
 COMPUTING = {
     "keys": 0, "sine": 0, "tasks.inputs": 1, "tasks.targets": 1, "tasks": 2, "models": 2, "optim": 2, "record": 3,
     "train": 4, "cost": 5, "stop": 5, "plan": 6, "seats": 7, "provenance": 7, "execute": 8, "curves": 9,
-    "session": 10, "devices": 0, "runner": 11, "replay": 12,
+    "session": 10, "devices": 0, "runner": 11, "replay": 12, "repair": 12,
 }  # fmt: skip
 DOOR_HELP = {"cli", "overrides", "terminal", "replaying", "variation"}
 

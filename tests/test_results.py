@@ -10,7 +10,7 @@ from helpers import tiny
 
 from sweep import MLP, Metric, Record, SweepError, grid, log_spaced, open_results, run_sweep, zipped
 from sweep import store as stores
-from sweep.labels import DIMENSIONS, METRICS, NOT_RUN, RECORDED
+from sweep.labels import DIMENSIONS, METRICS, RECORDED, RUNNING
 from sweep.specs import FromFunction, FromModule, Linear, Optimizer, Sine, SumOfSines, Table
 from sweep.specs.knobs import knobs_of
 
@@ -82,15 +82,15 @@ def test_a_deleted_folder_of_chunks_is_noticed(whole: Path, tmp_path: Path, name
     shutil.copytree(whole, path)
     assert open_results(path).attrs["complete"]
     shutil.rmtree(path / name / "c")
-    with pytest.raises(SweepError, match=f"is truncated: finished lanes have no values of {name}; .* --fresh"):
+    with pytest.raises(SweepError, match=f"is damaged: {name}/c/0/.* is lost"):
         open_results(path)
 
 
-def test_a_complete_store_has_no_lane_that_did_not_run(whole: Path, tmp_path: Path) -> None:
+def test_lanes_of_a_wave_that_is_not_known_to_be_whole_count_as_running(whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "store"
     shutil.copytree(whole, path)
-    stores.Store(path).write("status", 0, np.full(len(stores.read(path).lane), NOT_RUN, np.int8))
-    with pytest.raises(SweepError, match="lanes of a complete sweep have not run"):
+    (path / "digests" / "wave-0000000000.json").unlink()
+    with pytest.raises(SweepError, match=r"is damaged: digests/wave-0000000000\.json is lost"):
         open_results(path)
     stores.Store(path).note(complete=False)
-    assert (open_results(path).status == NOT_RUN).all()
+    assert (open_results(path).status == RUNNING).all()

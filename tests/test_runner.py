@@ -375,16 +375,23 @@ def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: P
         assert split[name].values.tobytes() == whole[name].values.tobytes(), name
 
 
-def test_a_checkpoint_that_can_not_be_read_starts_its_wave_anew(tmp_path: Path, ds) -> None:
+def test_a_wave_without_a_checkpoint_starts_anew(tmp_path: Path, ds) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
-    store = stores.Store(path)
-    store.note(complete=False)
-    store.write("status", 0, np.ones(12, np.int8))
-    (path / "checkpoint.npz").write_bytes(b"PK truncated")
+    stores.Store(path).note(complete=False)
+    (path / "digests" / "wave-0000000000.json").unlink()
     (path / "heartbeat.json").write_text('{"lane_st')
     again = run_sweep(EXPERIMENT, out=path, resume=True)
     assert again.loss.values.tobytes() == ds.loss.values.tobytes()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    run_sweep(EXPERIMENT, out=path)
+    stores.Store(path).note(complete=False)
+    (path / "checkpoint").write_bytes(b"PK truncated")
+    with pytest.raises(SweepError, match="is damaged: checkpoint is not what was written"):
+        run_sweep(EXPERIMENT, out=path, resume=True)
 
 
 def test_a_sine_far_below_the_default_frequency_runs_on_its_wide_range() -> None:

@@ -17,6 +17,7 @@ from sweep.axes import grid, lay_out, zipped
 from sweep.errors import SweepError
 from sweep.identity import describe, differing, fingerprint, fingerprint_of
 from sweep.labels import CUT, DIVERGED, REACHED, RUNNING
+from sweep.restoring import restored
 from sweep.runner import run_sweep
 from sweep.specs import XOR, Halving, Metric, Optimizer, Record, Target, linear_spaced
 from sweep.specs.stop import BOUNDS
@@ -454,3 +455,9 @@ def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_i
     assert not np.isin(best.status, DIVERGED).any()
     table = stats.summary(halved)
     assert int(table.cut.sum() + table.lost.sum() + table.finished.sum() + table.not_run.sum()) == 12
+
+
+@pytest.mark.parametrize("rule", [Halving(metric="accuracy"), Target(at_least=0.9, metric="accuracy"), Target(0.1)])
+def test_a_stored_experiment_that_stops_is_made_again_of_its_description(rule):
+    experiment = xor(rule)
+    assert fingerprint(restored(json.loads(json.dumps(describe(experiment))))) == fingerprint(experiment)

@@ -58,18 +58,20 @@ def test_opening_reads_block_by_block_and_holds_nothing_twice(tmp_path: Path, mo
     order[: 50 * chunk] = np.random.default_rng(0).permutation(lanes)[: 50 * chunk]
     order[51 * chunk :] = np.setdiff1d(np.arange(lanes), order)
     flat = skeleton(len(order)).drop_dims("epoch").assign_coords(lane=order, seed=("lane", order * 10))
-    flat = flat.assign_coords(epoch=np.arange(shape[0])).assign_attrs(dimensions=f'[["seed", {lanes}, ["seed"]]]')
-    flat["loss"] = ("lane", "epoch", "x"), np.broadcast_to(np.float32(np.nan), (len(order), *shape))
+    flat = flat.assign_coords(epoch=np.arange(shape[0], dtype=float), x=np.arange(shape[1], dtype=float))
+    flat = flat.assign_attrs(dimensions=f'[["seed", {lanes}, ["seed"]]]')
+    flat["spatial_error"] = ("lane", "epoch", "x"), np.broadcast_to(np.float32(np.nan), (len(order), *shape))
     store = stores.create(tmp_path / "store", flat, chunk, {})
-    store.write("loss", 0, np.broadcast_to(np.float32(order)[:, None, None], flat.loss.shape))
+    store.write("spatial_error", 0, np.broadcast_to(np.float32(order)[:, None, None], flat.spatial_error.shape))
     store.write("status", 0, np.where(order < 0, 0, 2).astype(np.int8))
+    store.seal(0, len(order))
     open_results(store.path)  # what is imported once is not counted
     tracemalloc.start()
     ds = open_results(store.path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.3 * ds.nbytes
-    assert (ds.loss == np.arange(lanes)[:, None, None]).all()
+    assert (ds.spatial_error == np.arange(lanes)[:, None, None]).all()
     np.testing.assert_array_equal(ds.seed, np.arange(lanes) * 10)
     assert (ds.status == 2).all()
 
@@ -156,10 +158,10 @@ def no_store(path: Path) -> None:
     ("harm", "told"),
     [
         (damage_root, "is truncated: zarr.json can't be read"),
-        (lose_array, "is truncated: it lacks loss"),
-        (cut_chunk, "is truncated or damaged"),
-        (lose_chunk, "is truncated: finished lanes have no values"),
-        (other_schema, f"has schema 99, this version reads schema {SCHEMA}"),
+        (lose_array, "is damaged: loss/zarr.json is lost; `python -m sweep.check"),
+        (cut_chunk, "is damaged: loss/c/0/0 is not what was written"),
+        (lose_chunk, "is damaged: loss/c/0/0 is lost"),
+        (other_schema, f"has schema 99, this version reads 1 and {SCHEMA}: use the version of sweep that wrote it"),
         (no_store, "is not a store of sweep"),
         (shutil.rmtree, "no store at"),
     ],
@@ -167,6 +169,7 @@ def no_store(path: Path) -> None:
 def test_a_damaged_store_is_refused_in_one_line(store: Store, harm: object, told: str) -> None:
     store.write("loss", 0, np.arange(18, dtype=np.float32).reshape(6, 3))
     store.write("status", 0, np.full(6, 2, np.int8))
+    store.seal(0, 6)
     open_results(store.path)  # whole so far
     harm(store.path)  # type: ignore[operator]
     with pytest.raises(SweepError) as refused:

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import xarray as xr
 
+from sweep.bounded_json import parse
+
 MANIFEST: Final = "sweep-export.json"
 MAKER: Final = "sweep.export"
 
@@ -32,6 +34,6 @@ def is_ours(folder: Path) -> bool:
         OSError: where it has no description.
         ValueError: where that is no JSON.
     """
-    told = json.loads((folder / MANIFEST).read_text())
+    told = parse((folder / MANIFEST).read_text())
     here = {entry.name for entry in folder.iterdir()}
     return isinstance(told, dict) and told.get("made_by") == MAKER and here <= {*told.get("holds", ()), MANIFEST}

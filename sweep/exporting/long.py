@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import xarray as xr
 
 from sweep.exporting import folder, tidy
+from sweep.text import inert
 
 
 def write_csv(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable[[str], object]) -> None:
     """Write one CSV file for each table: a line of names, then numbers as text that reads back to the same bits.
+
+    A word that a spreadsheet would take for a formula has an apostrophe before it, see `inert_words`.
 
     Args:
         ds: results.
@@ -24,7 +28,21 @@ def write_csv(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable[[
     """
     for table, file in _files(ds, metrics, out, "csv", say):
         for number, frame in enumerate(tidy.frames(ds, table)):
-            frame.to_csv(file, mode="a", header=not number, index=False, lineterminator="\n")
+            inert_words(frame).to_csv(file, mode="a", header=not number, index=False, lineterminator="\n")
+
+
+def inert_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """Make a table safe to open in a spreadsheet: words that begin as formulas do (=, +, -, @) get an apostrophe.
+
+    Args:
+        frame: a table; its columns of numbers stay as they are.
+    """
+    worded = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    return frame.assign(**{name: frame[name].map(_inert, na_action="ignore") for name in worded})
+
+
+def _inert(value: Any) -> Any:
+    return inert(value) if isinstance(value, str) else value
 
 
 def write_parquet(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable[[str], object]) -> None:

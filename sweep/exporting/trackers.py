@@ -60,7 +60,7 @@ def write_wandb(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable
         mode="offline", silent=True, console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True,
         disable_code=True, x_save_requirements=False, reinit="finish_previous",
     )  # fmt: skip
-    project = str(ds.attrs["name"]).replace("/", "-")
+    project = str(ds.attrs.get("name", "sweep")).replace("/", "-")
     for cell in cells(ds, metrics, say):
         run = wandb.init(dir=out, project=project, name=cell.name, config=cell.knobs, settings=quiet)
         run.define_metric("*", step_metric="epoch")

@@ -11,6 +11,7 @@ from typing import Any, Final
 import xarray as xr
 
 from sweep import labels
+from sweep.bounded_json import parse
 from sweep.errors import SweepError
 from sweep.pages import FULL, VARIED, store_of
 from sweep.plots import style
@@ -82,12 +83,12 @@ def _origin(ds: xr.Dataset, store: Path) -> list[tuple[str, str]]:
 
 def _pretty(value: Any) -> str:
     """Write an attribute for people: JSON as short lines."""
+    if not (isinstance(value, str) and value.startswith("{")):
+        return str(value)
     try:
-        parsed = json.loads(value) if isinstance(value, str) else value
+        parsed = parse(value)
     except ValueError:
-        return str(value)
-    if not isinstance(parsed, dict):
-        return str(value)
+        return value
     return "\n".join(f"{name}: {json.dumps(each, ensure_ascii=False)}" for name, each in parsed.items())
 
 

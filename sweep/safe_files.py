@@ -1,0 +1,183 @@
+"""Files of a folder that somebody else may have filled: only regular ones are opened, and links are never followed.
+
+The folder itself may be a link; nothing in it may be one.
+"""
+
+import errno
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from math import prod
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+MOST_FILES: Final = 2_000_000  # in a folder, those of its folders included
+MOST_NESTED: Final = 64  # folders in each other
+_PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Read a file whole.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: for a file that is not there, is no regular file, or is larger.
+    """
+    return read_beginning(path, most + 1, most)
+
+
+def read_beginning(path: Path, count: int, most: int) -> bytes:
+    """Read the first bytes of a file; otherwise as `read_regular`."""
+    check_regular(path)  # before it is opened: to open a device or a pipe may be an act already
+    with open(os.open(path, os.O_RDONLY | _PLAIN | _BINARY), "rb") as file:
+        state = os.fstat(file.fileno())
+        _check_kind(state.st_mode, path)
+        if state.st_size > most:
+            raise OSError(errno.EFBIG, f"is larger than {most:,} bytes", str(path))
+        return file.read(min(count, state.st_size + 1))  # room for no more than there is
+
+
+def check_regular(path: Path) -> None:
+    """Make sure that what is at a place is a regular file.
+
+    Raises:
+        OSError: where nothing is there, or something else.
+    """
+    _check_kind(os.lstat(path).st_mode, path)
+
+
+def _check_kind(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"is {_kind(mode)} where a file belongs", str(path))
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_ISLNK: "a link", stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket",
+        stat.S_ISCHR: "a device", stat.S_ISBLK: "a device",
+    }  # fmt: skip
+    return next((name for test, name in kinds.items() if test(mode)), "something unknown")
+
+
+def listed(folder: Path) -> dict[str, int]:
+    """List the files of a folder and of the folders in it, with their sizes; what vanishes meanwhile is left out.
+
+    Args:
+        folder: which; it may be a link itself.
+
+    Returns:
+        Sizes by path, seen from the folder, with "/" between names.
+
+    Raises:
+        OSError: for a link, a pipe, a socket or a device anywhere in it, for too many files or too deep a nesting, and
+            for a folder that can't be read.
+    """
+    found: dict[str, int] = {}
+    waiting = [(folder, "", 0)]
+    while waiting:
+        here, prefix, depth = waiting.pop()
+        if depth > MOST_NESTED:
+            raise OSError(errno.ELOOP, f"holds folders nested deeper than {MOST_NESTED}", str(folder))
+        for name, mode, size in _entries(here):
+            if stat.S_ISDIR(mode):
+                waiting.append((here / name, f"{prefix}{name}/", depth + 1))
+                continue
+            _check_kind(mode, here / name)
+            found[prefix + name] = size
+            if len(found) > MOST_FILES:
+                raise OSError(errno.EFBIG, f"holds more than {MOST_FILES:,} files", str(folder))
+    return found
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """Give the name, kind and size of everything in a folder."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    state = entry.stat(follow_symlinks=False)
+                    yield entry.name, state.st_mode, state.st_size
+    except FileNotFoundError:
+        return
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Any]:
+    """Write a file beside its place and move it there: readers see the old one or the new one, whole.
+
+    What lies in either place is removed or replaced, and never written to, whatever it is a link to.
+
+    Args:
+        path: the file to replace.
+
+    Yields:
+        A file open for bytes, to be read too.
+
+    Raises:
+        OSError: where it can't be written.
+    """
+    beside = path.with_suffix(".new")
+    beside.unlink(missing_ok=True)  # of a run that was killed
+    with open(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN | _BINARY, 0o666), "w+b") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file or a folder on the disk before this returns; nothing for one that is not there."""
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def load_arrays(path: Path, most: int, skip: int = 0) -> dict[str, np.ndarray]:
+    """Load the arrays of a file that `numpy.savez` wrote: no objects, and none larger than the file itself.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+        skip: bytes before what NumPy wrote.
+
+    Raises:
+        OSError: as `read_regular`.
+        ValueError: for an array that claims to be larger than what there is of it, or is packed.
+        KeyError, EOFError, zipfile.BadZipFile: for a damaged file.
+    """
+    check_regular(path)
+    with open(os.open(path, os.O_RDONLY | _PLAIN | _BINARY), "rb") as file:
+        _check_kind(os.fstat(file.fileno()).st_mode, path)
+        if os.fstat(file.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"is larger than {most:,} bytes", str(path))
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                _check_entry(archive, entry)
+        file.seek(skip)
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
+def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Refuse an array of which there is less than it claims, before NumPy makes room for it."""
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+        raise ValueError(f"{entry.filename} is packed")
+    with archive.open(entry) as content:
+        version = np.lib.format.read_magic(content)
+        if version != (1, 0):
+            raise ValueError(f"{entry.filename} has a header of another form")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(content)
+        if dtype.hasobject or prod(shape) * dtype.itemsize > entry.file_size:
+            raise ValueError(f"{entry.filename} is shorter than it claims")

@@ -1,0 +1,350 @@
+"""Damage is seen, whatever file it is in, and mended: what is trained again has the same bits."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from helpers import tiny
+
+from sweep import Metric, Record, SweepError, digests, grid, log_spaced, open_results, run_sweep, zipped
+from sweep import check as command
+from sweep import store as stores
+from sweep.cli import guarded
+from sweep.experiment import Experiment
+from sweep.runner import create, plan_sweep
+from sweep.session import Session
+from sweep.signals import Terminated
+from sweep.specs import Target
+
+AXES = zipped(seed=range(8), data_seed=range(8)) * grid(learning_rate=(1e-3, 1e-2))
+EXPERIMENT = tiny(axes=AXES, record=Record(at=log_spaced(3), snapshots=2))
+
+
+def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None) -> Path:
+    """Run an experiment in four waves of two chunks each; of a stopped one, save after so many segments."""
+    create(plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2), path, {"page": "page.py"})
+    plan = plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2)
+    if stop_after is None:
+        Session(plan, path, lambda told: None).run()
+        return path
+    session, seen = Session(plan, path, lambda told: None), []
+    take = session._take
+
+    def counted(piece) -> None:
+        take(piece)
+        seen.append(piece)
+        if len(seen) == stop_after:
+            session._save(piece)
+            raise Terminated
+
+    session._take = counted  # type: ignore[method-assign]
+    with pytest.raises(Terminated):
+        session.run()
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return filled(tmp_path_factory.mktemp("whole") / "store", EXPERIMENT)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose first waves are stored, and whose next has a checkpoint."""
+    path = filled(tmp_path_factory.mktemp("stopped") / "store", EXPERIMENT, stop_after=7)
+    assert (path / "checkpoint").is_file()
+    assert {len(json.loads(each.read_text())) for each in (path / "digests").glob("wave-*")} == {2, 3}
+    return path
+
+
+def files(store: Path) -> list[str]:
+    return sorted(str(path.relative_to(store)) for path in store.rglob("*") if path.is_file())
+
+
+def copied(store: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(store, tmp_path / "copy"))
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def halve(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+HARMS = (flip, halve, append, Path.unlink, pipe, link, folder)
+FREE = ("lock",)  # holds nothing
+
+
+@contextmanager
+def harmed(store: Path, file: str, harm: Callable) -> Iterator[None]:
+    """Damage one file of a store, and put it back afterwards."""
+    path, content = store / file, (store / file).read_bytes()
+    harm(path)
+    yield
+    digests.remove(path)
+    digests.remove(path.with_name("elsewhere"))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_no_file_of_a_complete_store_can_be_damaged_unseen(whole: Path, tmp_path: Path, harm: Callable) -> None:
+    path = copied(whole, tmp_path)
+    for file in files(whole)[:: 1 if harm in (flip, Path.unlink) else 7]:
+        if file not in FREE:
+            with harmed(path, file, harm), pytest.raises(SweepError) as refused:
+                open_results(path)
+            assert "\n" not in str(refused.value)
+    xr.testing.assert_identical(open_results(path), open_results(whole))
+
+
+def test_chunks_that_change_places_are_seen(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    first, second = (path / "loss" / "c" / str(number) / "0" for number in (0, 1))
+    one, other = first.read_bytes(), second.read_bytes()
+    assert one != other
+    first.write_bytes(other)
+    second.write_bytes(one)
+    with pytest.raises(SweepError, match=r"is damaged: loss/c/0/0 is not what was written \(and 1 more\)"):
+        open_results(path)
+
+
+def test_a_chunk_where_all_was_fill_is_seen(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    assert not (path / "first_bad_epoch" / "c").exists()  # no lane was lost, so nothing was written
+    (path / "first_bad_epoch" / "c").mkdir()
+    shutil.copyfile(path / "learning_rate" / "c" / "0", path / "first_bad_epoch" / "c" / "0")
+    with pytest.raises(SweepError, match=r"first_bad_epoch/c/0 is not what was written"):
+        open_results(path)
+
+
+# Of these an incomplete store need not have any, so that their loss cannot be seen; what they held is trained again.
+UNNOTICED = ("checkpoint", "heartbeat.json", "digests/wave-")
+
+
+def is_refused(path: Path) -> bool:
+    try:
+        stores.verify(path)
+    except SweepError as error:
+        return "\n" not in str(error)
+    return False
+
+
+def test_no_file_of_an_incomplete_store_can_be_damaged_unseen(stopped: Path, tmp_path: Path) -> None:
+    path, unseen = copied(stopped, tmp_path), set()
+    for file in files(stopped):
+        for harm in (flip, Path.unlink):
+            with harmed(path, file, harm):
+                if not is_refused(path):
+                    unseen.add((file, harm.__name__))
+    allowed = {(file, "flip") for file in (*FREE, "heartbeat.json")}  # the latter is only believed if it is whole
+    lost = {file for file, how in unseen - allowed if how == "unlink"}
+    assert unseen - allowed == {(file, "unlink") for file in lost}
+    assert all(file in FREE or file.startswith((*UNNOTICED, "status/c/")) for file in lost), lost
+
+
+@pytest.mark.parametrize("file", ["checkpoint", "heartbeat.json", "digests/wave-0000000000.json", "the last wave's"])
+def test_what_is_lost_unseen_from_an_incomplete_store_is_trained_again(
+    whole: Path, stopped: Path, tmp_path: Path, file: str
+) -> None:
+    path = copied(stopped, tmp_path)
+    waves = sorted((path / "digests").glob("wave-*"))
+    (waves[-1] if file == "the last wave's" else path / file).unlink()
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_what_came_after_the_last_checkpoint_is_no_damage(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    group = zarr.open_group(path, mode="r+")
+    running = 4 * len(list((path / "digests").glob("wave-*"))) - 4
+    later = np.asarray(group["loss"][running : running + 4])
+    later[:, -1] = 7.0  # of a record that the checkpoint does not count on
+    group["loss"][running : running + 4] = later
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_what_a_running_wave_had_at_its_checkpoint_is_verified(stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    group = zarr.open_group(path, mode="r+")
+    running = 4 * len(list((path / "digests").glob("wave-*"))) - 4
+    earlier = np.asarray(group["loss"][running : running + 4])
+    earlier[1, 0] *= 1.5
+    group["loss"][running : running + 4] = earlier
+    with pytest.raises(SweepError, match="the wave that was running does not hold what it did at its checkpoint"):
+        run_sweep(EXPERIMENT, out=path, resume=True)
+
+
+def check(path: Path, *options: str) -> int:
+    """Run the command, which leaves with an exit code of its own where it finds damage."""
+    try:
+        return guarded(command.main, [str(path), *options])
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+
+
+MENDED = (
+    *((kind, harm) for kind in ("loss/c/1/0", "learning_rate/c/0", "digests/layout.json") for harm in (flip, pipe)),
+    *((kind, Path.unlink) for kind in ("epoch/c/0", "loss/zarr.json", "zarr.json", "digests/wave-0000000004.json")),
+    ("zarr.json", flip),
+    ("status/c/0", folder),
+    ("lane/c/2", link),
+)
+
+
+@pytest.mark.parametrize(("kind", "harm"), MENDED)
+def test_what_is_damaged_is_named_and_mended(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, harm: Callable
+) -> None:
+    path = copied(whole, tmp_path)
+    harm(path / kind)
+    assert check(path) == 1
+    assert f"{kind} " in capsys.readouterr().out
+    assert check(path, "--repair") == 0
+    assert check(path) == 0
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    assert ds.attrs["complete"]
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_a_damaged_wave_alone_is_trained_again(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    flip(path / "loss" / "c" / "2" / "0")  # of the second wave
+    assert check(path, "--repair") == 0
+    lost = stores.read(path).status.values
+    assert (lost[:4] == 2).all()
+    assert (lost[4:8] == 0).all()
+    assert (lost[8:] == 2).all()
+
+
+def test_a_damaged_checkpoint_is_dropped(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    flip(path / "checkpoint")
+    assert check(path) == 1
+    assert check(path, "--repair") == 0
+    assert not (path / "checkpoint").exists()
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_coordinates_of_a_page_with_code_of_its_own_are_mended_with_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.py"
+    page.write_text(
+        "from sweep import MLP, Experiment, Metric, Record, SumOfSines, grid, log_spaced\n"
+        "def double(moment):\n    return 2 * moment.loss\n"
+        "experiment = Experiment(question='q', task=SumOfSines(points=16), model=MLP(width=4, depth=1), epochs=3,\n"
+        "    axes=grid(seed=range(2)), record=Record(metrics=('loss',), own=(Metric('double', double),),\n"
+        "    at=log_spaced(2), snapshots=0))\n"
+    )
+    from sweep import load
+
+    path = tmp_path / "store"
+    expected = run_sweep(load(page), out=path)
+    flip(path / "seed" / "c" / "1")
+    assert check(path, "--repair") == 2
+    assert "has code of its page, in a Metric: name it with --page PAGE" in capsys.readouterr().err
+    assert check(path, "--repair", "--page", str(page)) == 0
+    xr.testing.assert_identical(open_results(path), expected)
+
+
+def test_stopped_lanes_and_the_date_of_their_end_are_digested(tmp_path: Path) -> None:
+    """The dates are written when a wave ends; they count as its chunks."""
+    path = filled(tmp_path / "store", replace(EXPERIMENT, stop=Target(1e9)))
+    flip(path / "stop_epoch" / "c" / "0")
+    with pytest.raises(SweepError, match="stop_epoch/c/0 is not what was written"):
+        open_results(path)
+
+
+def test_a_metric_that_is_nan_everywhere_is_complete(tmp_path: Path) -> None:
+    never = Metric("never", lambda moment: moment.loss * float("nan"))
+    ds = run_sweep(
+        replace(EXPERIMENT, axes=grid(seed=(0, 1)), record=Record(own=(never,), at=log_spaced(2))),
+        out=tmp_path / "store",
+    )
+    assert ds.attrs["complete"]
+    assert np.isnan(ds.never).all()
+
+
+def test_attributes_can_be_changed_and_a_change_that_is_broken_off_is_no_damage(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    before = (path / "zarr.json").read_bytes()
+    stores.Store(path).note(question="Other?")
+    stores.verify(path)
+    layout = json.loads((path / "digests" / "layout.json").read_text())
+    layout["files"]["zarr.json"].append(digests.of_bytes(before))  # as it stands while a change is under way
+    (path / "digests" / "layout.json").write_text(json.dumps(layout))
+    for content in (before, (path / "zarr.json").read_bytes()):
+        (path / "zarr.json").write_bytes(content)
+        stores.verify(path)
+
+
+def test_what_is_no_store_is_refused_by_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(tmp_path) == 2
+    assert "is not a store of sweep" in capsys.readouterr().err
+    assert check(tmp_path / "nothing", "--page", "page.py") == 2
+
+
+def aged(store: Path, tmp_path: Path, **attributes: object) -> Path:
+    """Give a store as the version before digests would have left it."""
+    path = copied(store, tmp_path)
+    shutil.rmtree(path / "digests")
+    (path / "checkpoint").unlink(missing_ok=True)
+    root = json.loads((path / "zarr.json").read_text())
+    root["attributes"] |= {"schema": 1} | attributes
+    (path / "zarr.json").write_text(json.dumps(root))
+    return path
+
+
+def test_an_older_store_opens_and_says_that_damage_is_not_seen(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = aged(whole, tmp_path)
+    with pytest.warns(UserWarning, match="carries no digests, as it is of schema 1: damage is not seen"):
+        ds = open_results(path)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+    assert check(path) == 0
+    assert "carries no digests" in capsys.readouterr().out
+
+
+def test_an_older_incomplete_store_is_gone_on_with_and_has_digests_from_then_on(
+    whole: Path, stopped: Path, tmp_path: Path
+) -> None:
+    path = aged(stopped, tmp_path, complete=False)
+    with pytest.warns(UserWarning, match="carries no digests"):
+        ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+    assert stores.check(path)["schema"] == 2
+    assert check(path) == 0
