@@ -10,6 +10,7 @@ import pytest
 
 from sweep import claims
 from sweep.cli import guarded
+from sweep.digests import replace_root
 from sweep.identity import describe
 from sweep.pages import load, smoke
 
@@ -85,7 +86,7 @@ def attribute(name, value):
     root = Path(STORE, "zarr.json")
     told = json.loads(root.read_text())
     told["attributes"][name] = value
-    root.write_text(json.dumps(told))
+    replace_root(Path(STORE), json.dumps(told).encode())
 
 
 def entry(**changes):
