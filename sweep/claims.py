@@ -101,7 +101,7 @@ def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variati
     (`schema.check` refuses such a name too); and of a page that was run nothing counts, neither its claims nor their
     measures, unless its fingerprint is the store's.
     """
-    from sweep.identity import fingerprint
+    from sweep.identity import fingerprint, stored_fingerprint
     from sweep.schema import needed
 
     needed(store, attributes)
@@ -120,7 +120,7 @@ def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variati
             f"{store} holds {attributes['name']!r}, a variation of {path}: claims are of the page as it is"
         )
     experiment = variations[varied](path)
-    if fingerprint(experiment) != attributes["fingerprint"]:
+    if fingerprint(experiment) != stored_fingerprint(attributes):
         raise SweepError(f"{store} is not of {path} as it is now: run the page again, with --fresh")
     if not experiment.claims:
         raise SweepError(f"{path} makes no claims that {store} could decide: leave it out, or state claims=(...)")

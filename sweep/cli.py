@@ -92,8 +92,8 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
         args: that command line; by default this process's.
 
     Returns:
-        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 129 for SIGHUP; 1 for anything else, whose traceback is kept in
-        a file. With `--debug` among the arguments the traceback is printed as well.
+        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 129 for SIGHUP; 1 for anything else, whose traceback
+        is kept in a file. With `--debug` among the arguments the traceback is printed as well.
     """
     if args is None:
         args = sys.argv[1:]

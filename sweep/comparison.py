@@ -14,7 +14,6 @@ from sweep.alignment import align
 from sweep.differences import ALPHA, TOO_FEW, differences, independent, is_ratio, shared_seeds
 from sweep.errors import SweepError
 from sweep.intervals import FEWEST, Interval
-from sweep.measures import HIGHER_IS_BETTER
 
 NAMES: Final = ("first_name", "second_name")  # columns of the table that say what is compared with what
 
@@ -29,6 +28,7 @@ class Comparison:
 
     Args:
         metric: its name.
+        better: which values of it are better.
         ratio: whether differences are of logarithms.
         epoch: the record that is compared, None for all of them.
         parts: aligned results by name, see `alignment.Aligned`.
@@ -39,6 +39,7 @@ class Comparison:
     """
 
     metric: str
+    better: labels.Better
     ratio: bool
     epoch: float | None
     parts: Mapping[str, xr.Dataset]
@@ -119,25 +120,43 @@ def compare(stores: Mapping[str, xr.Dataset], metric: str = "loss", epoch: float
         The comparison.
 
     Raises:
-        SweepError: for fewer than two, for results that share nothing or lack the metric, and for an epoch that they
-            have not all recorded.
+        SweepError: for fewer than two, for results that share nothing or lack the metric or say the opposite of which
+            values of it are better, and for an epoch that they have not all recorded.
     """
     if len(stores) < 2:
         raise SweepError("a comparison takes two stores or more, or one and --by KNOB")
     aligned = align(stores, metric)
-    parts = aligned.parts
+    better = _better(aligned.parts, metric)
+    parts = {name: _directed(part, metric, better) for name, part in aligned.parts.items()}
     one = next(iter(parts.values()))
     if epoch is not None:
         _check(epoch, one["epoch"].values)
     elif one[metric].ndim - 2 >= 2:  # but for seed and epoch
         epoch = float(one["epoch"][-1])
     values = {name: _values(part, metric, epoch) for name, part in parts.items()}
-    ratio = is_ratio(metric, *values.values())
+    ratio = is_ratio(better, *values.values())
     before, *others = values
     found = {name: differences(values[before], values[name], ratio=ratio) for name in others}
     equal = {name: _same(parts[before], parts[name], metric) for name in others}
     notes = (*aligned.notes, *_unfinished(stores), *_hanging_together(parts))
-    return Comparison(metric, ratio, epoch, parts, values, found, equal, notes)
+    return Comparison(metric, better, ratio, epoch, parts, values, found, equal, notes)
+
+
+def _better(parts: Mapping[str, xr.Dataset], metric: str) -> labels.Better:
+    """Tell which values of the metric are better, as one part or more say it."""
+    stated: dict[str, labels.Better] = {name: stats.better(part[metric]) for name, part in parts.items()}
+    found: labels.Better = None
+    for better in stated.values():
+        if found and better and better != found:
+            told = ", ".join(f"{each} in {name}" for name, each in stated.items() if each)
+            raise SweepError(f"which values of {metric!r} are better differs: {told}; compare another metric")
+        found = found or better
+    return found
+
+
+def _directed(part: xr.Dataset, metric: str, better: labels.Better) -> xr.Dataset:
+    """Let a part, which may be older than the others, say which values of the metric are better."""
+    return part.assign({metric: part[metric].assign_attrs(better=better)}) if better else part
 
 
 def _check(epoch: float, recorded: np.ndarray) -> None:
@@ -148,7 +167,7 @@ def _check(epoch: float, recorded: np.ndarray) -> None:
 
 def _values(part: xr.Dataset, metric: str, epoch: float | None) -> xr.DataArray:
     taken = part if epoch is None else part.sel(epoch=epoch, drop=True)
-    return measures.recorded(taken[[metric, "status"]], metric)
+    return stats.measured(taken[[metric, "status"]], metric)
 
 
 def _same(first: xr.Dataset, second: xr.Dataset, metric: str) -> bool:
@@ -183,7 +202,7 @@ class Times:
 
     Args:
         threshold: in the metric's units.
-        at_least: whether a metric gets there from below, as an accuracy does.
+        at_least: whether a metric gets there from below, as an accuracy does; one without a best never does.
         share: of each part's lanes that get there, those that have not run left out; NaN where none has.
         median: epochs, the median over these lanes, +inf where less than half get there.
         ratio: of each part but the first how many times as long it takes as the first: for each shared seed the
@@ -202,8 +221,9 @@ def times(compared: Comparison, threshold: float | None = None) -> Times:
 
     Args:
         compared: the comparison.
-        threshold: by default 0.9 for an accuracy, 0.5 for a relative spectral error, and for all else a tenth of the
-            first part's median at the first record.
+        threshold: by default 0.9 for an accuracy, 0.5 for a relative spectral error. For all else of which higher
+            values are better half way from the first part's median at the first record to that at the last, and
+            otherwise a tenth of its median at the first record.
 
     Raises:
         SweepError: for a threshold that is no number.
@@ -212,11 +232,10 @@ def times(compared: Comparison, threshold: float | None = None) -> Times:
         threshold = _threshold(compared)
     if not np.isfinite(threshold):
         raise SweepError(f"--threshold {threshold} is no number: give one in the units of {compared.metric}")
-    sign = -1 if compared.metric in HIGHER_IS_BETTER else 1
+    rises = compared.better == "higher"
+    bound = {"at_least": threshold} if rises else {"threshold": threshold}
     epochs = {
-        name: stats.epochs_to(sign * measures.recorded(part, compared.metric), sign * threshold, part["status"])[
-            "epoch"
-        ]
+        name: stats.epochs_to(stats.measured(part, compared.metric), status=part["status"], **bound)["epoch"]
         for name, part in compared.parts.items()
     }
     known = {name: intervals.median(each) for name, each in epochs.items()}
@@ -226,13 +245,19 @@ def times(compared: Comparison, threshold: float | None = None) -> Times:
         for name, found in compared.found.items()
         if found.attrs["paired"]
     }
-    return Times(threshold, sign < 0, shares, {name: each.value for name, each in known.items()}, ratios)
+    return Times(threshold, rises, shares, {name: each.value for name, each in known.items()}, ratios)
 
 
 def _threshold(compared: Comparison) -> float:
-    if compared.metric in HIGHER_IS_BETTER:
-        return 0.9
-    return stats.HALVED if compared.metric == "spectral_error" else 0.1 * _start(compared)
+    known = {"accuracy": 0.9, "spectral_error": stats.HALVED}
+    if compared.metric in known:
+        return known[compared.metric]
+    start = _start(compared)
+    if compared.better != "higher":
+        return 0.1 * start
+    last = stats.final(compared.parts[compared.first], compared.metric).values
+    reached = float(np.median(last[np.isfinite(last)])) if np.isfinite(last).any() else start
+    return float(f"{(start + reached) / 2:.2g}")
 
 
 def _start(compared: Comparison) -> float:

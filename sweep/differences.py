@@ -23,7 +23,7 @@ from scipy.stats import norm
 
 from sweep import intervals, stats
 from sweep.intervals import FEWEST, LEVEL, Interval
-from sweep.measures import HIGHER_IS_BETTER
+from sweep.labels import Better
 
 ALPHA: Final = 0.05
 CONTROL: Final = "family-wise error 5%, max-statistic permutation"
@@ -33,9 +33,9 @@ _CELLS: Final = 256  # tested at a time, so that many cells take little memory
 _ROUNDING: Final = 1e-9  # relative, of sums that differ but in the order of their terms
 
 
-def is_ratio(metric: str, *values: xr.DataArray) -> bool:
-    """Say whether a metric is compared by ratios: where it is never negative and good if low, as losses are."""
-    return metric not in HIGHER_IS_BETTER and not any(bool((each < 0).any()) for each in values)
+def is_ratio(better: Better, *values: xr.DataArray) -> bool:
+    """Say whether a metric is compared by ratios: where it is never negative, unless high is good as in an accuracy."""
+    return better != "higher" and not any(bool((each < 0).any()) for each in values)
 
 
 def differences(first: xr.DataArray, second: xr.DataArray, *, ratio: bool) -> xr.Dataset:

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import xarray as xr
 
+from sweep.identity import filled
+
 # Not how it was computed: what is drawn and claimed. Axes are told by the results' own coordinates.
 _ASIDE: Final = ("kind", "figures", "claims", "axes")
 _STRUCTURED: Final = ("versions", "arithmetic")
@@ -36,7 +38,7 @@ def differing(results: Sequence[xr.Dataset]) -> dict[str, tuple[str, ...]]:
 
 def _fields(attributes: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     """Give all fields as text."""
-    page = json.loads(attributes.get("experiment", "{}"))
+    page = filled(json.loads(attributes.get("experiment", "{}")))
     for name, value in page.items():
         if name not in _ASIDE:
             yield from _flat(name, value)

@@ -309,7 +309,8 @@ class _Crew:
         self._seats: list[Seats] = []
         for block, lanes in zip(self._program.blocks, own, strict=True):
             self._seats.append(Seats(block, lanes, plan.devices, self._least_loaded(self._seats)))
-        self._judge = Judge(plan.experiment.stop, plan.epochs, plan.lanes, self._wave.lanes)
+        experiment = plan.experiment
+        self._judge = Judge(experiment.stop, plan.epochs, plan.lanes, self._wave.lanes, better=experiment.stop_better())
         self._rooms = [self._begin(block) for block in range(len(sizes))]
         if at is not None:
             self._put_back(at.leaves)

@@ -10,7 +10,7 @@ import numpy as np
 
 from sweep.axes import Axes, Lanes, Value, lay_out
 from sweep.errors import SweepError, unknown
-from sweep.labels import METRICS
+from sweep.labels import METRICS, Better
 from sweep.shape import Shape, blank, steps_per_epoch
 from sweep.specs.claim import Claim
 from sweep.specs.figure import NEEDS, Figure, referred
@@ -168,11 +168,15 @@ class Experiment(Spec):
             return
         if not isinstance(self.stop, Stop):
             raise SweepError(f"stop must be a Target, a Halving or None, got {self.stop!r}")
-        dims = {name: METRICS[name].dims for name in self.metrics()} | {own.name: own.dims for own in self.record.own}
-        single = [name for name, own in dims.items() if not own]
+        own = {metric.name: metric.quantity() for metric in self.record.own}
+        recorded = {name: METRICS[name] for name in self.metrics()} | own
+        single = {name: each for name, each in recorded.items() if not each.dims}
         if self.stop.metric not in single:
-            known = ", ".join(repr(name) for name in single)
+            known = ", ".join(repr(name) for name, each in single.items() if each.better)
             raise SweepError(f"a lane can stop by {known}, one number each, not by {self.stop.metric!r}")
+        if self.stop_better() is None:
+            how = "say better='lower' or 'higher' in its Metric" if self.stop.metric in own else "stop by another"
+            raise SweepError(f"no lane can stop by {self.stop.metric!r}, none of whose values are better: {how}")
         if not isinstance(self.stop, Halving):
             return
         for name in self.stop.within:
@@ -182,6 +186,13 @@ class Experiment(Spec):
                 raise SweepError(
                     f"within of Halving names {name!r}, but by='median' seeds do not compete: leave it out"
                 )
+
+    def stop_better(self) -> Better:
+        """Tell which values are better of the metric that the rule to stop looks at; None without a rule."""
+        if self.stop is None:
+            return None
+        own: dict[str, Better] = {metric.name: metric.better for metric in self.record.own}
+        return own[self.stop.metric] if self.stop.metric in own else METRICS[self.stop.metric].better
 
     def _dimensions(self) -> frozenset[str]:
         """Name the dimensions that values of a record may have here."""

@@ -1,28 +1,66 @@
-"""What a page resolves to, as plain data, and the hash of the part of it that changes numbers."""
+"""What a page resolves to, as plain data, and the hash of the part of it that changes numbers.
+
+The hash outlives changes of our own code: it leaves out fields at their declared defaults, so that a field more in a
+spec changes no page's hash, and the modules of ours that a name is imported from, so that code of ours may move. It is
+taken of the description alone, so that of an older store it is taken anew, of what is stored there.
+"""
 
 import functools
 import hashlib
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 import numpy as np
 
+from sweep.axes import Axes, Factor
 from sweep.experiment import Experiment
+from sweep.specs.model import MLP, FromModule
+from sweep.specs.optimizer import Optimizer
+from sweep.specs.record import Cadence, Metric, Record
+from sweep.specs.stop import Halving, Target
+from sweep.specs.task import FromFunction, Linear, Sine, SumOfSines, Table
+from sweep.specs.window import Window
 
 # Fields that say what the page is about, what is drawn or decided: runs that differ only here have equal numbers.
 COSMETIC: Final = ("name", "question", "figures", "claims")
+# The classes that an experiment is described by, cosmetic ones aside. To change a default of theirs, or a name, is to
+# change the schema of stores: what is stored without the field would mean something else.
+SPECS: Final = (
+    Axes, Cadence, Experiment, Factor, FromFunction, FromModule, Halving, Linear, MLP, Metric, Optimizer, Record, Sine,
+    SumOfSines, Table, Target, Window,
+)  # fmt: skip
+# Names of our modules and packages, former ones too. Where code lies is no part of what it is.
+_WORDS: Final = (
+    "alignment answers axes cells claim claims cli compare comparing comparison convergence cost curves devices "
+    "differences differing dimensions distance document epoch_maps errors execute experiment export exporting "
+    "figure film folder formats gallery growing heatmaps identity inputs intervals keys knobs labels lane_choice "
+    "lane_tables lines long maps measures metric model models netcdf networks optim optimizer outcomes outputs "
+    "overrides packing page pages places plan plane plot plots provenance record registry replay replaying report "
+    "reporting results run runner scale seats section seeds session shape sheet signals sine spacing specs stats "
+    "stop store style targets task tasks terminal tidy trackers train training_range unions variation verdicts "
+    "view window zoom "
+    "array_schema bounded_json check crash digests locks numerics owners repair restoring safe_files schema streams "
+    "tables text unbatched whole_files"
+)
+MODULES: Final = frozenset(_WORDS.split())
+_PATH: Final = rf"(?:\.(?:{'|'.join(sorted(MODULES))})\b)"
+_IMPORTED: Final = re.compile(rf"\b(from|import)\s+sweep{_PATH}+(?!\.)")
+_NAMED: Final = re.compile(rf"(?<![\w.])sweep{_PATH}+(?=\.\w)")
 
 
 def describe(thing: Any) -> Any:
     """Turn a spec into JSON-able data; a function of the page's own becomes its source text."""
     if is_dataclass(thing) and not isinstance(thing, type):
         data = {f.name: describe(getattr(thing, f.name)) for f in fields(thing) if not f.name.startswith("_")}
+        if isinstance(thing, Experiment) and thing.stop_better() == "higher":
+            data["stop"]["better"] = "higher"  # stores from before this is said took the lower values for the better
         return {"kind": type(thing).__name__, **data}
     if isinstance(thing, Mapping):
         return {str(key): describe(value) for key, value in thing.items()}
@@ -41,15 +79,20 @@ def source(function: Callable[..., Any]) -> str:
 
     Returns:
         Its source, and after it, line by line, the constants, defaults and helpers of its own module that it
-        uses, theirs too. Of anything imported from elsewhere only the name counts.
+        uses, theirs too. Of anything imported from elsewhere only the name counts, and of a function of ours too.
     """
-    return "\n".join(_Reader(_home(function)).read(function))
+    home = _home(function)
+    return "\n".join(_Reader(None if _is_ours(home) else home).read(function))
 
 
 def _home(thing: Any) -> str | None:
     """Name the module that a function, class or object is of."""
     inner = thing.func if isinstance(thing, functools.partial) else inspect.unwrap(thing)
     return getattr(inner, "__module__", None)
+
+
+def _is_ours(home: str | None) -> bool:
+    return home is not None and home.partition(".")[0] == "sweep"
 
 
 class _Reader:
@@ -74,6 +117,8 @@ class _Reader:
             thing = thing.__func__
         if not isinstance(thing, FunctionType | type):
             yield self._object(thing)
+        elif _is_ours(_home(thing)):
+            yield self._name(thing)
         elif id(thing) not in self._seen:
             self._seen.add(id(thing))
             yield self._text(thing)
@@ -83,6 +128,8 @@ class _Reader:
 
     def _value(self, value: Any) -> str:
         """Write a value down by what it holds, never by its address."""
+        if type(value) in SPECS:
+            return json.dumps(_lasting(describe(value)), sort_keys=True)
         if isinstance(value, Mapping):
             return f"{{{', '.join(f'{self._value(k)}: {self._value(v)}' for k, v in value.items())}}}"
         if isinstance(value, set | frozenset):
@@ -160,8 +207,75 @@ def _names(code: CodeType) -> Iterator[str]:
 
 def fingerprint(experiment: Experiment) -> str:
     """Hash what changes an experiment's numbers: 16 hexadecimal digits of SHA-256."""
-    data = {key: value for key, value in describe(experiment).items() if key not in COSMETIC}
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+    return fingerprint_of(describe(experiment))
+
+
+def stored_fingerprint(attributes: Mapping[Any, Any]) -> str:
+    """Hash what changes the numbers of a store, of whatever version, by what it says of its experiment.
+
+    Args:
+        attributes: of a store; where they do not describe an experiment, what they give as its hash is taken.
+    """
+    if "experiment" not in attributes:
+        return str(attributes.get("fingerprint", ""))
+    return fingerprint_of(json.loads(attributes["experiment"]))
+
+
+def is_of(attributes: Mapping[Any, Any], told: str) -> bool:
+    """Tell whether a store has a hash, be it as it is taken now or as it was when the store was made.
+
+    Args:
+        attributes: of the store.
+        told: the hash, as another store may have it of this one (`parent`).
+    """
+    return bool(told) and told in (stored_fingerprint(attributes), attributes.get("fingerprint"))
+
+
+def fingerprint_of(description: Mapping[str, Any]) -> str:
+    """Hash what changes numbers, as `fingerprint`, by an experiment's description alone.
+
+    Args:
+        description: as `describe` gives it, now or in any version before.
+    """
+    text = json.dumps(_numeric(description), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _numeric(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Give of a description what changes numbers, in the form that lasts."""
+    return _lasting({key: value for key, value in description.items() if key not in COSMETIC})
+
+
+def _lasting(value: Any) -> Any:
+    """Leave out of a description fields at their declared defaults, and the modules of ours that it mentions."""
+    if isinstance(value, str):
+        return _NAMED.sub("sweep", _IMPORTED.sub(r"\1 sweep", value))
+    if isinstance(value, Mapping):
+        kept = {key: _lasting(each) for key, each in value.items()}
+        usual = defaults().get(str(value.get("kind")), {})
+        return {key: each for key, each in kept.items() if key not in usual or each != _lasting(usual[key])}
+    return [_lasting(each) for each in value] if isinstance(value, tuple | list) else value
+
+
+def filled(value: Any) -> Any:
+    """Put into a description, of any version, the fields that it leaves out as they are at their defaults."""
+    if isinstance(value, Mapping):
+        whole = {**defaults().get(str(value.get("kind")), {}), **value}
+        return {key: filled(each) for key, each in whole.items()}
+    return [filled(each) for each in value] if isinstance(value, tuple | list) else value
+
+
+@functools.cache
+def defaults() -> dict[str, dict[str, Any]]:
+    """Give the declared defaults of every class of `SPECS`, described, by class and field."""
+    return {spec.__name__: dict(_defaults(spec)) for spec in SPECS}
+
+
+def _defaults(spec: type) -> Iterator[tuple[str, Any]]:
+    for field in fields(spec):
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if default is not MISSING and not field.name.startswith("_"):
+            yield field.name, describe(default)
 
 
 def differing(experiment: Experiment, attributes: Mapping[str, Any]) -> str:
@@ -171,8 +285,6 @@ def differing(experiment: Experiment, attributes: Mapping[str, Any]) -> str:
         experiment: the experiment as it is now.
         attributes: of a store.
     """
-    if attributes["fingerprint"] == fingerprint(experiment):
-        return ""
-    stored, now = json.loads(attributes["experiment"]), json.loads(json.dumps(describe(experiment)))
-    fields = [name for name in now if name not in COSMETIC and now[name] != stored.get(name)]
-    return ", ".join(fields) or "code that the page uses"
+    stored, now = (_numeric(each) for each in (json.loads(attributes["experiment"]), describe(experiment)))
+    names = sorted({*stored, *now}, key=[*describe(experiment), *stored].index)
+    return ", ".join(name for name in names if now.get(name) != stored.get(name))

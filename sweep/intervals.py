@@ -110,14 +110,18 @@ def mean(values: Any) -> Interval:
 
     With +inf among the values the mean is +inf and the interval has no upper end; its lower end is that of the values
     with the largest finite one in place of +inf, since they are no less than that. Values that are all the same, two
-    seeds or more, are their own interval. With -inf among the values it is undefined.
+    seeds or more, are their own interval. With -inf among the values, as lost lanes have it where higher values are
+    better, it is the same turned round; with both it is undefined.
 
     Args:
         values: one for each seed.
     """
     known, unknown = _told(values)
-    if not known.size or np.isneginf(known).any():
+    if not known.size or {-np.inf, np.inf} <= {*known}:
         return Interval(np.nan, *_EVERYTHING, known.size, unknown)
+    if np.isneginf(known).any():
+        turned = mean(-known)
+        return Interval(-turned.value, -turned.high, -turned.low, known.size, unknown)
     if _steady(known):
         same = float(known[0])
         return Interval(same, same, same, known.size, unknown)

@@ -5,7 +5,6 @@ the worst value there is, so that losing lanes never makes a result look better;
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -13,29 +12,8 @@ import xarray as xr
 from sweep import stats
 from sweep.errors import SweepError
 
-HIGHER_IS_BETTER: Final = frozenset({"accuracy"})  # metrics of which a lost lane has -inf; of all others +inf
-
-
-def recorded(ds: xr.Dataset, name: str) -> xr.DataArray:
-    """Give a metric as data: a lost lane has its worst value, +inf, or -inf for an accuracy.
-
-    Args:
-        ds: results, or a selection of them, with `status`.
-        name: the metric.
-
-    Raises:
-        SweepError: when the results have no such variable.
-    """
-    return _at_worst(stats.measured(ds, name))
-
-
-def final(ds: xr.Dataset, name: str) -> xr.DataArray:
-    """Give a metric at the last record, a lost lane at its worst as in `recorded`."""
-    return _at_worst(stats.final(ds, name))
-
-
-def _at_worst(values: xr.DataArray) -> xr.DataArray:
-    return values.where(values != np.inf, -np.inf) if values.name in HIGHER_IS_BETTER else values
+# A metric as data, at all records and at the last one: the same functions, by the names that claims have for them.
+recorded, final = stats.measured, stats.final
 
 
 # Regions of x: masks that may be joined by & and |, and turned round by ~.
@@ -100,7 +78,7 @@ def error_where(ds: xr.Dataset, where: xr.DataArray, order: float = 2) -> xr.Dat
     few = _at(_with(ds, "spatial_error"), where)  # before anything else is copied: all x and epochs may be gigabytes
     mean = (stats.measured(few, "spatial_error").astype(float) ** order).mean("x", skipna=False)
     kind = {1.0: "mean absolute error", 2.0: "root mean square error"}.get(order, f"error of order {order:g}")
-    attributes = {"units": ds["spatial_error"].attrs.get("units", "1"), "long_name": kind}
+    attributes = {"units": ds["spatial_error"].attrs.get("units", "1"), "long_name": kind, "better": "lower"}
     return (mean ** (1 / order)).rename("error").assign_attrs(attributes)
 
 
@@ -128,7 +106,7 @@ def radius(ds: xr.Dataset, tolerance: float, centre: float = 0.0) -> xr.DataArra
     reach = np.unique(away.values[~np.isnan(away.values)])  # rising distances
     inside = np.searchsorted(reach, end.values)  # how many of them lie before the end
     found = end.copy(data=np.concatenate([[0.0], reach])[inside]).where(error.notnull().any("x"))
-    attributes = {"units": _x(ds).attrs.get("units", "1"), "long_name": "radius of accurate fit"}
+    attributes = {"units": _x(ds).attrs.get("units", "1"), "long_name": "radius of accurate fit", "better": "higher"}
     return found.transpose(..., "epoch").rename("radius").assign_attrs(attributes)
 
 
@@ -279,7 +257,7 @@ def jitter(ds: xr.Dataset, share: float = 0.2) -> xr.DataArray:
     height = xr.apply_ufunc(np.log10, loss.clip(min=np.finfo(np.float32).tiny))  # a loss of 0 has no logarithm
     steps = height.diff("epoch")
     spread = steps.std("epoch", skipna=False) if steps.sizes["epoch"] > 1 else last * np.nan
-    attributes = {"units": "decades", "long_name": "unsteadiness of the loss"}
+    attributes = {"units": "decades", "long_name": "unsteadiness of the loss", "better": "lower"}
     return spread.where(stats.finite(last), last).rename("jitter").assign_attrs(attributes)
 
 

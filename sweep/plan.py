@@ -186,7 +186,7 @@ def pack(
         sized.append(_with_room(program, own, len(devices)))
         waves += own
     if experiment.stop is not None:
-        reasons += explained(experiment.stop, epochs, lanes)
+        reasons += explained(experiment.stop, epochs, lanes, experiment.stop_better())
     if together and len(waves) > 1:
         raise SweepError(
             f"Halving compares all lanes with each other, but they make {len(waves)} waves in {len(sized)} "

@@ -31,6 +31,7 @@ from sweep.labels import DIMENSIONS, STATUS
 from sweep.places import ROOT
 from sweep.safe_files import listed, read_regular
 from sweep.specs.knobs import LARGEST_SEED
+from sweep.specs.stop import BOUNDS
 from sweep.text import has_unseen
 
 Meta = dict[str, Any]
@@ -287,7 +288,8 @@ def _check_experiment(found: Any) -> None:
         _ask(texts, "a claim has no id or no source")
     stop = found.get("stop") or {}
     if stop.get("kind") == "Target":
-        known = isinstance(stop.get("metric"), str) and _is_number(stop.get("value"))
+        given = [stop[name] for name in BOUNDS if stop.get(name) is not None]
+        known = isinstance(stop.get("metric"), str) and len(given) == 1 and _is_number(given[0])
         _ask(known, "its target is no value of a metric")
 
 

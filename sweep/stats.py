@@ -1,7 +1,8 @@
 """Statistics over seeds on labelled results: what the figures draw and the closing table says.
 
-A lane that diverged, failed or was cut counts as +inf from there on, so that it makes a median worse and is
-never dropped in silence. A lane that has not run, or is still running, is not data: NaN.
+A lane that diverged, failed or was cut counts as the worst value there is from there on, so that it makes a median
+worse and is never dropped in silence: +inf, or -inf where higher values are better. Of a metric without a best it
+counts as +inf too. A lane that has not run, or is still running, is not data: NaN.
 """
 
 from typing import Final, TypeVar
@@ -19,16 +20,21 @@ WAS_REACHED, WAS_CENSORED, HAS_DIVERGED, NOT_RUN = range(len(REASONS))
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 
 
+def better(array: xr.DataArray) -> labels.Better:
+    """Tell which values of a variable are better, by its attribute `better`, or else by its name."""
+    return labels.better(array.name, array.attrs)
+
+
 def measured(ds: xr.Dataset, name: str) -> xr.DataArray:
-    """Give a variable as data for statistics: +inf where a lane was lost, NaN where there is no data.
+    """Give a variable as data for statistics: the worst value where a lane was lost, NaN where there is no data.
 
     Args:
         ds: results, or a selection of them, with `status`.
         name: the variable.
 
     Returns:
-        The variable; +inf where it is NaN and the lane diverged, failed or was cut; NaN for every lane
-        that has not run to its end.
+        The variable; where it is NaN and the lane diverged, failed or was cut +inf, or -inf if higher values are
+        better; NaN for every lane that has not run to its end.
 
     Raises:
         SweepError: when the results have no such variable.
@@ -38,7 +44,7 @@ def measured(ds: xr.Dataset, name: str) -> xr.DataArray:
     array, status = ds[name], ds["status"]
     with xr.set_options(keep_attrs=True):
         lost = array.isnull() & status.isin(labels.LOST)
-        return array.where(~lost, np.inf).where(~status.isin(labels.UNSEEN)).transpose(*array.dims)
+        return array.where(~lost, labels.worst(better(array))).where(~status.isin(labels.UNSEEN)).transpose(*array.dims)
 
 
 def swept(ds: xr.Dataset) -> list[str]:
@@ -55,10 +61,10 @@ def over_seeds(array: xr.DataArray) -> xr.Dataset:
     """Summarise an array over its dimension `seed`; without that dimension every cell is one seed.
 
     Args:
-        array: values as `measured` gives them: +inf counts, NaN does not.
+        array: values as `measured` gives them: infinite ones count, NaN does not.
 
     Returns:
-        `median`, `lower` and `upper` (quartiles, linear between order statistics; +inf when a neighbour
+        `median`, `lower` and `upper` (quartiles, linear between order statistics; infinite when a neighbour
         with weight is), and `count`, the seeds with data. NaN where no seed has data.
     """
     array = seeded(array)
@@ -82,11 +88,11 @@ def quantiles(array: xr.DataArray, shares: tuple[float, ...]) -> xr.DataArray:
     """Give quantiles over seeds, along a new last dimension `quantile`.
 
     Args:
-        array: values as `measured` gives them: +inf counts, NaN does not.
+        array: values as `measured` gives them: infinite ones count, NaN does not.
         shares: of the seeds that lie below, in [0, 1].
 
     Returns:
-        Linear between order statistics; +inf where a neighbour with weight is, NaN where no seed has data.
+        Linear between order statistics; infinite where a neighbour with weight is, NaN where no seed has data.
     """
     found = xr.apply_ufunc(
         _quantiles,
@@ -121,7 +127,7 @@ def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
 
 
 def final(ds: xr.Dataset, name: str) -> xr.DataArray:
-    """Give a variable at the last record: +inf for lost lanes, NaN for those not run to the end."""
+    """Give a variable at the last record: the worst value for lost lanes, NaN for those not run to the end."""
     return _at_record(ds, name, -1)
 
 
@@ -211,21 +217,37 @@ def at_best_learning_rate(ds: xr.Dataset, array: _Labelled) -> _Labelled:
     return array.isel(learning_rate=lowest(median(standing(ds)), "learning_rate"))
 
 
-def epochs_to(error: xr.DataArray, threshold: float, status: xr.DataArray | None = None) -> xr.Dataset:
-    """Find the first recorded epoch at which an error is at most a threshold.
+def epochs_to(
+    error: xr.DataArray,
+    threshold: float | None = None,
+    status: xr.DataArray | None = None,
+    *,
+    at_least: float | None = None,
+) -> xr.Dataset:
+    """Find the first recorded epoch at which an error is at most a threshold, or something else at least another.
 
     Args:
         error: any array over `epoch`; a stored metric, what `measured` gives, or a median.
-        threshold: in the units of `error`.
+        threshold: in the units of `error`, which has to be at most this.
+        at_least: given in place of `threshold` for what has to be at least this, such as an accuracy.
         status: status of the lanes, where at hand: it tells a lane that was cut (censored) or still runs
             (not run) from one that diverged, which all end in NaN.
 
     Returns:
         `epoch`: +inf where the threshold was not reached, NaN where nothing was measured; never the last
         epoch for "not reached". `reason`: int8 with flag meanings `REASONS`; "diverged" where the values
-        end in +inf or in NaN before the threshold was reached.
+        end in an infinite value or in NaN before the threshold was reached.
+
+    Raises:
+        SweepError: for none or both of `threshold` and `at_least`.
     """
-    hit = (error <= threshold).transpose(..., "epoch")
+    if threshold is not None and at_least is None:
+        hit = error <= threshold
+    elif at_least is not None and threshold is None:
+        hit = error >= at_least
+    else:
+        raise SweepError("epochs_to takes one threshold: a number to be at most, or at_least=")
+    hit = hit.transpose(..., "epoch")
     reached = hit.any("epoch")
     last = error.isel(epoch=-1, drop=True)
     unseen = error.isnull().all("epoch")
@@ -236,7 +258,7 @@ def epochs_to(error: xr.DataArray, threshold: float, status: xr.DataArray | None
     reason = reason.where(~reached, WAS_REACHED).where(~unseen, NOT_RUN)
     epochs = error["epoch"].isel(epoch=hit.argmax("epoch")).drop_vars("epoch")
     first = epochs.astype(float).where(reached, np.inf).where(~unseen)
-    first = first.assign_attrs(error["epoch"].attrs)
+    first = first.assign_attrs(error["epoch"].attrs | {"better": "lower"})  # the sooner
     return xr.Dataset({"epoch": first, "reason": reason.astype(np.int8).assign_attrs(labels.flags(REASONS))})
 
 
@@ -246,7 +268,11 @@ def halving_epoch(median_error: xr.DataArray) -> xr.DataArray:
     Returns:
         Epochs; +inf where that never happens, NaN where nothing was measured.
     """
-    attributes = {"units": "epochs", "long_name": "epoch of the first record with median error at most 0.5"}
+    attributes = {
+        "units": "epochs",
+        "long_name": "epoch of the first record with median error at most 0.5",
+        "better": "lower",
+    }
     return epochs_to(median_error, HALVED)["epoch"].rename("halving_epoch").assign_attrs(attributes)
 
 

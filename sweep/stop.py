@@ -4,7 +4,7 @@ import numpy as np
 
 from sweep.axes import Lanes
 from sweep.experiment import SEEDS, grouped
-from sweep.labels import CUT, REACHED, RUNNING
+from sweep.labels import CUT, REACHED, RUNNING, Better, worst
 from sweep.specs.stop import Halving, Stop, Target
 
 
@@ -16,10 +16,12 @@ class Judge:
         epochs: epoch of each record.
         lanes: all lanes of the sweep.
         here: numbers of those in the wave.
+        better: which values of the rule's metric are better.
     """
 
-    def __init__(self, rule: Stop | None, epochs: np.ndarray, lanes: Lanes, here: np.ndarray) -> None:
+    def __init__(self, rule: Stop | None, epochs: np.ndarray, lanes: Lanes, here: np.ndarray, better: Better) -> None:
         self._rule = rule
+        self._better: Better = better
         if isinstance(rule, Halving):
             self._rungs = rungs(rule, epochs)
             self._competitor, self._competition = (numbers[here] for numbers in competitors(rule, lanes))
@@ -47,16 +49,19 @@ class Judge:
         """
         status = np.full(len(values), RUNNING, np.int8)
         if isinstance(self._rule, Target):
-            status[reached(self._rule, values, running)] = REACHED
+            status[reached(self._rule, values, running, self._better)] = REACHED
         if isinstance(self._rule, Halving) and record in self._rungs:
-            status[cut(self._rule, values, running, self._competitor, self._competition)] = CUT
+            out = cut(self._rule, values, running, self._competitor, self._competition, self._better)
+            status[out] = CUT
         return status
 
 
-def explained(rule: Stop, epochs: np.ndarray, lanes: Lanes) -> list[str]:
+def explained(rule: Stop, epochs: np.ndarray, lanes: Lanes, better: Better) -> list[str]:
     """Say in sentences what a rule will do, as `--plan` prints them."""
     if isinstance(rule, Target):
-        return [f"a lane ends at the first record with {rule.metric} at most {rule.value:g}; the estimate is for none"]
+        least, most = rule.bounds(better)
+        bound = f"at most {most:g}" if least is None else f"at least {least:g}"
+        return [f"a lane ends at the first record with {rule.metric} {bound}; the estimate is for none"]
     at = sorted(rungs(rule, epochs))
     own, competition = (len(np.unique(numbers)) for numbers in competitors(rule, lanes))
     what = "lanes" if rule.by == "lane" else "combinations, by their median over seeds,"
@@ -64,19 +69,23 @@ def explained(rule: Stop, epochs: np.ndarray, lanes: Lanes) -> list[str]:
     when = (
         ", ".join(f"{epochs[record]:g}" for record in at) or "none: no record lies between the first rung and the end"
     )
-    found = [f"halving of {own} {what} {among}: the better {rule.keep:.0%} go on at epochs {when}"]
+    found = [
+        f"halving of {own} {what} {among}: the {rule.keep:.0%} with the {better} {rule.metric} go on at epochs {when}"
+    ]
     return found + (["nothing will be cut: no competitor has another to compete with"] if own == competition else [])
 
 
-def reached(rule: Target, values: np.ndarray, running: np.ndarray) -> np.ndarray:
+def reached(rule: Target, values: np.ndarray, running: np.ndarray, better: Better) -> np.ndarray:
     """Tell which running lanes have reached their target.
 
     Args:
         rule: the target.
         values: its metric, one for each lane.
         running: which lanes have not ended.
+        better: which values of the metric are better.
     """
-    return running & (values <= rule.value)
+    least, most = rule.bounds(better)
+    return running & (values <= most if least is None else values >= least)
 
 
 def rungs(rule: Halving, epochs: np.ndarray) -> frozenset[int]:
@@ -108,7 +117,12 @@ def competitors(rule: Halving, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cut(
-    rule: Halving, values: np.ndarray, running: np.ndarray, competitor: np.ndarray, competition: np.ndarray
+    rule: Halving,
+    values: np.ndarray,
+    running: np.ndarray,
+    competitor: np.ndarray,
+    competition: np.ndarray,
+    better: Better,
 ) -> np.ndarray:
     """Tell which running lanes are cut at a rung.
 
@@ -117,14 +131,16 @@ def cut(
 
     Args:
         rule: the rule.
-        values: its metric, one for each lane; NaN, as diverged lanes have it, counts as infinite.
+        values: its metric, one for each lane; NaN, as diverged lanes have it, counts as the worst there is.
         running: which lanes have not ended.
         competitor: number of each lane's competitor, see `competitors`.
         competition: number of the competition that it is in.
+        better: which values of the metric are better.
     """
     competitor = np.unique(competitor, return_inverse=True)[1]  # 0, 1, 2, ... without gaps, in the same order
     alive = np.unique(competitor[running])
-    scores, home = _medians(values, competitor)[alive], np.zeros(competitor.max() + 1, np.int64)
+    medians = _medians(np.where(np.isnan(values), worst(better), values), competitor)[alive]
+    scores, home = -medians if better == "higher" else medians, np.zeros(competitor.max() + 1, np.int64)
     home[competitor] = competition
     best_first = alive[np.lexsort((scores, home[alive]))]  # stable, so of equals the first in the axes
     _, begins, sizes = np.unique(home[best_first], return_index=True, return_counts=True)
@@ -134,8 +150,8 @@ def cut(
 
 
 def _medians(values: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Give the median of each group 0, 1, 2, ..., NaN counting as infinite."""
-    worst = np.where(np.isnan(values), np.inf, values)
-    order = np.lexsort((worst, group))
+    """Give the median of each group 0, 1, 2, ..."""
+    order = np.lexsort((values, group))
     _, begins, sizes = np.unique(group[order], return_index=True, return_counts=True)
-    return (worst[order][begins + (sizes - 1) // 2] + worst[order][begins + sizes // 2]) / 2
+    with np.errstate(invalid="ignore"):  # between the best there can be and the worst lies NaN, which ranks last
+        return (values[order][begins + (sizes - 1) // 2] + values[order][begins + sizes // 2]) / 2

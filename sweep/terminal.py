@@ -263,6 +263,7 @@ def show_family(console: Console, ds: "xr.Dataset", store: Path, report: str) ->
         report: the command that shows stores together.
     """
     from sweep.errors import SweepError
+    from sweep.identity import is_of
     from sweep.store import check
 
     if "parent" not in ds.attrs:
@@ -270,7 +271,7 @@ def show_family(console: Console, ds: "xr.Dataset", store: Path, report: str) ->
     parent = json.loads(ds.attrs["parent"])
     whole = Path(os.path.normpath(store / parent["path"]))
     try:
-        there = check(whole).get("fingerprint") == parent["fingerprint"]
+        there = is_of(check(whole), parent["fingerprint"])
     except SweepError:
         there = False
     if there:

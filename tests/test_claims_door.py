@@ -10,7 +10,8 @@ import pytest
 
 from sweep import claims
 from sweep.cli import guarded
-from sweep.identity import fingerprint
+from sweep.digests import replace_root
+from sweep.identity import describe
 from sweep.pages import load, smoke
 
 PAGE = """
@@ -85,7 +86,7 @@ def attribute(name, value):
     root = Path(STORE, "zarr.json")
     told = json.loads(root.read_text())
     told["attributes"][name] = value
-    root.write_text(json.dumps(told))
+    replace_root(Path(STORE), json.dumps(told).encode())
 
 
 def entry(**changes):
@@ -131,7 +132,7 @@ def test_the_verdicts_of_other_stores_are_kept_and_shown(project):
 
 def test_the_page_as_it_was_asked_has_figures_of_its_own(project, capsys):
     attribute("name", "questions/tiny@full")
-    attribute("fingerprint", fingerprint(load("experiments/questions/tiny.py", "full")))
+    attribute("experiment", json.dumps(describe(load("experiments/questions/tiny.py", "full"))))
     assert guarded(claims.main, [STORE, "--out", "docs/claims.json"]) == 0
     assert json.loads(Path("docs/claims.json").read_text())[0]["figure"] == (
         "figures/questions/tiny-full/loss_curves.png"
@@ -140,7 +141,7 @@ def test_the_page_as_it_was_asked_has_figures_of_its_own(project, capsys):
 
 def test_a_smoke_run_shows_that_its_claims_can_be_decided(project, capsys):
     attribute("name", "questions/tiny@smoke")
-    attribute("fingerprint", fingerprint(smoke(load("experiments/questions/tiny.py"))))
+    attribute("experiment", json.dumps(describe(smoke(load("experiments/questions/tiny.py")))))
     assert guarded(claims.main, [STORE]) == 0
     assert "figures" not in capsys.readouterr().out
     assert guarded(claims.main, [STORE, "--out", "smoke.json"]) == 2, "a toy's verdicts are not worth a file"

@@ -105,7 +105,7 @@ def test_lanes_that_never_get_there_count_and_an_accuracy_comes_from_below():
     assert found.share["a"] == 0.5
     assert found.median["a"] == np.inf
     rising = results(GRID)[["status", "loss"]].rename(loss="accuracy")
-    rising["accuracy"] = 1 - rising["accuracy"] / 2.5
+    rising["accuracy"] = (1 - rising["accuracy"] / 2.5).drop_attrs()  # a loss would say that lower is better
     found = times(compare({"a": rising, "b": rising}, "accuracy"))
     assert (found.threshold, found.at_least) == (0.9, True)
     assert 0 < found.share["a"] < 1
@@ -174,6 +174,7 @@ def test_what_one_or_both_lost_and_what_has_not_run_is_told_apart():
 
 def test_an_accuracy_is_subtracted_and_blue_where_it_is_higher():
     one = noisy(metric="loss").rename(loss="accuracy")
+    one["accuracy"].attrs.clear()  # a loss says that lower is better
     figure = comparison(compare({"one": one, "other": one.assign(accuracy=one["accuracy"] - 0.5)}, "accuracy"))
     gap = axes_of(figure)[2]
     assert drawn_cells(gap) == pytest.approx(np.full((3, 2), -0.5))

@@ -264,16 +264,16 @@ def test_the_ends_of_a_shift_are_those_of_printed_tables(few, depth):
 
 
 @pytest.mark.parametrize(
-    ("metric", "values", "expected"),
+    ("better", "values", "expected"),
     [
-        ("loss", [0.0, 2.0, np.inf], True),
-        ("accuracy", [0.5, 1.0], False),
-        ("own", [-1.0, 2.0], False),
-        ("own", [1.0], True),
+        ("lower", [0.0, 2.0, np.inf], True),
+        ("higher", [0.5, 1.0], False),
+        (None, [-1.0, 2.0], False),
+        (None, [1.0], True),
     ],
 )
-def test_ratios_are_of_what_is_never_negative_and_good_if_low(metric, values, expected):
-    assert tested.is_ratio(metric, xr.DataArray(values)) == expected
+def test_ratios_are_of_what_is_never_negative_unless_high_is_good(better, values, expected):
+    assert tested.is_ratio(better, xr.DataArray(values)) == expected
 
 
 def test_a_loss_of_zero_counts_as_the_smallest_number():

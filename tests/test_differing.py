@@ -64,8 +64,9 @@ def test_versions_device_and_arithmetic_are_told():
 
 
 def test_a_field_that_only_one_has_is_a_dash_and_none_is_a_word():
-    other = stored({"optimizer": {"kind": "Optimizer", "name": "adam", "learning_rate": 0.001}})
-    assert differing([stored(), other]) == {"optimizer.momentum": ("none", "-")}
+    """Of a class of the page's own no default is known; a field of ours that is not there is at its default."""
+    one, other = stored({"task": {"kind": "Own", "depth": None}}), stored({"task": {"kind": "Own"}})
+    assert differing([one, other]) == {"task.depth": ("none", "-")}
 
 
 def test_of_source_only_the_lines_that_differ_are_shown_and_shortly():
@@ -80,3 +81,16 @@ def test_of_source_only_the_lines_that_differ_are_shown_and_shortly():
 def test_a_stop_that_one_page_lacks_is_written_as_in_a_page():
     one, other = stored({"stop": None}), stored({"stop": {"kind": "Target", "threshold": 0.01}})
     assert differing([one, other])["stop"] == ("none", "Target")
+
+
+def test_a_field_that_an_older_store_lacks_is_at_its_default():
+    one, other = (
+        stored({"stop": {"kind": "Target", "value": 0.1, "metric": "loss"}}),
+        stored({"stop": {"kind": "Target", "value": 0.1, "metric": "loss", "at_least": None, "at_most": None}}),
+    )
+    assert differing([one, other]) == {}
+    other = stored({"stop": {"kind": "Target", "at_most": 0.1}})
+    assert differing([one, other]) == {"stop.value": ("0.1", "none"), "stop.at_most": ("none", "0.1")}
+    metrics = ({"kind": "Metric", "name": "own"}, {"kind": "Metric", "name": "own", "better": None})
+    one, other = (stored({"record": {"kind": "Record", "own": [metric]}}) for metric in metrics)
+    assert differing([one, other]) == {}

@@ -185,7 +185,11 @@ def test_parquet_reads_back_with_units_in_pyarrow(monkeypatch, rows_at_a_time):
         table = parquet.read_table(f"p/{name}.parquet")
         check_rows(table.to_pandas(), **holds)
         assert table.schema.field("depth").metadata[b"units"] == b"layers"
-    assert parquet.read_schema("p/epoch.parquet").field("loss").metadata[b"long_name"] == b"training loss"
+    held = parquet.read_schema("p/epoch.parquet")
+    assert held.field("loss").metadata[b"long_name"] == b"training loss"
+    assert [held.field(name).metadata.get(b"better") for name in ("loss", "accuracy", "epoch")] == [
+        b"lower", b"higher", None
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("store")

@@ -119,7 +119,7 @@ def test_the_title_names_the_best_cell_and_a_dimension_of_one_value_is_told():
     assert "The lowest median loss is 0.5, at width 64 and epoch 3" in told
     assert "At learning rate 0.001" in told
     assert "in 12 of 12 cells" in texts(heatmap((ds.loss * 0).rename("loss"), x="epoch", y="width"))
-    high = texts(heatmap(array.rename("accuracy"), x="epoch", y="width"))
+    high = texts(heatmap(array.rename("accuracy").drop_attrs(), x="epoch", y="width"))
     assert "The highest median accuracy is 1, in 11 of 12 cells" in high
 
 

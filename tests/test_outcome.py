@@ -148,7 +148,7 @@ def test_a_title_names_no_place_where_several_are_equally_good():
 )
 def test_share_counts_seeds_and_a_lost_lane_as_a_bad_one(metric, option, lost_count):
     ds = knobs(omega0=[1.0, 4.0, 16.0, 64.0])
-    ds["loss"] = ds["accuracy"].rename("loss").copy()  # the same numbers: only what a lost lane counts as differs
+    ds["loss"] = ds["accuracy"].rename("loss").drop_attrs()  # the same numbers: only what a lost lane counts as differs
     ds = ended(ds, labels.DIVERGED, (ds.omega0 == 4) & (ds.seed < 2), from_record=2)
     ds = ended(ds, labels.NOT_RUN, (ds.omega0 == 16) & (ds.seed < 3))
     ds = ended(ds, labels.NOT_RUN, ds.omega0 == 64)

@@ -1,5 +1,6 @@
 """Lanes that end early: when, on what grounds, that nobody else notices, and that their work is not done."""
 
+import json
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -12,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sweep import cost, execute, runner, session, stats, stop
+from sweep import MLP, Experiment, cost, execute, runner, session, stats, stop
 from sweep.axes import grid, lay_out, zipped
 from sweep.errors import SweepError
+from sweep.identity import describe, differing, fingerprint, fingerprint_of
 from sweep.labels import CUT, DIVERGED, REACHED, RUNNING
+from sweep.restoring import restored
 from sweep.runner import run_sweep
-from sweep.specs import Halving, Metric, Optimizer, Record, Target, linear_spaced
+from sweep.specs import XOR, Halving, Metric, Optimizer, Record, Target, linear_spaced
+from sweep.specs.stop import BOUNDS
 
 PRECISIONS = ("float32", "float64")
 LOSING = {"float32": 3e38, "float64": 1.5e308}  # the rate that loses its lanes
@@ -152,7 +156,7 @@ def test_halving_cuts_whom_a_plain_loop_cuts(rule, racing, full):
 )  # fmt: skip
 def test_a_rung_keeps_the_share_of_living_competitors_it_states(values, running, competitor, keep):
     competition = competitor % 2
-    out = stop.cut(Halving(keep=keep), values, running, competitor, competition)
+    out = stop.cut(Halving(keep=keep), values, running, competitor, competition, "lower")
     assert not (out & ~running).any()
     score = {
         each: np.median(np.where(np.isnan(own := values[competitor == each]), np.inf, own)) for each in set(competitor)
@@ -289,6 +293,22 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
         (lambda: Halving(keep=1.0), "keep of Halving must lie between 0.01 and 0.99"),
         (lambda: Halving(first=0.0), "first of Halving must lie between 0.01 and 0.99"),
         (lambda: Halving(by="mean"), "unknown way of comparing in Halving, by 'mean'"),
+        (lambda: Target(), "Target takes one of value, at_least and at_most, got none"),
+        (lambda: Target(0.1, at_least=0.1), "Target takes one of value, at_least and at_most, got value and at_least"),
+        (
+            lambda: Target(at_least=0.1, at_most=0.2),
+            "Target takes one of value, at_least and at_most, got at_least",
+        ),
+        (lambda: Target(at_least=np.inf), "at_least of Target must be a finite number, got inf"),
+        (
+            lambda: tiny(stop=Target(1.0, metric="parameter_norm"), record=Record()),
+            "no lane can stop by 'parameter_norm', none of whose values are better: stop by another",
+        ),
+        (
+            lambda: tiny(stop=Target(at_most=1.0, metric="own"), record=Record(own=(Metric("own", abs),))),
+            "no lane can stop by 'own', none of whose values are better: say better='lower' or 'higher' in its Metric",
+        ),
+        (lambda: Metric("own", abs, better="more"), "better of metric 'own' must be 'lower', 'higher' or None, got"),
         (lambda: tiny(stop=0.1), "stop must be a Target, a Halving or None"),
         (
             lambda: tiny(stop=Target(0.1, metric="spectral_error")),
@@ -316,10 +336,107 @@ def test_a_metric_of_one_s_own_can_be_what_is_waited_for():
     def small(moment):
         return moment.loss * 0 + moment.step
 
-    own = Record(metrics=(), at=linear_spaced(4), snapshots=0, own=(Metric("steps_taken", small),))
-    ds = run_sweep(tiny(stop=Target(6.0, metric="steps_taken"), record=own, axes=zipped(seed=(0, 1))))
-    assert (ds.status == REACHED).all()  # 0 is at most 6: before the first step
-    assert (ds.stop_epoch == 0).all()
+    for better, stopped in (("lower", 0), ("higher", 6)):  # 0 is at most 6: before the first step
+        metric = Metric("steps_taken", small, better=better)
+        own = Record(metrics=(), at=linear_spaced(4), snapshots=0, own=(metric,))
+        ds = run_sweep(tiny(stop=Target(6.0, metric="steps_taken"), record=own, axes=zipped(seed=(0, 1)), epochs=8))
+        assert (ds.status == REACHED).all()
+        assert (ds.stop_epoch == stopped).all()
+
+
+# Which way is better.
+
+COMPETITORS = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+ACCURACIES = np.array([0.5, 0.7, 0.9, 1.0, 0.8, np.nan, 0.75, 0.75])  # medians 0.6, 0.95, -inf, 0.75
+
+
+def xor(rule, **changes):
+    settings = {
+        "task": XOR, "model": MLP(depth=1, width=8), "loss": "binary_cross_entropy_with_logits",
+        "optimizer": Optimizer("adam"), "axes": grid(seed=range(4), learning_rate=(1e-6, 3e-2)), "epochs": 200,
+        "record": Record(at=linear_spaced(10)), "stop": rule,
+    }  # fmt: skip
+    return Experiment(question="?", **(settings | changes))
+
+
+@pytest.mark.parametrize(
+    ("better", "keep", "kept"),
+    [("higher", 0.5, {1, 3}), ("higher", 0.75, {0, 1, 3}), ("lower", 0.5, {0, 3}), ("lower", 0.75, {0, 1, 3})],
+)
+def test_a_rung_keeps_the_better_ones_whichever_way_that_is_and_lost_lanes_are_the_worst(better, keep, kept):
+    everybody = np.ones(8, bool)
+    out = stop.cut(Halving(keep=keep), ACCURACIES, everybody, COMPETITORS, np.zeros(8, int), better)
+    assert set(COMPETITORS[~out].tolist()) == kept
+
+
+def test_a_lane_that_has_all_it_can_have_beside_a_lost_one_ranks_last_and_warns_of_nothing():
+    values, running = np.array([np.inf, np.nan, 0.1, 0.2]), np.ones(4, bool)
+    out = stop.cut(Halving(keep=0.5), values, running, np.array([0, 0, 1, 1]), np.zeros(4, int), "higher")
+    assert out.tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("rule", "better", "there"),
+    [
+        (Target(0.9), "lower", [True, True, False, False]),
+        (Target(0.9), "higher", [False, True, True, False]),
+        (Target(at_least=0.9), "lower", [False, True, True, False]),
+        (Target(at_most=0.9), "higher", [True, True, False, False]),
+    ],
+)
+def test_a_target_is_reached_from_its_metrics_side_or_the_one_that_is_named(rule, better, there):
+    values, running = np.array([0.5, 0.9, 1.0, np.nan]), np.ones(4, bool)
+    assert stop.reached(rule, values, running, better).tolist() == there
+    assert not stop.reached(rule, values, ~running, better).any()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("rule", [Target(0.99, metric="accuracy"), Target(at_least=0.99, metric="accuracy")], ids=repr)
+def test_a_lane_ends_once_it_is_accurate_enough(rule):
+    whole, stopped = run_sweep(xor(None)), run_sweep(xor(rule))
+    met = (whole.accuracy >= 0.99).values
+    first = np.where(met.any(-1), whole.epoch.values[met.argmax(-1)], np.nan)
+    assert np.isfinite(first[:, 1]).any()
+    assert not np.isfinite(first[:, 0]).any(), "at a rate of 1e-6 nothing is learnt"
+    np.testing.assert_array_equal(stopped.stop_epoch.values, first)
+    assert stats.best_learning_rate(stopped) == 3e-2
+
+
+@pytest.mark.core
+def test_halving_by_accuracy_keeps_the_accurate():
+    ds = run_sweep(xor(Halving(keep=0.5, first=0.5, metric="accuracy")))
+    assert (ds.status.sel(learning_rate=1e-6) == CUT).all()
+    assert (ds.status.sel(learning_rate=3e-2) != CUT).all()
+    assert stats.best_learning_rate(ds) == 3e-2
+    assert (stats.standing(ds).median("seed").values.argsort() == [1, 0]).all()
+    np.testing.assert_array_equal(stats.final(ds, "accuracy").sel(learning_rate=1e-6), [-np.inf] * 4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (Target(0.99, metric="accuracy"), "a lane ends at the first record with accuracy at least 0.99"),
+        (Target(at_most=0.99, metric="accuracy"), "a lane ends at the first record with accuracy at most 0.99"),
+        (Target(0.1), "a lane ends at the first record with loss at most 0.1"),
+        (Halving(metric="accuracy"), "all together: the 50% with the higher accuracy go on at epochs 20"),
+        (Halving(), "all together: the 50% with the lower loss go on at epochs 20"),
+    ],
+)
+def test_a_plan_says_which_way_lanes_end(rule, told):
+    assert any(told in reason for reason in planned(xor(rule)).reasons)
+
+
+def test_stores_from_when_the_lower_accuracy_was_the_better_are_of_another_experiment():
+    for rule in (Target(0.99, metric="accuracy"), Halving(metric="accuracy")):
+        experiment = xor(rule)
+        before = describe(experiment)
+        before["stop"] = {key: value for key, value in before["stop"].items() if key not in ("better", *BOUNDS[1:])}
+        assert fingerprint_of(before) != fingerprint(experiment)
+        assert differing(experiment, {"experiment": json.dumps(before)}) == "stop"
+    by_loss = describe(xor(Target(0.1)))
+    del by_loss["stop"]["at_least"], by_loss["stop"]["at_most"]
+    assert by_loss["stop"] == {"kind": "Target", "value": 0.1, "metric": "loss"}
+    assert fingerprint_of(by_loss) == fingerprint(xor(Target(0.1)))
 
 
 def test_competitors_differ_in_everything_but_seeds():
@@ -348,3 +465,9 @@ def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_i
     assert not np.isin(best.status, DIVERGED).any()
     table = stats.summary(halved)
     assert int(table.cut.sum() + table.lost.sum() + table.finished.sum() + table.not_run.sum()) == 12
+
+
+@pytest.mark.parametrize("rule", [Halving(metric="accuracy"), Target(at_least=0.9, metric="accuracy"), Target(0.1)])
+def test_a_stored_experiment_that_stops_is_made_again_of_its_description(rule):
+    experiment = xor(rule)
+    assert fingerprint(restored(json.loads(json.dumps(describe(experiment))))) == fingerprint(experiment)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from sweep import labels, measures, stats
+from sweep import labels, stats
 from sweep.errors import SweepError
 from sweep.exporting import tidy
 
@@ -57,7 +57,7 @@ def cells(ds: xr.Dataset, metrics: Sequence[str], say: Callable[[str], object]) 
     if not curves:
         raise SweepError(f"none of {', '.join(metrics)} is a few curves over epochs: choose others with --metric")
     dims = stats.swept(ds)
-    chosen, sizes = _best(curves, dims, say), tuple(ds.sizes[dim] for dim in dims)
+    chosen, sizes = _best(ds, curves, dims, say), tuple(ds.sizes[dim] for dim in dims)
     if skipped := [name for name in metrics if name not in {curve.split("/")[0] for curve in curves}]:
         say(f"left out, not being a few curves over epochs: {', '.join(skipped)}")
     status = stats.seeded(ds["status"]).transpose("seed", *dims)
@@ -80,7 +80,7 @@ def _curves(ds: xr.Dataset, metrics: Sequence[str]) -> dict[str, xr.DataArray]:
         own = [str(dim) for dim in ds[name].dims if dim not in ds["status"].dims and dim != "epoch"]
         if "epoch" not in ds[name].dims or len(own) > 1 or any(ds.sizes[dim] > _MOST_CURVES for dim in own):
             continue
-        middle = stats.median(measures.recorded(ds, name)).transpose(..., "epoch")
+        middle = stats.median(stats.measured(ds, name)).transpose(..., "epoch")
         if not own:
             found[name] = middle
         for place, value in enumerate(ds[own[0]].values if own else ()):
@@ -88,12 +88,19 @@ def _curves(ds: xr.Dataset, metrics: Sequence[str]) -> dict[str, xr.DataArray]:
     return found
 
 
-def _best(curves: dict[str, xr.DataArray], dims: Sequence[str], say: Callable[[str], object]) -> np.ndarray:
-    """Choose the cells by the last median of the first curve, which is the loss where there is one."""
-    name = "loss" if "loss" in curves else next(iter(curves))
-    last = curves[name].isel(epoch=-1).transpose(*dims).values.ravel()
+def _best(
+    ds: xr.Dataset, curves: dict[str, xr.DataArray], dims: Sequence[str], say: Callable[[str], object]
+) -> np.ndarray:
+    """Choose the cells by the last median of the loss; where that is not asked for, of the first curve with a best.
+
+    Where no curve has a best, the loss decides all the same.
+    """
+    known = [name for name, curve in curves.items() if stats.better(curve)]
+    name = next((name for name in ("loss", *known) if name in known), "loss")
+    curve = curves[name].isel(epoch=-1) if name in curves else stats.median(stats.final(ds, name))
+    last = curve.transpose(*dims).values.ravel()
     order = np.argsort(
-        -last if name in measures.HIGHER_IS_BETTER else last, kind="stable"
+        -last if stats.better(curve) == "higher" else last, kind="stable"
     )  # lost, then unknown ones last
     few = f"those with the best {name} at the end, " if last.size > MOST_RUNS else ""
     say(f"runs: {min(last.size, MOST_RUNS):,} of {last.size:,} combinations of knobs, {few}medians over seeds")

@@ -6,7 +6,7 @@ status in words, so that each can be grouped and plotted by itself; `lane` tells
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -110,13 +110,16 @@ def frames(ds: xr.Dataset, table: Table) -> Iterator[pd.DataFrame]:
 
 
 def columns(ds: xr.Dataset, table: Table) -> dict[str, dict[str, str]]:
-    """Give the columns of a table in order, each with its units and what it is."""
+    """Give the columns of a table in order, each with its units and what it is, and which values are better, if any."""
     own = [str(name) for dim in table.dims for name, c in ds.coords.items() if c.dims == (dim,)]
     own.sort(key=lambda name: name not in table.dims)  # the dimensions first
     names = ["lane", *knobs(ds, ds["status"].dims), "status", *own, *table.values]
     told = {name: dict(ds[name].attrs) if name in ds.variables else {} for name in names}
     told["lane"] = labels.DIMENSIONS["lane"].attributes()
-    return {
-        name: {"units": str(attrs.get("units", "1")), "long_name": str(attrs.get("long_name", name))}
-        for name, attrs in told.items()
-    }
+    return {name: _described(name, attrs) for name, attrs in told.items()}
+
+
+def _described(name: str, attributes: Mapping[str, Any]) -> dict[str, str]:
+    units, better = str(attributes.get("units", "1")), labels.better(name, attributes)
+    found = {"units": units, "long_name": str(attributes.get("long_name", name))}
+    return found | ({"better": better} if better else {})

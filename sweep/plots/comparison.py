@@ -19,7 +19,7 @@ from sweep.comparison import Comparison
 from sweep.differences import ALPHA, CONTROL
 from sweep.errors import SweepError, unknown
 from sweep.intervals import FEWEST
-from sweep.measures import HIGHER_IS_BETTER
+from sweep.labels import Better
 from sweep.plots import style
 from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, merged, norm_of, numbers
 from sweep.plots.maps import table
@@ -82,7 +82,7 @@ def _chosen(compared: Comparison, rows: str | None, columns: str | None) -> tupl
     facet = free[0] if free else None
     drawn, parts = data.sizes["part"], len(compared.parts)
     rules = (f"{drawn} of {parts} parts are drawn",) * (drawn < parts)
-    chosen = _fixed(View(data, data, facet, rules), free[1:]).thinned(facet, _MOST_FACETS)
+    chosen = _fixed(View(data, data, facet, rules), free[1:], compared.better).thinned(facet, _MOST_FACETS)
     return chosen, (rows, columns)
 
 
@@ -107,16 +107,17 @@ def _common(compared: Comparison, key: str) -> str:
     return values.pop() if len(values) == 1 else ""
 
 
-def _fixed(chosen: View, dims: Sequence[str]) -> View:
-    """Take what else varies where the first part is best anywhere."""
+def _fixed(chosen: View, dims: Sequence[str], better: Better) -> View:
+    """Take what else varies where the first part is best anywhere; of a metric without a best, where it is lowest."""
     if not dims:
         return chosen
     score = chosen.data["median"].isel(part=0)
+    score, which = (-score, "highest") if better == "higher" else (score, "lowest")
     score = score.fillna(np.inf)
     places = {dim: int(place) for dim, place in score.argmin(score.dims).items() if dim in dims}
     data = chosen.data.isel(places)
     where = style.listed(said(data, chosen.whole, dim) for dim in dims)
-    return replace(chosen, data=data, rules=(*chosen.rules, f"At {where}, where the first has its lowest median"))
+    return replace(chosen, data=data, rules=(*chosen.rules, f"At {where}, where the first has its {which} median"))
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _draw_values(what: _Content, figure: Figure, places: list[list[Axes]]) -> se
     for panel, axes_row, row in zip(what.panels, places, cells, strict=True):
         for name, axes, each in zip(panel["part"].values, axes_row, row, strict=True):
             covers = {"diverged": np.isinf(each), "not_run": each.isnull()}
-            kinds |= _panel(axes, each, each, norm, colours(compared.metric), covers)
+            kinds |= _panel(axes, each, each, norm, colours(compared.better), covers)
             entitle(axes, _title(what.chosen, panel, str(name)))
     colour_bar(figure, [axes for row in places for axes in row], flat, _wrapped(compared.words))
     return kinds
@@ -186,7 +187,7 @@ def _draw_gaps(what: _Content, figure: Figure, places: list[list[Axes]]) -> set[
             covers = _covers(gaps, p, first, second)
             shown = _shown(gaps.where(~covers["diverged"]), compared.ratio)
             bare = shown.where(~xr.concat(covers.values(), "cover").any("cover"))
-            kinds |= _panel(axes, shown, bare, norm, _blue_is_better(compared.metric), covers)
+            kinds |= _panel(axes, shown, bare, norm, _diverging_colours(compared.better), covers)
             entitle(axes, _title(what.chosen, panel, compared.against(str(panel["other"].values[place]))))
             drawn.append(shown)
     colour_bar(figure, [axes for row in places for axes in row], drawn, _wrapped(compared.gap_words))
@@ -249,8 +250,9 @@ def _shown(gaps: xr.DataArray, ratio: bool) -> xr.DataArray:
     return xr.apply_ufunc(np.exp, beyond, keep_attrs=True) if ratio else beyond
 
 
-def _blue_is_better(metric: str) -> Colormap:
-    return matplotlib.colormaps["RdBu" if metric in HIGHER_IS_BETTER else "RdBu_r"]
+def _diverging_colours(better: Better) -> Colormap:
+    """Give colours in which blue is better and red is worse; others where neither side is."""
+    return matplotlib.colormaps[{"higher": "RdBu", "lower": "RdBu_r", None: "PuOr"}[better]]
 
 
 # Words.
@@ -267,7 +269,8 @@ def _rule(compared: Comparison, seeds: str) -> str:
     what = f"Median over {seeds} of the {compared.words.replace(chr(10), ' ')}"
     hows = {"over pairs of a seed" if each["paired"] else "over all pairs of a lane of each": None for each in found}
     of = " of the ratio" if compared.ratio else ""
-    gap = f"Differences: median {' or '.join(hows)}{of}; blue is better than the first"
+    sides = "blue is better than the first" if compared.better else "neither side is better"
+    gap = f"Differences: median {' or '.join(hows)}{of}; {sides}"
     tested = [each for each in found if each["tested"]]
     if not tested:
         return f"{what}. {gap}"

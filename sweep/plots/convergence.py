@@ -68,7 +68,9 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
 def _target(ds: xr.Dataset) -> float | None:
     """Give the loss at which the page ended its lanes, if it did."""
     stop = json.loads(ds.attrs.get("experiment", "{}")).get("stop") or {}
-    return stop["value"] if stop.get("kind") == "Target" and stop["metric"] == "loss" else None
+    if stop.get("kind") != "Target" or stop.get("metric") != "loss":
+        return None
+    return stop.get("at_most") if stop.get("value") is None else stop["value"]
 
 
 def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, list[xr.DataArray]]:

@@ -8,7 +8,6 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sweep import stats
-from sweep.measures import recorded
 from sweep.plots import style
 from sweep.plots.cells import legend_step, log_norm, merged, norm_of, step_line
 from sweep.plots.maps import draw_maps, entries, table
@@ -80,13 +79,13 @@ def metric_epoch(ds: xr.Dataset, metric: str = "loss", rows: str | None = None) 
         One panel per width, or per value of another dimension.
     """
     check(ds, metric, rows)
-    rows = rows or next(iter(swept(ds)), None)
+    rows, better = rows or next(iter(swept(ds)), None), stats.better(ds[metric])
     chosen, cells = _medians(ds, metric, rows)
     cells = [merged(each) for each in cells]
     norm = norm_of(cells, highest=highest(chosen, metric))
-    figure, _, kinds = draw_maps(chosen, cells, norm, colours(metric))
+    figure, _, kinds = draw_maps(chosen, cells, norm, colours(better))
     title = best_in_words(chosen, metric, (rows, chosen.facet))
-    rule = f"Median over {chosen.seeds} of the {style.name(ds[metric])}{lost_in_words(chosen)}"
+    rule = f"Median over {chosen.seeds} of the {style.name(ds[metric])}{lost_in_words(chosen, better)}"
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
 
@@ -151,5 +150,5 @@ def _span(values: Sequence[float]) -> str:
 def _medians(ds: xr.Dataset, name: str, rows: str | None) -> tuple[View, list[xr.DataArray]]:
     """Give each panel's median over seeds, rows by epochs."""
     chosen = view(ds, *filter(None, (rows,)))
-    medians = (stats.median(recorded(panel, name)) for panel in chosen.panels())
+    medians = (stats.median(stats.measured(panel, name)) for panel in chosen.panels())
     return chosen, [table(chosen, each, rows, "epoch") for each in medians]

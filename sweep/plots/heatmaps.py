@@ -103,8 +103,9 @@ def heatmap_film(
     ]
     cells = [frame.panels(frame.values) for frame in frames]
     norm = norm_of([each for drawn in cells for each in drawn], highest=plane.highest(frames[0].chosen.data[metric]))
+    better = frames[-1].better
     cuts = [frame.cut() for frame in frames]
-    figure, panels, kinds = draw_maps(frames[-1].chosen, cells[-1], norm, colours(metric), cuts[-1])
+    figure, panels, kinds = draw_maps(frames[-1].chosen, cells[-1], norm, colours(better), cuts[-1])
     epochs = [style.number(frame.chosen.data["epoch"].item()) for frame in frames]
     told = plane.in_words(frames[-1], cells[-1])
     title = f"At epoch {epochs[-1]} {told[0].lower()}{told[1:]}"
@@ -115,12 +116,12 @@ def heatmap_film(
     def draw(frame: int) -> list[Artist]:
         for axes, each, cut in zip(panels, cells[frame], cuts[frame] or repeat(None), strict=False):
             rows, columns = (scale_of(each[dim]) for dim in each.dims)
-            draw_mesh(axes, each, rows, columns, norm=norm, cmap=colours(metric))
+            draw_mesh(axes, each, rows, columns, norm=norm, cmap=colours(better))
             hatch_missing(axes, each, rows, columns, cut)
         place: dict[str, Any] = {"transform": panels[0].transAxes, "va": "top", "bbox": _BOX}
         return [*_moving(panels), panels[0].text(0.02, 0.97, f"epoch {epochs[frame]}", **place)]
 
-    return Film(figure, len(frames), draw, _palette(colours(metric)))
+    return Film(figure, len(frames), draw, _palette(colours(better)))
 
 
 def _palette(cmap: Colormap) -> np.ndarray:

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sweep import stats
-from sweep.measures import final, recorded
 from sweep.plots import style, unions
 from sweep.plots.epoch_maps import order_in_words
 from sweep.plots.metric import best_in_words, check
@@ -111,7 +110,7 @@ def _lines(chosen: View, metric: str, dim: str) -> View:
     """Keep as many lines as can be told apart; of combinations in no order, the lowest metric to the highest."""
     if chosen.data.sizes[dim] <= _MOST_LINES or not chosen.numbered(dim):
         return chosen.thinned(dim, _MOST_LINES)
-    last = stats.median(final(chosen.data, metric))
+    last = stats.median(stats.final(chosen.data, metric))
     rank = np.argsort(last.min([each for each in last.dims if each != dim]).values)
     kept = replace(chosen, data=chosen.data.isel({dim: rank})).thinned(dim, _MOST_LINES)
     order = f"They go from the lowest median final {style.words(metric)} to the highest"
@@ -152,7 +151,7 @@ def _panels(chosen: View, name: str, dim: str | None, limit: _Limit) -> tuple[Fi
     """Draw a panel per facet and a line per value of a dimension; give the legend's lines."""
     parts = list(chosen.panels())
     figure, panels = sheet(len(parts))
-    summaries = [stats.over_seeds(recorded(part, name)) for part in parts]
+    summaries = [stats.over_seeds(stats.measured(part, name)) for part in parts]
     across = scale_of(summaries[0]["epoch"])
     limit(panels, summaries)
     values = [None] if dim is None else _line_values(chosen, dim)

@@ -8,7 +8,6 @@ from matplotlib.colors import Colormap
 
 from sweep import labels, stats
 from sweep.errors import SweepError, unknown
-from sweep.measures import HIGHER_IS_BETTER, final
 from sweep.plots import style, unions
 from sweep.plots.view import MOST_PANELS, View, said
 
@@ -52,9 +51,10 @@ def _within(ds: xr.Dataset, dim: str) -> list[str]:
     return [name for name in numbers if len(unions.values_of(ds, name)) > 1 and ds[name].notnull().all()] or [dim]
 
 
-def colours(metric: str) -> Colormap:
-    """Give the colours in which good values are bright."""
-    return style.bright_is_high() if metric in HIGHER_IS_BETTER else style.bright_is_good()
+def colours(better: labels.Better) -> Colormap:
+    """Give the colours in which good values are bright; others where no value is better."""
+    maps = {"higher": style.bright_is_high, "lower": style.bright_is_good, None: style.bright_is_nothing}
+    return maps[better]()
 
 
 def highest(chosen: View, metric: str) -> float:
@@ -63,28 +63,38 @@ def highest(chosen: View, metric: str) -> float:
     return 10 * start if start > 0 else np.inf
 
 
-def lost_in_words(chosen: View) -> str:
+def lost_in_words(chosen: View, better: labels.Better) -> str:
     """Say in a caption what lost lanes count as, where there are any."""
     lost = chosen.ended(*labels.LOST)
-    return f"; a lane that {lost} has the worst value there is" * bool(lost)
+    counts = "has the worst value there is" if better else "counts as infinite"
+    return f"; a lane that {lost} {counts}" * bool(lost)
 
 
 def best_in_words(chosen: View, metric: str, dims: Sequence[str | None]) -> str:
-    """Say in a title how good the metric gets, and where.
+    """Say in a title how good the metric gets, and where; of one without a best from where to where it goes.
 
     Args:
         chosen: what the figure shows.
         metric: the metric.
         dims: the dimensions of its final medians, in the order in which a place is named.
     """
-    last = stats.median(final(chosen.data, metric))
+    last = stats.median(stats.final(chosen.data, metric))
     if not np.isfinite(last).any():
         return chosen.nothing
     last = last.where(np.isfinite(last))
-    which, best = ("highest", last.max()) if metric in HIGHER_IS_BETTER else ("lowest", last.min())
-    what = f"The {which} median final {style.words(metric)} is {style.number(best.item())}"
-    place = place_in_words(chosen, last == best, dims)
-    return f"{what}, {place}" if place else what
+    better, what = stats.better(chosen.data[metric]), f"median final {style.words(metric)}"
+    if better is None and last.min() < last.max():
+        low, high = (_valued(chosen, last, end, dims) for end in (last.min(), last.max()))
+        return f"The {what} goes from {low}, to {high}"
+    best = last.max() if better == "higher" else last.min()
+    which = {"higher": "highest ", "lower": "lowest ", None: ""}[better]
+    return f"The {which}{what} is {_valued(chosen, last, best, dims)}"
+
+
+def _valued(chosen: View, last: xr.DataArray, value: xr.DataArray, dims: Sequence[str | None]) -> str:
+    """Say a value and where it is taken."""
+    place = place_in_words(chosen, last == value, dims)
+    return f"{style.number(value.item())}, {place}" if place else style.number(value.item())
 
 
 def place_in_words(chosen: View, where: xr.DataArray, dims: Sequence[str | None]) -> str:

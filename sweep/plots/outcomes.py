@@ -7,8 +7,7 @@ import xarray as xr
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from sweep import stats
-from sweep.measures import HIGHER_IS_BETTER, final
+from sweep import labels, stats
 from sweep.plots import style
 from sweep.plots.cells import merged, norm_of
 from sweep.plots.maps import draw_maps, entries, table, write_numbers
@@ -31,13 +30,13 @@ def outcome(ds: xr.Dataset, metric: str = "loss", rows: str | None = None, colum
         A heatmap with the number in each cell, one panel per value of a third dimension.
     """
     chosen, dims = _chosen(ds, metric, rows, columns)
-    what = f"final {style.name(ds[metric])}"
-    medians = stats.median(final(chosen.data, metric)).assign_attrs(long_name=what)
+    what, better = f"final {style.name(ds[metric])}", stats.better(ds[metric])
+    medians = stats.median(stats.final(chosen.data, metric)).assign_attrs(long_name=what)
     cells = _cells(chosen, medians, dims)
     norm = norm_of(cells, highest=highest(chosen, metric))
-    figure, panels, kinds = draw_maps(chosen, cells, norm, colours(metric))
+    figure, panels, kinds = draw_maps(chosen, cells, norm, colours(better))
     write_numbers(panels, cells)
-    rule = f"Median over {chosen.seeds} of the {what}{lost_in_words(chosen)}"
+    rule = f"Median over {chosen.seeds} of the {what}{lost_in_words(chosen, better)}"
     title = best_in_words(chosen, metric, (*dims[::-1], chosen.facet))
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
@@ -63,24 +62,32 @@ def share(
 
     Returns:
         A heatmap from 0 to 1, one panel per value of a third dimension. A lost lane has the worst value there is:
-        it counts as a high error and as a low accuracy.
+        it counts as a high error and as a low accuracy. Of a metric without a best it has no value, and is not there.
     """
     chosen, dims = _chosen(ds, metric, rows, columns)
-    last = final(chosen.data, metric)
+    last, better = stats.final(chosen.data, metric), stats.better(ds[metric])
     low, high = (-np.inf if at_least is None else at_least), (np.inf if at_most is None else at_most)
     bound = f"at most {high:g}" if at_least is None else f"at least {low:g}"
     reached = (last >= low) & (last <= high)
+    reached = reached if better else reached & stats.finite(last)
     shares = stats.seeded(reached.astype(float).where(last.notnull())).mean("seed")
     what = f"a final {style.words(metric)} of {bound}"
     cells = _cells(chosen, shares.assign_attrs(long_name=f"share of seeds with {what}"), dims)
-    good = (at_least is None) != (metric in HIGHER_IS_BETTER)
-    figure, panels, kinds = draw_maps(
-        chosen, cells, Normalize(0, 1), style.bright_is_high() if good else style.bright_is_good()
-    )
+    figure, panels, kinds = draw_maps(chosen, cells, Normalize(0, 1), colours(_wanted(better, at_least is None)))
     write_numbers(panels, cells)
-    rule = f"Share of {chosen.seeds} with {what}" + lost_in_words(chosen)
+    rule = f"Share of {chosen.seeds} with {what}" + (lost_in_words(chosen, better) if better else _absent(chosen))
     title = _finding(chosen, shares, what, (*dims[::-1], chosen.facet))
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
+
+
+def _wanted(better: labels.Better, at_most: bool) -> labels.Better:
+    """Tell which shares are better: those of good values, and not of bad ones."""
+    return better and ("higher" if at_most == (better == "lower") else "lower")
+
+
+def _absent(chosen: View) -> str:
+    lost = chosen.ended(*labels.LOST)
+    return f"; a lane that {lost} has no value and counts as not there" * bool(lost)
 
 
 def _chosen(

@@ -12,7 +12,6 @@ from matplotlib.patches import Patch
 
 from sweep import labels, stats
 from sweep.errors import SweepError, unknown
-from sweep.measures import HIGHER_IS_BETTER, recorded
 from sweep.plots import style, unions
 from sweep.plots.cells import legend_patch, merged, norm_of
 from sweep.plots.maps import draw_maps, table, write_numbers
@@ -108,7 +107,12 @@ class Cells:
     def values(self) -> xr.DataArray:
         """The variable of each lane, a lost one's at its worst."""
         ds = self.chosen.data
-        return recorded(ds, self.name) if "status" in ds else ds[self.name]
+        return stats.measured(ds, self.name) if "status" in ds else ds[self.name]
+
+    @property
+    def better(self) -> labels.Better:
+        """Which values of the variable are better."""
+        return stats.better(self.chosen.whole[self.name])
 
     def panels(self, values: xr.DataArray) -> list[xr.DataArray]:
         """Give each panel's cells, rows then columns: the statistic of some values of each lane."""
@@ -133,7 +137,7 @@ def draw(what: Cells) -> Figure:
     chosen, values = what.chosen, what.values
     cells = what.panels(values)
     norm = norm_of(cells, highest=highest(values))
-    figure, panels, kinds = draw_maps(chosen, cells, norm, colours(what.name), what.cut())
+    figure, panels, kinds = draw_maps(chosen, cells, norm, colours(what.better), what.cut())
     if "epoch" not in (what.x, what.y):
         write_numbers(panels, cells)
     return finish(figure, chosen, in_words(what, cells), rule(what), entries(what, kinds))
@@ -144,7 +148,7 @@ def rule(what: Cells) -> str:
     name = f"{style.name(what.chosen.whole[what.name])}{_selected(what)}"
     if not what.seeded:
         return f"Each cell: the {name} of one lane"
-    worst = "-inf" if what.name in HIGHER_IS_BETTER else "+inf"
+    worst = f"{labels.worst(what.better):+}"
     lost = f", a lost lane counted as {worst}" * bool(np.isinf(what.values).any())
     return f"{what.statistic.capitalize()} over {what.chosen.seeds} of the {name}{lost}"
 
@@ -159,22 +163,31 @@ def _selected(what: Cells) -> str:
 
 
 def in_words(what: Cells, cells: Sequence[xr.DataArray]) -> str:
-    """Say in a title how good the best cell is, and where it lies."""
-    chosen, best = what.chosen, "highest" if what.name in HIGHER_IS_BETTER else "lowest"
+    """Say in a title how good the best cell is, and where it lies; without a best, from where to where they go."""
+    chosen = what.chosen
     finite = [each.where(np.isfinite(each)) for each in cells]
     if all(each.isnull().all() for each in finite):
         return chosen.nothing if "status" in chosen.whole else "There is no finite number to draw"
-    ends = [float(each.max() if best == "highest" else each.min()) for each in finite]
-    value = np.nanmax(ends) if best == "highest" else np.nanmin(ends)
-    statistic = f"{what.statistic} " * what.seeded
-    told = f"The {best} {statistic}{style.words(what.name)} is {style.number(value)}"
-    count = sum(int((each == value).sum()) for each in finite)
+    low = float(np.nanmin([each.min() for each in finite]))
+    high = float(np.nanmax([each.max() for each in finite]))
+    told = f"{what.statistic} " * what.seeded + style.words(what.name)
+    if what.better is None and low < high:
+        return f"The {told} goes from {_valued(what, finite, low)}, to {_valued(what, finite, high)}"
+    which = {"higher": "highest ", "lower": "lowest ", None: ""}[what.better]
+    return f"The {which}{told} is {_valued(what, finite, high if what.better == 'higher' else low)}"
+
+
+def _valued(what: Cells, cells: Sequence[xr.DataArray], value: float) -> str:
+    """Say a value and where it lies, or in how many cells."""
+    chosen = what.chosen
+    count = sum(int((each == value).sum()) for each in cells)
     if count > 1:
-        return f"{told}, in {count} of {sum(each.size for each in cells)} cells"
-    panel = finite[ends.index(value)]
+        return f"{style.number(value)}, in {count} of {sum(each.size for each in cells)} cells"
+    panel = next(each for each in cells if (each == value).any())
     place = panel.isel((panel == value).argmax(panel.dims))
     names = dict.fromkeys((chosen.facet, what.y, what.x))
-    return f"{told}, at {style.listed(_place(place, chosen, name) for name in names if name is not None)}"
+    where = style.listed(_place(place, chosen, name) for name in names if name is not None)
+    return f"{style.number(value)}, at {where}"
 
 
 def _place(cell: xr.DataArray, chosen: View, name: str) -> str:

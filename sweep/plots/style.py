@@ -141,6 +141,11 @@ def bright_is_high() -> Colormap:
     return matplotlib.colormaps["viridis"].with_extremes(over="#fff7a8", under="#22002b")
 
 
+def bright_is_nothing() -> Colormap:
+    """Give another map, for what has no best: from dark blue for low to yellow for high."""
+    return matplotlib.colormaps["cividis"].with_extremes(over="#fffbd0", under="#000f26")
+
+
 def line_colours(count: int) -> np.ndarray:
     """Give colours for ordered lines, dark to light; the palest fifth of the map is unreadable on white."""
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(count, 1)))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from sweep.identity import is_of
 from sweep.verdicts import Verdict
 
 
@@ -59,5 +60,5 @@ def _home(store: Path, parent: Mapping[str, str], stores: Mapping[Path, xr.Datas
         return None
     lies = (store / parent["path"]).resolve()
     there = [each for each in stores if each.resolve() == lies]
-    alike = [each for each, ds in stores.items() if ds.attrs.get("fingerprint") == parent.get("fingerprint", "")]
+    alike = [each for each, ds in stores.items() if is_of(ds.attrs, parent.get("fingerprint", ""))]
     return next((each for each in (*there, *alike) if each != store), None)

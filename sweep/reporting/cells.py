@@ -13,7 +13,6 @@ import numpy as np
 import xarray as xr
 
 from sweep import labels, stats
-from sweep.measures import HIGHER_IS_BETTER
 from sweep.plots import style
 from sweep.plots.scale import in_order
 from sweep.reporting import dimensions
@@ -114,9 +113,7 @@ def _counts(ds: xr.Dataset, swept: list[str]) -> np.ndarray:
 
 def _values(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Give a metric as statistics count it: a lost lane has the worst value there is."""
-    values = _lanes(stats.measured(ds[[name, "status"]], name), stats.swept(ds))
-    worst = -np.inf if name in HIGHER_IS_BETTER else np.inf
-    return values.where(values != np.inf, worst).astype(np.float32)
+    return _lanes(stats.measured(ds[[name, "status"]], name), stats.swept(ds)).astype(np.float32)
 
 
 def _embed_metric(held: Embedded, ds: xr.Dataset, name: str, cells: int) -> None:
@@ -152,7 +149,7 @@ def _about(ds: xr.Dataset, name: str, kept: xr.DataArray) -> dict[str, Any]:
     units = str(attributes.get("units", "1"))
     return {
         "label": style.name(ds[name]) + (f" ({units})" if units not in ("", "1") else ""),
-        "higher": name in HIGHER_IS_BETTER,
+        "better": stats.better(ds[name]),
         "dims": [str(dim) for dim in kept.dims],
     }
 

@@ -10,7 +10,7 @@ from bokeh.models import BoxSelectTool, ColorBar, ColumnDataSource, FixedTicker,
 from bokeh.plotting import figure
 from matplotlib.colors import Colormap, to_hex
 
-from sweep.plots.style import HATCHES, bright_is_good, bright_is_high
+from sweep.plots.style import HATCHES, bright_is_good, bright_is_high, bright_is_nothing
 
 _PATTERNS: Final = {"diverged": "x", "cut": "\\", "not_run": "-"}  # crossed, slanted, level: as in the figures
 _EVENTS: Final = {"tap", "doubletap", "mousemove", "mouseleave", "selectiongeometry"}
@@ -27,8 +27,9 @@ def items() -> dict[str, Any]:
 
 
 def palettes() -> dict[str, list[str]]:
-    """Give the colours of the heatmaps from low values to high: where low is good and where high is."""
-    return {"low": _colours(bright_is_good()), "high": _colours(bright_is_high())}
+    """Give the colours of heatmaps from low values to high: where low is better, where high is, where neither is."""
+    maps = {"lower": bright_is_good, "higher": bright_is_high, "none": bright_is_nothing}
+    return {better: _colours(colours()) for better, colours in maps.items()}
 
 
 def looks() -> dict[str, dict[str, str]]:

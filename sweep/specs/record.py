@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from sweep.errors import SweepError, unknown
-from sweep.labels import DIMENSIONS, METRICS, RECORDED, Quantity
+from sweep.labels import DIMENSIONS, DIRECTIONS, METRICS, RECORDED, Better, Quantity
 from sweep.specs.knobs import Spec
 from sweep.specs.window import Window
 
@@ -26,9 +26,12 @@ class Metric(Spec):
         dims: dimensions of the value, out of "frequency", "x" and "layer".
         units: units as printed on an axis.
         long_name: the words on an axis.
+        better: which values are better, "lower" or "higher". A lost lane then counts as the worst there is, figures
+            and reports show the best, and lanes can stop by it. None: it has no best; lost lanes count as +inf, so
+            for a claim that it is at least something state which.
 
     Raises:
-        SweepError: for a name that is taken or a dimension that does not exist.
+        SweepError: for a name that is taken, a dimension or a direction that does not exist.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Metric(Spec):
     dims: tuple[str, ...] = ()
     units: str = "1"
     long_name: str = ""
+    better: Better = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,10 +48,12 @@ class Metric(Spec):
         for dim in self.dims:
             if dim not in METRIC_DIMENSIONS:
                 raise unknown(f"dimension of metric {self.name!r}", dim, METRIC_DIMENSIONS)
+        if self.better is not None and self.better not in DIRECTIONS:
+            raise SweepError(f"better of metric {self.name!r} must be 'lower', 'higher' or None, got {self.better!r}")
 
     def quantity(self) -> Quantity:
         """Give the label under which values are stored."""
-        return Quantity(self.name, self.dims, self.units, self.long_name)
+        return Quantity(self.name, self.dims, self.units, self.long_name, self.better)
 
 
 @dataclass(frozen=True)

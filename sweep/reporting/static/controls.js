@@ -7,7 +7,7 @@ Object.assign(Section.prototype, {
     const label = (dim) => about.dims[dim].label;
     const controls = [
       this.choice("metric", "Metric", this.metrics.map((name) => [name, name.replaceAll("_", " ")]), state.metric, (metric) => this.set({metric})),
-      this.choice("statistic", "Over seeds", STATISTICS.filter(({exact}) => !exact || variable.form === "exact").map(({name, label}) => [name, label.replace("...", variable.higher ? "at least" : "at most")]), state.statistic, (statistic) => this.set({statistic})),
+      this.choice("statistic", "Over seeds", STATISTICS.filter(({exact}) => !exact || variable.form === "exact").map((each) => named(each, variable)).map(({name, label}) => [name, label.replace("...", variable.higher ? "at least" : "at most")]), state.statistic, (statistic) => this.set({statistic})),
     ];
     if (state.statistic === "reached") controls.push(this.number("threshold", variable.higher ? "At least" : "At most", state.threshold, (threshold) => this.set({threshold})));
     controls.push(this.choice("x", "Across", free.map((dim) => [dim, label(dim)]), state.x, (x) => this.set(x === state.y ? {x, y: state.x} : {x})));

@@ -86,15 +86,20 @@ class Section {
     return this.about.dims[dim]?.texts.length ?? 1;
   }
 
-  /** A threshold to start with: a tenth of the median at the first record, as a round number. */
+  /** A threshold to start with, as a round number: a tenth of the median at the first record; where higher is better half way from there to the last. */
   middling(variable) {
-    const values = variable.form === "exact" ? Array.from(ofSeeds(variable, {...this.state.at, epoch: 0})).filter(Number.isFinite).sort((a, b) => a - b) : [];
-    const start = values[values.length >> 1] ?? 1;
-    return variable.higher ? 0.9 : Number((start / 10).toPrecision(1)) || 0.1;
+    if (variable.name === "accuracy") return 0.9;
+    const middle = (epoch) => {
+      const values = variable.form === "exact" ? Array.from(ofSeeds(variable, {...this.state.at, epoch})).filter(Number.isFinite).sort((a, b) => a - b) : [];
+      return values[values.length >> 1];
+    };
+    const start = middle(0) ?? 1, records = variable.indices("epoch");
+    if (variable.higher) return Number(((start + (middle(records[records.length - 1]) ?? start)) / 2).toPrecision(2));
+    return Number((start / 10).toPrecision(1)) || 0.1;
   }
 
   get asked() {
-    return {...STATISTICS.find(({name}) => name === this.state.statistic), threshold: this.state.threshold};
+    return {...named(STATISTICS.find(({name}) => name === this.state.statistic), this.variable), threshold: this.state.threshold};
   }
 
   /** What a place's cell is: a number, or diverged, censored, not run. */
@@ -139,10 +144,10 @@ class Section {
     for (let i = 0; i < values.length; i++) {
       if (!Number.isFinite(values[i])) kinds[i] = this.kind(values[i], this.placeOf(columns[i % columns.length], rows[Math.floor(i / columns.length)]));
     }
-    const higher = this.state.statistic === "reached" || this.state.statistic !== "lost" && this.variable.higher;
+    const better = {lost: "lower", reached: this.variable.better && "higher"}[this.state.statistic] ?? this.variable.better;
     const map = {
       columns: columns.length, rows: rows.length, values, kinds, ...this.colourEnds(values),
-      palette: this.shared.palettes[higher ? "high" : "low"], label: this.asked.share ? this.shareLabel() : this.variable.label,
+      palette: this.shared.palettes[better ?? "none"], label: this.asked.share ? this.shareLabel() : this.variable.label,
       x: this.axis(x, columns), y: this.axis(y, rows),
     };
     drawHeatmap(this.charts.heatmap, map);
@@ -184,7 +189,7 @@ class Section {
     return Array.from({length: most}, (_, i) => [last, rows[Math.round(i / Math.max(1, most - 1) * (rows.length - 1))]]);
   }
 
-  /** The cell of the lowest value, or of the highest where that is good. */
+  /** The cell of the lowest value, or of the highest where that is good; where no value is better of the lowest. */
   bestCells() {
     const {columns, rows, values} = this.drawn.heatmap, sign = this.variable.higher || this.state.statistic === "reached" ? -1 : 1;
     let best = -1;

@@ -40,6 +40,12 @@ function interquartileMean(values, known) {
   return sum / (known / 2);
 }
 
+/** A statistic as a variable has it: where no value is better, no seed is the best. */
+function named(statistic, {better}) {
+  const ends = {best: "lowest seed", worst: "highest seed"};
+  return better || !(statistic.name in ends) ? statistic : {...statistic, label: ends[statistic.name]};
+}
+
 /** One statistic of ordered values. */
 function statistic(name, values, known, {higher, threshold}) {
   switch (name) {

@@ -75,8 +75,8 @@ class Store {
 
 /** A labelled array: places are given as {dimension: index}, indices counted in the store. */
 class Variable {
-  constructor(about, name, {label, higher, dims, form, kept}, arrays, shape) {
-    Object.assign(this, {name, label, higher, dims, form, arrays, shape, kept: kept ?? {}});
+  constructor(about, name, {label, better, dims, form, kept}, arrays, shape) {
+    Object.assign(this, {name, label, better, higher: better === "higher", dims, form, arrays, shape, kept: kept ?? {}});
     this.strides = new Array(shape.length).fill(1);
     for (let i = shape.length - 2; i >= 0; i--) this.strides[i] = this.strides[i + 1] * shape[i + 1];
     this.seeds = form === "exact" && dims.includes("seed") ? shape[dims.indexOf("seed")] : 1;
