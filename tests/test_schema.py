@@ -200,15 +200,24 @@ def test_a_parent_is_seen_from_the_store(store: Path, path: str) -> None:
         (
             "dimensions",
             [["seed", 16, ["seed", "data_seed", "learning_rate", "activation"]]],
-            "its lanes are not those of",
+            "its lanes are not the 16 of its",
         ),
         (
             "dimensions",
             [["seed", 64, ["seed", "data_seed", "learning_rate", "activation"]]],
-            "of 64 lanes, and there are 32",
+            "its lanes are not the 64 of its",
         ),
         ("dimensions", [["seed", 10**12, ["seed"]]], "no size from 1 to"),
         ("dimensions", [["seed", 32, ["nobody"]]], "lists no nobody"),
+        (
+            "dimensions",
+            [
+                ["activation", 2, ["activation"]],
+                ["learning_rate", 2, ["learning_rate"]],
+                ["seed", 8, ["seed", "data_seed"]],
+            ],
+            "the values of activation are not those of one dimension",
+        ),
         ("dimensions", [["loss", 32, ["seed"]]], "loss is an array and a dimension"),
         ("dimensions", [["epoch", 32, ["seed"]]], "can't be named epoch"),
         ("dimensions", [["seed", 8, ["seed"]], ["seed", 4, []]], "is there twice"),
@@ -335,8 +344,8 @@ def test_units_that_xarray_would_take_for_dates_are_words(store: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "told"),
     [
-        ("lane", np.zeros(32, np.int64), "its lanes are not those of its dimensions"),
-        ("lane", np.r_[-2, np.arange(1, 32)], "its lanes are not those of its dimensions"),
+        ("lane", np.zeros(32, np.int64), "its lanes are not the 32 of its dimensions"),
+        ("lane", np.r_[-2, np.arange(1, 32)], "its lanes are not the 32 of its dimensions"),
         ("status", np.full(32, 7, np.int8), "status has codes beyond its 7 words"),
         ("status", np.full(32, -1, np.int8), "status has codes beyond"),
         ("activation", np.full(32, 2, np.int16), "activation has codes beyond its 2 words"),
