@@ -164,7 +164,7 @@ def _labels(found: Meta) -> Meta:
     if foreign := [name for name in _FOREIGN if name in told]:
         raise ValueError(f"its attribute {foreign[0]} would change its values")
     for name in ("units", "long_name"):
-        _check_words([told.get(name, "")], name)
+        _check_text(told.get(name, ""), name)
     for name in ("train_low", "train_high"):
         value = told.get(name, 0)
         _ask(isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value), f"its {name} is none")
@@ -175,10 +175,9 @@ def _labels(found: Meta) -> Meta:
     return told
 
 
-def _check_words(words: list[Any], what: str) -> None:
-    for word in words:
-        _ask(isinstance(word, str) and len(word) <= MOST_LETTERS, f"its {what} is no text, or too long")
-        _ask(not has_unseen(word), f"its {what} holds control characters")
+def _check_text(text: Any, what: str) -> None:
+    _ask(isinstance(text, str) and len(text) <= MOST_LETTERS, f"its {what} is no text, or too long")
+    _ask(not has_unseen(text), f"its {what} holds control characters")
 
 
 def words_of(attributes: Mapping[str, Any]) -> list[str]:
@@ -192,7 +191,9 @@ def words_of(attributes: Mapping[str, Any]) -> list[str]:
     assert isinstance(text, str)
     words = parse(text) if text.startswith("[") else text.split()
     _ask(isinstance(words, list) and 1 <= len(words) <= MOST_WORDS, f"its words are none, or more than {MOST_WORDS:,}")
-    _check_words(words, "words")
+    for word in words:
+        plain = isinstance(word, str) and len(word) <= MOST_LETTERS and (word == "" or word.isidentifier())
+        _ask(plain, f"{str(word)[:40]!r} is no word that a knob takes")
     _ask(len(set(words)) == len(words), "a word is there twice")
     return words
 

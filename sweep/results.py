@@ -27,7 +27,7 @@ from sweep.labels import (
     Quantity,
     flags,
 )
-from sweep.schema import check_room
+from sweep.schema import check_lanes, check_room
 from sweep.specs.knobs import Knob
 from sweep.store import reading
 
@@ -161,6 +161,7 @@ def unfold(flat: xr.Dataset) -> xr.Dataset:
     factors = json.loads(flat.attrs["dimensions"])
     dims = {name: int(size) for name, size, _ in factors}
     lane = flat[LANE].values
+    check_lanes(lane, list(dims.values()))
     place = np.argsort(lane)[np.count_nonzero(lane < 0) :]  # in any order, with empty places of number -1
 
     number = np.full(len(lane), -1)  # of the lane in the grid
@@ -178,6 +179,8 @@ def unfold(flat: xr.Dataset) -> xr.Dataset:
     for dim, size, knobs in factors:
         coords[dim] = xr.Variable((dim,), np.arange(size), DIMENSIONS["point"].attributes())
         coords |= {knob: _along(_decoded(unfolded(flat[knob])), dim) for knob in knobs}
+        if coords[dim].ndim > 1:  # whose values name its places, so that they can't differ from place to place
+            raise ValueError(f"the values of {dim} are not those of one dimension")
     return xr.Dataset(variables, coords, flat.attrs)
 
 
@@ -192,6 +195,7 @@ def lane_table(flat: xr.Dataset) -> xr.Dataset:
         "" where it does not apply; and the place along each dimension that no knob names, such as `point`.
     """
     factors = json.loads(flat.attrs["dimensions"])
+    check_lanes(flat[LANE].values, [size for _, size, _ in factors])
     taken = flat[LANE].values >= 0
     knobs = [knob for *_, own in factors for knob in own]
     table = {knob: _decoded(flat[knob].variable.load())[taken] for knob in knobs}

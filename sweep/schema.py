@@ -394,8 +394,6 @@ def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any]) -> None
             _ask(sizes.setdefault(dim, size) == size, f"{name} has {size:,} along {dim}, others {sizes[dim]:,}")
     for dim in sizes:
         _ask(dim in arrays and arrays[dim].dims == (dim,), f"it lists no {dim}, along which others lie")
-    lanes = prod(size for _, size, _ in factors)
-    _ask(lanes <= sizes[LANE], f"its dimensions are of {lanes:,} lanes, and there are {sizes[LANE]:,}")
 
 
 def _check_chunks(path: Path, arrays: Mapping[str, Array], files: Mapping[str, int]) -> int:
@@ -414,18 +412,13 @@ def checked(flat: xr.Dataset) -> xr.Dataset:
         flat: a store as it is laid out, of arrays that `check` has passed.
 
     Raises:
-        ValueError: for lanes that are not in the axes once each, and for codes, records or coordinates that can't be.
+        ValueError: for codes, records or coordinates that can't be.
     """
-    factors = parse(flat.attrs["dimensions"])
-    knobs = [knob for *_, own in factors for knob in own]
+    knobs = [knob for *_, own in parse(flat.attrs["dimensions"]) for knob in own]
     flat = flat.set_coords([name for name in ("step", *knobs, *flat.dims) if name in flat.variables])
-    lane = flat[LANE].values
-    taken = np.sort(lane[lane >= 0])
-    whole = taken.size == prod(size for _, size, _ in factors) and np.array_equal(taken, np.arange(taken.size))
-    _ask(whole and bool((lane >= -1).all()), "its lanes are not those of its dimensions, once each")
     _check_codes("status", flat["status"].values, len(STATUS))
     for knob in knobs:
-        _check_knob(flat[knob][lane >= 0])
+        _check_knob(flat[knob][flat[LANE].values >= 0])
     for name in ("epoch", "snapshot_epoch"):
         if name in flat.coords:
             _check_rising(name, flat[name].values)
@@ -437,6 +430,21 @@ def checked(flat: xr.Dataset) -> xr.Dataset:
     if "frequency" in flat.coords:
         _ask(np.unique(flat["frequency"]).size == flat["frequency"].size, "a frequency is there twice")
     return flat
+
+
+def check_lanes(lane: np.ndarray, sizes: Sequence[int]) -> None:
+    """Make sure that the lanes of a store are those of its axes, once each, beside empty places of number -1.
+
+    Args:
+        lane: the numbers of the lanes, in stored order.
+        sizes: of the dimensions of the axes.
+
+    Raises:
+        ValueError: if not.
+    """
+    taken = np.sort(lane[lane >= 0])
+    whole = taken.size == prod(sizes) and np.array_equal(taken, np.arange(taken.size))
+    _ask(whole and bool((lane >= -1).all()), f"its lanes are not the {prod(sizes):,} of its dimensions, once each")
 
 
 def _check_knob(column: xr.DataArray) -> None:
