@@ -239,7 +239,10 @@ def _listed(knob: str, given: Iterable[Value]) -> list[Value]:
         raise SweepError(f"axis {knob!r} is empty: give it at least one value")
     for value in listed:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise SweepError(f"axis {knob!r} must hold numbers or names, got {value!r}")
+            raise SweepError(
+                f"axis {knob!r} must hold numbers or names, got {value!r}: what takes truth values or tuples is no "
+                f"knob, so run a page for each value"
+            )
         if isinstance(value, float) and not isfinite(value):
             raise SweepError(f"axis {knob!r} must hold finite numbers, got {value!r}")
     if knob in DIMENSIONS:

@@ -13,7 +13,7 @@ JAX = {"jax", "jaxlib", "flax", "optax"}
 
 GROUND = {
     "errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places", "outputs", "spacing",
-    "zoom",
+    "text", "zoom",
 } | {
     f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
 }  # fmt: skip
