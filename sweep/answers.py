@@ -152,7 +152,7 @@ def number(value: float) -> str:
 def _link(figure: str, folder: Path) -> str:
     if not figure:
         return ""
-    path = quote(Path(os.path.relpath(figure, folder)).as_posix())
+    path = quote(Path(os.path.relpath(figure, folder)).as_posix(), safe="/@")
     return f"[{Path(figure).stem}]({path})"
 
 

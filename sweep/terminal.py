@@ -209,6 +209,8 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     rows = list(product(*(range(summary.sizes[dim]) for dim in dims)))
     table = Table(*(dim.replace("_", " ") for dim in dims), box=SIMPLE, padding=0)
     columns = {name: title for name, title in COLUMNS.items() if name in summary}
+    if "order_of_convergence" in summary and summary["order_of_convergence"].isnull().all():  # of one frequency
+        del columns["order_of_convergence"]
     for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
     for row in _lowest(summary, dims, rows):
@@ -278,6 +280,7 @@ def _explained(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
     if "halving_epoch" in summary:
         told = _number(summary["frequency"].values)
         yield f"halving epochs: median spectral error first at most 0.5, at frequencies {told}; - is never"
+    if "order_of_convergence" in summary and summary["order_of_convergence"].notnull().any():
         yield "order: rank correlation of frequency with halving epoch; 1 is low frequencies strictly first"
 
 

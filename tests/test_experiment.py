@@ -58,10 +58,8 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "unknown optimizer 'muon': known: adagrad, adam, adamw, lion, nadam, rmsprop, sgd": lambda: Optimizer("muon"),
     "unknown optimizer 'amsgrad': known: adagrad, adam, adamw, lion, nadam, rmsprop, sgd": lambda: Optimizer("amsgrad"),
     "optimizer must be an Optimizer, got None": lambda: tiny(optimizer=None),
-    "axis 'bias' must hold numbers or names, got True: what takes truth values or tuples is no knob, so run a page for "
-    "each value": lambda: tiny(axes=grid(bias=(True, False))),
-    "axis 'hidden' must hold numbers or names, got (8, 8): what takes truth values or tuples is no knob, so run a page "
-    "for each value": lambda: tiny(axes=grid(hidden=((8, 8), (16,)))),
+    "'bias' is no knob, so no axis can sweep it: run a page for each value": lambda: grid(bias=(True, False)),
+    "'hidden' is no knob, so no axis can sweep it: run a page for each value": lambda: grid(hidden=((8, 8), (16,))),
     "'bias' of MLP is no knob, so no axis can sweep it: run a page for each value; its knobs are activation, bias_init"
     "ializer, bias_scale, depth, initial_scale, omega0, output_activation, width": lambda: tiny(
         axes=grid(bias=("yes", "no"))

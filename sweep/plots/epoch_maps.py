@@ -130,8 +130,12 @@ def order_in_words(chosen: View, order: Sequence[float], halving: Sequence[xr.Da
         return chosen.nothing
     if not any(np.isfinite(each).any() for each in halving):
         return "No frequency's error was halved"
+    if halving[0].size == 1:
+        return _one_in_words(chosen, halving)
     if not known:
-        return "All frequencies halved their error at the same record"
+        same = sum(bool(np.isfinite(each).all()) for each in halving)  # with no correlation: at one record
+        some = f", in {same} of {len(halving)} panels" * (same < len(halving))
+        return f"All frequencies halved their error at the same record{some}"
     span = f"(rank correlation of frequency and halving epoch: {_span(known)})"
     # Frequencies that never get there are tied, which lowers the correlation of a perfect order.
     if min(known) >= 0.8 or all(np.all(each.values[1:] >= each.values[:-1]) for each in halving):
@@ -141,6 +145,16 @@ def order_in_words(chosen: View, order: Sequence[float], halving: Sequence[xr.Da
     if max(np.abs(known)) < 0.5:
         return f"Frequencies are fitted in no order from low to high {span}"
     return f"Low frequencies do not always come first {span}"
+
+
+def _one_in_words(chosen: View, halving: Sequence[xr.DataArray]) -> str:
+    """Say when the only frequency halved its error, and in which panels it never did."""
+    reached = [each.item() for each in halving if np.isfinite(each).all()]
+    never = [chosen.title(panel) for panel, each in zip(chosen.panels(), halving, strict=True) if np.isinf(each).all()]
+    told = f"Frequency {style.number(halving[0]['frequency'].item())} halved its error at epoch {style.spread(reached)}"
+    if not never:
+        return told
+    return f"{told}, and never {f'at {never[0]}' if len(never) == 1 else f'in {len(never)} of {len(halving)} panels'}"
 
 
 def _span(values: Sequence[float]) -> str:

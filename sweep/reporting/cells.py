@@ -116,6 +116,9 @@ def _values(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Give a metric as statistics count it: a lost lane has the worst value there is."""
     values = _lanes(stats.measured(ds[[name, "status"]], name), stats.swept(ds))
     worst = -np.inf if name in HIGHER_IS_BETTER else np.inf
+    if values.dtype == np.float64:  # what float32 can't hold is not lost
+        most = float(np.finfo(np.float32).max)
+        values = values.where(np.isinf(values), values.clip(-most, most))
     return values.where(values != np.inf, worst).astype(np.float32)
 
 

@@ -121,9 +121,9 @@ class Section {
     }
     const all = sampled(seen), start = sampled(seen.slice(1, 2)).sort(), log = spansDecades(all);
     const middle = start[start.length >> 1];
-    let [low, high] = extent([log ? all.filter((value) => value > 0) : all]);
-    if (log && middle > 0) high = Math.min(high, 10 * middle);
-    return {low, high, log};
+    const ends = scaleEnds(log ? all.filter((value) => value > 0) : all, log);
+    if (log && middle > 0 && ends.high > 10 * middle) Object.assign(ends, {high: Math.max(10 * middle, ends.low), told: ""});
+    return {...ends, log};
   }
 
   async draw() {
@@ -145,6 +145,7 @@ class Section {
       palette: this.shared.palettes[higher ? "high" : "low"], label: this.asked.share ? this.shareLabel() : this.variable.label,
       x: this.axis(x, columns), y: this.axis(y, rows),
     };
+    if (map.told) map.label += `; ${map.told}`;
     drawHeatmap(this.charts.heatmap, map);
     this.drawn.heatmap = {x, y, columns, rows, values, kinds, low: map.low, high: map.high, log: map.log};
     if (!this.state.cells) this.state.cells = x === "epoch" && y ? this.lastCells() : this.bestCells();
