@@ -23,6 +23,7 @@ from sweep.plots.sheet import log_ticks
 _MOST_CORNERS = 2000  # of hatched boxes that are smaller in an SVG as shapes than as pixels
 _LETTER, _MARGIN = 0.066, 1.2  # inches: of a digit of 7.5 points; beside the panels, for labels and the colour bar
 _QUANTILE = 0.05  # of the cells, at which a scale may end at either side
+_FEW = 4  # cells, of fewer none is left out of a scale
 _FAR_APART, _FAR_ABOVE = 10.0, 1e3  # how far beyond the quantiles it need not reach: spans of a linear scale, ratio
 _DECADES = 10  # of a logarithmic scale
 _FARTHEST = 1e250  # ends of a scale, with room for its ticks and arrows
@@ -219,11 +220,12 @@ def quantiles(values: np.ndarray) -> tuple[float, float, float]:
     """Give the 5% quantile, the median and the 95% quantile of cells, each the value of one.
 
     Args:
-        values: finite, one at least.
+        values: finite, one at least. Of four cells and more at least one lies beyond each quantile, of fewer none.
     """
     rising = np.sort(values)
     last = rising.size - 1
-    places = (math.ceil(_QUANTILE * last), last // 2, math.floor((1 - _QUANTILE) * last))
+    apart = math.ceil(_QUANTILE * last) if last >= _FEW - 1 else 0
+    places = (apart, (last + 1) // 2, last - apart)
     low, middle, high = (float(rising[place]) for place in places)
     return low, middle, high
 

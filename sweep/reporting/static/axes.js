@@ -73,7 +73,8 @@ function dimensionTicks({kind, places, texts}) {
 function scaleEnds(values, log) {
   const rising = Float64Array.from(values.filter(Number.isFinite)).sort(), last = rising.length - 1;
   if (last < 0) return {low: 0, high: 1, told: ""};
-  const [first, near, middle, far, end] = [0, Math.ceil(0.05 * last), last >> 1, Math.floor(0.95 * last), last].map((i) => rising[i]);
+  const apart = last >= 3 ? Math.ceil(0.05 * last) : 0;
+  const [first, near, middle, far, end] = [0, apart, (last + 1) >> 1, last - apart, last].map((i) => rising[i]);
   let low = first, high = end;
   if (log) {
     if (end / far > 1e3) high = far;
