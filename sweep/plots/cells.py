@@ -183,10 +183,9 @@ def norm_of(values: Sequence[xr.DataArray], *, highest: float = np.inf) -> Norma
     if not flat.size:
         return Normalize(0.0, 1.0)
     low, _, high = quantiles(flat)
-    far = _FAR_APART * (high - low)
+    far, top = _FAR_APART * (high - low), min(flat.max(), highest)
     low = low if 0 < far < low - flat.min() else flat.min()
-    high = high if 0 < far < flat.max() - high else flat.max()
-    high = max(min(high, highest), low)
+    high = max(high if 0 < far < top - high else top, low)
     if high > low:
         return Normalize(low, high)
     return Normalize(min(low, 0.0), max(low, 0.0)) if low else Normalize(0.0, 1.0)  # of one value: from zero
@@ -208,8 +207,8 @@ def log_norm(values: Sequence[xr.DataArray], *, highest: float = np.inf, decades
     if flat.size == 0:
         return LogNorm(0.1, 1.0)
     low, middle, high = quantiles(flat)
-    top = high if flat.max() / high > _FAR_ABOVE else flat.max()
-    top = max(min(top, highest), flat.min())
+    top = max(min(flat.max(), highest), flat.min())
+    top = high if top / high > _FAR_ABOVE else top
     bottom = max(flat.min(), top * 10.0 ** -(decades or _DECADES))
     if decades is None and bottom > middle:
         bottom = low

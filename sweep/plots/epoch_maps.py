@@ -113,6 +113,7 @@ def space_epoch(ds: xr.Dataset) -> Figure:
         place, height = style.number(peak["x"].item()), style.number(peak.item())
         title = f"At the end the median error is largest at x = {place}: {height}"
         title += f" ({said(peak, chosen.whole, chosen.facet)})" if chosen.facet else ""
+        title = title if peak.item() else "At the end the median error is 0 everywhere"
     rule = f"Median over {chosen.seeds} of the absolute error"
     return finish(figure, chosen, title, rule, handles + entries(kinds, chosen))
 

@@ -201,7 +201,7 @@ def _why_empty(median: xr.DataArray, chosen: View, kind: str) -> str:
 def _limit_by_span(panels: Sequence[Axes], summaries: Sequence[xr.Dataset]) -> None:
     """Make the value axis logarithmic where medians span over a decade, else linear, and set it by them."""
     low, centre, high = (np.concatenate([each[name].values.ravel() for each in summaries]) for name in _QUARTILES)
-    finite = centre[np.isfinite(centre)].clip(-_FARTHEST, _FARTHEST)
+    finite = centre[np.isfinite(centre)].astype(float).clip(-_FARTHEST, _FARTHEST)
     if spans_decades(centre):
         _limit_decades(panels, summaries, _MOST_DECADES)
     elif finite.size:
@@ -217,7 +217,7 @@ def _limit_decades(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], most
     """Set a logarithmic axis by the medians, so that neither a wild quartile nor an exact zero flattens them."""
     panels[0].set(yscale="log", ylim=(0.1, 1.0))
     medians = np.concatenate([each["median"].values.ravel() for each in summaries])
-    medians = np.minimum(medians[np.isfinite(medians) & (medians > 0)], _FARTHEST)
+    medians = medians[np.isfinite(medians) & (medians > 0)].astype(float).clip(max=_FARTHEST)
     if not medians.size:
         panels[0].set_yticks([], [], minor=False)
         panels[0].set_yticks([], [], minor=True)

@@ -138,7 +138,7 @@ def _alike(rows: Sequence[Networks]) -> bool:
 
 def _span(target: np.ndarray) -> tuple[float, float]:
     """Give the lowest and the highest number of a target; of one that is nowhere known any."""
-    finite = np.clip(target[np.isfinite(target)], -_FARTHEST, _FARTHEST)
+    finite = target[np.isfinite(target)].astype(float).clip(-_FARTHEST, _FARTHEST)
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 

@@ -121,9 +121,7 @@ class Section {
     }
     const all = sampled(seen), start = sampled(seen.slice(1, 2)).sort(), log = spansDecades(all);
     const middle = start[start.length >> 1];
-    const ends = scaleEnds(log ? all.filter((value) => value > 0) : all, log);
-    if (log && middle > 0 && ends.high > 10 * middle) Object.assign(ends, {high: Math.max(10 * middle, ends.low), told: ""});
-    return {...ends, log};
+    return {...scaleEnds(log ? all.filter((value) => value > 0) : all, log, log && middle > 0 ? 10 * middle : Infinity), log};
   }
 
   async draw() {
