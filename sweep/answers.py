@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from sweep.errors import SweepError
+from sweep.intervals import skewed_coverage
 from sweep.verdicts import Verdict
 
 HEAD: Final = ("claim", "said by", "criterion", "measured, 95% interval", "seeds", "verdict", "figure")
@@ -134,10 +135,16 @@ def _cells(verdict: Verdict, folder: Path) -> list[str]:
 def said(verdict: Verdict) -> list[str]:
     """Give what is shown of a verdict, in the order of `HEAD`, without the figure."""
     claim = f"{verdict.id}: {verdict.text}"
-    measured = f"{number(verdict.value)} [{number(verdict.low)}, {number(verdict.high)}]"
+    measured = f"{number(verdict.value)} [{number(verdict.low)}, {number(verdict.high)}]{_held(verdict)}"
     seeds = f"{verdict.seeds} (+{verdict.unknown} unknown)" if verdict.unknown else str(verdict.seeds)
     outcome = f"{verdict.verdict} (exploratory)" if verdict.exploratory else verdict.verdict
     return [claim, verdict.source, verdict.criterion, measured, seeds, outcome]
+
+
+def _held(verdict: Verdict) -> str:
+    """Say of the interval of a mean what it held in, where values were skewed, if that is not 95%."""
+    share = skewed_coverage(verdict.seeds) if verdict.criterion.startswith("mean ") else None
+    return "" if share is None else f" ({share:.0%} if values are skewed)"
 
 
 def number(value: float) -> str:

@@ -21,6 +21,9 @@ RESAMPLES: Final = (
 _BATCH: Final = 100  # resamples at a time, so that many samples at once take little memory
 _EVERYTHING: Final = (-np.inf, np.inf)
 _ROUNDING: Final = 1e-12  # relative
+# Seeds, and the share of samples of lognormal(1) values whose interval held the mean, as measured.
+SKEWED: Final = {6: 0.82, 8: 0.854, 16: 0.893, 32: 0.895, 64: 0.913, 128: 0.92, 256: 0.93}
+_NEARLY: Final = 0.93
 _RATIO: Final = 3.0  # seeds' worth of widening that a variation needs, see `variation`
 
 
@@ -112,6 +115,21 @@ def mean(values: Any) -> Interval:
     with the largest finite one in place of +inf, since they are no less than that. Values that are all the same, two
     seeds or more, are their own interval. With -inf among the values it is undefined.
 
+    No interval of a mean holds in 95% of samples whatever the values: the few large ones that decide a skewed mean are
+    mostly not among few seeds. Measured share of 2000 samples whose interval holds the true mean (misses lie below it):
+
+    | values | 8 seeds | 16 | 32 | 64 |
+    |---|---|---|---|---|
+    | normal | 0.946 | 0.953 | 0.946 | 0.953 |
+    | uniform | 0.966 | 0.958 | 0.956 | 0.955 |
+    | exponential | 0.909 | 0.926 | 0.939 | 0.937 |
+    | lognormal(0.5) | 0.918 | 0.923 | 0.934 | 0.946 |
+    | lognormal(1) | 0.854 | 0.893 | 0.895 | 0.913 |
+    | lognormal(1.5) | 0.770 | 0.823 | 0.841 | 0.868 |
+
+    Bootstrap-t intervals hold in two percent more at 8 seeds and are 30% wider. Where such an interval is shown, so is
+    `skewed_coverage`; a median or an interquartile mean holds what it says.
+
     Args:
         values: one for each seed.
     """
@@ -125,6 +143,18 @@ def mean(values: Any) -> Interval:
         return Interval(np.inf, _mean_at_least(known), np.inf, known.size, unknown)
     low, high = bca_bounds(known, _mean)
     return Interval(float(known.mean()), float(low), float(high), known.size, unknown)
+
+
+def skewed_coverage(seeds: int) -> float | None:
+    """Give in how many samples the interval of a mean held where values were skewed; None where in 95%, or nearly.
+
+    Measured as in `mean`, for lognormal(1) values, at the next smaller number of seeds there.
+
+    Args:
+        seeds: how many went in.
+    """
+    measured = [share for most, share in SKEWED.items() if most <= seeds]
+    return None if seeds < min(SKEWED) or measured[-1] >= _NEARLY else measured[-1]
 
 
 def _mean_at_least(values: np.ndarray) -> float:

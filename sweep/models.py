@@ -265,7 +265,9 @@ def _from_module(model: FromModule) -> Functions:
             drawn = module.init(key, inputs.T)
         if others := sorted(set(drawn) - {"params"}):
             told = ", ".join(map(repr, others))
-            raise SweepError(f"{culprit} keeps {told} beside 'params': only the collection 'params' is kept, leave it out")
+            raise SweepError(
+                f"{culprit} keeps {told} beside 'params': only the collection 'params' is kept, leave it out"
+            )
         return jax.tree.map(lambda leaf: leaf.astype(inputs.dtype) * scale, drawn.get("params", {}))
 
     def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:

@@ -33,7 +33,9 @@ def given(path: str | Path, spare: int = 0) -> Path:
         try:
             path = path.expanduser()
         except RuntimeError:
-            raise SweepError(f"there is no home folder {path.parts[0]}: give the whole path in place of {path}") from None
+            raise SweepError(
+                f"there is no home folder {path.parts[0]}: give the whole path in place of {path}"
+            ) from None
     for name in path.parts:
         _check_length("name", name, LONGEST - (spare if name == path.name else 0))
     _check_length("path", str(path.absolute()), LONGEST_PATH)

@@ -23,7 +23,7 @@ def check_letters(label: str, text: str) -> None:
     for letter in text:
         if unicodedata.category(letter) in _NO_LETTERS:
             shown = ascii(text if len(text) <= 60 else f"{text[:60]}...")
-            raise SweepError(f"{label} can't have the character {ascii(letter)} in it, got {shown}")
+            raise SweepError(f"{label} can't have the character {letter!a} in it, got {shown}")
 
 
 def check_text(label: str, value: Any, most: int = LONGEST) -> None:

@@ -87,7 +87,11 @@ def test_every_default_figure_of_a_hard_page_is_drawn_and_its_title_is_true(
         assert "1e+300" in drawn["learning_rate_epoch"]
     if name == "all_lost":
         assert np.isin(ds["status"], labels.LOST).all()
-        titles = ("Every median lane diverged", "No frequency's error was halved", "No drawn network has a finite output")
+        titles = (
+            "Every median lane diverged",
+            "No frequency's error was halved",
+            "No drawn network has a finite output",
+        )
         assert all(any(title in text for title in titles) for text in drawn.values())
     if name == "one_frequency":
         error = stats.median(stats.measured(ds, "spectral_error"))

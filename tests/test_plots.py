@@ -218,7 +218,9 @@ def test_five_cells_near_the_largest_number_leave_the_others_their_colours_and_t
     assert mesh.norm.vmax < 2
     (bar,) = (axes for axes in figure.axes if axes.get_label() == "<colorbar>")
     assert bar.get_ylabel().endswith("\nends at 95% of the cells")
-    untouched = FIGURES["heatmap"](ds.isel(learning_rate=[0], x=[1]), metric="spatial_error", x="epoch", y="noise", facet="x")
+    untouched = FIGURES["heatmap"](
+        ds.isel(learning_rate=[0], x=[1]), metric="spatial_error", x="epoch", y="noise", facet="x"
+    )
     assert not any("of the cells" in axes.get_ylabel() for axes in untouched.axes)
 
 
