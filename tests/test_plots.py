@@ -694,6 +694,15 @@ def test_the_title_of_one_frequency_is_what_its_panels_show(slow, title):
         assert title in texts(FIGURES[name](ds))
 
 
+def test_learning_rates_that_share_the_lowest_loss_are_not_called_by_one_of_them():
+    ds = results({"seed": [0], "learning_rate": [1e-4, 1.0, 1e10]})
+    last = stats.median(stats.final(ds, "loss"))
+    assert last[1] == last[2] == last.min()
+    assert "Several learning rates share the lowest final loss" in texts(FIGURES["learning_rate_epoch"](ds))
+    one = ds.isel(learning_rate=[0, 1])
+    assert "The final loss is lowest at learning rate 1 " in texts(FIGURES["learning_rate_epoch"](one))
+
+
 def test_halving_at_one_record_is_said_of_those_panels_only_that_show_it():
     ds = results({"seed": [0], "depth": [0, 1]}, frequencies=[1, 2])
     halved = xr.where(ds["epoch"] >= 9, 0.1, 1.0) * xr.DataArray([1.0, np.nan], dims="depth").fillna(1.0)

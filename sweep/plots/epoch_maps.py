@@ -56,6 +56,7 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
         One panel per width.
     """
     chosen, cells = _medians(ds, "loss", "learning_rate")
+    ends = [each.isel(epoch=-1) for each in cells]
     cells = [merged(each) for each in cells]
     norm = log_norm(cells, highest=highest(chosen, "loss"))
     figure, _, kinds = draw_maps(chosen, cells, norm, style.bright_is_good())
@@ -63,6 +64,8 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
     known = [rate for rate in best if np.isfinite(rate)]
     title = f"The final loss is lowest at learning rate {style.spread(known)}" if known else chosen.nothing
     title += f", depending on {style.words(chosen.facet)}" if len(set(known)) > 1 else ""
+    if known and any(int((end == end.min()).sum()) > 1 for end in ends if np.isfinite(end.min())):
+        title = "Several learning rates share the lowest final loss"
     rule = f"Median over {chosen.seeds} of the training loss, diverged as +inf"
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
