@@ -8,13 +8,14 @@ import pytest
 
 from sweep import places
 from sweep import store as stores
-from sweep.cli import guarded
+from sweep.cli import guarded, to_bytes
 from sweep.errors import SweepError
 from sweep.export import main as export
 from sweep.pages import load, smoke, store_of
 from sweep.plot import main as plot
 from sweep.run import Options, main, resolve
 from sweep.runner import run_sweep
+from sweep.specs import every
 from sweep.text import check_text, printable
 
 PAGE = """
@@ -199,3 +200,13 @@ def test_the_longest_names_that_can_be_are_taken(tmp_path: Path) -> None:
 def test_text_keeps_its_line_breaks_and_what_an_older_store_holds_can_be_printed() -> None:
     check_text("question", "One line,\n    and another: ünï, 漢字, 😀, $x_$?")
     assert printable("a\x1b[31m\ud800\nb") == "a?[31m?\nb"
+
+
+@pytest.mark.parametrize("text", ["1e999GB", "1e300", "9e17KiB", "nanB", "0"])
+def test_more_memory_than_any_machine_has_is_refused(text: str) -> None:
+    with pytest.raises(SweepError, match="--memory must be a size such as 2GiB"):
+        to_bytes(text)
+
+
+def test_a_period_longer_than_the_training_records_its_ends() -> None:
+    assert every(10**30).steps(10).tolist() == [0, 10]
