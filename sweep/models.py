@@ -253,7 +253,7 @@ def _from_module(model: FromModule) -> Functions:
     culprit = f"the module of {called(model.build)!r}"
     with blaming(culprit):
         module = model.build(model.width)
-    if not isinstance(module, nn.Module):
+    if not issubclass(type(module), nn.Module):
         raise SweepError(
             f"{culprit} must be a flax.linen.Module, got {article(type(module).__name__)}: return one, as "
             f"flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"

@@ -253,7 +253,7 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataA
     over = any((each > mesh.norm.vmax).any() for each in finite)
     under = any((each < mesh.norm.vmin).any() for each in finite)
     extend = {(False, False): "neither", (True, False): "max", (False, True): "min", (True, True): "both"}
-    text = "\n".join([text, *_ends_in_words(mesh.norm, values)])
+    text = "\n".join([text, *_ends_in_words(mesh, values)])
     look: dict[str, Any] = {"pad": 0.015, "aspect": 28, "shrink": 0.97}
     with np.errstate(over="ignore"):  # an arrow's end is as far out as the other end of the scale
         bar = figure.colorbar(mesh, ax=panels, label=text, extend=extend[over, under], **look)
@@ -261,13 +261,14 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataA
         log_ticks(bar.ax.yaxis, *mesh.get_clim())
 
 
-def _ends_in_words(norm: Normalize, values: Sequence[xr.DataArray]) -> list[str]:
+def _ends_in_words(mesh: QuadMesh, values: Sequence[xr.DataArray]) -> list[str]:
     """Say which ends of a scale are quantiles of the cells, beyond which there are others."""
     flat = _finite(values)
-    flat = flat[flat > 0] if isinstance(norm, LogNorm) else flat
+    flat = flat[flat > 0] if isinstance(mesh.norm, LogNorm) else flat
+    bottom, top = mesh.get_clim()
     low, _, high = quantiles(flat) if flat.size else (np.nan,) * 3
-    ends = [f"{_QUANTILE:.0%}"] * bool(norm.vmin == low > flat.min(initial=np.inf))
-    ends += [f"{1 - _QUANTILE:.0%}"] * bool(norm.vmax == high < flat.max(initial=-np.inf))
+    ends = [f"{_QUANTILE:.0%}"] * bool(bottom == low > flat.min(initial=np.inf))
+    ends += [f"{1 - _QUANTILE:.0%}"] * bool(top == high < flat.max(initial=-np.inf))
     return [f"ends at {' and '.join(ends)} of the cells"] if ends else []
 
 
