@@ -45,7 +45,7 @@ run: $(RUNTIME) ## run a page (PAGE=..., default the frequency principle); ARGS=
 
 # Complete stores are drawn again and not trained; ARGS=--fresh trains all anew (half an hour on two cores).
 QUESTIONS := $(sort $(wildcard experiments/questions/*.py))
-STORES     = $(QUESTIONS:experiments/%.py=results/%) $(wildcard results/questions/*-full)
+STORES     = $(QUESTIONS:experiments/%.py=results/%) $(wildcard results/questions/*@full results/questions/*-full)
 
 answers: $(RUNTIME) ## run the pages of the five questions, decide their claims, rebuild docs/answers.md; ARGS=--fresh
 	@for page in $(QUESTIONS); do $(BIN)/python -m sweep.run $$page $(or $(ARGS),--resume) || exit; done

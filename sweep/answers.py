@@ -13,6 +13,7 @@ from urllib.parse import quote
 from sweep import whole_files
 from sweep.bounded_json import parse
 from sweep.errors import SweepError
+from sweep.intervals import skewed_coverage
 from sweep.verdicts import Verdict
 
 HEAD: Final = ("claim", "said by", "criterion", "measured, 95% interval", "seeds", "verdict", "figure")
@@ -135,10 +136,16 @@ def _cells(verdict: Verdict, folder: Path) -> list[str]:
 def said(verdict: Verdict) -> list[str]:
     """Give what is shown of a verdict, in the order of `HEAD`, without the figure."""
     claim = f"{verdict.id}: {verdict.text}"
-    measured = f"{number(verdict.value)} [{number(verdict.low)}, {number(verdict.high)}]"
+    measured = f"{number(verdict.value)} [{number(verdict.low)}, {number(verdict.high)}]{_held(verdict)}"
     seeds = f"{verdict.seeds} (+{verdict.unknown} unknown)" if verdict.unknown else str(verdict.seeds)
     outcome = f"{verdict.verdict} (exploratory)" if verdict.exploratory else verdict.verdict
     return [claim, verdict.source, verdict.criterion, measured, seeds, outcome]
+
+
+def _held(verdict: Verdict) -> str:
+    """Say of the interval of a mean what it held in, where values were skewed, if that is not 95%."""
+    share = skewed_coverage(verdict.seeds) if verdict.criterion.startswith("mean ") else None
+    return "" if share is None else f" ({share:.0%} if values are skewed)"
 
 
 def number(value: float) -> str:
@@ -153,7 +160,7 @@ def number(value: float) -> str:
 def _link(figure: str, folder: Path) -> str:
     if not figure:
         return ""
-    path = quote(Path(os.path.relpath(figure, folder)).as_posix())
+    path = quote(Path(os.path.relpath(figure, folder)).as_posix(), safe="/@")
     return f"[{Path(figure).stem}]({path})"
 
 

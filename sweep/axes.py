@@ -8,7 +8,7 @@ together. `grid` makes one factor for each knob, `zipped` and `sampled` make one
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from math import isfinite, log, prod
 from typing import Final, Literal
@@ -17,6 +17,10 @@ import numpy as np
 
 from sweep.errors import SweepError
 from sweep.labels import DIMENSIONS
+from sweep.specs.knobs import knobs_of
+from sweep.specs.model import Model
+from sweep.specs.optimizer import Optimizer
+from sweep.specs.task import Task
 
 Value = float | int | str
 POINT: Final = "point"  # the dimension of a factor whose rows no single knob names
@@ -239,12 +243,23 @@ def _listed(knob: str, given: Iterable[Value]) -> list[Value]:
         raise SweepError(f"axis {knob!r} is empty: give it at least one value")
     for value in listed:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
+            if _is_plain_field(knob):
+                raise SweepError(f"{knob!r} is no knob, so no axis can sweep it: run a page for each value")
             raise SweepError(f"axis {knob!r} must hold numbers or names, got {value!r}")
         if isinstance(value, float) and not isfinite(value):
             raise SweepError(f"axis {knob!r} must hold finite numbers, got {value!r}")
     if knob in DIMENSIONS:
         raise SweepError(f"{knob!r} is a dimension of results and can't be an axis (target_frequency is one)")
     return listed
+
+
+def _is_plain_field(name: str) -> bool:
+    """Tell whether a name is of a field that some spec has and no axis can sweep, as `bias` is."""
+    owners: list[type] = [Task, Model, Optimizer]
+    for owner in owners:
+        owners += owner.__subclasses__()
+    knobs = {knob.attribute for owner in owners for knob in knobs_of(owner).values()}
+    return name not in knobs and name in {each.name for owner in owners for each in fields(owner)}
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,21 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 import tyro
 
 from sweep import crash, streams
 from sweep.errors import SweepError
+from sweep.places import given
 from sweep.signals import ENDINGS, HungUp, Terminated, commanded
 from sweep.text import visible
 
 _LONGEST: Final = 300  # letters of another library's message
 _Options = TypeVar("_Options")
+_ALL_MEMORY: Final = 1e18  # bytes: more than any machine has
 
 
 def parse(options: type[_Options], args: Sequence[str], prog: str) -> _Options:
@@ -43,7 +47,23 @@ def parse(options: type[_Options], args: Sequence[str], prog: str) -> _Options:
 
 def parse_known(options: type[_Options], args: Sequence[str], prog: str) -> tuple[_Options, list[str]]:
     """Read the options that there are, and give back what is left over, in order. Otherwise as `parse`."""
-    return _tyro(lambda: tyro.cli(options, args=args, prog=prog, return_unknown_args=True))
+    for arg in args:  # an empty path would be the present folder
+        option, sign, value = arg.partition("=") if arg.startswith("--") else ("a name or a value", "=", arg)
+        if sign and not value.strip():
+            raise SweepError(f"{option} is empty: leave it out, or give something")
+    found, rest = _tyro(lambda: tyro.cli(options, args=args, prog=prog, return_unknown_args=True))
+    return _with_places(found), rest
+
+
+def _with_places(options: Any) -> Any:
+    """Give options with all paths in them as their files are opened: see `places.given`."""
+    changed: dict[str, Any] = {}
+    for name, value in ((each.name, getattr(options, each.name)) for each in fields(options) if each.init):
+        if isinstance(value, Path):
+            changed[name] = given(value)
+        elif isinstance(value, tuple) and value and all(isinstance(each, Path) for each in value):
+            changed[name] = tuple(map(given, value))
+    return replace(options, **changed)
 
 
 def pairs(option: str, text: str) -> dict[str, str]:
@@ -77,11 +97,11 @@ def to_bytes(text: str) -> int:
     units = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
     found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?) ?([a-z]*)", text.strip().lower())
     try:
-        if found and found[2] in units and float(found[1]) > 0:
-            return int(float(found[1]) * units[found[2]])
+        if found and found[2] in units and 0 < (size := float(found[1]) * units[found[2]]) < _ALL_MEMORY:
+            return int(size)
     except ValueError:
         pass
-    raise SweepError(f"--memory must be a size such as 2GiB or 500MB, got {text!r}")
+    raise SweepError(f"--memory must be a size such as 2GiB or 500MB, below 1e18 bytes, got {text!r}")
 
 
 def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None = None) -> int:
@@ -103,6 +123,10 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
 
 
 def _guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> int:
+    try:
+        os.getcwd()
+    except OSError as error:
+        return _tell(f"the working directory can't be used ({error.strerror}): change to one that is there", args, 2)
     try:
         _flushed(main, args)
     except SweepError as error:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Final
+
+_TYPO: Final = 0.75  # likeness of two names (`difflib`), below which the one is no slip of the other
 
 
 class SweepError(Exception):
@@ -17,7 +20,10 @@ class SweepWarning(UserWarning):
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> SweepError:
-    """Build the error for a name nobody knows, with the nearest known names.
+    """Build the error for a name nobody knows, with the one that was mistyped, or all there are.
+
+    A name is only suggested where the one got is a slip of it, with few other letters or the same in another order:
+    "muon" is no "lion".
 
     Args:
         kind: what the name was meant to be, such as "activation".
@@ -25,12 +31,17 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> SweepError:
         known: the names that would have been right.
 
     Returns:
-        A `SweepError` to raise, for example "unknown activation 'tanhh': did you mean 'tanh'?".
+        A `SweepError` to raise, for example "unknown activation 'tahn': did you mean 'tanh'?".
     """
-    names = sorted(known)
-    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    names, got = sorted(known), str(name)
+    near = get_close_matches(got, names, n=1, cutoff=_TYPO) or [each for each in names if sorted(each) == sorted(got)]
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     return SweepError(f"unknown {kind} {name!r}: {hint}")
+
+
+def article(noun: str) -> str:
+    """Give a noun with its article: "an Optimizer"."""
+    return f"{'an' if noun[:1] in 'AEIOUaeiou' or noun[:3] == 'MLP' else 'a'} {noun}"
 
 
 @contextmanager

@@ -321,10 +321,11 @@ class _Crew:
         """Draw data and initial parameters of a block's seated lanes, on the devices."""
         block, seats = self._program.blocks[at], self._seats[at]
         chosen = self._wave.chosen[at][seats.lanes]
-        numbers = {
-            name: seats.seated(values[chosen].astype(train.number_dtype(name, block.shape)))
-            for name, values in self._program.numbers[at].items()
-        }
+        with np.errstate(over="ignore"):  # a number that this precision can't hold is infinite, and its lane lost
+            numbers = {
+                name: seats.seated(values[chosen].astype(train.number_dtype(name, block.shape)))
+                for name, values in self._program.numbers[at].items()
+            }
         lanes, data = _beginnings(self._program, self._plan)[at](numbers)
         return train.Room(lanes, data, numbers)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from sweep.axes import Axes, Lanes, Value, lay_out
-from sweep.errors import SweepError, unknown
+from sweep.errors import SweepError, article, unknown
 from sweep.labels import METRICS, Better
 from sweep.shape import Shape, blank, steps_per_epoch
 from sweep.specs.claim import Claim
@@ -21,6 +21,7 @@ from sweep.specs.record import Record
 from sweep.specs.stop import Halving, Stop
 from sweep.specs.task import FromFunction, Table, Task
 from sweep.specs.window import Window
+from sweep.text import check_text
 
 CLASSIFYING: Final = ("binary_cross_entropy", "binary_cross_entropy_with_logits")  # losses of targets 0 and 1
 LOSSES: Final = (
@@ -84,7 +85,8 @@ class Experiment(Spec):
         super().__post_init__()
         for part, kind in (("task", Task), ("model", Model), ("optimizer", Optimizer), ("axes", Axes)):
             if not isinstance(getattr(self, part), kind):
-                raise SweepError(f"{part} must be a {kind.__name__}, got {getattr(self, part)!r}")
+                raise SweepError(f"{part} must be {article(kind.__name__)}, got {getattr(self, part)!r}")
+        check_text("question", self.question)
         if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
             raise SweepError(f"epochs must be a whole number of at least 1, got {self.epochs!r}")
         if self.precision not in PRECISIONS:
@@ -135,14 +137,25 @@ class Experiment(Spec):
         knobs = self.knobs()
         for name in self.axes.knobs():
             if name not in knobs:
-                raise unknown("knob", name, knobs)
+                raise self._no_knob(name, knobs)
             for value in self.axes.values(name):
                 if value is not None:
-                    knobs[name][1].check(value)
+                    _check_swept(knobs[name][1], value)
         if self.axes.factors:
             lanes = lay_out(self.axes)
             for variant, members in self.variants(lanes):  # making a variant checks its structure
                 variant._check_ends(lanes, members)
+
+    def _no_knob(self, name: str, knobs: Mapping[str, Any]) -> SweepError:
+        """Build the error for an axis that is none: of a field that can't be swept, or of no field at all."""
+        for owner in (self, self.task, self.model, self.optimizer):
+            if name in {each.name for each in fields(owner) if not each.name.startswith("_")}:
+                kind = type(owner).__name__
+                return SweepError(
+                    f"{name!r} of {kind} is no knob, so no axis can sweep it: run a page for each value; "
+                    f"its knobs are {', '.join(sorted(set(knobs) & set(knobs_of(type(owner)))))}"
+                )
+        return unknown("knob", name, knobs)
 
     def _check_ends(self, lanes: Lanes, members: np.ndarray) -> None:
         """Let the specs check the smallest and the largest value of each swept number in this structure."""
@@ -318,6 +331,17 @@ class Experiment(Spec):
             metrics=self.metrics(),
             own=self.record.own,
         )
+
+
+def _check_swept(knob: Knob, value: Value) -> None:
+    """Check a value of an axis; a number with a fraction for a whole one may have been drawn."""
+    try:
+        knob.check(value)
+    except SweepError as error:
+        if knob.kind is int and isinstance(value, float) and not value.is_integer():
+            told = f"sampled draws no whole numbers: draw them in the page, and sweep zipped({knob.name}=[...])"
+            raise SweepError(f"{error}; {told}") from error
+        raise
 
 
 def _any_number(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sweep import whole_files
 from sweep.errors import SweepError, unknown
-from sweep.pages import folder_of, is_asked, store_of
+from sweep.pages import is_asked, older_store_of, store_of
 from sweep.places import made, try_writing
 from sweep.signals import drawing
 from sweep.specs.figure import NEEDS, Figure, check, fitting
@@ -149,12 +149,13 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
         complete: whether it holds all results.
 
     Returns:
-        `figures/<page>` for the complete store of a page as it is, `results/<page>`, and `figures/<page>-full` for
-        that of the question as it was asked, `results/<page>-full`; a folder inside the store for any other, so that
+        `figures/<page>` for the complete store of a page as it is, `results/<page>`, and `figures/<page>@full` for
+        that of the question as it was asked, `results/<page>@full`; a folder inside the store for any other, so that
         smoke runs, overrides and interrupted runs never touch committed figures.
     """
-    if complete and is_asked(page) and store.resolve() == store_of(page).resolve():
-        return Path("figures", folder_of(page))
+    own = [place.resolve() for place in (store_of(page), older_store_of(page))]
+    if complete and is_asked(page) and store.resolve() in own:
+        return Path("figures", page)
     return store / "figures"
 
 

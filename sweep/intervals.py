@@ -21,6 +21,9 @@ RESAMPLES: Final = (
 _BATCH: Final = 100  # resamples at a time, so that many samples at once take little memory
 _EVERYTHING: Final = (-np.inf, np.inf)
 _ROUNDING: Final = 1e-12  # relative
+# Seeds, and the share of samples of lognormal(1) values whose interval held the mean, as measured.
+SKEWED: Final = {6: 0.853, 8: 0.869, 16: 0.895, 32: 0.922, 128: 0.93}
+_NEARLY: Final = 0.93
 _RATIO: Final = 3.0  # seeds' worth of widening that a variation needs, see `variation`
 
 
@@ -113,6 +116,23 @@ def mean(values: Any) -> Interval:
     seeds or more, are their own interval. With -inf among the values, as lost lanes have it where higher values are
     better, it is the same turned round; with both it is undefined.
 
+    No interval of a mean holds in 95% of samples whatever the values: the few large ones that decide a skewed mean are
+    mostly not among few seeds. Measured share of 2000 samples or more whose interval holds the true mean, which lies
+    above it in most others:
+
+    | values | 8 seeds | 16 seeds |
+    |---|---|---|
+    | normal | 0.946 | 0.953 |
+    | uniform | 0.966 | 0.958 |
+    | exponential | 0.909 | 0.926 |
+    | lognormal(0.5) | 0.922 | 0.935 |
+    | lognormal(1) | 0.869 | 0.895 |
+    | lognormal(1.5) | 0.790 | 0.826 |
+
+    Of lognormal(1) values it is 0.853 at 6 seeds, 0.922 at 32 and, by a tenth of the resamples, 0.929 at 128 and 0.932
+    at 256. Bootstrap-t intervals hold in 1 to 3% more at 8 seeds and are 10 to 30% wider. Where such an interval is
+    shown, so is `skewed_coverage`; a median or an interquartile mean holds what it says.
+
     Args:
         values: one for each seed.
     """
@@ -129,6 +149,18 @@ def mean(values: Any) -> Interval:
         return Interval(np.inf, _mean_at_least(known), np.inf, known.size, unknown)
     low, high = bca_bounds(known, _mean)
     return Interval(float(known.mean()), float(low), float(high), known.size, unknown)
+
+
+def skewed_coverage(seeds: int) -> float | None:
+    """Give in how many samples the interval of a mean held where values were skewed; None where in 95%, or nearly.
+
+    Measured as in `mean`, for lognormal(1) values, at the next smaller number of seeds there.
+
+    Args:
+        seeds: how many went in.
+    """
+    measured = [share for most, share in SKEWED.items() if most <= seeds]
+    return None if seeds < min(SKEWED) or measured[-1] >= _NEARLY else measured[-1]
 
 
 def _mean_at_least(values: np.ndarray) -> float:

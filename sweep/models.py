@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.errors import SweepError, blaming, called
+from sweep.errors import SweepError, article, blaming, called
 from sweep.keys import matrices, normal, uniforms
 from sweep.sine import cosine, sine
 from sweep.specs.model import MLP, FromModule, Model
@@ -263,12 +263,22 @@ def _from_module(model: FromModule) -> Functions:
     culprit = f"the module of {called(model.build)!r}"
     with blaming(culprit):
         module = model.build(model.width)
+    if not issubclass(type(module), nn.Module):
+        raise SweepError(
+            f"{culprit} must be a flax.linen.Module, got {article(type(module).__name__)}: return one, as "
+            f"flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
+        )
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
         scale = numbers["initial_scale"].astype(inputs.dtype)
         with blaming(culprit):
-            drawn = module.init(key, inputs.T)["params"]
-        return jax.tree.map(lambda leaf: leaf.astype(inputs.dtype) * scale, drawn)
+            drawn = module.init(key, inputs.T)
+        if others := sorted(set(drawn) - {"params"}):
+            told = ", ".join(map(repr, others))
+            raise SweepError(
+                f"{culprit} keeps {told} beside 'params': only the collection 'params' is kept, leave it out"
+            )
+        return jax.tree.map(lambda leaf: leaf.astype(inputs.dtype) * scale, drawn.get("params", {}))
 
     def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
         with blaming(culprit):

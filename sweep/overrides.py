@@ -41,6 +41,34 @@ def override(experiment: Experiment, args: Sequence[str], prog: str) -> Experime
     return replace(experiment, **changed)
 
 
+def changed(page: Experiment, experiment: Experiment) -> dict[str, Any]:
+    """List what `override` changed, by name: {"epochs": 500, "task.noise": 0.1, "axes.width": (8, 16)}."""
+    found = {name: getattr(experiment, name) for name in OWN if getattr(experiment, name) != getattr(page, name)}
+    for part in _parts(experiment):
+        found |= _unlike(getattr(page, part), getattr(experiment, part), part)
+    return found | {
+        f"axes.{knob}": values
+        for knob, values in _columns(experiment.axes).items()
+        if _columns(page.axes).get(knob) != values
+    }
+
+
+def _unlike(before: Any, after: Any, name: str) -> dict[str, Any]:
+    """List the fields of a spec that are not what they were."""
+    if before == after:
+        return {}
+    if not is_dataclass(after) or type(before) is not type(after):
+        return {name: after}
+    found: dict[str, Any] = {}
+    for each in fields(after):
+        found |= _unlike(getattr(before, each.name), getattr(after, each.name), f"{name}.{each.name}")
+    return found
+
+
+def _columns(axes: Axes) -> dict[str, tuple[Any, ...]]:
+    return {knob: tuple(factor.column(knob)) for factor in axes.factors for knob in factor.knobs}
+
+
 def _refuse_swept(experiment: Experiment, axes: Axes, args: Sequence[str]) -> None:
     """Refuse a value for a knob that an axis gives to every lane: nothing would come of it."""
     given = {arg.partition("=")[0].replace("_", "-") for arg in args}

@@ -1,21 +1,25 @@
 """Pages: loading one from its file, and the small version of one that shows everything works."""
 
 import linecache
+import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import decode_source
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
 from sweep.specs.record import log_spaced
+from sweep.text import check_letters
 
 EXPERIMENT: Final = "experiment"  # what a page defines
 FULL: Final = "full"  # ... and where that is scaled down, the question as it was asked
 VARIED: Final = "@"  # stands in the name of an experiment that differs from its page, before how it does
+WORDED: Final = 80  # letters of a variation in words, beyond which it is called by a hash
 SMOKE_LANES: Final = 8  # of one structure
 SMOKE_EPOCHS: Final = 20
 SMOKE_RECORDS: Final = 4  # beside record 0
@@ -34,14 +38,16 @@ def load(page: str | Path, variable: str = EXPERIMENT) -> Experiment:
         has "@full" behind that.
 
     Raises:
-        SweepError: for a missing file, a page that raises, or one without such an experiment.
+        SweepError: for a missing file, a name that no store can have, a page that raises, or one without such an
+            experiment.
     """
     path = Path(page)
     if not path.is_file():
         raise SweepError(f"no page at {page}: give the path of a Python file such as experiments/freq_principle.py")
     if path.suffix != ".py":
         raise SweepError(f"{page} is not a Python file: give a page such as experiments/freq_principle.py")
-    file = str(path.resolve())
+    file, name = str(path.resolve()), page_name(path)
+    _check_name(name)
     try:
         experiment = getattr(_executed(file), variable, None)
     except SweepError as error:
@@ -55,7 +61,16 @@ def load(page: str | Path, variable: str = EXPERIMENT) -> Experiment:
             raise SweepError(f"{page} has no {variable!r} beside its experiment, which runs as it is asked already")
         raise SweepError(f"{page} defines no experiment: end it with `experiment = Experiment(...)`")
     varied = "" if variable == EXPERIMENT else f"{VARIED}{variable}"
-    return replace(experiment, name=page_name(path) + varied)
+    return replace(experiment, name=name + varied)
+
+
+def _check_name(name: str) -> None:
+    """Refuse a page's name that is that of a variation of another page, or of no folder."""
+    check_letters("a page's name", name)
+    if VARIED in name:
+        *folders, last = name.split("/")
+        wrong = next((f"the folder {folder}" for folder in folders if VARIED in folder), f"{last}.py")
+        raise SweepError(f"a page's name can't have {VARIED} in it, which marks variations of a page: rename {wrong}")
 
 
 def _executed(file: str) -> ModuleType:
@@ -78,14 +93,33 @@ def page_name(path: Path) -> str:
     return parts[-1]
 
 
-def folder_of(name: str) -> str:
-    """Give the folder, under results/ or figures/, of a page or of a variation of it: "questions/xor-smoke"."""
-    return name.replace(VARIED, "-")
-
-
 def store_of(name: str) -> Path:
-    """Give the store of a page, or of a variation of it, that is given no other."""
-    return Path("results", folder_of(name))
+    """Give the store of a page, or of a variation of it, that is given no other: "results/questions/xor@smoke"."""
+    return Path("results", name)
+
+
+def older_store_of(name: str) -> Path:
+    """Give the store that one of that name had before variations kept their "@": "results/questions/xor-smoke"."""
+    return Path("results", name.replace(VARIED, "-"))
+
+
+def in_words(changes: Mapping[str, Any], otherwise: str) -> str:
+    """Say what is varied as it stands in the name of a folder: "epochs-500,task.noise-0.1".
+
+    Args:
+        changes: values by name: numbers, names, or tuples of them. Unlike values make unlike words.
+        otherwise: what a variation is called that has no words, too many, or one that no name of a folder should have.
+    """
+    words = ",".join(f"{name}-{_word(value)}" for name, value in changes.items())
+    return words if len(words) <= WORDED and re.fullmatch(r"[\w.,+-]+", words, re.ASCII) else otherwise
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "-".join(map(_word, value))
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
 
 
 def is_asked(name: str) -> bool:

@@ -175,7 +175,7 @@ def _console(options: Options) -> "Terminal":
     from sweep.terminal import Terminal
 
     if options.compile_cache is not None:
-        keep_compiled(options.compile_cache.expanduser())
+        keep_compiled(options.compile_cache)
     return Terminal(highlight=False)
 
 

@@ -21,6 +21,7 @@ from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
 from sweep.identity import differing
 from sweep.numerics import settled
+from sweep.places import SPARE, given
 from sweep.plan import Plan, pack
 from sweep.provenance import page, provenance
 from sweep.results import open_results, skeleton
@@ -62,7 +63,8 @@ def run_sweep(
     if out is None:
         with whole_files.beside(Path(tempfile.gettempdir())) as folder:
             return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
-    path, in_the_way = Path(out), stores.exists(Path(out))
+    path = given(out, SPARE)
+    in_the_way = stores.exists(path)
     if in_the_way and not fresh:
         if not is_complete(experiment, path):
             _go_on(experiment, path, resume, memory, watch)

@@ -62,7 +62,11 @@ def with_interval(
         parts, array, input_core_dims=[["seed"]], output_core_dims=[[]] * 6, vectorize=True,
         output_dtypes=[float, float, float, int, int, int],
     )  # fmt: skip
-    return _named(dict(zip(("value", "low", "high", "seeds", "infinite", "unknown"), found, strict=True)), array.attrs)
+    named = _named(dict(zip(("value", "low", "high", "seeds", "infinite", "unknown"), found, strict=True)), array.attrs)
+    for end in ("low", "high") if statistic is intervals.mean else ():
+        told = ", ".join(f"{share:.0%} of {seeds} seeds" for seeds, share in intervals.SKEWED.items())
+        named[end].attrs["comment"] = f"holds in less than 95% where values are skewed: lognormal(1) in {told}"
+    return named
 
 
 def share_converged(error: xr.DataArray, threshold: float, status: xr.DataArray | None = None) -> xr.Dataset:

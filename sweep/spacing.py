@@ -13,11 +13,13 @@ def steps_by_ratio(values: np.ndarray) -> bool:
         values: in rising order.
     """
     positive = values[values > 0]
-    if len(positive) < 2 or np.any(values < 0) or positive[-1] / positive[0] < 4:
+    if len(positive) < 2 or np.any(values < 0):
         return False
-    if len(positive) == 2:
-        return bool(positive[1] / positive[0] >= 8)
-    return _unevenness(np.log(positive)) < _unevenness(positive)
+    with np.errstate(over="ignore"):  # which infinity is right for
+        span = positive[-1] / positive[0]
+    if len(positive) == 2 or span < 4:
+        return bool(span >= 8)
+    return _unevenness(np.log(positive)) < _unevenness(positive / positive[-1])  # whose squares are numbers
 
 
 def _unevenness(values: np.ndarray) -> float:

@@ -226,6 +226,8 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
     rows = list(product(*(range(summary.sizes[dim]) for dim in dims)))
     columns = {name: title for name, title in COLUMNS.items() if name in summary}
+    if "order_of_convergence" in summary and summary["order_of_convergence"].isnull().all():  # of one frequency
+        del columns["order_of_convergence"]
     cells = []
     for row in _lowest(summary, dims, rows):
         place = dict(zip(dims, row, strict=True))
@@ -297,6 +299,7 @@ def _explained(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
     if "halving_epoch" in summary:
         told = _number(summary["frequency"].values)
         yield f"halving epochs: median spectral error first at most 0.5, at frequencies {told}; - is never"
+    if "order_of_convergence" in summary and summary["order_of_convergence"].notnull().any():
         yield "order: rank correlation of frequency with halving epoch; 1 is low frequencies strictly first"
 
 

@@ -1,7 +1,12 @@
-"""Text that came from elsewhere, as a terminal and a spreadsheet may have it: shown, never obeyed."""
+"""Text that names, figures, tables and terminals can hold; text from elsewhere is shown there, never obeyed."""
 
 import re
-from typing import Final
+from typing import Any, Final
+
+from sweep.errors import SweepError
+
+LONGEST: Final = 1000  # letters of a sentence: more has no room in a figure
+_BREAKS: Final = str.maketrans("\n\t\r", "   ")  # which a page may have in a long sentence
 
 # What a terminal obeys, or what hides or turns the text around it: C0 and C1 controls but for tab and newline, marks
 # and overrides of direction, separators that no editor shows, and halves of surrogate pairs, which no encoding takes.
@@ -29,3 +34,37 @@ def has_unseen(text: str) -> bool:
 def inert(text: str) -> str:
     """Give a text as a cell of CSV that no spreadsheet executes: with an apostrophe before what may begin a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def check_letters(label: str, text: str) -> None:
+    """Refuse what no name can hold: control characters, and surrogates, which stand for letters that are none.
+
+    Args:
+        label: whose text it is, as "a page's name".
+        text: the text.
+
+    Raises:
+        SweepError: naming the first of them.
+    """
+    for letter in text:
+        if letter in "\n\t" or _UNSEEN.match(letter):
+            shown = ascii(text if len(text) <= 60 else f"{text[:60]}...")
+            raise SweepError(f"{label} can't have the character {letter!a} in it, got {shown}")
+
+
+def check_text(label: str, value: Any, most: int = LONGEST) -> None:
+    """Refuse what can't be written in a figure, a table and a terminal: no text, too much, or letters that are none.
+
+    Args:
+        label: whose text it is, as "question".
+        value: what was given; it may have line breaks.
+        most: letters.
+
+    Raises:
+        SweepError: naming what is wrong.
+    """
+    if not isinstance(value, str):
+        raise SweepError(f"{label} must be text, got {value!r}")
+    if len(value) > most:
+        raise SweepError(f"{label} must have at most {most} letters, got {len(value)}: {value[:40]!r}...")
+    check_letters(label, value.translate(_BREAKS))

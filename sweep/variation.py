@@ -1,5 +1,6 @@
 """Which experiment a command line means: a page, in full or as a toy, with overrides, or a part of it run finer."""
 
+import glob
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from sweep.cli import pairs
+from sweep.errors import SweepError
 
 if TYPE_CHECKING:
     from sweep.experiment import Experiment
@@ -21,8 +23,10 @@ class Chosen:
 
     Args:
         experiment: the experiment.
-        store: by default `results/<page>`, with "-full", "-smoke", "-zoom-" and a hash for such runs and a short hash
-            where overrides change numbers, so that the store of the page as it is stays as it is.
+        store: by default `results/<page>`, with "@full", "@smoke", "@epochs-500" or "@zoom-learning_rate-0.001-0.01-17"
+            behind it for such a variation, or "@" and a short hash for one of many words, so that the store of the page
+            as it is stays as it is. Where that place is free and an older one, with "-" for "@", holds the results of
+            the same experiment, that one.
         attributes: what the store says of how it came about: `page`, the file as it was named; `arguments`, a JSON
             list of those that stand behind it; and where it is a part of another `parent`, see `zoom.told`.
     """
@@ -70,29 +74,56 @@ def chosen(choice: Choice, rest: Sequence[str], prog: str) -> Chosen:
         SystemExit: with code 0, after `--help`.
     """
     attributes = {"page": choice.page.as_posix(), "arguments": json.dumps([*choice.arguments(), *rest])}
-    from sweep.pages import store_of
+    from sweep.places import SPARE, given
 
     experiment = _varied(choice, rest, prog)
     if choice.zoom is None:
-        return Chosen(experiment, choice.out or store_of(experiment.name), attributes)
+        return Chosen(experiment, given(choice.out or _place(experiment), SPARE), attributes)
     from sweep.zoom import told, zoomed
 
     wanted = pairs("--zoom", choice.zoom)
     finer = zoomed(experiment, wanted)
-    store = choice.out or store_of(finer.name)
-    parent = told(experiment, wanted, os.path.relpath(store_of(experiment.name), store))
+    store = given(choice.out or _place(finer), SPARE)
+    parent = told(experiment, wanted, os.path.relpath(_place(experiment), store))
     return Chosen(finer, store, attributes | {"parent": parent})
+
+
+def _place(experiment: "Experiment") -> Path:
+    """Give the store of an experiment that is given no other: its place, or an older one that holds its results."""
+    from sweep.pages import VARIED, store_of
+
+    place = store_of(experiment.name)
+    page, *varied = experiment.name.split(VARIED)
+    if not varied or place.exists():
+        return place
+    candidates = sorted(place.parent.glob(f"{glob.escape(Path(page).name)}-*"))
+    return next((older for older in candidates if _is_older(older, page, experiment)), place)
+
+
+def _is_older(store: Path, page: str, experiment: "Experiment") -> bool:
+    """Tell whether a folder holds the results of a variation of a page, stored when their names had "-" for "@"."""
+    from sweep.identity import differing
+    from sweep.pages import VARIED
+    from sweep.store import check
+
+    try:
+        attributes = check(store)
+        own = str(attributes["name"]).partition(VARIED)[0] == page
+        return own and not differing(experiment, attributes)
+    except (SweepError, KeyError, TypeError, ValueError):  # no store of ours, or none that says what it is
+        return False
 
 
 def _varied(choice: Choice, rest: Sequence[str], prog: str) -> "Experiment":
     """Load the page, and apply `--smoke` and overrides."""
     from sweep.identity import fingerprint
-    from sweep.overrides import override
-    from sweep.pages import EXPERIMENT, FULL, VARIED, load, smoke
+    from sweep.overrides import changed, override
+    from sweep.pages import EXPERIMENT, FULL, VARIED, in_words, load, smoke
 
     page = load(choice.page, FULL if choice.full else EXPERIMENT)
     page = smoke(page) if choice.smoke else page
     experiment = override(page, rest, prog) if rest else page
     if fingerprint(experiment) != fingerprint(page):
-        experiment = replace(experiment, name=f"{page.name}{VARIED}{fingerprint(experiment)[:8]}")
+        told = in_words(changed(page, experiment), fingerprint(experiment)[:8])
+        experiment = replace(experiment, name=f"{page.name}{VARIED}{told}")
     return experiment

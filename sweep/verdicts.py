@@ -11,7 +11,7 @@ import xarray as xr
 from sweep import intervals
 from sweep.errors import SweepError, blaming
 from sweep.intervals import Interval
-from sweep.pages import folder_of, is_asked
+from sweep.pages import is_asked
 from sweep.specs.claim import Claim, Criterion
 
 CONFIRMED: Final = "confirmed"
@@ -113,12 +113,12 @@ def figure_path(page_name: str, figure: str) -> str:
         figure: the figure's name, "" for none.
 
     Returns:
-        Such as "figures/questions/xor/accuracy.png", or "figures/questions/xor-full/accuracy.png" for the question
+        Such as "figures/questions/xor/accuracy.png", or "figures/questions/xor@full/accuracy.png" for the question
         as it was asked; "" without a figure, and for other variations, whose figures lie in their stores.
     """
     if not figure or not is_asked(page_name):
         return ""
-    return Path(FIGURES, folder_of(page_name), f"{figure}.png").as_posix()
+    return Path(FIGURES, page_name, f"{figure}.png").as_posix()
 
 
 def _measured(claim: Claim, ds: xr.Dataset) -> Any:

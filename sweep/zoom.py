@@ -12,7 +12,7 @@ from sweep.axes import Axes, Factor, Value
 from sweep.errors import SweepError, unknown
 from sweep.experiment import SEEDS, Experiment
 from sweep.identity import fingerprint
-from sweep.pages import VARIED
+from sweep.pages import VARIED, in_words
 from sweep.spacing import steps_by_ratio
 
 MOST: Final = 10_000  # values of an axis
@@ -31,7 +31,7 @@ def zoomed(parent: Experiment, wanted: Mapping[str, str]) -> Experiment:
         wanted: for each knob to look closer at "low:high:count", such as "1e-3:1e-2:17", ends included.
 
     Returns:
-        The experiment, named for the parent with "@zoom-" and a short hash behind it.
+        The experiment, named for the parent and the ranges: "page@zoom-learning_rate-0.001-0.01-17".
 
     Raises:
         SweepError: for a knob that has no axis of numbers of its own, or ends or a count that make no range in it.
@@ -45,7 +45,8 @@ def zoomed(parent: Experiment, wanted: Mapping[str, str]) -> Experiment:
         finer = replace(factor, rows=tuple((value,) for value in values))
         axes = Axes(tuple(finer if each is factor else each for each in axes.factors))
     child = replace(parent, axes=axes)
-    return replace(child, name=f"{parent.name}{VARIED}zoom-{fingerprint(child)[:8]}")
+    ranges = {name: _range(name, wanted[name]) for name in parent.axes.knobs() if name in wanted}
+    return replace(child, name=f"{parent.name}{VARIED}zoom-{in_words(ranges, fingerprint(child)[:8])}")
 
 
 def told(parent: Experiment, wanted: Mapping[str, str], path: str) -> str:

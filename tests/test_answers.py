@@ -126,3 +126,10 @@ def test_files_are_replaced_all_or_none(tmp_path):
     answers.replace_files({there: "new", tmp_path / "claims.json": "[]"})
     assert there.read_text() == "new"
     assert sorted(os.listdir(tmp_path)) == ["answers.md", "claims.json"]
+
+
+def test_the_interval_of_a_mean_of_few_seeds_says_what_it_holds_in():
+    few = replace(VERDICT, criterion="mean at least 0.5", seeds=8)
+    assert answers.said(few)[3].endswith("if values are skewed)")
+    for other in (replace(few, seeds=512), replace(few, criterion="median at least 0.5")):
+        assert "skewed" not in answers.said(other)[3]

@@ -135,7 +135,7 @@ def test_the_page_as_it_was_asked_has_figures_of_its_own(project, capsys):
     attribute("experiment", json.dumps(describe(load("experiments/questions/tiny.py", "full"))))
     assert guarded(claims.main, [STORE, "--out", "docs/claims.json"]) == 0
     assert json.loads(Path("docs/claims.json").read_text())[0]["figure"] == (
-        "figures/questions/tiny-full/loss_curves.png"
+        "figures/questions/tiny@full/loss_curves.png"
     )
 
 

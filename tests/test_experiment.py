@@ -40,7 +40,8 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "batch_size must be at least 1, got 0": lambda: tiny(batch_size=0),
     "seed must be at least 0, got -1": lambda: tiny(seed=-1),
     "seed must be at most 4294967295, got 4294967296": lambda: tiny(axes=grid(seed=(0, 2**32))),
-    "seed must be a whole number, got 0.5": lambda: tiny(axes=grid(seed=(0.5,))),
+    "seed must be a whole number, got 0.5; sampled draws no whole numbers: draw them in the page, and sweep "
+    "zipped(seed=[...])": lambda: tiny(axes=grid(seed=(0.5,))),
     "unknown loss 'mean_square': did you mean 'mean_squared'?": lambda: tiny(loss="mean_square"),
     "unknown precision 'float16': did you mean 'float64'?": lambda: tiny(precision="float16"),
     "unknown activation 'tahn': did you mean 'tanh'?": lambda: MLP(activation="tahn"),
@@ -53,6 +54,35 @@ REFUSALS: dict[str, Callable[[], object]] = {
         depth=2, initializer=("normal", "zeros")
     ),
     "unknown optimizer 'adamm': did you mean 'adam'?": lambda: Optimizer("adamm"),
+    # no slips of a name, so none is suggested: the algorithm is another one
+    "unknown optimizer 'muon': known: adagrad, adam, adamw, lion, nadam, rmsprop, sgd": lambda: Optimizer("muon"),
+    "unknown optimizer 'amsgrad': known: adagrad, adam, adamw, lion, nadam, rmsprop, sgd": lambda: Optimizer("amsgrad"),
+    "optimizer must be an Optimizer, got None": lambda: tiny(optimizer=None),
+    "'bias' is no knob, so no axis can sweep it: run a page for each value": lambda: grid(bias=(True, False)),
+    "'hidden' is no knob, so no axis can sweep it: run a page for each value": lambda: grid(hidden=((8, 8), (16,))),
+    "'bias' of MLP is no knob, so no axis can sweep it: run a page for each value; its knobs are activation, bias_init"
+    "ializer, bias_scale, depth, initial_scale, omega0, output_activation, width": lambda: tiny(
+        axes=grid(bias=("yes", "no"))
+    ),
+    "question must be text, got 1j": lambda: tiny(question=1j),
+    "question must have at most 1000 letters, got 1001: " + repr("q" * 40) + "...": lambda: tiny(question="q" * 1001),
+    r"question can't have the character '\x1b' in it, got 'red \x1b[31m'": lambda: tiny(question="red \x1b[31m"),
+    r"question can't have the character '\ud800' in it, got '\ud800'": lambda: tiny(question="\ud800"),
+    r"long_name of metric 'm' can't have the character '\x00' in it, got 'a\x00'": lambda: Metric(
+        "m", len, long_name="a\0"
+    ),
+    "units of metric 'm' must be text, got 1": lambda: Metric("m", len, units=1),
+    r"text of a claim can't have the character '\x07' in it, got 'a\x07'": lambda: Claim(
+        id="C", text="a\a", source="me", measure=len, criterion=AtMost(1)
+    ),
+    "a parameter of the target function can't be named '$a$': take an identifier of at most 80 letters": lambda: (
+        FromFunction(function=len, parameters={"$a$": 1.0})
+    ),
+    "record.at takes at most 1000000 records, got 1e+30": lambda: log_spaced(1e30),
+    "record.at must be a finite number, got inf": lambda: every(float("inf")),
+    "learning_rate must be a number that float64 holds, got one of 1329 bits": lambda: tiny(
+        axes=grid(learning_rate=(10**400,))
+    ),
     "optimizer 'adam' with schedule 'constant' takes no momentum, got 0.9: it takes beta1, beta2, epsilon": lambda: (
         Optimizer("adam", momentum=0.9)
     ),

@@ -124,8 +124,8 @@ def test_only_a_page_as_it_is_draws_into_figures(tmp_path):
 
 
 def test_the_question_as_it_was_asked_has_a_folder_of_its_own():
-    full = Path("results/a/b-full")
-    assert default_directory(full, "a/b@full", complete=True) == Path("figures/a/b-full")
+    full = Path("results/a/b@full")
+    assert default_directory(full, "a/b@full", complete=True) == Path("figures/a/b@full")
     assert default_directory(full, "a/b@full", complete=False) == full / "figures"
     assert default_directory(full, "a/b", complete=True) == full / "figures"
     assert default_directory(Path("results/a/b"), "a/b@full", complete=True) == Path("results/a/b/figures")

@@ -294,3 +294,41 @@ def test_a_module_of_the_pages_own_is_trained_at_each_width():
     for lane, life in enumerate(run_lanes(experiment)):
         assert life.states[0].parameters["Dense_1"]["kernel"].shape == (1, (3, 4)[lane % 2])
         assert life.curves["loss"][-1] < 0.95 * life.curves["loss"][0]
+
+
+def _with_constants(width: int) -> nn.Module:
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            scale = self.variable("constants", "scale", lambda: jnp.ones(()))
+            return nn.Dense(1)(scale.value * x)
+
+    return Net()
+
+
+def test_a_module_that_keeps_more_than_parameters_is_refused_by_name():
+    functions = network(FromModule(build=_with_constants, width=2), padded=False)
+    with pytest.raises(SweepError) as refused:
+        functions.init(jax.random.key(0), jnp.ones((1, 4)), {"initial_scale": jnp.ones(())})
+    assert str(refused.value) == (
+        "the module of '_with_constants' keeps 'constants' beside 'params': only the collection 'params' is kept, "
+        "leave it out"
+    )
+
+
+def test_what_is_no_linen_module_is_refused_with_the_way_to_make_one():
+    nnx = pytest.importorskip("flax.nnx")
+
+    def build(width):
+        return nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+
+    with pytest.raises(SweepError) as refused:
+        network(FromModule(build=build), padded=False)
+    assert str(refused.value) == (
+        "the module of 'build' must be a flax.linen.Module, got a Linear: return one, as "
+        "flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
+    )
+    made = network(FromModule(build=lambda width: nnx.bridge.to_linen(nnx.Linear, 1, 1)), padded=False)
+    numbers = {"initial_scale": jnp.ones(())}
+    parameters = made.init(jax.random.key(0), jnp.ones((1, 4)), numbers)
+    assert made.apply(parameters, jnp.ones((1, 4)), numbers).shape == (4,)

@@ -54,7 +54,7 @@ def test_a_page_runs_at_toy_size_draws_every_figure_and_decides_its_claims(page:
     done = run("-m", "sweep.run", str(page), "--smoke", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     experiment = load(page)
-    store = tmp_path / "results" / f"{experiment.name}-smoke"
+    store = tmp_path / "results" / f"{experiment.name}@smoke"
     drawn = {path.name for path in (store / "figures").iterdir()}
     wanted = {figure.name for figure in experiment.figures}
     assert {f"{name}{suffix}" for name in wanted for suffix in FILMS.get(name, (".png", ".svg"))} <= drawn

@@ -1,6 +1,7 @@
 """Figures: cells, edges, hatches and words as drawn, and every figure on every awkward store."""
 
 import tracemalloc
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -14,12 +15,14 @@ from synthetic import AXES, EPOCHS, ended, results
 
 from sweep import labels, stats
 from sweep.errors import SweepError
-from sweep.plots import style
-from sweep.plots.cells import draw_cells, hatch, log_norm, merged, step_line
+from sweep.gallery import save
+from sweep.plots import heatmap, style
+from sweep.plots.cells import draw_cells, hatch, log_norm, merged, norm_of, step_line
 from sweep.plots.registry import FIGURES, FILMS
 from sweep.plots.scale import in_order, linear_edges, scale_of
 from sweep.plots.view import MOST_PANELS, view
 from sweep.specs.figure import NAMED, NEEDS
+from sweep.text import visible
 
 SMALL = np.array([0.0, 1, 3, 10, 30, 100])
 
@@ -172,11 +175,50 @@ def test_the_step_line_runs_at_the_left_edge_of_the_cell_and_breaks_where_there_
         ([1e-30, 1.0], np.inf, 1e-10, 1),
         ([2.0, 2.0], np.inf, 1, 4),
         ([0.0, np.nan], np.inf, 0.1, 1),
+        # A few far out do not stretch a scale, and are beyond it; of two cells none is few.
+        ([*np.geomspace(1e-3, 1, 100), *[1e300] * 4], np.inf, 1e-3, 0.869749),
+        ([*np.geomspace(1e-3, 1, 100), *[800.0] * 4], np.inf, 1e-3, 800),
+        ([1e-3, 1.0], np.inf, 1e-3, 1),
+        # Ten decades below the top there would be but 40% of the cells: all of them from 5% on have colours.
+        ([*np.geomspace(1e-3, 1, 60), *[1e300] * 40], np.inf, 1.795714e-3, 1e250),
     ],
 )
 def test_log_norms_span_what_is_positive_and_finite(values, highest, low, high):
     norm = log_norm([xr.DataArray(values)], highest=highest)
     assert (norm.vmin, norm.vmax) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ([-1.0, 0.5, np.inf, np.nan], -1, 0.5),
+        ([*np.linspace(-1, 1, 100), 15.0], -1, 15),  # within ten times what 90% of the cells span
+        ([*np.linspace(-1, 1, 100), *[1e300] * 4], -1, 0.98),
+        ([*np.linspace(-1, 1, 100), *[-1e300] * 4], -0.98, 1),
+        ([*[0.0] * 100, -1e300], -1e250, 0),  # all others are one number: any scale shows that
+        ([-1.7e308, 1.7e308], -1e250, 1e250),
+    ],
+)
+def test_linear_norms_span_what_most_cells_hold(values, low, high):
+    norm = norm_of([xr.DataArray(values)])
+    assert not isinstance(norm, LogNorm)
+    assert (norm.vmin, norm.vmax) == pytest.approx((low, high), abs=0.03)
+
+
+@pytest.mark.filterwarnings("error")
+def test_five_cells_near_the_largest_number_leave_the_others_their_colours_and_the_colour_bar_says_so():
+    noise, x = np.linspace(0, 1, 12), np.arange(10.0)
+    plain = xr.DataArray(0.5 + noise[:, None] + 0 * x, {"noise": noise, "x": x}, name="spatial_error")
+    spiked = plain.copy()
+    spiked[2:7, 3] = 1e300
+    found, untouched = (heatmap(array, x="x", y="noise") for array in (spiked, plain))
+    for figure in (found, untouched):
+        mesh = mesh_of(axes_of(figure)[0])
+        colours = mesh.cmap(mesh.norm(mesh.get_array()[:, 0]))
+        assert len({tuple(each) for each in colours[1:-1]}) == 10
+        assert mesh.norm.vmax <= 1.5
+    label, quiet = (figure.axes[-1].get_ylabel() for figure in (found, untouched))
+    assert label == f"{quiet}\nends at 95% of the cells"
 
 
 # Thousands of cells
@@ -526,6 +568,27 @@ def scaled(name, change):
     return ds.assign({name: change(ds[name]).assign_attrs(ds[name].attrs)})
 
 
+def spiked(name, value):
+    """Give results with a few lanes, and one learning rate, whose values are of another size."""
+    ds = results({"seed": range(3), "learning_rate": np.geomspace(1e-4, 1e-1, 8), "width": [16.0, 64.0]})
+    array = ds[name].astype(float)
+    array.values.reshape(-1)[:: array.size // 5] = value
+    array[{"learning_rate": -1, "seed": 0}] = value
+    return ds.assign({name: array})
+
+
+def empty_word():
+    ds = results({"seed": range(2), "width": [1.0, 2, 3, 4]}).rename(width="point")
+    knobs = {"depth": [0, 1, 1, 1], "activation": ["", "sine", "sine", "tanh"], "omega0": [np.nan, 10, 30, np.nan]}
+    return ds.assign_coords(point=range(4), **{name: ("point", values) for name, values in knobs.items()})
+
+
+def targets_of_other_sizes():
+    ds = results({"seed": range(2), "intercept": [0.01, 1000.0]})
+    scaled = {name: (ds[name] * ds["intercept"]).transpose(*ds[name].dims) for name in ("target", "prediction")}
+    return ds.assign({name: array.assign_attrs(ds[name].attrs) for name, array in scaled.items()})
+
+
 STORES = {
     "whole": without(),
     "no width": without("width"),
@@ -542,6 +605,16 @@ STORES = {
     "unsorted": lambda: results(AXES).isel(learning_rate=[2, 0, 1], width=[1, 0], frequency=[3, 1, 2, 0, 4]),
     "zeros": lambda: scaled("loss", lambda loss: loss * 0),
     "thirty decades": lambda: scaled("loss", lambda loss: loss.astype(float) ** 8 * 1e30),
+    "rates to 1e300": lambda: results({"seed": [0, 1], "learning_rate": [1e-3, 1.0, 1e10, 1e300], "width": [4.0, 8.0]}),
+    "one frequency": lambda: results({"seed": [0, 1], "learning_rate": [1e-3, 1e-2], "depth": [0, 1]}, frequencies=[4]),
+    "an empty word": empty_word,
+    "targets of other sizes": targets_of_other_sizes,
+    "loss near 1e300": lambda: spiked("loss", 1e300),
+    "loss near -1e300": lambda: spiked("loss", -1e300),
+    "errors near 1e300": lambda: spiked("spatial_error", 1e300),
+    "outputs near 1e300": lambda: spiked("prediction", 1e300),
+    "the largest numbers": lambda: spiked("loss", np.finfo(float).max),
+    "no axes": lambda: results({}),
     "seven widths": lambda: results({"seed": [0, 1], "width": 2.0 ** np.arange(7)}, epochs=SMALL),
 }
 
@@ -571,6 +644,106 @@ def test_every_figure_on_every_awkward_store(name, store):
     inside = figure.bbox.padded(1)
     assert all(inside.contains(*corner) for text in figure.texts for corner in text.get_window_extent().get_points())
     assert not overlapping([axes.title for axes in panels])
+
+
+def test_rows_of_fits_have_an_axis_of_their_own_where_targets_are_of_another_size():
+    figure = FIGURES["fits"](targets_of_other_sizes())
+    panels = axes_of(figure)
+    first, second = panels[0], panels[-1]
+    for axes, size in ((first, 0.01), (second, 1000.0)):
+        target = axes.lines[0].get_ydata()
+        low, high = axes.get_ylim()
+        assert np.ptp(target) > size
+        assert np.ptp(target) / (high - low) == pytest.approx(2 / 3)
+    assert len({axes.get_ylim() for axes in panels}) == 2
+    alike = FIGURES["fits"](results({"seed": [0], "width": [8.0, 16.0]}))
+    assert len({axes.get_ylim() for axes in axes_of(alike)}) == 1
+
+
+def test_a_facet_by_learning_rate_has_a_panel_for_each():
+    ds = results({"seed": [0, 1], "weight_decay": [1e-3, 1e-1], "learning_rate": [1e-3, 3e-3, 1e-2]})
+    figure = FIGURES["heatmap"](ds, x="epoch", y="weight_decay", facet="learning_rate")
+    assert [axes.get_title() for axes in axes_of(figure)] == [f"learning rate {rate}" for rate in (0.001, 0.003, 0.01)]
+    assert "best learning rate" not in texts(figure)
+    for axes, rate in zip(axes_of(figure), ds["learning_rate"], strict=True):
+        expected = stats.median(ds["loss"].sel(learning_rate=rate)).transpose("weight_decay", "epoch")
+        np.testing.assert_allclose(mesh_of(axes).get_array(), np.maximum(expected, np.finfo(float).tiny))
+
+
+@pytest.mark.parametrize(
+    ("slow", "title"),
+    [
+        ([1.0, 1.0], "Frequency 4 halved its error at epoch 14"),
+        ([1.0, 10.0], "Frequency 4 halved its error at epoch 14 to 117"),
+        ([1.0, np.inf], "Frequency 4 halved its error at epoch 14, and never at depth 1"),
+        ([np.inf, np.inf], "No frequency's error was halved"),
+    ],
+)
+def test_the_title_of_one_frequency_is_what_its_panels_show(slow, title):
+    ds = results({"seed": [0], "depth": [0, 1]}, frequencies=[4])
+    clock = ds["epoch"] / xr.DataArray(slow, dims="depth")
+    error = np.exp(-clock / 16).expand_dims(seed=1, frequency=1).transpose(*ds["spectral_error"].dims)
+    ds = ds.assign(spectral_error=ds["spectral_error"].copy(data=error))
+    median = stats.median(ds["spectral_error"])
+    shown = [stats.halving_epoch(median.isel(depth=depth)).item() for depth in range(2)]
+    assert [np.isfinite(each) for each in shown] == list(np.isfinite(slow))
+    for name in ("frequency_epoch", "curves"):
+        assert title in texts(FIGURES[name](ds))
+
+
+def test_learning_rates_that_share_the_lowest_loss_are_not_called_by_one_of_them():
+    ds = results({"seed": [0], "learning_rate": [1e-4, 1.0, 1e10]})
+    last = stats.median(stats.final(ds, "loss"))
+    assert last[1] == last[2] == last.min()
+    assert "Several learning rates share the lowest final loss" in texts(FIGURES["learning_rate_epoch"](ds))
+    one = ds.isel(learning_rate=[0, 1])
+    assert "The final loss is lowest at learning rate 1 " in texts(FIGURES["learning_rate_epoch"](one))
+
+
+def test_halving_at_one_record_is_said_of_those_panels_only_that_show_it():
+    ds = results({"seed": [0], "depth": [0, 1]}, frequencies=[1, 2])
+    halved = xr.where(ds["epoch"] >= 9, 0.1, 1.0) * xr.DataArray([1.0, np.nan], dims="depth").fillna(1.0)
+    halved = halved.where(ds["depth"] == 0, 1.0).expand_dims(seed=1, frequency=2)
+    ds = ds.assign(spectral_error=ds["spectral_error"].copy(data=halved.transpose(*ds["spectral_error"].dims)))
+    assert "All frequencies halved their error at the same record, in 1 of 2 panels" in texts(FIGURES["curves"](ds))
+
+
+def test_a_word_that_does_not_apply_leaves_no_gap_in_names():
+    names = [axes.get_title().replace("\n", " ") for axes in axes_of(FIGURES["curves"](empty_word()))]
+    assert names[0] == "depth 0"
+    assert names[1] == "depth 1, activation sine, omega0 10"
+
+
+WORDS = ["Is it $x_$ or not?", r"$\undefined{ $", r"$$ \$ 5$", "a\x1b[31m\x00\ud800 b", "word " * 20_000, "w" * 100_000]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("words", WORDS, ids=range(len(WORDS)))
+def test_words_are_drawn_as_they_are_whatever_they_are(words, tmp_path):
+    ds = results({"seed": [0, 1], "learning_rate": [1e-3, 1e-2], "activation": ["relu", "tanh"]}, points=8)
+    ds = ds.assign_coords(activation=["relu", words[:40]]).assign_attrs(question=words, name=words)
+    for name in ds.variables:
+        ds[name].attrs |= {"long_name": words[:300], "units": words[:40]}
+    for name, draw in FIGURES.items():
+        figure = draw(ds, **OPTIONS.get(name, {})) if set(NEEDS[name]) <= style.available(ds) else None
+        if figure is None:
+            continue
+        assert max(figure.get_size_inches()) < 30
+        figure.draw_without_rendering()
+        question = figure.texts[0].get_text().replace("\n", " ")
+        shown = visible(words)[:20].strip()
+        assert question.startswith(shown), (question, shown)
+    save(FIGURES["metric_curves"](ds), [tmp_path / "a.svg", tmp_path / "a.png"])
+    ElementTree.parse(tmp_path / "a.svg")  # no letter in it that XML has not
+
+
+def test_the_formulas_of_logarithmic_ticks_stay_formulas():
+    ds = results(epochs=np.unique([0, *np.geomspace(1, 1e9, 30).round()]))
+    figure = FIGURES["loss_curves"](ds)
+    figure.draw_without_rendering()
+    ticks = [text for text in axes_of(figure)[0].yaxis.get_ticklabels() if "mathdefault" in text.get_text()]
+    assert ticks
+    assert all(text.get_parse_math() for text in ticks)
 
 
 def test_panels_of_a_union_are_named_by_their_knobs():

@@ -262,7 +262,7 @@ def refused(capsys, *args: str) -> str:
         (("--lane", "seed=1,seed=2"), "--lane names 'seed' twice, 1 and 2"),
         (("--lane", "seed=1,activation=tanh"), "name more knobs; learning_rate is 0.001, 0.01"),
         (("--lane", LANE, "--out", "elsewhere"), "no store at elsewhere: run the page first"),
-        (("--lane", LANE, "--smoke"), "no store at results/page-smoke"),
+        (("--lane", LANE, "--smoke"), "no store at results/page@smoke"),
         (("--lane", LANE, "--epochs", "9"), "no store at results/page-"),
         (("--lane", LANE, "--epochs", "9", "--out", "results/page"), "holds another experiment, it differs in epochs"),
         (("--lane", LANE, "--out", "page.py"), "page.py is not a store"),

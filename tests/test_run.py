@@ -1,6 +1,7 @@
 """The run door as a user meets it: exit codes, one line for bad input, stores of their own, help without JAX."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -97,7 +98,7 @@ def test_overrides_are_typed_go_to_a_store_of_their_own_and_leave_the_page_s_alo
     after = snapshot(folder)
     assert {name: after[name] for name in before} == before
     (store,) = {Path(name).parts[1] for name in after if name not in before}
-    assert store.startswith("page-")
+    assert store == "page@epochs-7,task.noise-0.1,optimizer.name-sgd,axes.learning_rate-0.0001-0.001"
     ds = open_results(folder / "results" / store)
     assert ds.learning_rate.values.tolist() == [1e-4, 1e-3]
     assert ds.epoch.values[-1] == 7
@@ -242,7 +243,7 @@ def test_a_page_under_experiments_keeps_its_folders_in_the_store_s_name(folder: 
     nested.mkdir(parents=True)
     (nested / "centre.py").write_text((folder / "page.py").read_text())
     store = resolve(Options(nested / "centre.py", smoke=True), []).store
-    assert store == Path("results/questions/centre-smoke")
+    assert store == Path("results/questions/centre@smoke")
 
 
 def test_the_question_as_it_was_asked_has_a_store_of_its_own(folder: Path) -> None:
@@ -253,16 +254,17 @@ def test_the_question_as_it_was_asked_has_a_store_of_its_own(folder: Path) -> No
     def stored(*rest: str, **options: bool) -> str:
         what = resolve(Options(page, **options), rest)
         experiment, store = what.experiment, what.store
-        assert experiment.name == store.relative_to("results").as_posix().replace("-", "@")
+        assert experiment.name == store.relative_to("results").as_posix()
         return store.as_posix()
 
     assert stored() == "results/page"
-    assert stored(full=True) == "results/page-full"
-    assert stored(full=True, smoke=True) == "results/page-full-smoke"
+    assert stored(full=True) == "results/page@full"
+    assert stored(full=True, smoke=True) == "results/page@full@smoke"
     assert resolve(Options(page, full=True), []).experiment.epochs == 50
     varied = [stored("--epochs", "7", full=full) for full in (False, True)]
-    assert varied[0].startswith("results/page-")
-    assert varied[1].startswith("results/page-full-")
+    assert varied == ["results/page@epochs-7", "results/page@full@epochs-7"]
+    many = stored("--axes.seed", *map(str, range(40)))
+    assert re.fullmatch("results/page@[0-9a-f]{8}", many)  # of so many words no name is made
 
 
 def test_a_page_without_another_question_refuses_full_in_one_line(folder: Path) -> None:

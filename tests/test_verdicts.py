@@ -152,7 +152,7 @@ def test_a_verdict_tells_what_the_claim_said_and_where_to_look():
     assert (found.id, found.source, found.text) == ("C3", "001", "It is so.")
     assert (found.value, found.high, found.seeds) == (1, 1, 15)
     assert found.criterion == "share at least 0.7"
-    assert found.figure == "figures/questions/xor-full/accuracy.png"
+    assert found.figure == "figures/questions/xor@full/accuracy.png"
 
 
 def test_one_number_is_one_seed_and_dimensions_of_one_are_no_matter():
@@ -166,7 +166,7 @@ def test_one_number_is_one_seed_and_dimensions_of_one_are_no_matter():
     ("page", "figure", "path"),
     [
         ("questions/xor", "accuracy", "figures/questions/xor/accuracy.png"),
-        ("questions/xor@full", "accuracy", "figures/questions/xor-full/accuracy.png"),
+        ("questions/xor@full", "accuracy", "figures/questions/xor@full/accuracy.png"),
         ("questions/xor", "", ""),
         ("questions/xor@smoke", "accuracy", ""),
     ],

@@ -65,7 +65,7 @@ def test_several_axes_are_zoomed_together_and_all_else_stays() -> None:
     assert child.axes.factors[0] == PARENT.axes.factors[0]
     assert (len(child.axes.values("learning_rate")), child.axes.values("width")) == (4, (8, 16))
     assert replace(child, axes=PARENT.axes, name=PARENT.name) == PARENT
-    assert child.name == f"experiment@zoom-{fingerprint(child)[:8]}"
+    assert child.name == "experiment@zoom-learning_rate-0.001-0.01-4,width-8-16-2"
     assert fingerprint(child) != fingerprint(PARENT)
     assert zoomed(PARENT, {"width": "8:16:2"}).name != zoomed(PARENT, {"width": "8:16:3"}).name
 
@@ -150,7 +150,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_zoom_has_a_store_of_its_own_beside_its_parent_s_and_says_what_it_is_a_part_of(folder: Path) -> None:
     page, what = Path("page.py"), resolve(Options(Path("page.py"), zoom=ZOOM), [])
-    assert what.store == Path("results") / f"page-zoom-{fingerprint(what.experiment)[:8]}"
+    assert what.store == Path("results/page@zoom-learning_rate-0.0001-0.01-5")
     parent = json.loads(what.attributes["parent"])
     assert parent == {
         "path": "../page", "fingerprint": fingerprint(load(page)), "zoom": {"learning_rate": "1e-4:1e-2:5"},
@@ -166,7 +166,7 @@ def test_it_is_a_part_of_the_toy_or_of_the_override_where_it_is_zoomed_into_such
     toy = resolve(Options(page, zoom=ZOOM, smoke=True), [])
     assert toy.experiment.axes.values("learning_rate") == pytest.approx(np.geomspace(1e-4, 1e-2, 5), rel=1e-14)
     assert toy.experiment.name.startswith("page@smoke@zoom-")
-    assert json.loads(toy.attributes["parent"])["path"] == "../page-smoke"
+    assert json.loads(toy.attributes["parent"])["path"] == "../page@smoke"
     assert json.loads(toy.attributes["arguments"]) == ["--smoke", "--zoom", ZOOM]
     rest = ["--epochs", "6", "--axes.learning-rate", "1e-3", "1e-1"]
     changed, plain = resolve(Options(page, zoom=ZOOM), rest), resolve(Options(page), rest)

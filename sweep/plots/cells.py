@@ -1,6 +1,8 @@
 """One heatmap panel: cells with true edges, hatches for what is no number, the line where an error halves."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,6 +22,11 @@ from sweep.plots.sheet import log_ticks
 
 _MOST_CORNERS = 2000  # of hatched boxes that are smaller in an SVG as shapes than as pixels
 _LETTER, _MARGIN = 0.066, 1.2  # inches: of a digit of 7.5 points; beside the panels, for labels and the colour bar
+_QUANTILE = 0.05  # of the cells, at which a scale may end at either side
+_FEW = 4  # cells, of fewer none is left out of a scale
+_FAR_APART, _FAR_ABOVE = 10.0, 1e3  # how far beyond the quantiles it need not reach: spans of a linear scale, ratio
+_DECADES = 10  # of a logarithmic scale
+_FARTHEST = 1e250  # ends of a scale, with room for its ticks and arrows
 _MOST_CELLS = 256  # in a row or a column: more are not told apart, and of a thousand a panel shows but one
 
 
@@ -163,35 +170,70 @@ def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: Q
 def norm_of(values: Sequence[xr.DataArray], *, highest: float = np.inf) -> Normalize:
     """Give a norm that spans the finite values of all panels, logarithmic where they span over a decade.
 
+    An end on a linear scale that lies more than ten times as far out as 5% to 95% of the cells (`quantiles`) lie apart
+    is that quantile in place of the extreme cell, so that a few cells do not make all others one colour.
+
     Args:
         values: the panels' cells.
         highest: what lies above is drawn as beyond the scale.
     """
-    flat = np.concatenate([np.asarray(each.values, dtype=float).ravel() for each in values])
+    flat = _finite(values)
     if spans_decades(flat):
         return log_norm(values, highest=highest)
-    flat = flat[np.isfinite(flat)]
-    low, high = (flat.min(), max(min(flat.max(), highest), flat.min())) if flat.size else (0.0, 1.0)
+    if not flat.size:
+        return Normalize(0.0, 1.0)
+    low, _, high = quantiles(flat)
+    far, top = _FAR_APART * (high - low), min(flat.max(), highest)
+    low = low if 0 < far < low - flat.min() else flat.min()
+    high = max(high if 0 < far < top - high else top, low)
     if high > low:
         return Normalize(low, high)
     return Normalize(min(low, 0.0), max(low, 0.0)) if low else Normalize(0.0, 1.0)  # of one value: from zero
 
 
-def log_norm(values: Sequence[xr.DataArray], *, highest: float = np.inf, decades: float = 10) -> LogNorm:
-    """Give a logarithmic norm that spans the positive finite values of all panels.
+def log_norm(values: Sequence[xr.DataArray], *, highest: float = np.inf, decades: float | None = None) -> LogNorm:
+    """Give a logarithmic norm that spans the positive finite values of all panels, over ten decades at most.
+
+    Where the highest cell lies more than three decades above 95% of the cells (`quantiles`) the scale ends at that
+    quantile, and where ten decades below its top would leave out more than half of the cells it begins at their 5%.
 
     Args:
         values: the panels' cells.
         highest: what lies above is drawn as beyond the scale.
-        decades: most of them; what lies below is drawn as beyond the scale.
+        decades: another number of them, whatever part of the cells that leaves out.
     """
-    flat = np.concatenate([np.asarray(each.values, dtype=float).ravel() for each in values])
-    flat = flat[np.isfinite(flat) & (flat > 0)]
+    flat = _finite(values)
+    flat = flat[flat > 0]
     if flat.size == 0:
         return LogNorm(0.1, 1.0)
+    low, middle, high = quantiles(flat)
     top = max(min(flat.max(), highest), flat.min())
-    bottom = max(flat.min(), top * 10.0**-decades)
+    top = high if top / high > _FAR_ABOVE else top
+    bottom = max(flat.min(), top * 10.0 ** -(decades or _DECADES))
+    if decades is None and bottom > middle:
+        bottom = low
     return LogNorm(bottom, top) if top > bottom else LogNorm(bottom / 2, top * 2)
+
+
+def quantiles(values: np.ndarray) -> tuple[float, float, float]:
+    """Give the 5% quantile, the median and the 95% quantile of cells, each the value of one.
+
+    Args:
+        values: finite, one at least. Of four cells and more at least one lies beyond each quantile, of fewer none.
+    """
+    rising = np.sort(values)
+    last = rising.size - 1
+    apart = math.ceil(_QUANTILE * last) if last >= _FEW - 1 else 0
+    places = (apart, (last + 1) // 2, last - apart)
+    low, middle, high = (float(rising[place]) for place in places)
+    return low, middle, high
+
+
+def _finite(values: Sequence[xr.DataArray]) -> np.ndarray:
+    """Give the finite values of all panels, and such as cannot be told apart from zero or subtracted at the ends."""
+    flat = np.concatenate([np.asarray(each.values, dtype=float).ravel() for each in values])
+    flat = flat[np.isfinite(flat)].clip(-_FARTHEST, _FARTHEST)
+    return np.where(np.abs(flat) < 1 / _FARTHEST, 0.0, flat)
 
 
 def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataArray], text: str) -> None:
@@ -202,7 +244,7 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataA
         panels: axes that `draw_cells` drew in, with one norm.
         values: all that they show. An arrow at an end says that some lie beyond it; without a number
             there is no bar, which would be a scale of nothing.
-        text: what the colours stand for.
+        text: what the colours stand for; where the scale ends at a quantile of the cells this is said below.
     """
     mesh = next(artist for artist in panels[0].collections if isinstance(artist, QuadMesh))
     finite = [each.values[np.isfinite(each.values)] for each in values]
@@ -211,9 +253,23 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataA
     over = any((each > mesh.norm.vmax).any() for each in finite)
     under = any((each < mesh.norm.vmin).any() for each in finite)
     extend = {(False, False): "neither", (True, False): "max", (False, True): "min", (True, True): "both"}
-    bar = figure.colorbar(mesh, ax=panels, label=text, extend=extend[over, under], pad=0.015, aspect=28, shrink=0.97)
+    text = "\n".join([text, *_ends_in_words(mesh, values)])
+    look: dict[str, Any] = {"pad": 0.015, "aspect": 28, "shrink": 0.97}
+    with np.errstate(over="ignore"):  # an arrow's end is as far out as the other end of the scale
+        bar = figure.colorbar(mesh, ax=panels, label=text, extend=extend[over, under], **look)
     if isinstance(mesh.norm, LogNorm):
         log_ticks(bar.ax.yaxis, *mesh.get_clim())
+
+
+def _ends_in_words(mesh: QuadMesh, values: Sequence[xr.DataArray]) -> list[str]:
+    """Say which ends of a scale are quantiles of the cells, beyond which there are others."""
+    flat = _finite(values)
+    flat = flat[flat > 0] if isinstance(mesh.norm, LogNorm) else flat
+    bottom, top = mesh.get_clim()
+    low, _, high = quantiles(flat) if flat.size else (np.nan,) * 3
+    ends = [f"{_QUANTILE:.0%}"] * bool(bottom == low > flat.min(initial=np.inf))
+    ends += [f"{1 - _QUANTILE:.0%}"] * bool(top == high < flat.max(initial=-np.inf))
+    return [f"ends at {' and '.join(ends)} of the cells"] if ends else []
 
 
 def legend_patch(kind: str, text: str) -> Patch:

@@ -235,8 +235,9 @@ def _covers(gaps: xr.DataArray, p: xr.DataArray, first: xr.DataArray, second: xr
 
 
 def _diverging(gaps: xr.DataArray, ratio: bool) -> Normalize:
-    """Give a norm whose middle is no difference and which reaches as far to both sides."""
-    most = float(abs(gaps).where(stats.finite(gaps)).max().fillna(0))
+    """Give a norm whose middle is no difference and which reaches as far to both sides, by `cells.norm_of`."""
+    sizes = abs(gaps).where(stats.finite(gaps))
+    most = float(norm_of([sizes, -sizes]).vmax or 0) if sizes.max() > 0 else 0.0
     if ratio:
         end = float(np.exp(np.clip(most, *np.log(_ENDS))))
         return LogNorm(1 / end, end)

@@ -55,6 +55,7 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
         One panel per width.
     """
     chosen, cells = _medians(ds, "loss", "learning_rate")
+    ends = [each.isel(epoch=-1) for each in cells]
     cells = [merged(each) for each in cells]
     norm = log_norm(cells, highest=highest(chosen, "loss"))
     figure, _, kinds = draw_maps(chosen, cells, norm, style.bright_is_good())
@@ -62,6 +63,8 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
     known = [rate for rate in best if np.isfinite(rate)]
     title = f"The final loss is lowest at learning rate {style.spread(known)}" if known else chosen.nothing
     title += f", depending on {style.words(chosen.facet)}" if len(set(known)) > 1 else ""
+    if known and any(int((end == end.min()).sum()) > 1 for end in ends if np.isfinite(end.min())):
+        title = "Several learning rates share the lowest final loss"
     rule = f"Median over {chosen.seeds} of the training loss, diverged as +inf"
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
@@ -112,6 +115,7 @@ def space_epoch(ds: xr.Dataset) -> Figure:
         place, height = style.number(peak["x"].item()), style.number(peak.item())
         title = f"At the end the median error is largest at x = {place}: {height}"
         title += f" ({said(peak, chosen.whole, chosen.facet)})" if chosen.facet else ""
+        title = title if peak.item() else "At the end the median error is 0 everywhere"
     rule = f"Median over {chosen.seeds} of the absolute error"
     return finish(figure, chosen, title, rule, handles + entries(kinds, chosen))
 
@@ -129,8 +133,12 @@ def order_in_words(chosen: View, order: Sequence[float], halving: Sequence[xr.Da
         return chosen.nothing
     if not any(np.isfinite(each).any() for each in halving):
         return "No frequency's error was halved"
+    if halving[0].size == 1:
+        return _one_in_words(chosen, halving)
     if not known:
-        return "All frequencies halved their error at the same record"
+        same = sum(bool(np.isfinite(each).all()) for each in halving)  # with no correlation: at one record
+        some = f", in {same} of {len(halving)} panels" * (same < len(halving))
+        return f"All frequencies halved their error at the same record{some}"
     span = f"(rank correlation of frequency and halving epoch: {_span(known)})"
     # Frequencies that never get there are tied, which lowers the correlation of a perfect order.
     if min(known) >= 0.8 or all(np.all(each.values[1:] >= each.values[:-1]) for each in halving):
@@ -140,6 +148,16 @@ def order_in_words(chosen: View, order: Sequence[float], halving: Sequence[xr.Da
     if max(np.abs(known)) < 0.5:
         return f"Frequencies are fitted in no order from low to high {span}"
     return f"Low frequencies do not always come first {span}"
+
+
+def _one_in_words(chosen: View, halving: Sequence[xr.DataArray]) -> str:
+    """Say when the only frequency halved its error, and in which panels it never did."""
+    reached = [each.item() for each in halving if np.isfinite(each).all()]
+    never = [chosen.title(panel) for panel, each in zip(chosen.panels(), halving, strict=True) if np.isinf(each).all()]
+    told = f"Frequency {style.number(halving[0]['frequency'].item())} halved its error at epoch {style.spread(reached)}"
+    if not never:
+        return told
+    return f"{told}, and never {f'at {never[0]}' if len(never) == 1 else f'in {len(never)} of {len(halving)} panels'}"
 
 
 def _span(values: Sequence[float]) -> str:

@@ -24,6 +24,7 @@ _MOST_LINES = 10
 _MOST_RECORDS = 150  # of curves that stay shapes in an SVG; a thousand would make it large
 _MOST_DECADES = 10
 _QUARTILES = ("lower", "median", "upper")
+_FARTHEST = 1e250  # ends of an axis, with room beside them
 _FAR = np.finfo(np.float32).max  # where a band goes whose quartile is a lost lane
 _Limit: TypeAlias = Callable[[Sequence[Axes], Sequence[xr.Dataset]], None]
 
@@ -180,7 +181,7 @@ def _line_values(chosen: View, dim: str) -> list[Any]:
 
 def _legend_lines(chosen: View, dim: str, colours: np.ndarray) -> list[Line2D]:
     if dim in chosen.drawn:
-        texts = [style.number(value) for value in _line_values(chosen, dim)]
+        texts = [style.number(value) or "none" for value in _line_values(chosen, dim)]
     else:
         texts = [said(chosen.data.isel({dim: index}), chosen.whole, dim) for index in range(len(colours))]
     texts = [text.removeprefix(f"{style.words(dim)} ") for text in texts]
@@ -199,7 +200,7 @@ def _why_empty(median: xr.DataArray, chosen: View, kind: str) -> str:
 def _limit_by_span(panels: Sequence[Axes], summaries: Sequence[xr.Dataset]) -> None:
     """Make the value axis logarithmic where medians span over a decade, else linear, and set it by them."""
     low, centre, high = (np.concatenate([each[name].values.ravel() for each in summaries]) for name in _QUARTILES)
-    finite = centre[np.isfinite(centre)]
+    finite = centre[np.isfinite(centre)].astype(float).clip(-_FARTHEST, _FARTHEST)
     if spans_decades(centre):
         _limit_decades(panels, summaries, _MOST_DECADES)
     elif finite.size:
@@ -215,14 +216,14 @@ def _limit_decades(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], most
     """Set a logarithmic axis by the medians, so that neither a wild quartile nor an exact zero flattens them."""
     panels[0].set(yscale="log", ylim=(0.1, 1.0))
     medians = np.concatenate([each["median"].values.ravel() for each in summaries])
-    medians = medians[np.isfinite(medians) & (medians > 0)]
+    medians = medians[np.isfinite(medians) & (medians > 0)].astype(float).clip(max=_FARTHEST)
     if not medians.size:
         panels[0].set_yticks([], [], minor=False)
         panels[0].set_yticks([], [], minor=True)
     else:
         start = np.concatenate([each["median"].isel(epoch=0).values.ravel() for each in summaries])
         start = start[np.isfinite(start) & (start > 0)]
-        top = min(medians.max(), 1e3 * start.max()) if start.size else medians.max()
+        top = min(medians.max(), 1e3 * float(start.max())) if start.size else medians.max()
         low, high = max(medians.min(), top * 10.0**-most) / 1.6, top * 1.6
         panels[0].set_ylim(low, high)
         log_ticks(panels[0].yaxis, low, high)

@@ -21,6 +21,7 @@ from sweep.plots.view import View, view
 _MOMENTS, _MOMENTS_IN_PRINT = 5, 3
 _MOST_POINTS = 256  # of a line that stays a shape in the SVG; text always does
 _MOST_ROWS = 4
+_FARTHEST = 1e300  # ends of an axis, whose difference is a number
 _BAND: Final = (0.05, 0.95)
 _TARGET: Final[dict[str, Any]] = {"color": "black", "linewidth": 2.6, "alpha": 0.35}
 _NETWORK: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 1.3}
@@ -43,7 +44,8 @@ def fits(ds: xr.Dataset) -> Figure:
     data = chosen.data
     moments = data["snapshot_epoch"].values
     rows = [networks(part) for part in chosen.panels()]
-    figure, panels = sheet(len(rows) * len(moments), columns=len(moments), size=(2.1, 1.75))
+    alike = "all" if _alike(rows) else "row"
+    figure, panels = sheet(len(rows) * len(moments), columns=len(moments), size=(2.1, 1.75), sharey=alike)
     grid = [panels[start : start + len(moments)] for start in range(0, len(panels), len(moments))]
     for line, row, part in zip(grid, rows, chosen.panels(), strict=True):
         for moment, axes in enumerate(line):
@@ -119,10 +121,25 @@ def dress(panels: Sequence[Axes], chosen: View, rows: Sequence[Networks]) -> lis
     """Label panels of networks, limit their axes, mark the training range; give the legend's entries."""
     for axes in panels:
         axes.set_xlabel(style.label(chosen.data["x"]))
-    _limit(panels[0], chosen.data["target"])
+    beside = len(panels) // len(rows)
+    for place, part in enumerate(chosen.panels() if not _alike(rows) else [chosen.data]):
+        _limit(panels[place * beside], part["target"])
     lines = [Line2D([], [], label=text, **look) for text, look in (("target", _TARGET), ("network", _NETWORK))]
     band = Patch(label=f"{_BAND[0]:.0%} to {_BAND[1]:.0%} of the seeds", **_SEEDS)
     return [*lines, *[band] * any(row.several for row in rows), *mark_ends(panels, chosen.data["x"], "x")]
+
+
+def _alike(rows: Sequence[Networks]) -> bool:
+    """Tell whether all rows' targets can be seen on one axis: each is at least half as high as all together."""
+    spans = np.array([_span(row.target) for row in rows])
+    low, high = spans[:, 0].min(), spans[:, 1].max()
+    return bool((spans[:, 1] - spans[:, 0] >= (high - low) / 2).all())
+
+
+def _span(target: np.ndarray) -> tuple[float, float]:
+    """Give the lowest and the highest number of a target; of one that is nowhere known any."""
+    finite = target[np.isfinite(target)].astype(float).clip(-_FARTHEST, _FARTHEST)
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def rule(chosen: View, rows: Sequence[Networks]) -> str:
@@ -139,9 +156,9 @@ def _ended(code: int) -> str:
 
 def _limit(axes: Axes, target: xr.DataArray) -> None:
     """Set the value axis by the target, so that one wild network does not flatten the others."""
-    finite = target.values[np.isfinite(target.values)]
-    if finite.size:
-        middle, half = (finite.max() + finite.min()) / 2, max(float(np.ptp(finite)) / 2, 1e-6)
+    if np.isfinite(target).any():
+        low, high = _span(target.values)
+        middle, half = (high + low) / 2, max((high - low) / 2, 1e-6, 1e-6 * max(abs(low), abs(high)))
         axes.set_ylim(middle - 1.5 * half, middle + 1.5 * half)
 
 
@@ -171,4 +188,6 @@ def _short(error: float) -> str:
 
 def _root_mean_square(part: xr.Dataset, where: np.ndarray) -> np.ndarray:
     lane = stats.seeded(part).isel(seed=0, x=np.flatnonzero(where))
-    return ((lane["prediction"] - lane["target"]) ** 2).mean("x", skipna=False).values ** 0.5
+    gap = abs(lane["prediction"].astype(float) - lane["target"])
+    most = gap.max("x").where(lambda height: (height > 0) & np.isfinite(height), 1.0)  # whose square is a number
+    return (((gap / most) ** 2).mean("x", skipna=False) ** 0.5 * most).values

@@ -9,6 +9,7 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from sweep.plots import style
+from sweep.plots.style import plain
 from sweep.spacing import steps_by_ratio
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
@@ -22,7 +23,8 @@ class Scale:
 
     Args:
         values: the coordinate's values in drawing order; numbers in rising order, text as given.
-        kind: "log", "linear", or "category" (equal cells, for text).
+        kind: "log", "linear", or "category" (equal cells, for text and for numbers so far apart that no axis holds
+            the borders of their cells).
         centres: where each value is drawn. A zero on a log axis gets a narrow cell of its own at the left.
         edges: the cells' borders, one more than values: geometric midpoints on a log axis, arithmetic ones
             on a linear axis.
@@ -50,9 +52,10 @@ class Scale:
         axis.axes.set(**{f"{name}scale": "log" if self.kind == "log" else "linear"})
         axis.axes.set(**{f"{name}lim": (self.edges[0], self.edges[-1]), f"{name}label": self.label})
         places, texts = self._ticks(*_ROOM[name])
+        texts = [plain(text) for text in texts]
         turned = name == "x" and self.kind == "category" and 0 < len(places) < len(self.values)
         if turned:  # a word that is left out, unlike a number, can't be guessed from its neighbours
-            places, texts = list(self.centres), [style.number(value) for value in self.values]
+            places, texts = list(self.centres), [plain(text) for text in self._texts()]
         axis.set_major_locator(FixedLocator(places))
         axis.set_major_formatter(FixedFormatter(texts))
         for label in axis.get_ticklabels() if turned else ():
@@ -72,7 +75,7 @@ class Scale:
 
     def _ticks(self, between: float, letter: float) -> tuple[list[float], list[str]]:
         """Label the values themselves where they are few, else round numbers; leave out collisions."""
-        places, texts = self.centres, [style.number(value) for value in self.values]
+        places, texts = self.centres, self._texts()
         if self.kind != "category" and len(places) > 12:
             places, texts = self._round_ticks()
         kept, free = [], -np.inf
@@ -82,6 +85,11 @@ class Scale:
                 kept.append((float(place), text))
                 free = share + half + between
         return [place for place, _ in kept], [text for _, text in kept]
+
+    def _texts(self) -> list[str]:
+        """Write the values; a word that does not apply somewhere is empty there, which among others says nothing."""
+        empty = "none" if len(self.values) > 1 else ""
+        return [style.number(value) or empty for value in self.values]
 
     def _round_ticks(self) -> tuple[np.ndarray, list[str]]:
         apart = int(self.zero_apart)
@@ -100,10 +108,17 @@ def scale_of(coordinate: xr.DataArray) -> Scale:
         coordinate: one-dimensional; numbers in rising order without NaN (see `in_order`), or text.
     """
     values, text = coordinate.values, style.label(coordinate)
-    if values.dtype.kind not in "iuf":
-        places = np.arange(len(values), dtype=float)
-        return Scale(values, "category", places, np.arange(len(values) + 1) - 0.5, text)
-    values = values.astype(float)
+    if values.dtype.kind in "iuf":
+        with np.errstate(over="ignore", invalid="ignore"):  # seen by what is made of it
+            scale = _of_numbers(values.astype(float), text)
+        if np.isfinite(scale.edges).all() and (np.diff(scale.edges) > 0).all() and np.isfinite(np.ptp(scale.edges)):
+            return scale
+    places = np.arange(len(values), dtype=float)
+    return Scale(values, "category", places, np.arange(len(values) + 1) - 0.5, text)
+
+
+def _of_numbers(values: np.ndarray, text: str) -> Scale:
+    """Lay out an axis for numbers; edges that are no rising numbers say that it can't be."""
     if not steps_by_ratio(values):
         return Scale(values, "linear", values, linear_edges(values), text)
     positive = values[values > 0]

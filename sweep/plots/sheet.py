@@ -3,14 +3,14 @@
 import textwrap
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, Tick
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from sweep import labels
 from sweep.plots import style
 from sweep.plots.view import View
+from sweep.text import LONGEST, visible
 
 _NARROW: Final = 5.0  # inches: on a sheet that is narrower panels stand one below the other
 _LINE: Final = 1.35  # line height over font size
@@ -37,7 +38,7 @@ def sheet(
     columns: int | None = None,
     size: tuple[float, float] = (3.3, 2.7),
     sharex: bool = True,
-    sharey: bool = True,
+    sharey: bool | Literal["all", "row"] = True,
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure with room for some panels that share their axes.
 
@@ -46,7 +47,7 @@ def sheet(
         columns: how many of them in a row; by default at most three, and one on a sheet for print.
         size: width and height of a panel in inches; one alone is larger, those on a sheet for print share its width.
         sharex: whether all have the same columns; else each names its own.
-        sharey: whether all have the same rows.
+        sharey: whether all have the same rows; "row" if only those beside each other have.
 
     Returns:
         The figure and its axes, one per panel, in reading order.
@@ -109,7 +110,17 @@ def finish(
         place = (0.5, (below - legend - 0.03) / total)
         look = {"loc": "lower center", "title": key or None, "borderpad": 0.2}
         figure.legend(handles=handles, bbox_to_anchor=place, ncols=columns, **look)
+    _write_plainly(figure)
     return figure
+
+
+def _write_plainly(figure: Figure) -> None:
+    """Have every word written as it is, dollars too; only what matplotlib writes at its own ticks has formulas."""
+    own = {id(text) for tick in figure.findobj(Tick) for text in tick.findobj(Text)}
+    own |= {id(axis.get_offset_text()) for axis in figure.findobj(Axis)}  # type: ignore[union-attr]
+    for text in figure.findobj(Text):
+        if id(text) not in own and isinstance(text, Text):
+            text.set(text=visible(text.get_text()), parse_math=False)
 
 
 def _small_print(chosen: View) -> list[str]:
@@ -199,7 +210,8 @@ def _losses(status: xr.DataArray) -> str:
 
 
 def _wrapped(text: str, size: float, width: float) -> str:
-    return textwrap.fill(text, max(20, int((width - 0.16) * 72 / (size * _LETTER))))
+    shown = text if len(text) <= 2 * LONGEST else f"{text[: 2 * LONGEST]} ..."
+    return textwrap.fill(shown, max(20, int((width - 0.16) * 72 / (size * _LETTER))))
 
 
 def _height(text: str, size: float) -> float:

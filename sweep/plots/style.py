@@ -16,6 +16,7 @@ from matplotlib.colors import Colormap
 from sweep import labels
 from sweep.labels import words as words  # of all text in figures, so it is found here too
 from sweep.specs import figure as asked
+from sweep.text import visible
 
 _P = ParamSpec("_P")
 _Drawn = TypeVar("_Drawn")  # a figure or an animation
@@ -149,6 +150,11 @@ def bright_is_nothing() -> Colormap:
 def line_colours(count: int) -> np.ndarray:
     """Give colours for ordered lines, dark to light; the palest fifth of the map is unreadable on white."""
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(count, 1)))
+
+
+def plain(text: str) -> str:
+    """Have matplotlib write a text as it is: between dollars it would look for formulas, and refuse some."""
+    return visible(text).replace("$", r"\$")
 
 
 def number(value: object) -> str:

@@ -163,7 +163,7 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
     whose = _whose([name for name in (facet, *axes) if name in (*swept, *parted)])
     if facet in parted and parted[facet] not in [parted[name] for name in drawn]:
         facet = parted[facet]  # a panel each: named by all its knobs
-    if "learning_rate" not in free:
+    if "learning_rate" not in free or "learning_rate" in (facet, *parted.values()):
         return View(data, ds, facet, rules, drawn).thinned(facet, most)
     best = stats.at_best_learning_rate(data, data)  # before thinning, which copies what it keeps
     chosen = View(best, ds, facet, rules, drawn).thinned(facet, most)
@@ -201,13 +201,14 @@ def _part_by_part(ds: xr.Dataset, dim: str, keys: list[str]) -> tuple[xr.Dataset
 def said(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
     """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
     knobs = [name for name in along(whole, dim) if name != dim or not numbered(whole, dim)] or [dim]
-    return ", ".join(f"{style.words(name)} {text}" for name, text in _values(panel, knobs).items())
+    told = ", ".join(f"{style.words(name)} {text}" for name, text in _values(panel, knobs).items())
+    return told or f"no {style.words(dim)}"
 
 
 def _values(panel: xr.Dataset | xr.DataArray, knobs: list[str]) -> dict[str, str]:
     """Write the values of those knobs that apply to a selection."""
     values = {name: panel[name].item() for name in knobs if name in panel.coords}
-    apply = {name: value for name, value in values.items() if not (isinstance(value, float) and np.isnan(value))}
+    apply = {name: value for name, value in values.items() if value == value and value != ""}
     return {name: style.number(value) for name, value in apply.items()}
 
 

@@ -113,7 +113,11 @@ def _counts(ds: xr.Dataset, swept: list[str]) -> np.ndarray:
 
 def _values(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Give a metric as statistics count it: a lost lane has the worst value there is."""
-    return _lanes(stats.measured(ds[[name, "status"]], name), stats.swept(ds)).astype(np.float32)
+    values = _lanes(stats.measured(ds[[name, "status"]], name), stats.swept(ds))
+    if values.dtype == np.float64:  # what float32 can't hold is not lost
+        most = float(np.finfo(np.float32).max)
+        values = values.where(np.isinf(values), values.clip(-most, most))
+    return values.astype(np.float32)
 
 
 def _embed_metric(held: Embedded, ds: xr.Dataset, name: str, cells: int) -> None:

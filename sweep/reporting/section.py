@@ -13,7 +13,7 @@ import xarray as xr
 from sweep import labels
 from sweep.bounded_json import parse
 from sweep.errors import SweepError
-from sweep.pages import FULL, VARIED, store_of
+from sweep.pages import FULL, VARIED, older_store_of, store_of
 from sweep.plots import style
 from sweep.reporting import document
 from sweep.reporting.cells import embed
@@ -127,7 +127,9 @@ def _command(ds: xr.Dataset, store: Path) -> dict[str, str]:
     page, *varied = name.split(VARIED)
     known, options = _options(ds, varied)
     words = ["python", "-m", "sweep.run", str(ds.attrs.get("page", f"experiments/{page}.py")), *options]
-    if store.resolve() != store_of(name).resolve():
+    own = store_of(name)
+    found = older_store_of(name) if not own.exists() else own  # as `sweep.run` finds it
+    if store.resolve() not in (own.resolve(), found.resolve()):
         words += ["--out", str(store)]
     note = "" if known else "add the overrides that this store was run with"
     return {"start": f"{shlex.join(words)} --lane", "note": note}

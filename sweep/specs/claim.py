@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sweep.errors import SweepError, unknown
 from sweep.specs.knobs import Spec, check_finite
+from sweep.text import check_text
 
 # How a measure's values of all seeds become one number, and whose interval that number is given.
 STATISTICS: Final[dict[str, str]] = {
@@ -141,6 +142,8 @@ class Claim(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("id", "text", "source"):
+            check_text(f"{name} of a claim", getattr(self, name))
         if self.statistic not in STATISTICS:
             raise unknown(f"statistic of claim {self.id!r}", self.statistic, STATISTICS)
         if not isinstance(self.criterion, AtLeast | AtMost | Between):

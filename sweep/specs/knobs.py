@@ -4,6 +4,7 @@ A *number* is traced: lanes that differ in it share one block of the program. A 
 so lanes that differ in it are in different blocks. `Spec` checks every such field when it is made.
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from math import isfinite
@@ -107,7 +108,11 @@ def _declare(default: Any, marks: _Marks) -> Any:
 
 def check_finite(label: str, value: Any) -> None:
     """Refuse anything but a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) <= sys.float_info.max:
+            return
+        raise SweepError(f"{label} must be a number that float64 holds, got one of {value.bit_length()} bits")
+    if not isinstance(value, float) or not isfinite(value):
         raise SweepError(f"{label} must be a finite number, got {value!r}")
 
 

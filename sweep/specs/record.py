@@ -8,10 +8,13 @@ import numpy as np
 
 from sweep.errors import SweepError, unknown
 from sweep.labels import DIMENSIONS, DIRECTIONS, METRICS, RECORDED, Better, Quantity
-from sweep.specs.knobs import Spec
+from sweep.specs.knobs import Spec, check_finite
 from sweep.specs.window import Window
+from sweep.text import check_text
 
 METRIC_DIMENSIONS: Final = ("frequency", "x", "layer")
+MOST_RECORDS: Final = 1_000_000
+_LABEL: Final = 200  # letters on an axis
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,11 @@ class Metric(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_text("the name of a metric", self.name, _LABEL)
         if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED}:
             raise SweepError(f"a metric of one's own can't be named {self.name!r}: take another identifier")
+        check_text(f"units of metric {self.name!r}", self.units, _LABEL)
+        check_text(f"long_name of metric {self.name!r}", self.long_name, _LABEL)
         for dim in self.dims:
             if dim not in METRIC_DIMENSIONS:
                 raise unknown(f"dimension of metric {self.name!r}", dim, METRIC_DIMENSIONS)
@@ -69,8 +75,11 @@ class Cadence:
     value: float
 
     def __post_init__(self) -> None:
+        check_finite("record.at", self.value)
         if not self.value > 0:
             raise SweepError(f"record.at must be given a number greater than 0, got {self.value!r}")
+        if self.form != "every" and self.value > MOST_RECORDS:
+            raise SweepError(f"record.at takes at most {MOST_RECORDS} records, got {self.value!r}")
 
     def steps(self, last: int) -> np.ndarray:
         """List the optimiser steps of the records: 0 first, `last` last, strictly increasing.
@@ -79,7 +88,7 @@ class Cadence:
             last: optimiser steps in the whole training.
         """
         if self.form == "every":
-            wanted = np.arange(0, last, max(1, round(self.value)))
+            wanted = np.arange(0, last, max(1, round(min(self.value, last))))
         elif self.form == "linear":
             wanted = np.linspace(0, last, round(self.value) + 1)
         else:

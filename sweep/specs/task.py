@@ -9,6 +9,7 @@ from sweep.labels import DIMENSIONS, METRICS, RECORDED
 from sweep.specs.knobs import Spec, check_finite, choice, count, knobs_of, number, plain
 from sweep.specs.window import Window
 
+LONGEST_NAME: Final = 80  # letters of a parameter, which stands on axes and in names of folders
 PLACEMENTS = ("grid", "grid_with_end", "random")
 INPUTS = ("scaled", "as_is", "standardised", "circle", "with_constant", "with_copy")
 
@@ -194,6 +195,11 @@ class FromFunction(Task):
         super().__post_init__()
         taken = {*DIMENSIONS, *METRICS, *RECORDED, *knobs_of(type(self))}
         for name, value in self.parameters.items():
+            if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
+                raise SweepError(
+                    f"a parameter of the target function can't be named {str(name)[:40]!r}: take an identifier of at "
+                    f"most {LONGEST_NAME} letters"
+                )
             if name in taken:
                 raise SweepError(f"parameter {name!r} of the target function has a name that is taken: rename it")
             check_finite(f"parameter {name!r} of the target function", value)

@@ -68,6 +68,27 @@ function dimensionTicks({kind, places, texts}) {
   return apart ? [[places[0], "0"], ...round] : round;
 }
 
+/** The ends of a scale of colours by the rule of the figures (plots/cells.py): cells far out of 5% to 95% of them do not
+ *  stretch it, nor what lies above highest. told: which ends are such quantiles. */
+function scaleEnds(values, log, highest = Infinity) {
+  const rising = Float64Array.from(values.filter(Number.isFinite)).sort(), last = rising.length - 1;
+  if (last < 0) return {low: 0, high: 1, told: ""};
+  const apart = last >= 3 ? Math.ceil(0.05 * last) : 0;
+  const [first, near, middle, far, end] = [0, apart, (last + 1) >> 1, last - apart, last].map((i) => rising[i]);
+  const top = Math.max(Math.min(end, highest), first);
+  let low = first, high = top;
+  if (log) {
+    if (top / far > 1e3) high = far;
+    low = Math.max(first, high * 1e-10);
+    if (low > middle) low = near;
+  } else if (far > near) {
+    if (near - first > 10 * (far - near)) low = near;
+    if (top - far > 10 * (far - near)) high = far;
+  }
+  const quantiles = [...(low === near && low > first ? ["5%"] : []), ...(high === far && high < end ? ["95%"] : [])];
+  return {low, high, told: quantiles.length ? `ends at ${quantiles.join(" and ")} of the cells` : ""};
+}
+
 /** Whether numbers want a logarithmic scale: none negative, those above zero over a decade. */
 function spansDecades(values) {
   let low = Infinity, high = 0;

@@ -126,9 +126,7 @@ class Section {
     }
     const all = sampled(seen), start = sampled(seen.slice(1, 2)).sort(), log = spansDecades(all);
     const middle = start[start.length >> 1];
-    let [low, high] = extent([log ? all.filter((value) => value > 0) : all]);
-    if (log && middle > 0) high = Math.min(high, 10 * middle);
-    return {low, high, log};
+    return {...scaleEnds(log ? all.filter((value) => value > 0) : all, log, log && middle > 0 ? 10 * middle : Infinity), log};
   }
 
   async draw() {
@@ -150,6 +148,7 @@ class Section {
       palette: this.shared.palettes[better ?? "none"], label: this.asked.share ? this.shareLabel() : this.variable.label,
       x: this.axis(x, columns), y: this.axis(y, rows),
     };
+    if (map.told) map.label += `; ${map.told}`;
     drawHeatmap(this.charts.heatmap, map);
     this.drawn.heatmap = {x, y, columns, rows, values, kinds, low: map.low, high: map.high, log: map.log};
     if (!this.state.cells) this.state.cells = x === "epoch" && y ? this.lastCells() : this.bestCells();
