@@ -14,7 +14,7 @@ from random import Random
 
 from .trials import FAULTS, OUTCOMES, Campaign, Trial, chosen, run_case, say
 
-CAMPAIGNS = ("damage",)
+CAMPAIGNS = ("damage", "generated")
 STUCK = 900.0  # seconds after which even the harness is taken to hang, and says where
 
 
