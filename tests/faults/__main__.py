@@ -14,13 +14,19 @@ from random import Random
 
 from .trials import FAULTS, OUTCOMES, Campaign, Trial, chosen, run_case, say
 
-CAMPAIGNS = ("damage", "generated")
+CAMPAIGNS = {  # name: the module that has it, under which name
+    "damage": ("damage", "CAMPAIGN"),
+    "generated": ("generated", "CAMPAIGN"),
+    "crashes": ("crashes", "CAMPAIGN"),
+    "kills": ("crashes", "KILLS"),
+}
 STUCK = 900.0  # seconds after which even the harness is taken to hang, and says where
 
 
 def campaign(name: str) -> Campaign:
-    """Find a campaign by its module."""
-    return import_module(f"{__package__}.{name}").CAMPAIGN
+    """Find a campaign by its name."""
+    module, variable = CAMPAIGNS[name]
+    return getattr(import_module(f"{__package__}.{module}"), variable)
 
 
 def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = True) -> list[Trial]:
