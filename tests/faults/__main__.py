@@ -1,56 +1,14 @@
-"""Run campaigns: `python -m tests.faults [--campaign NAME] [--seed 0] [--share 0.1 | --sample | --all] [--json FILE]`."""
+"""Run campaigns: `python -m tests.faults [--campaign NAME] [--seed 0] [--share 0.1 | --all] [--json FILE]`."""
 
 import argparse
-import faulthandler
 import json
-import shutil
+import os
 import sys
-import tempfile
 import time
-from collections import Counter
-from importlib import import_module
 from pathlib import Path
-from random import Random
 
-from .trials import FAULTS, OUTCOMES, Campaign, Trial, chosen, run_case, say
-
-CAMPAIGNS = {  # name: the module that has it, under which name
-    "damage": ("damage", "CAMPAIGN"),
-    "generated": ("generated", "CAMPAIGN"),
-    "crashes": ("crashes", "CAMPAIGN"),
-    "kills": ("crashes", "KILLS"),
-}
-STUCK = 900.0  # seconds after which even the harness is taken to hang, and says where
-
-
-def campaign(name: str) -> Campaign:
-    """Find a campaign by its name."""
-    module, variable = CAMPAIGNS[name]
-    return getattr(import_module(f"{__package__}.{module}"), variable)
-
-
-def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = True) -> list[Trial]:
-    """Run a campaign's seeded share: a number of cases, a share of them below 1, or all (None)."""
-    with tempfile.TemporaryDirectory(prefix="sweep-faults-", ignore_cleanup_errors=True) as made:
-        folder = Path(made)
-        cases = what.cases(folder / "shared", Random(seed))
-        number = max(1, round(count * len(cases))) if isinstance(count, float) else count
-        trials = []
-        for at, case in enumerate(chosen(cases, number, Random(seed))):
-            faulthandler.dump_traceback_later(STUCK, exit=True)
-            trial = run_case(case, folder / str(at))
-            faulthandler.cancel_dump_traceback_later()
-            shutil.rmtree(folder / str(at), ignore_errors=True)
-            trials.append(trial)
-            if tell and trial.outcome in FAULTS:
-                say(f"  {trial.outcome}: {trial.name}: {trial.detail}")
-    return trials
-
-
-def counts(trials: list[Trial]) -> dict[str, int]:
-    """Count trials by outcome."""
-    found = Counter(trial.outcome for trial in trials)
-    return {"trials": len(trials), **{outcome: found[outcome] for outcome in OUTCOMES}}
+from .campaigns import CAMPAIGNS, campaign, counts, run
+from .trials import FAULTS, Trial, say
 
 
 def main() -> int:
@@ -88,6 +46,4 @@ def _keep(file: Path, name: str, about: dict[str, object], trials: list[Trial]) 
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
-    import os
-
     os._exit(code)  # threads that hang for good must not hold the process back

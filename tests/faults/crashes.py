@@ -149,12 +149,11 @@ def prepared(folder: Path, *, full: bool = False) -> Prepared:
     events: dict[str, int] = {}
     ready = Prepared(page, store, whole(store), files, events)
     for stage in STAGES:
-        for turn in (1, 2):  # once to import what is needed
-            place = folder / f"{stage}-{turn}"
-            begun(ready, stage, place)
-            with watching(place, full=full) as watch:
-                said = do(stage, place)
-            assert said.code == 0, f"{stage}, undisturbed: {said.brief()}"
+        place = folder / stage
+        begun(ready, stage, place)
+        with watching(place, full=full) as watch:
+            said = do(stage, place)
+        assert said.code == 0, f"{stage}, undisturbed: {said.brief()}"
         files[stage], events[stage] = content(place), watch.count
     return ready
 

@@ -103,6 +103,8 @@ def has(name: str) -> bool:
 
 def call(name: str, args: Sequence[str], *, cwd: Path, seconds: float = 30.0) -> Said:
     """Call a command in process, as its main block would, in a folder that is its HOME too."""
+    import matplotlib.font_manager  # noqa: F401  (keeps a cache in HOME, which is not to be a trial's)
+
     from sweep.cli import guarded
 
     out, err = io.StringIO(), io.StringIO()

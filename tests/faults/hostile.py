@@ -1,0 +1,70 @@
+"""Hostile stores: whatever somebody wrote into one, every command says one line or reads it, and nothing else happens."""
+
+import importlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from random import Random
+
+from .damage import READERS, arguments
+from .stores import complete, copied, write_page
+from .trials import Campaign, Case, call, has, refusal, tree
+
+STORES = 300
+SECONDS = 15.0
+GENERATOR = f"{__package__}.hostile_stores"
+
+
+def missing() -> str:
+    """Say why it can't be run."""
+    return "" if importlib.util.find_spec(GENERATOR) else "there is no generator, hostile_stores.py"
+
+
+def _stores(store: Path, into: Path, random: Random) -> list[tuple[str, Path]]:
+    """Draw stores until there are enough."""
+    hostile: Callable[[Path, Path, Random], Iterator[tuple[str, Path]]] = importlib.import_module(GENERATOR).hostile
+    found: list[tuple[str, Path]] = []
+    while len(found) < STORES:
+        place = into / str(len(found))
+        place.mkdir(parents=True)
+        drawn = list(hostile(store, place, random))
+        assert drawn, "the generator gave no store"
+        found += drawn
+    return found[:STORES]
+
+
+def _tried(made: Path, page: Path, undamaged: Path, reader: str) -> Callable[[Path], tuple[str, str]]:
+    def run(folder: Path) -> tuple[str, str]:
+        copied(made, folder / "store")
+        shutil.copytree(page.parent, folder / "experiments")
+        if reader == "compare":
+            copied(undamaged, folder / "undamaged")
+        before = tree(folder)
+        args = ["experiments/page.py", "--out", "store"] if reader == "run" else arguments(reader, "store")
+        said = call(reader, args, cwd=folder, seconds=SECONDS)
+        if reader == "check" and said.code == 1 and "internal error" not in said.err:
+            return "refused", said.out[:200]
+        if said.code == 0 and (raw := [text for text in (said.out, said.err) if "\x1b" in text or "\x9b" in text]):
+            return "untidy", f"escapes reach the terminal: {raw[0][:200]!r}"
+        if "\x1b" in said.err:
+            return "untidy", f"escapes reach the terminal: {said.err[:200]!r}"
+        return refusal(said, before, tree(folder)) or ("right", "")
+
+    return run
+
+
+def cases(folder: Path, random: Random) -> Sequence[Case]:
+    """List every store x command."""
+    page = write_page(folder)
+    store = complete(page, folder / "store")
+    readers = (*READERS, "run", *(["check"] if has("check") else []))
+    return [
+        Case(f"{number} {name} {reader}", _tried(made, page, store, reader))
+        for number, (name, made) in enumerate(_stores(store, folder / "made", random))
+        for reader in readers
+    ]
+
+
+CAMPAIGN = Campaign(
+    "hostile", "generated hostile stores x commands", cases, quick=16, sample=400, missing=missing
+)
