@@ -20,7 +20,7 @@ from random import Random
 from typing import Any
 
 from .stores import arrays, complete, copied, differences, opened, small_waves, whole, write_page
-from .trials import Campaign, Case, Said, call, tree
+from .trials import Campaign, Case, Said, call
 
 MOVES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
 SECONDS = 60.0
@@ -73,7 +73,9 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 @contextlib.contextmanager
-def watching(folder: Path, at: int = 0, act: Callable[[str], None] = lambda said: None, *, full: bool = False) -> Iterator[Watch]:
+def watching(
+    folder: Path, at: int = 0, act: Callable[[str], None] = lambda said: None, *, full: bool = False
+) -> Iterator[Watch]:
     """Count the events under a folder, and act from the n-th on."""
     if not _HOOKED:
         sys.addaudithook(_hook)
@@ -96,7 +98,8 @@ def kill(said: str) -> None:
 
 
 STAGES: dict[str, tuple[str, list[str]]] = {
-    "run": ("run", ["experiments/page.py", "--out", "store", "--resume"]),  # creation, chunks, checkpoints, end, figures
+    # creation, chunks, checkpoints, end, figures
+    "run": ("run", ["experiments/page.py", "--out", "store", "--resume"]),
     "plot": ("plot", ["store", "--out", "drawn"]),
     "export": ("export", ["store", "--to", "csv", "--out", "exported", "--force"]),
     "parquet": ("export", ["store", "--to", "parquet", "--out", "exported.parquet", "--force"]),
@@ -159,7 +162,7 @@ def prepared(folder: Path, *, full: bool = False) -> Prepared:
 
 
 def judge_after(ready: Prepared, stage: str, folder: Path, what: str) -> tuple[str, str]:
-    """Judge what a crash left: the store opens or is refused in a line, the stage can be done again, to the same end."""
+    """Judge what a crash left: the store opens or is refused in a line, and the stage done again ends as ever."""
     from sweep import SweepError
 
     try:

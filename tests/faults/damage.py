@@ -8,7 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from .stores import arrays, complete, copied, differences, everything, incomplete, opened, small_waves, whole, write_page
+from . import stores as made
+from .stores import arrays, copied, differences, everything, opened, small_waves, write_page
 from .trials import Campaign, Case, call, has, refusal, tree
 
 FLIPS = 3  # of each file, at places drawn by lot
@@ -30,11 +31,14 @@ class Prepared:
 def prepared(folder: Path) -> Prepared:
     """Make the stores."""
     page, foreign = write_page(folder), write_page(folder / "foreign", first=11)
-    stores = {"complete": complete(page, folder / "complete"), "incomplete": incomplete(page, folder / "incomplete")}
-    other = complete(foreign, folder / "other")
+    stores = {
+        "complete": made.complete(page, folder / "complete"),
+        "incomplete": made.incomplete(page, folder / "incomplete"),
+    }
+    other = made.complete(foreign, folder / "other")
     shutil.copy(next(stores["incomplete"].glob("checkpoint*")), other)
     says = {kind: opened(store) for kind, store in stores.items()}
-    return Prepared(page, stores, other, says, whole(stores["complete"]))
+    return Prepared(page, stores, other, says, made.whole(stores["complete"]))
 
 
 def files(store: Path) -> list[str]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from .crashes import CHILD_SECONDS, STAGES, FullError, Prepared, begun, content, do, forking, judge_after, prepared, watching
+from . import crashes
+from .crashes import CHILD_SECONDS, STAGES, FullError, Prepared, begun, content, judge_after, prepared
 from .trials import Campaign, Case, Said
 
 SIZES = 24  # of the small disk, for each stage
@@ -39,8 +40,8 @@ def _judged(ready: Prepared, stage: str, folder: Path, said: Said) -> tuple[str,
 def _at_event(ready: Prepared, stage: str, number: int) -> Callable[[Path], tuple[str, str]]:
     def run(folder: Path) -> tuple[str, str]:
         begun(ready, stage, folder)
-        with watching(folder, number, full, full=True):
-            said = do(stage, folder)
+        with crashes.watching(folder, number, full, full=True):
+            said = crashes.do(stage, folder)
             gc.collect()
         if judged := _judged(ready, stage, folder, said):
             return judged
@@ -78,7 +79,7 @@ def unmountable() -> str:
 def told(folder: str, stage: str, answer: "multiprocessing.Queue[tuple[int | None, str, str]]") -> None:
     """Do a stage in a forked process, which a full disk may bring down, and give what it said."""
     STAGES.update(MORE)
-    said = do(stage, Path(folder))
+    said = crashes.do(stage, Path(folder))
     answer.put((said.code, said.out, said.err))
 
 
@@ -88,7 +89,7 @@ def _on_small_disk(ready: Prepared, stage: str, share: float) -> Callable[[Path]
         have, need = size_of(folder / "begun"), NEED[stage]
         with small_disk(folder, have + int(share * need)) as disk:
             place = Path(shutil.copytree(folder / "begun", disk / "here", symlinks=True))
-            context = forking()
+            context = crashes.forking()
             answer = context.SimpleQueue()
             process = context.Process(target=told, args=(str(place), stage, answer))
             process.start()

@@ -1,4 +1,4 @@
-"""Generated pages, overrides and command lines of all commands: code 0 or 2, one line and nothing changed on refusal."""
+"""Generated pages, overrides and command lines: code 0 or 2, and on refusal one line and nothing changed."""
 
 import shlex
 import shutil
@@ -14,12 +14,15 @@ TRAINED = 0.05  # share of pages that train at toy size, instead of `--plan`
 SECONDS = 60.0  # a page of many structures compiles for some
 
 ODD_NUMBERS = (
-    "0", "-1", "1", "0.5", "-0.0", "1e-300", "1e300", "-1e300", "5e-324", "float('inf')", "float('nan')", "True", "None",
+    "0", "-1", "1", "0.5", "-0.0", "1e-300", "1e300", "-1e300", "5e-324", "float('inf')", "float('nan')",
+    "True", "None",
     "'three'", "10**30", "-(10**30)", "1j", "()", "(1, 2)", "[]", "{}", "1e-3", "1e-3", "0.1", "2", "3", "7", "64",
     "__import__('numpy').float32(0.1)", "__import__('numpy').int64(3)", "__import__('fractions').Fraction(1, 3)",
     "__import__('decimal').Decimal('0.1')", "object()", "lambda x: x", "b'x'", "'1e-3'",
 )  # fmt: skip
-COUNTS = ("1", "2", "3", "4", "5", "8", "16", "0", "-1", "2.5", "True", "None", "'8'", "10**30", "1e300", "float('nan')")
+COUNTS = (
+    "1", "2", "3", "4", "5", "8", "16", "0", "-1", "2.5", "True", "None", "'8'", "10**30", "1e300", "float('nan')",
+)  # fmt: skip
 ODD_WORDS = (
     "''", "' '", "'$x_$'", "'a\\nb'", "'\\x1b[31mred'", "'\\ud800'", "'\\0'", "'<script>alert(1)</script>'", "'%s{x}'",
     "'x' * 300", "'é∑'", "'../up'", "'a/b'", "'a@b'", "'[bold]'", "'[/bold]'", "3", "None", "'tanh'", "'adam'", "b'x'",
@@ -27,8 +30,13 @@ ODD_WORDS = (
 )  # fmt: skip
 ACTIVATIONS = ("'tanh'", "'relu'", "'sine'", "'gelu'", "'identity'")
 LOSSES = ("'mean_squared'", "'summed_squared'", "'mean_absolute'")
-KNOBS = ("seed", "data_seed", "learning_rate", "width", "depth", "activation", "noise", "initial_scale", "loss_function")
-OTHERS = ("momentum", "optimizer", "batch_size", "points", "omega0", "schedule", "bias", "hidden", "epoch", "x", "low", "lane")
+KNOBS = (
+    "seed", "data_seed", "learning_rate", "width", "depth", "activation", "noise", "initial_scale", "loss_function",
+)  # fmt: skip
+OTHERS = (
+    "momentum", "optimizer", "batch_size", "points", "omega0", "schedule", "bias", "hidden", "epoch", "x",
+    "low", "lane",
+)  # fmt: skip
 FIGURES = (
     "frequency_epoch", "learning_rate_epoch", "metric_epoch", "epochs_to_converge", "outcome", "share", "curves",
     "loss_curves", "metric_curves", "fits", "growth", "space_epoch", "heatmap", "heatmap_film", "pie",
@@ -79,7 +87,8 @@ class Writer:
 
     def model(self) -> str:
         """Write a model."""
-        given = self.some({"width": "3", "depth": "1"}, odd=COUNTS) + self.some({"bias": "False", "initial_scale": "2.0"})
+        given = self.some({"width": "3", "depth": "1"}, odd=COUNTS)
+        given += self.some({"bias": "False", "initial_scale": "2.0"})
         given += self.some({"activation": self.random.choice(ACTIVATIONS), "initializer": "'he_normal'"}, odd=ODD_WORDS)
         return f"MLP({', '.join(given)})"
 
@@ -123,19 +132,21 @@ class Writer:
         """Write what is recorded."""
         given = [f"at={self.one('log_spaced', 'every', 'linear_spaced', odd=('max',))}({self.one('3', odd=COUNTS)})"]
         given += self.some({"snapshots": "2", "metrics": "('loss', 'parameter_norm')"}, odd=COUNTS)
-        given += self.some({"own": "(Metric('own', lambda m: m.prediction[0] * 0 / 0),)"}, odd=("(Metric('loss', abs),)", "3"))
+        own = "(Metric('own', lambda m: m.prediction[0] * 0 / 0),)"
+        given += self.some({"own": own}, odd=("(Metric('loss', abs),)", "3"))
         return f"Record({', '.join(given)})"
 
     def figures(self) -> str:
         """Write figures, named with what each needs."""
         wanted = self.random.choice(("'loss_curves'", "'outcome'", "'heatmap'", "'metric_curves'", "'metric_epoch'"))
-        odd = (*ODD_WORDS, *(f"'{name}'" for name in FIGURES), "'loss_curves', {'x': 3}", "'heatmap', {'metric': 'status'}")
-        return self.random.choice(("", f"Figure({self.one(wanted, odd=odd)}),"))
+        others = ("'loss_curves', {'x': 3}", "'heatmap', {'metric': 'status'}", *(f"'{name}'" for name in FIGURES))
+        return self.random.choice(("", f"Figure({self.one(wanted, odd=(*ODD_WORDS, *others))}),"))
 
     def page(self) -> str:
         """Write a page."""
         optimizer = self.random.choice(("'sgd'", "'adam'", "'adam'", "'adamw'", "'rmsprop'"))
-        stop = self.one("None", "None", "Target(0.1)", "Halving()", odd=("Target(0.5, metric='accuracy')", "3", "Halving(2)"))
+        odd_stops = ("Target(0.5, metric='accuracy')", "3", "Halving(2)")
+        stop = self.one("None", "None", "Target(0.1)", "Halving()", odd=odd_stops)
         fields = [
             f"question={self.one(repr('Is it so?'), odd=ODD_WORDS)}", f"task={self.task()}", f"model={self.model()}",
             f"optimizer={self.optimizer(optimizer)}", f"axes={self.axes(('learning_rate', 'noise'))}",
@@ -164,13 +175,17 @@ OPTIONS = {
     "--task.points": "16", "--task.noise": "0.1", "--task.low": "-1", "--task.high": "2", "--task.placement": "random",
     "--task.frequencies": "1", "--task.phases": "random", "--model.width": "5", "--model.depth": "0",
     "--model.activation": "relu", "--model.bias": "False", "--model.hidden": "3", "--optimizer.name": "sgd",
-    "--optimizer.momentum": "None", "--axes.learning-rate": "0.1", "--record.snapshots": "0", "--record.metrics": "loss",
-    "--zoom": "learning_rate=1e-3:1e-2:3", "--memory": "1GiB", "--model.initial-scale": "0.5", "--model.output-activation": "tanh",
+    "--optimizer.momentum": "None", "--axes.learning-rate": "0.1", "--record.snapshots": "0",
+    "--record.metrics": "loss",
+    "--zoom": "learning_rate=1e-3:1e-2:3", "--memory": "1GiB", "--model.initial-scale": "0.5",
+    "--model.output-activation": "tanh",
 }  # fmt: skip
 ARGUMENTS = (
-    "1", "2", "3", "8", "0", "-1", "0.1", "1e-3", "1e300", "1e-300", "inf", "nan", "None", "True", "tanh", "sgd", "float64",
+    "1", "2", "3", "8", "0", "-1", "0.1", "1e-3", "1e300", "1e-300", "inf", "nan", "None", "True", "tanh",
+    "sgd", "float64",
     "random", "loss", "", " ", "$x_$", "a\nb", "\x1b[31m", "é", "1 2 3", "1,2", "10000000000000000000000000000000",
-    "learning_rate=1:1", "seed=0:3", "width=1:2:1000000000000", "1e999GB", "0b", "2KiB", "learning_rate=1:2:-3", "adam@",
+    "learning_rate=1:1", "seed=0:3", "width=1:2:1000000000000", "1e999GB", "0b", "2KiB",
+    "learning_rate=1:2:-3", "adam@",
     "--", "-", "=", "'", "x" * 300, "constant", "(1,2)", "{}", "1e-3 1e-2", "\ud800", "--nothing", "--full", "--smoke",
 )  # fmt: skip
 
@@ -190,27 +205,33 @@ def _override(number: int) -> Callable[[Path], tuple[str, str]]:
 
 SOUND: dict[str, dict[str, tuple[str, ...]]] = {
     "run": {
-        "--out": ("new",), "--figures-dir": ("drawn",), "--resume": (), "--fresh": (), "--lane": ("seed=1,learning_rate=0.001",),
+        "--out": ("new",), "--figures-dir": ("drawn",), "--resume": (), "--fresh": (),
+        "--lane": ("seed=1,learning_rate=0.001",),
         "--memory": ("1GiB",), "--smoke": (), "--zoom": ("seed=1:3:3",),
     },
     "plot": {"--out": ("drawn",), "--only": ("loss_curves", "fits"), "--form": ("print",), "--force": ()},
     "compare": {
         "--out": ("new",), "--metric": ("spectral_error",), "--epoch": ("0", "20"), "--rows": ("learning_rate",),
-        "--columns": ("seed", "epoch"), "--by": ("learning_rate", "seed"), "--threshold": ("0.1",), "--force": (), "--check": (),
+        "--columns": ("seed", "epoch"), "--by": ("learning_rate", "seed"), "--threshold": ("0.1",),
+        "--force": (), "--check": (),
     },
     "report": {"--out": ("report.html",), "--force": (), "--claims": ("claims.json",)},
     "claims": {"--out": ("claims.json",), "--experiments": ("experiments",), "--answers": ("answers.md",)},
-    "export": {"--to": ("csv", "parquet", "netcdf", "tensorboard"), "--out": ("new",), "--metric": ("loss",), "--force": ()},
+    "export": {"--to": ("csv", "parquet", "netcdf", "tensorboard"), "--out": ("new",), "--metric": ("loss",),
+    "--force": ()},
     "check": {"--repair": ()},
 }  # fmt: skip
 PATHS = (
-    "store", "store", "store", "store", "incomplete", "nowhere", "experiments/page.py", "experiments", ".", "..", "", " ",
+    "store", "store", "store", "store", "incomplete", "nowhere", "experiments/page.py", "experiments", ".",
+    "..", "", " ",
     "store/loss", "store/zarr.json", "a\nb", "~/x", "x" * 300, "\ud800", "-", "new", "new/deep/er", "store/inside",
     "file.txt", "$HOME", "é", "[red]", "store/", "./store", "nowhere/../store", "loop", "\0",
 )  # fmt: skip
 WORDS = (
-    "csv", "parquet", "netcdf", "tensorboard", "json", "loss", "spectral_error", "learning_rate", "seed", "epoch", "0", "1", "-1",
-    "1e300", "nan", "print", "screen", "loss_curves", "pie", "seed=1", "seed=1,learning_rate=0.001", "width=3", "status", "x",
+    "csv", "parquet", "netcdf", "tensorboard", "json", "loss", "spectral_error", "learning_rate", "seed",
+    "epoch", "0", "1", "-1",
+    "1e300", "nan", "print", "screen", "loss_curves", "pie", "seed=1", "seed=1,learning_rate=0.001", "width=3",
+    "status", "x",
 )  # fmt: skip
 
 

@@ -65,6 +65,4 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
     ]
 
 
-CAMPAIGN = Campaign(
-    "hostile", "generated hostile stores x commands", cases, quick=16, sample=400, missing=missing
-)
+CAMPAIGN = Campaign("hostile", "generated hostile stores x commands", cases, quick=16, sample=400, missing=missing)

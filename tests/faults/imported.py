@@ -1,6 +1,5 @@
 """Everything that a forked child would import: loaded once in the process that children are forked from."""
 
-import matplotlib.font_manager  # keeps a cache in HOME
 import sweep.claims
 import sweep.compare
 import sweep.export

@@ -106,7 +106,15 @@ def _trial(ready: Prepared, number: signal.Signals, stage: str, share: float) ->
 
 
 def _judged(
-    ready: Prepared, folder: Path, number: signal.Signals, at: str, code: int, err: str, took: float, limit: float, gone: bool
+    ready: Prepared,
+    folder: Path,
+    number: signal.Signals,
+    at: str,
+    code: int,
+    err: str,
+    took: float,
+    limit: float,
+    gone: bool,
 ) -> tuple[str, str]:
     told = f"{number.name} in {at}: code {code} after {took:.1f} s: {err.strip()[-200:]}"
     if code == 1:
@@ -122,7 +130,10 @@ def _judged(
     again = start(folder)
     _, err = again.communicate()
     if again.returncode != 0:
-        return "internal" if again.returncode == 1 else "untidy", f"{told}; --resume: code {again.returncode}: {err[-200:]}"
+        return (
+            "internal" if again.returncode == 1 else "untidy",
+            f"{told}; --resume: code {again.returncode}: {err[-200:]}",
+        )
     if differs := differences(opened(folder / "store", arrays), ready.holds):
         return "silent", f"{told}; then other {differs}"
     found = content(folder)
@@ -147,4 +158,3 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
 CAMPAIGN = Campaign(
     "signals", "SIGINT, SIGTERM, SIGHUP at random moments of each stage of a real run", cases, quick=0, sample=12
 )
-

@@ -79,9 +79,7 @@ def incomplete(page: Path, store: Path) -> Path:
             signal.raise_signal(signal.SIGTERM)
 
     with small_waves(), contextlib.suppress(Terminated):
-        run_sweep(
-            load(page), out=store, watch=watch, attributes={"page": "experiments/page.py", "arguments": "[]"}
-        )
+        run_sweep(load(page), out=store, watch=watch, attributes={"page": "experiments/page.py", "arguments": "[]"})
     assert list(store.glob("checkpoint*")), "the store to damage has no checkpoint"
     return store
 

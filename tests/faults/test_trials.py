@@ -52,6 +52,14 @@ def piped(args):
     open("pipe").close()
 
 
+def writing_two(folder: Path) -> None:
+    (folder / "three").write_text("3")
+    try:
+        (folder / "four").write_text("4")
+    finally:
+        (folder / "three").unlink()
+
+
 @pytest.mark.parametrize(
     ("main", "outcome"),
     [(refused, "refused"), (broken, "internal"), (noisy, "untidy"), (littering, "litter"), (altering, "litter"),
@@ -87,9 +95,5 @@ def test_a_crash_comes_at_its_event_and_nothing_is_cleaned_up_after_it(tmp_path:
         (tmp_path / "two").read_text()
     assert watch.count == 2
     with watching(tmp_path, 2, crash), pytest.raises(CrashError):
-        (tmp_path / "three").write_text("3")
-        try:
-            (tmp_path / "four").write_text("4")
-        finally:
-            (tmp_path / "three").unlink()
+        writing_two(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["three", "two"]

@@ -14,7 +14,7 @@ from .crashes import STAGES, Prepared, begun, judge_after, prepared
 from .trials import Campaign, Case
 
 CALLS = {  # how often a thread makes them, at most: beyond that the command just ends
-    "write": 120, "rename": 40, "mkdir": 20, "unlink": 60, "fsync": 12, "link": 60, "ftruncate": 4, "rmdir": 4, "lseek": 60,
+    "write": 120, "rename": 40, "mkdir": 20, "unlink": 60, "fsync": 12, "link": 60, "ftruncate": 4, "rmdir": 4,
 }  # fmt: skip
 FAULTS = {"signal=SIGKILL": 40, "error=ENOSPC": 20}  # trials of each stage
 SECONDS = 300
@@ -34,12 +34,12 @@ def _traced(ready: Prepared, stage: str, call: str, fault: str, at: int) -> Call
         begun(ready, stage, folder)
         name, args = STAGES[stage]
         inject = f"{call}:{fault}:when={at}" + ("+" if "error" in fault else "")
-        command = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={inject}"]
+        options = f"-f --seccomp-bpf -qq -o /dev/null -e trace={call} -e inject={inject}"
         env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "JAX_PLATFORMS": "cpu", "HOME": str(folder)}
         env["MPLCONFIGDIR"] = matplotlib.get_cachedir()
         try:
             done = subprocess.run(
-                [*command, sys.executable, "-B", "-m", f"sweep.{name}", *args],
+                ["strace", *options.split(), sys.executable, "-B", "-m", f"sweep.{name}", *args],
                 cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:

@@ -185,9 +185,7 @@ def tree(folder: Path) -> Tree:
 def changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """Name what is new, gone or other; a lock that is new or gone is none of it."""
     return sorted(
-        place
-        for place in {*before, *after}
-        if before.get(place) != after.get(place) and Path(place).name not in KEPT
+        place for place in {*before, *after} if before.get(place) != after.get(place) and Path(place).name not in KEPT
     )
 
 
