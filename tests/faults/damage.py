@@ -1,4 +1,4 @@
-"""Every file of a store, damaged in every way, read by every command: the right numbers or one line, nothing between."""
+"""Every file of a store, damaged in every way, read by every command: the right numbers or one line."""
 
 import os
 import shutil
@@ -31,10 +31,8 @@ class Prepared:
 def prepared(folder: Path) -> Prepared:
     """Make the stores."""
     page, foreign = write_page(folder), write_page(folder / "foreign", first=11)
-    stores = {
-        "complete": made.complete(page, folder / "complete"),
-        "incomplete": made.incomplete(page, folder / "incomplete"),
-    }
+    makers = {"complete": made.complete, "incomplete": made.incomplete}
+    stores = {kind: make(page, folder / kind) for kind, make in makers.items()}
     other = made.complete(foreign, folder / "other")
     shutil.copy(next(stores["incomplete"].glob("checkpoint*")), other)
     says = {kind: opened(store) for kind, store in stores.items()}

@@ -1,4 +1,4 @@
-"""Hostile stores: whatever somebody wrote into one, every command says one line or reads it, and nothing else happens."""
+"""Hostile stores: every command reads one or says one line, and nothing else happens."""
 
 import importlib
 import shutil

@@ -75,9 +75,34 @@ def prepared(folder: Path) -> Prepared:
         stage, now = stage_of(folder), time.monotonic() - begun
         seen[stage] = (seen.get(stage, (now, now))[0], now)
         time.sleep(0.01)
-    out, err = run.communicate()
+    _, err = run.communicate()
     assert run.returncode == 0, err
     return Prepared(folder, whole(folder / "store"), content(folder), seen)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended that got a signal.
+
+    Args:
+        signal: what it was sent.
+        stage: where it was by then.
+        gone: whether it had ended before.
+        code: its exit code.
+        err: what it said on standard error.
+        seconds: from the signal to the end.
+    """
+
+    signal: signal.Signals
+    stage: str
+    gone: bool
+    code: int
+    err: str
+    seconds: float
+
+    def told(self) -> str:
+        """Say it in one line."""
+        return f"{self.signal.name} in {self.stage}: code {self.code} after {self.seconds:.1f} s: {self.err[-200:]}"
 
 
 def _trial(ready: Prepared, number: signal.Signals, stage: str, share: float) -> Callable[[Path], tuple[str, str]]:
@@ -88,60 +113,52 @@ def _trial(ready: Prepared, number: signal.Signals, stage: str, share: float) ->
             time.sleep(0.005)
         first, last = ready.stages[stage]
         time.sleep(share * (last - first))
-        at = stage_of(folder)
-        gone = process.poll() is not None
-        if not gone:
-            process.send_signal(number)
+        at, gone = stage_of(folder), process.poll() is not None
+        process.send_signal(number)  # nothing is sent to what has ended
         sent = time.monotonic()
-        limit = SECONDS["draw" if at == "draw" else "train"]
         try:
-            out, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             return "hang", f"{number.name} in {at}: nothing within 60 s"
-        return _judged(ready, folder, number, at, process.returncode, err, time.monotonic() - sent, limit, gone)
+        ended = Ended(number, at, gone, process.returncode, err.strip(), time.monotonic() - sent)
+        return _obeyed(ended) or _gone_on(ready, folder, ended)
 
     return run
 
 
-def _judged(
-    ready: Prepared,
-    folder: Path,
-    number: signal.Signals,
-    at: str,
-    code: int,
-    err: str,
-    took: float,
-    limit: float,
-    gone: bool,
-) -> tuple[str, str]:
-    told = f"{number.name} in {at}: code {code} after {took:.1f} s: {err.strip()[-200:]}"
-    if code == 1:
-        return "internal", told
-    if code == 0 and not gone and took > 0.1:
-        return "untidy", f"swallowed: {told}"
-    if code not in (0, CODES[number], -number if at == "begin" else 0):
-        return "untidy", told
-    if took > SLACK * limit:
-        return "hang", told
-    if code != 0 and len([line for line in err.splitlines() if line.strip()]) > 1:
-        return "untidy", told
+def _obeyed(ended: Ended) -> tuple[str, str] | None:
+    """Judge how a signal was obeyed; None where it was."""
+    alone = -ended.signal if ended.stage == "begin" else 0  # Python itself is starting still
+    if ended.code == 1:
+        return "internal", ended.told()
+    if ended.code == 0 and not ended.gone and ended.seconds > 0.1:
+        return "untidy", f"swallowed: {ended.told()}"
+    if ended.code not in (0, CODES[ended.signal], alone):
+        return "untidy", ended.told()
+    if ended.seconds > SLACK * SECONDS["draw" if ended.stage == "draw" else "train"]:
+        return "hang", ended.told()
+    if ended.code and len(ended.err.splitlines()) > 1:
+        return "untidy", ended.told()
+    return None
+
+
+def _gone_on(ready: Prepared, folder: Path, ended: Ended) -> tuple[str, str]:
+    """Go on with what was interrupted, and compare everything with an undisturbed run."""
     again = start(folder)
     _, err = again.communicate()
-    if again.returncode != 0:
-        return (
-            "internal" if again.returncode == 1 else "untidy",
-            f"{told}; --resume: code {again.returncode}: {err[-200:]}",
-        )
+    if again.returncode:
+        detail = f"{ended.told()}; --resume: code {again.returncode}: {err[-200:]}"
+        return "internal" if again.returncode == 1 else "untidy", detail
     if differs := differences(opened(folder / "store", arrays), ready.holds):
-        return "silent", f"{told}; then other {differs}"
+        return "silent", f"{ended.told()}; then other {differs}"
     found = content(folder)
     if left := sorted({*found} - {*ready.files}):
-        return "litter", f"{told}; {', '.join(left[:5])} stays"
+        return "litter", f"{ended.told()}; {', '.join(left[:5])} stays"
     if other := sorted(name for name in ready.files if found.get(name) != ready.files[name]):
-        return "silent", f"{told}; {', '.join(other[:5])} is other"
-    return "right", f"{took:.2f} s in {at}"
+        return "silent", f"{ended.told()}; {', '.join(other[:5])} is other"
+    return "right", f"{ended.seconds:.2f} s in {ended.stage}"
 
 
 def cases(folder: Path, random: Random) -> Sequence[Case]:

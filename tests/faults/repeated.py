@@ -1,4 +1,4 @@
-"""Sixty sweeps in one process: the same bits each time, and no more memory, open files or threads after the first ones."""
+"""Sixty sweeps in one process: the same bits each time, and soon no more memory, open files or threads."""
 
 import gc
 import os
