@@ -1,10 +1,15 @@
 """Hostile stores: every command reads one or says one line, and nothing else happens."""
 
 import importlib
+import importlib.util
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import subprocess
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from random import Random
+
+import numpy as np
 
 from .damage import READERS, arguments
 from .stores import complete, copied, write_page
@@ -21,21 +26,20 @@ def missing() -> str:
 
 
 def _stores(store: Path, into: Path, random: Random) -> list[tuple[str, Path]]:
-    """Draw stores until there are enough."""
-    hostile: Callable[[Path, Path, Random], Iterator[tuple[str, Path]]] = importlib.import_module(GENERATOR).hostile
-    found: list[tuple[str, Path]] = []
-    while len(found) < STORES:
-        place = into / str(len(found))
-        place.mkdir(parents=True)
-        drawn = list(hostile(store, place, random))
-        assert drawn, "the generator gave no store"
-        found += drawn
-    return found[:STORES]
+    """Draw stores."""
+    into.mkdir(parents=True)
+    hostile = importlib.import_module(GENERATOR).hostile
+    return list(islice(hostile(store, into, np.random.default_rng(random.getrandbits(32))), STORES))
+
+
+def _copied(store: Path, to: Path) -> None:
+    """Copy a store with whatever is in it: links, pipes, sockets, devices."""
+    subprocess.run(["cp", "-a", str(store), str(to)], check=True)
 
 
 def _tried(made: Path, page: Path, undamaged: Path, reader: str) -> Callable[[Path], tuple[str, str]]:
     def run(folder: Path) -> tuple[str, str]:
-        copied(made, folder / "store")
+        _copied(made, folder / "store")
         shutil.copytree(page.parent, folder / "experiments")
         if reader == "compare":
             copied(undamaged, folder / "undamaged")
@@ -59,8 +63,8 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
     store = complete(page, folder / "store")
     readers = (*READERS, "run", *(["check"] if has("check") else []))
     return [
-        Case(f"{number} {name} {reader}", _tried(made, page, store, reader))
-        for number, (name, made) in enumerate(_stores(store, folder / "made", random))
+        Case(f"{name} {reader}", _tried(made, page, store, reader))
+        for name, made in _stores(store, folder / "made", random)
         for reader in readers
     ]
 
