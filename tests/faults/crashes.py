@@ -238,7 +238,7 @@ def _in_a_child(ready: Prepared, stage: str, number: int) -> Callable[[Path], tu
         begun(ready, stage, folder)
         process = forking().Process(target=child, args=(str(folder), stage, number))
         process.start()
-        process.join(CHILD_SECONDS)
+        process.join(CHILD_SECONDS * busy())
         if process.exitcode is None:
             process.kill()
             process.join()

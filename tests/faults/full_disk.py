@@ -13,7 +13,7 @@ from random import Random
 
 from . import crashes
 from .crashes import CHILD_SECONDS, STAGES, FullError, Prepared, begun, content, judge_after, prepared
-from .trials import Campaign, Case, Said
+from .trials import Campaign, Case, Said, busy
 
 SIZES = 24  # of the small disk, for each stage
 MORE = {"netcdf": ("export", ["store", "--to", "netcdf", "--out", "exported.nc", "--force"])}
@@ -93,7 +93,7 @@ def _on_small_disk(ready: Prepared, stage: str, share: float) -> Callable[[Path]
             answer = context.SimpleQueue()
             process = context.Process(target=told, args=(str(place), stage, answer))
             process.start()
-            process.join(CHILD_SECONDS)
+            process.join(CHILD_SECONDS * busy())
             if process.exitcode is None:
                 process.kill()
                 return "hang", ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from .crashes import content
 from .stores import arrays, differences, opened, whole
-from .trials import Campaign, Case
+from .trials import Campaign, Case, busy
 
 PAGE = """
 from sweep import Experiment, Figure, MLP, Record, SumOfSines, grid, log_spaced, zipped
@@ -117,11 +117,11 @@ def _trial(ready: Prepared, number: signal.Signals, stage: str, share: float) ->
         process.send_signal(number)  # nothing is sent to what has ended
         sent = time.monotonic()
         try:
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=60 * busy())
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            return "hang", f"{number.name} in {at}: nothing within 60 s"
+            return "hang", f"{number.name} in {at}: nothing within a minute"
         ended = Ended(number, at, gone, process.returncode, err.strip(), time.monotonic() - sent)
         return _obeyed(ended) or _gone_on(ready, folder, ended)
 
@@ -137,7 +137,7 @@ def _obeyed(ended: Ended) -> tuple[str, str] | None:
         return "untidy", f"swallowed: {ended.told()}"
     if ended.code not in (0, CODES[ended.signal], alone):
         return "untidy", ended.told()
-    if ended.seconds > SLACK * SECONDS["draw" if ended.stage == "draw" else "train"]:
+    if ended.seconds > SLACK * busy() * SECONDS["draw" if ended.stage == "draw" else "train"]:
         return "hang", ended.told()
     if ended.code and len(ended.err.splitlines()) > 1:
         return "untidy", ended.told()
