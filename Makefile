@@ -34,7 +34,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run answers test test-all test-browser lint format env bench bench-quick bench-scaling agreement clean
+.PHONY: help run answers test test-all test-browser test-faults test-faults-all lint format env bench bench-quick bench-scaling agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -58,8 +58,8 @@ EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected
 test: $(DEV) ## run the tests except the slow ones; ARGS='tests/test_axes.py' for some
 	@$(PYTEST) $(ARGS) $(EXPLAIN)
 
-test-all: $(DEV) ## run all tests
-	@$(PYTEST) -m "" $(ARGS) $(EXPLAIN)
+test-all: $(DEV) ## run all tests but those of `make test-faults`
+	@$(PYTEST) -m "not faults" $(ARGS) $(EXPLAIN)
 
 # Debian's browser, never a download; a machine without it that lets us install packages gets it.
 CHROMIUM = command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq -y install chromium; } >/dev/null 2>&1
@@ -68,6 +68,12 @@ NO_CHROMIUM = { echo "make $@: there is no chromium here and apt-get could not i
 test-browser: $(BROWSER) ## read the report in a real, headless Chromium
 	@$(CHROMIUM) || $(NO_CHROMIUM)
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m browser tests/browser $(ARGS) $(EXPLAIN)
+
+test-faults: $(DEV) ## damage, kill and interrupt: a seeded sample, under 20 minutes on two cores
+	@$(PYTEST) -m faults tests/faults $(ARGS) $(EXPLAIN)
+
+test-faults-all: $(DEV) ## ... everything, for hours; counts and faults are kept in faults.json
+	@JAX_PLATFORMS=cpu $(BIN)/python -m tests.faults --all --json faults.json $(ARGS)
 
 lint: $(DEV) ## check style, format and types; changes nothing
 	$(BIN)/ruff check .

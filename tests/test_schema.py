@@ -22,7 +22,9 @@ from sweep.bounded_json import MOST_DEPTH, parse
 from sweep.cli import guarded
 
 sys.path.insert(0, str(Path(__file__).parent / "faults"))
-from hostile_stores import hostile
+from hostile_stores import age, hostile
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*carries no digests")
 
 PAGE = """
 from pathlib import Path
@@ -70,6 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(made, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
+    age(Path("store"))  # what is changed below would else be seen as damage before it is looked at
     return Path("store")
 
 

@@ -18,6 +18,8 @@ import numpy as np
 import zarr
 from numpy.random import Generator
 
+from sweep import digests
+
 ROOT: Final = "zarr.json"
 Change = Callable[[Path, Generator], str]
 
@@ -90,6 +92,8 @@ BAD_NAMES: Final = (
 def hostile(store: Path, into: Path, rng: Generator) -> Iterator[tuple[str, Path]]:
     """Make changed copies of a store, without an end; kinds take turns, and within a kind chance decides.
 
+    As a stranger would, most get digests that fit what they hold; of the others each third has none, as older stores.
+
     Args:
         store: a small good store, which is only read.
         into: an existing folder to make the copies in.
@@ -103,8 +107,40 @@ def hostile(store: Path, into: Path, rng: Generator) -> Iterator[tuple[str, Path
         for kind in rng.permutation(len(KINDS)):
             copy = into / f"hostile-{number:04d}"
             shutil.copytree(store, copy, symlinks=True)
-            yield f"{number}: {KINDS[kind](copy, rng)}", copy
+            told = KINDS[kind](copy, rng)
+            (age if number % 3 == 2 else sign)(copy)
+            yield f"{number}: {told}", copy
             number += 1
+
+
+def sign(store: Path) -> None:
+    """Give a store the digests of what it holds now, as whoever changed it on purpose would."""
+    for place in (store / "digests").glob("*.json"):
+        with suppress(OSError, ValueError, KeyError):
+            content = json.loads(place.read_text())
+            for name in ("files", "chunks"):
+                for file in content.get(name, ()):
+                    found = _digest(store / file)
+                    content[name][file] = [found] if name == "files" else found
+            if "root" in content:
+                content["root"] = (store / ROOT).read_text()
+            place.write_text(json.dumps(content))
+
+
+def age(store: Path) -> None:
+    """Make a store one of before there were digests."""
+    shutil.rmtree(store / "digests", ignore_errors=True)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads((store / ROOT).read_text())
+        found["attributes"]["schema"] = 1 if found["attributes"]["schema"] == 2 else found["attributes"]["schema"]
+        (store / ROOT).write_text(json.dumps(found))
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return digests.of_file(path)
+    except OSError:
+        return None
 
 
 def pick(rng: Generator, values: Any) -> Any:

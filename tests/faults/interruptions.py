@@ -1,0 +1,177 @@
+"""Signals at random moments of a real run, from its first moment to its last line, and the run that goes on."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from .crashes import content
+from .stores import arrays, differences, opened, whole
+from .trials import Campaign, Case, busy
+
+PAGE = """
+from sweep import Experiment, Figure, MLP, Record, SumOfSines, grid, log_spaced, zipped
+experiment = Experiment(
+    question="Is a signal obeyed?",
+    task=SumOfSines(frequencies=(1, 2), points=64),
+    model=MLP(depth=2, width=16),
+    axes=zipped(seed=range(16), data_seed=range(16)) * grid(learning_rate=(1e-3, 1e-2)),
+    epochs=4000,
+    record=Record(at=log_spaced(20), snapshots=4),
+    figures=(Figure("loss_curves"), Figure("frequency_epoch"), Figure("curves"), Figure("fits"), Figure("space_epoch")),
+)
+"""
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+TRIALS = 60
+SECONDS = {"train": 5.0, "draw": 1.0}  # within which a signal is to be obeyed
+SLACK = 4.0  # times that, as cores here are shared: beyond it a run is taken to hang
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The page, what an undisturbed run of it holds and leaves, and how long each of its stages took."""
+
+    folder: Path
+    holds: dict[str, Any]
+    files: dict[str, bytes]
+    stages: dict[str, tuple[float, float]]
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """Start the run."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweep.run", "page.py", "--out", "store", "--resume"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "JAX_PLATFORMS": "cpu", "COLUMNS": "100"},
+    )
+
+
+def stage_of(folder: Path) -> str:
+    """Tell where a run is by what it has written."""
+    store = folder / "store"
+    if not (store / "zarr.json").exists():
+        return "begin"
+    if '"complete": true' in (store / "zarr.json").read_text(errors="replace"):
+        return "draw"
+    return "train" if any(store.glob("heartbeat*")) and any(store.glob("loss/c/*")) else "compile"
+
+
+def prepared(folder: Path) -> Prepared:
+    """Run the page undisturbed, and note when each stage began and ended."""
+    folder.mkdir(parents=True)
+    (folder / "page.py").write_text(PAGE)
+    run, begun, seen = start(folder), time.monotonic(), {}
+    while run.poll() is None:
+        stage, now = stage_of(folder), time.monotonic() - begun
+        seen[stage] = (seen.get(stage, (now, now))[0], now)
+        time.sleep(0.01)
+    _, err = run.communicate()
+    assert run.returncode == 0, err
+    return Prepared(folder, whole(folder / "store"), content(folder), seen)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended that got a signal.
+
+    Args:
+        signal: what it was sent.
+        stage: where it was by then.
+        gone: whether it had ended before.
+        code: its exit code.
+        err: what it said on standard error.
+        seconds: from the signal to the end.
+    """
+
+    signal: signal.Signals
+    stage: str
+    gone: bool
+    code: int
+    err: str
+    seconds: float
+
+    def told(self) -> str:
+        """Say it in one line."""
+        return f"{self.signal.name} in {self.stage}: code {self.code} after {self.seconds:.1f} s: {self.err[-200:]}"
+
+
+def _trial(ready: Prepared, number: signal.Signals, stage: str, share: float) -> Callable[[Path], tuple[str, str]]:
+    def run(folder: Path) -> tuple[str, str]:
+        shutil.copy(ready.folder / "page.py", folder)
+        process = start(folder)
+        while process.poll() is None and stage_of(folder) != stage:
+            time.sleep(0.005)
+        first, last = ready.stages[stage]
+        time.sleep(share * (last - first))
+        at, gone = stage_of(folder), process.poll() is not None
+        process.send_signal(number)  # nothing is sent to what has ended
+        sent = time.monotonic()
+        try:
+            _, err = process.communicate(timeout=60 * busy())
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return "hang", f"{number.name} in {at}: nothing within a minute"
+        ended = Ended(number, at, gone, process.returncode, err.strip(), time.monotonic() - sent)
+        return _obeyed(ended) or _gone_on(ready, folder, ended)
+
+    return run
+
+
+def _obeyed(ended: Ended) -> tuple[str, str] | None:
+    """Judge how a signal was obeyed; None where it was."""
+    alone = -ended.signal if ended.stage == "begin" else 0  # Python itself is starting still
+    if ended.code == 1:
+        return "internal", ended.told()
+    if ended.code == 0 and not ended.gone and ended.seconds > 0.1:
+        return "untidy", f"swallowed: {ended.told()}"
+    if ended.code not in (0, CODES[ended.signal], alone):
+        return "untidy", ended.told()
+    if ended.seconds > SLACK * busy() * SECONDS["draw" if ended.stage == "draw" else "train"]:
+        return "hang", ended.told()
+    if ended.code and len(ended.err.splitlines()) > 1:
+        return "untidy", ended.told()
+    return None
+
+
+def _gone_on(ready: Prepared, folder: Path, ended: Ended) -> tuple[str, str]:
+    """Go on with what was interrupted, and compare everything with an undisturbed run."""
+    again = start(folder)
+    _, err = again.communicate()
+    if again.returncode:
+        detail = f"{ended.told()}; --resume: code {again.returncode}: {err[-200:]}"
+        return "internal" if again.returncode == 1 else "untidy", detail
+    if differs := differences(opened(folder / "store", arrays), ready.holds):
+        return "silent", f"{ended.told()}; then other {differs}"
+    found = content(folder)
+    if left := sorted({*found} - {*ready.files}):
+        return "litter", f"{ended.told()}; {', '.join(left[:5])} stays"
+    if other := sorted(name for name in ready.files if found.get(name) != ready.files[name]):
+        return "silent", f"{ended.told()}; {', '.join(other[:5])} is other"
+    return "right", f"{ended.seconds:.2f} s in {ended.stage}"
+
+
+def cases(folder: Path, random: Random) -> Sequence[Case]:
+    """List signals at random moments, as many in each stage."""
+    ready = prepared(folder)
+    found = []
+    for number in range(TRIALS):
+        name, stage = list(CODES)[number % 3], list(ready.stages)[number // 3 % len(ready.stages)]
+        share = random.random()
+        found.append(Case(f"{name.name} in {stage} at {share:.3f}", _trial(ready, name, stage, share)))
+    return found
+
+
+CAMPAIGN = Campaign(
+    "signals", "SIGINT, SIGTERM, SIGHUP at random moments of each stage of a real run", cases, quick=0, sample=12
+)

@@ -1,0 +1,117 @@
+"""Small stores of one page: whole, interrupted, and how two of them are compared."""
+
+import contextlib
+import shutil
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+PAGE = '''
+"""A page of two waves with two chunks each, every kind of array and one claim."""
+
+from sweep import Experiment, Figure, MLP, Record, SumOfSines, grid, log_spaced, zipped
+from sweep.specs import AtMost, Claim
+
+
+def last(ds):
+    return ds.loss.isel(epoch=-1, learning_rate=0)
+
+
+experiment = Experiment(
+    question="Is what is damaged seen?",
+    task=SumOfSines(frequencies=(1, 2), points=8),
+    model=MLP(depth=1, width=4),
+    axes=zipped(seed=range(FIRST, FIRST + 4), data_seed=range(FIRST, FIRST + 4)) * grid(learning_rate=(1e-3, 1e-2)),
+    epochs=20,
+    record=Record(metrics=("loss", "spectral_error"), at=log_spaced(4), snapshots=2),
+    figures=(Figure("loss_curves"),),
+    claims=(Claim(id="C1", text="It learns.", source="001", measure=last, criterion=AtMost(2.0)),),
+)
+'''
+WAVE = 4  # lanes: the page has eight
+
+
+def write_page(folder: Path, first: int = 1) -> Path:
+    """Write the page into a folder of pages."""
+    page = folder / "experiments" / "page.py"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(PAGE.replace("FIRST", str(first)))
+    return page
+
+
+@contextlib.contextmanager
+def small_waves() -> Iterator[None]:
+    """Plan waves of a few lanes, and save at every record."""
+    from sweep import runner, session
+
+    before = runner.plan_sweep, session.SAVE_SECONDS, session.SAVE_SECONDS_MOST
+
+    def planned(experiment: Any, memory: int | None = None, wave_lanes: int | None = None, *rest: Any) -> Any:
+        return before[0](experiment, memory, wave_lanes or WAVE, *rest)
+
+    runner.plan_sweep, session.SAVE_SECONDS, session.SAVE_SECONDS_MOST = planned, 0.0, 0.0
+    try:
+        yield
+    finally:
+        runner.plan_sweep, session.SAVE_SECONDS, session.SAVE_SECONDS_MOST = before
+
+
+def complete(page: Path, store: Path) -> Path:
+    """Run the page to its end."""
+    from sweep import load, run_sweep
+
+    with small_waves():
+        run_sweep(load(page), out=store, attributes={"page": "experiments/page.py", "arguments": "[]"})
+    return store
+
+
+def incomplete(page: Path, store: Path) -> Path:
+    """Run the page and end it by SIGTERM within the second wave, after a save."""
+    from sweep import load, run_sweep
+    from sweep.signals import Terminated
+
+    def watch(progress: Any) -> None:
+        if progress.lane_steps > 3 * progress.plan.lane_steps() // 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    with small_waves(), contextlib.suppress(Terminated):
+        run_sweep(load(page), out=store, watch=watch, attributes={"page": "experiments/page.py", "arguments": "[]"})
+    assert list(store.glob("checkpoint*")), "the store to damage has no checkpoint"
+    return store
+
+
+def copied(store: Path, to: Path) -> Path:
+    """Copy a store as it is, links and all."""
+    return Path(shutil.copytree(store, to, symlinks=True))
+
+
+def arrays(ds: xr.Dataset) -> dict[str, Any]:
+    """Give everything that is a number: the bytes, type, dimensions and attributes of each variable."""
+    return {
+        str(name): (v.dims, str(v.dtype), v.values.tobytes(), repr(sorted(v.attrs.items(), key=str)))
+        for name, v in ds.variables.items()
+    }
+
+
+def everything(ds: xr.Dataset) -> dict[str, Any]:
+    """Give arrays and the attributes of the whole."""
+    return arrays(ds) | {f"attribute {name}": repr(value) for name, value in ds.attrs.items()}
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """Name what differs, "" for nothing."""
+    return ", ".join(sorted(name for name in {*one, *other} if one.get(name) != other.get(name))[:6])
+
+
+def opened(store: Path, of: Any = everything) -> dict[str, Any]:
+    """Open a store and give what it says."""
+    from sweep import open_results
+
+    return of(open_results(store))
+
+
+whole = partial(opened, of=arrays)

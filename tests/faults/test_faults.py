@@ -1,0 +1,29 @@
+"""A share of every campaign in each `make test`, and larger samples under the marker `faults`."""
+
+import pytest
+
+from .campaigns import CAMPAIGNS, campaign, run
+from .trials import FAULTS
+
+SEED = 11
+
+
+def faults(name: str, count: int) -> list[str]:
+    trials = run(campaign(name), SEED, count, tell=False)
+    assert len(trials) == count, "the campaign has fewer cases than are asked for"
+    return [f"{trial.outcome}: {trial.name}: {trial.detail}" for trial in trials if trial.outcome in FAULTS]
+
+
+@pytest.mark.parametrize("name", [name for name in CAMPAIGNS if campaign(name).quick])
+def test_a_share_of_faults_is_seen_and_told_in_one_line(name: str) -> None:
+    if reason := campaign(name).missing():
+        pytest.skip(reason)
+    assert faults(name, campaign(name).quick) == []
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", CAMPAIGNS)
+def test_a_sample_of_faults_is_seen_and_told_in_one_line(name: str) -> None:
+    if reason := campaign(name).missing():
+        pytest.skip(reason)
+    assert faults(name, campaign(name).sample) == []
