@@ -117,13 +117,13 @@ def sign(store: Path) -> None:
     """Give a store the digests of what it holds now, as whoever changed it on purpose would."""
     for place in (store / "digests").glob("*.json"):
         with suppress(OSError, ValueError, KeyError):
-            content = json.loads(place.read_text())
+            content = json.loads(_text(place))
             for name in ("files", "chunks"):
                 for file in content.get(name, ()):
                     found = _digest(store / file)
                     content[name][file] = [found] if name == "files" else found
             if "root" in content:
-                content["root"] = (store / ROOT).read_text()
+                content["root"] = _text(store / ROOT)
             place.write_text(json.dumps(content))
 
 
@@ -131,9 +131,16 @@ def age(store: Path) -> None:
     """Make a store one of before there were digests."""
     shutil.rmtree(store / "digests", ignore_errors=True)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads((store / ROOT).read_text())
+        found = json.loads(_text(store / ROOT))
         found["attributes"]["schema"] = 1 if found["attributes"]["schema"] == 2 else found["attributes"]["schema"]
         (store / ROOT).write_text(json.dumps(found))
+
+
+def _text(path: Path) -> str:
+    """Read a file, and nothing that would be waited for."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError("no regular file")
+    return path.read_text()
 
 
 def _digest(path: Path) -> str | None:
