@@ -18,6 +18,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
@@ -29,6 +30,7 @@ import numpy as np
 from sweep import whole_files
 from sweep.array_schema import read_array
 from sweep.bounded_json import parse
+from sweep.errors import SweepError
 from sweep.places import ROOT
 from sweep.safe_files import read_regular
 
@@ -63,24 +65,27 @@ def of_bytes(content: bytes) -> str:
     return blake2b(content, digest_size=_LENGTH).hexdigest()
 
 
-def of_file(path: Path, skip: int = 0) -> str | None:
+def of_file(path: Path) -> str | None:
     """Give the digest of a file, None where there is none.
-
-    Args:
-        path: the file.
-        skip: bytes at its beginning that do not count.
 
     Raises:
         OSError: for what is no regular file, which is neither followed nor waited for, or can't be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with _regular(path) as file:
+            return of_rest(file, 0)
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file to read; anything else is neither followed nor waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("no regular file")
-        return of_rest(file, skip)
+        yield file
 
 
 def of_rest(file: BinaryIO, skip: int) -> str:
@@ -126,10 +131,16 @@ class Grid:
     Args:
         store: the store.
         name: the array.
+
+    Raises:
+        SweepError: for one that no store of sweep has, though its digest is right.
     """
 
     def __init__(self, store: Path, name: str) -> None:
-        array = read_array(store, name)
+        try:
+            array = read_array(store, name)
+        except (ValueError, OSError) as error:
+            raise SweepError(f"{store} is refused: {error}; name another store") from error
         self.shape, self.chunks, self._name = array.shape, array.chunks, name
 
     def files(self, start: int = 0, stop: int | None = None) -> list[str]:
@@ -259,8 +270,8 @@ def _parsed(path: Path, start: int) -> dict[str, Any] | None:
         return None
     if names == {"chunks"} and isinstance(content["chunks"], dict):
         return content
-    is_running = names == {"record", "curves"} and type(content["record"]) is int and isinstance(content["curves"], str)
-    return content if is_running else None
+    is_running = names == {"record", "curves"} and isinstance(content["curves"], str)
+    return content if is_running and type(content["record"]) is int and content["record"] >= 0 else None
 
 
 def damages(store: Path) -> list[Damage]:
@@ -276,20 +287,28 @@ def damages(store: Path) -> list[Damage]:
     return _layout_damages(store) or [*_waves_damages(store), *_checkpoint_damages(store)]
 
 
+def root_damages(store: Path) -> list[Damage]:
+    """Compare the file that holds a store's attributes with its digest, if that can be read."""
+    return [damage for damage in _layout_damages(store) if damage.file == ROOT]
+
+
 def is_complete(store: Path) -> bool:
     """Tell whether a store says that all its lanes have ended."""
     return bool(_read(store / ROOT)["attributes"].get("complete"))
 
 
 def _checkpoint_damages(store: Path) -> list[Damage]:
-    """Compare the checkpoint with the digest that it begins with; one that a complete sweep has left is of no use."""
-    path = store / CHECKPOINT
+    """Compare the checkpoint with the digest that it begins with; one that a complete sweep has left is of no use.
+
+    The file is opened once, as a run that goes on may replace it meanwhile.
+    """
+    if is_complete(store):
+        return []
     try:
-        digest = None if is_complete(store) else of_file(path, HEADER)
-        if digest is None:
-            return []
-        with open(path, "rb") as file:
-            whole = file.read(HEADER) == digest.encode()
+        with _regular(store / CHECKPOINT) as file:
+            whole = file.read(HEADER) == of_rest(file, HEADER).encode()
+    except FileNotFoundError:
+        return []
     except OSError as error:
         return [Damage(CHECKPOINT, f"can't be read ({error.strerror or error})")]
     return [] if whole else [Damage(CHECKPOINT, "is not what was written")]
@@ -335,7 +354,8 @@ def _layout(store: Path) -> dict[str, Any] | None:
     place = store / FOLDER / LAYOUT
     try:
         layout = _read(place)
-        ours = all(map(_is_within, (*layout["files"], *layout["waves"])))
+        ours = all(map(_is_within, layout["files"]))
+        ours = ours and all(name.isidentifier() and f"{name}/{ROOT}" in layout["files"] for name in layout["waves"])
         ours = ours and all(isinstance(known, list) for known in layout["files"].values())
         ours = ours and of_bytes(layout["root"].encode()) in layout["files"][ROOT]
         return layout if ours and layout["waves"] else None

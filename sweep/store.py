@@ -228,7 +228,7 @@ def move_aside(path: Path) -> Path:
     """
     if not exists(path):
         raise locks.in_use(path)  # another run has moved it away just now
-    if not (path / ROOT).is_file():
+    if not ((path / ROOT).is_file() or has_digests(path)):
         raise _not_a_store(path)
     with locked(path) as lock:
         aside = _moved(path)
@@ -294,7 +294,9 @@ def stated(path: Path) -> Meta:
     """
     if not path.exists():
         raise SweepError(f"no store at {path}: run the page first, or name another store")
-    if not exists(path / ROOT):
+    if has_digests(path):
+        _refuse(path, digests.root_damages(path))
+    elif not exists(path / ROOT):
         raise _not_a_store(path)
     attributes = schema.attributes(path)
     if not {"schema", "arrays", "dimensions"} <= set(attributes):
@@ -412,8 +414,8 @@ def _running_damages(path: Path) -> list[Damage]:
     """Compare the curves of waves that have begun; what came after the last checkpoint does not count."""
     found, group = [], zarr.open_group(path, mode="r", use_consolidated=False)
     for start, stop, record, digest in digests.running(path):
-        counts = _counted(path, group, record)
         try:
+            counts = _counted(path, group, record)
             arrays = {name: np.asarray(group[name][start:stop]) for name in ("status", *counts)}  # type: ignore[index]
             whole = digests.of_records(arrays, counts) == digest
         except Exception:  # whatever a damaged chunk makes of itself

@@ -348,3 +348,76 @@ def test_an_older_incomplete_store_is_gone_on_with_and_has_digests_from_then_on(
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
     assert stores.check(path)["schema"] == 2
     assert check(path) == 0
+
+
+def test_a_checkpoint_that_a_run_replaces_meanwhile_is_no_damage(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copied(stopped, tmp_path)
+    arrays = stores.Store(path).load_checkpoint()
+    assert arrays is not None
+    digested = digests.of_rest
+
+    def replaced_then(file, skip: int) -> str:
+        found = digested(file, skip)
+        monkeypatch.setattr(digests, "of_rest", digested)
+        stores.Store(path).save_checkpoint(arrays | {"done": arrays["done"] + 1})
+        return found
+
+    monkeypatch.setattr(digests, "of_rest", replaced_then)
+    before = (path / "checkpoint").read_bytes()
+    assert not digests._checkpoint_damages(path)
+    assert (path / "checkpoint").read_bytes() != before
+
+
+@pytest.mark.parametrize("harm", [flip, halve, Path.unlink])
+def test_where_the_attributes_are_damaged_every_refusal_names_what_mends_them(
+    whole: Path, stopped: Path, tmp_path: Path, harm: Callable
+) -> None:
+    for number, store in enumerate((whole, stopped)):
+        path = copied(store, tmp_path / str(number))
+        harm(path / "zarr.json")
+        for refused in (open_results, stores.check, lambda store: run_sweep(EXPERIMENT, out=store, resume=True)):
+            with pytest.raises(SweepError, match=r"zarr\.json .*`python -m sweep\.check .*--repair"):
+                refused(path)
+
+
+@pytest.mark.parametrize("harm", [flip, halve, Path.unlink])
+def test_a_store_whose_attributes_are_damaged_can_be_moved_aside(whole: Path, tmp_path: Path, harm: Callable) -> None:
+    path = copied(whole, tmp_path)
+    harm(path / "zarr.json")
+    ds = run_sweep(EXPERIMENT, out=path, fresh=True)
+    assert ds.attrs["complete"]
+    assert (tmp_path / "copy.old-1" / "loss").is_dir()
+
+
+def signed(path: Path, **changes: object) -> None:
+    """Change what the digests of the layout say, as whoever makes a store of his own can."""
+    place = path / "digests" / "layout.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | changes))
+
+
+def test_nonsense_among_digests_is_refused(stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    running = next(each for each in (path / "digests").glob("wave-*") if "curves" in json.loads(each.read_text()))
+    content = json.loads(running.read_text())
+    for record in (-(10**6), 10**6, -1):
+        running.write_text(json.dumps(content | {"record": record}))
+        assert is_refused(path)
+        assert check(path) == 1
+    running.write_text(json.dumps(content))
+    layout = json.loads((path / "digests" / "layout.json").read_text())
+    for waves in (["nothing"], ["lane"], ["../copy/loss"], [""], ["epoch", *layout["waves"]], ["c"]):
+        signed(path, waves=waves)
+        assert is_refused(path), waves
+        assert check(path) in (1, 2), waves
+
+
+def test_a_store_whose_digests_are_lost_whole_is_damaged(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    shutil.rmtree(path / "digests")
+    assert is_refused(path)
+    assert check(path) == 1
+    assert check(path, "--repair") == 0
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
