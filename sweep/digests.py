@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -235,9 +235,18 @@ def sealed(store: Path, places: int) -> np.ndarray:
         store: the store.
         places: how many places it has.
     """
+    return _covered(places, ((n, each) for n, each in _waves(store) if each is not None and "chunks" in each))
+
+
+def begun(store: Path, places: int) -> np.ndarray:
+    """Tell of each place for a lane whether there are digests of its wave, which has ended or is running."""
+    return _covered(places, _waves(store))
+
+
+def _covered(places: int, waves: Iterable[tuple[int, dict[str, Any] | None]]) -> np.ndarray:
     found = np.zeros(places, bool)
-    for start, content in _waves(store):
-        if content is not None and "chunks" in content:
+    for start, content in waves:
+        if content is not None:
             found[start : content["stop"]] = True
     return found
 

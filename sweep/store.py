@@ -23,6 +23,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sweep import digests, locks, schema, whole_files
+from sweep.array_schema import check_chunks, list_chunks, read_array
 from sweep.bounded_json import parse
 from sweep.digests import CHECKPOINT, Damage
 from sweep.errors import SweepError, SweepWarning
@@ -108,6 +109,15 @@ class Store:
         """Note what the chunks of a wave hold that has ended: from now on it counts as stored."""
         self._check_held()
         digests.seal(self.path, (start, stop))
+
+    def forget(self, start: int, stop: int) -> None:
+        """Have a wave count as not run, and read as such."""
+        self._check_held()
+        digests.forget(self.path, (start, stop))
+
+    def recorded(self, start: int, stop: int) -> int:
+        """Tell how many records of a running wave its digest is of; 0 for one that has none."""
+        return max((record for *lanes, record, _ in digests.running(self.path) if lanes == [start, stop]), default=0)
 
     def sealed(self) -> np.ndarray:
         """Tell of each place for a lane whether its wave has ended and is stored."""
@@ -388,7 +398,7 @@ def verify(path: Path) -> None:
         told = f"{path} carries no digests, as it is of schema {attributes['schema']}: damage is not seen"
         warnings.warn(told, SweepWarning, stacklevel=2)
         return
-    _refuse(path, digests.damages(path))
+    _refuse(path, digests.damages(path) or _loose_damages(path))
     schema.check(path, attributes)
     _refuse(path, _running_damages(path))
 
@@ -405,9 +415,37 @@ def damages(path: Path) -> list[Damage]:
     found = digests.damages(path)
     if any(damage.lanes is None for damage in found):  # without its layout a store says nothing
         return found
+    found += _loose_damages(path)
     if not found:
         schema.check(path, stated(path))
     return [*found, *_running_damages(path)]
+
+
+def _loose_damages(path: Path) -> list[Damage]:
+    """Find what can't be read of waves without digests, such as a chunk that a loss of power has left half written."""
+    group, found = zarr.open_group(path, mode="r", use_consolidated=False), []
+    for name in digests.wave_arrays(path):
+        grid = digests.Grid(path, name)
+        chunk, places = grid.chunks[0], grid.shape[0]
+        for start in np.flatnonzero(~digests.begun(path, places)[::chunk]) * chunk:
+            stop = min(int(start) + chunk, places)
+            for file in grid.files(int(start), stop):
+                if exists(path / file) and not _can_be_read(path, file, group, slice(int(start), stop)):
+                    found.append(Damage(file, "can't be read", (int(start), stop)))
+    return found
+
+
+def _can_be_read(path: Path, file: str, group: zarr.Group, lanes: slice) -> bool:
+    """Try to read one chunk, once it is known not to become more than one."""
+    name = file.partition("/")[0]
+    try:
+        check_chunks(path, read_array(path, name), list_chunks({file: (path / file).lstat().st_size})[name])
+        np.asarray(group[name][lanes])  # type: ignore[index]
+    except FileNotFoundError:  # a run that goes on has just removed it
+        return True
+    except Exception:  # whatever a damaged chunk makes of itself
+        return False
+    return True
 
 
 def _running_damages(path: Path) -> list[Damage]:

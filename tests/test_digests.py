@@ -421,3 +421,31 @@ def test_a_store_whose_digests_are_lost_whole_is_damaged(whole: Path, tmp_path: 
     assert check(path, "--repair") == 0
     ds = run_sweep(EXPERIMENT, out=path, resume=True)
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_what_can_not_be_read_of_a_wave_without_digests_is_named_and_trained_again(
+    whole: Path, stopped: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    """A killed run leaves chunks without digests, and a loss of power damages what had not reached the disk."""
+    path = copied(stopped, tmp_path)
+    for file in ("loss/c/7/0", "first_bad_epoch/c/7"):
+        (path / file).parent.mkdir(parents=True, exist_ok=True)
+        (path / file).write_bytes((whole / "loss/c/7/0").read_bytes()[:-1] + b"?" if content is None else content)
+    assert is_refused(path)
+    assert check(path) == 1
+    assert check(path, "--repair") == 0
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_a_wave_that_begins_anew_takes_nothing_over(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    """What was written of it before may be of another place, or of a run that was killed while it was mended."""
+    path = copied(stopped, tmp_path)
+    group = zarr.open_group(path, mode="r+")
+    for name in ("loss", "first_bad_epoch"):
+        group[name][14:16] = 7.0
+    session = Session(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), stores.Store(path), lambda told: None)
+    curves = session._begun(3, None)
+    assert all(np.isnan(values).all() for name, values in curves._held.items() if name != "status")
+    assert not (path / "loss" / "c" / "7").exists() or not list((path / "loss" / "c" / "7").iterdir())
