@@ -167,8 +167,11 @@ def write_layout(store: Path, coordinates: Sequence[str], waves: Sequence[str]) 
     files = {file: [of_file(store / file)] for file in (*described, *chunks)}
     content = {"files": files, "waves": sorted(waves), "root": (store / ROOT).read_text()}
     whole_files.sync(store)
-    (store / FOLDER).mkdir(exist_ok=True)
-    _write(store / FOLDER / LAYOUT, content)
+    with whole_files.beside(store) as beside:  # a store has the folder with what is in it, or does not have it
+        (beside / FOLDER).mkdir()
+        _write(beside / FOLDER / LAYOUT, content)
+        os.replace(beside / FOLDER, store / FOLDER)
+    whole_files.sync(store / FOLDER)
 
 
 def replace_root(store: Path, text: bytes) -> None:

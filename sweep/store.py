@@ -375,12 +375,18 @@ def adopt(store: Store, waves: Iterable[tuple[int, int]]) -> None:
     """
     flat = read(store.path)
     digests.write_layout(store.path, list(map(str, flat.coords)), list(map(str, flat.data_vars)))
+    whole = np.isin(flat["status"], ENDED) & ~without_loss(flat) | (flat["lane"].values < 0)
     for start, stop in waves:
-        taken = flat["lane"].values[start:stop] >= 0
-        if np.isin(flat["status"].values[start:stop][taken], ENDED).all():
+        if whole[start:stop].all():
             store.seal(start, stop)
     store.clear()
     store.note(schema=SCHEMA)
+
+
+def without_loss(ds: xr.Dataset) -> np.ndarray:
+    """Tell of each lane whether it has ended, as its status says, and yet has no loss: its chunk is lost."""
+    there = np.isin(ds["status"], ENDED) & (ds["first_bad_epoch"].values != 0)
+    return there & np.isnan(ds["loss"].values[..., 0]) if "loss" in ds else np.zeros(there.shape, bool)
 
 
 def verify(path: Path) -> None:

@@ -449,3 +449,29 @@ def test_a_wave_that_begins_anew_takes_nothing_over(whole: Path, stopped: Path, 
     curves = session._begun(3, None)
     assert all(np.isnan(values).all() for name, values in curves._held.items() if name != "status")
     assert not (path / "loss" / "c" / "7").exists() or not list((path / "loss" / "c" / "7").iterdir())
+
+
+def test_an_older_store_that_is_given_digests_has_all_of_them_or_none(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = aged(stopped, tmp_path, complete=False)
+
+    def killed(*_: object) -> None:
+        raise Terminated
+
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="carries no digests"):
+        patch.setattr(digests, "_write", killed)
+        with pytest.raises(Terminated):
+            stores.adopt(stores.Store(path), [(0, 4)])
+    with pytest.warns(UserWarning, match="carries no digests"):
+        stores.verify(path)
+
+
+def test_an_older_store_with_a_chunk_lost_is_given_no_digest_of_the_loss(
+    whole: Path, stopped: Path, tmp_path: Path
+) -> None:
+    path = aged(stopped, tmp_path, complete=False)
+    (path / "loss" / "c" / "0" / "0").unlink()
+    with pytest.warns(UserWarning, match="carries no digests"):
+        ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
