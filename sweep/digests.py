@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -228,7 +228,15 @@ def wave_arrays(store: Path) -> list[str]:
 
 def wave_chunks(store: Path, lanes: tuple[int, int]) -> list[str]:
     """List the files of all chunks that hold a run of lanes."""
-    return [file for name in wave_arrays(store) for file in Grid(store, name).files(*lanes)]
+    return _files(_grids(store), lanes)
+
+
+def _grids(store: Path) -> list[Grid]:
+    return [Grid(store, name) for name in wave_arrays(store)]
+
+
+def _files(grids: Iterable[Grid], lanes: tuple[int, int]) -> list[str]:
+    return [file for grid in grids for file in grid.files(*lanes)]
 
 
 def sealed(store: Path, places: int) -> np.ndarray:
@@ -301,7 +309,7 @@ def damages(store: Path) -> list[Damage]:
 
 def root_damages(store: Path) -> list[Damage]:
     """Compare the file that holds a store's attributes with its digest, if that can be read."""
-    return [damage for damage in _layout_damages(store) if damage.file == ROOT]
+    return [damage for damage in _layout_damages(store, (ROOT,)) if damage.file == ROOT]
 
 
 def is_complete(store: Path) -> bool:
@@ -326,14 +334,15 @@ def _checkpoint_damages(store: Path) -> list[Damage]:
     return [] if whole else [Damage(CHECKPOINT, "is not what was written")]
 
 
-def _layout_damages(store: Path) -> list[Damage]:
-    """Compare metadata and coordinates with their digests; the root again where somebody has just replaced it."""
+def _layout_damages(store: Path, only: Collection[str] = ()) -> list[Damage]:
+    """Compare metadata and coordinates, or only some, with their digests; the root again if it was just replaced."""
     wrong: list[Damage] = []
     for _ in range(_TRIES):
         layout = _layout(store)
         if layout is None:
             return [Damage(f"{FOLDER}/{LAYOUT}", "is lost or can't be read")]
-        wrong = [damage for file, known in layout["files"].items() if (damage := _compared(store, file, known))]
+        files = only or layout["files"]
+        wrong = [damage for file in files if (damage := _compared(store, file, layout["files"][file]))]
         if [damage.file for damage in wrong] != [ROOT]:
             break
     return wrong
@@ -343,7 +352,8 @@ def _waves_damages(store: Path) -> list[Damage]:
     """Compare the chunks of waves with their digests, and find waves that a complete sweep lacks."""
     complete = is_complete(store)
     found: list[Damage] = []
-    reached, total = 0, _places(store)
+    grids = _grids(store)
+    reached, total = 0, grids[0].shape[0]
 
     def missing(stop: int) -> list[Damage]:
         return [Damage(_wave_file(reached), "is lost", (reached, stop))] if complete and reached < stop else []
@@ -355,7 +365,7 @@ def _waves_damages(store: Path) -> list[Damage]:
         found += missing(start)
         reached = content["stop"]
         if "chunks" in content:
-            found += _wave_damages(store, content["chunks"], (start, reached))
+            found += _wave_damages(store, content["chunks"], (start, reached), _files(grids, (start, reached)))
         elif complete:
             found.append(Damage(_wave_file(start), "is of a wave that has not ended", (start, reached)))
     return found + missing(total)
@@ -393,9 +403,8 @@ def _compared(
     return Damage(file, "is lost" if found is None else "is not what was written", lanes)
 
 
-def _wave_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int]) -> list[Damage]:
+def _wave_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int], files: Sequence[str]) -> list[Damage]:
     """Compare the chunks of a wave that has ended with their digests."""
-    files = wave_chunks(store, lanes)
     if set(known) != set(files):
         return [Damage(_wave_file(lanes[0]), "is of other chunks", lanes)]
     return [damage for file in files if (damage := _compared(store, file, [known[file]], lanes))]

@@ -430,14 +430,14 @@ def damages(path: Path) -> list[Damage]:
 def _loose_damages(path: Path) -> list[Damage]:
     """Find what can't be read of waves without digests, such as a chunk that a loss of power has left half written."""
     group, found = zarr.open_group(path, mode="r", use_consolidated=False), []
-    for name in digests.wave_arrays(path):
-        grid = digests.Grid(path, name)
-        chunk, places = grid.chunks[0], grid.shape[0]
-        for start in np.flatnonzero(~digests.begun(path, places)[::chunk]) * chunk:
-            stop = min(int(start) + chunk, places)
-            for file in grid.files(int(start), stop):
-                if exists(path / file) and not _can_be_read(path, file, group, slice(int(start), stop)):
-                    found.append(Damage(file, "can't be read", (int(start), stop)))
+    grids = [digests.Grid(path, name) for name in digests.wave_arrays(path)]
+    begun = digests.begun(path, grids[0].shape[0])
+    for grid in grids:
+        for start in map(int, np.flatnonzero(~begun[:: grid.chunks[0]]) * grid.chunks[0]):
+            lanes = start, min(start + grid.chunks[0], grid.shape[0])
+            for file in grid.files(*lanes):
+                if exists(path / file) and not _can_be_read(path, file, group, slice(*lanes)):
+                    found.append(Damage(file, "can't be read", lanes))
     return found
 
 
