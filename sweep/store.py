@@ -292,7 +292,12 @@ def check(path: Path) -> Meta:
         SweepError: for a path without a store, a root that can't be read, another schema, or what no store holds.
     """
     attributes = stated(path)
-    schema.check(path, attributes)
+    try:
+        schema.check(path, attributes)
+    except SweepError:
+        if has_digests(path):  # by which damage is told from what never was a store of ours
+            _refuse(path, digests.damages(path) or _loose_damages(path))
+        raise
     return attributes
 
 

@@ -475,3 +475,15 @@ def test_an_older_store_with_a_chunk_lost_is_given_no_digest_of_the_loss(
     with pytest.warns(UserWarning, match="carries no digests"):
         ds = run_sweep(EXPERIMENT, out=path, resume=True)
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+@pytest.mark.parametrize("harm", [flip, halve, Path.unlink, pipe, link])
+@pytest.mark.parametrize("file", ["loss/c/1/0", "loss/zarr.json", "learning_rate/c/0", "epoch/c/0"])
+def test_whatever_command_meets_damage_names_what_mends_it(
+    whole: Path, stopped: Path, tmp_path: Path, file: str, harm: Callable
+) -> None:
+    for number, store in enumerate((whole, stopped)):
+        path = copied(store, tmp_path / str(number))
+        harm(path / file)
+        with pytest.raises(SweepError, match=r"`python -m sweep\.check .*--repair"):
+            run_sweep(EXPERIMENT, out=path, resume=True)
