@@ -309,19 +309,26 @@ def stated(path: Path) -> Meta:
     """
     if not path.exists():
         raise SweepError(f"no store at {path}: run the page first, or name another store")
-    if has_digests(path):
-        _refuse(path, digests.root_damages(path))
-    elif not exists(path / ROOT):
+    if not exists(path / ROOT) and not has_digests(path):
         raise _not_a_store(path)
-    attributes = schema.attributes(path)
-    if not {"schema", "arrays", "dimensions"} <= set(attributes):
-        raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")
-    if attributes["schema"] not in READABLE:
+    try:
+        attributes = schema.attributes(path)
+    except SweepError:
+        _refuse(path, _root_damages(path))  # can be mended
+        raise
+    if attributes.get("schema", SCHEMA) not in READABLE:  # whose digests may be of another form, too
         raise SweepError(
             f"{path} has schema {attributes['schema']}, this version reads {' and '.join(map(str, READABLE))}: "
             f"use the version of sweep that wrote it, or run the page again with --fresh"
         )
+    _refuse(path, _root_damages(path))
+    if not {"schema", "arrays", "dimensions"} <= set(attributes):
+        raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")
     return attributes
+
+
+def _root_damages(path: Path) -> list[Damage]:
+    return digests.root_damages(path) if has_digests(path) else []
 
 
 def _not_a_store(path: Path) -> SweepError:
