@@ -273,7 +273,7 @@ def damages(store: Path) -> list[Damage]:
         What is not as it was written; a wave that is missing from a complete sweep, too.
     """
     # Without metadata chunks say nothing.
-    return _layout_damages(store) or [*_waves_damages(store), *_checkpoint_damages(store)]
+    return layout_damages(store) or [*_waves_damages(store), *_checkpoint_damages(store)]
 
 
 def is_complete(store: Path) -> bool:
@@ -295,7 +295,7 @@ def _checkpoint_damages(store: Path) -> list[Damage]:
     return [] if whole else [Damage(CHECKPOINT, "is not what was written")]
 
 
-def _layout_damages(store: Path) -> list[Damage]:
+def layout_damages(store: Path) -> list[Damage]:
     """Compare metadata and coordinates with their digests; the root again where somebody has just replaced it."""
     wrong: list[Damage] = []
     for _ in range(_TRIES):
@@ -324,7 +324,7 @@ def _waves_damages(store: Path) -> list[Damage]:
         found += missing(start)
         reached = content["stop"]
         if "chunks" in content:
-            found += _wave_damages(store, content["chunks"], (start, reached))
+            found += _chunk_damages(store, content["chunks"], (start, reached))
         elif complete:
             found.append(Damage(_wave_file(start), "is of a wave that has not ended", (start, reached)))
     return found + missing(total)
@@ -361,7 +361,7 @@ def _compared(
     return Damage(file, "is lost" if found is None else "is not what was written", lanes)
 
 
-def _wave_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int]) -> list[Damage]:
+def _chunk_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int]) -> list[Damage]:
     """Compare the chunks of a wave that has ended with their digests."""
     files = wave_chunks(store, lanes)
     if set(known) != set(files):

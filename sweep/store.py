@@ -282,6 +282,8 @@ def check(path: Path) -> Meta:
         SweepError: for a path without a store, a root that can't be read, another schema, or what no store holds.
     """
     attributes = stated(path)
+    if has_digests(path):
+        _refuse(path, digests.layout_damages(path))
     schema.check(path, attributes)
     return attributes
 
