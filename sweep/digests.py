@@ -38,6 +38,7 @@ _WAVE: Final = re.compile(r"wave-([0-9]{10})\.json")
 CHECKPOINT: Final = "checkpoint"  # the file that a store's incomplete wave goes on from; begins with its own digest
 _LENGTH: Final = 16  # bytes of a digest
 HEADER: Final = 2 * _LENGTH  # bytes of a digest in hexadecimal
+_ROWS: Final = 1024
 _BLOCK: Final = 2**20  # bytes of a file that are read at a time
 _MOST_BYTES: Final = 2**26  # of a file of digests
 _TRIES: Final = 3  # at a root that somebody else replaces meanwhile
@@ -102,7 +103,9 @@ def of_records(arrays: Mapping[str, np.ndarray], counts: Mapping[str, int]) -> s
     found = blake2b(digest_size=_LENGTH)
     for name in sorted(counts):
         found.update(name.encode())
-        found.update(np.ascontiguousarray(arrays[name][:, : counts[name]]).data.cast("B"))
+        for start in range(0, len(arrays[name]), _ROWS):  # of which copies are made, so not all at once
+            part = np.ascontiguousarray(arrays[name][start : start + _ROWS, : counts[name]])
+            found.update(part.data.cast("B") if part.size else b"")
     return found.hexdigest()
 
 
