@@ -40,6 +40,7 @@ _WAVE: Final = re.compile(r"wave-([0-9]{10})\.json")
 CHECKPOINT: Final = "checkpoint"  # the file that a store's incomplete wave goes on from; begins with its own digest
 _LENGTH: Final = 16  # bytes of a digest
 HEADER: Final = 2 * _LENGTH  # bytes of a digest in hexadecimal
+_ROWS: Final = 1024
 _BLOCK: Final = 2**20  # bytes of a file that are read at a time
 _MOST_BYTES: Final = 2**26  # of a file of digests
 _TRIES: Final = 3  # at a root that somebody else replaces meanwhile
@@ -107,7 +108,9 @@ def of_records(arrays: Mapping[str, np.ndarray], counts: Mapping[str, int]) -> s
     found = blake2b(digest_size=_LENGTH)
     for name in sorted(counts):
         found.update(name.encode())
-        found.update(np.ascontiguousarray(arrays[name][:, : counts[name]]).data.cast("B"))
+        for start in range(0, len(arrays[name]), _ROWS):  # of which copies are made, so not all at once
+            part = np.ascontiguousarray(arrays[name][start : start + _ROWS, : counts[name]])
+            found.update(part.data.cast("B") if part.size else b"")
     return found.hexdigest()
 
 
@@ -365,7 +368,7 @@ def _waves_damages(store: Path) -> list[Damage]:
         found += missing(start)
         reached = content["stop"]
         if "chunks" in content:
-            found += _wave_damages(store, content["chunks"], (start, reached), _files(grids, (start, reached)))
+            found += _chunk_damages(store, content["chunks"], (start, reached), _files(grids, (start, reached)))
         elif complete:
             found.append(Damage(_wave_file(start), "is of a wave that has not ended", (start, reached)))
     return found + missing(total)
@@ -403,7 +406,7 @@ def _compared(
     return Damage(file, "is lost" if found is None else "is not what was written", lanes)
 
 
-def _wave_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int], files: Sequence[str]) -> list[Damage]:
+def _chunk_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int], files: Sequence[str]) -> list[Damage]:
     """Compare the chunks of a wave that has ended with their digests."""
     if set(known) != set(files):
         return [Damage(_wave_file(lanes[0]), "is of other chunks", lanes)]

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO, cast
 
 from sweep.errors import SweepError, SweepWarning
+from sweep.text import visible
 
 LEAST_COLUMNS: Final = 20  # of a terminal that says it has fewer
 _PLAIN: Final = {"∞": "inf", "–": "-", "×": "x", "…": "..."}
@@ -67,7 +68,7 @@ def outlast() -> None:
 def note(message: object) -> None:
     """Say one line on standard error, if it can be said."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"note: {' '.join(str(message).split())}\n")
+        sys.stderr.write(f"note: {visible(' '.join(str(message).split()))}\n")
 
 
 def settle(*, debug: bool) -> None:
@@ -100,7 +101,7 @@ def shown(*, debug: bool) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("default" if debug else "ignore")
             warnings.filterwarnings("always", category=SweepWarning)
-            warnings.showwarning = _show
+            warnings.showwarning = _telling()
             yield
     finally:
         with suppress(SweepError, BrokenPipeError):
@@ -109,12 +110,19 @@ def shown(*, debug: bool) -> Iterator[None]:
             sys.stdout = open(os.devnull, "w") if output.broken else before  # noqa: SIM115  (at exit it fails no more)
 
 
-def _show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
-    if issubclass(category, SweepWarning):
-        note(message)
-    else:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+def _telling() -> Callable[..., None]:
+    """Give what shows warnings, each of ours once: a store may be opened twice."""
+    told: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+        if not issubclass(category, SweepWarning):
+            with suppress(OSError, ValueError):
+                sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+        elif str(message) not in told:
+            told.add(str(message))
+            note(message)
+
+    return show
 
 
 def _reopen() -> None:

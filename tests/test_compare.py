@@ -179,7 +179,7 @@ def test_lanes_without_the_knob_that_is_sliced_are_counted(capsys, monkeypatch):
         (["a", "missing"], "no store at missing"),
         (["a", "foreign"], "foreign is not a store of sweep"),
         (["a", "halfway"], "halfway is truncated"),
-        (["a", "newer"], "newer has schema 99, this version reads schema"),
+        (["a", "newer"], "newer has schema 99, this version reads 1 and 2"),
         (["a", "elsewhere"], "a and elsewhere share no learning rate: 0.0001, 0.001, 0.01 against 1, 2"),
         (
             ["a", "accurate", "--metric", "accuracy"],

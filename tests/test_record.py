@@ -302,9 +302,11 @@ def test_cadences_are_spaced_as_their_names_say():
     assert log_spaced(50).steps(4).tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("value", [0, -3, float("nan")])
-def test_a_cadence_of_nothing_is_refused(value):
-    with pytest.raises(SweepError, match=r"record\.at must be given a number greater than 0, got"):
+@pytest.mark.parametrize(
+    ("value", "what"), [(0, "given a number greater than 0"), (-3, "given"), (float("nan"), "a finite")]
+)
+def test_a_cadence_of_nothing_is_refused(value, what):
+    with pytest.raises(SweepError, match=rf"record\.at must be {what}.*, got"):
         Cadence("log", value)
 
 

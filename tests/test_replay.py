@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from faults.hostile_stores import sign
 from helpers import LOSS_ONLY, tiny
 
 from sweep import plan as planning
@@ -193,6 +194,7 @@ def planted(folder: Path, name: str, values: object, *place: object) -> None:
     lane = int(stored_lane(folder / "results" / "page", dict(part.split("=") for part in LANE.split(",")))[0].lane)
     row = int(np.flatnonzero(np.asarray(group["lane"]) == lane)[0])
     group[name][(row, *place)] = values  # type: ignore[index]
+    sign(folder / "results" / "page")
 
 
 def files(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -225,9 +227,9 @@ def test_a_planted_change_is_found_with_its_place_and_size_and_is_exit_code_1(fo
 
 def test_on_other_arithmetic_a_distance_is_told_and_is_no_failure(folder: Path, capsys) -> None:
     planted(folder, "loss", 7.0, 4)
-    group = zarr.open_group(folder / "results" / "page", mode="r+")
-    kept = json.loads(str(group.attrs["arithmetic"]))
-    group.attrs["arithmetic"] = json.dumps(kept | {"jaxlib": "0.0.1"})
+    store = Store(folder / "results" / "page")
+    kept = json.loads(store.attributes()["arithmetic"])
+    store.note(arithmetic=json.dumps(kept | {"jaxlib": "0.0.1"}))
     assert guarded(main, ["page.py", "--lane", LANE]) == 0
     told = capsys.readouterr().out
     assert f"differs in jaxlib {kept['jaxlib']}, stored 0.0.1. The distance need not be 0." in told
@@ -263,7 +265,7 @@ def refused(capsys, *args: str) -> str:
         (("--lane", "seed=1,activation=tanh"), "name more knobs; learning_rate is 0.001, 0.01"),
         (("--lane", LANE, "--out", "elsewhere"), "no store at elsewhere: run the page first"),
         (("--lane", LANE, "--smoke"), "no store at results/page@smoke"),
-        (("--lane", LANE, "--epochs", "9"), "no store at results/page-"),
+        (("--lane", LANE, "--epochs", "9"), "no store at results/page@epochs-9"),
         (("--lane", LANE, "--epochs", "9", "--out", "results/page"), "holds another experiment, it differs in epochs"),
         (("--lane", LANE, "--out", "page.py"), "page.py is not a store"),
     ],
@@ -275,7 +277,7 @@ def test_what_can_t_be_replayed_is_refused_in_one_line_and_nothing_changes(folde
 
 
 def test_a_lane_that_has_not_run_is_refused_until_it_has(folder: Path, capsys) -> None:
-    zarr.open_group(folder / "results" / "page", mode="r+").attrs["complete"] = False
+    Store(folder / "results" / "page").note(complete=False)
     assert guarded(main, ["page.py", "--lane", LANE]) == 0  # it has run, whatever others have
     for status, word in ((NOT_RUN, "not run"), (RUNNING, "running")):
         planted(folder, "status", FINISHED) if status == NOT_RUN else None
@@ -286,13 +288,14 @@ def test_a_lane_that_has_not_run_is_refused_until_it_has(folder: Path, capsys) -
         )
         group = zarr.open_group(folder / "results" / "page", mode="r+")
         group["status"][:] = FINISHED  # type: ignore[index]
+        sign(folder / "results" / "page")
 
 
 def test_a_half_written_store_is_refused(folder: Path, capsys) -> None:
     planted(folder, "loss", np.nan, slice(None))
     assert "has no values, the store is truncated" in refused(capsys, "page.py", "--lane", LANE)
     shutil.rmtree(folder / "results" / "page" / "loss")
-    assert "results/page is truncated: it lacks loss" in refused(capsys, "page.py", "--lane", LANE)
+    assert "results/page is damaged: loss/zarr.json is lost" in refused(capsys, "page.py", "--lane", LANE)
 
 
 def test_a_lane_is_not_found_in_no_block() -> None:

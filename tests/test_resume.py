@@ -151,6 +151,6 @@ def test_a_store_in_use_is_refused_to_a_second_run(page: Path, tmp_path: Path) -
     second = start(page, "--out", str(store), "--resume")
     assert second.wait(60) == 2
     assert second.stdout is not None
-    assert "is in use by another run" in second.stdout.read()
+    assert f"is in use by process {first.pid} on " in second.stdout.read()
     first.kill()
     first.wait(30)
