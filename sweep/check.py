@@ -42,10 +42,10 @@ def main(args: Sequence[str]) -> None:
     if options.page is not None and not options.repair:
         raise SweepError("--page is for --repair: add that, or leave it out")
     from sweep import store as stores
+    from sweep.labels import UNDIGESTED
 
     path = options.store
-    if not stores.has_digests(path):
-        schema = stores.check(path)["schema"]
+    if not stores.has_digests(path) and (schema := stores.check(path)["schema"]) in UNDIGESTED:
         say(f"{path} carries no digests, as it is of schema {schema}: what is damaged in it can't be told")
         return
     found = stores.damages(path)
@@ -64,15 +64,16 @@ def main(args: Sequence[str]) -> None:
 def _repair(options: Options) -> None:
     """Mend the store, under its lock."""
     from sweep import store as stores
-    from sweep.identity import differing
     from sweep.pages import load
     from sweep.repair import repair
 
     page = load(options.page) if options.page else None
     with stores.locked(options.store) as lock:
-        if page and (fields := differing(page, stores.stated(options.store))):
-            raise SweepError(f"{options.page} is not the page of {options.store}, it differs in {fields}")
-        repair(options.store, lock, stores.damages(options.store), page)
+        try:
+            repair(options.store, lock, stores.damages(options.store), page)
+        except OSError as error:
+            reason = error.strerror or error
+            raise SweepError(f"can't mend {options.store}: {reason}; what is left to mend is seen again") from error
 
 
 def _going_on(path: Path) -> str:

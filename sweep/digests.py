@@ -17,7 +17,8 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil
@@ -29,6 +30,7 @@ import numpy as np
 from sweep import whole_files
 from sweep.array_schema import read_array
 from sweep.bounded_json import parse
+from sweep.errors import SweepError
 from sweep.places import ROOT
 from sweep.safe_files import read_regular
 
@@ -64,24 +66,27 @@ def of_bytes(content: bytes) -> str:
     return blake2b(content, digest_size=_LENGTH).hexdigest()
 
 
-def of_file(path: Path, skip: int = 0) -> str | None:
+def of_file(path: Path) -> str | None:
     """Give the digest of a file, None where there is none.
-
-    Args:
-        path: the file.
-        skip: bytes at its beginning that do not count.
 
     Raises:
         OSError: for what is no regular file, which is neither followed nor waited for, or can't be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with _regular(path) as file:
+            return of_rest(file, 0)
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file to read; anything else is neither followed nor waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("no regular file")
-        return of_rest(file, skip)
+        yield file
 
 
 def of_rest(file: BinaryIO, skip: int) -> str:
@@ -129,10 +134,16 @@ class Grid:
     Args:
         store: the store.
         name: the array.
+
+    Raises:
+        SweepError: for one that no store of sweep has, though its digest is right.
     """
 
     def __init__(self, store: Path, name: str) -> None:
-        array = read_array(store, name)
+        try:
+            array = read_array(store, name)
+        except (ValueError, OSError) as error:
+            raise SweepError(f"{store} is refused: {error}; name another store") from error
         self.shape, self.chunks, self._name = array.shape, array.chunks, name
 
     def files(self, start: int = 0, stop: int | None = None) -> list[str]:
@@ -159,8 +170,11 @@ def write_layout(store: Path, coordinates: Sequence[str], waves: Sequence[str]) 
     files = {file: [of_file(store / file)] for file in (*described, *chunks)}
     content = {"files": files, "waves": sorted(waves), "root": (store / ROOT).read_text()}
     whole_files.sync(store)
-    (store / FOLDER).mkdir(exist_ok=True)
-    _write(store / FOLDER / LAYOUT, content)
+    with whole_files.beside(store) as beside:  # a store has the folder with what is in it, or does not have it
+        (beside / FOLDER).mkdir()
+        _write(beside / FOLDER / LAYOUT, content)
+        os.replace(beside / FOLDER, store / FOLDER)
+    whole_files.sync(store / FOLDER)
 
 
 def replace_root(store: Path, text: bytes) -> None:
@@ -217,7 +231,15 @@ def wave_arrays(store: Path) -> list[str]:
 
 def wave_chunks(store: Path, lanes: tuple[int, int]) -> list[str]:
     """List the files of all chunks that hold a run of lanes."""
-    return [file for name in wave_arrays(store) for file in Grid(store, name).files(*lanes)]
+    return _files(_grids(store), lanes)
+
+
+def _grids(store: Path) -> list[Grid]:
+    return [Grid(store, name) for name in wave_arrays(store)]
+
+
+def _files(grids: Iterable[Grid], lanes: tuple[int, int]) -> list[str]:
+    return [file for grid in grids for file in grid.files(*lanes)]
 
 
 def sealed(store: Path, places: int) -> np.ndarray:
@@ -227,9 +249,18 @@ def sealed(store: Path, places: int) -> np.ndarray:
         store: the store.
         places: how many places it has.
     """
+    return _covered(places, ((n, each) for n, each in _waves(store) if each is not None and "chunks" in each))
+
+
+def begun(store: Path, places: int) -> np.ndarray:
+    """Tell of each place for a lane whether there are digests of its wave, which has ended or is running."""
+    return _covered(places, _waves(store))
+
+
+def _covered(places: int, waves: Iterable[tuple[int, dict[str, Any] | None]]) -> np.ndarray:
     found = np.zeros(places, bool)
-    for start, content in _waves(store):
-        if content is not None and "chunks" in content:
+    for start, content in waves:
+        if content is not None:
             found[start : content["stop"]] = True
     return found
 
@@ -262,8 +293,8 @@ def _parsed(path: Path, start: int) -> dict[str, Any] | None:
         return None
     if names == {"chunks"} and isinstance(content["chunks"], dict):
         return content
-    is_running = names == {"record", "curves"} and type(content["record"]) is int and isinstance(content["curves"], str)
-    return content if is_running else None
+    is_running = names == {"record", "curves"} and isinstance(content["curves"], str)
+    return content if is_running and type(content["record"]) is int and content["record"] >= 0 else None
 
 
 def damages(store: Path) -> list[Damage]:
@@ -276,7 +307,12 @@ def damages(store: Path) -> list[Damage]:
         What is not as it was written; a wave that is missing from a complete sweep, too.
     """
     # Without metadata chunks say nothing.
-    return layout_damages(store) or [*_waves_damages(store), *_checkpoint_damages(store)]
+    return _layout_damages(store) or [*_waves_damages(store), *_checkpoint_damages(store)]
+
+
+def root_damages(store: Path) -> list[Damage]:
+    """Compare the file that holds a store's attributes with its digest, if that can be read."""
+    return [damage for damage in _layout_damages(store, (ROOT,)) if damage.file == ROOT]
 
 
 def is_complete(store: Path) -> bool:
@@ -285,27 +321,31 @@ def is_complete(store: Path) -> bool:
 
 
 def _checkpoint_damages(store: Path) -> list[Damage]:
-    """Compare the checkpoint with the digest that it begins with; one that a complete sweep has left is of no use."""
-    path = store / CHECKPOINT
+    """Compare the checkpoint with the digest that it begins with; one that a complete sweep has left is of no use.
+
+    The file is opened once, as a run that goes on may replace it meanwhile.
+    """
+    if is_complete(store):
+        return []
     try:
-        digest = None if is_complete(store) else of_file(path, HEADER)
-        if digest is None:
-            return []
-        with open(path, "rb") as file:
-            whole = file.read(HEADER) == digest.encode()
+        with _regular(store / CHECKPOINT) as file:
+            whole = file.read(HEADER) == of_rest(file, HEADER).encode()
+    except FileNotFoundError:
+        return []
     except OSError as error:
         return [Damage(CHECKPOINT, f"can't be read ({error.strerror or error})")]
     return [] if whole else [Damage(CHECKPOINT, "is not what was written")]
 
 
-def layout_damages(store: Path) -> list[Damage]:
-    """Compare metadata and coordinates with their digests; the root again where somebody has just replaced it."""
+def _layout_damages(store: Path, only: Collection[str] = ()) -> list[Damage]:
+    """Compare metadata and coordinates, or only some, with their digests; the root again if it was just replaced."""
     wrong: list[Damage] = []
     for _ in range(_TRIES):
         layout = _layout(store)
         if layout is None:
             return [Damage(f"{FOLDER}/{LAYOUT}", "is lost or can't be read")]
-        wrong = [damage for file, known in layout["files"].items() if (damage := _compared(store, file, known))]
+        files = only or layout["files"]
+        wrong = [damage for file in files if (damage := _compared(store, file, layout["files"][file]))]
         if [damage.file for damage in wrong] != [ROOT]:
             break
     return wrong
@@ -315,7 +355,8 @@ def _waves_damages(store: Path) -> list[Damage]:
     """Compare the chunks of waves with their digests, and find waves that a complete sweep lacks."""
     complete = is_complete(store)
     found: list[Damage] = []
-    reached, total = 0, _places(store)
+    grids = _grids(store)
+    reached, total = 0, grids[0].shape[0]
 
     def missing(stop: int) -> list[Damage]:
         return [Damage(_wave_file(reached), "is lost", (reached, stop))] if complete and reached < stop else []
@@ -327,7 +368,7 @@ def _waves_damages(store: Path) -> list[Damage]:
         found += missing(start)
         reached = content["stop"]
         if "chunks" in content:
-            found += _chunk_damages(store, content["chunks"], (start, reached))
+            found += _chunk_damages(store, content["chunks"], (start, reached), _files(grids, (start, reached)))
         elif complete:
             found.append(Damage(_wave_file(start), "is of a wave that has not ended", (start, reached)))
     return found + missing(total)
@@ -338,7 +379,8 @@ def _layout(store: Path) -> dict[str, Any] | None:
     place = store / FOLDER / LAYOUT
     try:
         layout = _read(place)
-        ours = all(map(_is_within, (*layout["files"], *layout["waves"])))
+        ours = all(map(_is_within, layout["files"]))
+        ours = ours and all(name.isidentifier() and f"{name}/{ROOT}" in layout["files"] for name in layout["waves"])
         ours = ours and all(isinstance(known, list) for known in layout["files"].values())
         ours = ours and of_bytes(layout["root"].encode()) in layout["files"][ROOT]
         return layout if ours and layout["waves"] else None
@@ -364,9 +406,8 @@ def _compared(
     return Damage(file, "is lost" if found is None else "is not what was written", lanes)
 
 
-def _chunk_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int]) -> list[Damage]:
+def _chunk_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int], files: Sequence[str]) -> list[Damage]:
     """Compare the chunks of a wave that has ended with their digests."""
-    files = wave_chunks(store, lanes)
     if set(known) != set(files):
         return [Damage(_wave_file(lanes[0]), "is of other chunks", lanes)]
     return [damage for file in files if (damage := _compared(store, file, [known[file]], lanes))]

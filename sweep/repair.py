@@ -7,6 +7,7 @@ trained together, and `--resume` trains it again to the same bits.
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -16,10 +17,12 @@ from sweep import store as stores
 from sweep.digests import CHECKPOINT, LAYOUT, Damage
 from sweep.errors import SweepError
 from sweep.experiment import Experiment
+from sweep.identity import differing
 from sweep.locks import Lock
 from sweep.places import ROOT
 from sweep.restoring import restored
 from sweep.runner import laid_out, plan_sweep
+from sweep.schema import needed
 
 _ANEW: Final = "run the page again with --fresh"
 
@@ -36,6 +39,8 @@ def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | N
     Raises:
         SweepError: for what can't be mended; nothing is changed then.
     """
+    lock.check()
+    _refuse_linked_folders(path)
     files = {damage.file for damage in found}
     if f"{digests.FOLDER}/{LAYOUT}" in files:
         _write_layout(path, page)
@@ -49,6 +54,13 @@ def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | N
         return
     if further := stores.damages(path):  # what could not be seen before
         repair(path, lock, further, page)
+
+
+def _refuse_linked_folders(path: Path) -> None:
+    """Refuse a store with a link to a folder in it, through which something elsewhere would be changed."""
+    for folder, inner, _ in os.walk(path):
+        for link in (Path(folder, name) for name in inner if Path(folder, name).is_symlink()):
+            raise SweepError(f"{path} can't be mended: {link} is a link to a folder: remove it")
 
 
 def _forget(path: Path, lock: Lock, found: Sequence[Damage]) -> None:
@@ -87,15 +99,19 @@ def _write_layout(path: Path, page: Experiment | None) -> None:
         for file, digest in expected.items():
             if file != ROOT and digests.of_file(path / file) not in digest:
                 raise SweepError(f"{path} can't be mended: its digests are lost, and {file} may be damaged; {_ANEW}")
+        shutil.copyfile(path / ROOT, again / ROOT)
+        digests.accept_root(again)  # before it takes its place, so that its copy of the attributes is never another
         digests.remove(path / digests.FOLDER / LAYOUT)
         (path / digests.FOLDER).mkdir(exist_ok=True)
         os.replace(again / digests.FOLDER / LAYOUT, path / digests.FOLDER / LAYOUT)
-        digests.accept_root(path)
 
 
 def _laid_out_again(path: Path, page: Experiment | None, folder: Path) -> Path:
     """Make a store as this one was made, beside it; its metadata and coordinates are the same to the last bit."""
     attributes = stores.stated(path)
+    needed(path, attributes)
+    if page and (fields := differing(page, attributes)):
+        raise SweepError(f"the page {page.name} is not the page of {path}, it differs in {fields}")
     try:
         experiment = page or restored(json.loads(attributes["experiment"]))
     except SweepError as error:

@@ -17,7 +17,6 @@ from sweep.errors import SweepError
 from sweep.experiment import Experiment
 from sweep.labels import (
     DIMENSIONS,
-    ENDED,
     NOT_RUN,
     RECORDED,
     SCHEMA,
@@ -29,7 +28,7 @@ from sweep.labels import (
 )
 from sweep.schema import check_lanes, check_room
 from sweep.specs.knobs import Knob
-from sweep.store import reading
+from sweep.store import reading, without_loss
 
 LANE: Final = "lane"
 TIME: Final = {"prediction": "snapshot_epoch"}  # the time dimension of a quantity is "epoch" unless named here
@@ -147,8 +146,7 @@ def _check_whole(ds: xr.Dataset, path: str | Path) -> None:
     status = ds.status.values
     if ds.attrs.get("complete") and bool(np.isin(status, UNSEEN).any()):
         raise SweepError(f"{path} is truncated: lanes of a complete sweep have not run; run it again with --fresh")
-    ended = np.isin(status, ENDED) & ~(ds.first_bad_epoch == 0).values
-    if np.isnan(ds.loss.values[..., 0][ended]).any():
+    if without_loss(ds).any():
         raise SweepError(f"{path} is truncated: finished lanes have no values of loss; run it again with --fresh")
 
 

@@ -105,7 +105,10 @@ class Session:
         finally:  # what was compiled for a wave that proved too large counts too
             self._tally.compile_seconds += time.perf_counter() - begun
             self._store.beat(asdict(self._tally))
-        for piece in walk(self._plan, skip=self._stored, resume=self._position()):
+        position = self._position()
+        for piece in walk(self._plan, skip=self._stored, resume=position):
+            if self._curves is None or self._curves[0] != piece.wave:
+                self._curves = piece.wave, self._begun(piece.wave, position)
             self._take(piece)
             try:
                 requests.obey()
@@ -114,9 +117,15 @@ class Session:
                     self._save(piece)
                 raise
 
+    def _begun(self, wave: int, position: Position | None) -> Curves:
+        """Take up a wave: where it stands if that is known, else from nothing, whatever a killed run wrote of it."""
+        here = self._plan.waves[wave]
+        if position is None or position.wave != wave:
+            self._store.forget(here.start, here.start + here.places)
+        return Curves(self._plan, wave, self._store)
+
     def _take(self, piece: Finished) -> None:
-        if self._curves is None or self._curves[0] != piece.wave:
-            self._curves = piece.wave, Curves(self._plan, piece.wave, self._store)
+        assert self._curves is not None
         curves = self._curves[1]
         curves.take(piece)
         self._tally.lane_steps_executed += piece.executed
@@ -155,12 +164,13 @@ class Session:
         return position if position.wave not in self._stored and self._fits(position) else None
 
     def _fits(self, position: Position) -> bool:
-        """Tell whether a position is of a wave as it is planned now; of another one all is trained again."""
+        """Tell whether a position is of a wave as it is planned now, and of records that its digest is of."""
         if position.wave >= len(self._plan.waves):
             return False
         wave = self._plan.waves[position.wave]
         sizes = [len(fate.status) for fate in position.fates]
-        return position.start == wave.start and sizes == [len(own) for own in wave.chosen]
+        known = self._store.recorded(wave.start, wave.start + wave.places)
+        return position.start == wave.start and position.record <= known and sizes == [len(o) for o in wave.chosen]
 
     def _steps_of(self, wave: int) -> int:
         """Count the steps of the living lanes of a stored wave."""

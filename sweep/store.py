@@ -23,6 +23,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sweep import digests, locks, schema, whole_files
+from sweep.array_schema import check_chunks, list_chunks, read_array
 from sweep.bounded_json import parse
 from sweep.digests import CHECKPOINT, Damage
 from sweep.errors import SweepError, SweepWarning
@@ -108,6 +109,15 @@ class Store:
         """Note what the chunks of a wave hold that has ended: from now on it counts as stored."""
         self._check_held()
         digests.seal(self.path, (start, stop))
+
+    def forget(self, start: int, stop: int) -> None:
+        """Have a wave count as not run, and read as such."""
+        self._check_held()
+        digests.forget(self.path, (start, stop))
+
+    def recorded(self, start: int, stop: int) -> int:
+        """Tell how many records of a running wave its digest is of; 0 for one that has none."""
+        return max((record for *lanes, record, _ in digests.running(self.path) if lanes == [start, stop]), default=0)
 
     def sealed(self) -> np.ndarray:
         """Tell of each place for a lane whether its wave has ended and is stored."""
@@ -228,7 +238,7 @@ def move_aside(path: Path) -> Path:
     """
     if not exists(path):
         raise locks.in_use(path)  # another run has moved it away just now
-    if not (path / ROOT).is_file():
+    if not ((path / ROOT).is_file() or has_digests(path)):
         raise _not_a_store(path)
     with locked(path) as lock:
         aside = _moved(path)
@@ -282,9 +292,12 @@ def check(path: Path) -> Meta:
         SweepError: for a path without a store, a root that can't be read, another schema, or what no store holds.
     """
     attributes = stated(path)
-    if has_digests(path):
-        _refuse(path, digests.layout_damages(path))
-    schema.check(path, attributes)
+    try:
+        schema.check(path, attributes)
+    except SweepError:
+        if has_digests(path):  # by which damage is told from what never was a store of ours
+            _refuse(path, digests.damages(path) or _loose_damages(path))
+        raise
     return attributes
 
 
@@ -296,17 +309,26 @@ def stated(path: Path) -> Meta:
     """
     if not path.exists():
         raise SweepError(f"no store at {path}: run the page first, or name another store")
-    if not exists(path / ROOT):
+    if not exists(path / ROOT) and not has_digests(path):
         raise _not_a_store(path)
-    attributes = schema.attributes(path)
-    if not {"schema", "arrays", "dimensions"} <= set(attributes):
-        raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")
-    if attributes["schema"] not in READABLE:
+    try:
+        attributes = schema.attributes(path)
+    except SweepError:
+        _refuse(path, _root_damages(path))  # can be mended
+        raise
+    if attributes.get("schema", SCHEMA) not in READABLE:  # whose digests may be of another form, too
         raise SweepError(
             f"{path} has schema {attributes['schema']}, this version reads {' and '.join(map(str, READABLE))}: "
             f"use the version of sweep that wrote it, or run the page again with --fresh"
         )
+    _refuse(path, _root_damages(path))
+    if not {"schema", "arrays", "dimensions"} <= set(attributes):
+        raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")
     return attributes
+
+
+def _root_damages(path: Path) -> list[Damage]:
+    return digests.root_damages(path) if has_digests(path) else []
 
 
 def _not_a_store(path: Path) -> SweepError:
@@ -365,12 +387,18 @@ def adopt(store: Store, waves: Iterable[tuple[int, int]]) -> None:
     """
     flat = read(store.path)
     digests.write_layout(store.path, list(map(str, flat.coords)), list(map(str, flat.data_vars)))
+    whole = np.isin(flat["status"], ENDED) & ~without_loss(flat) | (flat["lane"].values < 0)
     for start, stop in waves:
-        taken = flat["lane"].values[start:stop] >= 0
-        if np.isin(flat["status"].values[start:stop][taken], ENDED).all():
+        if whole[start:stop].all():
             store.seal(start, stop)
     store.clear()
     store.note(schema=SCHEMA)
+
+
+def without_loss(ds: xr.Dataset) -> np.ndarray:
+    """Tell of each lane whether it has ended, as its status says, and yet has no loss: its chunk is lost."""
+    there = np.isin(ds["status"], ENDED) & (ds["first_bad_epoch"].values != 0)
+    return there & np.isnan(ds["loss"].values[..., 0]) if "loss" in ds else np.zeros(there.shape, bool)
 
 
 def verify(path: Path) -> None:
@@ -388,7 +416,7 @@ def verify(path: Path) -> None:
         told = f"{path} carries no digests, as it is of schema {attributes['schema']}: damage is not seen"
         warnings.warn(told, SweepWarning, stacklevel=2)
         return
-    _refuse(path, digests.damages(path))
+    _refuse(path, digests.damages(path) or _loose_damages(path))
     schema.check(path, attributes)
     _refuse(path, _running_damages(path))
 
@@ -405,17 +433,45 @@ def damages(path: Path) -> list[Damage]:
     found = digests.damages(path)
     if any(damage.lanes is None for damage in found):  # without its layout a store says nothing
         return found
+    found += _loose_damages(path)
     if not found:
         schema.check(path, stated(path))
     return [*found, *_running_damages(path)]
+
+
+def _loose_damages(path: Path) -> list[Damage]:
+    """Find what can't be read of waves without digests, such as a chunk that a loss of power has left half written."""
+    group, found = zarr.open_group(path, mode="r", use_consolidated=False), []
+    grids = [digests.Grid(path, name) for name in digests.wave_arrays(path)]
+    begun = digests.begun(path, grids[0].shape[0])
+    for grid in grids:
+        for start in map(int, np.flatnonzero(~begun[:: grid.chunks[0]]) * grid.chunks[0]):
+            lanes = start, min(start + grid.chunks[0], grid.shape[0])
+            for file in grid.files(*lanes):
+                if exists(path / file) and not _can_be_read(path, file, group, slice(*lanes)):
+                    found.append(Damage(file, "can't be read", lanes))
+    return found
+
+
+def _can_be_read(path: Path, file: str, group: zarr.Group, lanes: slice) -> bool:
+    """Try to read one chunk, once it is known not to become more than one."""
+    name = file.partition("/")[0]
+    try:
+        check_chunks(path, read_array(path, name), list_chunks({file: (path / file).lstat().st_size})[name])
+        np.asarray(group[name][lanes])  # type: ignore[index]
+    except FileNotFoundError:  # a run that goes on has just removed it
+        return True
+    except Exception:  # whatever a damaged chunk makes of itself
+        return False
+    return True
 
 
 def _running_damages(path: Path) -> list[Damage]:
     """Compare the curves of waves that have begun; what came after the last checkpoint does not count."""
     found, group = [], zarr.open_group(path, mode="r", use_consolidated=False)
     for start, stop, record, digest in digests.running(path):
-        counts = _counted(path, group, record)
         try:
+            counts = _counted(path, group, record)
             arrays = {name: np.asarray(group[name][start:stop]) for name in ("status", *counts)}  # type: ignore[index]
             whole = digests.of_records(arrays, counts) == digest
         except Exception:  # whatever a damaged chunk makes of itself

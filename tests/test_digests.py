@@ -348,3 +348,142 @@ def test_an_older_incomplete_store_is_gone_on_with_and_has_digests_from_then_on(
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
     assert stores.check(path)["schema"] == 2
     assert check(path) == 0
+
+
+def test_a_checkpoint_that_a_run_replaces_meanwhile_is_no_damage(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copied(stopped, tmp_path)
+    arrays = stores.Store(path).load_checkpoint()
+    assert arrays is not None
+    digested = digests.of_rest
+
+    def replaced_then(file, skip: int) -> str:
+        found = digested(file, skip)
+        monkeypatch.setattr(digests, "of_rest", digested)
+        stores.Store(path).save_checkpoint(arrays | {"done": arrays["done"] + 1})
+        return found
+
+    monkeypatch.setattr(digests, "of_rest", replaced_then)
+    before = (path / "checkpoint").read_bytes()
+    assert not digests._checkpoint_damages(path)
+    assert (path / "checkpoint").read_bytes() != before
+
+
+@pytest.mark.parametrize("harm", [flip, halve, Path.unlink])
+def test_where_the_attributes_are_damaged_every_refusal_names_what_mends_them(
+    whole: Path, stopped: Path, tmp_path: Path, harm: Callable
+) -> None:
+    for number, store in enumerate((whole, stopped)):
+        path = copied(store, tmp_path / str(number))
+        harm(path / "zarr.json")
+        for refused in (open_results, stores.check, lambda store: run_sweep(EXPERIMENT, out=store, resume=True)):
+            with pytest.raises(SweepError, match=r"zarr\.json .*`python -m sweep\.check .*--repair"):
+                refused(path)
+
+
+@pytest.mark.parametrize("harm", [flip, halve, Path.unlink])
+def test_a_store_whose_attributes_are_damaged_can_be_moved_aside(whole: Path, tmp_path: Path, harm: Callable) -> None:
+    path = copied(whole, tmp_path)
+    harm(path / "zarr.json")
+    ds = run_sweep(EXPERIMENT, out=path, fresh=True)
+    assert ds.attrs["complete"]
+    assert (tmp_path / "copy.old-1" / "loss").is_dir()
+
+
+def signed(path: Path, **changes: object) -> None:
+    """Change what the digests of the layout say, as whoever makes a store of his own can."""
+    place = path / "digests" / "layout.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | changes))
+
+
+def test_nonsense_among_digests_is_refused(stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    running = next(each for each in (path / "digests").glob("wave-*") if "curves" in json.loads(each.read_text()))
+    content = json.loads(running.read_text())
+    for record in (-(10**6), 10**6, -1):
+        running.write_text(json.dumps(content | {"record": record}))
+        assert is_refused(path)
+        assert check(path) == 1
+    running.write_text(json.dumps(content))
+    layout = json.loads((path / "digests" / "layout.json").read_text())
+    for waves in (["nothing"], ["lane"], ["../copy/loss"], [""], ["epoch", *layout["waves"]], ["c"]):
+        signed(path, waves=waves)
+        assert is_refused(path), waves
+        assert check(path) in (1, 2), waves
+
+
+def test_a_store_whose_digests_are_lost_whole_is_damaged(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    shutil.rmtree(path / "digests")
+    assert is_refused(path)
+    assert check(path) == 1
+    assert check(path, "--repair") == 0
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_what_can_not_be_read_of_a_wave_without_digests_is_named_and_trained_again(
+    whole: Path, stopped: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    """A killed run leaves chunks without digests, and a loss of power damages what had not reached the disk."""
+    path = copied(stopped, tmp_path)
+    for file in ("loss/c/7/0", "first_bad_epoch/c/7"):
+        (path / file).parent.mkdir(parents=True, exist_ok=True)
+        (path / file).write_bytes((whole / "loss/c/7/0").read_bytes()[:-1] + b"?" if content is None else content)
+    assert is_refused(path)
+    assert check(path) == 1
+    assert check(path, "--repair") == 0
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_a_wave_that_begins_anew_takes_nothing_over(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    """What was written of it before may be of another place, or of a run that was killed while it was mended."""
+    path = copied(stopped, tmp_path)
+    group = zarr.open_group(path, mode="r+")
+    for name in ("loss", "first_bad_epoch"):
+        group[name][14:16] = 7.0
+    session = Session(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), stores.Store(path), lambda told: None)
+    curves = session._begun(3, None)
+    assert all(np.isnan(values).all() for name, values in curves._held.items() if name != "status")
+    assert not (path / "loss" / "c" / "7").exists() or not list((path / "loss" / "c" / "7").iterdir())
+
+
+def test_an_older_store_that_is_given_digests_has_all_of_them_or_none(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = aged(stopped, tmp_path, complete=False)
+
+    def killed(*_: object) -> None:
+        raise Terminated
+
+    with monkeypatch.context() as patch:
+        patch.setattr(digests, "_write", killed)
+        with pytest.raises(Terminated):
+            digests.write_layout(path, ["epoch"], ["loss"])
+    with pytest.warns(UserWarning, match="carries no digests"):
+        stores.verify(path)
+
+
+def test_an_older_store_with_a_chunk_lost_is_given_no_digest_of_the_loss(
+    whole: Path, stopped: Path, tmp_path: Path
+) -> None:
+    path = aged(stopped, tmp_path, complete=False)
+    (path / "loss" / "c" / "0" / "0").unlink()
+    with pytest.warns(UserWarning, match="carries no digests"):
+        ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+@pytest.mark.parametrize("harm", [flip, halve, Path.unlink, pipe, link])
+@pytest.mark.parametrize("file", ["loss/c/1/0", "loss/zarr.json", "learning_rate/c/0", "epoch/c/0"])
+def test_whatever_command_meets_damage_names_what_mends_it(
+    whole: Path, stopped: Path, tmp_path: Path, file: str, harm: Callable
+) -> None:
+    for number, store in enumerate((whole, stopped)):
+        path = copied(store, tmp_path / str(number))
+        harm(path / file)
+        with pytest.raises(SweepError, match=r"`python -m sweep\.check .*--repair"):
+            run_sweep(EXPERIMENT, out=path, resume=True)

@@ -150,19 +150,19 @@ def other_schema(path: Path) -> None:
     (path / "zarr.json").write_text(json.dumps(root))
 
 
-def no_store(path: Path) -> None:
+def lose_root(path: Path) -> None:
     (path / "zarr.json").unlink()
 
 
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
-        (damage_root, "is truncated: zarr.json can't be read"),
+        (damage_root, "is damaged: zarr.json is not what was written; `python -m sweep.check"),
         (lose_array, "is damaged: loss/zarr.json is lost; `python -m sweep.check"),
         (cut_chunk, "is damaged: loss/c/0/0 is not what was written"),
         (lose_chunk, "is damaged: loss/c/0/0 is lost"),
         (other_schema, f"has schema 99, this version reads 1 and {SCHEMA}: use the version of sweep that wrote it"),
-        (no_store, "is not a store of sweep"),
+        (lose_root, "is damaged: zarr.json is lost; `python -m sweep.check"),
         (shutil.rmtree, "no store at"),
     ],
 )
