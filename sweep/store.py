@@ -282,7 +282,12 @@ def check(path: Path) -> Meta:
         SweepError: for a path without a store, a root that can't be read, another schema, or what no store holds.
     """
     attributes = stated(path)
-    schema.check(path, attributes)
+    try:
+        schema.check(path, attributes)
+    except SweepError:
+        if has_digests(path):  # which tell damage from what was never a store, and what can be mended
+            _refuse(path, digests.damages(path))
+        raise
     return attributes
 
 
@@ -295,8 +300,13 @@ def stated(path: Path) -> Meta:
     if not path.exists():
         raise SweepError(f"no store at {path}: run the page first, or name another store")
     if not exists(path / ROOT):
+        _refuse_lost_root(path)
         raise _not_a_store(path)
-    attributes = schema.attributes(path)
+    try:
+        attributes = schema.attributes(path)
+    except SweepError:
+        _refuse_lost_root(path)
+        raise
     if not {"schema", "arrays", "dimensions"} <= set(attributes):
         raise SweepError(f"{path} is not a store of sweep: it states no schema or no arrays; name another place")
     if attributes["schema"] not in READABLE:
@@ -396,6 +406,12 @@ def _refuse(path: Path, found: Sequence[Damage]) -> None:
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise SweepError(damaged(path, f"{found[0].file} {found[0].what}{more}"))
+
+
+def _refuse_lost_root(path: Path) -> None:
+    """Refuse a store whose root is known not to be what was written, and which can be mended."""
+    if has_digests(path):
+        _refuse(path, [damage for damage in digests.damages(path) if damage.file == ROOT])
 
 
 def damages(path: Path) -> list[Damage]:
