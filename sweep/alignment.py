@@ -87,7 +87,10 @@ def sliced(ds: xr.Dataset, by: str) -> dict[str, xr.Dataset]:
     swept = knobs_of(ds)
     if by in SEEDS:
         others = [name for name in swept if name not in SEEDS]
-        raise SweepError(f"--by {by}: differences are judged over seeds; name another of {_listed(others)}")
+        instead = f"name another of {_listed(others)}" if others else "name two stores, as no other knob is swept here"
+        raise SweepError(f"--by {by}: differences are judged over seeds; {instead}")
+    if not swept:
+        raise SweepError(f"--by {by}: the page of this store sweeps no knob; name two stores")
     if by not in swept:
         raise unknown("swept knob", by, swept)
     flat = stacked(ds)

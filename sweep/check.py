@@ -1,5 +1,7 @@
 """Verify a store: `python -m sweep.check results/freq_principle`; with `--repair` mend it."""
 
+import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +55,10 @@ def main(args: Sequence[str]) -> None:
         say(f"{damage.file} {damage.what}")
     if found and options.repair:
         _repair(options)
-        say(f"mended; `{_going_on(path)}` trains again what was lost")
+        say(f"mended; {_what_is_left(path)}")
     elif found:
-        say(f"{len(found)} files of {path} are damaged: {PROG} {path} --repair mends what can be mended")
+        count = f"1 file of {path} is" if len(found) == 1 else f"{len(found)} files of {path} are"
+        say(f"{count} damaged: {PROG} {path} --repair mends what can be mended")
         raise SystemExit(1)
     else:
         say(f"{path} is as it was written")
@@ -76,12 +79,15 @@ def _repair(options: Options) -> None:
             raise SweepError(f"can't mend {options.store}: {reason}; what is left to mend is seen again") from error
 
 
-def _going_on(path: Path) -> str:
-    """Give the command that trains what a store lacks."""
+def _what_is_left(path: Path) -> str:
+    """Say what is to be done about a store that was mended."""
     from sweep import store as stores
 
-    page = stores.check(path).get("page", "PAGE")
-    return f"python -m sweep.run {page} --out {path} --resume"
+    attributes = stores.check(path)
+    if attributes.get("complete"):
+        return f"{path} is as it was written"
+    page = [str(attributes.get("page", "PAGE")), *json.loads(attributes.get("arguments", "[]"))]
+    return f"`python -m sweep.run {shlex.join([*page, '--out', str(path), '--resume'])}` trains what it lacks"
 
 
 if __name__ == "__main__":

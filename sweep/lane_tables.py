@@ -57,6 +57,8 @@ def stacked(ds: xr.Dataset) -> xr.Dataset:
     dims = ds["status"].dims
     if dims == (LANE,):
         return ds
+    if not dims:  # of a page without axes, whose one lane has no dimension
+        return ds.expand_dims(LANE)
     knobs = knobs_of(ds)
     columns = {name: ds[name].broadcast_like(ds["status"]).transpose(*dims).values.ravel() for name in knobs}
     attributes = {name: ds[name].attrs for name in knobs}

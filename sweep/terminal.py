@@ -297,8 +297,9 @@ def _explained(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
         if "stop_epoch" in ds:
             yield "... but where lanes ended early the one soonest at the target, or the last to be cut"
     if "halving_epoch" in summary:
-        told = _number(summary["frequency"].values)
-        yield f"halving epochs: median spectral error first at most 0.5, at frequencies {told}; - is never"
+        places = summary["frequency"].values
+        at = f"at {'frequency' if places.size == 1 else 'frequencies'} {_number(places)}"
+        yield f"halving epochs: median spectral error first at most 0.5, {at}; - is never"
     if "order_of_convergence" in summary and summary["order_of_convergence"].notnull().any():
         yield "order: rank correlation of frequency with halving epoch; 1 is low frequencies strictly first"
 

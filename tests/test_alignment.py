@@ -42,6 +42,33 @@ def test_equal_results_keep_all_their_lanes_and_say_nothing():
         assert (part["status"] == labels.FINISHED).all()
 
 
+def alone() -> xr.Dataset:
+    """Results of a page without axes: one lane, which has no dimension."""
+    ds = small({"seed": [3], "width": [32]}, page={"seed": 3, "model": {"width": 32}})
+    return ds.isel(seed=0, width=0, drop=True)
+
+
+def test_the_one_lane_of_a_page_without_axes_meets_itself_and_its_like_in_a_grid():
+    ds = alone()
+    grid = small({"seed": range(5), "width": [16, 32]})
+    grid["loss"] = grid["loss"].copy(data=np.arange(grid["loss"].size, dtype=float).reshape(grid["loss"].shape))
+    same = align({"a": ds, "b": ds}, "loss")
+    assert same.dims == ()
+    assert same.notes == ()
+    assert same.parts["b"]["loss"].sel(seed=3).values.tobytes() == ds["loss"].values.tobytes()
+    met = align({"alone": ds, "grid": grid}, "loss")
+    expected = grid["loss"].sel(seed=3, width=32)
+    assert met.parts["grid"]["seed"].values.tolist() == [3]
+    assert met.parts["grid"]["loss"].squeeze().values.tobytes() == expected.values.tobytes()
+
+
+@pytest.mark.parametrize(("by", "message"), [("seed", "no other knob is swept here"), ("width", "sweeps no knob")])
+def test_a_page_without_axes_has_no_slices(by, message):
+    ds = alone() if by == "width" else small({"seed": range(3)})
+    with pytest.raises(SweepError, match=f"^--by {by}: .*{message}.*"):
+        sliced(ds, by)
+
+
 def test_an_axis_that_is_longer_or_ordered_otherwise_is_cut_to_what_is_shared():
     long = small({**AXES, "learning_rate": [1e-2, 1e-4, 0.5, 1e-3]})
     short = small({**AXES, "width": [64.0, 16.0], "seed": range(2, 9)})

@@ -30,7 +30,11 @@ EXPERIMENT = tiny(axes=AXES, record=Record(at=log_spaced(3), snapshots=2))
 
 def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None) -> Path:
     """Run an experiment in four waves of two chunks each; of a stopped one, save after so many segments."""
-    create(plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2), path, {"page": "page.py"})
+    create(
+        plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2),
+        path,
+        {"page": "page.py", "arguments": json.dumps(["--epochs", "6"])},
+    )
     plan = plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2)
     if stop_after is None:
         Session(plan, stores.Store(path), lambda told: None).run()
@@ -229,10 +233,18 @@ def test_what_is_damaged_is_named_and_mended(
 ) -> None:
     path = copied(whole, tmp_path)
     harm(path / kind)
+    with pytest.raises(SweepError, match=r"is damaged: .*`python -m sweep\.check .*--repair$"):
+        open_results(path)
+    with pytest.raises(SweepError, match=r"is damaged: .*`python -m sweep\.check .*--repair$"):
+        run_sweep(EXPERIMENT, out=path, resume=True)
     assert check(path) == 1
     assert f"{kind} " in capsys.readouterr().out
     assert check(path, "--repair") == 0
     assert check(path) == 0
+    lost = kind in ("loss/c/1/0", "status/c/0", "digests/wave-0000000004.json")
+    told = capsys.readouterr().out
+    assert (f"mended; `python -m sweep.run page.py --epochs 6 --out {path} --resume` trains" in told) == lost
+    assert (f"mended; {path} is as it was written" in told) != lost
     ds = run_sweep(EXPERIMENT, out=path, resume=True)
     assert ds.attrs["complete"]
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))

@@ -660,6 +660,28 @@ def test_rows_of_fits_have_an_axis_of_their_own_where_targets_are_of_another_siz
     assert len({axes.get_ylim() for axes in axes_of(alike)}) == 1
 
 
+def test_the_title_of_fits_tells_both_errors_where_targets_are_of_another_size():
+    ds = targets_of_other_sizes()
+    first = ds.isel(seed=0, snapshot_epoch=-1)
+    errors = ((first["prediction"].astype(float) - first["target"]) ** 2).mean("x") ** 0.5
+    told = ", ".join(
+        f"{float(f'{error:.2g}'):g} at intercept {at:g}" for at, error in zip((0.01, 1000), errors.values, strict=True)
+    )
+    assert FIGURES["fits"](ds).texts[1].get_text().endswith(f"at epoch {first['snapshot_epoch'].item():g}: {told}")
+    lost = ended(ds, labels.DIVERGED, ds["intercept"] > 1)
+    lost["prediction"] = lost["prediction"].where(lost["intercept"] < 1)
+    assert FIGURES["fits"](lost).texts[1].get_text().endswith("at intercept 0.01, not finite at intercept 1000")
+
+
+@pytest.mark.parametrize(("shift", "told"), [(1e3, ["network above"]), (-1e3, ["network below"]), (0.0, [])])
+def test_a_network_out_of_sight_is_said_to_lie_above_or_below(shift, told):
+    ds = results({"seed": [0]})
+    ds["prediction"] = (ds["prediction"] + shift * (ds["snapshot_epoch"] == 0)).transpose(*ds["prediction"].dims)
+    first, *others = axes_of(FIGURES["fits"](ds))
+    assert [text.get_text() for text in first.texts] == told
+    assert not [text for axes in others for text in axes.texts]
+
+
 def test_a_facet_by_learning_rate_has_a_panel_for_each():
     ds = results({"seed": [0, 1], "weight_decay": [1e-3, 1e-1], "learning_rate": [1e-3, 3e-3, 1e-2]})
     figure = FIGURES["heatmap"](ds, x="epoch", y="weight_decay", facet="learning_rate")

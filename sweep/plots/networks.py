@@ -56,6 +56,9 @@ def fits(ds: xr.Dataset) -> Figure:
     for axes, moment in zip(grid[0], moments, strict=True):
         axes.set_title(f"epoch {style.number(moment)}")
     handles = dress(panels, chosen, rows)
+    for line, row in zip(grid, rows, strict=True):
+        for moment, axes in enumerate(line):
+            row.mark_out_of_sight(axes, moment)
     return finish(figure, chosen, fit_in_words(chosen), rule(chosen, rows), handles)
 
 
@@ -94,6 +97,15 @@ class Networks:
         if np.isfinite(first).any():
             return [*drawn, *axes.plot(self.x, first, zorder=3, **_NETWORK)]
         return [*drawn, message(axes, _ended(self.status))]
+
+    def mark_out_of_sight(self, axes: Axes, moment: int) -> None:
+        """Say on which side a network lies of which the axes, with their limits, show nothing."""
+        low, high = axes.get_ylim()
+        known = self.outputs[moment, 0][np.isfinite(self.outputs[moment, 0])]
+        if known.size and (known.max() < low or known.min() > high):
+            place, where = (0.04, "below") if known.max() < low else (0.96, "above")
+            look = {"ha": "center", "va": "bottom" if where == "below" else "top", "color": style.NETWORK, "size": 8}
+            axes.text(0.5, place, f"network {where}", transform=axes.transAxes, zorder=5, **look)
 
 
 def networks(part: xr.Dataset) -> Networks:
@@ -163,7 +175,10 @@ def _limit(axes: Axes, target: xr.DataArray) -> None:
 
 
 def fit_in_words(chosen: View) -> str:
-    """Say in a title how far the best panel's first seed gets inside the training range, and beyond it."""
+    """Say in a title how far the best panel's first seed gets inside the training range, and beyond it.
+
+    Errors of targets of different size say little about each other, so that of the worst panel is told then, too.
+    """
     rows = list(chosen.panels())
     trained = inside(chosen.data["x"])
     errors = [_root_mean_square(part, trained) for part in rows]
@@ -175,8 +190,13 @@ def fit_in_words(chosen: View) -> str:
     first, last = (_short(error) for error in errors[best][[0, -1]])
     place = chosen.title(rows[best])
     where = f", at {place}" if place else ""
-    fall = f"{first} at epoch {moments[0]}, {last} at epoch {moments[1]}"
-    told = f"Root mean square error of the fit: {fall}{where}"
+    fall = f": {first} at epoch {moments[0]}, {last} at epoch {moments[1]}{where}"
+    if not _alike([networks(part) for part in rows]):
+        worst = int(np.argmax([np.nan_to_num(error[-1], nan=np.inf) for error in errors]))
+        far = errors[worst][-1]
+        other = f"{_short(far)} at" if np.isfinite(far) else "not finite at"
+        fall = f" at epoch {moments[1]}: {last}{where.replace(',', '', 1)}, {other} {chosen.title(rows[worst])}"
+    told = f"Root mean square error of the fit{fall}"
     if trained.all():
         return told
     return f"{told}; beyond the training range {_short(_root_mean_square(rows[best], ~trained)[-1])}"
