@@ -72,7 +72,8 @@ def _repair(options: Options) -> None:
     with stores.locked(options.store) as lock:
         if page and (fields := differing(page, stores.stated(options.store))):
             raise SweepError(f"{options.page} is not the page of {options.store}, it differs in {fields}")
-        repair(options.store, lock, stores.damages(options.store), page)
+        with stores.blamed(options.store):
+            repair(options.store, lock, stores.damages(options.store), page)
 
 
 def _going_on(path: Path) -> str:
