@@ -71,12 +71,8 @@ def _repair(options: Options) -> None:
     from sweep.repair import repair
 
     page = load(options.page) if options.page else None
-    with stores.locked(options.store) as lock:
-        try:
-            repair(options.store, lock, stores.damages(options.store), page)
-        except OSError as error:
-            reason = error.strerror or error
-            raise SweepError(f"can't mend {options.store}: {reason}; what is left to mend is seen again") from error
+    with stores.locked(options.store) as lock, stores.blamed(options.store):
+        repair(options.store, lock, stores.damages(options.store), page)
 
 
 def _what_is_left(path: Path) -> str:

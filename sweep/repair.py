@@ -40,7 +40,6 @@ def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | N
         SweepError: for what can't be mended; nothing is changed then.
     """
     lock.check()
-    _refuse_linked_folders(path)
     files = {damage.file for damage in found}
     if f"{digests.FOLDER}/{LAYOUT}" in files:
         _write_layout(path, page)
@@ -54,13 +53,6 @@ def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | N
         return
     if further := stores.damages(path):  # what could not be seen before
         repair(path, lock, further, page)
-
-
-def _refuse_linked_folders(path: Path) -> None:
-    """Refuse a store with a link to a folder in it, through which something elsewhere would be changed."""
-    for folder, inner, _ in os.walk(path):
-        for link in (Path(folder, name) for name in inner if Path(folder, name).is_symlink()):
-            raise SweepError(f"{path} can't be mended: {link} is a link to a folder: remove it")
 
 
 def _forget(path: Path, lock: Lock, found: Sequence[Damage]) -> None:

@@ -70,7 +70,7 @@ def run_sweep(
             _go_on(experiment, path, resume, memory, watch)
         else:
             stores.verify(path)
-            _retell(path, {**attributes, **page(experiment)})
+            _settle(path, {**attributes, **page(experiment)})
         return open_results(path)
     plan = plan_sweep(experiment, memory)  # refuses, if it must, before anything on disk changes
     create(plan, path, attributes, fresh=in_the_way)
@@ -80,14 +80,17 @@ def run_sweep(
     return open_results(path)
 
 
-def _retell(path: Path, told: Mapping[str, str]) -> None:
-    """Have a complete store say what its page says now, which may ask for other figures than it did."""
+def _settle(path: Path, told: Mapping[str, str]) -> None:
+    """Have a complete store say what its page says now, and free it of what a run that was killed at its end left.
+
+    Its page may ask for other figures by now. A store that is only to be read stays as it is.
+    """
     attributes = stores.check(path)
-    if any(attributes.get(name) != text for name, text in told.items()):
-        with suppress(SweepError, OSError), stores.locked(path) as lock:  # one that is only to be read stays as it is
-            store = stores.Store(path, lock)
+    with suppress(SweepError, OSError), stores.locked(path) as lock:  # which removes what was half written
+        store = stores.Store(path, lock)
+        if any(attributes.get(name) != text for name, text in told.items()):
             store.note(**told)
-            store.clear()  # what a run that was killed at its very end has left
+        store.clear()
 
 
 def _train(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> None:

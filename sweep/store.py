@@ -353,17 +353,12 @@ def reading(path: Path) -> Iterator[xr.Dataset]:
         SweepError: for a path that holds no readable store, or damage that is met within the context.
     """
     verify(path)
-    try:
-        with warnings.catch_warnings():
-            # The checkpoint, heartbeat and lock beside the arrays are ours.
-            warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
-            # Units are words here: "seconds" are no dates to decode.
-            with xr.open_zarr(path, consolidated=False, chunks=None, zarr_format=3, decode_times=False) as lazy:
-                yield schema.checked(_without_unsealed(lazy, path))
-    except SweepError:
-        raise
-    except Exception as error:  # whatever a damaged chunk or a missing array makes of itself
-        raise SweepError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from error
+    with blamed(path), warnings.catch_warnings():
+        # The checkpoint, heartbeat and lock beside the arrays are ours.
+        warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
+        # Units are words here: "seconds" are no dates to decode.
+        with xr.open_zarr(path, consolidated=False, chunks=None, zarr_format=3, decode_times=False) as lazy:
+            yield schema.checked(_without_unsealed(lazy, path))
 
 
 def damaged(path: Path, what: str) -> str:
@@ -416,9 +411,30 @@ def verify(path: Path) -> None:
         told = f"{path} carries no digests, as it is of schema {attributes['schema']}: damage is not seen"
         warnings.warn(told, SweepWarning, stacklevel=2)
         return
-    _refuse(path, digests.damages(path) or _loose_damages(path))
-    schema.check(path, attributes)
-    _refuse(path, _running_damages(path))
+    with blamed(path):
+        _refuse_linked_folders(path)
+        _refuse(path, digests.damages(path) or _loose_damages(path))
+        schema.check(path, attributes)
+        _refuse(path, _running_damages(path))
+
+
+@contextmanager
+def blamed(path: Path) -> Iterator[None]:
+    """Blame a store for whatever reading it raises: it may be damaged, or a stranger's with digests that fit.
+
+    Raises:
+        SweepError: in place of any other exception.
+    """
+    try:
+        yield
+    except SweepError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise unwritable(path, error) from error
+        raise SweepError(damaged(path, f"{error.filename or ''} {error.strerror or error}".strip())) from error
+    except Exception as error:
+        raise SweepError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from error
 
 
 def _refuse(path: Path, found: Sequence[Damage]) -> None:
@@ -430,13 +446,24 @@ def _refuse(path: Path, found: Sequence[Damage]) -> None:
 
 def damages(path: Path) -> list[Damage]:
     """Compare a store with its digests: all that is stored, and what a running wave had at its last checkpoint."""
-    found = digests.damages(path)
-    if any(damage.lanes is None for damage in found):  # without its layout a store says nothing
-        return found
-    found += _loose_damages(path)
-    if not found:
-        schema.check(path, stated(path))
-    return [*found, *_running_damages(path)]
+    with blamed(path):
+        _refuse_linked_folders(path)
+        found = digests.damages(path)
+        if any(damage.lanes is None for damage in found):  # without its layout a store says nothing
+            return found
+        found += _loose_damages(path)
+        if not found:
+            schema.check(path, stated(path))
+        return [*found, *_running_damages(path)]
+
+
+def _refuse_linked_folders(path: Path) -> None:
+    """Refuse a store one of whose folders is a link, before anything beyond it is read, or mended."""
+    for folder, folders, _ in os.walk(path):
+        if linked := [name for name in folders if Path(folder, name).is_symlink()]:
+            raise SweepError(
+                f"{path} is refused: {Path(folder, linked[0])} is a link where a folder belongs: remove it"
+            )
 
 
 def _loose_damages(path: Path) -> list[Damage]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from helpers import tiny
 
-from sweep.specs import MLP, Figure, FromFunction, Linear, Metric, Record, SumOfSines
+from sweep.errors import SweepError
+from sweep.specs import MLP, Figure, FromFunction, Linear, Metric, Record, SumOfSines, Window
 
 
 @pytest.mark.parametrize("made", [list, tuple, np.array])
@@ -42,3 +43,11 @@ def test_variants_share_the_x_of_their_page_and_plain_pages_have_their_own() -> 
     assert variant.shape().shown == page.task.window()
     assert variant.with_values({"points": 64}).shape().shown == page.task.window()
     assert replace(page, task=SumOfSines(points=32)).shape().shown.points == 32
+
+
+@pytest.mark.parametrize("value", [None, 1, "no", 0.0])
+def test_what_is_neither_true_nor_false_is_refused(value) -> None:
+    with pytest.raises(SweepError, match="bias of MLP must be True or False, got"):
+        MLP(bias=value)
+    with pytest.raises(SweepError, match="end of Window must be True or False, got"):
+        Window(0.0, 1.0, end=value)

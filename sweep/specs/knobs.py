@@ -132,6 +132,9 @@ class Spec:
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
             object.__setattr__(self, f.name, plain(getattr(self, f.name)))  # frozen, and hashed with its Shape
+            if f.type is bool and not isinstance(getattr(self, f.name), bool):
+                told = f"{f.name} of {type(self).__name__} must be True or False, got {getattr(self, f.name)!r}"
+                raise SweepError(told)
         defaults = {f.name: f.default for f in fields(self)}  # type: ignore[arg-type]
         for knob in knobs_of(type(self)).values():
             value = getattr(self, knob.attribute)

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -20,10 +21,11 @@ from random import Random
 from typing import Any
 
 from .stores import arrays, complete, copied, differences, opened, small_waves, whole, write_page
-from .trials import Campaign, Case, Said, call
+from .trials import Campaign, Case, Said, busy, call
 
 MOVES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
 SECONDS = 60.0
+_MODEL = re.compile(rb'"p[0-9]{4,}"')
 CHILD_SECONDS = 120.0
 
 
@@ -140,8 +142,17 @@ def content(folder: Path) -> dict[str, bytes]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             same = path.suffix in (".png", ".svg", ".csv", ".html", ".parquet") or path.name == "claims.json"
-            found[str(path.relative_to(folder))] = path.read_bytes() if same else b""
+            found[str(path.relative_to(folder))] = _renumbered(path) if same else b""
     return found
+
+
+def _renumbered(path: Path) -> bytes:
+    """Give a file's bytes, with the numbers of Bokeh's models from 0 on: in a process they go on through all reports."""
+    content = path.read_bytes()
+    if path.suffix != ".html":
+        return content
+    names: dict[bytes, bytes] = {}
+    return _MODEL.sub(lambda found: names.setdefault(found[0], b'"p%d"' % len(names)), content)
 
 
 def prepared(folder: Path, *, full: bool = False) -> Prepared:
@@ -207,9 +218,23 @@ def _in_process(ready: Prepared, stage: str, number: int) -> Callable[[Path], tu
         finally:
             sys.unraisablehook = hushed
         at = where[0].replace(str(folder), "") if where else "no event"
-        return judge_after(ready, stage, folder, f"crash at {at}")
+        with reborn():
+            return judge_after(ready, stage, folder, f"crash at {at}")
 
     return run
+
+
+@contextlib.contextmanager
+def reborn() -> Iterator[None]:
+    """Be another process than the one that has crashed, which has this one's number: that one is known to be dead."""
+    from sweep import owners
+
+    started = owners._started
+    owners._started = lambda pid: f"{started(pid)}1"
+    try:
+        yield
+    finally:
+        owners._started = started
 
 
 def child(folder: str, stage: str, number: int) -> None:

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
+from sweep.digests import CHECKPOINT
+from sweep.store import HEARTBEAT
+
 from . import crashes
 from .crashes import CHILD_SECONDS, STAGES, FullError, Prepared, begun, content, judge_after, prepared
 from .trials import Campaign, Case, Said, busy
@@ -32,7 +35,7 @@ def _judged(ready: Prepared, stage: str, folder: Path, said: Said) -> tuple[str,
         return ("hang" if said.code is None else "internal" if said.code == 1 else "untidy"), said.brief()
     if len(said.lines()) != 1:
         return "untidy", said.brief()
-    known = {*ready.files.get(stage, ()), "store/checkpoint.npz", "store/heartbeat.json", "store/lock"}
+    known = {*ready.files.get(stage, ()), f"store/{CHECKPOINT}", f"store/{HEARTBEAT}", "store/lock"}
     left = sorted(name for name in content(folder) if name not in known and Path(name).name != "lock")
     return ("litter", f"{', '.join(left[:4])} left after {said.brief()}") if left else None
 

@@ -5,6 +5,7 @@ import gc
 import importlib
 import importlib.util
 import io
+import multiprocessing  # noqa: F401  (notes the folder of its first import, to which its children go)
 import os
 import signal
 import sys
