@@ -38,7 +38,6 @@ _FLOATS: Final = ("float32", "float64")
 _CODECS: Final = (
     ("bytes",), ("bytes", "zstd"), ("bytes", "crc32c"), ("bytes", "zstd", "crc32c"), ("bytes", "crc32c", "zstd"),
 )  # fmt: skip
-_FILLS: Final = {"f": ("NaN",), "i": (0,)}
 _NAN: Final = "AAAAAAAA+H8="  # as xarray writes it among attributes
 _FOREIGN: Final = (  # by which xarray would turn values into others
     "scale_factor", "add_offset", "missing_value", "calendar", "dtype", "_Unsigned", "_Encoding", "grid_mapping",

@@ -42,7 +42,7 @@ _LENGTH: Final = 16  # bytes of a digest
 HEADER: Final = 2 * _LENGTH  # bytes of a digest in hexadecimal
 _ROWS: Final = 1024
 _BLOCK: Final = 2**20  # bytes of a file that are read at a time
-_MOST_BYTES: Final = 2**26  # of a file of digests
+_MOST_BYTES: Final = 2**28  # of a file of digests, one of which holds the root too
 _TRIES: Final = 3  # at a root that somebody else replaces meanwhile
 
 
@@ -449,8 +449,7 @@ def known(store: Path) -> dict[str, list[str | None]] | None:
 
 def forget(store: Path, lanes: tuple[int, int]) -> None:
     """Take away the digests of a wave and then its chunks, so that it counts as not run and reads as such."""
-    (store / _wave_file(lanes[0])).unlink(missing_ok=True)
-    for file in wave_chunks(store, lanes):
+    for file in (_wave_file(lanes[0]), *wave_chunks(store, lanes)):
         remove(store / file)
 
 

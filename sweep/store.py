@@ -163,8 +163,9 @@ class Store:
 
     def clear(self) -> None:
         """Remove what only an incomplete sweep needs."""
+        self._check_held()
         for name in (CHECKPOINT, HEARTBEAT, *OLDER):
-            (self.path / name).unlink(missing_ok=True)
+            digests.remove(self.path / name)
 
 
 def _digest(counts: Meta) -> str:

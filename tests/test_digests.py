@@ -224,6 +224,7 @@ MENDED = (
     ("zarr.json", flip),
     ("status/c/0", folder),
     ("lane/c/2", link),
+    ("digests/wave-0000000004.json", folder),
 )
 
 
@@ -499,3 +500,22 @@ def test_whatever_command_meets_damage_names_what_mends_it(
         harm(path / file)
         with pytest.raises(SweepError, match=r"`python -m sweep\.check .*--repair"):
             run_sweep(EXPERIMENT, out=path, resume=True)
+
+
+def test_waves_that_are_halved_after_a_checkpoint_have_digests_of_their_own(
+    whole: Path, stopped: Path, tmp_path: Path
+) -> None:
+    """Memory may run out in any wave; what the larger one had begun is damage at no moment."""
+    path = copied(stopped, tmp_path)
+    session = Session(plan_sweep(EXPERIMENT, None, wave_lanes=2, chunk_lanes=2), stores.Store(path), lambda told: None)
+    take = session._take
+
+    def saved_and_verified(piece) -> None:
+        take(piece)
+        if piece.wave not in session._stored:
+            session._save(piece)
+        assert not stores.damages(path)
+
+    session._take = saved_and_verified  # type: ignore[method-assign]
+    session.run()
+    xr.testing.assert_identical(open_results(path).drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
