@@ -226,10 +226,13 @@ def times(compared: Comparison, threshold: float | None = None) -> Times:
             otherwise a tenth of its median at the first record.
 
     Raises:
-        SweepError: for a threshold that is no number.
+        SweepError: for a threshold that is no number, and where none can be made.
     """
     if threshold is None:
         threshold = _threshold(compared)
+        if not np.isfinite(threshold):
+            told = f"{compared.metric} has no finite median in {compared.first}, of which a threshold could be made"
+            raise SweepError(f"{told}: run it to its end, or give one with --threshold")
     if not np.isfinite(threshold):
         raise SweepError(f"--threshold {threshold} is no number: give one in the units of {compared.metric}")
     rises = compared.better == "higher"

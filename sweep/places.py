@@ -1,5 +1,6 @@
 """Paths that users give, and folders that a command makes: with their parents, and gone again if that fails."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +61,8 @@ def made(folder: Path) -> Iterator[None]:
         OSError: where it can't be made.
     """
     new = [each for each in (folder, *folder.parents) if not each.exists()]
+    if not new and not folder.is_dir():  # which `mkdir` would call "File exists", as if another had just made it
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

@@ -238,6 +238,15 @@ def test_a_grid_of_both_seeds_is_said_to_be_no_sample():
     assert "its 16 are not independent" in found.notes[0]
 
 
+def test_where_no_threshold_can_be_made_of_the_first_this_is_said():
+    nothing = noisy()
+    nothing["loss"] = nothing["loss"] * np.nan
+    compared = compare({"a": nothing, "b": noisy()})
+    with pytest.raises(SweepError, match=r"^loss has no finite median in a, .* or give one with --threshold$"):
+        times(compared)
+    assert times(compared, 0.5).threshold == 0.5
+
+
 @pytest.mark.parametrize("threshold", [np.nan, np.inf])
 def test_a_threshold_that_is_no_number_is_refused(threshold):
     with pytest.raises(SweepError, match="is no number"):

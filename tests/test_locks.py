@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from helpers import tiny
 
 from sweep import locks, owners
 from sweep.errors import SweepError
+from sweep.runner import create, plan_sweep
 
 HOLDER = """
 import sys
@@ -191,3 +193,12 @@ def test_a_folder_that_is_moved_stays_locked(tmp_path):
         lock.check()
         assert "in use by" in refusal(tmp_path / "b")
     assert os.listdir(tmp_path / "b") == ["lock"]
+
+
+def test_a_store_below_a_file_is_not_said_to_be_in_use(tmp_path):
+    (tmp_path / "file").write_text("whole")
+    for place in ("file/store", "file/folder/store"):
+        with pytest.raises(SweepError, match=rf"^can't write .*{place}: Not a directory; name another place"):
+            create(plan_sweep(tiny(), None), tmp_path / place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "whole"

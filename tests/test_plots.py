@@ -682,6 +682,20 @@ def test_a_network_out_of_sight_is_said_to_lie_above_or_below(shift, told):
     assert not [text for axes in others for text in axes.texts]
 
 
+@pytest.mark.parametrize(
+    "name", ["metric_epoch", "metric_curves", "outcome", "heatmap", "loss_curves", "learning_rate_epoch"]
+)
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_what_is_no_number_is_not_called_lost(name, lost):
+    ds = results({"seed": range(2), "learning_rate": [1e-3, 1e-2, 1e-1]})
+    ds["loss"] = ds["loss"] * np.nan
+    ds = ended(ds, labels.DIVERGED, ds["learning_rate"] > ([1.0, 0.05, 0.005, 0.0][lost]))
+    figure = FIGURES[name](ds, **({"x": "epoch", "y": "learning_rate"} if name == "heatmap" else {}))
+    said = "\n".join([texts(figure), *(text.get_text() for axes in figure.axes for text in axes.texts)])
+    assert ("very median lane diverged" in said) == (lost == 3)
+    assert ("There is no finite number to draw" in said) == (lost < 3)
+
+
 def test_a_facet_by_learning_rate_has_a_panel_for_each():
     ds = results({"seed": [0, 1], "weight_decay": [1e-3, 1e-1], "learning_rate": [1e-3, 3e-3, 1e-2]})
     figure = FIGURES["heatmap"](ds, x="epoch", y="weight_decay", facet="learning_rate")

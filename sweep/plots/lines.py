@@ -194,6 +194,8 @@ def _why_empty(median: xr.DataArray, chosen: View, kind: str) -> str:
         return ""
     if np.isfinite(median).any():
         return "zero throughout"
+    if np.isinf(median).any() and median.isnull().any():
+        return f"{chosen.lost} or {chosen.unseen}"
     return f"every median lane {chosen.lost}" if np.isinf(median).any() else chosen.unseen
 
 

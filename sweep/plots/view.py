@@ -60,9 +60,14 @@ class View:
 
     @property
     def nothing(self) -> str:
-        """The title where no median is finite."""
-        unseen = self.data["status"].isin(labels.UNSEEN).all()
-        return "Nothing has run to its end yet" if unseen else f"Every median lane {self.lost}"
+        """The title where no median is finite; that may also be of numbers which no lane has, lost or not."""
+        status = self.data["status"]
+        seen = ~status.isin(labels.UNSEEN)
+        if not seen.any():
+            return "Nothing has run to its end yet"
+        lost = status.isin(labels.LOST).where(seen)
+        share = lost.mean("seed") if "seed" in lost.dims else lost
+        return "There is no finite number to draw" if (share < 0.5).any() else f"Every median lane {self.lost}"
 
     def panels(self) -> Iterator[xr.Dataset]:
         """Give the results of one panel after the other; each keeps its facet's value as a coordinate."""
