@@ -353,6 +353,7 @@ def test_units_that_xarray_would_take_for_dates_are_words(store: Path) -> None:
         ("status", np.full(32, -1, np.int8), "status has codes beyond"),
         ("activation", np.full(32, 2, np.int16), "activation has codes beyond its 2 words"),
         ("learning_rate", np.full(32, np.inf), "a learning_rate is not finite"),
+        ("learning_rate", np.full(32, np.nan), "its learning_rate is a number in no lane"),
         ("seed", np.full(32, 2**40), "a seed is none"),
         ("epoch", np.array([0.0, 2, 1, 5]), "its epoch does not rise"),
         ("epoch", np.array([0.0, 1, 2, np.nan]), "its epoch does not rise"),
