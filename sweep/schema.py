@@ -452,6 +452,7 @@ def _check_knob(column: xr.DataArray) -> None:
         _check_codes(str(column.name), column.values, len(words_of(dict(column.attrs))))
     elif column.dtype.kind == "f":
         _ask(not bool(np.isinf(column.values).any()), f"a {column.name} is not finite")
+        _ask(not bool(np.isnan(column.values).all()), f"its {column.name} is a number in no lane")
     if column.name in SEEDS:
         _ask(bool(((column >= 0) & (column <= LARGEST_SEED)).all()), f"a {column.name} is none")
 

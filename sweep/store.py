@@ -360,6 +360,9 @@ def reading(path: Path) -> Iterator[xr.Dataset]:
         # Units are words here: "seconds" are no dates to decode.
         with xr.open_zarr(path, consolidated=False, chunks=None, zarr_format=3, decode_times=False) as lazy:
             yield schema.checked(_without_unsealed(lazy, path))
+    if not has_digests(path):  # said of what could be read alone: a refusal is one line
+        told = f"{path} carries no digests, as it is of schema {lazy.attrs['schema']}: damage is not seen"
+        warnings.warn(told, SweepWarning, stacklevel=3)
 
 
 def damaged(path: Path, what: str) -> str:
@@ -401,16 +404,14 @@ def verify(path: Path) -> None:
     """Make sure that a store holds what was written.
 
     Raises:
-        SweepError: for a path that holds no store, or a damaged one. Of a store without digests, which says so in a
-            warning, only missing arrays are seen.
+        SweepError: for a path that holds no store, or a damaged one. Of a store without digests only missing arrays
+            are seen, which is said in a warning when it is read.
     """
     attributes = stated(path)
     if not has_digests(path):
         schema.check(path, attributes)
         if attributes["schema"] not in UNDIGESTED:
             raise SweepError(f"{path} is damaged: its digests are lost; run the page again with --fresh")
-        told = f"{path} carries no digests, as it is of schema {attributes['schema']}: damage is not seen"
-        warnings.warn(told, SweepWarning, stacklevel=2)
         return
     with blamed(path):
         _refuse_linked_folders(path)

@@ -147,7 +147,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def _renumbered(path: Path) -> bytes:
-    """Give a file's bytes, with the numbers of Bokeh's models from 0 on: in a process they go on through all reports."""
+    """Give a file's bytes, with the numbers of Bokeh's models from 0 on: they count on from report to report."""
     content = path.read_bytes()
     if path.suffix != ".html":
         return content

@@ -1,48 +1,25 @@
 """Hostile stores: every command reads one or says one line, and nothing else happens."""
 
-import importlib
-import importlib.util
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 from random import Random
 
-import numpy as np
-
 from .damage import READERS, arguments
+from .hostile_stores import hostile, kind
 from .stores import complete, copied, write_page
 from .trials import Campaign, Case, call, has, refusal, tree
 
 STORES = 300
 SECONDS = 15.0
-GENERATOR = f"{__package__}.hostile_stores"
 
 
-def missing() -> str:
-    """Say why it can't be run."""
-    return "" if importlib.util.find_spec(GENERATOR) else "there is no generator, hostile_stores.py"
-
-
-def _stores(store: Path, into: Path, random: Random) -> list[tuple[str, Path]]:
-    """Draw stores."""
-    into.mkdir(parents=True)
-    hostile = importlib.import_module(GENERATOR).hostile
-    return list(islice(hostile(store, into, np.random.default_rng(random.getrandbits(32))), STORES))
-
-
-def _copied(store: Path, to: Path) -> None:
-    """Copy a store with whatever is in it: links, pipes, sockets, devices."""
-    subprocess.run(["cp", "-a", str(store), str(to)], check=True)
-
-
-def _tried(made: Path, page: Path, undamaged: Path, reader: str) -> Callable[[Path], tuple[str, str]]:
+def _tried(store: Path, number: int, seed: int, page: Path, reader: str) -> Callable[[Path], tuple[str, str]]:
     def run(folder: Path) -> tuple[str, str]:
-        _copied(made, folder / "store")
+        changed = hostile(store, folder / "store", number, seed)
         shutil.copytree(page.parent, folder / "experiments")
         if reader == "compare":
-            copied(undamaged, folder / "undamaged")
+            copied(store, folder / "undamaged")
         before = tree(folder)
         args = ["experiments/page.py", "--out", "store"] if reader == "run" else arguments(reader, "store")
         said = call(reader, args, cwd=folder, seconds=SECONDS)
@@ -52,7 +29,8 @@ def _tried(made: Path, page: Path, undamaged: Path, reader: str) -> Callable[[Pa
             return "untidy", f"escapes reach the terminal: {raw[0][:200]!r}"
         if "\x1b" in said.err:
             return "untidy", f"escapes reach the terminal: {said.err[:200]!r}"
-        return refusal(said, before, tree(folder)) or ("right", "")
+        outcome, detail = refusal(said, before, tree(folder)) or ("right", "")
+        return outcome, f"{changed}: {detail}"
 
     return run
 
@@ -62,11 +40,12 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
     page = write_page(folder)
     store = complete(page, folder / "store")
     readers = (*READERS, "run", *(["check"] if has("check") else []))
+    seed = random.getrandbits(32)
     return [
-        Case(f"{name} {reader}", _tried(made, page, store, reader))
-        for name, made in _stores(store, folder / "made", random)
+        Case(f"{number} {kind(number).__name__} {reader}", _tried(store, number, seed, page, reader))
+        for number in range(STORES)
         for reader in readers
     ]
 
 
-CAMPAIGN = Campaign("hostile", "generated hostile stores x commands", cases, quick=16, sample=400, missing=missing)
+CAMPAIGN = Campaign("hostile", "generated hostile stores x commands", cases, quick=16, sample=400)

@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -89,28 +89,29 @@ BAD_NAMES: Final = (
 )
 
 
-def hostile(store: Path, into: Path, rng: Generator) -> Iterator[tuple[str, Path]]:
-    """Make changed copies of a store, without an end; kinds take turns, and within a kind chance decides.
+def hostile(store: Path, copy: Path, number: int, seed: int) -> str:
+    """Make a changed copy of a store; kinds take turns with the number, and within a kind chance decides.
 
-    As a stranger would, most get digests that fit what they hold; of the others each third has none, as older stores.
+    As a stranger would, most get digests that fit what they hold; each third has none, as older stores.
 
     Args:
         store: a small good store, which is only read.
-        into: an existing folder to make the copies in.
-        rng: the same one gives the same stores.
+        copy: where to make it.
+        number: which one; the same number and seed give the same.
+        seed: of chance.
 
-    Yields:
-        What was changed, and the copy; whoever takes it may remove it.
+    Returns:
+        What was changed.
     """
-    number = 0
-    while True:
-        for kind in rng.permutation(len(KINDS)):
-            copy = into / f"hostile-{number:04d}"
-            shutil.copytree(store, copy, symlinks=True)
-            told = KINDS[kind](copy, rng)
-            (age if number % 3 == 2 else sign)(copy)
-            yield f"{number}: {told}", copy
-            number += 1
+    shutil.copytree(store, copy, symlinks=True)
+    told = kind(number)(copy, np.random.default_rng([seed, number]))
+    (age if number % 3 == 2 else sign)(copy)
+    return told
+
+
+def kind(number: int) -> Change:
+    """Give the kind of change that a number stands for."""
+    return KINDS[number % len(KINDS)]
 
 
 def sign(store: Path) -> None:
