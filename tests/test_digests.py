@@ -360,8 +360,6 @@ def test_what_is_larger_than_a_chunk_can_be_is_not_read_for_its_digest(
     monkeypatch.setattr(digests, "of_file", lambda path, *rest: (path != store / chunk or 1 / 0) and read(path, *rest))
     found = [(damage.file, damage.what) for damage in stores.damages(store)]
     assert found == [(chunk, "is larger than a chunk can be")]
-        (chunk, "is larger than a chunk can be")
-    ]
 
 
 def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended(whole: Path, tmp_path: Path) -> None:
