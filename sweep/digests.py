@@ -145,6 +145,7 @@ class Grid:
         except (ValueError, OSError) as error:
             raise SweepError(f"{store} is refused: {error}; name another store") from error
         self.shape, self.chunks, self._name = array.shape, array.chunks, name
+        self.most = 2 * array.chunk_bytes + 1024  # bytes of a chunk's file, more than zstd ever makes of so much
 
     def files(self, start: int = 0, stop: int | None = None) -> list[str]:
         """List the files of the chunks that hold some entries of the first dimension, in order.
@@ -410,7 +411,18 @@ def _chunk_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int]
     """Compare the chunks of a wave that has ended with their digests."""
     if set(known) != set(files):
         return [Damage(_wave_file(lanes[0]), "is of other chunks", lanes)]
+    most = {name: Grid(store, name).most for name in wave_arrays(store)}
+    large = [file for file in files if _size(store / file) > most[file.partition("/")[0]]]
+    if large:  # what is no chunk by its size is not read for its digest
+        return [Damage(file, "is larger than a chunk can be", lanes) for file in large]
     return [damage for file in files if (damage := _compared(store, file, [known[file]], lanes))]
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
 
 
 def _places(store: Path) -> int:

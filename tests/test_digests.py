@@ -519,3 +519,24 @@ def test_waves_that_are_halved_after_a_checkpoint_have_digests_of_their_own(
     session._take = saved_and_verified  # type: ignore[method-assign]
     session.run()
     xr.testing.assert_identical(open_results(path).drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_what_is_larger_than_a_chunk_can_be_is_not_read_for_its_digest(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = copied(whole, tmp_path)
+    chunk = next(file for file in files(store) if file.startswith("loss/c/"))
+    os.truncate(store / chunk, 2**33)
+    read = digests.of_file
+    monkeypatch.setattr(digests, "of_file", lambda path, *rest: (path != store / chunk or 1 / 0) and read(path, *rest))
+    found = [(damage.file, damage.what) for damage in stores.damages(store)]
+    assert found == [(chunk, "is larger than a chunk can be")]
+
+
+def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended(whole: Path, tmp_path: Path) -> None:
+    store = copied(whole, tmp_path)
+    shutil.move(store / "loss", tmp_path / "elsewhere")
+    (store / "loss").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "zarr.json").write_text("precious")
+    assert guarded(command.main, [str(store), "--repair"]) == 2
+    assert (tmp_path / "elsewhere" / "zarr.json").read_text() == "precious"

@@ -295,6 +295,6 @@ def killed(folder: Path, random: Random) -> Sequence[Case]:
 
 
 CAMPAIGN = Campaign(
-    "crashes", "a crash in process at each opening, moving, making or removing of a file", cases, quick=6, sample=100
+    "crashes", "a crash in process at each opening, moving, making or removing of a file", cases, quick=3, sample=40
 )
-KILLS = Campaign("kills", "SIGKILL of a child at each of these", killed, quick=2, sample=40)
+KILLS = Campaign("kills", "SIGKILL of a child at each of these", killed, quick=0, sample=20)

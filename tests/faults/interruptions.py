@@ -173,5 +173,5 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
 
 
 CAMPAIGN = Campaign(
-    "signals", "SIGINT, SIGTERM, SIGHUP at random moments of each stage of a real run", cases, quick=0, sample=12
+    "signals", "SIGINT, SIGTERM, SIGHUP at random moments of each stage of a real run", cases, quick=0, sample=9
 )

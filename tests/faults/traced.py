@@ -10,7 +10,9 @@ from random import Random
 
 import matplotlib
 
+from . import trials
 from .crashes import STAGES, Prepared, begun, judge_after, prepared
+from .stores import small_waves
 from .trials import Campaign, Case
 
 CALLS = {  # how often a thread makes them, at most: beyond that the command just ends
@@ -18,6 +20,7 @@ CALLS = {  # how often a thread makes them, at most: beyond that the command jus
 }  # fmt: skip
 FAULTS = {"signal=SIGKILL": 40, "error=ENOSPC": 20}  # trials of each stage
 SECONDS = 300
+PROGRAM = "from tests.faults.traced import main; main()"  # with the small waves that undisturbed runs have
 FULL = ("write", "mkdir", "rename", "fsync")
 
 
@@ -27,6 +30,15 @@ def missing() -> str:
         return "strace is not installed: apt-get install strace"
     done = subprocess.run(["strace", "-e", "trace=none", "true"], capture_output=True, check=False)
     return "strace may trace nothing here" if done.returncode else ""
+
+
+def main() -> None:
+    """Be the command that the command line names, planning small waves."""
+    from sweep.cli import command
+
+    name = sys.argv.pop(1)
+    with small_waves():
+        command(trials.command(name))
 
 
 def _traced(ready: Prepared, stage: str, call: str, fault: str, at: int) -> Callable[[Path], tuple[str, str]]:
@@ -39,7 +51,7 @@ def _traced(ready: Prepared, stage: str, call: str, fault: str, at: int) -> Call
         env["MPLCONFIGDIR"] = matplotlib.get_cachedir()
         try:
             done = subprocess.run(
-                ["strace", *options.split(), sys.executable, "-B", "-m", f"sweep.{name}", *args],
+                ["strace", *options.split(), sys.executable, "-B", "-c", PROGRAM, name, *args],
                 cwd=folder, env=env, capture_output=True, text=True, timeout=SECONDS, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
@@ -61,9 +73,9 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
     ready = prepared(folder)
     found = []
     for stage in STAGES:
-        for fault, trials in FAULTS.items():
+        for fault, most in FAULTS.items():
             names = FULL if "error" in fault else tuple(CALLS)
-            for number in range(trials):
+            for number in range(most):
                 call = names[number % len(names)]
                 at = random.randint(1, CALLS[call])
                 found.append(Case(f"{stage} {call} {at} {fault}", _traced(ready, stage, call, fault, at)))
