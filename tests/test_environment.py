@@ -55,7 +55,8 @@ def usual(tmp_path_factory):
 
 
 WORKING = [
-    ({"JAX_DEBUG_NANS": "1", "JAX_DISABLE_JIT": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict"}, "float32"),
+    ({"JAX_DEBUG_NANS": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict"}, "float32"),
+    pytest.param({"JAX_DISABLE_JIT": "1"}, "float32", marks=slow),
     pytest.param(
         {
             "JAX_DEBUG_INFS": "1", "JAX_DEBUG_KEY_REUSE": "1", "JAX_LEGACY_PRNG_KEY": "error",

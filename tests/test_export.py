@@ -408,7 +408,7 @@ def test_a_damaged_store_is_refused(store, capsys, harm):
         root.write_text(root.read_text()[:100])
     else:
         root.unlink()
-    words = {"schema": "has schema 99", "truncated": "is truncated", "empty": "is not a store"}
+    words = {"schema": "has schema 99", "truncated": "is damaged: zarr.json is not", "empty": "zarr.json is lost"}
     assert words[harm] in refused(capsys, "union", "--to", "csv")
 
 
