@@ -136,8 +136,8 @@ def open_results(path: str | Path) -> xr.Dataset:
     with reading(Path(path)) as flat:
         check_room(Path(path), flat.nbytes)
         ds = unfold(flat)
-    if ds.attrs["schema"] in UNDIGESTED:
-        _check_whole(ds, path)
+        if ds.attrs["schema"] in UNDIGESTED:
+            _check_whole(ds, path)
     return ds
 
 

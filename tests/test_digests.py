@@ -540,3 +540,16 @@ def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended
     (tmp_path / "elsewhere" / "zarr.json").write_text("precious")
     assert guarded(command.main, [str(store), "--repair"]) == 2
     assert (tmp_path / "elsewhere" / "zarr.json").read_text() == "precious"
+
+
+def test_an_older_store_that_is_refused_is_so_in_one_line(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The note that it carries no digests is of what could be read."""
+    from sweep import plot
+
+    path = aged(whole, tmp_path)
+    shutil.rmtree(path / "loss" / "c")
+    assert guarded(plot.main, [str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "finished lanes have no values of loss" in line
