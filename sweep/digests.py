@@ -43,6 +43,7 @@ HEADER: Final = 2 * _LENGTH  # bytes of a digest in hexadecimal
 _ROWS: Final = 1024
 _BLOCK: Final = 2**20  # bytes of a file that are read at a time
 _MOST_BYTES: Final = 2**28  # of a file of digests, one of which holds the root too
+_MOST_LAYOUT_BYTES: Final = 2**29  # of metadata, or of a coordinate's chunk: eight bytes for each of 2^24 lanes, twice
 _TRIES: Final = 3  # at a root that somebody else replaces meanwhile
 
 
@@ -346,6 +347,9 @@ def _layout_damages(store: Path, only: Collection[str] = ()) -> list[Damage]:
         if layout is None:
             return [Damage(f"{FOLDER}/{LAYOUT}", "is lost or can't be read")]
         files = only or layout["files"]
+        large = [file for file in files if _size(store / file) > _MOST_LAYOUT_BYTES]  # not read for their digests
+        if large:
+            return [Damage(file, "is larger than it can be") for file in large]
         wrong = [damage for file in files if (damage := _compared(store, file, layout["files"][file]))]
         if [damage.file for damage in wrong] != [ROOT]:
             break

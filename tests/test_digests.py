@@ -533,6 +533,15 @@ def test_what_is_larger_than_a_chunk_can_be_is_not_read_for_its_digest(
     assert found == [(chunk, "is larger than a chunk can be")]
 
 
+def test_what_is_larger_than_a_coordinate_can_be_is_not_read_for_its_digest(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = copied(whole, tmp_path)
+    os.truncate(store / "seed" / "c" / "1", 2**33)
+    monkeypatch.setattr(digests, "of_file", lambda path: 1 / 0)
+    assert [damage.file for damage in stores.damages(store)] == ["seed/c/1"]
+
+
 def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended(whole: Path, tmp_path: Path) -> None:
     store = copied(whole, tmp_path)
     shutil.move(store / "loss", tmp_path / "elsewhere")
