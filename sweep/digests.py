@@ -233,15 +233,11 @@ def wave_arrays(store: Path) -> list[str]:
 
 def wave_chunks(store: Path, lanes: tuple[int, int]) -> list[str]:
     """List the files of all chunks that hold a run of lanes."""
-    return _files(_grids(store), lanes)
+    return [file for grid in _grids(store) for file in grid.files(*lanes)]
 
 
 def _grids(store: Path) -> list[Grid]:
     return [Grid(store, name) for name in wave_arrays(store)]
-
-
-def _files(grids: Iterable[Grid], lanes: tuple[int, int]) -> list[str]:
-    return [file for grid in grids for file in grid.files(*lanes)]
 
 
 def sealed(store: Path, places: int) -> np.ndarray:
@@ -373,7 +369,8 @@ def _waves_damages(store: Path) -> list[Damage]:
         found += missing(start)
         reached = content["stop"]
         if "chunks" in content:
-            found += _chunk_damages(store, content["chunks"], (start, reached), _files(grids, (start, reached)))
+            files = {file: grid.most for grid in grids for file in grid.files(start, reached)}
+            found += _chunk_damages(store, content["chunks"], (start, reached), files)
         elif complete:
             found.append(Damage(_wave_file(start), "is of a wave that has not ended", (start, reached)))
     return found + missing(total)
@@ -411,12 +408,13 @@ def _compared(
     return Damage(file, "is lost" if found is None else "is not what was written", lanes)
 
 
-def _chunk_damages(store: Path, known: Mapping[str, Any], lanes: tuple[int, int], files: Sequence[str]) -> list[Damage]:
-    """Compare the chunks of a wave that has ended with their digests."""
+def _chunk_damages(
+    store: Path, known: Mapping[str, Any], lanes: tuple[int, int], files: Mapping[str, int]
+) -> list[Damage]:
+    """Compare the chunks of a wave that has ended, by their files and the bytes these may have, with their digests."""
     if set(known) != set(files):
         return [Damage(_wave_file(lanes[0]), "is of other chunks", lanes)]
-    most = {name: Grid(store, name).most for name in wave_arrays(store)}
-    large = [file for file in files if _size(store / file) > most[file.partition("/")[0]]]
+    large = [file for file, most in files.items() if _size(store / file) > most]
     if large:  # what is no chunk by its size is not read for its digest
         return [Damage(file, "is larger than a chunk can be", lanes) for file in large]
     return [damage for file in files if (damage := _compared(store, file, [known[file]], lanes))]
