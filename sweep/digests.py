@@ -159,13 +159,16 @@ class Grid:
         return [f"{self._name}/c/{number}{rest}" for number in numbers]
 
 
-def write_layout(store: Path, coordinates: Sequence[str], waves: Sequence[str]) -> None:
-    """Write the digests of a new store's metadata and coordinates, and have all of it on the disk.
+def write_layout(
+    store: Path, coordinates: Sequence[str], waves: Sequence[str], ended: Iterable[tuple[int, int]] = ()
+) -> None:
+    """Write the digests of a store that has none yet, and have all of it on the disk.
 
     Args:
         store: the store.
         coordinates: its arrays that are there in full.
         waves: its arrays that waves fill.
+        ended: place of the first lane, and of the first behind it, of each wave that is stored already.
     """
     described = [ROOT, *(f"{name}/{ROOT}" for name in (*coordinates, *waves))]
     chunks = [file for name in coordinates for file in Grid(store, name).files()]
@@ -175,6 +178,8 @@ def write_layout(store: Path, coordinates: Sequence[str], waves: Sequence[str]) 
     with whole_files.beside(store) as beside:  # a store has the folder with what is in it, or does not have it
         (beside / FOLDER).mkdir()
         _write(beside / FOLDER / LAYOUT, content)
+        for lanes in ended:
+            _write(beside / _wave_file(lanes[0]), _of_ended(store, lanes, _chunks(waves, store, lanes)))
         os.replace(beside / FOLDER, store / FOLDER)
     whole_files.sync(store / FOLDER)
 
@@ -201,6 +206,21 @@ def _wave_file(start: int) -> str:
     return f"{FOLDER}/wave-{start:010d}.json"
 
 
+def begin(store: Path, lanes: tuple[int, int], digest: str) -> None:
+    """Begin a wave: from now on its chunks are known to be its own, and whatever an earlier try left of it is gone.
+
+    Args:
+        store: the store.
+        lanes: place of the wave's first lane, and of the first behind it.
+        digest: of no records, see `of_records`.
+    """
+    earlier = _parsed(store / _wave_file(lanes[0]), lanes[0])  # of a larger wave, for which memory ran out
+    reach = max(lanes[1], earlier["stop"] if earlier else 0)
+    for stop in sorted({reach, lanes[1]}, reverse=True):
+        _write(store / _wave_file(lanes[0]), {"stop": stop, "record": 0, "curves": digest})
+        remove_chunks(store, wave_arrays(store), (lanes[0], stop))
+
+
 def mark_running(store: Path, lanes: tuple[int, int], record: int, digest: str) -> None:
     """Note what a running wave's curves hold, once they are on the disk.
 
@@ -223,7 +243,11 @@ def seal(store: Path, lanes: tuple[int, int]) -> None:
     """
     files = wave_chunks(store, lanes)
     whole_files.sync_files(store / file for file in files)
-    _write(store / _wave_file(lanes[0]), {"stop": lanes[1], "chunks": {file: of_file(store / file) for file in files}})
+    _write(store / _wave_file(lanes[0]), _of_ended(store, lanes, files))
+
+
+def _of_ended(store: Path, lanes: tuple[int, int], files: Sequence[str]) -> dict[str, Any]:
+    return {"stop": lanes[1], "chunks": {file: of_file(store / file) for file in files}}
 
 
 def wave_arrays(store: Path) -> list[str]:
@@ -233,7 +257,11 @@ def wave_arrays(store: Path) -> list[str]:
 
 def wave_chunks(store: Path, lanes: tuple[int, int]) -> list[str]:
     """List the files of all chunks that hold a run of lanes."""
-    return [file for grid in _grids(store) for file in grid.files(*lanes)]
+    return _chunks(wave_arrays(store), store, lanes)
+
+
+def _chunks(arrays: Iterable[str], store: Path, lanes: tuple[int, int]) -> list[str]:
+    return [file for name in arrays for file in Grid(store, name).files(*lanes)]
 
 
 def _grids(store: Path) -> list[Grid]:
@@ -462,8 +490,14 @@ def known(store: Path) -> dict[str, list[str | None]] | None:
 
 
 def forget(store: Path, lanes: tuple[int, int]) -> None:
-    """Take away the digests of a wave and then its chunks, so that it counts as not run and reads as such."""
-    for file in (_wave_file(lanes[0]), *wave_chunks(store, lanes)):
+    """Take away the chunks of a damaged wave, and then their digests, so that it counts and reads as not run."""
+    remove_chunks(store, wave_arrays(store), lanes)
+    remove(store / _wave_file(lanes[0]))
+
+
+def remove_chunks(store: Path, arrays: Iterable[str], lanes: tuple[int, int]) -> None:
+    """Take away all chunks that hold a run of lanes, which then read as not run."""
+    for file in _chunks(arrays, store, lanes):
         remove(store / file)
 
 

@@ -121,7 +121,7 @@ class Session:
         """Take up a wave: where it stands if that is known, else from nothing, whatever a killed run wrote of it."""
         here = self._plan.waves[wave]
         if position is None or position.wave != wave:
-            self._store.forget(here.start, here.start + here.places)
+            self._store.begin(here.start, here.start + here.places)
         return Curves(self._plan, wave, self._store)
 
     def _take(self, piece: Finished) -> None:

@@ -23,7 +23,6 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sweep import digests, locks, schema, whole_files
-from sweep.array_schema import check_chunks, list_chunks, read_array
 from sweep.bounded_json import parse
 from sweep.digests import CHECKPOINT, Damage
 from sweep.errors import SweepError, SweepWarning
@@ -102,18 +101,22 @@ class Store:
             arrays: what has been written of the wave, by name.
         """
         self._check_held()
-        held = digests.of_records(arrays, _counted(self.path, self._group, record))
-        digests.mark_running(self.path, (start, stop), record, held)
+        digests.mark_running(self.path, (start, stop), record, self._digest_of(arrays, record))
+
+    def _digest_of(self, arrays: Mapping[str, np.ndarray], record: int) -> str:
+        counts = _counted(self.path, self._group, record)
+        none = {name: np.empty((0, 0)) for name in counts} if record == 0 else arrays
+        return digests.of_records(none, counts)
 
     def seal(self, start: int, stop: int) -> None:
         """Note what the chunks of a wave hold that has ended: from now on it counts as stored."""
         self._check_held()
         digests.seal(self.path, (start, stop))
 
-    def forget(self, start: int, stop: int) -> None:
-        """Have a wave count as not run, and read as such."""
+    def begin(self, start: int, stop: int) -> None:
+        """Begin a wave: nothing of it is stored, whatever an earlier try left."""
         self._check_held()
-        digests.forget(self.path, (start, stop))
+        digests.begin(self.path, (start, stop), self._digest_of({}, 0))
 
     def recorded(self, start: int, stop: int) -> int:
         """Tell how many records of a running wave its digest is of; 0 for one that has none."""
@@ -385,11 +388,15 @@ def adopt(store: Store, waves: Iterable[tuple[int, int]]) -> None:
         waves: place of the first lane of each wave, and of the first behind it.
     """
     flat = read(store.path)
-    digests.write_layout(store.path, list(map(str, flat.coords)), list(map(str, flat.data_vars)))
+    arrays = list(map(str, flat.data_vars))
     whole = np.isin(flat["status"], ENDED) & ~without_loss(flat) | (flat["lane"].values < 0)
+    ended = []
     for start, stop in waves:
         if whole[start:stop].all():
-            store.seal(start, stop)
+            ended.append((start, stop))
+        else:
+            digests.remove_chunks(store.path, arrays, (start, stop))
+    digests.write_layout(store.path, list(map(str, flat.coords)), arrays, ended)
     store.clear()
     store.note(schema=SCHEMA)
 
@@ -469,30 +476,15 @@ def _refuse_linked_folders(path: Path) -> None:
 
 
 def _loose_damages(path: Path) -> list[Damage]:
-    """Find what can't be read of waves without digests, such as a chunk that a loss of power has left half written."""
-    group, found = zarr.open_group(path, mode="r", use_consolidated=False), []
-    grids = [digests.Grid(path, name) for name in digests.wave_arrays(path)]
+    """Find chunks of waves that have no digests, and yet every wave has some before it has chunks."""
+    grids, found = [digests.Grid(path, name) for name in digests.wave_arrays(path)], []
     begun = digests.begun(path, grids[0].shape[0])
     for grid in grids:
         for start in map(int, np.flatnonzero(~begun[:: grid.chunks[0]]) * grid.chunks[0]):
             lanes = start, min(start + grid.chunks[0], grid.shape[0])
-            for file in grid.files(*lanes):
-                if exists(path / file) and not _can_be_read(path, file, group, slice(*lanes)):
-                    found.append(Damage(file, "can't be read", lanes))
+            found += [Damage(file, "is of a wave whose digests are lost", lanes) for file in grid.files(*lanes)
+                      if exists(path / file)]  # fmt: skip
     return found
-
-
-def _can_be_read(path: Path, file: str, group: zarr.Group, lanes: slice) -> bool:
-    """Try to read one chunk, once it is known not to become more than one."""
-    name = file.partition("/")[0]
-    try:
-        check_chunks(path, read_array(path, name), list_chunks({file: (path / file).lstat().st_size})[name])
-        np.asarray(group[name][lanes])  # type: ignore[index]
-    except FileNotFoundError:  # a run that goes on has just removed it
-        return True
-    except Exception:  # whatever a damaged chunk makes of itself
-        return False
-    return True
 
 
 def _running_damages(path: Path) -> list[Damage]:
@@ -501,7 +493,8 @@ def _running_damages(path: Path) -> list[Damage]:
     for start, stop, record, digest in digests.running(path):
         try:
             counts = _counted(path, group, record)
-            arrays = {name: np.asarray(group[name][start:stop]) for name in ("status", *counts)}  # type: ignore[index]
+            names = digests.wave_arrays(path)  # all, as all must be such that they can be read
+            arrays = {name: np.asarray(group[name][start:stop]) for name in names}  # type: ignore[index]
             whole = digests.of_records(arrays, counts) == digest
         except Exception:  # whatever a damaged chunk makes of itself
             whole = False
@@ -531,9 +524,11 @@ def _counted(path: Path, group: zarr.Group, record: int) -> dict[str, int]:
 
 
 def _without_unsealed(lazy: xr.Dataset, path: Path) -> xr.Dataset:
-    """Count lanes as running whose wave has ended but is not known to be whole on the disk."""
+    """Count lanes as running whose wave has a checkpoint, or has ended but is not known to be whole on the disk."""
     if lazy.attrs.get("complete") or not has_digests(path):
         return lazy
     status = lazy["status"].load()
-    known = digests.sealed(path, status.size) | ~np.isin(status.values, ENDED)
-    return lazy.assign(status=status.copy(data=np.where(known, status.values, np.int8(RUNNING))))
+    ended = np.isin(status.values, ENDED) & ~digests.sealed(path, status.size)
+    for start, stop, record, _ in digests.running(path):
+        ended[start:stop] |= record > 0 and lazy["lane"].values[start:stop] >= 0
+    return lazy.assign(status=status.copy(data=np.where(ended, np.int8(RUNNING), status.values)))

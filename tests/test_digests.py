@@ -19,6 +19,7 @@ from sweep import check as command
 from sweep import store as stores
 from sweep.cli import guarded
 from sweep.experiment import Experiment
+from sweep.labels import RUNNING
 from sweep.runner import create, plan_sweep
 from sweep.session import Session
 from sweep.signals import Terminated
@@ -153,7 +154,7 @@ def test_a_chunk_where_all_was_fill_is_seen(whole: Path, tmp_path: Path) -> None
 
 
 # Of these an incomplete store need not have any, so that their loss cannot be seen; what they held is trained again.
-UNNOTICED = ("checkpoint", "heartbeat.json", "digests/wave-")
+UNNOTICED = ("checkpoint", "heartbeat.json")
 
 
 def is_refused(path: Path) -> bool:
@@ -174,16 +175,36 @@ def test_no_file_of_an_incomplete_store_can_be_damaged_unseen(stopped: Path, tmp
     allowed = {(file, "flip") for file in (*FREE, "heartbeat.json")}  # the latter is only believed if it is whole
     lost = {file for file, how in unseen - allowed if how == "unlink"}
     assert unseen - allowed == {(file, "unlink") for file in lost}
-    assert all(file in FREE or file.startswith((*UNNOTICED, "status/c/")) for file in lost), lost
+    assert all(file in (*FREE, *UNNOTICED) or file.startswith("status/c/") for file in lost), lost
 
 
-@pytest.mark.parametrize("file", ["checkpoint", "heartbeat.json", "digests/wave-0000000000.json", "the last wave's"])
+def test_the_lanes_of_a_running_wave_are_running_whatever_is_lost(stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    running = max(int(each.stem.removeprefix("wave-")) for each in (path / "digests").glob("wave-*"))
+    before = open_results(path).status
+    (path / "status" / "c" / str(running // 2)).unlink()
+    xr.testing.assert_identical(open_results(path).status, before)
+    assert RUNNING in before
+
+
+@pytest.mark.parametrize("file", ["checkpoint", "heartbeat.json"])
 def test_what_is_lost_unseen_from_an_incomplete_store_is_trained_again(
     whole: Path, stopped: Path, tmp_path: Path, file: str
 ) -> None:
     path = copied(stopped, tmp_path)
-    waves = sorted((path / "digests").glob("wave-*"))
-    (waves[-1] if file == "the last wave's" else path / file).unlink()
+    (path / file).unlink()
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+@pytest.mark.parametrize("wave", [0, -1])
+def test_the_digests_of_a_wave_are_missed_as_long_as_it_has_chunks(
+    whole: Path, stopped: Path, tmp_path: Path, wave: int
+) -> None:
+    path = copied(stopped, tmp_path)
+    sorted((path / "digests").glob("wave-*"))[wave].unlink()
+    assert is_refused(path)
+    assert check(path, "--repair") == 0
     ds = run_sweep(EXPERIMENT, out=path, resume=True)
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 

@@ -42,6 +42,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.mark.core
 def test_lanes_written_out_of_order_come_back_as_a_grid(store: Store) -> None:
     values = np.arange(18, dtype=np.float32).reshape(6, 3)
+    store.begin(0, 6)
     store.write("loss", 2, values[2:])
     store.write("loss", 0, values[:2])
     ds = open_results(store.path)
@@ -66,17 +67,20 @@ def test_opening_reads_block_by_block_and_holds_nothing_twice(tmp_path: Path, mo
     store.write("status", 0, np.where(order < 0, 0, 2).astype(np.int8))
     store.seal(0, len(order))
     open_results(store.path)  # what is imported once is not counted
-    tracemalloc.start()
-    ds = open_results(store.path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 1.3 * ds.nbytes
+    peaks = []
+    for _ in range(3):  # what else goes on in this process can only add
+        tracemalloc.start()
+        ds = open_results(store.path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert min(peaks) < 1.3 * ds.nbytes
     assert (ds.spatial_error == np.arange(lanes)[:, None, None]).all()
     np.testing.assert_array_equal(ds.seed, np.arange(lanes) * 10)
     assert (ds.status == 2).all()
 
 
 def test_what_was_not_written_is_nan(store: Store) -> None:
+    store.begin(0, 6)
     store.write("loss", 0, np.zeros((2, 3), np.float32))
     flat = stores.read(store.path)
     assert np.isnan(flat.loss.values[2:]).all()

@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import gc
 import shutil
 import tempfile
 from collections import Counter
@@ -40,6 +41,8 @@ def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = Tr
         cases = what.cases(folder / "shared", Random(seed))
         number = max(1, round(count * len(cases))) if isinstance(count, float) else count
         trials = []
+        gc.collect()
+        gc.freeze()  # each trial collects garbage: its own, not what all share, which would take longer than the trial
         for at, case in enumerate(chosen(cases, number, Random(seed))):
             faulthandler.dump_traceback_later(STUCK, exit=True)
             trial = run_case(case, folder / str(at))
@@ -48,6 +51,7 @@ def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = Tr
             trials.append(trial)
             if tell and trial.outcome in FAULTS:
                 say(f"  {trial.outcome}: {trial.name}: {trial.detail}")
+        gc.unfreeze()
     return trials
 
 
@@ -55,6 +59,7 @@ def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = Tr
 def compiled_once() -> Iterator[None]:
     """Keep what JAX compiles, so that the same small program is not compiled in every trial."""
     import jax
+    from jax.experimental.compilation_cache import compilation_cache
 
     names = {
         "jax_compilation_cache_dir": tempfile.mkdtemp(prefix="sweep-compiled-"),
@@ -64,11 +69,13 @@ def compiled_once() -> Iterator[None]:
     before = {name: getattr(jax.config, name) for name in names}
     for name, value in names.items():
         jax.config.update(name, value)
+    compilation_cache.reset_cache()
     try:
         yield
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
+        compilation_cache.reset_cache()  # JAX opens the folder once and would go on to write into it
         shutil.rmtree(names["jax_compilation_cache_dir"], ignore_errors=True)
 
 
