@@ -280,7 +280,9 @@ def locked(path: Path) -> Iterator[locks.Lock]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what runs that were killed had begun to write in a store that is held."""
+    """Remove what runs that were killed had begun to write in a store that is held, and what bars a heartbeat."""
+    if (path / HEARTBEAT).is_dir():
+        digests.remove(path / HEARTBEAT)
     for folder, _, names in os.walk(path):
         whole_files.remove_abandoned(Path(folder))
         for name in names:

@@ -197,6 +197,14 @@ def test_what_is_lost_unseen_from_an_incomplete_store_is_trained_again(
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 
+def test_a_folder_in_place_of_a_heartbeat_holds_nobody_back(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    (path / "heartbeat.json").unlink()
+    (path / "heartbeat.json" / "more").mkdir(parents=True)
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
 @pytest.mark.parametrize("wave", [0, -1])
 def test_the_digests_of_a_wave_are_missed_as_long_as_it_has_chunks(
     whole: Path, stopped: Path, tmp_path: Path, wave: int
