@@ -132,6 +132,7 @@ def test_the_question_as_it_was_asked_has_a_folder_of_its_own():
     assert default_directory(full, "a/b@full@smoke", complete=True) == full / "figures"
 
 
+@pytest.mark.slow
 def test_for_print_figures_are_columns_in_letters_that_can_be_read(tmp_path):
     ds = results(AXES)
     screen = draw_figures(ds, [Figure("frequency_epoch")], tmp_path / "screen")

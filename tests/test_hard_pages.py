@@ -71,7 +71,10 @@ def _best_loss(ds: xr.Dataset) -> Iterator[str]:
     yield from [f"{float(last.where(np.isfinite(last)).min()):.3g}"] if np.isfinite(last).any() else []
 
 
-@pytest.mark.parametrize("name", PAGES)
+SLOW = ("facet", "no_axes", "one_record", "one_frequency")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in PAGES])
 def test_every_default_figure_of_a_hard_page_is_drawn_and_its_title_is_true(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

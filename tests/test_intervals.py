@@ -284,7 +284,7 @@ def test_a_means_coverage_is_95_percent(seeds, draw, truth):
 
 
 @SEEDS
-@pytest.mark.parametrize(("draw", "truth"), [(normal, 0.2), (gamma, 0.5)])
+@pytest.mark.parametrize(("draw", "truth"), [pytest.param(normal, 0.2, marks=pytest.mark.slow), (gamma, 0.5)])
 @pytest.mark.usefixtures("resampled")
 def test_a_variations_coverage_is_95_percent(seeds, draw, truth):
     samples = draw(np.random.default_rng(seeds), (DRAWS, seeds))

@@ -45,10 +45,16 @@ def decided(claim: Claim, results: xr.Dataset, name: str) -> Verdict | str:
         return str(error)
 
 
+def how_often(page: Path) -> list[pytest.MarkDecorator]:
+    """The newest Python runs one page, `make test` those of every kind of task and model, `make test-all` all."""
+    if page.stem == "freq_principle":
+        return [pytest.mark.core]
+    varied = ("bring_your_own", "linear_check", "xor", "sine_activation", "feature_scaling")
+    return [] if page.stem in varied else [pytest.mark.slow]
+
+
 @pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=[pytest.mark.core] * ("questions" not in page.parts)) for page in PAGES],
-    ids=[page.stem for page in PAGES],
+    "page", [pytest.param(page, marks=how_often(page)) for page in PAGES], ids=[page.stem for page in PAGES]
 )
 def test_a_page_runs_at_toy_size_draws_every_figure_and_decides_its_claims(page: Path, tmp_path: Path) -> None:
     done = run("-m", "sweep.run", str(page), "--smoke", cwd=tmp_path)

@@ -30,7 +30,7 @@ experiment = Experiment(
     record=Record(at=log_spaced(12)),
 )
 """
-EPOCHS = 6000  # about ten seconds of training on two cores
+EPOCHS = 3000  # about five seconds of training on two cores
 
 
 @pytest.fixture

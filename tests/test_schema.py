@@ -134,6 +134,7 @@ def commands(store: Path) -> dict[str, tuple[Any, list[str]]]:
     }
 
 
+@pytest.mark.slow
 def test_a_share_of_the_generated_stores_opens_or_is_refused_in_one_line_by_every_command(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -340,7 +340,7 @@ def small_tiles():
         yield
 
 
-@pytest.fixture(scope="module", params=["float32", "float64"])
+@pytest.fixture(scope="module", params=["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def precision(request):
     return request.param
 

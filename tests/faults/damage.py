@@ -215,5 +215,5 @@ def _case(store: Path, kind: str, file: str, damage: str, inflict: Damage, judge
 
 CAMPAIGN = Campaign(
     "damage", "every file of a store x ways to damage it x commands, complete and incomplete", cases,
-    quick=12, sample=240,
+    quick=10, sample=240,
 )  # fmt: skip

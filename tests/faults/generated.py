@@ -284,5 +284,5 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
 
 
 CAMPAIGN = Campaign(
-    "generated", "generated pages, overrides and command lines of all commands", cases, quick=16, sample=300
+    "generated", "generated pages, overrides and command lines of all commands", cases, quick=12, sample=300
 )

@@ -48,4 +48,4 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
     ]
 
 
-CAMPAIGN = Campaign("hostile", "generated hostile stores x commands", cases, quick=12, sample=200)
+CAMPAIGN = Campaign("hostile", "generated hostile stores x commands", cases, quick=8, sample=200)
