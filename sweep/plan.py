@@ -209,7 +209,7 @@ def _group_widths(
     Up to `MAX_BLOCKS` structures nothing is weighed, so that growing a grid changes no lane's block, nor its bits.
     """
     if len(variants) <= MAX_BLOCKS:
-        reasons.append(f"{len(variants)} structures, at most {MAX_BLOCKS}: a block for each, no padding")
+        reasons.append(f"{len(variants)} structure(s), at most {MAX_BLOCKS}: a block for each, no padding")
         return [[variant] for variant in variants]
     choices = {ratio: _buckets(variants, ratio) for ratio in PADDING}
     seconds = {ratio: _expected_seconds(groups, platform) for ratio, groups in choices.items()}

@@ -157,7 +157,8 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
                 attributes=what.attributes, watch=watch,
             )  # fmt: skip
         if not watch.called:
-            console.print(f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains anew)")
+            told = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains anew)"
+            console.print(told, soft_wrap=True)
         directory = options.figures_dir or default_directory(store, what.experiment.name, complete=True)
         drawn = draw_figures(ds, wanted(ds), directory)
         show_summary(console, ds, store, drawn)

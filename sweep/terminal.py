@@ -305,8 +305,8 @@ def _explained(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
 
 
 def _number(values: "np.ndarray") -> str:
-    """Write numbers shortly, several side by side."""
-    return " ".join(f"{value:.3g}" for value in np.atleast_1d(values).astype(float))
+    """Write numbers shortly, several side by side, "-" where there is none."""
+    return " ".join("-" if np.isnan(value) else f"{value:.3g}" for value in np.atleast_1d(values).astype(float))
 
 
 def _epochs(values: "np.ndarray") -> str:

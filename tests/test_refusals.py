@@ -17,6 +17,7 @@ from sweep.specs import (
     Claim,
     Figure,
     FromFunction,
+    FromModule,
     Linear,
     Metric,
     Optimizer,
@@ -38,6 +39,9 @@ def claim(**changes: Any) -> Claim:
 
 
 REFUSALS: dict[str, Callable[[], object]] = {
+    "metric 'a' must be given a function of a moment, got None": lambda: Metric("a", None),  # type: ignore[arg-type]
+    "the target function must be a function of x, got 3": lambda: FromFunction(function=3),  # type: ignore[arg-type]
+    "build of FromModule must be a function of the width, got 3": lambda: FromModule(build=3),  # type: ignore[arg-type]
     "parameter 'learning_rate' of the target function has the name of a knob: rename it": lambda: tiny(
         task=FromFunction(function=abs, parameters={"learning_rate": 5})
     ),

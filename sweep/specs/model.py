@@ -131,3 +131,8 @@ class FromModule(Model):
     build: Callable[[int], Any]
     width: int = count(64, units="neurons")
     initial_scale: float = number(1.0, at_least=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not callable(self.build):
+            raise SweepError(f"build of FromModule must be a function of the width, got {self.build!r}")

@@ -49,6 +49,8 @@ class Metric(Spec):
         check_text("the name of a metric", self.name, _LABEL)
         if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED}:
             raise SweepError(f"a metric of one's own can't be named {self.name!r}: take another identifier")
+        if not callable(self.function):
+            raise SweepError(f"metric {self.name!r} must be given a function of a moment, got {self.function!r}")
         check_text(f"units of metric {self.name!r}", self.units, _LABEL)
         check_text(f"long_name of metric {self.name!r}", self.long_name, _LABEL)
         for dim in self.dims:

@@ -193,6 +193,8 @@ class FromFunction(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not callable(self.function):
+            raise SweepError(f"the target function must be a function of x, got {self.function!r}")
         taken = {*DIMENSIONS, *METRICS, *RECORDED, *knobs_of(type(self))}
         for name, value in self.parameters.items():
             if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
