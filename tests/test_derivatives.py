@@ -100,7 +100,7 @@ def by_network(moment, parameters):
     return network(moment.shape.model, False).apply(parameters, moment.data.inputs, moment.numbers)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 def test_sharpness_is_an_ordinary_metric_and_bounds_the_rate_of_gradient_descent(precision):
     own = tuple(Metric(apply.__name__, partial(sharpness, apply=apply)) for apply in (by_moment, by_network))
     experiment = tiny(

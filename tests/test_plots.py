@@ -625,7 +625,12 @@ OPTIONS = {"share": {"at_most": 0.5}}
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    ("name", "store"), [(name, each) for name in FIGURES for each in (MOST_AWKWARD if name in NAMED else STORES)]
+    ("name", "store"),
+    [
+        pytest.param(name, each, marks=[pytest.mark.slow] * ((row + column) % 2))  # half of them in `make test`
+        for row, name in enumerate(FIGURES)
+        for column, each in enumerate(MOST_AWKWARD if name in NAMED else STORES)
+    ],
 )
 def test_every_figure_on_every_awkward_store(name, store):
     ds = STORES[store]()

@@ -109,7 +109,9 @@ def test_a_sweep_killed_three_times_ends_bitwise_equal_and_repeats_little(page: 
     assert repeated <= 3 * 4 * rate
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_is_obeyed_within_three_seconds_and_the_command_that_goes_on_is_printed(
     page: Path, tmp_path: Path, number: int, code: int
 ) -> None:

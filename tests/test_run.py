@@ -325,6 +325,7 @@ def test_a_reader_that_leaves_does_not_stop_the_run(folder: Path) -> None:
     assert open_results(folder / "results" / "page").attrs["complete"]
 
 
+@pytest.mark.slow
 def test_toy_figures_never_go_where_committed_ones_are(folder: Path) -> None:
     done = run(folder, "page.py", "--smoke", "--out", "results/page")
     assert done.returncode == 0, done.stderr
@@ -360,6 +361,7 @@ def test_a_value_that_fills_the_gaps_of_a_union_is_taken(folder: Path) -> None:
     assert experiment.optimizer.learning_rate == 0.5
 
 
+@pytest.mark.slow
 def test_the_closing_table_says_which_knobs_a_row_of_a_union_has(folder: Path) -> None:
     axes = "grid(optimizer=('adam',), learning_rate=(0.1, 0.2)) + grid(optimizer=('sgd',), momentum=(0.9,))"
     (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": axes}))
@@ -391,6 +393,7 @@ def test_a_closing_table_of_too_many_rows_gives_those_with_the_lowest_loss() -> 
     assert "the 24 of 100 rows with the lowest loss" in told
 
 
+@pytest.mark.slow
 def test_compiled_programs_are_kept_for_the_next_process_and_give_the_same_bits(folder: Path) -> None:
     found = []
     for store in ("one", "two"):

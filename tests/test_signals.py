@@ -75,7 +75,7 @@ STAGES = {
 }
 
 
-QUICK = ("sweep.session:Session._take", "after sweep.session:Session._train", "matplotlib.figure:Figure.savefig")
+QUICK = ("sweep.session:Session._take", "matplotlib.figure:Figure.savefig")
 
 
 @pytest.mark.parametrize(

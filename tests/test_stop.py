@@ -216,7 +216,7 @@ def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
     assert all(np.isin(status, (REACHED, DIVERGED)).all() for status in pieces[-1].status)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize("rule", [RULES[0], pytest.param(RULES[1], marks=pytest.mark.slow), RULES[2]], ids=repr)
 def test_going_on_from_any_position_ends_the_same_lanes_with_the_same_bits(rule, racing):
     plan = planned(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
     whole = records(execute.walk(plan))

@@ -267,7 +267,10 @@ def joined(tree: Any) -> np.ndarray:
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    "activation",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("tanh", "sine"))) for name in ACTIVATIONS],
+)
 def test_a_padded_width_is_the_narrow_network(activation):
     (wide, wide_prediction), (narrow, prediction) = trained(activation, WIDE), trained(activation, NARROW)
     assert len(wide) == len(narrow) > 0
