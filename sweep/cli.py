@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import tyro
 
 from sweep import crash, streams
-from sweep.errors import SweepError
+from sweep.errors import UNWRITABLE, SweepError
 from sweep.places import given
 from sweep.signals import ENDINGS, HungUp, Terminated, commanded
 from sweep.text import visible
@@ -141,6 +141,8 @@ def _guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> in
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (so that closing it at exit fails no more)
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:  # wherever it struck, such as a temporary folder
+            return _tell(f"can't write {error.filename or 'a file'} ({error.strerror}): make room there", args, 2)
         return _tell(_internal(error, args), args, 1)
     return 0
 

@@ -1,10 +1,13 @@
 """The one exception and the one warning that a user sees, and the suggestion that goes with an unknown name."""
 
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Final
 
+# What an OSError says of a place that takes no more: no fault of a command, and nothing that it can mend.
+UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _TYPO: Final = 0.75  # likeness of two names (`difflib`), below which the one is no slip of the other
 
 

@@ -5,16 +5,15 @@ plan one lane is kept: alone in a tile of its block, which repeats it in all oth
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from sweep import store as stores
+from sweep import whole_files
 from sweep.errors import SweepError
 from sweep.execute import OutOfMemoryError
 from sweep.experiment import Experiment
@@ -107,8 +106,8 @@ def alone(plan: Plan, lane: int, tiles: list[int]) -> Plan:
 
 def _trained(plan: Plan, watch: Callable[[Progress], None]) -> xr.Dataset:
     """Train a plan's one lane by way of a store that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
-        path = Path(folder) / "store"
+    with whole_files.temporary() as folder:
+        path = folder / "store"
         create(plan, path)
         Session(plan, stores.Store(path), watch).run()
         return stores.read(path).isel({LANE: 0})

@@ -1,7 +1,6 @@
 """Running a sweep into a store: what the command does, callable from a notebook."""
 
 import json
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -61,7 +60,7 @@ def run_sweep(
     if not isinstance(experiment, Experiment):
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) makes one of a page")
     if out is None:
-        with whole_files.beside(Path(tempfile.gettempdir())) as folder:
+        with whole_files.temporary() as folder:
             return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
     path = given(out, SPARE)
     in_the_way = stores.exists(path)

@@ -25,7 +25,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from sweep import digests, locks, schema, whole_files
 from sweep.bounded_json import parse
 from sweep.digests import CHECKPOINT, Damage
-from sweep.errors import SweepError, SweepWarning
+from sweep.errors import UNWRITABLE, SweepError, SweepWarning
 from sweep.labels import ENDED, READABLE, RUNNING, SCHEMA, UNDIGESTED
 from sweep.locks import Lock
 from sweep.places import ROOT, made
@@ -441,7 +441,7 @@ def blamed(path: Path) -> Iterator[None]:
     except SweepError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if error.errno in UNWRITABLE:
             raise unwritable(path, error) from error
         raise SweepError(damaged(path, f"{error.filename or ''} {error.strerror or error}".strip())) from error
     except Exception as error:

@@ -7,6 +7,7 @@ folder removes what a killed one left there, and nothing else.
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from sweep.errors import SweepError
 from sweep.owners import Owner, this_process, token
 
 _NAME: Final = re.compile(r"\.new-([0-9a-f]{8})?-([0-9a-f]{8})?-([0-9a-f]{8})?-([0-9]{1,10})-([0-9]*)-[0-9a-f]{16}")
@@ -96,6 +98,22 @@ def beside(folder: Path) -> Iterator[Path]:
         yield new
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """Give a new, empty folder among the system's temporary ones, as `beside` does.
+
+    Raises:
+        SweepError: where there is no such folder that can be written.
+        OSError: where it is full.
+    """
+    try:
+        place = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise SweepError("no folder for temporary files can be written: name one with TMPDIR=FOLDER") from error
+    with beside(place) as folder:
+        yield folder
 
 
 def sync(path: Path) -> None:

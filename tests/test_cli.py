@@ -1,5 +1,6 @@
 """What the doors share: parsing, refusals in one line, exit codes."""
 
+import errno
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,11 @@ def raising(error):
     [
         (SweepError("no such\nthing"), 2, "sweep: no such thing\n"),
         (KeyboardInterrupt(), 130, "sweep: stopped by Ctrl-C\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
+            2,
+            "sweep: can't write /tmp/x (No space left on device): make room there\n",
+        ),
     ],
 )
 def test_exit_codes_and_lines(error, code, said, capsys):

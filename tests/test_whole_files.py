@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sweep import owners, whole_files
+from sweep import SweepError, owners, whole_files
 
 WRITER = """
 import os, sys, time
@@ -115,3 +116,19 @@ def test_a_number_that_another_process_has_by_now_is_no_owner():
     assert here.is_gone() is False
     assert replace(here, started="1").is_gone() is True
     assert replace(here, space="0" * 8).is_gone() is None, "of another container"
+
+
+def test_where_no_temporary_folder_can_be_written_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    with pytest.raises(SweepError, match="name one with TMPDIR=FOLDER"), whole_files.temporary():
+        pass
+
+
+def test_a_temporary_folder_is_empty_and_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with whole_files.temporary() as folder:
+        assert folder.parent == tmp_path
+        assert not list(folder.iterdir())
+        (folder / "file").touch()
+    assert not list(tmp_path.iterdir())

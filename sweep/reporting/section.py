@@ -5,12 +5,11 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import xarray as xr
 
-from sweep import labels
+from sweep import labels, whole_files
 from sweep.bounded_json import parse
 from sweep.errors import SweepError
 from sweep.pages import FULL, VARIED, older_store_of, store_of
@@ -105,9 +104,9 @@ def figures(ds: xr.Dataset) -> list[dict[str, str]]:
     """Draw a store's figures as images that a page holds: of PNG and SVG the smaller."""
     from sweep.gallery import draw_figures, wanted
 
-    with TemporaryDirectory() as folder:
+    with whole_files.temporary() as folder:
         try:
-            paths = draw_figures(ds, wanted(ds), Path(folder))
+            paths = draw_figures(ds, wanted(ds), folder)
         except SweepError as error:
             return [{"name": "figures", "source": "", "note": str(error)}]
         smallest: dict[str, Path] = {}
