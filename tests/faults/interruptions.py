@@ -47,7 +47,7 @@ class Prepared:
 def start(folder: Path) -> subprocess.Popen[str]:
     """Start the run, with SIGHUP as a terminal leaves it though this process may run under nohup."""
     return subprocess.Popen(
-        ["env", "--default-signal=HUP"] + [sys.executable, "-m", "sweep.run", "page.py", "--out", "store", "--resume"],
+        ["env", "--default-signal=HUP", sys.executable, "-m", "sweep.run", "page.py", "--out", "store", "--resume"],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
