@@ -131,7 +131,6 @@ def everything() -> list[Any]:
     ]
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("platform", ["cuda", pytest.param("tpu", marks=pytest.mark.slow)])
 def test_the_training_program_of_large_tiles_can_be_lowered_for_an_accelerator(platform):
     blocks, names = [], []

@@ -10,7 +10,7 @@ from sweep.differences import differences
 
 @pytest.mark.parametrize("lossy", [False, True])
 @pytest.mark.parametrize("paired", [True, False])
-@pytest.mark.parametrize(("seeds", "pairs"), [(8, 1000), (16, 1000), (64, 200)])
+@pytest.mark.parametrize(("seeds", "pairs"), [(8, 1000), (16, 1000), pytest.param(64, 200, marks=pytest.mark.slow)])
 def test_of_results_without_a_difference_few_are_rejected(seeds, pairs, paired, lossy):
     """At most 7% at the 95% level."""
     assert share_rejected(Setting(seeds, paired, lossy), pairs) <= 0.07

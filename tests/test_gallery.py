@@ -100,6 +100,7 @@ def test_only_what_is_signed_as_a_picture_is_taken_for_a_drawn_figure(tmp_path):
     assert not is_drawn(tmp_path / "no.pdf")
 
 
+@pytest.mark.slow
 def test_a_large_noisy_store_makes_small_files(tmp_path):
     """Long lines and scattered hatches are what makes an SVG large."""
     ds = results({"seed": range(4), "width": [8.0, 16, 32, 64], "learning_rate": [0.01]}, points=1200)

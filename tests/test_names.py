@@ -165,6 +165,7 @@ def test_a_place_that_can_not_be_is_refused_before_anything_is_made(folder: Path
     assert files(folder) == before
 
 
+@pytest.mark.slow
 def test_the_home_folder_is_written_as_shells_do(folder: Path) -> None:
     assert guarded(main, ["page.py", "--out=~/x"]) == 0
     assert stores.exists(folder / "home/x")

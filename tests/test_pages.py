@@ -51,7 +51,7 @@ def how_often(page: Path) -> list[pytest.MarkDecorator]:
     """The newest Python runs one page, `make test` those of every kind of task and model, `make test-all` all."""
     if page.stem == "freq_principle":
         return [pytest.mark.core]
-    varied = ("bring_your_own", "linear_check", "xor", "sine_activation", "feature_scaling")
+    varied = ("bring_your_own", "linear_check", "xor")
     return [] if page.stem in varied else [pytest.mark.slow]
 
 

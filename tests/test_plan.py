@@ -88,6 +88,7 @@ def test_beyond_32_structures_neighbouring_widths_share_padded_blocks():
     assert "padded" in plan.reasons[0]
 
 
+@pytest.mark.slow
 def test_padding_is_weighed_against_compiling():
     """The more there is to train, the less padding, whose products are wasted, pays."""
     factors = []

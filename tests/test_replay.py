@@ -76,7 +76,6 @@ def several(tmp_path_factory: pytest.TempPathFactory):
         yield stored(plan, tmp_path_factory.mktemp("replay") / "store")
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("seed", "rate", "width", "status"),
     [
@@ -202,7 +201,6 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.core
 def test_the_door_prints_distance_0_and_writes_nothing(folder: Path, capsys) -> None:
     before = files(folder)
     assert guarded(main, ["page.py", "--lane", LANE]) == 0

@@ -126,6 +126,7 @@ def test_another_experiment_in_the_way_is_refused_and_fresh_moves_it_aside(folde
     assert '"width": 5' in open_results(folder / "results" / "page").attrs["experiment"]
 
 
+@pytest.mark.slow
 def test_a_changed_question_is_the_same_experiment(folder: Path) -> None:
     assert run(folder, "page.py").returncode == 0
     text = (folder / "page.py").read_text().replace("Is this a small page?", "Is it?")
@@ -290,6 +291,7 @@ def test_a_box_becomes_a_line() -> None:
     assert one_line(box) == "Unrecognized options: --a; did you mean --b?"
 
 
+@pytest.mark.slow
 def test_plain_lines_tell_of_progress_where_there_is_no_terminal(folder: Path) -> None:
     done = run(folder, "page.py")
     lines = [line for line in done.stdout.splitlines() if line.startswith(("compiling", "training"))]
@@ -416,6 +418,7 @@ def test_a_cache_that_others_can_write_to_is_refused(folder: Path) -> None:
     assert snapshot(folder) == before
 
 
+@pytest.mark.slow
 def test_a_rule_to_stop_by_can_be_changed_from_the_command_line_and_what_it_saved_is_told(folder: Path) -> None:
     text = PAGE.format(**GOOD).replace("log_spaced\n", "log_spaced\nfrom sweep.specs import Target\n", 1)
     (folder / "page.py").write_text(text.replace("epochs=5,", "epochs=5, stop=Target(1e-9),"))

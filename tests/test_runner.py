@@ -49,7 +49,7 @@ EXPERIMENT = Experiment(
 )
 
 
-@pytest.fixture(scope="module", params=["float32", "float64"])
+@pytest.fixture(scope="module", params=[pytest.param("float32", marks=pytest.mark.slow), "float64"])
 def experiment(request) -> Experiment:
     return replace(EXPERIMENT, precision=request.param)
 
@@ -114,6 +114,7 @@ def test_without_a_place_nothing_is_left_on_disk_and_the_numbers_are_the_same(
     assert again.loss.values.tobytes() == ds.loss.values.tobytes()
 
 
+@pytest.mark.slow
 def test_a_notebook_in_which_jax_is_up_already_gets_the_same_numbers(tmp_path: Path) -> None:
     """With the backend up on one device there are no others to be had; the bits do not depend on it."""
     code = f"""

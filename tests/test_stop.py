@@ -23,7 +23,6 @@ from sweep.runner import run_sweep
 from sweep.specs import XOR, Halving, Metric, Optimizer, Record, Target, linear_spaced
 from sweep.specs.stop import BOUNDS
 
-PRECISIONS = ("float32", "float64")
 LOSING = {"float32": 3e38, "float64": 1.5e308}  # the rate that loses its lanes
 
 
@@ -45,7 +44,7 @@ def race(rule, precision="float32", **changes):
     return tiny(**(settings | changes))
 
 
-@pytest.fixture(scope="module", params=PRECISIONS)
+@pytest.fixture(scope="module", params=[pytest.param("float32", marks=pytest.mark.slow), "float64"])
 def racing(request):
     return partial(race, precision=request.param)
 

@@ -164,7 +164,7 @@ def test_a_lane_in_float64_is_the_plain_flax_and_optax_loop_to_1e_9(number):
     compare(number, "float64", None, 1e-9)
 
 
-@pytest.mark.parametrize("number", [pytest.param(n, marks=[] if n < 2 else pytest.mark.slow) for n in range(7)])
+@pytest.mark.parametrize("number", [pytest.param(n, marks=[] if n < 1 else pytest.mark.slow) for n in range(7)])
 def test_a_lane_in_float32_takes_the_first_five_steps_of_the_plain_loop_to_1e_5(number):
     compare(number, "float32", 6, 1e-5)
 

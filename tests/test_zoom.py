@@ -113,7 +113,6 @@ def test_what_is_no_range_of_an_axis_is_refused_in_one_line(parent, wanted, said
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.core
 def test_where_parent_and_child_coincide_every_number_is_the_same_to_the_bit() -> None:
     parent = replace(PARENT, model=MLP(width=6, depth=1), axes=grid(seed=(0, 1), learning_rate=RATES))
     child = zoomed(parent, {"learning_rate": "1e-3:1e-2:5"})
