@@ -1,4 +1,4 @@
-"""Write the table of counts into docs/reliability.md: `python -m tests.faults.table BEFORE.json [AFTER.json]`."""
+"""Write counts into the table of docs/reliability.md: `python -m tests.faults.table FAULTS.json`; other rows stay."""
 
 import json
 import re
@@ -12,27 +12,23 @@ MARKS = "<!-- counts -->", "<!-- end of counts -->"
 COLUMNS = ("trials", "right", "refused", *FAULTS)
 
 
-def rows(before: dict[str, dict], after: dict[str, dict]) -> list[str]:
-    """Write a row for each campaign, with the counts of before and after where there are both."""
-    found = [f"| campaign | what | {' | '.join(COLUMNS)} |", f"|---|---|{'---|' * len(COLUMNS)}"]
-    for name in {**before, **after}:
-        about = (after.get(name) or before[name])["about"]
-        for when, counts in (("before", before.get(name)), ("now", after.get(name))):
-            if counts:
-                numbers = " | ".join(f"{counts[column]:,}" for column in COLUMNS)
-                found.append(f"| {name}, {when} | {about} | {numbers} |")
-    return found
+def row(name: str, counts: dict) -> str:
+    """Write the row of a campaign as it has just been run."""
+    numbers = " | ".join(f"{counts[column]:,}" for column in COLUMNS)
+    return f"| {name}, now | {counts['about']} | {numbers} |"
 
 
-def main(paths: list[str]) -> None:
-    """Replace what stands between the marks."""
-    before, after = (json.loads(Path(path).read_text()) for path in (*paths, *paths)[:2])
-    after = after if len(paths) > 1 else {}
+def main(path: str) -> None:
+    """Replace the rows of the campaigns that were run, between the marks."""
     text = PAGE.read_text()
-    table = "\n".join([MARKS[0], *rows(before, after), MARKS[1]])
-    PAGE.write_text(re.sub(f"{MARKS[0]}.*{MARKS[1]}", lambda found: table, text, flags=re.DOTALL))
+    inner = re.search(f"{MARKS[0]}\n(.*){MARKS[1]}", text, re.DOTALL)
+    assert inner is not None, f"{PAGE} has lost its marks"
+    kept = {line.split("|")[1].strip(): line for line in inner[1].splitlines()}
+    kept |= {f"{name}, now": row(name, counts) for name, counts in json.loads(Path(path).read_text()).items()}
+    table = "".join(f"{line}\n" for line in kept.values())
+    PAGE.write_text(text.replace(inner[1], table))
     say(f"{PAGE}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1])
