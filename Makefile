@@ -52,7 +52,7 @@ answers: $(RUNTIME) ## run the pages of the five questions, decide their claims,
 	$(BIN)/python -m sweep.claims $(STORES) --out docs/claims.json --answers docs/answers.md
 
 # 5 is pytest's word for "no test collected", which make alone would not explain.
-PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected, so nothing was tested" >&2; exit $$code; }
 
 test: $(DEV) ## run the tests except the slow ones; ARGS='tests/test_axes.py' for some

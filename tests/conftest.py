@@ -4,6 +4,7 @@ Both must happen before anything imports `sweep` or asks JAX for a device.
 """
 
 import jax
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -20,3 +21,10 @@ install_import_hook(
 # a busy machine.
 settings.register_profile("sweep", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("sweep")
+
+# Each file is run by one worker; the longest come first, so that no worker is left alone with one of them at the end.
+LONGEST = ("runner", "train", "resume", "run", "stop", "digests", "pages", "models", "plots", "faults", "tasks")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
