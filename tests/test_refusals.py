@@ -39,6 +39,9 @@ def claim(**changes: Any) -> Claim:
 
 
 REFUSALS: dict[str, Callable[[], object]] = {
+    "points must be at most 16777216, got 10000000000000000000000": lambda: Sine(points=10**22),
+    "points of Window must be at most 16777216, got 10000000000000000000000": lambda: Window(0, 1, points=10**22),
+    "width must be at most 16777216, got 10000000000000000000000": lambda: MLP(width=10**22),
     "metric 'a' must be given a function of a moment, got None": lambda: Metric("a", None),  # type: ignore[arg-type]
     "the target function must be a function of x, got 3": lambda: FromFunction(function=3),  # type: ignore[arg-type]
     "build of FromModule must be a function of the width, got 3": lambda: FromModule(build=3),  # type: ignore[arg-type]

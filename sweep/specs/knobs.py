@@ -16,6 +16,7 @@ from sweep.errors import SweepError, unknown
 
 _METADATA: Final = "knob"
 LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made from 32 bits
+LARGEST_COUNT: Final = 2**24  # of points, neurons or layers: arrays of so much can be made, and no more is trained
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ def count(
             raise SweepError(f"{label} must be a whole number, got {value!r}")
         if value < at_least:
             raise SweepError(f"{label} must be at least {at_least}, got {value!r}")
-        if traced and value > LARGEST_SEED:
-            raise SweepError(f"{label} must be at most {LARGEST_SEED}, got {value!r}")
+        most = LARGEST_SEED if traced else LARGEST_COUNT
+        if value > most:
+            raise SweepError(f"{label} must be at most {most}, got {value!r}")
 
     return _declare(default, _Marks(name, traced, units, check, int))
 

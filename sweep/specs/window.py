@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep.errors import SweepError
-from sweep.specs.knobs import Spec, check_finite
+from sweep.specs.knobs import LARGEST_COUNT, Spec, check_finite
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Window(Spec):
             raise SweepError(f"Window must be given the smaller number first, got {self.low:g}, {self.high:g}")
         if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 2:
             raise SweepError(f"points of Window must be a whole number of at least 2, got {self.points!r}")
+        if self.points > LARGEST_COUNT:
+            raise SweepError(f"points of Window must be at most {LARGEST_COUNT}, got {self.points!r}")
 
     def values(self) -> np.ndarray:
         """List the x, in float64."""
