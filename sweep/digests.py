@@ -216,9 +216,11 @@ def begin(store: Path, lanes: tuple[int, int], digest: str) -> None:
     """
     earlier = _parsed(store / _wave_file(lanes[0]), lanes[0])  # of a larger wave, for which memory ran out
     reach = max(lanes[1], earlier["stop"] if earlier else 0)
-    for stop in sorted({reach, lanes[1]}, reverse=True):
-        _write(store / _wave_file(lanes[0]), {"stop": stop, "record": 0, "curves": digest})
-        remove_chunks(store, wave_arrays(store), (lanes[0], stop))
+    begun = {"stop": reach, "record": 0, "curves": digest}
+    _write(store / _wave_file(lanes[0]), begun)
+    remove_chunks(store, wave_arrays(store), (lanes[0], reach))
+    if reach > lanes[1]:
+        _write(store / _wave_file(lanes[0]), begun | {"stop": lanes[1]})
 
 
 def mark_running(store: Path, lanes: tuple[int, int], record: int, digest: str) -> None:

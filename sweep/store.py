@@ -484,8 +484,8 @@ def _loose_damages(path: Path) -> list[Damage]:
     for grid in grids:
         for start in map(int, np.flatnonzero(~begun[:: grid.chunks[0]]) * grid.chunks[0]):
             lanes = start, min(start + grid.chunks[0], grid.shape[0])
-            found += [Damage(file, "is of a wave whose digests are lost", lanes) for file in grid.files(*lanes)
-                      if exists(path / file)]  # fmt: skip
+            there = [file for file in grid.files(*lanes) if exists(path / file)]
+            found += [Damage(file, "is of a wave whose digests are lost", lanes) for file in there]
     return found
 
 
@@ -530,7 +530,7 @@ def _without_unsealed(lazy: xr.Dataset, path: Path) -> xr.Dataset:
     if lazy.attrs.get("complete") or not has_digests(path):
         return lazy
     status = lazy["status"].load()
-    ended = np.isin(status.values, ENDED) & ~digests.sealed(path, status.size)
+    running = np.isin(status.values, ENDED) & ~digests.sealed(path, status.size)
     for start, stop, record, _ in digests.running(path):
-        ended[start:stop] |= record > 0 and lazy["lane"].values[start:stop] >= 0
-    return lazy.assign(status=status.copy(data=np.where(ended, np.int8(RUNNING), status.values)))
+        running[start:stop] |= record > 0 and lazy["lane"].values[start:stop] >= 0
+    return lazy.assign(status=status.copy(data=np.where(running, np.int8(RUNNING), status.values)))

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import linen as nn
 
 from sweep import train
@@ -17,6 +18,8 @@ from sweep.labels import DIVERGED
 from sweep.plan import Plan, pack
 from sweep.specs import MLP, Optimizer, Record, SumOfSines, log_spaced
 
+# Most of what is tried in both is tried in float64 in `make test`, and in float32 too in `make test-all`.
+PRECISIONS = (pytest.param("float32", marks=pytest.mark.slow), "float64")
 LOSS_ONLY = Record(metrics=("loss",), at=log_spaced(4), snapshots=0)
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import Plain, renamed, run_lanes, tiny
+from helpers import PRECISIONS, Plain, renamed, run_lanes, tiny
 from jax.flatten_util import ravel_pytree
 
 from sweep.axes import grid
@@ -100,7 +100,7 @@ def by_network(moment, parameters):
     return network(moment.shape.model, False).apply(parameters, moment.data.inputs, moment.numbers)
 
 
-@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_sharpness_is_an_ordinary_metric_and_bounds_the_rate_of_gradient_descent(precision):
     own = tuple(Metric(apply.__name__, partial(sharpness, apply=apply)) for apply in (by_moment, by_network))
     experiment = tiny(

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import PRECISIONS
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.extend.random import threefry_2x32
@@ -87,7 +88,7 @@ def test_lanes_mapped_together_draw_what_each_draws_alone():
         np.testing.assert_array_equal(together[seed], draws(seed, "data"))
 
 
-@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_narrow_matrix_is_the_corner_of_every_larger_one_in_any_company(precision):
     with jax.enable_x64(precision == "float64"):
         key = stream(jnp.uint32(4), "weights")

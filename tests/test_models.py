@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from helpers import Plain, planned, renamed, run_lanes, tiny
+from helpers import PRECISIONS, Plain, planned, renamed, run_lanes, tiny
 from scipy import special, stats
 
 from sweep import models, train
@@ -217,7 +217,7 @@ def test_omega0_is_a_knob_of_waves_only():
         tiny(axes=grid(bias_scale=(1.0, 2.0)), model=MLP(bias=False))
 
 
-@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_a_padded_network_is_drawn_as_the_narrow_one_bit_for_bit(name, precision):
     def begun(capacity: int) -> Any:

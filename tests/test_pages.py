@@ -48,7 +48,7 @@ def decided(claim: Claim, results: xr.Dataset, name: str) -> Verdict | str:
 
 
 def how_often(page: Path) -> list[pytest.MarkDecorator]:
-    """The newest Python runs one page, `make test` those of every kind of task and model, `make test-all` all."""
+    """The newest Python runs one page, `make test` three more whose tasks and models differ, `make test-all` all."""
     if page.stem == "freq_principle":
         return [pytest.mark.core]
     varied = ("bring_your_own", "linear_check", "xor")

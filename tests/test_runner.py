@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import PRECISIONS
 
 from sweep import (
     MLP,
@@ -49,7 +50,7 @@ EXPERIMENT = Experiment(
 )
 
 
-@pytest.fixture(scope="module", params=[pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@pytest.fixture(scope="module", params=PRECISIONS)
 def experiment(request) -> Experiment:
     return replace(EXPERIMENT, precision=request.param)
 

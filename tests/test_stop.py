@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 import pytest
-from helpers import LOSS_ONLY, planned, run_lanes, tiny
+from helpers import LOSS_ONLY, PRECISIONS, planned, run_lanes, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -44,7 +44,7 @@ def race(rule, precision="float32", **changes):
     return tiny(**(settings | changes))
 
 
-@pytest.fixture(scope="module", params=[pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@pytest.fixture(scope="module", params=PRECISIONS)
 def racing(request):
     return partial(race, precision=request.param)
 
