@@ -142,7 +142,8 @@ def _guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> in
         return 0
     except Exception as error:
         if isinstance(error, OSError) and error.errno in UNWRITABLE:  # wherever it struck, such as a temporary folder
-            return _tell(f"can't write {error.filename or 'a file'} ({error.strerror}): make room there", args, 2)
+            where, remedy = error.filename or "a file", UNWRITABLE[error.errno]
+            return _tell(f"can't write {where} ({error.strerror}): {remedy}", args, 2)
         return _tell(_internal(error, args), args, 1)
     return 0
 
@@ -191,6 +192,7 @@ def command(main: Callable[[Sequence[str]], object]) -> NoReturn:
 
 
 def _tell(message: str, args: Sequence[str], code: int) -> int:
+    streams.withhold()
     with contextlib.suppress(OSError, ValueError):  # who can't be told has the code
         if "--debug" in args:
             sys.stderr.write(visible(traceback.format_exc()))

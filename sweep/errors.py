@@ -6,8 +6,12 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Final
 
-# What an OSError says of a place that takes no more: no fault of a command, and nothing that it can mend.
-UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+# What an OSError says of a place that takes no more, which is no fault of a command, and what its user can do.
+UNWRITABLE: Final = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EROFS: "have it made writable, or work in a folder that is",
+}
 _TYPO: Final = 0.75  # likeness of two names (`difflib`), below which the one is no slip of the other
 
 

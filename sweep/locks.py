@@ -190,8 +190,12 @@ def _try(folder: Path, name: str, flocked: bool | None) -> Lock | None:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPENING, 0o666)
     except FileExistsError:
         return None
-    with open(descriptor, "w") as opened:
-        json.dump(asdict(mine), opened)
+    try:
+        with open(descriptor, "w") as opened:
+            json.dump(asdict(mine), opened)
+    except OSError:  # a full disk: a lock that nobody holds is not left there
+        file.unlink()
+        raise
     return Lock(folder, name, mine)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from sweep.curves import ENDS, Curves
-from sweep.errors import SweepError
+from sweep.errors import UNWRITABLE, SweepError
 from sweep.execute import Finished, Position, living_steps, prepare, walk
 from sweep.plan import Plan
 from sweep.provenance import arithmetic
@@ -84,7 +84,7 @@ class Session:
         """Train to the end, saving every few seconds; a signal or a full disk leaves a store to go on with.
 
         Raises:
-            SweepError: if the disk is full.
+            SweepError: if the store can't be written, as on a full disk.
         """
         try:
             with deferred() as requests:
@@ -92,9 +92,10 @@ class Session:
             self._store.note(**asdict(self._tally), complete=True)
             self._store.clear()
         except OSError as error:
+            remedy = UNWRITABLE.get(error.errno or 0, "mend that")
             raise SweepError(
                 f"can't write {self._store.path}: {error.strerror or error}; finished lanes are intact: "
-                f"make room and go on with --resume"
+                f"{remedy} and go on with --resume"
             ) from error
 
     def _train(self, requests: Requests) -> None:

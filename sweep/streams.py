@@ -22,7 +22,7 @@ _PLAIN: Final = {"∞": "inf", "–": "-", "×": "x", "…": "..."}
 
 
 class Output:
-    """Standard output, whose failures say what failed.
+    """Standard output, whose failures say what failed, and before which notes are said on standard error.
 
     Args:
         stream: where it goes.
@@ -31,10 +31,17 @@ class Output:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.broken = self.outlasted = False
+        self.waiting: list[str] = []  # notes: what is refused before anything else is said is one line, without them
 
     def write(self, text: str) -> int:
         """Write text, unless that has failed before."""
+        self.say_waiting()
         return self._try(lambda: self._stream.write(text)) or 0
+
+    def say_waiting(self) -> None:
+        """Say the notes that wait, each once."""
+        while self.waiting:
+            note(self.waiting.pop(0))
 
     def flush(self) -> None:
         """Have what was written go out, unless that has failed before."""
@@ -63,6 +70,12 @@ def outlast() -> None:
     """From here on go on where nothing more can be said: what the command makes is not lost with it."""
     if isinstance(sys.stdout, Output):
         sys.stdout.outlasted = True
+
+
+def withhold() -> None:
+    """Drop the notes that wait: a command that ends without success says one line."""
+    if isinstance(sys.stdout, Output):
+        sys.stdout.waiting.clear()
 
 
 def note(message: object) -> None:
@@ -101,17 +114,18 @@ def shown(*, debug: bool) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("default" if debug else "ignore")
             warnings.filterwarnings("always", category=SweepWarning)
-            warnings.showwarning = _telling()
+            warnings.showwarning = _telling(output)
             yield
     finally:
+        output.say_waiting()
         with suppress(SweepError, BrokenPipeError):
             output.flush()
         if sys.stdout is output:
             sys.stdout = open(os.devnull, "w") if output.broken else before  # noqa: SIM115  (at exit it fails no more)
 
 
-def _telling() -> Callable[..., None]:
-    """Give what shows warnings, each of ours once: a store may be opened twice."""
+def _telling(output: Output) -> Callable[..., None]:
+    """Give what shows warnings, each of ours once and before the next output: a store may be opened twice."""
     told: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
@@ -120,7 +134,7 @@ def _telling() -> Callable[..., None]:
                 sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
         elif str(message) not in told:
             told.add(str(message))
-            note(message)
+            output.waiting.append(str(message))
 
     return show
 

@@ -68,8 +68,8 @@ def write(contents: Mapping[Path, bytes]) -> None:
         for path, content in contents.items():
             remove_abandoned(path.parent)
             beside = path.with_name(_new_name())
+            ready[beside] = path
             with _named(path), open(os.open(beside, _CREATING, 0o666), "wb") as file:
-                ready[beside] = path
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

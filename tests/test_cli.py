@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from sweep.cli import guarded, one_line, parse, parse_known
+from sweep.cli import guarded, one_line, parse, parse_known, say
 from sweep.errors import SweepError, SweepWarning
 
 
@@ -114,6 +114,11 @@ def raising(error):
             2,
             "sweep: can't write /tmp/x (No space left on device): make room there\n",
         ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/tmp/x"),
+            2,
+            "sweep: can't write /tmp/x (Read-only file system): have it made writable, or work in a folder that is\n",
+        ),
     ],
 )
 def test_exit_codes_and_lines(error, code, said, capsys):
@@ -121,6 +126,25 @@ def test_exit_codes_and_lines(error, code, said, capsys):
     assert capsys.readouterr().err == said
     assert guarded(raising(error), ["--debug"]) == code
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("after", "code", "said"),
+    [
+        (lambda args: None, 0, "note: old\n"),
+        (lambda args: say("found"), 0, "note: old\n"),
+        (raising(SweepError("no such thing")), 2, "sweep: no such thing\n"),
+        (raising(KeyboardInterrupt()), 130, "sweep: stopped by Ctrl-C\n"),
+    ],
+)
+def test_a_note_waits_for_what_is_said_next_and_a_refusal_is_one_line(after, code, said, capsys):
+    def main(args):
+        for _ in range(2):
+            warnings.warn("old", SweepWarning, stacklevel=1)
+        after(args)
+
+    assert guarded(main, []) == code
+    assert capsys.readouterr().err == said
 
 
 def test_an_internal_error_is_one_line_that_names_a_file_with_its_traceback(capsys, tmp_path, monkeypatch):

@@ -169,6 +169,19 @@ def test_a_file_that_says_nothing_of_its_owner_holds_nothing(tmp_path, text):
         lock.check()
 
 
+def test_where_nothing_more_can_be_written_no_lock_is_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(locks.json, "dump", full)
+        with pytest.raises(OSError, match="No space left"), locks.locked(tmp_path):
+            pass
+    assert [entry.name for entry in tmp_path.iterdir()] == [locks.LOCK]
+    with locks.locked(tmp_path):
+        pass
+
+
 def test_links_are_not_followed(tmp_path):
     (tmp_path / "lock.json").symlink_to(tmp_path / "victim")
     with locks.locked(tmp_path):

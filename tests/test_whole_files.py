@@ -1,5 +1,6 @@
 """Files are there whole or not at all; what a killed process left beside them goes, never what a live one writes."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -71,6 +72,16 @@ def test_of_several_files_none_changes_where_one_cannot_be_written(tmp_path):
     assert refusal.value.filename == str(tmp_path / "none" / "file"), "the place, and not what lies beside it"
     assert (tmp_path / "file").read_text() == "before"
     assert names(tmp_path) == ["file"]
+
+
+def test_of_several_files_nothing_is_left_where_one_is_made_and_not_opened(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(whole_files, "open", full, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        whole_files.write({tmp_path / "one": b"1", tmp_path / "two": b"2"})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_have_the_mode_that_the_user_asks_for(tmp_path):

@@ -51,7 +51,6 @@ def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = Tr
             trials.append(trial)
             if tell and trial.outcome in FAULTS:
                 say(f"  {trial.outcome}: {trial.name}: {trial.detail}")
-        gc.unfreeze()
     return trials
 
 
