@@ -23,8 +23,9 @@ RUNTIME := $(VENV)/.installed$(if $(EXTRA),-$(EXTRA))
 DEV     := $(VENV)/.installed-dev
 BROWSER := $(VENV)/.installed-browser
 PINS    := pyproject.toml constraints.txt
-# Errors only: a machine's own package mirrors can otherwise print a warning for every package.
-PIP     := $(BIN)/python -m pip -qq --disable-pip-version-check install -c constraints.txt
+# Errors only: a machine's own package mirrors can otherwise print a warning for every package. Python compiles what is
+# imported when it is, which is a small part of what is installed.
+PIP     := $(BIN)/python -m pip -qq --disable-pip-version-check install --no-compile -c constraints.txt
 
 # Whatever environment make is called from, only ours counts.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
@@ -34,7 +35,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run answers test test-all test-browser test-faults test-faults-all lint format env bench bench-quick bench-scaling agreement clean
+.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-quick bench-scaling agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -51,12 +52,18 @@ answers: $(RUNTIME) ## run the pages of the five questions, decide their claims,
 	@for page in $(QUESTIONS); do $(BIN)/python -m sweep.run $$page $(or $(ARGS),--resume) || exit; done
 	$(BIN)/python -m sweep.claims $(STORES) --out docs/claims.json --answers docs/answers.md
 
+# Most tests compile a tiny program and run it for a moment: without optimisation they take half the time. What XLA does
+# to a program when it optimises, the core tests see (`make test-core`), and all tests in `make test-all`.
+QUICK  = XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 # 5 is pytest's word for "no test collected", which make alone would not explain.
 PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected, so nothing was tested" >&2; exit $$code; }
 
 test: $(DEV) ## run the tests except the slow ones; ARGS='tests/test_axes.py' for some
-	@$(PYTEST) $(ARGS) $(EXPLAIN)
+	@$(QUICK) $(PYTEST) $(ARGS) $(EXPLAIN)
+
+test-core: $(DEV) ## run a few minutes' subset, compiled as users have it
+	@$(PYTEST) -m "core and not slow" $(ARGS) $(EXPLAIN)
 
 test-all: $(DEV) ## run all tests but those of `make test-faults`
 	@$(PYTEST) -m "not faults" $(ARGS) $(EXPLAIN)
@@ -67,7 +74,7 @@ NO_CHROMIUM = { echo "make $@: there is no chromium here and apt-get could not i
 
 test-browser: $(BROWSER) ## read the report in a real, headless Chromium
 	@$(CHROMIUM) || $(NO_CHROMIUM)
-	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m browser tests/browser $(ARGS) $(EXPLAIN)
+	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) -m browser tests/browser $(ARGS) $(EXPLAIN)
 
 test-faults: $(DEV) ## damage, kill and interrupt: a seeded sample, under 20 minutes on two cores
 	@$(PYTEST) -m faults tests/faults $(ARGS) $(EXPLAIN)

@@ -144,7 +144,8 @@ def test_each_layer_may_have_an_initialiser_of_its_own():
     assert not np.any(mixed["layer_0"]["kernel"])
     for layer, name in ((1, "he_uniform"), (2, "normal")):
         alone = drawn(MLP(hidden=(6, 6), initializer=name))
-        np.testing.assert_array_equal(mixed[f"layer_{layer}"]["kernel"], alone[f"layer_{layer}"]["kernel"])
+        # Two programs need not round alike in the last place.
+        np.testing.assert_array_max_ulp(mixed[f"layer_{layer}"]["kernel"], alone[f"layer_{layer}"]["kernel"], 1)
 
 
 def test_the_initial_scale_multiplies_weights_and_not_biases():

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import PRECISIONS
+from helpers import PRECISIONS, optimised
 
 from sweep import (
     MLP,
@@ -371,6 +371,8 @@ def test_making_a_store_touches_nothing_beside_it(tmp_path: Path) -> None:
     assert {entry.name for entry in tmp_path.iterdir()} == {"store", "store.new"}
 
 
+@optimised
+@pytest.mark.core
 def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: Path, monkeypatch) -> None:
     """More structures than one program takes: here two, so that three widths make two programs."""
     from sweep import plan

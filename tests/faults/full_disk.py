@@ -27,15 +27,23 @@ def full(said: str) -> None:
     raise FullError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _judged(ready: Prepared, stage: str, folder: Path, said: Said) -> tuple[str, str] | None:
-    """Judge what was said while the disk was full; None where the command needed no more room."""
+def _judged(ready: Prepared, stage: str, before: set[str], folder: Path, said: Said) -> tuple[str, str] | None:
+    """Judge what was said while the disk was full; None where the command needed no more room.
+
+    Args:
+        ready: what all cases share.
+        stage: what was done.
+        before: the files that were there before it.
+        folder: where it was done.
+        said: what the command said.
+    """
     if said.code == 0:
         return None
     if said.code != 2:
         return ("hang" if said.code is None else "internal" if said.code == 1 else "untidy"), said.brief()
     if len(said.lines()) != 1:
         return "untidy", said.brief()
-    known = {*ready.files.get(stage, ()), f"store/{CHECKPOINT}", f"store/{HEARTBEAT}", "store/lock"}
+    known = {*before, *ready.files.get(stage, ()), f"store/{CHECKPOINT}", f"store/{HEARTBEAT}", "store/lock"}
     left = sorted(name for name in content(folder) if name not in known and Path(name).name != "lock")
     return ("litter", f"{', '.join(left[:4])} left after {said.brief()}") if left else None
 
@@ -43,10 +51,11 @@ def _judged(ready: Prepared, stage: str, folder: Path, said: Said) -> tuple[str,
 def _at_event(ready: Prepared, stage: str, number: int) -> Callable[[Path], tuple[str, str]]:
     def run(folder: Path) -> tuple[str, str]:
         begun(ready, stage, folder)
+        before = set(content(folder))
         with crashes.watching(folder, number, full, full=True):
             said = crashes.do(stage, folder)
             gc.collect()
-        if judged := _judged(ready, stage, folder, said):
+        if judged := _judged(ready, stage, before, folder, said):
             return judged
         outcome, detail = judge_after(ready, stage, folder, f"full at event {number}")
         return ("refused" if outcome == "right" and said.code else outcome), detail or said.brief()
@@ -103,7 +112,7 @@ def _on_small_disk(ready: Prepared, stage: str, share: float) -> Callable[[Path]
             if answer.empty():
                 return "internal", f"the process ended with {process.exitcode}"
             said = Said(*answer.get())
-            if judged := _judged(ready, stage, place, said):
+            if judged := _judged(ready, stage, set(content(folder / "begun")), place, said):
                 return judged
             shutil.copytree(place, folder / "after", symlinks=True)
         if stage in MORE:
