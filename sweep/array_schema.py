@@ -7,6 +7,7 @@ from math import ceil, isfinite, prod
 from pathlib import Path
 from typing import Any, Final
 
+from sweep.axes import MOST_LANES
 from sweep.bounded_json import parse
 from sweep.labels import DIMENSIONS, METRICS, RECORDED, STATUS
 from sweep.places import ROOT
@@ -16,7 +17,6 @@ from sweep.text import has_unseen
 Meta = dict[str, Any]
 
 MOST_METADATA_BYTES: Final = 2**24  # of the file that describes an array
-MOST_LANES: Final = 2**24
 MOST_ALONG: Final = 2**24  # entries along any other dimension
 MOST_DIMENSIONS: Final = 5  # of an array
 MOST_CHUNK_BYTES: Final = 2**32

@@ -7,7 +7,7 @@ together. `grid` makes one factor for each knob, `zipped` and `sampled` make one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set, Sized
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from math import isfinite, log, prod
@@ -23,6 +23,7 @@ from sweep.specs.optimizer import Optimizer
 from sweep.specs.task import Task
 
 Value = float | int | str
+MOST_LANES: Final = 2**24  # of a sweep, and so of a store
 POINT: Final = "point"  # the dimension of a factor whose rows no single knob names
 
 
@@ -48,7 +49,11 @@ class Factor:
 
 @dataclass(frozen=True)
 class Axes:
-    """What is swept, as a product of factors; see `grid`, `zipped`, `sampled`, `*` and `+`."""
+    """What is swept, as a product of factors; see `grid`, `zipped`, `sampled`, `*` and `+`.
+
+    Raises:
+        SweepError: for a knob that is given twice, an axis without values, and more than 2^24 lanes.
+    """
 
     factors: tuple[Factor, ...] = ()
 
@@ -60,6 +65,7 @@ class Axes:
         for factor in self.factors:
             if not factor.rows:
                 raise SweepError(f"axis {factor.knobs[0]!r} is empty: give it at least one value")
+        _check_lanes(self.size())
 
     def __mul__(self, other: Axes) -> Axes:
         """Combine every row of one with every row of the other."""
@@ -116,6 +122,14 @@ class Axes:
                 lanes *= len(rows)
             kept.append(replace(factor, rows=rows))
         return Axes(tuple(kept))
+
+
+def _check_lanes(number: int) -> None:
+    if number > MOST_LANES:
+        raise SweepError(
+            f"axes make {number:,} lanes, and a sweep has {MOST_LANES:,} at most: give fewer values, or sweep parts of "
+            f"them as pages of their own"
+        )
 
 
 def _table(factors: set[Factor], axes: Axes) -> Factor:
@@ -210,6 +224,7 @@ def sampled(
     """
     if points < 1 or not ranges:
         raise SweepError(f"sampled needs at least one point and one range, got {points} and {len(ranges)}")
+    _check_lanes(points)
     if method == "random":
         unit = np.random.default_rng(sample_seed).random((points, len(ranges)))
     elif method == "sobol":
@@ -238,6 +253,8 @@ def _one_factor(columns: Mapping[str, list[Value]], dimension: str) -> Axes:
 def _listed(knob: str, given: Iterable[Value]) -> list[Value]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise SweepError(f"axis {knob!r} must be a list of values, got {given!r}")
+    if isinstance(given, Sized):
+        _check_lanes(len(given))  # before a range becomes a list
     listed = [value.item() if isinstance(value, np.generic) else value for value in given]
     if not listed:
         raise SweepError(f"axis {knob!r} is empty: give it at least one value")

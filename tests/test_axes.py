@@ -186,6 +186,7 @@ def test_smoke_keeps_the_ends():
     assert axes.ends(2, {"width"}).values("width") == (4, 16)
 
 
+MOST = " lanes, and a sweep has 16,777,216 at most: give fewer values, or sweep parts of them as pages of their own"
 REFUSALS = {
     "axis 'seed' is empty: give it at least one value": lambda: grid(seed=()),
     "axis 'seed' has 3 twice: give each value once": lambda: grid(seed=(3, 4, 3)),
@@ -208,6 +209,9 @@ REFUSALS = {
     "sampled needs uniform(...) or log_uniform(...) for 'noise', got (0, 1)": lambda: sampled(2, noise=(0, 1)),
     "uniform needs low < high, got 1, 1": lambda: uniform(1, 1),
     "log_uniform needs 0 < low < high, got 0, 1": lambda: log_uniform(0, 1),
+    f"axes make 100,000,000{MOST}": lambda: grid(seed=range(10_000)) * grid(noise=range(10_000)),
+    f"axes make 1,000,000,000{MOST}": lambda: grid(seed=range(10**9)),
+    f"axes make 16,777,217{MOST}": lambda: sampled(2**24 + 1, noise=uniform(0, 1)),
     "unknown knob 'learning_rat': did you mean 'learning_rate'?": lambda: tiny(axes=grid(learning_rat=(0.1,))),
 }
 
