@@ -32,7 +32,7 @@ def check_environment() -> None:
     except Exception as error:  # of many types, some without a word
         asked = " ".join(f"{name}={os.environ[name]}" for name in ASKED if name in os.environ)
         raise SweepError(
-            f"JAX finds no device with {asked or 'the settings here'} ({_first_line(error)}): "
+            f"JAX finds no device with {asked or 'the settings here'}{_in_brackets(error)}: "
             f"{'unset it' if asked else 'mend its installation'}, or ask for the CPU with JAX_PLATFORMS=cpu"
         ) from error
 
@@ -40,15 +40,15 @@ def check_environment() -> None:
 @cache
 def _check_flags(flags: str) -> None:
     """Have another process try XLA's flags: a wrong one makes XLA abort the process that it is in."""
-    code = "import jax; jax.jit(lambda x: x + 1).lower(1.0).compile()"
-    environment = {**os.environ, "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu")}
-    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    code = "from jaxlib import xla_client; xla_client.CompileOptions()"  # which reads them, without waiting for JAX
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if tried.returncode and (wrong := [line for line in tried.stderr.splitlines() if "flag" in line.lower()]):
         raise SweepError(f"XLA_FLAGS={flags} is refused by XLA ({wrong[0].split('] ')[-1]}): unset or mend it")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _in_brackets(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f" ({lines[0]})" if lines else ""
 
 
 def use_all_cores() -> None:

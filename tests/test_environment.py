@@ -96,7 +96,7 @@ def test_a_setting_that_works_changes_no_bit(settings, precision, usual, tmp_pat
         ({"JAX_PLATFORMS": "abacus"}, "JAX finds no device with JAX_PLATFORMS=abacus ("),
         ({"XLA_FLAGS": "--xla_no_such=1"}, "XLA_FLAGS=--xla_no_such=1 is refused by XLA (Unknown flag"),
         ({"JAX_DEBUG_NANS": "perhaps"}, "JAX can't read a setting in the environment: "),
-        pytest.param({"JAX_PLATFORMS": "cuda"}, "JAX finds no device with JAX_PLATFORMS=cuda (", marks=slow),
+        pytest.param({"JAX_PLATFORMS": "cuda"}, "JAX finds no device with JAX_PLATFORMS=cuda: ", marks=slow),
         pytest.param({"JAX_NUM_CPU_DEVICES": "many"}, "JAX can't read a setting in the environment", marks=slow),
         pytest.param({"JAX_NUMPY_RANK_PROMOTION": "no"}, "JAX can't read a setting in the environment", marks=slow),
     ],
