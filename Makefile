@@ -52,17 +52,22 @@ answers: $(RUNTIME) ## run the pages of the five questions, decide their claims,
 	@for page in $(QUESTIONS); do $(BIN)/python -m sweep.run $$page $(or $(ARGS),--resume) || exit; done
 	$(BIN)/python -m sweep.claims $(STORES) --out docs/claims.json --answers docs/answers.md
 
-# Most tests compile a tiny program and run it for a moment: without optimisation they take half the time. What XLA does
-# to a program when it optimises, the core tests see (`make test-core`), and all tests in `make test-all`.
+# Most tests compile a tiny program and run it for a moment, so XLA need not optimise it. What XLA does to a program when
+# it does, the core tests see, and all tests in `make test-all`.
 QUICK  = XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 # 5 is pytest's word for "no test collected", which make alone would not explain.
 PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected, so nothing was tested" >&2; exit $$code; }
 
 test: $(DEV) ## run the tests except the slow ones; ARGS='tests/test_axes.py' for some
-	@$(QUICK) $(PYTEST) $(ARGS) $(EXPLAIN)
+ifeq ($(ARGS),)
+	@$(PYTEST) -m "core and not slow"
+	@$(QUICK) $(PYTEST) -m "not core and not slow and not browser and not faults"
+else
+	@$(PYTEST) $(ARGS) $(EXPLAIN)
+endif
 
-test-core: $(DEV) ## run a few minutes' subset, compiled as users have it
+test-core: $(DEV) ## run a few minutes' subset of these
 	@$(PYTEST) -m "core and not slow" $(ARGS) $(EXPLAIN)
 
 test-all: $(DEV) ## run all tests but those of `make test-faults`

@@ -1,6 +1,5 @@
 """Small experiments, and their lanes' lives by lane number."""
 
-import os
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -21,10 +20,6 @@ from sweep.specs import MLP, Optimizer, Record, SumOfSines, log_spaced
 
 # Most of what is tried in both is tried in float64 in `make test`, and in float32 too in `make test-all`.
 PRECISIONS = (pytest.param("float32", marks=pytest.mark.slow), "float64")
-# Programs that XLA does not optimise (`make test`) may round differently from each other; `make test-core` has no such.
-optimised = pytest.mark.skipif(
-    "optimization_level=0" in os.environ.get("XLA_FLAGS", ""), reason="without optimisation programs round differently"
-)
 LOSS_ONLY = Record(metrics=("loss",), at=log_spaced(4), snapshots=0)
 
 

@@ -41,10 +41,11 @@ QUICK = ("sine",)
 @pytest.mark.parametrize(
     ("padded", "precision"),
     [
-        (True, "float32"),
-        (False, "float64"),
-        pytest.param(False, "float32", marks=pytest.mark.slow),
-        pytest.param(True, "float64", marks=pytest.mark.slow),
+        (True, "float64"),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in ((True, "float32"), (False, "float32"), (False, "float64"))
+        ),
     ],
 )
 def test_every_derivative_is_that_of_a_network_as_a_tutorial_writes_it(activation, padded, precision):

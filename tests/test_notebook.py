@@ -46,6 +46,7 @@ def executed(tmp_path_factory):
     return notebook
 
 
+@pytest.mark.slow
 def test_it_answers_its_question(executed):
     found = outputs(executed)
     texts = "\n".join(text for shown in found for _, text in shown)

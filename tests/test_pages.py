@@ -48,11 +48,10 @@ def decided(claim: Claim, results: xr.Dataset, name: str) -> Verdict | str:
 
 
 def how_often(page: Path) -> list[pytest.MarkDecorator]:
-    """The newest Python runs one page, `make test` three more whose tasks and models differ, `make test-all` all."""
+    """The newest Python runs one page, `make test` one more whose task and model differ, `make test-all` all."""
     if page.stem == "freq_principle":
         return [pytest.mark.core]
-    varied = ("bring_your_own", "linear_check", "xor")
-    return [] if page.stem in varied else [pytest.mark.slow]
+    return [] if page.stem == "bring_your_own" else [pytest.mark.slow]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_seeds_that_go_together_are_the_dimension_seed_in_either_order() -> None
     assert zipped(width=(4, 8), seed=(0, 1)).dimensions() == ("width",)  # or medians would be over widths
 
 
+@pytest.mark.slow
 def test_lanes_of_other_points_and_placement_are_shown_over_the_pages_x() -> None:
     task = SumOfSines(frequencies=(1, 2), phases=(0.0, 0.5), points=16)
     axes = grid(points=(8, 24), placement=("grid", "grid_with_end", "random"))

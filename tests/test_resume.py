@@ -115,9 +115,8 @@ def test_a_sweep_that_is_killed_ends_bitwise_equal_and_repeats_what_was_not_save
     assert 0 <= unsaved < kills * executed / 2
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_is_obeyed_within_three_seconds_and_the_command_that_goes_on_is_printed(
     page: Path, tmp_path: Path, number: int, code: int
 ) -> None:
@@ -154,8 +153,9 @@ def test_a_signal_during_compilation_leaves_a_store_that_can_be_resumed(page: Pa
 
 def test_a_store_in_use_is_refused_to_a_second_run(page: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
+    page.write_text(PAGE.format(epochs=100 * EPOCHS))  # it still runs when the second has started
     first = start(page, "--out", str(store))
-    wait_for(store, 0.05, first)
+    wait_for(store, 0.01, first)
     second = start(page, "--out", str(store), "--resume")
     assert second.wait(60) == 2
     assert second.stdout is not None

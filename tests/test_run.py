@@ -79,6 +79,7 @@ def test_a_run_trains_stores_draws_and_a_second_call_only_redraws(folder: Path) 
     assert snapshot(folder / "results") == stored
 
 
+@pytest.mark.slow
 def test_overrides_are_typed_go_to_a_store_of_their_own_and_leave_the_page_s_alone(folder: Path) -> None:
     assert run(folder, "page.py").returncode == 0
     before = snapshot(folder)
@@ -300,6 +301,7 @@ def test_plain_lines_tell_of_progress_where_there_is_no_terminal(folder: Path) -
     assert "\x1b" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty on Windows")
 def test_a_terminal_sees_a_bar(folder: Path) -> None:
     import pty
@@ -320,6 +322,7 @@ def test_a_terminal_sees_a_bar(folder: Path) -> None:
     assert b"lane-steps/s" in seen
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_does_not_stop_the_run(folder: Path) -> None:
     command = f"{sys.executable} -m sweep.run page.py | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, capture_output=True, check=False)

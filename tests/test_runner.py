@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import PRECISIONS, optimised
+from helpers import PRECISIONS
 
 from sweep import (
     MLP,
@@ -321,6 +321,7 @@ def _mount(place: Path, size: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_leaves_finished_waves_and_a_store_to_go_on_with(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     if not _mount(disk, "2m"):
@@ -371,8 +372,7 @@ def test_making_a_store_touches_nothing_beside_it(tmp_path: Path) -> None:
     assert {entry.name for entry in tmp_path.iterdir()} == {"store", "store.new"}
 
 
-@optimised
-@pytest.mark.core
+@pytest.mark.slow  # also as two programs round alike only where XLA optimises them
 def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: Path, monkeypatch) -> None:
     """More structures than one program takes: here two, so that three widths make two programs."""
     from sweep import plan

@@ -250,8 +250,9 @@ class InterruptedRunError(Exception):
     """What the watcher of a run raises in the middle of it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=repr)
-@pytest.mark.parametrize("waves", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("waves", [1, 2])
 def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule, waves, tmp_path, monkeypatch, racing):
     if waves > 1 and isinstance(rule, Halving):
         return  # which takes one wave

@@ -158,7 +158,7 @@ def compare(number: int, precision: str, records: int | None, tolerance: float) 
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(n, marks=pytest.mark.core if n < 4 else pytest.mark.slow) for n in range(12)]
+    "number", [pytest.param(n, marks=pytest.mark.core if n < 2 else pytest.mark.slow) for n in range(12)]
 )
 def test_a_lane_in_float64_is_the_plain_flax_and_optax_loop_to_1e_9(number):
     compare(number, "float64", None, 1e-9)
