@@ -53,8 +53,11 @@ answers: $(RUNTIME) ## run the pages of the five questions, decide their claims,
 	$(BIN)/python -m sweep.claims $(STORES) --out docs/claims.json --answers docs/answers.md
 
 # Most tests compile a tiny program and run it for a moment, so XLA need not optimise it. What XLA does to a program when
-# it does, the core tests see, and all tests in `make test-all`.
-QUICK  = XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+# it does, the core tests see, and all tests in `make test-all`. Not every version of XLA knows the second flag.
+EMITTER = --xla_cpu_use_fusion_emitters=false
+READS   = $(BIN)/python -c 'from jaxlib import xla_client; xla_client.CompileOptions()' 2>/dev/null
+QUICK   = flags="$$XLA_FLAGS --xla_backend_optimization_level=0"; \
+	if XLA_FLAGS=$(EMITTER) $(READS); then flags="$$flags $(EMITTER)"; fi; XLA_FLAGS="$$flags"
 # 5 is pytest's word for "no test collected", which make alone would not explain.
 PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected, so nothing was tested" >&2; exit $$code; }

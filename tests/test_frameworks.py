@@ -145,7 +145,6 @@ def test_pytorch_s_sgd_has_momentum_without_dampening_and_decays_weights_and_bia
         np.testing.assert_allclose(found, w, rtol=1e-11)
 
 
-@pytest.mark.core
 def test_batches_of_32_of_100_points_are_four_steps_with_a_short_last_one_as_in_keras_fit():
     walked, data, life = neuron(
         task=Linear(points=100, noise=0.5), axes=grid(seed=(3,)), batch_size=32, epochs=5,

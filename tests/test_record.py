@@ -244,7 +244,6 @@ def test_cross_entropies_are_those_of_bernoulli_s_law_and_never_infinite(precisi
     assert wild == [0, 1e4, 1e4, 0]
 
 
-@pytest.mark.core
 def test_accuracy_is_the_share_of_points_on_the_right_side_and_both_losses_of_classes_are_one_training():
     experiment = tiny(
         task=FromFunction(function=lambda x: (jnp.sin(15 * x) > 0).astype(x.dtype), points=24),

@@ -61,7 +61,6 @@ def assert_refused(done: subprocess.CompletedProcess[str], *told: str) -> None:
         assert each in lines[0]
 
 
-@pytest.mark.core
 def test_a_run_trains_stores_draws_and_a_second_call_only_redraws(folder: Path) -> None:
     first = run(folder, "page.py")
     assert first.returncode == 0, first.stderr

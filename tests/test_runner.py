@@ -413,7 +413,6 @@ def test_a_sine_far_below_the_default_frequency_runs_on_its_wide_range() -> None
     np.testing.assert_allclose(ds.target.squeeze(), np.sin(2 * np.pi * 0.01 * ds.x), atol=1e-5)
 
 
-@pytest.mark.core
 def test_without_snapshots_there_are_no_predictions_and_everything_else() -> None:
     ds = run_sweep(replace(EXPERIMENT, axes=grid(seed=(0,)), record=Record(at=log_spaced(2), snapshots=0)))
     assert "prediction" not in ds.variables

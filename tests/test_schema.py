@@ -116,7 +116,6 @@ def refusal(store: Path) -> str:
     return told
 
 
-@pytest.mark.core
 def test_a_store_of_a_run_opens_and_its_name_may_be_a_link(store: Path, tmp_path: Path) -> None:
     (tmp_path / "linked").symlink_to(store.resolve())
     assert open_results(tmp_path / "linked").identical(open_results(store))

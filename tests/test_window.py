@@ -31,7 +31,6 @@ def looked_at():
     return experiment, lives(planned(experiment))
 
 
-@pytest.mark.core
 def test_predictions_and_errors_go_beyond_the_training_range(looked_at):
     experiment, lanes = looked_at
     for row, life in zip(rows_of(experiment), lanes, strict=True):
