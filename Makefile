@@ -85,7 +85,7 @@ test-browser: $(BROWSER) ## read the report in a real, headless Chromium
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) -m browser tests/browser $(ARGS) $(EXPLAIN)
 
 test-faults: $(DEV) ## damage, kill and interrupt: a seeded sample, under 20 minutes on two cores
-	@$(PYTEST) -m faults tests/faults $(ARGS) $(EXPLAIN)
+	@$(PYTEST) --dist load -m faults tests/faults $(ARGS) $(EXPLAIN)
 
 test-faults-all: $(DEV) ## ... everything, for hours; counts and faults are kept in faults.json
 	@JAX_PLATFORMS=cpu $(BIN)/python -m tests.faults --all --json faults.json $(ARGS)
