@@ -58,17 +58,13 @@ EMITTER = --xla_cpu_use_fusion_emitters=false
 READS   = $(BIN)/python -c 'from jaxlib import xla_client; xla_client.CompileOptions()' 2>/dev/null
 QUICK   = flags="$$XLA_FLAGS --xla_backend_optimization_level=0"; \
 	if XLA_FLAGS=$(EMITTER) $(READS); then flags="$$flags $(EMITTER)"; fi; XLA_FLAGS="$$flags"
+REST    = not core and not slow and not browser and not faults
 # 5 is pytest's word for "no test collected", which make alone would not explain.
 PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected, so nothing was tested" >&2; exit $$code; }
 
-test: $(DEV) ## run the tests except the slow ones; ARGS='tests/test_axes.py' for some
-ifeq ($(ARGS),)
-	@$(PYTEST) -m "core and not slow"
-	@$(QUICK) $(PYTEST) -m "not core and not slow and not browser and not faults"
-else
-	@$(PYTEST) $(ARGS) $(EXPLAIN)
-endif
+test: $(if $(ARGS),$(DEV),test-core) ## run the tests except the slow ones; ARGS='tests/test_axes.py' for some
+	@$(if $(ARGS),$(PYTEST) $(ARGS),$(QUICK) $(PYTEST) -m "$(REST)") $(EXPLAIN)
 
 test-core: $(DEV) ## run a few minutes' subset of these
 	@$(PYTEST) -m "core and not slow" $(ARGS) $(EXPLAIN)

@@ -139,13 +139,13 @@ def test_biases_are_drawn_as_named(name, bound):
         assert abs(bias.var() / (bound**2 / 3 if bound < 1 else 1) - 1) < 5 * np.sqrt(2 / 2000)
 
 
+@pytest.mark.core  # and so optimised: else the last place differs
 def test_each_layer_may_have_an_initialiser_of_its_own():
     mixed = drawn(MLP(hidden=(6, 6), initializer=("zeros", "he_uniform", "normal")))
     assert not np.any(mixed["layer_0"]["kernel"])
     for layer, name in ((1, "he_uniform"), (2, "normal")):
         alone = drawn(MLP(hidden=(6, 6), initializer=name))
-        # Two programs need not round alike in the last place.
-        np.testing.assert_array_max_ulp(mixed[f"layer_{layer}"]["kernel"], alone[f"layer_{layer}"]["kernel"], 1)
+        np.testing.assert_array_equal(mixed[f"layer_{layer}"]["kernel"], alone[f"layer_{layer}"]["kernel"])
 
 
 def test_the_initial_scale_multiplies_weights_and_not_biases():
