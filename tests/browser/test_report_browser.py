@@ -32,6 +32,7 @@ ARGS = (
 )  # fmt: skip
 SCRIPT = "<script>alert(1)</script>"
 AXES = {"seed": range(5), "learning_rate": [1e-4, 1e-3, 1e-2], "width": [16.0, 64.0]}
+LOAD, INTERACTION = 3000, 200  # milliseconds, of 10^5 cells
 PICTURES = os.environ.get("SWEEP_SCREENSHOTS")
 
 
@@ -533,14 +534,14 @@ def large():
     return ds.assign_attrs(name="large", question="Where does training end?", complete=1)
 
 
-def test_a_hundred_thousand_cells_are_shown_and_answer(opened):
-    """How quickly they do, in milliseconds, is printed (`ARGS=-rP`) and not judged: machines are busy."""
+def test_a_hundred_thousand_cells_stay_fluid(opened):
     ds = large()
     one = opened(ds)
     assert one.file.stat().st_size < 15e6
     assert len(one.js("Array.from(s.drawn.heatmap.kinds)")) == 317 * 316
     assert set(one.js("Array.from(new Set(s.drawn.heatmap.kinds))")) == {0, 1, 2, 3}
     loads = [one.load().page.evaluate("performance.now()") for _ in range(2)]
+    assert min(loads) < LOAD
     took = one.js(
         """{
           const took = {}, act = async (name, change) => {
@@ -561,7 +562,7 @@ def test_a_hundred_thousand_cells_are_shown_and_answer(opened):
         }"""
     )
     print({name: round(time) for name, time in took.items()}, "load", [round(load) for load in loads])
-    assert set(took) == {"epoch", "statistic", "select", "hover", "axes", "brush"}
+    assert max(took.values()) < INTERACTION, took
     one.js("s.set({statistic: 'median', x: 'width', y: 'learning_rate', at: {epoch: 0}})")
     expected = np.median(
         ds["loss"].isel(epoch=0).transpose("learning_rate", "width", "seed").values.astype(float), -1
