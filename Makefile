@@ -63,7 +63,7 @@ REST    = not core and not slow and not browser and not faults
 PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected, so nothing was tested" >&2; exit $$code; }
 
-test: $(if $(ARGS),$(DEV),test-core) ## run the tests except the slow ones; ARGS='tests/test_axes.py' for some
+test: $(if $(ARGS),$(DEV),test-core) ## run the tests except the slow ones; ARGS='tests/page/test_axes.py' for some
 	@$(if $(ARGS),$(PYTEST) $(ARGS),$(QUICK) $(PYTEST) -m "$(REST)") $(EXPLAIN)
 
 test-core: $(DEV) ## run a few minutes' subset of these
@@ -78,7 +78,7 @@ NO_CHROMIUM = { echo "make $@: there is no chromium here and apt-get could not i
 
 test-browser: $(BROWSER) ## read the report in a real, headless Chromium
 	@$(CHROMIUM) || $(NO_CHROMIUM)
-	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) -m browser tests/browser $(ARGS) $(EXPLAIN)
+	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) -m browser tests/report $(ARGS) $(EXPLAIN)
 
 test-faults: $(DEV) ## damage, kill and interrupt: a seeded sample, under 20 minutes on two cores
 	@$(PYTEST) --dist load -m faults tests/faults $(ARGS) $(EXPLAIN)

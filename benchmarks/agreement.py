@@ -23,9 +23,9 @@ from benchmarks.service import Worker, versions
 from benchmarks.side_sweep import drawn
 from sweep import Experiment, Record, load
 from sweep.axes import Axes, lay_out
-from sweep.devices import use_all_cores
-from sweep.execute import walk
-from sweep.plan import Plan, pack
+from sweep.engine.execute import walk
+from sweep.engine.plan import Plan, pack
+from sweep.runs.devices import use_all_cores
 from sweep.specs import every
 
 ROOT: Final = Path(__file__).parents[1]

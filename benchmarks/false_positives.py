@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.report import replace_between
-from sweep.differences import ALPHA, less, maxima, paired_scores, pooled_scores, relabellings, sign_flips
+from sweep.compare.permutation import ALPHA, less, maxima, paired_scores, pooled_scores, relabellings, sign_flips
 
 PAIRS: Final = 2000
 SEEDS: Final = (8, 16, 64)

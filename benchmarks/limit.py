@@ -24,7 +24,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.cases import Case
-from sweep.models import ACTIVATIONS
+from sweep.engine.networks import ACTIVATIONS
 
 SIDE: Final = 2048
 LENGTHS: Final = (2**14, 2**15, 2**16)  # numbers in an array of one core; the best counts

@@ -67,8 +67,8 @@ def _environment() -> dict[str, str]:
 
 def _swept(experiment: Any, out: Path, figures: bool = False) -> dict[str, Any]:
     """Run a sweep into a store, draw its figures if wanted, and say what all of it took."""
-    from sweep.gallery import draw_figures, wanted
-    from sweep.runner import run_sweep
+    from sweep.plots.gallery import draw_figures, wanted
+    from sweep.runs.runner import run_sweep
 
     begun = time.perf_counter()
     ds = run_sweep(experiment, out=out)

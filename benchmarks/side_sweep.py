@@ -13,13 +13,14 @@ import numpy as np
 from benchmarks import limit, service
 from benchmarks.cases import CHECK_STEPS, FREQUENCIES, Case
 from benchmarks.handover import Group, Handover, Trees
-from sweep import MLP, Experiment, Optimizer, Record, Sine, SumOfSines, grid, log_spaced, train, zipped
+from sweep import MLP, Experiment, Optimizer, Record, Sine, SumOfSines, grid, log_spaced, zipped
 from sweep.axes import lay_out
-from sweep.devices import use_all_cores
-from sweep.execute import prepare, walk
-from sweep.plan import Plan, Program, pack
+from sweep.engine import train
+from sweep.engine.execute import prepare, walk
+from sweep.engine.plan import Plan, Program, pack
+from sweep.page.specs.record import Cadence
+from sweep.runs.devices import use_all_cores
 from sweep.specs import every
-from sweep.specs.record import Cadence
 
 
 class Engine:

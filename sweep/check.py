@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tyro
 
-from sweep.cli import command, parse, say
-from sweep.errors import SweepError
+from sweep.base.errors import SweepError
+from sweep.cli.command import command, parse, say
 
 PROG = "python -m sweep.check"
 
@@ -43,8 +43,8 @@ def main(args: Sequence[str]) -> None:
     options = parse(Options, args, PROG)
     if options.page is not None and not options.repair:
         raise SweepError("--page is for --repair: add that, or leave it out")
-    from sweep import store as stores
-    from sweep.labels import UNDIGESTED
+    from sweep.base.labels import UNDIGESTED
+    from sweep.results import store as stores
 
     path = options.store
     if not stores.has_digests(path) and (schema := stores.check(path)["schema"]) in UNDIGESTED:
@@ -66,9 +66,9 @@ def main(args: Sequence[str]) -> None:
 
 def _repair(options: Options) -> None:
     """Mend the store, under its lock."""
-    from sweep import store as stores
-    from sweep.pages import load
-    from sweep.repair import repair
+    from sweep.page.load import load
+    from sweep.results import store as stores
+    from sweep.runs.repair import repair
 
     page = load(options.page) if options.page else None
     with stores.locked(options.store) as lock, stores.blamed(options.store):
@@ -77,7 +77,7 @@ def _repair(options: Options) -> None:
 
 def _what_is_left(path: Path) -> str:
     """Say what is to be done about a store that was mended."""
-    from sweep import store as stores
+    from sweep.results import store as stores
 
     attributes = stores.check(path)
     if attributes.get("complete"):

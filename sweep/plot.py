@@ -8,9 +8,10 @@ from typing import Literal
 
 import tyro
 
-from sweep import outputs, streams
-from sweep.cli import command, parse, say
-from sweep.gallery import default_directory, draw_figures, is_drawn, places, wanted
+from sweep.cli import streams
+from sweep.cli.command import command, parse, say
+from sweep.files import outputs
+from sweep.plots.gallery import default_directory, draw_figures, is_drawn, places, wanted
 
 PROG = "python -m sweep.plot"
 
@@ -40,7 +41,7 @@ class Options:
 def main(args: Sequence[str]) -> None:
     """Draw the figures that the command line asks for, and print the paths of the files."""
     options = parse(Options, args, PROG)
-    from sweep.results import open_results  # heavy, and `--help` is not
+    from sweep.results.dataset import open_results  # heavy, and `--help` is not
 
     ds = open_results(options.store)
     directory = options.out or default_directory(

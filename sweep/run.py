@@ -12,15 +12,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep import streams
-from sweep.cli import command, pairs, parse_known, to_bytes
-from sweep.errors import SweepError
-from sweep.signals import Terminated, told_when_ended
-from sweep.variation import Choice, Chosen, chosen
+from sweep.base.errors import SweepError
+from sweep.base.signals import Terminated, told_when_ended
+from sweep.cli import streams
+from sweep.cli.command import command, pairs, parse_known, to_bytes
+from sweep.cli.variation import Choice, Chosen, chosen
 
 if TYPE_CHECKING:
-    from sweep.experiment import Experiment
-    from sweep.terminal import Terminal, Watcher
+    from sweep.cli.terminal import Terminal, Watcher
+    from sweep.page.experiment import Experiment
 
 PROG = "python -m sweep.run"
 
@@ -113,15 +113,15 @@ def resolve(options: Options, rest: Sequence[str]) -> Chosen:
 
 
 def _show_plan(experiment: "Experiment", memory: int | None) -> None:
-    from sweep.runner import plan_sweep
-    from sweep.terminal import Terminal, show_plan
+    from sweep.cli.terminal import Terminal, show_plan
+    from sweep.runs.runner import plan_sweep
 
     show_plan(Terminal(highlight=False), plan_sweep(experiment, memory))
 
 
 def _replay(what: Chosen, options: Options, memory: int | None) -> None:
     """Replay a lane; leave with exit code 1 if it is another one than is stored, for no reason that is known."""
-    from sweep.replaying import replay_lane
+    from sweep.cli.replay import replay_lane
 
     assert options.lane is not None
     wanted = pairs("--lane", options.lane)
@@ -133,9 +133,9 @@ def _replay(what: Chosen, options: Options, memory: int | None) -> None:
 
 
 def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]) -> None:
-    from sweep.gallery import check_directory, default_directory, draw_figures, wanted
-    from sweep.runner import run_sweep
-    from sweep.terminal import show_family, show_summary
+    from sweep.cli.terminal import show_family, show_summary
+    from sweep.plots.gallery import check_directory, default_directory, draw_figures, wanted
+    from sweep.runs.runner import run_sweep
 
     import_module("sweep.plots")  # refuses before hours of training if matplotlib can't be loaded
     store = what.store
@@ -172,8 +172,8 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
 
 def _console(options: Options) -> "Terminal":
     """Give the console to print on, compiled programs being kept where that is asked for."""
-    from sweep.devices import keep_compiled
-    from sweep.terminal import Terminal
+    from sweep.cli.terminal import Terminal
+    from sweep.runs.devices import keep_compiled
 
     if options.compile_cache is not None:
         keep_compiled(options.compile_cache)
@@ -183,7 +183,7 @@ def _console(options: Options) -> "Terminal":
 @contextmanager
 def _watching(console: "Terminal") -> "Iterator[Watcher]":
     """Show progress, and warnings in a line each."""
-    from sweep.terminal import watching
+    from sweep.cli.terminal import watching
 
     with warnings.catch_warnings(), watching(console) as watch:
         warnings.showwarning = lambda message, *_: console.print(f"note: {message}")

@@ -11,12 +11,13 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 3)
-jax.devices()  # fixes the number now, before `sweep.devices` asks for one device to each core
+jax.devices()  # fixes the number now, before `sweep.runs.devices` asks for one device to each core
 
 # The modules whose annotations state shapes. Elsewhere beartype would only get in the way: it takes `1` for
 # no `float`, and it would refuse wrong values before the specs can refuse them in their own words.
 install_import_hook(
-    [f"sweep.{name}" for name in ("keys", "tasks", "models", "optim", "record", "train")], "beartype.beartype"
+    [f"sweep.engine.{name}" for name in ("keys", "tasks", "networks", "optimizers", "metrics", "train")],
+    "beartype.beartype",
 )
 
 # Examples are drawn from a fixed seed, so that a failure can be had again, and take as long as they take on
@@ -25,7 +26,7 @@ settings.register_profile("sweep", deadline=None, derandomize=True, max_examples
 settings.load_profile("sweep")
 
 # Each file is run by one worker; the longest come first, so that no worker is left alone with one of them at the end.
-LONGEST = ("runner", "train", "resume", "run", "stop", "digests", "pages", "models", "plots", "faults", "tasks")
+LONGEST = ("runner", "train", "resume", "run", "stopping", "digests", "pages", "networks", "plots", "faults", "tasks")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

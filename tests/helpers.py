@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from sweep import train
 from sweep.axes import Axes, lay_out
-from sweep.execute import Finished, Position, numerics, walk
-from sweep.experiment import Experiment
-from sweep.labels import DIVERGED
-from sweep.plan import Plan, pack
+from sweep.base.labels import DIVERGED
+from sweep.engine import train
+from sweep.engine.execute import Finished, Position, numerics, walk
+from sweep.engine.plan import Plan, pack
+from sweep.page.experiment import Experiment
 from sweep.specs import MLP, Optimizer, Record, SumOfSines, log_spaced
 
 # Most of what is tried in both is tried in float64 in `make test`, and in float32 too in `make test-all`.

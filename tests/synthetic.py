@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from sweep import labels
+from sweep.base import labels
 
 EPOCHS = np.unique(np.concatenate([[0.0], np.geomspace(1, 1000, 30).round()]))
 AXES: dict[str, Sequence] = {

@@ -1,8 +1,10 @@
-"""The house's drawing, checked: who may import whom, and that the reading wing and the ground know no JAX."""
+"""Who may import whom: a dozen rules between folders, read off every import statement, those in functions too."""
 
 import ast
+import importlib
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,33 +13,29 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sweep"
 JAX = {"jax", "jaxlib", "flax", "optax"}
 
-GROUND = {
-    "errors", "labels", "axes", "shape", "experiment", "pages", "identity", "signals", "places", "outputs", "spacing",
-    "zoom", "restoring", "text", "bounded_json", "safe_files", "owners", "whole_files", "locks",
-} | {
-    f"specs.{path.stem}" for path in (PACKAGE / "specs").glob("*.py") if path.stem != "__init__"
-}  # fmt: skip
-READING = {
-    "tables", "alignment", "comparing", "comparison", "differences", "differing", "lane_tables",
-    "results", "store", "digests", "stats", "measures", "gallery", "intervals", "verdicts", "answers", "distance",
-    "lane_choice", "seeds", "exporting", "reporting", "schema", "array_schema",
-} | {
-    f"reporting.{path.stem}" for path in (PACKAGE / "reporting").glob("*.py") if path.stem != "__init__"
-} | {
-    f"exporting.{path.stem}" for path in (PACKAGE / "exporting").glob("*.py") if path.stem != "__init__"
-} | {
-    f"plots.{path.stem}" for path in (PACKAGE / "plots").glob("*.py") if path.stem != "__init__"
-}  # fmt: skip
-DOORS = {"check", "compare", "export", "report", "run", "plot", "claims"}
-COMPUTING = {
-    "keys": 0, "sine": 0, "tasks.inputs": 1, "tasks.targets": 1, "tasks": 2, "models": 2, "optim": 2, "record": 3,
-    "train": 4, "cost": 5, "stop": 5, "plan": 6, "seats": 7, "provenance": 7, "execute": 8, "curves": 9,
-    "session": 10, "devices": 0, "numerics": 0, "unbatched": 0, "runner": 11, "replay": 12, "repair": 12,
-}  # fmt: skip
-DOOR_HELP = {"cli", "crash", "streams", "overrides", "terminal", "replaying", "variation"}
+# What each folder may import, itself aside.
+MAY_IMPORT = {
+    "base": set(),
+    "files": {"base"},
+    "page": {"base", "files"},
+    "engine": {"base", "page"},
+    "results": {"base", "files", "page"},
+    "runs": {"base", "files", "page", "engine", "results"},
+    "stats": {"base", "page", "results"},
+    "compare": {"base", "page", "results", "stats"},
+    "claims": {"base", "files", "page", "results", "stats"},
+    "plots": {"base", "files", "page", "results", "stats", "compare"},
+    "report": {"base", "files", "page", "results", "stats", "claims", "plots"},
+    "export": {"base", "files", "page", "results", "stats"},
+}
+KNOW_JAX = {"engine", "runs"}
+ABOVE_ALL = {"cli"}  # what commands share; may import any folder
+FACES = {"__init__", "axes", "measures", "seeds", "specs"}  # public names of what lies in a folder
+COMMANDS = {"__main__", "check", "plot", "run"}  # ... and `__main__` of a folder
 
 
 def modules() -> dict[str, Path]:
+    """Find all modules by their names below `sweep`; a folder has that of its `__init__`."""
     found = {}
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -46,20 +44,17 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path, *, at_load: bool) -> set[str]:
-    """List imported modules: those at load time, or those inside functions too; never those for type checkers."""
+def imports(path: Path) -> set[str]:
+    """List what a module imports, within functions too, but not what only type checkers see."""
     tree = ast.parse(path.read_text())
-    skipped = {
+    unseen = {
         node
         for top in ast.walk(tree)
         if isinstance(top, ast.If) and ast.unparse(top.test) == "TYPE_CHECKING"
         for node in ast.walk(top)
     }
-    nodes = tree.body if at_load else list(ast.walk(tree))
     names: set[str] = set()
-    for node in nodes:
-        if node in skipped:
-            continue
+    for node in set(ast.walk(tree)) - unseen:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -67,54 +62,82 @@ def imports(path: Path, *, at_load: bool) -> set[str]:
     return names
 
 
-def own(names: set[str]) -> set[str]:
+def own(path: Path) -> set[str]:
+    """List the modules of ours that a module imports, the longest names alone."""
     known = modules()
-    stripped = {name.removeprefix("sweep.") for name in names if name.startswith("sweep.")}
-    return {name for name in stripped if name in known}
+    names = {name.removeprefix("sweep.") for name in imports(path) if name.startswith("sweep.")}
+    found = {name for name in names if name in known}
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 
 
-def test_every_module_has_a_place_in_the_drawing() -> None:
-    placed = GROUND | READING | DOORS | DOOR_HELP | set(COMPUTING) | {"__init__", "specs", "plots"}
-    assert set(modules()) == placed
+def folder(name: str) -> str:
+    return name.partition(".")[0]
 
 
-@pytest.mark.parametrize("name", sorted(GROUND | READING | {"specs", "plots"}))
-def test_the_ground_and_the_reading_wing_never_import_jax_or_the_computing_wing(name: str) -> None:
-    names = imports(modules()[name], at_load=False)
-    assert not {each.split(".")[0] for each in names} & JAX
-    assert not own(names) & (set(COMPUTING) | DOORS)
+def is_command(name: str) -> bool:
+    return name in COMMANDS or name.endswith(".__main__")
 
 
-@pytest.mark.parametrize("name", sorted(GROUND | {"specs"}))
-def test_the_ground_imports_nothing_above_it(name: str) -> None:
-    assert own(imports(modules()[name], at_load=False)) <= GROUND | {"specs"}
+INSIDE = {name: path for name, path in modules().items() if not is_command(name) and name not in FACES}
 
 
-@pytest.mark.parametrize("name", sorted(COMPUTING))
-def test_arrows_in_the_computing_wing_go_down(name: str) -> None:
-    for below in own(imports(modules()[name], at_load=False)) & set(COMPUTING):
-        assert COMPUTING[below] < COMPUTING[name], f"{name} imports {below}"
+def test_the_root_holds_folders_commands_and_public_names_alone() -> None:
+    assert {folder(name) for name in modules()} == {*MAY_IMPORT, *ABOVE_ALL, *FACES, *COMMANDS}
 
 
-@pytest.mark.parametrize("name", sorted(set(modules()) - DOORS))
-def test_nothing_imports_a_door(name: str) -> None:
-    assert not own(imports(modules()[name], at_load=False)) & DOORS
+@pytest.mark.parametrize("package", sorted({*MAY_IMPORT, *ABOVE_ALL}))
+def test_a_folder_says_what_it_knows_and_what_it_imports(package: str) -> None:
+    told = importlib.import_module(f"sweep.{package}").__doc__ or ""
+    assert len(told.strip().splitlines()) >= 3
+    assert "mport" in told
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_a_folder_imports_what_lies_below_it(package: str) -> None:
+    for name, path in INSIDE.items():
+        if folder(name) == package:
+            reached = {folder(each) for each in own(path)} - {package}
+            assert reached <= MAY_IMPORT[package], f"{name} imports {', '.join(sorted(reached - MAY_IMPORT[package]))}"
+
+
+def test_folders_do_not_import_each_other_in_a_circle() -> None:
+    TopologicalSorter(MAY_IMPORT).prepare()
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    TopologicalSorter({name: own(path) for name, path in modules().items()}).prepare()
+
+
+@pytest.mark.parametrize("package", sorted(set(MAY_IMPORT) - KNOW_JAX))
+def test_a_folder_without_computing_never_imports_jax(package: str) -> None:
+    for name, path in INSIDE.items():
+        if folder(name) == package:
+            assert not {folder(each) for each in imports(path)} & JAX, name
+
+
+def test_nobody_imports_a_command() -> None:
+    for name, path in modules().items():
+        assert not [each for each in own(path) if is_command(each)], name
+
+
+def test_nobody_inside_imports_the_public_names() -> None:
+    """They are what lies in a folder under a second name: inside, each thing has one."""
+    for name, path in INSIDE.items():
+        direct = {each.removeprefix("sweep.") for each in imports(path) if each.count(".") == 1}
+        assert not own(path) & FACES, name
+        assert {each for each in direct if f"sweep.{each}" in imports(path)} <= {*MAY_IMPORT, *ABOVE_ALL}, name
+
+
+def test_commands_alone_import_what_commands_share() -> None:
+    for name, path in INSIDE.items():
+        assert folder(name) in ABOVE_ALL or "cli" not in {folder(each) for each in own(path)}, name
 
 
 @pytest.mark.parametrize(
-    "module",
-    [
-        "sweep",
-        "sweep.run",
-        "sweep.plot",
-        "sweep.claims",
-        "sweep.export",
-        "sweep.results",
-        "sweep.stats",
-        "sweep.plots.registry",
-    ],
-)
-def test_importing_a_door_or_the_reading_wing_loads_no_jax(module: str) -> None:
+    "module", ["sweep", "sweep.run", "sweep.plot", "sweep.claims.__main__", "sweep.export.__main__",
+               "sweep.results.dataset", "sweep.stats", "sweep.plots.registry"],
+)  # fmt: skip
+def test_importing_a_command_or_what_reads_results_loads_no_jax(module: str) -> None:
     code = f"import sys, {module}; sys.exit(' '.join({JAX} & sys.modules.keys()) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

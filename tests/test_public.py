@@ -1,36 +1,94 @@
-"""The lobby and the documents that repeat something of the code."""
+"""The public names and the documents that repeat something of the code."""
 
+import importlib
 import inspect
+import json
+import pkgutil
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import sweep
-from sweep.labels import METRICS
-from sweep.specs.figure import NEEDS
+import sweep.plots
+from sweep.base.labels import METRICS
+from sweep.page.specs.figure import NEEDS
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_the_lobby_is_small_and_every_name_in_it_is_documented() -> None:
-    assert len(sweep.__all__) <= 20
+def test_every_public_name_is_documented() -> None:
     for name in sweep.__all__:
         assert inspect.getdoc(getattr(sweep, name)), name
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="has no attribute 'gird'"):
+    with pytest.raises(AttributeError, match="No sweep attribute gird"):
         sweep.gird  # noqa: B018
 
 
-def test_a_door_s_module_does_not_hide_a_public_function() -> None:
-    import sweep.run
+def test_no_public_function_has_the_name_of_a_module() -> None:
+    """A module, once imported, would hide it."""
+    for path in [ROOT / "sweep", *(each.parent for each in (ROOT / "sweep").rglob("__init__.py"))]:
+        package = importlib.import_module(".".join(path.relative_to(ROOT).parts))
+        names = {*dir(package), *(NEEDS if package is sweep.plots else ())}
+        public = {name for name in names if not inspect.ismodule(getattr(package, name))}
+        assert not public & {module.name for module in pkgutil.iter_modules(package.__path__)}, path
 
-    assert callable(sweep.run_sweep)
-    assert "run" not in sweep.__all__
+
+@pytest.mark.parametrize("module", ["axes", "measures", "plots", "seeds", "specs", "stats"])
+def test_a_public_module_keeps_its_name(module: str) -> None:
+    assert inspect.ismodule(getattr(sweep, module))
+    assert importlib.import_module(f"sweep.{module}") is getattr(sweep, module)
+
+
+USED = """
+import sweep
+from sweep import MLP, AtMost, Claim, Experiment, Halving, Sine, Window, every, grid, uniform, zipped
+
+page = Experiment(question="q?", task=Sine(), model=MLP(width=8), axes=grid(seed=range(3)))
+reveal_type(page.epochs)
+reveal_type(grid(seed=range(3)) * zipped(width=(1, 2)))
+reveal_type(sweep.run_sweep(page))
+reveal_type(sweep.open_results("store")["loss"])
+reveal_type(sweep.load("page.py"))
+reveal_type(MLP().width)
+reveal_type((Halving, Window, AtMost))
+reveal_type(every)
+reveal_type(uniform(0, 1))
+reveal_type(sweep.stats.final)
+reveal_type(sweep.seeds.power_law)
+reveal_type(sweep.measures.radius)
+reveal_type(sweep.SweepError("x").args)
+reveal_type(sweep.__version__)
+Experiment(question=3, task=Sine(), model=MLP(), axes=grid())
+sweep.gird
+"""
+REVEALED = [
+    "int", "Axes", "Dataset", "DataArray", "Experiment", "int", "tuple[type[Halving], type[Window], type[AtMost]]",
+    "(steps: int) -> Cadence", "Range", "(ds: Dataset, name: str) -> DataArray",
+    '(times: DataArray, dim: str = "frequency") -> Dataset',
+    "(ds: Dataset, tolerance: float, centre: float = 0) -> DataArray", "tuple[Any, ...]", "str",
+]  # fmt: skip
+
+
+def test_every_public_name_has_its_type_in_an_editor(tmp_path: Path) -> None:
+    """What a type checker, and so an editor, knows of a script of a user's."""
+    (tmp_path / "page.py").write_text(USED)
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(ROOT)]}))
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = [(each["severity"], each["message"]) for each in json.loads(done.stdout)["generalDiagnostics"]]
+    types = [text for kind, text in told if kind == "information"]
+    assert [re.sub(r'^Type of ".*" is "(.*)"$', r"\1", text, flags=re.DOTALL) for text in types] == REVEALED
+    wrong = [text.splitlines()[0] for kind, text in told if kind == "error"]
+    assert len(wrong) == 2
+    assert wrong[0].startswith('Argument of type "Literal[3]" cannot be assigned to parameter "question"')
+    assert wrong[1] == '"gird" is not a known attribute of module "sweep"'
 
 
 def test_version_and_licence_are_one_in_every_file() -> None:

@@ -60,12 +60,12 @@ def test_make_run_runs_the_page_and_make_test_runs_pytest_on_the_cpu() -> None:
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("door", ["compare", "run", "plot", "export", "report"])
-def test_every_option_of_a_door_is_in_the_readme_and_the_other_way_round(door: str) -> None:
+@pytest.mark.parametrize("command", ["compare", "run", "plot", "export", "report"])
+def test_every_option_of_a_door_is_in_the_readme_and_the_other_way_round(command: str) -> None:
     from dataclasses import fields
     from importlib import import_module
 
-    options = {f"--{f.name.replace('_', '-')}" for f in fields(import_module(f"sweep.{door}").Options)}
+    options = {f"--{f.name.replace('_', '-')}" for f in fields(import_module(f"sweep.{command}").Options)}
     options -= {"--page", "--store", "--stores"}
-    (line,) = re.findall(rf"^python -m sweep\.{door} [A-Z.]+ .*", README, flags=re.MULTILINE)
-    assert set(re.findall(r"--[a-z-]+", line)) == options - ({"--debug"} if door != "run" else set())
+    (line,) = re.findall(rf"^python -m sweep\.{command} [A-Z.]+ .*", README, flags=re.MULTILINE)
+    assert set(re.findall(r"--[a-z-]+", line)) == options - ({"--debug"} if command != "run" else set())

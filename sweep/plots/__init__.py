@@ -1,15 +1,17 @@
-"""Figures: each room draws one family from labelled results; `registry` lists them by name.
+"""Figures: each module draws one family from labelled results; `registry` lists them by name.
 
 Figures are imported from here: `heatmap`, of any two dimensions of an array, and those that a page picks by name
-(`FIGURES` and `FILMS` of `registry`), each a function of results. They are looked up on first use, so that one room
-can be imported without the others; no room has the name of a figure, which it would hide.
+(`FIGURES` and `FILMS` of `registry`), each a function of results. They are looked up on first use, so that one
+module can be imported without the others; no module has the name of a figure, which it would hide.
+
+Imports `compare`, `stats` and what these import, and no JAX.
 """
 
 from importlib import import_module
 from typing import Any
 
-from sweep.errors import SweepError
-from sweep.specs.figure import NEEDS
+from sweep.base.errors import SweepError
+from sweep.page.specs.figure import NEEDS
 
 try:
     import matplotlib as matplotlib

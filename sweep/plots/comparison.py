@@ -15,11 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sweep import stats
-from sweep.comparison import Comparison
-from sweep.differences import ALPHA, CONTROL
-from sweep.errors import SweepError, unknown
-from sweep.intervals import FEWEST
-from sweep.labels import Better
+from sweep.base.errors import SweepError, unknown
+from sweep.base.labels import Better
+from sweep.compare.permutation import ALPHA, CONTROL
+from sweep.compare.summary import Comparison
 from sweep.plots import style
 from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, merged, norm_of, numbers
 from sweep.plots.maps import table
@@ -27,6 +26,7 @@ from sweep.plots.metric import colours
 from sweep.plots.scale import scale_of
 from sweep.plots.sheet import entitle, finish, sheet
 from sweep.plots.view import View, said
+from sweep.stats.intervals import FEWEST
 
 _MOST_PARTS: Final = 6
 _MOST_FACETS: Final = 4

@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from sweep import labels, stats
+from sweep import stats
+from sweep.base import labels
 from sweep.plots import style
 from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, log_norm, merged, numbers
 from sweep.plots.scale import scale_of

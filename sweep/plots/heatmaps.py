@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
 
-from sweep.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown
 from sweep.plots import plane, style, unions
 from sweep.plots.cells import draw_mesh, hatch_missing, norm_of
 from sweep.plots.film import Film

@@ -6,8 +6,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import Colormap
 
-from sweep import labels, stats
-from sweep.errors import SweepError, unknown
+from sweep import stats
+from sweep.base import labels
+from sweep.base.errors import SweepError, unknown
 from sweep.plots import style, unions
 from sweep.plots.view import MOST_PANELS, View, said
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from sweep import labels, stats
+from sweep import stats
+from sweep.base import labels
 from sweep.plots import style
 from sweep.plots.sheet import finish, message, narrow, sheet
 from sweep.plots.training_range import inside, mark_ends

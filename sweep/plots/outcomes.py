@@ -7,7 +7,8 @@ import xarray as xr
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from sweep import labels, stats
+from sweep import stats
+from sweep.base import labels
 from sweep.plots import style
 from sweep.plots.cells import merged, norm_of
 from sweep.plots.maps import draw_maps, entries, table, write_numbers

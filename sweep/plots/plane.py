@@ -10,8 +10,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sweep import labels, stats
-from sweep.errors import SweepError, unknown
+from sweep import stats
+from sweep.base import labels
+from sweep.base.errors import SweepError, unknown
 from sweep.plots import style, unions
 from sweep.plots.cells import legend_patch, merged, norm_of
 from sweep.plots.maps import draw_maps, table, write_numbers
@@ -23,7 +24,7 @@ _SEED: Final = "seed"
 
 
 def _interquartile_mean(array: xr.DataArray) -> xr.DataArray:
-    from sweep.seeds import interquartile_mean  # which loads SciPy, and no other figure needs that
+    from sweep.stats.seed_statistics import interquartile_mean  # which loads SciPy, and no other figure needs that
 
     return interquartile_mean(array)
 

@@ -16,10 +16,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from sweep import labels
+from sweep.base import labels
+from sweep.base.text import LONGEST, visible
 from sweep.plots import style
 from sweep.plots.view import View
-from sweep.text import LONGEST, visible
 
 _NARROW: Final = 5.0  # inches: on a sheet that is narrower panels stand one below the other
 _LINE: Final = 1.35  # line height over font size

@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import Colormap
 
-from sweep import labels
-from sweep.labels import words as words  # of all text in figures, so it is found here too
-from sweep.specs import figure as asked
-from sweep.text import visible
+from sweep.base import labels
+from sweep.base.labels import words as words  # of all text in figures, so it is found here too
+from sweep.base.text import visible
+from sweep.page.specs import figure as asked
 
 _P = ParamSpec("_P")
 _Drawn = TypeVar("_Drawn")  # a figure or an animation

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from sweep import labels
-from sweep.errors import SweepError, unknown
+from sweep.base import labels
+from sweep.base.errors import SweepError, unknown
 from sweep.plots import style
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)

@@ -8,8 +8,9 @@ from typing import Final, TypeVar
 import numpy as np
 import xarray as xr
 
-from sweep import labels, stats
-from sweep.errors import SweepError
+from sweep import stats
+from sweep.base import labels
+from sweep.base.errors import SweepError
 from sweep.plots import style, unions
 from sweep.plots.scale import in_order
 from sweep.plots.unions import along, numbered

@@ -227,7 +227,7 @@ def _in_process(ready: Prepared, stage: str, number: int) -> Callable[[Path], tu
 @contextlib.contextmanager
 def reborn() -> Iterator[None]:
     """Be another process than the one that has crashed, which has this one's number: that one is known to be dead."""
-    from sweep import owners
+    from sweep.files import owners
 
     started = owners._started
     owners._started = lambda pid: f"{started(pid)}1"

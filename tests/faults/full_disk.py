@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from sweep.digests import CHECKPOINT
-from sweep.store import HEARTBEAT
+from sweep.results.digests import CHECKPOINT
+from sweep.results.store import HEARTBEAT
 
 from . import crashes
 from .crashes import CHILD_SECONDS, STAGES, FullError, Prepared, begun, content, judge_after, prepared

@@ -18,7 +18,7 @@ import numpy as np
 import zarr
 from numpy.random import Generator
 
-from sweep import digests
+from sweep.results import digests
 
 ROOT: Final = "zarr.json"
 Change = Callable[[Path, Generator], str]

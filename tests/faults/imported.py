@@ -1,11 +1,11 @@
 """Everything that a forked child would import: loaded once in the process that children are forked from."""
 
-import sweep.claims
-import sweep.compare
-import sweep.export
+import sweep.claims.__main__
+import sweep.cli.terminal
+import sweep.compare.__main__
+import sweep.export.__main__
 import sweep.plot
-import sweep.report
-import sweep.results
+import sweep.report.__main__
+import sweep.results.dataset
 import sweep.run
-import sweep.runner
-import sweep.terminal  # noqa: F401
+import sweep.runs.runner  # noqa: F401

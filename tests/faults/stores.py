@@ -46,7 +46,7 @@ def write_page(folder: Path, first: int = 1) -> Path:
 @contextlib.contextmanager
 def small_waves() -> Iterator[None]:
     """Plan waves of a few lanes, and save at every record."""
-    from sweep import runner, session
+    from sweep.runs import runner, session
 
     before = runner.plan_sweep, session.SAVE_SECONDS, session.SAVE_SECONDS_MOST
 
@@ -72,7 +72,7 @@ def complete(page: Path, store: Path) -> Path:
 def incomplete(page: Path, store: Path) -> Path:
     """Run the page and end it by SIGTERM within the second wave, after a save."""
     from sweep import load, run_sweep
-    from sweep.signals import Terminated
+    from sweep.base.signals import Terminated
 
     def watch(progress: Any) -> None:
         if progress.lane_steps > 3 * progress.plan.lane_steps() // 4:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.errors import SweepError
+from sweep.base.errors import SweepError
 
 from . import trials
 from .crashes import CrashError, crash, watching

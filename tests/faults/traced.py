@@ -34,7 +34,7 @@ def missing() -> str:
 
 def main() -> None:
     """Be the command that the command line names, planning small waves."""
-    from sweep.cli import command
+    from sweep.cli.command import command
 
     name = sys.argv.pop(1)
     with small_waves():

@@ -93,7 +93,7 @@ class HangError(BaseException):
 def command(name: str) -> Callable[[Sequence[str]], object]:
     """Find a command's main function; "open" is `open_results`."""
     if name == "open":
-        return lambda args: importlib.import_module("sweep.results").open_results(args[0])
+        return lambda args: importlib.import_module("sweep.results.dataset").open_results(args[0])
     return importlib.import_module(f"sweep.{name}").main
 
 
@@ -106,7 +106,7 @@ def call(name: str, args: Sequence[str], *, cwd: Path, seconds: float = 30.0) ->
     """Call a command in process, as its main block would, in a folder that is its HOME too."""
     import matplotlib.font_manager  # noqa: F401  (keeps a cache in HOME, which is not to be a trial's)
 
-    from sweep.cli import guarded
+    from sweep.cli.command import guarded
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _at_home(cwd), warnings.catch_warnings():

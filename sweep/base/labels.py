@@ -1,0 +1,125 @@
+"""The vocabulary of results: dimension names, quantities with their units, status codes.
+
+A figure's axis label, a variable's attributes in the store and the closing table all come from here, so
+that one thing has one name everywhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Final, Literal
+
+SCHEMA: Final = 2  # layout of the store; raised whenever an older reader would misread a newer store
+UNDIGESTED: Final = (1,)  # layouts without digests, which can still be read
+READABLE: Final = (*UNDIGESTED, SCHEMA)
+
+Better = Literal["lower", "higher"] | None  # which values of a metric are better; None where none are
+DIRECTIONS: Final = ("lower", "higher")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measured or swept number: its name, the dimensions it has beyond those of the sweep, and units.
+
+    Args:
+        name: the variable's name in the Dataset.
+        dims: dimensions beyond the swept ones, in order, without the time dimension.
+        units: units as printed on an axis; "1" for a pure number.
+        long_name: the words on an axis or a colour bar.
+        better: which values are better. None: it has no best, nothing is chosen and no lane stopped by it.
+    """
+
+    name: str
+    dims: tuple[str, ...] = ()
+    units: str = "1"
+    long_name: str = ""
+    better: Better = None
+
+    def attributes(self) -> dict[str, str]:
+        """Give the attributes of a stored variable, as the CF conventions name them, and `better` if it has a best."""
+        told = {"units": self.units, "long_name": self.long_name or words(self.name)}
+        return told | ({"better": self.better} if self.better else {})
+
+
+def words(name: object) -> str:
+    """Write a variable's or a dimension's name in words: "learning rate"."""
+    return str(name).replace("_", " ")
+
+
+def long_name(name: object, attributes: Mapping[Any, Any]) -> str:
+    """Give the words for a variable: its long name where it has one."""
+    return str(attributes.get("long_name") or words(name))
+
+
+def better(name: object, attributes: Mapping[Any, Any]) -> Better:
+    """Tell which values of a variable are better, as it says itself; in older stores as the vocabulary says."""
+    stated = attributes.get("better")
+    if stated in DIRECTIONS:
+        return stated
+    return METRICS[str(name)].better if str(name) in METRICS else None
+
+
+def worst(better: Better) -> float:
+    """Give what a lost lane counts as: the worst value there is.
+
+    Of a metric without a best it is +inf too. That is no judgement: a lost lane counts, and is not dropped in silence.
+    """
+    return -inf if better == "higher" else inf
+
+
+def _index(quantities: tuple[Quantity, ...]) -> dict[str, Quantity]:
+    return {quantity.name: quantity for quantity in quantities}
+
+
+# Dimensions that results have of their own. A swept knob may not take one of these names.
+DIMENSIONS: Final = _index(
+    (
+        Quantity("lane", long_name="lane (one training)"),
+        Quantity("epoch", units="epochs", long_name="epoch"),
+        Quantity("frequency", units="cycles per unit of x", long_name="frequency"),
+        Quantity("x", long_name="x"),
+        Quantity("layer", long_name="layer (0 is next to the input)"),
+        Quantity("snapshot_epoch", units="epochs", long_name="epoch of the snapshot"),
+        Quantity("point", long_name="combination of knobs"),
+    )
+)
+
+# What can be recorded. The functions that compute these live in `sweep.engine.metrics`; a page may add its own.
+METRICS: Final = _index(
+    (
+        Quantity("loss", long_name="training loss", better="lower"),
+        Quantity("clean_loss", long_name="loss against the noiseless target", better="lower"),
+        Quantity(
+            "spectral_error", ("frequency",), long_name="relative spectral error |f_k - h_k| / |f_k|", better="lower"
+        ),
+        Quantity("spatial_error", ("x",), long_name="absolute error |f(x) - h(x)|", better="lower"),
+        Quantity("extrapolation_error", long_name="root mean square error beyond the training range", better="lower"),
+        Quantity("accuracy", long_name="share of points classified correctly", better="higher"),
+        Quantity("gradient_norm", ("layer",), long_name="gradient norm per layer"),
+        Quantity("parameter_norm", long_name="parameter norm"),
+    )
+)
+
+# What a store holds beside the metrics.
+RECORDED: Final = _index(
+    (
+        Quantity("prediction", ("x",), long_name="network output h(x)"),
+        Quantity("target", ("x",), long_name="noiseless target f(x)"),
+        Quantity("status", long_name="how the lane's training ended"),
+        Quantity("first_bad_epoch", units="epochs", long_name="epoch at which the lane stopped being finite"),
+        Quantity("stop_epoch", units="epochs", long_name="epoch at which the lane reached its target or was cut"),
+        Quantity("step", units="optimiser steps", long_name="optimiser steps taken"),
+    )
+)
+
+# Status of a lane, stored as int8 with these as its flag meanings.
+STATUS: Final = ("not_run", "running", "finished", "diverged", "reached", "cut", "failed")
+NOT_RUN, RUNNING, FINISHED, DIVERGED, REACHED, CUT, FAILED = range(len(STATUS))
+ENDED: Final = (FINISHED, DIVERGED, REACHED, CUT)  # there is nothing left to train
+LOST: Final = (DIVERGED, FAILED, CUT)  # what counts as the worst there is
+UNSEEN: Final = (NOT_RUN, RUNNING)  # what is no data yet
+
+
+def flags(meanings: tuple[str, ...]) -> dict[str, object]:
+    """Give the CF attributes of a variable that stores words as integer codes 0, 1, 2, ..."""
+    return {"flag_values": list(range(len(meanings))), "flag_meanings": " ".join(meanings)}

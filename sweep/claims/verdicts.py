@@ -1,0 +1,155 @@
+"""Judging claims: what results say of a statement, by an interval and a criterion that was set before."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from sweep.base.errors import SweepError, blaming
+from sweep.page.load import is_asked
+from sweep.page.specs.claim import Claim, Criterion
+from sweep.stats import intervals
+from sweep.stats.intervals import Interval
+
+CONFIRMED: Final = "confirmed"
+REFUTED: Final = "refuted"
+UNDECIDED: Final = "undecided"
+FIGURES: Final = "figures"  # the folder of committed figures, seen from the project's root
+INTERVALS: Final[dict[str, Callable[[Any], Interval]]] = {
+    "share": intervals.share,
+    "median": intervals.median,
+    "mean": intervals.mean,
+    "variation": intervals.variation,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a claim.
+
+    Args:
+        id: of the claim.
+        source: who said it.
+        text: the statement.
+        value: its statistic over seeds, NaN where no seed could tell.
+        low: lower end of the 95% interval.
+        high: upper end of it.
+        seeds: how many went in.
+        criterion: of what, and the range asked for, in words.
+        verdict: "confirmed", "refuted" or "undecided".
+        figure: path, from the project's root, of the figure that shows it; "" for none.
+        unknown: how many seeds could not tell.
+        exploratory: whether the criterion was set when results had been seen.
+    """
+
+    id: str
+    source: str
+    text: str
+    value: float
+    low: float
+    high: float
+    seeds: int
+    criterion: str
+    verdict: str
+    figure: str = ""
+    unknown: int = 0
+    exploratory: bool = False
+
+
+def judge(claim: Claim, ds: xr.Dataset, page_name: str) -> Verdict:
+    """Decide a claim by results.
+
+    Args:
+        claim: the claim.
+        ds: results of the page, as `open_results` gives them.
+        page_name: the name of the page as it was run, such as "questions/xor" or "questions/xor@full".
+
+    Returns:
+        The verdict with the value and its interval.
+
+    Raises:
+        SweepError: for a measure that raises, or that gives something else than one number (or, for a share, one
+            truth value) for each seed.
+    """
+    found = INTERVALS[claim.statistic](_values(claim, _measured(claim, ds)))
+    return Verdict(
+        id=claim.id,
+        source=claim.source,
+        text=claim.text,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        seeds=found.seeds,
+        criterion=f"{claim.statistic} {claim.criterion}",
+        verdict=decide(found, claim.criterion),
+        figure=figure_path(page_name, claim.figure),
+        unknown=found.unknown,
+        exploratory=claim.exploratory,
+    )
+
+
+def decide(found: Interval, criterion: Criterion) -> str:
+    """Compare an interval with the closed range that is asked for.
+
+    Returns:
+        "confirmed" where the interval lies inside, ends included; "refuted" where they have no point in common;
+        otherwise "undecided".
+    """
+    if criterion.low <= found.low and found.high <= criterion.high:
+        return CONFIRMED
+    if found.high < criterion.low or criterion.high < found.low:
+        return REFUTED
+    return UNDECIDED
+
+
+def figure_path(page_name: str, figure: str) -> str:
+    """Give the committed file of a page's figure, seen from the project's root.
+
+    Args:
+        page_name: the page as it was run.
+        figure: the figure's name, "" for none.
+
+    Returns:
+        Such as "figures/questions/xor/accuracy.png", or "figures/questions/xor@full/accuracy.png" for the question
+        as it was asked; "" without a figure, and for other variations, whose figures lie in their stores.
+    """
+    if not figure or not is_asked(page_name):
+        return ""
+    return Path(FIGURES, page_name, f"{figure}.png").as_posix()
+
+
+def _measured(claim: Claim, ds: xr.Dataset) -> Any:
+    """Call the measure, which is the page's own."""
+    with blaming(_measure_of(claim)):
+        try:
+            return claim.measure(ds)
+        except SweepError as error:  # `blaming` passes it on as it is, and nobody would know which claim it is about
+            raise SweepError(f"{_measure_of(claim)}: {error}") from error
+
+
+def _measure_of(claim: Claim) -> str:
+    return f"the measure of claim {claim.id!r}"
+
+
+def _values(claim: Claim, measured: Any) -> np.ndarray:
+    """Give a measure's values, once they are known to be one for each seed, of the kind that the statistic takes."""
+    if not isinstance(measured, xr.DataArray):
+        got = f"{type(measured).__name__} {' '.join(repr(measured).split())[:80]}"
+        raise SweepError(f"{_measure_of(claim)} must return an xarray.DataArray over seed, got {got}")
+    others = [f"{dim} {size}" for dim, size in measured.sizes.items() if dim != "seed" and size != 1]
+    if others:
+        raise SweepError(
+            f"{_measure_of(claim)} must return one number for each seed, its values lie along {', '.join(others)} too"
+        )
+    if measured.dtype.kind not in "biuf":
+        raise SweepError(f"{_measure_of(claim)} must return numbers or truth values, got {measured.dtype}")
+    if claim.statistic != "share" and measured.dtype == bool:
+        raise SweepError(f"{_measure_of(claim)} returns truth values: ask for their 'share', not {claim.statistic!r}")
+    values = measured.values.ravel().astype(float)
+    numbers = values[~np.isin(values, (0, 1)) & ~np.isnan(values)]
+    if claim.statistic == "share" and numbers.size:
+        raise SweepError(f"{_measure_of(claim)} must return truth values, as a share is asked for, got {numbers[0]:g}")
+    return values

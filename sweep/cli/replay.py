@@ -1,0 +1,155 @@
+"""What `--lane` does: finds a lane in its store, has it trained again, compares, and tells how far apart they are."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from rich.console import Console
+
+from sweep.base import tables
+from sweep.base.errors import SweepError
+from sweep.base.labels import CUT, STATUS
+from sweep.cli.terminal import structure_words
+from sweep.page.experiment import Experiment
+from sweep.page.identity import differing
+from sweep.results.attribute_checks import needed
+from sweep.results.dataset import LANE
+from sweep.results.distance import Distance, distances, last_epoch, same_end
+from sweep.results.lane_choice import stored_lane
+from sweep.results.store import check
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sweep.runs.replay import Replay
+    from sweep.runs.session import Progress
+
+COLUMNS: Final = ("quantity", "compared", "difference", "relative", "from epoch", "stored", "replayed")
+
+
+def replay_lane(
+    console: Console,
+    experiment: Experiment,
+    path: Path,
+    wanted: Mapping[str, str],
+    *,
+    memory: int | None,
+    watch: Callable[["Progress"], None],
+) -> bool:
+    """Train a lane of a store again, and print how far it is from what is stored; the store is only read.
+
+    Args:
+        console: where to print.
+        experiment: what the store should hold.
+        path: the store.
+        wanted: values of knobs that tell the lane from all others.
+        memory: budget in bytes; None is half of what is free.
+        watch: called between segments.
+
+    Returns:
+        Whether all is as it should be: no distance, or another arithmetic that may account for it.
+
+    Raises:
+        SweepError: for a store that is not there, not whole or another experiment's; for values that no lane or
+            more than one has; and for a lane that has not run yet.
+    """
+    attributes = check(path)
+    needed(path, attributes)
+    if fields := differing(experiment, attributes):
+        raise SweepError(f"{path} holds another experiment, it differs in {fields}: name the page's store with --out")
+    stored, knobs = stored_lane(path, wanted)
+    lane, told = int(stored[LANE]), ", ".join(f"{name} {value}" for name, value in knobs.items())
+    console.print(f"{path}, lane {lane}: {told or 'the only one'}", soft_wrap=True)
+    from sweep.runs.replay import replay  # knows JAX; what is refused so far is refused without it
+
+    begun = time.perf_counter()
+    replayed = replay(experiment, attributes, lane, memory=memory, watch=watch)
+    seconds = time.perf_counter() - begun
+    return _show(console, stored, replayed, json.loads(attributes["arithmetic"]), seconds)
+
+
+def _show(
+    console: Console, stored: "xr.Dataset", replayed: "Replay", arithmetic: dict[str, Any], seconds: float
+) -> bool:
+    """Print the comparison; tell whether all is as it should be."""
+    shape, found = replayed.block.shape, distances(stored, replayed.curves)
+    ended = same_end(stored, replayed.curves)
+    same = ended and all(each.parts is None for each in found)
+    console.print(
+        f"{structure_words(shape)}, {shape.steps} steps in {shape.precision}; trained again in {seconds:.1f} s, "
+        f"alone in a tile of {replayed.block.tile}{', padded to this width' if replayed.block.padded else ''}",
+        soft_wrap=True,
+    )
+    console.print(_arithmetic_words(arithmetic, replayed.foreign), soft_wrap=True)
+    tables.show(console, COLUMNS, _rows(found))
+    for line in _notes(found):
+        console.print(line)
+    now = _end_words(replayed.curves)
+    console.print(
+        f"ended: {now}, as stored" if ended and not _is_cut(stored) else _two_ends(stored, now), soft_wrap=True
+    )
+    console.print(_verdict(found, same, bool(replayed.foreign)), soft_wrap=True)
+    return same or bool(replayed.foreign)
+
+
+def _arithmetic_words(arithmetic: dict[str, Any], foreign: dict[str, tuple[Any, Any]]) -> str:
+    if foreign:
+        told = "; ".join(f"{name} {now}, stored {then}" for name, (then, now) in foreign.items())
+        return f"arithmetic: differs in {told}. The distance need not be 0."
+    return "arithmetic: as stored, " + ", ".join(
+        f"{k} {v}" for k, v in arithmetic.items() if k != "tiles" and v is not None
+    )
+
+
+def _rows(found: Sequence[Distance]) -> list[tuple[str, ...]]:
+    rows = []
+    for each in sorted(found, key=lambda each: (each.entries, each.name)):
+        parts = "-" if each.parts is None else f"{each.parts:.6g}"
+        told = (f"{each.absolute:.3g}", f"{each.relative:.3g}", parts)
+        size = f"{each.records} x {each.entries}" if each.entries > 1 else str(each.records)
+        rows.append((each.name, size, *told, f"{each.stored:.5g}", f"{each.replayed:.5g}"))
+    return rows
+
+
+def _notes(found: Sequence[Distance]) -> Iterator[str]:
+    """Explain the columns."""
+    yield "compared: records (x entries); difference, relative: the largest; from epoch: the first that differs"
+    yield "stored, replayed: the last value compared, of several entries their mean"
+    if any(np.isinf(each.relative) for each in found):
+        yield "inf: a number stands against none, or against 0"
+
+
+def _is_cut(stored: "xr.Dataset") -> bool:
+    return int(stored.status) == CUT
+
+
+def _two_ends(stored: "xr.Dataset", now: str) -> str:
+    if _is_cut(stored):
+        return (
+            f"ended: cut at epoch {last_epoch(stored):g} in competition with lanes that a replay does not have; "
+            f"compared up to there, replayed to the end: {now}"
+        )
+    return f"ended: {now}, stored {_end_words(stored)}"
+
+
+def _end_words(curves: "xr.Dataset") -> str:
+    """Say how a lane ended, and when if it was early."""
+    dates = [float(curves[name]) for name in ("first_bad_epoch", "stop_epoch") if name in curves]
+    early = [f" at epoch {date:g}" for date in dates if not np.isnan(date)]
+    return STATUS[int(curves.status)] + "".join(early)
+
+
+def _verdict(found: Sequence[Distance], same: bool, foreign: bool) -> str:
+    if same:
+        return f"distance 0: every stored number of {len(found)} quantities came out again"
+    parts = [each.parts for each in found if each.parts is not None]
+    why = "which the other arithmetic may account for" if foreign else "although the arithmetic is as stored"
+    if not parts:
+        return f"distance 0 in all {len(found)} quantities, but the lane ended otherwise, {why}"
+    worst = max(found, key=lambda each: each.relative)
+    return (
+        f"distance {worst.relative:.3g} relative, largest in {worst.name}; they part at epoch {min(parts):.6g}, {why}"
+    )

@@ -1,0 +1,125 @@
+"""Rough costs of lanes: cache, time and memory. Estimates only, but for the tile size, which fixes the bits."""
+
+import os
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import jax
+import numpy as np
+
+from sweep.engine import train
+from sweep.engine.train import Block, Device
+from sweep.page.shape import Shape
+from sweep.page.specs.model import MLP
+
+# Rough figures of one 2020s CPU core, used only for estimates and for the size of tiles.
+COMPILE_SECONDS_A_LAYER: Final = 0.3
+FLOPS: Final = {"cpu": 1.0e11}  # matrix products, per device and second
+FLOPS_ACCELERATOR: Final = 5.0e12
+ACTIVATIONS: Final = {"cpu": 1.5e9}  # one activation and its derivative, per device and second
+ACTIVATIONS_ACCELERATOR: Final = 1.0e11
+# A tile's arrays should stay in a core's second-level cache. On an accelerator they should fill the device.
+TILE_BYTES: Final = {"cpu": 2 * 2**20}
+TILE_BYTES_ACCELERATOR: Final = 2**28
+TILE_LARGEST: Final = {"cpu": 32}
+TILE_LARGEST_ACCELERATOR: Final = 4096
+# More lanes on the devices than these bytes hold train no faster: many tiles for each device are there already.
+# Fewer are saved sooner, as a save rewrites a wave, and leave memory to others.
+WAVE_BYTES: Final = {"cpu": 2**29}
+WAVE_BYTES_ACCELERATOR: Final = 2**32
+
+
+def tile_size(shape: Shape, platform: str) -> int:
+    """Choose how many lanes are advanced together: a power of two, from Shape and device kind alone.
+
+    The tile fixes the order of additions and so the bits of every result; it must never depend on timings,
+    free memory or the number of lanes or devices.
+    """
+    wanted = TILE_BYTES.get(platform, TILE_BYTES_ACCELERATOR) / _working_bytes(shape)
+    largest = TILE_LARGEST.get(platform, TILE_LARGEST_ACCELERATOR)
+    return min(largest, 2 ** max(0, int(np.log2(max(1.0, wanted)))))
+
+
+def wave_bytes(platform: str) -> int:
+    """Tell how many bytes a wave should at most take, however much memory there is."""
+    return WAVE_BYTES.get(platform, WAVE_BYTES_ACCELERATOR)
+
+
+def tile_bytes(block: Block) -> int:
+    """Estimate the bytes that the arrays of one tile take while it is advanced, beside those of its lanes."""
+    return int(_working_bytes(block.shape)) * block.tile
+
+
+def _sizes(shape: Shape) -> list[tuple[int, int]]:
+    """List (inputs, outputs) of each layer; a module of the page's own counts as three layers of its width."""
+    model = shape.model
+    hidden = model.layers() if isinstance(model, MLP) else (getattr(model, "width", 64),) * 3
+    widths = (shape.task.input_size(), *hidden, 1)
+    return list(pairwise(widths))
+
+
+def _working_bytes(shape: Shape) -> float:
+    """Estimate the bytes that one step of one lane touches."""
+    points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
+    activations = points * sum(outputs for _, outputs in _sizes(shape)) * 3  # value, its gradient, a temporary
+    parameters = sum((inputs + 1) * outputs for inputs, outputs in _sizes(shape)) * 4  # and gradient, two moments
+    return (activations + parameters) * size
+
+
+def step_seconds(shape: Shape, platform: str) -> float:
+    """Estimate the seconds that one device takes for one step of one lane."""
+    points = shape.batch_size or shape.task.points
+    flops = 6 * points * sum(inputs * outputs for inputs, outputs in _sizes(shape))
+    activations = points * sum(outputs for _, outputs in _sizes(shape)[:-1])
+    products = flops / FLOPS.get(platform, FLOPS_ACCELERATOR)
+    return products + activations / ACTIVATIONS.get(platform, ACTIVATIONS_ACCELERATOR)
+
+
+def compile_seconds(shape: Shape) -> float:
+    """Estimate the seconds that compiling a block takes."""
+    return COMPILE_SECONDS_A_LAYER * len(_sizes(shape))
+
+
+def free_memory(devices: Sequence[Device]) -> int:
+    """Tell how many bytes are free on some devices together; CPU devices share what the operating system has."""
+    stats = [device.memory_stats() for device in devices]
+    if all(stats):
+        return min(each["bytes_limit"] - each["bytes_in_use"] for each in stats) * len(devices)
+    return _free_on_host()
+
+
+def _free_on_host() -> int:
+    """Ask Linux what can be had without swapping; elsewhere take half of what is built in."""
+    try:
+        found = re.search(r"MemAvailable: +([0-9]+) kB", Path("/proc/meminfo").read_text())
+        if found:
+            return int(found[1]) * 1024
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return 4 * 2**30  # an operating system that does not tell
+
+
+def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> tuple[int, int]:
+    """Estimate a lane's memory on its device, and that of its curves in the host's buffer."""
+    room, recorded = train.lane_shapes(block, names)
+    values = _bytes(recorded)
+    # State twice, for the update that is not in place, or what drawing it takes; values on the device and on
+    # their way from it.
+    beside = max(_bytes(room.lanes), 4 * _bytes(room.lanes.parameters))
+    return _bytes(room) + beside + 2 * values, values * records
+
+
+def _bytes(tree: Any) -> int:
+    return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def size_words(count: float) -> str:
+    """Write a number of bytes: "321 KiB", "1.5 GiB"."""
+    units = ["GiB", "MiB", "KiB", "B"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1024
+        units.pop()
+    return f"{count:.3g} {units[-1]}"

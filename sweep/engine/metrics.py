@@ -1,0 +1,186 @@
+"""Metrics: functions of one lane at one moment.
+
+A metric of the page's own is a function of the same `Moment`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.custom_batching import sequential_vmap
+from jaxtyping import Array, Float, Int
+
+from sweep.base.errors import blaming
+from sweep.engine.tasks import Data
+from sweep.engine.tasks.inputs import given
+from sweep.page.shape import PREDICTION, Shape
+from sweep.page.specs.task import Task
+
+Numbers = dict[str, Array]
+
+
+class Moment(NamedTuple):
+    """One lane at one record.
+
+    Args:
+        shape: the lane's Shape.
+        step: optimiser steps taken so far.
+        numbers: the lane's traced numbers by knob name.
+        data: points, inputs and targets.
+        parameters: the network's parameters.
+        gradient: gradient of the training loss over all points, a pytree like the parameters.
+        gradient_by_layer: the same, one subtree for each layer.
+        loss: training loss over all points.
+        prediction: network output at the training points.
+        x: positions that errors are shown over, None for a task without x.
+        x_clean: noiseless target at x.
+        x_prediction: network output at x.
+        apply: the network, as a function of parameters and inputs (features, points); any derivative of it can be
+            taken, `jax.hessian` too. None only in a moment that was made without a network.
+    """
+
+    shape: Shape
+    step: Int[Array, ""]
+    numbers: Numbers
+    data: Data
+    parameters: Any
+    gradient: Any
+    gradient_by_layer: list[Any]
+    loss: Float[Array, ""]
+    prediction: Float[Array, " points"]
+    x: Float[Array, " x"] | None
+    x_clean: Float[Array, " x"] | None
+    x_prediction: Float[Array, " x"] | None
+    apply: Callable[[Any, Array], Float[Array, " points"]] | None = None
+
+
+def loss_function(name: str) -> Callable[[Array, Array, Array], Float[Array, ""]]:
+    """Give a loss of (prediction, target, weights), with weight 1 for points that count and 0 for padding."""
+    return LOSSES[name]
+
+
+def _mean(values: Array, weights: Array) -> Float[Array, ""]:
+    return jnp.sum(weights * values) / jnp.sum(weights)
+
+
+LOSSES: Final[dict[str, Callable[[Array, Array, Array], Float[Array, ""]]]] = {
+    "mean_squared": lambda h, y, w: _mean((h - y) ** 2, w),
+    "summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2),
+    "half_summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2) / 2,
+    "mean_absolute": lambda h, y, w: _mean(jnp.abs(h - y), w),
+    "binary_cross_entropy": lambda h, y, w: _mean(_cross_entropy(jnp.clip(h, _CLIP, 1 - _CLIP), y), w),
+    "binary_cross_entropy_with_logits": lambda h, y, w: _mean(optax.sigmoid_binary_cross_entropy(h, y), w),
+}
+# The network's output above which a point counts as of class 1, for losses that know classes.
+BOUNDARY: Final = {"binary_cross_entropy": 0.5, "binary_cross_entropy_with_logits": 0.0}
+_CLIP: Final = 1e-7  # a probability of exactly 0 or 1 would have an infinite loss; Keras clips at the same
+
+
+def _cross_entropy(p: Array, y: Array) -> Array:
+    return -y * jnp.log(p) - (1 - y) * jnp.log1p(-p)
+
+
+def spectral_operator(task: Task, points: Array) -> Array:
+    """Give the matrix that takes values at the points to real and imaginary coefficients, frequency by frequency.
+
+    On a periodic grid these are the discrete Fourier coefficients. Elsewhere values are fitted by least
+    squares with a constant, a cosine and a sine for each frequency, and the constant is left out.
+
+    Returns:
+        Array of shape (2, frequencies, points); h_k = cosine part - i sine part, times one common factor.
+    """
+    frequencies = np.asarray(task.reported_frequencies())
+    if task.placement == "random":
+        design = _design(points[0], jnp.asarray(frequencies, points.dtype), jnp)
+        inverse = _pseudo_inverse(design)
+    else:
+        x, periods = given(task)[0], frequencies * (task.high - task.low)
+        design = _design(x, frequencies, np)
+        periodic = task.placement == "grid" and np.allclose(periods, np.round(periods), rtol=0, atol=1e-9)
+        inverse = design.T * 2 / task.points if periodic else np.linalg.pinv(design)
+    return jnp.asarray(inverse[1:], points.dtype).reshape(2, len(frequencies), task.points)
+
+
+@sequential_vmap
+def _pseudo_inverse(matrix: Array) -> Array:
+    """Invert one lane's matrix after the other.
+
+    On CPU a decomposition of many matrices is split over XLA's threads, and those of several devices then wait
+    for each other for ever.
+    """
+    return jnp.linalg.pinv(matrix)
+
+
+def _design(x: Any, frequencies: Any, xp: Any) -> Any:
+    angles = 2 * xp.pi * x[:, None] * frequencies
+    return xp.concatenate([xp.ones_like(x)[:, None], xp.cos(angles), xp.sin(angles)], axis=1)
+
+
+def spectral_error(moment: Moment) -> Float[Array, " frequency"]:
+    """|f_k - h_k| / |f_k| of the complex coefficients of noiseless target f and network h."""
+    operator = spectral_operator(moment.shape.task, moment.data.points)
+    wanted = operator @ moment.data.clean
+    got = operator @ moment.prediction
+    return jnp.sqrt(jnp.sum((wanted - got) ** 2, axis=0) / jnp.sum(wanted**2, axis=0))
+
+
+def gradient_norm(moment: Moment) -> Float[Array, " layer"]:
+    """Euclidean norm of the loss gradient, layer by layer."""
+    return jnp.stack([_norm(layer) for layer in moment.gradient_by_layer])
+
+
+def _norm(tree: Any) -> Float[Array, ""]:
+    return jnp.sqrt(sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), jnp.zeros(())))
+
+
+def clean_loss(moment: Moment) -> Float[Array, ""]:
+    """Training loss with the noiseless targets in place of the noisy ones."""
+    ones = jnp.ones_like(moment.prediction)
+    return loss_function(moment.shape.loss)(moment.prediction, moment.data.clean, ones)
+
+
+def spatial_error(moment: Moment) -> Float[Array, " x"]:
+    """|f(x) - h(x)|."""
+    assert moment.x_clean is not None
+    assert moment.x_prediction is not None
+    return jnp.abs(moment.x_clean - moment.x_prediction)
+
+
+def extrapolation_error(moment: Moment) -> Float[Array, ""]:
+    """Root mean square of f(x) - h(x) over the x outside of the lane's training range."""
+    assert moment.shape.shown is not None
+    task = moment.shape.task
+    beyond = moment.shape.shown.beyond(task.low, task.high)
+    return jnp.sqrt(jnp.mean(spatial_error(moment)[beyond] ** 2))
+
+
+def accuracy(moment: Moment) -> Float[Array, ""]:
+    """Share of training points whose output lies on the side of the boundary where their target does."""
+    boundary = BOUNDARY[moment.shape.loss]
+    return jnp.mean((moment.prediction > boundary) == (moment.data.target > 0.5))
+
+
+METRIC_FUNCTIONS: Final[dict[str, Callable[[Moment], Array]]] = {
+    "loss": lambda moment: moment.loss,
+    "clean_loss": clean_loss,
+    "spectral_error": spectral_error,
+    "spatial_error": spatial_error,
+    "extrapolation_error": extrapolation_error,
+    "accuracy": accuracy,
+    "gradient_norm": gradient_norm,
+    "parameter_norm": lambda moment: _norm(moment.parameters),
+}
+
+
+def measure(moment: Moment) -> dict[str, Array]:
+    """Compute everything that a record of this Shape holds."""
+    found = {name: METRIC_FUNCTIONS[name](moment) for name in moment.shape.metrics}
+    for metric in moment.shape.own:
+        with blaming(f"metric {metric.name!r}"):
+            found[metric.name] = jnp.asarray(metric.function(moment))
+    if moment.x_prediction is not None:
+        found[PREDICTION] = moment.x_prediction
+    return jax.tree.map(jnp.asarray, found)

@@ -1,0 +1,387 @@
+"""Plans: lanes gathered into blocks, blocks into programs, tiles dealt to devices, waves cut to fit the memory.
+
+A plan decides nothing about numbers but the tile size, which depends on the Shape and the kind of device
+alone. It explains itself: `Plan.reasons` are the sentences that `--plan` prints.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from math import ceil, gcd
+from typing import Final
+
+import jax
+import numpy as np
+
+from sweep.base.errors import SweepError
+from sweep.engine.cost import (
+    bytes_a_lane,
+    compile_seconds,
+    free_memory,
+    size_words,
+    step_seconds,
+    tile_bytes,
+    tile_size,
+    wave_bytes,
+)
+from sweep.engine.stopping import explained
+from sweep.engine.train import Block, Device
+from sweep.page.axes import Lanes
+from sweep.page.experiment import Experiment
+from sweep.page.shape import Shape
+from sweep.page.specs.model import MLP
+from sweep.page.specs.stop import Halving
+
+MAX_BLOCKS: Final = 32
+MAX_COMPILE_SECONDS: Final = 30.0
+PADDING: Final = (1.0, 1.25, 1.5, 2.0)  # how much wider than a network its block may be; 1 is no padding
+PADDED_LANES: Final = 64  # of each structure, on one device, for which padding is weighed: whatever there really are,
+#                           since a lane's bits depend on its block and must not on how many others there are
+CHUNK_LANES: Final = 1024  # at least so many lanes in a stored chunk, where there are more ...
+CHUNKS: Final = 8  # ... and of larger waves at most twice so many chunks
+
+
+@dataclass(frozen=True)
+class Program:
+    """The blocks that are compiled together, and their lanes.
+
+    Args:
+        blocks: with room for the largest wave.
+        members: for each block the numbers of its lanes in the layout of the sweep.
+        numbers: for each block its traced numbers, one array of shape (members,) for each knob.
+    """
+
+    blocks: tuple[Block, ...]
+    members: tuple[np.ndarray, ...]
+    numbers: tuple[dict[str, np.ndarray], ...]
+
+
+@dataclass(frozen=True)
+class Wave:
+    """The lanes that are on the devices at once.
+
+    Args:
+        program: which program leads them.
+        start: place of its first lane in the store; a wave is stored as one run of whole chunks.
+        places: how many places that run has; those behind its lanes stay empty.
+        lanes: their numbers in the layout of the sweep, in stored order.
+        chosen: for each block, which of its members are in this wave.
+        rows: for each block, where those stand in `lanes`.
+    """
+
+    program: int
+    start: int
+    places: int
+    lanes: np.ndarray
+    chosen: tuple[np.ndarray, ...]
+    rows: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a sweep will be run.
+
+    Args:
+        experiment: what is run.
+        lanes: its lanes.
+        programs: usually one.
+        waves: in the order in which they are run and stored.
+        devices: where tiles are dealt to.
+        epochs: epoch of each record.
+        steps: optimiser steps at each record, for each program an array of shape (records, blocks).
+        snapshots: the records at which predictions are kept.
+        wave_lanes: lanes in a full wave.
+        chunk_lanes: lanes in a stored chunk; every wave starts at a whole one.
+        wave_bytes: memory that a full wave takes, on the devices and in the host's buffers.
+        memory: the budget in bytes.
+        reasons: why the plan is as it is.
+    """
+
+    experiment: Experiment
+    lanes: Lanes
+    programs: tuple[Program, ...]
+    waves: tuple[Wave, ...]
+    devices: tuple[Device, ...]
+    epochs: np.ndarray
+    steps: tuple[np.ndarray, ...]
+    snapshots: np.ndarray
+    wave_lanes: int
+    chunk_lanes: int
+    wave_bytes: int
+    memory: int
+    reasons: tuple[str, ...]
+
+    def order(self) -> np.ndarray:
+        """Give the lanes' numbers in stored order, -1 for an empty place."""
+        order = np.full(self.waves[-1].start + self.waves[-1].places, -1)
+        for wave in self.waves:
+            order[wave.start : wave.start + len(wave.lanes)] = wave.lanes
+        return order
+
+    def blocks(self) -> Iterator[tuple[Block, np.ndarray]]:
+        """Give the blocks of all programs, each with the numbers of its lanes in the layout of the sweep."""
+        for program in self.programs:
+            yield from zip(program.blocks, program.members, strict=True)
+
+    def lane_steps(self) -> int:
+        """Count the optimiser steps of all lanes."""
+        return sum(int(block.shape.steps) * len(members) for block, members in self.blocks())
+
+    def expected_compile_seconds(self) -> float:
+        """Estimate how long compiling takes."""
+        return sum(compile_seconds(block.shape) for block, _ in self.blocks())
+
+    def expected_training_seconds(self) -> float:
+        """Estimate how long training takes, from rough figures of the devices."""
+        total = sum(
+            step_seconds(block.shape, self.devices[0].platform) * block.shape.steps * len(members)
+            for block, members in self.blocks()
+        )
+        return total / len(self.devices)
+
+
+def pack(
+    lanes: Lanes,
+    experiment: Experiment,
+    *,
+    memory: int | None = None,
+    devices: Sequence[Device] | None = None,
+    wave_lanes: int | None = None,
+    chunk_lanes: int | None = None,
+) -> Plan:
+    """Plan a sweep.
+
+    Args:
+        lanes: what `lay_out(experiment.axes)` gave.
+        experiment: what to run.
+        memory: budget in bytes; None is half of what is free.
+        devices: where to run; None is all devices of the machine.
+        wave_lanes: lanes in a wave, as a stored sweep had it; None fits the budget.
+        chunk_lanes: lanes in a chunk, as a store has it; None chooses.
+
+    Raises:
+        SweepError: if not even the smallest wave fits the budget, or if lanes that are compared with each other
+            do not fit into one wave.
+    """
+    devices = tuple(devices or jax.devices())
+    memory = free_memory(devices) // 2 if memory is None else memory
+    variants = list(experiment.variants(lanes))
+    reasons: list[str] = []
+    groups = _group_widths(variants, devices[0].platform, reasons)
+    programs = _programs(groups, lanes, devices[0].platform, reasons)
+    epochs, steps = _records(experiment, programs)
+
+    @cache
+    def costs(wave: int) -> int:
+        return max(_wave_bytes(program, wave, len(epochs), len(devices)) for program in programs)
+
+    together = isinstance(experiment.stop, Halving)
+    enough = memory if together else min(memory, wave_bytes(devices[0].platform))
+    most = wave_lanes or _fit(costs, memory, enough, len(lanes), reasons)
+    chunk = chunk_lanes or (_chunk(most) if most >= len(lanes) else gcd(_chunk(most), most))
+    sized: list[Program] = []
+    waves: list[Wave] = []
+    for program in programs:
+        own = _waves(len(sized), program, most, chunk, waves[-1].start + waves[-1].places if waves else 0)
+        sized.append(_with_room(program, own, len(devices)))
+        waves += own
+    if experiment.stop is not None:
+        reasons += explained(experiment.stop, epochs, lanes, experiment.stop_better())
+    if together and len(waves) > 1:
+        raise SweepError(
+            f"Halving compares all lanes with each other, but they make {len(waves)} waves in {len(sized)} "
+            f"program(s): sweep fewer lanes and structures, or give more with --memory (one wave takes "
+            f"{size_words(costs(len(lanes)))})"
+        )
+    last = len(epochs) - 1
+    snapshots = np.unique(np.linspace(0, last, experiment.record.snapshots).round().astype(int))
+    return Plan(
+        experiment, lanes, tuple(sized), tuple(waves), devices, epochs, steps, snapshots, most, chunk,
+        costs(most), memory, tuple(reasons),
+    )  # fmt: skip
+
+
+def _group_widths(
+    variants: list[tuple[Experiment, np.ndarray]], platform: str, reasons: list[str]
+) -> list[list[tuple[Experiment, np.ndarray]]]:
+    """Give each structure a block; of too many, let neighbouring widths share padded ones if that is expected to pay.
+
+    Up to `MAX_BLOCKS` structures nothing is weighed, so that growing a grid changes no lane's block, nor its bits.
+    """
+    if len(variants) <= MAX_BLOCKS:
+        reasons.append(f"{len(variants)} structure(s), at most {MAX_BLOCKS}: a block for each, no padding")
+        return [[variant] for variant in variants]
+    choices = {ratio: _buckets(variants, ratio) for ratio in PADDING}
+    seconds = {ratio: _expected_seconds(groups, platform) for ratio, groups in choices.items()}
+    best = min(PADDING, key=lambda ratio: sum(seconds[ratio]))
+    padded = sum(len(group) > 1 for group in choices[best])
+    how = f"widths within a factor {best:g} share {padded} padded blocks" if padded else "a block for each all the same"
+    weighed = "; ".join(
+        f"{f'factor {ratio:g}' if ratio > 1 else 'no padding'} {compiling:.0f} s + {training:.0f} s"
+        for ratio, (compiling, training) in seconds.items()
+    )
+    reasons.append(f"{len(variants)} structures, more than {MAX_BLOCKS}: {how}")
+    reasons.append(f"weighed for {PADDED_LANES} lanes of each structure, compiling + training: {weighed}")
+    return choices[best]
+
+
+def _expected_seconds(groups: list[list[tuple[Experiment, np.ndarray]]], platform: str) -> tuple[float, float]:
+    """Estimate the seconds of compiling and of training on one device, each group as wide as its widest."""
+    compiling = training = 0.0
+    for group in groups:
+        shape = group[0][0].shape()
+        compiling += compile_seconds(shape)
+        training += step_seconds(shape, platform) * shape.steps * PADDED_LANES * len(group)
+    return compiling, training
+
+
+def _buckets(variants: list[tuple[Experiment, np.ndarray]], ratio: float) -> list[list[tuple[Experiment, np.ndarray]]]:
+    """Put structures that differ only in width together, as long as the widest is within `ratio` of the rest."""
+
+    def width(variant: tuple[Experiment, np.ndarray]) -> int:
+        return variant[0].model.width  # type: ignore[attr-defined]
+
+    groups: list[list[tuple[Experiment, np.ndarray]]] = []
+    families: dict[Shape, list[tuple[Experiment, np.ndarray]]] = {}
+    for variant in variants:
+        model = variant[0].model
+        if not isinstance(model, MLP) or model.hidden is not None:
+            groups.append([variant])
+            continue
+        shape = variant[0].shape()
+        families.setdefault(replace(shape, model=replace(model, width=1, initial_scale=1.0)), []).append(variant)
+    for family in families.values():
+        family.sort(key=width, reverse=True)
+        while family:
+            group = [variant for variant in family if width(variant) * ratio >= width(family[0])]
+            groups.append(group)
+            family = family[len(group) :]
+    return groups
+
+
+def _programs(
+    groups: list[list[tuple[Experiment, np.ndarray]]], lanes: Lanes, platform: str, reasons: list[str]
+) -> list[Program]:
+    """Fill programs with blocks up to the limits on their number and compile time."""
+    parts: list[list[tuple[Block, np.ndarray, dict[str, np.ndarray]]]] = [[]]
+    seconds = 0.0
+    for group in groups:
+        made = _block(group, lanes, platform)
+        cost = compile_seconds(made[0].shape)
+        if parts[-1] and (len(parts[-1]) >= MAX_BLOCKS or seconds + cost > MAX_COMPILE_SECONDS):
+            parts.append([])
+            seconds = 0.0
+        parts[-1].append(made)
+        seconds += cost
+    if len(parts) > 1:
+        reasons.append(
+            f"{len(groups)} blocks make {len(parts)} programs: one takes at most {MAX_BLOCKS} blocks "
+            f"or {MAX_COMPILE_SECONDS:g} s of expected compiling"
+        )
+    else:
+        reasons.append("one program for all blocks")
+    return [Program(*(tuple(column) for column in zip(*part, strict=True))) for part in parts]
+
+
+def _block(
+    group: list[tuple[Experiment, np.ndarray]], lanes: Lanes, platform: str
+) -> tuple[Block, np.ndarray, dict[str, np.ndarray]]:
+    shape = group[0][0].shape()  # the widest
+    parts = []
+    for variant, members in group:
+        numbers = variant.numbers(lanes, members)
+        numbers["width"] = np.full(len(members), getattr(variant.model, "width", 0))
+        parts.append(numbers)
+    members = np.concatenate([members for _, members in group])
+    numbers = {name: np.concatenate([part[name] for part in parts]) for name in sorted(parts[0])}
+    inside = np.argsort(members, kind="stable")
+    block = Block(shape, len(group) > 1, tile_size(shape, platform), 1)
+    return block, members[inside], {name: values[inside] for name, values in numbers.items()}
+
+
+def _records(experiment: Experiment, programs: list[Program]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Place records in epochs, and in each block's own optimiser steps.
+
+    Blocks with other batch sizes take other numbers of steps to an epoch. Records are whole steps of the
+    block with the fewest, and the nearest whole steps of the others.
+    """
+    shapes = [block.shape for program in programs for block in program.blocks]
+    fewest = min(shapes, key=Shape.steps_per_epoch)
+    epochs = experiment.record.at.steps(fewest.steps) / fewest.steps_per_epoch()
+    steps = tuple(
+        np.stack([np.round(epochs * block.shape.steps_per_epoch()).astype(np.int64) for block in program.blocks], 1)
+        for program in programs
+    )
+    return epochs, steps
+
+
+def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int:
+    """Estimate the memory of one wave: every seat of its tiles on the devices, every lane in the host's buffer."""
+    total, of = 0, sum(len(members) for members in program.members)
+    for block, numbers, members in zip(program.blocks, program.numbers, program.members, strict=True):
+        on_device, on_host = bytes_a_lane(block, tuple(numbers), records)
+        here = ceil(min(lanes, of) * len(members) / of)
+        seats = ceil(ceil(here / block.tile) / devices) * devices * block.tile
+        total += seats * on_device + here * on_host
+    return total + devices * max(tile_bytes(block) for block in program.blocks)
+
+
+def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reasons: list[str]) -> int:
+    """Choose how many lanes are on the devices at once: all, or a power of two.
+
+    Args:
+        costs: bytes that a wave of so many lanes takes.
+        memory: the budget, which is never passed.
+        enough: bytes that more than a chunk of lanes should not pass.
+        lanes: all there are.
+        reasons: where to say why.
+    """
+    wave = lanes
+    while costs(wave) > (enough if wave > CHUNK_LANES else memory):
+        if wave == 1:
+            raise SweepError(
+                f"the memory budget of {size_words(memory)} is too small: the smallest wave takes "
+                f"{size_words(costs(1))}; give more with --memory"
+            )
+        wave = 2 ** ((wave - 1).bit_length() - 1)
+    told = f"{size_words(costs(wave))} of {size_words(memory)}"
+    if wave == lanes:
+        reasons.append(f"one wave takes {told}")
+    else:
+        why = f", as waves above {size_words(enough)} train no faster" if enough < memory else ""
+        reasons.append(f"waves of up to {wave} lanes take {told} each{why}")
+    return wave
+
+
+def _chunk(wave: int) -> int:
+    """Choose the lanes in a chunk: a power of two, so that waves can be halved, and at most half a wave."""
+    largest = max(CHUNK_LANES, wave // CHUNKS)
+    return 2 ** (max(1, min(wave // 2, largest)).bit_length() - 1)
+
+
+def _waves(number: int, program: Program, most: int, chunk: int, start: int) -> list[Wave]:
+    """Cut a program's lanes into waves, each with its share of every block."""
+    block = np.concatenate([np.full(len(m), at) for at, m in enumerate(program.members)])
+    index = np.concatenate([np.arange(len(m)) for m in program.members])
+    share = np.concatenate([(np.arange(len(m)) + 0.5) / len(m) for m in program.members])
+    order = np.lexsort((block, share))
+    waves = []
+    for first in range(0, len(order), most):
+        here = order[first : first + most]
+        rows = [np.flatnonzero(block[here] == at) for at in range(len(program.blocks))]
+        chosen = [index[here][r] for r in rows]
+        lanes = np.empty(len(here), np.int64)
+        for at, (r, c) in enumerate(zip(rows, chosen, strict=True)):
+            lanes[r] = program.members[at][c]
+        places = ceil(len(here) / chunk) * chunk
+        waves.append(Wave(number, start + first, places, lanes, tuple(chosen), tuple(rows)))
+    return waves
+
+
+def _with_room(program: Program, waves: list[Wave], devices: int) -> Program:
+    """Give each block room for the tiles of its largest wave."""
+    blocks = []
+    for at, block in enumerate(program.blocks):
+        tiles = max(ceil(len(wave.chosen[at]) / block.tile) for wave in waves)
+        blocks.append(replace(block, tiles=max(1, ceil(tiles / devices))))
+    return replace(program, blocks=tuple(blocks))

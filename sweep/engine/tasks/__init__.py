@@ -1,0 +1,63 @@
+"""Tasks: from a spec and a lane's numbers to points and targets."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from sweep.engine.keys import matrices, normal, stream, uniforms
+from sweep.engine.tasks.inputs import as_inputs, given, place
+from sweep.engine.tasks.targets import random_phases, target_function
+from sweep.page.specs.task import Task
+from sweep.page.specs.window import Window
+
+Numbers = dict[str, Array]
+# What is drawn from the stream "data". Fixed for good, as the numbers of streams are.
+POINTS, PHASES, NOISE = range(3)
+
+
+class Data(NamedTuple):
+    """What one lane learns from.
+
+    Args:
+        points: raw positions, one row for each feature.
+        inputs: what the network sees of the points.
+        target: training targets, noise included.
+        clean: targets without noise.
+        x_inputs, x_clean: inputs and noiseless targets at the x that errors are shown over, None where these
+            are the training points or the task has no x.
+    """
+
+    points: Float[Array, "features points"]
+    inputs: Float[Array, "inputs points"]
+    target: Float[Array, " points"]
+    clean: Float[Array, " points"]
+    x_inputs: Float[Array, "inputs x"] | None
+    x_clean: Float[Array, " x"] | None
+
+
+def draw(task: Task, numbers: Numbers, dtype: np.dtype, shown: Window | None = None) -> Data:
+    """Draw a lane's data from its `data_seed`.
+
+    Args:
+        task: structure of the task.
+        numbers: the lane's traced numbers, `data_seed` and `noise` among them.
+        dtype: precision.
+        shown: the x that errors are shown over; None for no others than the training points.
+    """
+    shapes = {NOISE: (1, task.points)}
+    if task.placement == "random":
+        shapes[POINTS] = (task.features(), task.points)
+    if phases := random_phases(task):
+        shapes[PHASES] = (1, phases)
+    drawn = matrices(uniforms(stream(numbers["data_seed"], "data"), shapes, dtype), shapes)
+    points = place(task, drawn.get(POINTS), dtype)
+    target_at = target_function(task, numbers, drawn[PHASES][0] if phases else None)
+    clean = target_at(points)
+    noise = numbers["noise"].astype(dtype) * normal(drawn[NOISE][0])
+    x_inputs = x_clean = None
+    if shown and (task.placement == "random" or not np.array_equal(shown.values()[None, :], given(task))):
+        x = jnp.asarray(shown.values()[None, :], dtype)
+        x_inputs, x_clean = as_inputs(task, x, points), target_at(x)
+    return Data(points, as_inputs(task, points, points), clean + noise, clean, x_inputs, x_clean)

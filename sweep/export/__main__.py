@@ -1,0 +1,61 @@
+"""Hand results to other tools, without JAX: `python -m sweep.export STORE --to csv`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from sweep.cli import streams
+from sweep.cli.command import command, parse, say
+from sweep.export.formats import find
+from sweep.files import outputs
+
+PROG = "python -m sweep.export"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Write results in the format of another tool.
+
+    Args:
+        store: a store that `python -m sweep.run` wrote.
+        to: csv or parquet (long tables, a row for each lane, epoch, ...), netcdf (one file for xarray and others),
+            tensorboard or wandb-offline (a run for each combination of knobs, medians over seeds).
+        out: the folder to make, for netcdf the file; by default beside the store, named after it and the format.
+        metric: names of the metrics to export; by default all.
+        force: replace what is at --out, whatever it is.
+        debug: show the traceback of an error.
+    """
+
+    store: tyro.conf.Positional[Path]
+    to: str
+    out: Path | None = None
+    metric: tuple[str, ...] = ()
+    force: bool = False
+    debug: bool = False
+
+
+def main(args: Sequence[str]) -> None:
+    """Export what the command line asks for, and print what was written."""
+    options = parse(Options, args, PROG)
+    chosen = find(options.to)
+    out = options.out or options.store.parent / f"{options.store.resolve().name}{chosen.ending}"
+    from sweep import stats
+    from sweep.export import tidy  # heavy, and `--help` is not
+    from sweep.results.dataset import open_results
+
+    ds = open_results(options.store)
+    metrics = tidy.metrics(ds, options.metric)
+    outputs.check_apart(out, [options.store])
+    outputs.check(out, chosen.is_ours, force=options.force)
+    streams.outlast()
+    if unfinished := stats.unseen(ds):
+        say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")
+    with outputs.replacing(out) as place:
+        chosen.write(ds, metrics, place, say)
+    say(out)
+
+
+if __name__ == "__main__":
+    command(main)

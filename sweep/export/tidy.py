@@ -1,0 +1,125 @@
+"""Results as long tables: one row for each lane and place, one column for each knob and metric.
+
+Metrics over the same dimensions share a table, which is named after them: `epoch` has loss, `epoch_frequency` spectral
+errors, `epoch_x` spatial ones, `lanes` what there is one of for each lane. Every table repeats the lane's knobs and its
+status in words, so that each can be grouped and plotted by itself; `lane` tells which rows belong together.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sweep.base import labels
+from sweep.base.errors import SweepError, unknown
+
+MOST_ROWS: Final = 10**8  # of all tables together: a CSV file of some gigabytes
+_AT_A_TIME: Final = 250_000  # rows in memory, or those of one lane
+_OF_A_LANE: Final = ("status", "first_bad_epoch", "stop_epoch")  # what is said of lanes, and is no metric
+
+
+@dataclass(frozen=True)
+class Table:
+    """A long table.
+
+    Args:
+        name: the dimensions it is over, or "lanes".
+        dims: these dimensions.
+        values: the variables over them that it holds.
+        rows: how many.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    values: tuple[str, ...]
+    rows: int
+
+
+def metrics(ds: xr.Dataset, names: Sequence[str] = ()) -> tuple[str, ...]:
+    """Give the metrics to export: all, or those that are asked for.
+
+    Raises:
+        SweepError: for one that the results do not have.
+    """
+    known = sorted(str(name) for name in ds.data_vars if name not in _OF_A_LANE)
+    for name in names:
+        if name not in known:
+            raise unknown("metric", name, known)
+    return tuple(dict.fromkeys(names)) or tuple(known)
+
+
+def of_a_lane(ds: xr.Dataset) -> list[str]:
+    """Name what is said of each lane and is no metric: how it ended, and when."""
+    return [name for name in _OF_A_LANE if name in ds.data_vars]
+
+
+def knobs(ds: xr.Dataset, dims: Sequence[Any]) -> list[str]:
+    """Name the knobs along some swept dimensions, in their order."""
+    along = [c for c in ds.coords.values() if c.dims and set(c.dims) <= set(dims) and c.name not in labels.DIMENSIONS]
+    return [str(c.name) for c in sorted(along, key=lambda c: [dims.index(dim) for dim in c.dims])]
+
+
+def tables(ds: xr.Dataset, names: Sequence[str]) -> tuple[Table, ...]:
+    """Lay out tables for some metrics, and one of the lanes.
+
+    Raises:
+        SweepError: where they would have too many rows together.
+    """
+    swept, lanes = ds["status"].dims, ds["status"].size
+    groups: dict[tuple[str, ...], list[str]] = {(): of_a_lane(ds)}
+    for name in names:
+        groups.setdefault(tuple(str(dim) for dim in ds[name].dims if dim not in swept), []).append(name)
+    found = tuple(
+        Table("_".join(dims) or "lanes", dims, tuple(values), lanes * math.prod(ds.sizes[dim] for dim in dims))
+        for dims, values in groups.items()
+    )
+    if sum(table.rows for table in found) > MOST_ROWS:
+        sizes = ", ".join(f"{table.rows:,} of {' and '.join(table.values)}" for table in found)
+        raise SweepError(f"more than {MOST_ROWS:,} rows, {sizes}: choose with --metric, or take --to netcdf")
+    return found
+
+
+def frames(ds: xr.Dataset, table: Table) -> Iterator[pd.DataFrame]:
+    """Give a table in parts of some lanes each, so that it is never whole in memory.
+
+    Args:
+        ds: results.
+        table: one of its tables.
+
+    Yields:
+        Frames of equal columns, as `columns` names them, with lanes in the order of the axes.
+    """
+    swept = ds["status"].dims
+    held = ds[list(dict.fromkeys(("status", *table.values)))]
+    at_a_time = max(1, _AT_A_TIME * ds["status"].size // max(1, table.rows))
+    for start in range(0, ds["status"].size, at_a_time):
+        lane = np.arange(start, min(start + at_a_time, ds["status"].size))
+        places = np.unravel_index(lane, ds["status"].shape) if swept else ()
+        part = held.isel({dim: xr.DataArray(place, dims="lane") for dim, place in zip(swept, places, strict=True)})
+        part = part.assign_coords(lane=("lane", lane)) if swept else part.expand_dims(lane=lane)
+        status = part["status"].copy(data=np.array(labels.STATUS)[part["status"].values])
+        frame = part.assign(status=status).to_dataframe(dim_order=["lane", *table.dims]).reset_index()
+        for name in knobs(held, swept):
+            if held[name].dtype.kind == "U":  # a word that does not apply is missing, as a number is
+                frame[name] = frame[name].astype("string").replace("", pd.NA)
+        yield frame.reindex(columns=list(columns(ds, table)))
+
+
+def columns(ds: xr.Dataset, table: Table) -> dict[str, dict[str, str]]:
+    """Give the columns of a table in order, each with its units and what it is, and which values are better, if any."""
+    own = [str(name) for dim in table.dims for name, c in ds.coords.items() if c.dims == (dim,)]
+    own.sort(key=lambda name: name not in table.dims)  # the dimensions first
+    names = ["lane", *knobs(ds, ds["status"].dims), "status", *own, *table.values]
+    told = {name: dict(ds[name].attrs) if name in ds.variables else {} for name in names}
+    told["lane"] = labels.DIMENSIONS["lane"].attributes()
+    return {name: _described(name, attrs) for name, attrs in told.items()}
+
+
+def _described(name: str, attributes: Mapping[str, Any]) -> dict[str, str]:
+    units, better = str(attributes.get("units", "1")), labels.better(name, attributes)
+    found = {"units": units, "long_name": str(attributes.get("long_name", name))}
+    return found | ({"better": better} if better else {})

@@ -1,0 +1,74 @@
+"""Shape: everything about a lane that decides its code and not its numbers. Lanes of one Shape form a block."""
+
+from copy import copy
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from sweep.base.labels import METRICS, Quantity
+from sweep.page.specs.knobs import knobs_of
+from sweep.page.specs.model import MLP, Model
+from sweep.page.specs.optimizer import Optimizer
+from sweep.page.specs.record import Metric
+from sweep.page.specs.task import Task
+from sweep.page.specs.window import Window
+
+PREDICTION: Final = "prediction"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The hashable rest beside a lane's numbers.
+
+    Args:
+        task, model, optimizer: specs whose traced fields carry no information (see `blank`).
+        shown: the x of all lanes of a sweep, whatever points they are trained on; None for tasks without x.
+        loss: name of the training loss.
+        batch_size: points in a batch; None is full batch.
+        steps: optimiser steps in the whole training, which schedules depend on.
+        precision: "float32" or "float64".
+        metrics: names of the built-in metrics recorded.
+        own: metrics of the page's own.
+    """
+
+    task: Task
+    model: Model
+    optimizer: Optimizer
+    shown: Window | None
+    loss: str
+    batch_size: int | None
+    steps: int
+    precision: str
+    metrics: tuple[str, ...]
+    own: tuple[Metric, ...]
+
+    def steps_per_epoch(self) -> int:
+        """Count optimiser steps in an epoch; the short last batch is kept."""
+        return steps_per_epoch(self.task.points, self.batch_size)
+
+    def quantities(self) -> tuple[Quantity, ...]:
+        """List what a record holds, the prediction over x included where the task has an x."""
+        found = [METRICS[name] for name in self.metrics] + [metric.quantity() for metric in self.own]
+        if self.shown:
+            found.append(Quantity(PREDICTION, ("x",)))
+        return tuple(found)
+
+    def layers(self) -> int:
+        """Count the layers whose gradients are told apart; a module of the page's own is one."""
+        return len(self.model.layers()) + 1 if isinstance(self.model, MLP) else 1
+
+
+def steps_per_epoch(points: int, batch_size: int | None) -> int:
+    """Count the batches of an epoch, the short last one included."""
+    return -(-points // (batch_size or points))
+
+
+def blank(spec: Any) -> Any:
+    """Give a spec with its traced numbers at their defaults, so that specs of one structure are equal."""
+    traced = {knob.attribute for knob in knobs_of(type(spec)).values() if knob.traced}
+    plain = {f.name: f.default for f in fields(spec) if f.name in traced}
+    if isinstance(spec, MLP) and spec.hidden is not None:
+        plain |= {"width": MLP.width, "depth": MLP.depth}  # unused beside `hidden`
+    bare = copy(spec)
+    for name, value in plain.items():
+        object.__setattr__(bare, name, value)  # unchecked: a default need not suit the rest of the spec
+    return bare

@@ -1,0 +1,37 @@
+"""What a page is written in: frozen dataclasses of numbers and names, checked when they are made, without JAX."""
+
+from sweep.page.specs.claim import AtLeast, AtMost, Between, Claim
+from sweep.page.specs.figure import Figure
+from sweep.page.specs.model import MLP, FromModule, Model
+from sweep.page.specs.optimizer import Optimizer
+from sweep.page.specs.record import Metric, Record, every, linear_spaced, log_spaced
+from sweep.page.specs.stop import Halving, Target
+from sweep.page.specs.task import XOR, FromFunction, Linear, Sine, SumOfSines, Table, Task
+from sweep.page.specs.window import Window
+
+__all__ = [
+    "MLP",
+    "XOR",
+    "AtLeast",
+    "AtMost",
+    "Between",
+    "Claim",
+    "Figure",
+    "FromFunction",
+    "FromModule",
+    "Halving",
+    "Linear",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Record",
+    "Sine",
+    "SumOfSines",
+    "Table",
+    "Target",
+    "Task",
+    "Window",
+    "every",
+    "linear_spaced",
+    "log_spaced",
+]

@@ -1,0 +1,156 @@
+"""What somebody said, and how results decide it: a measure per seed, a statistic over seeds, and a criterion."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Final
+
+from sweep.base.errors import SweepError, unknown
+from sweep.base.text import check_text
+from sweep.page.specs.knobs import Spec, check_finite
+
+# How a measure's values of all seeds become one number, and whose interval that number is given.
+STATISTICS: Final[dict[str, str]] = {
+    "share": "share of seeds for which the measure is true, with Wilson's interval",
+    "median": "median over seeds, with an interval of order statistics; +inf counts",
+    "mean": "mean over seeds, with a BCa bootstrap interval",
+    "variation": "standard deviation over mean, with a BCa bootstrap interval",
+}
+
+
+@dataclass(frozen=True)
+class Criterion(Spec):
+    """A closed range of numbers that a claim's statistic has to lie in; made by its three children."""
+
+    @property
+    def low(self) -> float:
+        """The lower end, -inf for none."""
+        raise NotImplementedError
+
+    @property
+    def high(self) -> float:
+        """The upper end, +inf for none."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class AtLeast(Criterion):
+    """The statistic is `value` or more."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_finite("AtLeast", self.value)
+
+    @property
+    def low(self) -> float:
+        """The value itself."""
+        return self.value
+
+    @property
+    def high(self) -> float:
+        """Nothing is too much."""
+        return inf
+
+    def __str__(self) -> str:
+        return f"at least {self.value:g}"
+
+
+@dataclass(frozen=True)
+class AtMost(Criterion):
+    """The statistic is `value` or less."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_finite("AtMost", self.value)
+
+    @property
+    def low(self) -> float:
+        """Nothing is too little."""
+        return -inf
+
+    @property
+    def high(self) -> float:
+        """The value itself."""
+        return self.value
+
+    def __str__(self) -> str:
+        return f"at most {self.value:g}"
+
+
+@dataclass(frozen=True)
+class Between(Criterion):
+    """The statistic lies between two numbers, both included."""
+
+    least: float
+    most: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_finite("Between", self.least)
+        check_finite("Between", self.most)
+        if not self.least <= self.most:
+            raise SweepError(f"Between must be given the smaller number first, got {self.least:g}, {self.most:g}")
+
+    @property
+    def low(self) -> float:
+        """The smaller number."""
+        return self.least
+
+    @property
+    def high(self) -> float:
+        """The larger number."""
+        return self.most
+
+    def __str__(self) -> str:
+        return f"between {self.least:g} and {self.most:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim(Spec):
+    """A statement that results confirm, refute, or leave undecided.
+
+    It is confirmed where the interval of its statistic lies inside the criterion, refuted where it lies wholly
+    outside, undecided otherwise.
+
+    Args:
+        id: what it is called in tables, such as "C4".
+        text: the statement, in one sentence.
+        source: who said it, such as "001".
+        measure: `measure(ds)` for results as `open_results` gives them; returns one number, or one truth value,
+            for each seed. A seed for which it cannot be told is NaN; one that never gets there +inf.
+        criterion: `AtLeast`, `AtMost` or `Between`, set before the run.
+        statistic: one of `STATISTICS`.
+        figure: the figure of the page that shows it.
+        exploratory: whether the criterion was set when results had been seen, which tables say.
+
+    Raises:
+        SweepError: for an unknown statistic or a criterion of another kind.
+    """
+
+    id: str
+    text: str
+    source: str
+    measure: Callable[[Any], Any]
+    criterion: Criterion
+    statistic: str = "median"
+    figure: str = ""
+    exploratory: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("id", "text", "source"):
+            check_text(f"{name} of a claim", getattr(self, name))
+        if self.statistic not in STATISTICS:
+            raise unknown(f"statistic of claim {self.id!r}", self.statistic, STATISTICS)
+        if not isinstance(self.criterion, AtLeast | AtMost | Between):
+            raise SweepError(
+                f"the criterion of claim {self.id!r} must be AtLeast, AtMost or Between, got {self.criterion!r}"
+            )
+        if self.statistic == "share" and not (self.criterion.low <= 1 and self.criterion.high >= 0):
+            raise SweepError(f"claim {self.id!r} asks for a share {self.criterion}, which lies between 0 and 1")
+        if not callable(self.measure):
+            raise SweepError(f"the measure of claim {self.id!r} must be a function, got {self.measure!r}")

@@ -1,0 +1,167 @@
+"""Fields of specs that an axis may sweep: what they are called, whether they are traced, which values they take.
+
+A *number* is traced: lanes that differ in it share one block of the program. A *structure* decides the code,
+so lanes that differ in it are in different blocks. `Spec` checks every such field when it is made.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, field, fields
+from math import isfinite
+from typing import Any, Final
+
+import numpy as np
+
+from sweep.base.errors import SweepError, unknown
+
+_METADATA: Final = "knob"
+LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made from 32 bits
+LARGEST_COUNT: Final = 2**24  # of points, neurons or layers: arrays of so much can be made, and no more is trained
+
+
+@dataclass(frozen=True)
+class Knob:
+    """What is known of one sweepable field.
+
+    Args:
+        name: the name of its axis and of its coordinate in results.
+        attribute: the field's name in its spec.
+        traced: whether lanes that differ in it may share a block.
+        units: units on an axis; "1" for a pure number.
+        check: raises `SweepError` for a value that the field does not take.
+        kind: float, int (counts and seeds) or str (names).
+        choices: the names that the field takes, empty for numbers.
+    """
+
+    name: str
+    attribute: str
+    traced: bool
+    units: str
+    check: Callable[[Any], None]
+    kind: type = float
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Marks:
+    name: str | None
+    traced: bool
+    units: str
+    check: Callable[[str, Any], None]
+    kind: type
+    choices: tuple[str, ...] = ()
+
+
+def number(
+    default: float | None,
+    *,
+    name: str | None = None,
+    units: str = "1",
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    traced: bool = True,
+) -> Any:
+    """Declare a field that holds any finite number within the bounds given, traced unless points are laid out by it."""
+
+    def check(label: str, value: Any) -> None:
+        check_finite(label, value)
+        if above is not None and not value > above:
+            raise SweepError(f"{label} must be greater than {above:g}, got {value!r}")
+        if at_least is not None and not value >= at_least:
+            raise SweepError(f"{label} must be at least {at_least:g}, got {value!r}")
+        if below is not None and not value < below:
+            raise SweepError(f"{label} must be less than {below:g}, got {value!r}")
+
+    return _declare(default, _Marks(name, traced, units, check, float))
+
+
+def count(
+    default: int | None, *, name: str | None = None, units: str = "1", at_least: int = 1, traced: bool = False
+) -> Any:
+    """Declare a field that holds a whole number, structural unless it is a seed."""
+
+    def check(label: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise SweepError(f"{label} must be a whole number, got {value!r}")
+        if value < at_least:
+            raise SweepError(f"{label} must be at least {at_least}, got {value!r}")
+        most = LARGEST_SEED if traced else LARGEST_COUNT
+        if value > most:
+            raise SweepError(f"{label} must be at most {most}, got {value!r}")
+
+    return _declare(default, _Marks(name, traced, units, check, int))
+
+
+def choice(default: str, known: Iterable[str], *, kind: str, name: str | None = None) -> Any:
+    """Declare a structural field that holds one of some names."""
+    names = tuple(known)
+
+    def check(label: str, value: Any) -> None:
+        if value not in names:
+            raise unknown(kind, value, names)
+
+    return _declare(default, _Marks(name, False, "1", check, str, names))
+
+
+def _declare(default: Any, marks: _Marks) -> Any:
+    return field(default=default, metadata={_METADATA: marks})
+
+
+def check_finite(label: str, value: Any) -> None:
+    """Refuse anything but a finite number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) <= sys.float_info.max:
+            return
+        raise SweepError(f"{label} must be a number that float64 holds, got one of {value.bit_length()} bits")
+    if not isinstance(value, float) or not isfinite(value):
+        raise SweepError(f"{label} must be a finite number, got {value!r}")
+
+
+def plain(value: Any) -> Any:
+    """Give a value as specs hold it: lists, ranges and arrays as tuples, NumPy's numbers as Python's."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return tuple(map(plain, value)) if isinstance(value, list | tuple | range) else value
+
+
+class Spec:
+    """Base of every part of a page: makes its fields plain and checks the sweepable ones on construction.
+
+    A field whose default is None may stay None ("the default of whatever is chosen elsewhere").
+    """
+
+    def __post_init__(self) -> None:
+        for f in fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, f.name, plain(getattr(self, f.name)))  # frozen, and hashed with its Shape
+            if f.type is bool and not isinstance(getattr(self, f.name), bool):
+                told = f"{f.name} of {type(self).__name__} must be True or False, got {getattr(self, f.name)!r}"
+                raise SweepError(told)
+        defaults = {f.name: f.default for f in fields(self)}  # type: ignore[arg-type]
+        for knob in knobs_of(type(self)).values():
+            value = getattr(self, knob.attribute)
+            if value is None and defaults[knob.attribute] is None:
+                continue
+            knob.check(value)
+
+    def applicable(self) -> frozenset[str]:
+        """Name the knobs that have a meaning for this spec's present structure."""
+        return frozenset(knobs_of(type(self)))
+
+
+def knobs_of(spec: type) -> dict[str, Knob]:
+    """List the sweepable fields of a spec class by the name of their axis."""
+    found = {}
+    for f in fields(spec):
+        marks = f.metadata.get(_METADATA)
+        if marks is not None:
+            name = marks.name or f.name
+            found[name] = Knob(
+                name, f.name, marks.traced, marks.units, _bind(marks.check, name), marks.kind, marks.choices
+            )
+            assert f.default is not MISSING
+    return found
+
+
+def _bind(check: Callable[[str, Any], None], label: str) -> Callable[[Any], None]:
+    return lambda value: check(label, value)

@@ -1,0 +1,138 @@
+"""Which network is trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sweep.base.errors import SweepError, unknown
+from sweep.page.specs.knobs import Spec, choice, count, number
+
+ACTIVATIONS: Final = (
+    "tanh",
+    "relu",
+    "sine",
+    "cosine",
+    "sigmoid",
+    "gelu",
+    "softplus",
+    "silu",
+    "elu",
+    "identity",
+)
+INITIALIZERS: Final = (
+    "lecun_normal",
+    "lecun_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "pytorch_uniform",
+    "pytorch_normal",
+    "normal",
+    "zeros",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Spec):
+    """The parent of every network: one input per feature of the task, one output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLP(Model):
+    """A fully connected network, h_{l+1} = s(W_l^T h_l + b_l).
+
+    Args:
+        hidden: neurons of each hidden layer, as in (32, 128, 32); None means `depth` layers of `width`.
+        width: neurons of each hidden layer where `hidden` is None.
+        depth: number of hidden layers where `hidden` is None; 0 is a linear model.
+        activation: s in the hidden layers, one of `ACTIVATIONS`.
+        output_activation: s at the output.
+        bias: whether layers have biases.
+        output_bias: whether the output layer has one, where layers have.
+        initializer: how weights are drawn, one of `INITIALIZERS`, or one name for each layer.
+        bias_initializer: how biases are drawn ("zeros", "normal", "pytorch_uniform").
+        initial_scale: factor on all initial weights (not on biases).
+        bias_scale: factor on all initial biases.
+        omega0: factor on the first hidden layer's sum, s(omega0 (W x + b)), where s is a sine or a cosine: the scale
+            of its initial frequencies, as SIREN has it.
+
+    Raises:
+        SweepError: for an unknown name, a width below 1 or a wrong number of initialisers.
+    """
+
+    hidden: tuple[int, ...] | None = None
+    width: int = count(64, units="neurons")
+    depth: int = count(3, at_least=0, units="hidden layers")
+    activation: str = choice("tanh", ACTIVATIONS, kind="activation")
+    output_activation: str = choice("identity", ACTIVATIONS, kind="activation")
+    bias: bool = True
+    output_bias: bool = True
+    initializer: str | tuple[str, ...] = "lecun_normal"
+    bias_initializer: str = choice("zeros", ("zeros", "normal", "pytorch_uniform"), kind="bias initializer")
+    initial_scale: float = number(1.0, at_least=0.0)
+    bias_scale: float = number(1.0, at_least=0.0)
+    omega0: float = number(1.0, above=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for width in self.hidden or ():
+            if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+                raise SweepError(f"model.hidden must hold whole numbers of at least 1, got {width!r}")
+        for name in ("bias_scale", "omega0"):
+            if getattr(self, name) != 1 and name not in self.applicable():
+                needs = {"bias_scale": "biases", "omega0": "activation 'sine' or 'cosine'"}[name]
+                raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
+        names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
+        for name in names:
+            if name not in INITIALIZERS:
+                raise unknown("initializer", name, INITIALIZERS)
+        layers = len(self.layers()) + 1
+        if not isinstance(self.initializer, str) and len(names) != layers:
+            raise SweepError(f"model.initializer must name {layers} layers, output included, got {len(names)}")
+
+    def layers(self) -> tuple[int, ...]:
+        """Give the neurons of each hidden layer."""
+        return (self.width,) * self.depth if self.hidden is None else self.hidden
+
+    def biases(self) -> tuple[bool, ...]:
+        """Tell which layers have biases, output included."""
+        return (self.bias,) * len(self.layers()) + (self.bias and self.output_bias,)
+
+    def initializers(self) -> tuple[str, ...]:
+        """Give the initialiser of each layer, output included."""
+        if isinstance(self.initializer, str):
+            return (self.initializer,) * (len(self.layers()) + 1)
+        return self.initializer
+
+    def applicable(self) -> frozenset[str]:
+        """Name the knobs; `width` and `depth` have no meaning beside `hidden`, nor `width` at depth 0."""
+        unused = set() if self.hidden is None else {"width", "depth"}
+        if not self.layers():
+            unused |= {"width", "activation"}
+        if not self.layers() or self.activation not in ("sine", "cosine"):
+            unused.add("omega0")
+        if not self.bias:
+            unused |= {"bias_scale", "bias_initializer"}
+        return super().applicable() - unused
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromModule(Model):
+    """A Flax linen module of the page's own.
+
+    Args:
+        build: `build(width)` returns a `flax.linen.Module` that maps (points, features) to (points, 1).
+            Import flax inside it, so that the page loads without JAX.
+        width: handed to `build`; each width is a block of its own, never padded.
+        initial_scale: factor on all initial parameters.
+    """
+
+    build: Callable[[int], Any]
+    width: int = count(64, units="neurons")
+    initial_scale: float = number(1.0, at_least=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not callable(self.build):
+            raise SweepError(f"build of FromModule must be a function of the width, got {self.build!r}")

@@ -1,0 +1,150 @@
+"""What is measured, and when."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from sweep.base.errors import SweepError, unknown
+from sweep.base.labels import DIMENSIONS, DIRECTIONS, METRICS, RECORDED, Better, Quantity
+from sweep.base.text import check_text
+from sweep.page.specs.knobs import Spec, check_finite
+from sweep.page.specs.window import Window
+
+METRIC_DIMENSIONS: Final = ("frequency", "x", "layer")
+MOST_RECORDS: Final = 1_000_000
+_LABEL: Final = 200  # letters on an axis
+
+
+@dataclass(frozen=True)
+class Metric(Spec):
+    """A metric of the page's own.
+
+    Args:
+        name: the variable's name in the results.
+        function: `function(moment)` for a `sweep.Moment`, traced by JAX; returns an array with one
+            axis for each of `dims`. Import `jax.numpy` inside it, so that the page loads without JAX. It may use
+            all of `jax.numpy.linalg`, and any derivative of `moment.apply(parameters, inputs)`, the lane's network.
+        dims: dimensions of the value, out of "frequency", "x" and "layer".
+        units: units as printed on an axis.
+        long_name: the words on an axis.
+        better: which values are better, "lower" or "higher". A lost lane then counts as the worst there is, figures
+            and reports show the best, and lanes can stop by it. None: it has no best; lost lanes count as +inf, so
+            for a claim that it is at least something state which.
+
+    Raises:
+        SweepError: for a name that is taken, a dimension or a direction that does not exist.
+    """
+
+    name: str
+    function: Callable[[Any], Any]
+    dims: tuple[str, ...] = ()
+    units: str = "1"
+    long_name: str = ""
+    better: Better = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_text("the name of a metric", self.name, _LABEL)
+        if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED}:
+            raise SweepError(f"a metric of one's own can't be named {self.name!r}: take another identifier")
+        if not callable(self.function):
+            raise SweepError(f"metric {self.name!r} must be given a function of a moment, got {self.function!r}")
+        check_text(f"units of metric {self.name!r}", self.units, _LABEL)
+        check_text(f"long_name of metric {self.name!r}", self.long_name, _LABEL)
+        for dim in self.dims:
+            if dim not in METRIC_DIMENSIONS:
+                raise unknown(f"dimension of metric {self.name!r}", dim, METRIC_DIMENSIONS)
+        if self.better is not None and self.better not in DIRECTIONS:
+            raise SweepError(f"better of metric {self.name!r} must be 'lower', 'higher' or None, got {self.better!r}")
+
+    def quantity(self) -> Quantity:
+        """Give the label under which values are stored."""
+        return Quantity(self.name, self.dims, self.units, self.long_name, self.better)
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """A rule for the epochs of records, relative to the length of the training.
+
+    Args:
+        form: "log" (geometric from the first step), "linear" (equispaced) or "every" (a period in optimiser steps).
+        value: the number of records after record 0, or the period.
+    """
+
+    form: Literal["log", "linear", "every"]
+    value: float
+
+    def __post_init__(self) -> None:
+        check_finite("record.at", self.value)
+        if not self.value > 0:
+            raise SweepError(f"record.at must be given a number greater than 0, got {self.value!r}")
+        if self.form != "every" and self.value > MOST_RECORDS:
+            raise SweepError(f"record.at takes at most {MOST_RECORDS} records, got {self.value!r}")
+
+    def steps(self, last: int) -> np.ndarray:
+        """List the optimiser steps of the records: 0 first, `last` last, strictly increasing.
+
+        Args:
+            last: optimiser steps in the whole training.
+        """
+        if self.form == "every":
+            wanted = np.arange(0, last, max(1, round(min(self.value, last))))
+        elif self.form == "linear":
+            wanted = np.linspace(0, last, round(self.value) + 1)
+        else:
+            wanted = np.geomspace(1, last, round(self.value)) if self.value > 1 else np.array([last])
+        return np.unique(np.concatenate([[0], np.round(wanted), [last]]).astype(np.int64))
+
+
+def log_spaced(records: int) -> Cadence:
+    """Record 0 and about this many more, geometric from the first step to the last (repeats merge)."""
+    return Cadence("log", records)
+
+
+def linear_spaced(records: int) -> Cadence:
+    """Record 0 and this many more, equispaced."""
+    return Cadence("linear", records)
+
+
+def every(steps: int) -> Cadence:
+    """Record 0, then every so many optimiser steps, and the last step."""
+    return Cadence("every", steps)
+
+
+@dataclass(frozen=True)
+class Record(Spec):
+    """What to measure and when.
+
+    Args:
+        metrics: names out of `sweep.base.labels.METRICS`; None records all that apply to the task. `loss` is
+            recorded even where it is not named: the best learning rate and diverged lanes are told by it.
+        own: metrics of the page's own, recorded beside those.
+        at: the cadence; record 0, before training, is always there.
+        x: where errors and predictions are shown, also beyond the training range; None is the points of the page's
+            task as a grid.
+        snapshots: at how many moments predictions over x are kept, spread evenly over the records.
+
+    Raises:
+        SweepError: for an unknown metric, an x that is no Window or a negative number of snapshots.
+    """
+
+    metrics: tuple[str, ...] | None = None
+    own: tuple[Metric, ...] = ()
+    at: Cadence = Cadence("log", 50)
+    x: Window | None = None
+    snapshots: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.metrics or ():
+            if name not in METRICS:
+                raise unknown("metric", name, METRICS)
+        names = [*(self.metrics or ()), *(metric.name for metric in self.own)]
+        if len(set(names)) != len(names):
+            raise SweepError(f"record.metrics must be distinct, got {', '.join(names)}")
+        if not isinstance(self.x, Window | None):
+            raise SweepError(f"record.x must be a Window or None, got {self.x!r}")
+        if self.snapshots < 0:
+            raise SweepError(f"record.snapshots must be at least 0, got {self.snapshots}")

@@ -1,0 +1,93 @@
+"""When a lane may end before its last epoch. The rules themselves are in `sweep.engine.stopping`."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sweep.base.errors import SweepError, unknown
+from sweep.base.labels import Better
+from sweep.page.specs.knobs import Spec, check_finite
+
+BY = ("median", "lane")
+BOUNDS: Final = ("value", "at_least", "at_most")
+
+
+@dataclass(frozen=True)
+class Target(Spec):
+    """End a lane at the first record at which a metric has got to a value; it counts as reached.
+
+    From there on its curves carry their last values forward. One of `value`, `at_least` and `at_most` is given.
+
+    Args:
+        value: what has to be reached: at most this where lower values of the metric are better, at least this where
+            higher ones are.
+        metric: what has to reach it: a recorded metric that is one number for a lane and has a best.
+        at_least: what has to be reached from below.
+        at_most: what has to be reached from above.
+
+    Raises:
+        SweepError: for none or several of the three, or one that is no finite number.
+    """
+
+    value: float | None = None
+    metric: str = "loss"
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = [name for name in BOUNDS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise SweepError(f"Target takes one of value, at_least and at_most, got {' and '.join(given) or 'none'}")
+        check_finite(f"{given[0]} of Target", getattr(self, given[0]))
+
+    def bounds(self, better: Better) -> tuple[float | None, float | None]:
+        """Give what the metric has to be at least, and at most; one of the two is None.
+
+        Args:
+            better: which values of the metric are better.
+        """
+        if self.value is None:
+            return self.at_least, self.at_most
+        return (self.value, None) if better == "higher" else (None, self.value)
+
+
+@dataclass(frozen=True)
+class Halving(Spec):
+    """Successive halving: at each rung only the better part of the competitors goes on, the rest is cut.
+
+    Rungs are the records at or after the shares `first`, `first / keep`, `first / keep**2`, ... of the epochs,
+    so that each stage costs about as much as the one before (Jamieson and Talwalkar, arXiv:1502.07943).
+    A competitor is a combination of all swept knobs but the seeds. Diverged lanes are the worst there are. As all
+    are compared with each other, all have to fit into one wave.
+
+    Args:
+        keep: share of the competitors that goes on at each rung, rounded up.
+        first: the first rung, as a share of the epochs.
+        by: "median": competitors are compared by their median over seeds, and cut with all their seeds;
+            "lane": every lane competes for itself.
+        within: axes whose values do not compete with each other, such as "width".
+        metric: what is compared: a recorded metric that is one number for a lane and says which values are better.
+
+    Raises:
+        SweepError: for a share that is not between 0.01 and 0.99, or a way of comparing that does not exist.
+    """
+
+    keep: float = 0.5
+    first: float = 0.1
+    by: Literal["median", "lane"] = "median"
+    within: tuple[str, ...] = ()
+    metric: str = "loss"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("keep", "first"):
+            check_finite(f"{name} of Halving", getattr(self, name))
+            if not 0.01 <= getattr(self, name) <= 0.99:
+                raise SweepError(f"{name} of Halving must lie between 0.01 and 0.99, got {getattr(self, name)!r}")
+        if not isinstance(self.within, tuple) or not all(isinstance(name, str) for name in self.within):
+            raise SweepError(f"within of Halving must be a tuple of axes such as ('width',), got {self.within!r}")
+        if self.by not in BY:
+            raise unknown("way of comparing in Halving, by", self.by, BY)
+
+
+Stop = Target | Halving

@@ -1,0 +1,161 @@
+"""What a page says of one store: question, numbers, figures, claims, plan and origin."""
+
+import base64
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import xarray as xr
+
+from sweep.base import labels
+from sweep.base.errors import SweepError
+from sweep.claims.verdicts import Verdict
+from sweep.files import whole_files
+from sweep.files.bounded_json import parse
+from sweep.page.load import FULL, VARIED, older_store_of, store_of
+from sweep.plots import style
+from sweep.report import bokeh_models
+from sweep.report.cells import embed
+
+_TYPES: Final = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif"}
+_ORIGIN: Final = (
+    "name", "fingerprint", "created", "commit", "device", "versions", "lane_steps", "lane_steps_executed",
+    "training_seconds", "compile_seconds", "complete", "schema",
+)  # fmt: skip
+
+
+def make(ds: xr.Dataset, key: str, *, store: Path, room: int, verdicts: Sequence[Verdict] = ()) -> dict[str, Any]:
+    """Gather what the template and the script need of one store.
+
+    Args:
+        ds: results.
+        key: of the section, unlike all others.
+        store: where they lie.
+        room: bytes for numbers.
+        verdicts: of claims of this page or of others.
+    """
+    about, held = embed(ds, room)
+    complete = bool(ds.attrs.get("complete"))
+    return {
+        "key": key,
+        "name": _named(ds, store),
+        "question": str(ds.attrs.get("question", "")) or str(ds.attrs.get("name", store.name)),
+        "summary": _summary(ds, about),
+        "notes": held.notes,
+        "figures": figures(ds) if complete else [],
+        "complete": complete,
+        "claims": _claims(ds, verdicts),
+        "origin": _origin(ds, store),
+        "texts": held.texts,
+        "data": {
+            "key": key,
+            "command": _command(ds, store),
+            "zoomed": zoomed(ds),
+            **about,
+            "plots": bokeh_models.items(),
+        },
+    }
+
+
+def _named(ds: xr.Dataset, store: Path) -> str:
+    """Name results by their page and how it was varied, which tells two variations apart better than a hash."""
+    return " ".join([str(ds.attrs.get("name", store.name)), *json.loads(ds.attrs.get("arguments", "[]"))])
+
+
+def _summary(ds: xr.Dataset, about: dict[str, Any]) -> str:
+    """Say in a line how much there is."""
+    status = ds["status"].values
+    lanes = style.counted(f"{status.size:,}", "lane")
+    ended = [
+        f"{int((status == code).sum()):,} {style.words(word)}"
+        for code, word in enumerate(labels.STATUS)
+        if (status == code).any()
+    ]
+    sizes = " × ".join(
+        [style.counted(len(about["seeds"]), "seed"), *(f"{ds.sizes[dim]} {style.words(dim)}" for dim in about["swept"])]
+    )
+    told = "all finished" if bool((status == labels.FINISHED).all()) else style.listed(ended)
+    return f"{lanes} ({sizes}); {told}"
+
+
+def _origin(ds: xr.Dataset, store: Path) -> list[tuple[str, str]]:
+    """List what is known of where results come from, the plan and the whole page last."""
+    rows = [("store", str(store))]
+    rows += [(style.words(name), _pretty(ds.attrs[name])) for name in _ORIGIN if name in ds.attrs]
+    return rows + [(name, _pretty(ds.attrs[name])) for name in ("plan", "experiment") if name in ds.attrs]
+
+
+def _pretty(value: Any) -> str:
+    """Write an attribute for people: JSON as short lines."""
+    if not (isinstance(value, str) and value.startswith("{")):
+        return str(value)
+    try:
+        parsed = parse(value)
+    except ValueError:
+        return value
+    return "\n".join(f"{name}: {json.dumps(each, ensure_ascii=False)}" for name, each in parsed.items())
+
+
+def _claims(ds: xr.Dataset, verdicts: Sequence[Verdict]) -> list[list[str]]:
+    """Give the verdicts of this page's claims, as rows."""
+    from sweep.claims.verdict_tables import said
+
+    experiment = json.loads(ds.attrs.get("experiment", "{}"))
+    known = {(claim["id"], claim["source"]) for claim in experiment.get("claims") or ()}
+    return [said(verdict) for verdict in verdicts if (verdict.id, verdict.source) in known]
+
+
+def figures(ds: xr.Dataset) -> list[dict[str, str]]:
+    """Draw a store's figures as images that a page holds: of PNG and SVG the smaller."""
+    from sweep.plots.gallery import draw_figures, wanted
+
+    with whole_files.temporary() as folder:
+        try:
+            paths = draw_figures(ds, wanted(ds), folder)
+        except SweepError as error:
+            return [{"name": "figures", "source": "", "note": str(error)}]
+        smallest: dict[str, Path] = {}
+        for path in sorted(paths, key=lambda path: path.stat().st_size, reverse=True):
+            smallest[path.stem] = path
+        stems = dict.fromkeys(path.stem for path in paths)
+        return [{"name": style.words(stem), "source": _embedded(smallest[stem]), "note": ""} for stem in stems]
+
+
+def _embedded(path: Path) -> str:
+    return f"data:{_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _command(ds: xr.Dataset, store: Path) -> dict[str, str]:
+    """Give the command that trains a lane again, up to the lane, and what a reader has to add to it."""
+    name = str(ds.attrs.get("name", "PAGE"))
+    page, *varied = name.split(VARIED)
+    known, options = _options(ds, varied)
+    words = ["python", "-m", "sweep.run", str(ds.attrs.get("page", f"experiments/{page}.py")), *options]
+    own = store_of(name)
+    found = older_store_of(name) if not own.exists() else own  # as `sweep.run` finds it
+    if store.resolve() not in (own.resolve(), found.resolve()):
+        words += ["--out", str(store)]
+    note = "" if known else "add the overrides that this store was run with"
+    return {"start": f"{shlex.join(words)} --lane", "note": note}
+
+
+def _options(ds: xr.Dataset, varied: Sequence[str]) -> tuple[bool, list[str]]:
+    """Give the options that a store was run with, and whether these are all; older stores tell by their name alone."""
+    if "arguments" in ds.attrs:
+        return True, json.loads(ds.attrs["arguments"])
+    named = [each for each in varied if each in (FULL, "smoke")]
+    return named == [*varied], [f"--{each}" for each in named]
+
+
+def parent(ds: xr.Dataset) -> dict[str, Any]:
+    """Give what a zoomed store says of its parent; nothing of any other store."""
+    text = ds.attrs.get("parent")
+    return json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
+
+
+def zoomed(ds: xr.Dataset) -> dict[str, list[float]]:
+    """Give the ranges of numeric swept dimensions, by which a child is outlined on its parent."""
+    swept = [str(dim) for dim in ds["status"].dims if dim != "seed" and ds[dim].dtype.kind in "iuf"]
+    return {dim: [float(ds[dim].min()), float(ds[dim].max())] for dim in swept if ds.sizes[dim] > 1}

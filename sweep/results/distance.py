@@ -1,0 +1,96 @@
+"""How far a lane that was trained again is from the stored one: quantity by quantity, and where they part."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sweep.base.labels import CUT, DIVERGED
+from sweep.results.dataset import TIME
+
+ENDINGS = ("status", "first_bad_epoch", "stop_epoch")  # how a lane ended, which is compared apart from its curves
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far apart the two curves of one quantity are.
+
+    Args:
+        name: the quantity.
+        records: how many records were compared.
+        entries: numbers in each of them.
+        absolute: largest |replayed - stored|; infinite where only one of them is a number.
+        relative: largest |replayed - stored| / |stored|; infinite where something stands against nothing.
+        parts: epoch of the first record at which they differ, None if they never do.
+        stored: of the last record compared, the mean of the entries that are numbers.
+        replayed: the same of the other curve.
+    """
+
+    name: str
+    records: int
+    entries: int
+    absolute: float
+    relative: float
+    parts: float | None
+    stored: float
+    replayed: float
+
+
+def distances(stored: xr.Dataset, replayed: xr.Dataset) -> list[Distance]:
+    """Compare a lane with its stored self, each quantity over all records that both can have.
+
+    What is NaN in both is equal: what follows divergence, say, or a layer that a network does not have. A lane that
+    was cut is compared up to the record that cut it.
+
+    Args:
+        stored: a lane as stored, without the dimension `lane`.
+        replayed: the same lane trained again; a dimension of it may be shorter.
+    """
+    found = []
+    for name in [str(name) for name in stored.data_vars if name not in ENDINGS]:
+        time = TIME.get(name, "epoch")
+        epochs = stored[time].values if time in stored[name].dims else np.zeros(1)
+        old = stored[name]
+        new = replayed[name].reindex_like(old).transpose(*old.dims) if name in replayed else xr.full_like(old, np.nan)
+        compared = epochs <= last_epoch(stored)
+        pair = [each.values.astype(float).reshape(len(epochs), -1)[compared] for each in (old, new)]
+        found.append(_distance(name, epochs[compared], *pair))
+    return found
+
+
+def last_epoch(stored: xr.Dataset) -> float:
+    """Give the epoch up to which a lane can be had again: where it was cut others decided, and nobody does now."""
+    return float(stored.stop_epoch) if int(stored.status) == CUT else np.inf
+
+
+def same_end(stored: xr.Dataset, replayed: xr.Dataset) -> bool:
+    """Tell whether a lane ended as its stored self did, and when; one that was cut has to live up to there."""
+    if int(stored.status) == CUT:
+        return int(replayed.status) != DIVERGED or float(replayed.first_bad_epoch) > last_epoch(stored)
+    endings = [(float(stored[name]), float(replayed[name])) for name in ENDINGS if name in stored]
+    return all(old == new or (np.isnan(old) and np.isnan(new)) for old, new in endings)
+
+
+def _distance(name: str, epochs: np.ndarray, old: np.ndarray, new: np.ndarray) -> Distance:
+    """Compare two arrays of shape (records, entries)."""
+    differs = (old != new) & ~(np.isnan(old) & np.isnan(new))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.where(differs, np.abs(new - old), 0.0)
+        share = np.where(differs, apart / np.abs(old), 0.0)
+    apart, share = (np.where(np.isnan(each), np.inf, each) for each in (apart, share))
+    parted = epochs[differs.any(1)]
+    return Distance(
+        name=name,
+        records=len(epochs),
+        entries=old.shape[1],
+        absolute=float(apart.max(initial=0.0)),
+        relative=float(share.max(initial=0.0)),
+        parts=float(parted[0]) if len(parted) else None,
+        stored=_mean(old[-1:]),
+        replayed=_mean(new[-1:]),
+    )
+
+
+def _mean(values: np.ndarray) -> float:
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if len(numbers) else float("nan")

@@ -1,0 +1,134 @@
+"""One lane of a store, chosen by the values of its knobs: "seed=3,learning_rate=0.001,width=64"."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from sweep.base.errors import SweepError, unknown
+from sweep.base.labels import ENDED, STATUS, words
+from sweep.results.dataset import LANE, lane_table
+from sweep.results.store import reading
+
+TOLERANCE: Final = 1e-6  # relative, so that a sampled value can be given with seven digits
+MOST_VALUES: Final = 6  # of a knob that are listed in a refusal
+
+
+def stored_lane(path: Path, wanted: Mapping[str, str]) -> tuple[xr.Dataset, dict[str, str]]:
+    """Read one lane of a store, and nothing else of its curves.
+
+    Args:
+        path: the store, complete or not.
+        wanted: values as text for as many knobs as tell the lane from all others, see `choose`.
+
+    Returns:
+        The lane as stored, without the dimension `lane`, and the values of its knobs as text.
+
+    Raises:
+        SweepError: for a store that can't be read, values that no lane or several have, and a lane that has not run.
+    """
+    with reading(path) as flat:
+        table = lane_table(flat)
+        lane = choose(table, wanted)
+        stored = flat.isel({LANE: np.flatnonzero(flat[LANE].values == lane)[0]}).load()
+    knobs = configuration(table, lane)
+    _refuse_unfinished(stored, f"lane {','.join(f'{name}={value}' for name, value in knobs.items())} of {path}")
+    return stored, knobs
+
+
+def _refuse_unfinished(stored: xr.Dataset, which: str) -> None:
+    """Refuse a lane of which nothing, or not all, is there."""
+    ended = int(stored.status) in ENDED
+    if not ended and not stored.attrs["complete"]:
+        status = words(STATUS[int(stored.status)])
+        raise SweepError(f"{which} is not there yet, it is {status}: go on with --resume first")
+    if not ended or (np.isnan(stored.loss[0]) and stored.first_bad_epoch != 0):
+        raise SweepError(f"{which} has no values, the store is truncated: run the page again with --fresh")
+
+
+def choose(table: xr.Dataset, wanted: Mapping[str, str]) -> int:
+    """Find the one lane that has some knob values.
+
+    Args:
+        table: what `lane_table` gives.
+        wanted: values as text for as many knobs as tell the lane from all others. A number is matched with the
+            nearest stored one, which must be equal to within `TOLERANCE`.
+
+    Returns:
+        Its number in the axes.
+
+    Raises:
+        SweepError: for a knob or a value that is not there, and unless there is exactly one such lane.
+    """
+    here = np.ones(table.sizes[LANE], bool)
+    for name, text in wanted.items():
+        if name not in table:
+            raise unknown("swept knob", name, [str(each) for each in table.data_vars])
+        column = table[name].values
+        has = _having(name, text, column)
+        if not (here & has).any():
+            given = [f"{other}={wanted[other]}" for other in wanted if other != name]
+            raise SweepError(f"no lane with {','.join(given)} has {name}={text}: there it is {_listed(column[here])}")
+        here &= has
+    if np.count_nonzero(here) > 1:
+        raise _several(table.isel({LANE: here}), wanted)
+    return int(table[LANE].values[here][0])
+
+
+def configuration(table: xr.Dataset, lane: int) -> dict[str, str]:
+    """Write down the values of a lane's knobs, those that apply to it, as `choose` reads them."""
+    own = table.sel({LANE: lane})
+    values = {str(name): own[name].item() for name in own.data_vars}
+    return {name: _written(value) for name, value in values.items() if not _missing(value)}
+
+
+def _having(name: str, text: str, column: np.ndarray) -> np.ndarray:
+    """Tell which lanes have a value."""
+    if column.dtype.kind not in "iuf":
+        if text not in column:
+            raise unknown(name, text, [word for word in np.unique(column).tolist() if word])
+        return column == text
+    try:
+        value = float(text)
+    except ValueError:
+        raise SweepError(f"{name} is a number here, got {text!r}: it has {_listed(column)}") from None
+    if np.isnan(value):
+        return np.isnan(column.astype(float))
+    nearest = _by_distance(column, value)[:1]
+    if not np.isclose(nearest, value, rtol=TOLERANCE, atol=0).any():
+        raise SweepError(f"no lane has {name}={text}: nearest are {_listed(_by_distance(column, value)[:2])}")
+    return column == nearest
+
+
+def _by_distance(column: np.ndarray, value: float) -> np.ndarray:
+    """Give the values of a column, the nearest to a number first."""
+    values = np.unique(column[~np.isnan(column.astype(float))])
+    return values[np.argsort(np.abs(values - value), kind="stable")]
+
+
+def _several(table: xr.Dataset, wanted: Mapping[str, str]) -> SweepError:
+    """Ask for the knobs in which the lanes that are left differ."""
+    varying = [str(name) for name in table.data_vars if len(np.unique(table[name].values)) > 1]
+    told = "; ".join(f"{name} is {_listed(table[name].values)}" for name in varying)
+    having = f" have {','.join(f'{name}={text}' for name, text in wanted.items())}" if wanted else ""
+    return SweepError(f"{table.sizes[LANE]} lanes{having or ' are there'}: name more knobs; {told}")
+
+
+def _listed(column: np.ndarray) -> str:
+    """List the distinct values of a column, of many the first few."""
+    words = [_written(value) for value in np.unique(column).tolist() if not _missing(value)]
+    rest = f", ... ({len(words)} values)" if len(words) > MOST_VALUES else ""
+    return ", ".join(words[:MOST_VALUES]) + rest or "not set"
+
+
+def _written(value: object) -> str:
+    """Write a value as it is typed: no quotes around names, whole numbers without a point."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return value if isinstance(value, str) else repr(value)
+
+
+def _missing(value: object) -> bool:
+    return value == "" or value != value  # NaN is the number that differs from itself

@@ -1,0 +1,92 @@
+"""Where results come from, as attributes of their store."""
+
+import json
+import platform as machine
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from sweep.engine.numerics import consequential
+from sweep.engine.plan import Plan
+from sweep.page.experiment import Experiment
+from sweep.page.identity import describe, fingerprint
+
+# Raised whenever our own code comes to compute other bits for the same page.
+ENGINE: Final = 3
+PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xarray", "zarr")
+
+
+def provenance(plan: Plan) -> dict[str, Any]:
+    """Say where results come from: the page, its hash, versions, device, plan and commit."""
+    experiment, device = plan.experiment, plan.devices[0]
+    blocks = [
+        {
+            "tile": block.tile,
+            "padded": block.padded,
+            "lanes": len(members),
+            "layers": describe(block.shape)["model"],
+        }
+        for block, members in plan.blocks()
+    ]
+    versions = {name: _version(name) for name in PACKAGES}
+    return {
+        **page(experiment),
+        "fingerprint": fingerprint(experiment),
+        "versions": json.dumps(versions | {"python": machine.python_version()}),
+        "device": f"{len(plan.devices)} x {device.device_kind} ({device.platform}), {machine.machine()}",
+        "arithmetic": json.dumps(arithmetic(plan)),
+        "plan": json.dumps(
+            {
+                "wave_lanes": plan.wave_lanes,
+                "chunk_lanes": plan.chunk_lanes,
+                "programs": len(plan.programs),
+                "blocks": blocks,
+            }
+        ),
+        "commit": _commit(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def page(experiment: Experiment) -> dict[str, str]:
+    """Give what a store says of its page; all but its numbers may change without a new run."""
+    return {
+        "name": experiment.name,
+        "question": experiment.question,
+        "experiment": json.dumps(describe(experiment)),
+        "figures": json.dumps([{"name": each.name, "options": dict(each.options)} for each in experiment.figures]),
+    }
+
+
+def arithmetic(plan: Plan) -> dict[str, Any]:
+    """Say what the bits of results depend on, beside the page.
+
+    Engine, tile sizes, kind of device, versions, and settings of JAX and XLA: None where all are as usual, which is
+    also what an older store says of them.
+    """
+    device = plan.devices[0]
+    tiles = [block.tile for block, _ in plan.blocks()]
+    versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
+    kind = f"{device.device_kind} ({device.platform}, {machine.machine()})"
+    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, "settings": consequential()}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    """Name the commit of the code that runs, with a mark if files differ from it; "" outside a checkout."""
+    home = Path(__file__).parent.parent
+    if not (home / ".git").exists():
+        return ""
+    command = ["git", "-C", str(home), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

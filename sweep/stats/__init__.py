@@ -1,0 +1,56 @@
+"""Statistics of results, lost lanes counted: over lanes (these names), over seeds, intervals, and what claims measure.
+
+Imports `results`, `page` and `base`, and no JAX.
+"""
+
+from sweep.stats.lanes import (
+    HALVED,
+    REASONS,
+    WAS_CENSORED,
+    at_best_learning_rate,
+    best_learning_rate,
+    better,
+    epochs_to,
+    final,
+    finite,
+    halving_epoch,
+    initial,
+    lowest,
+    measured,
+    median,
+    order_of_convergence,
+    over_seeds,
+    quantiles,
+    seeded,
+    spearman,
+    standing,
+    summary,
+    swept,
+    unseen,
+)
+
+__all__ = [
+    "HALVED",
+    "REASONS",
+    "WAS_CENSORED",
+    "at_best_learning_rate",
+    "best_learning_rate",
+    "better",
+    "epochs_to",
+    "final",
+    "finite",
+    "halving_epoch",
+    "initial",
+    "lowest",
+    "measured",
+    "median",
+    "order_of_convergence",
+    "over_seeds",
+    "quantiles",
+    "seeded",
+    "spearman",
+    "standing",
+    "summary",
+    "swept",
+    "unseen",
+]

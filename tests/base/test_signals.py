@@ -1,0 +1,248 @@
+"""Ctrl-C, SIGTERM and SIGHUP at every stage of every command, and code that hears none of them."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from helpers import tiny
+
+from sweep import load, open_results, run_sweep
+from sweep.axes import grid
+from sweep.base import signals
+from sweep.base.labels import FINISHED
+
+PAGE = """
+from sweep import MLP, Experiment, Figure, Record, SumOfSines, grid, log_spaced
+{metric}
+experiment = Experiment(
+    question="Is it obeyed?", task=SumOfSines(frequencies=(1,), points=16), model=MLP(width=4, depth=1),
+    axes=grid(seed=range(3), learning_rate=(1e-3, 1e-2)), epochs=8, figures=(Figure("loss_curves"),),
+    record=Record(metrics=("loss",), own={own}, at=log_spaced(3), snapshots=0),
+)
+"""
+SENDING = """
+import os, signal, sys, runpy
+from importlib import import_module
+where, number, module, *sys.argv[1:] = sys.argv[1:]
+def sending(function, after):
+    def sent(*args, **options):
+        found = function(*args, **options) if after else None
+        os.kill(os.getpid(), int(number))
+        return found if after else function(*args, **options)
+    return sent
+after = where.startswith("after ")
+home, _, name = where.removeprefix("after ").partition(":")
+*holders, name = name.split(".")
+holder = import_module(home)
+for each in holders:
+    holder = getattr(holder, each)
+setattr(holder, name, sending(getattr(holder, name), after))
+runpy.run_module(module, run_name="__main__")
+"""
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+
+
+def page(folder: Path, metric: str = "", own: str = "()") -> Path:
+    path = folder / "page.py"
+    path.write_text(PAGE.format(metric=metric, own=own))
+    return path
+
+
+def sent(folder: Path, where: str, number: int, module: str, *args: str, timeout: float = 120) -> tuple[int, str, str]:
+    """Run a command that gets a signal at a call of a function; give its exit code and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", SENDING, where, str(int(number)), f"sweep.{module}", *args],
+        capture_output=True, text=True, check=False, cwd=folder, timeout=timeout,
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "COLUMNS": "200"},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+# The last ones come after the last segment, while figures are drawn, and in the last lines.
+STAGES = {
+    "sweep.runs.runner:plan_sweep": signal.SIGHUP,
+    "sweep.runs.session:prepare": signal.SIGTERM,
+    "sweep.runs.session:Session._take": signal.SIGHUP,
+    "after sweep.curves:Curves.close": signal.SIGINT,
+    "after sweep.runs.session:Session._train": signal.SIGTERM,
+    "matplotlib.figure:Figure.savefig": signal.SIGINT,
+    "sweep.cli.terminal:show_summary": signal.SIGHUP,
+    "after sweep.cli.terminal:show_family": signal.SIGTERM,
+}
+
+
+QUICK = ("sweep.runs.session:Session._take", "matplotlib.figure:Figure.savefig")
+
+
+@pytest.mark.parametrize(
+    "where", [where if where in QUICK else pytest.param(where, marks=pytest.mark.slow) for where in STAGES]
+)
+def test_a_run_obeys_at_every_stage_says_how_to_go_on_and_goes_on(where: str, tmp_path: Path) -> None:
+    number, path = STAGES[where], page(tmp_path)
+    code, printed, complained = sent(tmp_path, where, number, "run", str(path), "--out", "store")
+    assert code == CODES[number], complained
+    assert complained == f"sweep: stopped by {WORDS[number]}\n"
+    assert printed.splitlines()[-2].startswith("stopped; ")
+    assert printed.splitlines()[-1].endswith(f"-m sweep.run {path} --out store --resume")
+    whole = run_sweep(load(path), out=tmp_path / "store", resume=True)
+    assert (whole.status == FINISHED).all()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("signals") / "store"
+    run_sweep(tiny(axes=grid(seed=range(3), learning_rate=(1e-3, 1e-2))), out=path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "where", "number"),
+    [
+        ("plot", ("{store}", "--out", "made"), "matplotlib.figure:Figure.savefig", signal.SIGINT),
+        ("report", ("{store}", "--out", "made"), "sweep.report.document:report", signal.SIGTERM),
+        pytest.param(
+            "compare",
+            ("{store}", "{store}", "--out", "made"),
+            "sweep.plots.gallery:save",
+            signal.SIGHUP,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "export",
+            ("{store}", "--to", "csv", "--out", "made"),
+            "after sweep.results.dataset:open_results",
+            signal.SIGTERM,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "claims", ("{store}",), "sweep.results.dataset:open_results", signal.SIGINT, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_every_command_obeys_in_one_line_and_leaves_nothing_half_done(module, args, where, number, store, tmp_path):
+    code, _, complained = sent(tmp_path, where, number, module, *(arg.format(store=store) for arg in args))
+    assert code == CODES[number], complained
+    assert complained == f"sweep: stopped by {WORDS[number]}\n"
+    left = [entry.name for entry in tmp_path.rglob("*") if entry.is_file()]
+    assert not left
+
+
+SLEEPING = """
+import os, signal, time, jax, numpy as np
+def asleep(loss):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1e6)
+def metric(moment):
+    return jax.pure_callback(asleep, jax.ShapeDtypeStruct((), np.float32), moment.loss, vmap_method="sequential")
+"""
+TRACING = """
+import os, signal, threading, time
+traced = 0
+def metric(moment):
+    global traced
+    traced += 1
+    if threading.current_thread() is not threading.main_thread():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1e6)
+    return moment.loss
+"""
+SWALLOWING = """
+def metric(moment):
+    return moment.loss
+import os, signal, time, matplotlib.figure
+def deaf(*args, **options):
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(1e6)
+    except BaseException:
+        time.sleep(1e6)
+matplotlib.figure.Figure.savefig = deaf
+"""
+
+
+@pytest.mark.parametrize(
+    ("metric", "number", "line"),
+    [
+        (SLEEPING, signal.SIGTERM, "stopped by SIGTERM: broken off, as it did not end within 5 s"),
+        pytest.param(TRACING, signal.SIGINT, "stopped by Ctrl-C", marks=pytest.mark.slow),
+        pytest.param(
+            SWALLOWING,
+            signal.SIGHUP,
+            "stopped by SIGHUP: broken off, as it did not end within 1 s",
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["a metric in the program", "a metric while it is traced", "a figure that swallows what is raised"],
+)
+def test_code_that_hangs_is_ended_with_the_command_and_its_store_goes_on(metric, number, line, tmp_path) -> None:
+    path = page(tmp_path, metric, "(Metric('own', metric),)").read_text()
+    (tmp_path / "page.py").write_text(path.replace("import MLP", "import MLP, Metric"))
+    done = subprocess.run(
+        [sys.executable, "-m", "sweep.run", "page.py", "--out", "store"], capture_output=True, text=True, check=False,
+        cwd=tmp_path, timeout=120, env={**os.environ, "JAX_PLATFORMS": "cpu", "COLUMNS": "200"},
+    )  # fmt: skip
+    assert done.returncode == CODES[number], done.stderr
+    assert done.stderr.splitlines()[-1] == f"sweep: {line}"
+    assert done.stdout.splitlines()[-1].endswith("-m sweep.run page.py --out store --resume")
+    assert open_results(tmp_path / "store").attrs["complete"] == (metric is SWALLOWING)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# In a notebook.
+
+
+def test_in_a_notebook_ctrl_c_is_a_keyboard_interrupt_and_the_handlers_come_back(tmp_path: Path) -> None:
+    before = {number: signal.getsignal(number) for number in CODES}
+
+    def interrupting(progress):
+        if progress.stage == "training":
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    experiment = tiny(axes=grid(seed=range(3)))
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(experiment, out=tmp_path / "store", watch=interrupting)
+    assert {number: signal.getsignal(number) for number in CODES} == before
+    assert run_sweep(experiment, out=tmp_path / "store", resume=True).attrs["complete"]
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_that_nobody_obeyed_is_obeyed_on_leaving(number: int) -> None:
+    with pytest.raises(signals.ENDINGS[number].error), signals.deferred():
+        os.kill(os.getpid(), number)
+
+
+def test_a_command_gives_back_the_handlers_and_ends_no_process_that_goes_on() -> None:
+    before = {number: signal.getsignal(number) for number in CODES}
+    threads = threading.active_count()
+    with signals.commanded() as requests:
+        assert {signal.getsignal(number) for number in CODES} == {requests.note}
+    assert {number: signal.getsignal(number) for number in CODES} == before
+    for thread in threading.enumerate():
+        if thread.name.startswith("signals"):
+            thread.join(5)
+    assert threading.active_count() == threads
+
+
+def test_the_first_signal_is_raised_once_and_the_second_breaks_nothing_off() -> None:
+    requests = signals.Requests()
+    with pytest.raises(KeyboardInterrupt):
+        requests.note(signal.SIGINT, None)
+    requests.note(signal.SIGTERM, None)
+    with pytest.raises(KeyboardInterrupt):
+        requests.obey()
+
+
+def test_under_nohup_a_terminal_that_goes_ends_nothing(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.commanded() as requests:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert requests.asked is None
+    finally:
+        signal.signal(signal.SIGHUP, before)

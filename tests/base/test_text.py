@@ -1,0 +1,85 @@
+"""Text of a stranger: shown by terminals and spreadsheets, obeyed by neither."""
+
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.table import Table
+
+from sweep import SweepError
+from sweep.base.text import has_unseen, inert, visible
+from sweep.cli.command import guarded, say
+from sweep.cli.terminal import Terminal
+from sweep.export.long import inert_words
+
+OBEYED = [
+    "\x1b[2J",
+    "\x1b]0;title\x07",
+    "\x9b31m",
+    "\x00",
+    "\x7f",
+    "\r",
+    "\u202e",
+    "\u2066",
+    "\u2028",
+    "\ud800",
+    "\x08",
+]
+
+
+@pytest.mark.parametrize("text", OBEYED)
+def test_what_a_terminal_obeys_is_written_out(text: str) -> None:
+    told = visible(f"a{text}b")
+    assert told.startswith(f"a{text[0].encode('unicode_escape').decode()}")
+    assert told.isascii()
+    assert not has_unseen(told)
+    assert has_unseen(text)
+
+
+def test_words_of_all_languages_and_lines_stay() -> None:
+    text = "größer\tals\n日本語 עברית 👩\u200d🔬 f̂ₖ ≤ ½"
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize("text", OBEYED)
+def test_a_refusal_and_a_line_of_output_hold_nothing_of_it(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(args: object) -> None:
+        say(f"wrote {text}x")
+        raise SweepError(f"unknown page {text}x")
+
+    assert guarded(main, []) == 2
+    assert guarded(main, ["--debug"]) == 2
+    out, err = capsys.readouterr()
+    assert not has_unseen(out + err)
+    assert err.startswith("sweep: unknown page ")
+
+
+@pytest.mark.parametrize(
+    "text", [*OBEYED, "[bold]not bold[/bold]", "[link=file:///etc/passwd]x[/link]", "[/]", ":smile:"]
+)
+def test_the_terminal_shows_text_as_it_is(text: str) -> None:
+    file = StringIO()
+    console = Terminal(file=file, force_terminal=True, width=200)
+    table = Table(f"head {text}")
+    table.add_row(f"cell {text}")
+    console.print(f"line {text}", style="bold")
+    console.print(table)
+    told = file.getvalue().replace("\x1b[0m", "").replace("\x1b[1m", "")  # rich's own
+    assert not has_unseen(told)
+    for place in ("line", "head", "cell"):
+        assert f"{place} {visible(text)}" in told
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0"])
+def test_a_cell_that_a_spreadsheet_would_execute_has_an_apostrophe(text: str) -> None:
+    assert inert(text) == f"'{text}"
+    assert inert(f"x{text}") == f"x{text}"
+
+
+def test_numbers_of_a_table_stay_as_they_are() -> None:
+    frame = pd.DataFrame(
+        {"word": ["-a", "b", None], "text": pd.array(["=x", pd.NA, ""], "string"), "number": [-1.5, np.nan, 2]}
+    )
+    told = inert_words(frame).to_csv(index=False)
+    assert told.splitlines() == ["word,text,number", "'-a,'=x,-1.5", "b,,", ",,2.0"]

@@ -1,0 +1,433 @@
+"""The run command as a user meets it: exit codes, one line for bad input, stores of their own, help without JAX."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from synthetic import ended, results
+
+from sweep import open_results
+from sweep.base import labels
+from sweep.base.errors import SweepError
+from sweep.cli.command import one_line
+from sweep.cli.terminal import MOST_ROWS, show_summary
+from sweep.run import Options, resolve, to_bytes
+
+ROOT = Path(__file__).parents[2]
+PAGE = """
+from sweep import MLP, Experiment, Figure, Optimizer, Record, SumOfSines, grid, log_spaced
+experiment = Experiment(
+    question="Is this a small page?",
+    task=SumOfSines(frequencies=(1, 2), points={points}),
+    model=MLP(depth=1, width={width}, activation={activation!r}),
+    optimizer=Optimizer("adam"),
+    axes={axes},
+    epochs=5,
+    record=Record(at=log_spaced(3)),
+    figures=({figures}),
+)
+"""
+GOOD = {"points": 16, "width": 4, "activation": "tanh", "axes": "grid(seed=(0, 1))", "figures": "Figure('curves'),"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "page.py").write_text(PAGE.format(**GOOD))
+    return tmp_path
+
+
+def run(folder: Path, *args: str, module: str = "sweep.run") -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", module, *args]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, check=False)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], *told: str) -> None:
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("sweep: ")
+    for each in told:
+        assert each in lines[0]
+
+
+def test_a_run_trains_stores_draws_and_a_second_call_only_redraws(folder: Path) -> None:
+    first = run(folder, "page.py")
+    assert first.returncode == 0, first.stderr
+    assert "10 lane-steps" in first.stdout
+    assert "halving epochs" in first.stdout
+    figure = folder / "figures" / "page" / "curves.png"
+    stored = snapshot(folder / "results")
+    figure.unlink()
+    second = run(folder, "page.py")
+    assert second.returncode == 0, second.stderr
+    assert figure.exists()
+    assert "training" not in second.stdout
+    assert "is complete: nothing to train" in second.stdout
+    assert "nothing to train" not in first.stdout
+    assert snapshot(folder / "results") == stored
+
+
+@pytest.mark.slow
+def test_overrides_are_typed_go_to_a_store_of_their_own_and_leave_the_page_s_alone(folder: Path) -> None:
+    assert run(folder, "page.py").returncode == 0
+    before = snapshot(folder)
+    args = (
+        "--epochs",
+        "7",
+        "--task.noise",
+        "0.1",
+        "--axes.learning-rate",
+        "1e-4",
+        "1e-3",
+        "--optimizer.name",
+        "sgd",
+    )
+    done = run(folder, "page.py", *args)
+    assert done.returncode == 0, done.stderr
+    after = snapshot(folder)
+    assert {name: after[name] for name in before} == before
+    (store,) = {Path(name).parts[1] for name in after if name not in before}
+    assert store == "page@epochs-7,task.noise-0.1,optimizer.name-sgd,axes.learning_rate-0.0001-0.001"
+    ds = open_results(folder / "results" / store)
+    assert ds.learning_rate.values.tolist() == [1e-4, 1e-3]
+    assert ds.epoch.values[-1] == 7
+    assert '"name": "sgd"' in ds.attrs["experiment"]
+
+
+def test_a_knob_tied_to_another_is_changed_together_with_it_or_not_at_all(folder: Path) -> None:
+    (folder / "page.py").write_text(
+        PAGE.format(**GOOD | {"axes": "zipped(seed=(0, 1), data_seed=(0, 1))"}).replace("grid,", "grid, zipped,")
+    )
+    assert_refused(run(folder, "page.py", "--axes.seed", "3"), "tied to seed, data_seed", "--axes.data-seed")
+    options = Options(folder / "page.py")
+    experiment = resolve(options, ["--axes.seed", "3", "4", "--axes.data-seed", "5", "6"]).experiment
+    assert experiment.axes.factors[0].rows == ((3, 5), (4, 6))
+
+
+def test_another_experiment_in_the_way_is_refused_and_fresh_moves_it_aside(folder: Path) -> None:
+    assert run(folder, "page.py").returncode == 0
+    (folder / "page.py").write_text(PAGE.format(**GOOD | {"width": 5}))
+    before = snapshot(folder)
+    assert_refused(run(folder, "page.py"), "results/page", "another experiment, it differs in model", "--fresh")
+    assert snapshot(folder) == before
+    assert run(folder, "page.py", "--fresh").returncode == 0
+    assert '"width": 4' in open_results(folder / "results" / "page.old-1").attrs["experiment"]
+    assert '"width": 5' in open_results(folder / "results" / "page").attrs["experiment"]
+
+
+@pytest.mark.slow
+def test_a_changed_question_is_the_same_experiment(folder: Path) -> None:
+    assert run(folder, "page.py").returncode == 0
+    text = (folder / "page.py").read_text().replace("Is this a small page?", "Is it?")
+    (folder / "page.py").write_text(text)
+    assert run(folder, "page.py").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"axes": "grid(lerning_rate=(1e-3,))"},
+            ("unknown knob 'lerning_rate'", "did you mean 'learning_rate'?"),
+        ),
+        ({"activation": "tahn"}, ("unknown activation 'tahn'", "did you mean 'tanh'?")),
+        ({"axes": "grid(seed=())"}, ("axis 'seed' is empty", "at least one value")),
+        ({"axes": "grid(width=(4, -4))"}, ("width must be at least 1", "-4")),
+        ({"axes": "grid(learning_rate=(-1e-3,))"}, ("learning_rate must be greater than 0", "-0.001")),
+        ({"points": 4}, ("frequency 2", "Nyquist limit 2", "more points or a lower frequency")),
+        ({"figures": "Figure('histogram'),"}, ("unknown figure 'histogram'", "frequency_epoch")),
+        ({"figures": "Figure('epochs_to_converge'),"}, ("'epochs_to_converge' needs 'learning_rate'",)),
+    ],
+    ids=["knob", "activation", "empty", "width", "rate", "nyquist", "figure", "misfit"],
+)
+def test_a_page_with_a_mistake_is_refused_in_one_line_and_nothing_changes(
+    folder: Path, change: dict[str, object], told: tuple[str, ...]
+) -> None:
+    (folder / "page.py").write_text(PAGE.format(**GOOD | change))
+    before = snapshot(folder)
+    assert_refused(run(folder, "page.py"), "page.py", *told)
+    assert {k: v for k, v in snapshot(folder).items() if "__pycache__" not in k} == before
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("nowhere.py",), ("no page at nowhere.py",)),
+        ((), ("PATH",)),
+        (("page.py", "--epcohs", "7"), ("--epcohs", "did you mean --epochs?")),
+        (("page.py", "--epochs", "many"), ("--epochs", "'many'")),
+        (("page.py", "--epochs", "-3"), ("epochs", "-3")),
+        (("--epochs", "3", "page.py"), ("the page comes first, got --epochs",)),
+        (("page.py", "--memory", "much"), ("--memory", "'much'", "2GiB")),
+        (("page.py", "--memory", "1KiB"), ("memory budget of 1 KiB is too small", "--memory")),
+        (("page.py", "--resume", "--fresh"), ("exclude each other",)),
+        (("page.py", "--axes.momentum", "0.5"), ("'momentum' does not apply to optimizer 'adam'",)),
+        (("page.py", "--out", "/proc/sweep"), ("can't write /proc/sweep", "--out")),
+        (("page.py", "--figures-dir", "/proc/figures"), ("cannot write figures to /proc/figures", "another folder")),
+        (("page.py", "--out", "elsewhere"), ("elsewhere is not a store",)),
+        (("page.py", "--out", "elsewhere", "--fresh"), ("elsewhere is not a store",)),
+    ],
+    ids=lambda value: "_".join(value) if value and value[0].endswith(".py") else None,
+)
+def test_a_bad_command_line_is_refused_in_one_line_and_nothing_changes(
+    folder: Path, args: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "diary.txt").write_text("mine")
+    before = snapshot(folder)
+    assert_refused(run(folder, *args), *told)
+    assert {k: v for k, v in snapshot(folder).items() if "__pycache__" not in k} == before
+
+
+def test_debug_shows_the_traceback(folder: Path) -> None:
+    done = run(folder, "nowhere.py", "--debug")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+
+
+def test_an_error_of_ours_has_exit_code_1_and_one_line(folder: Path) -> None:
+    broken = (folder / "page.py").read_text() + "\nimport sweep.runs.runner\nsweep.runs.runner.run_sweep = None\n"
+    (folder / "page.py").write_text(broken)
+    done = run(folder, "page.py")
+    assert done.returncode == 1
+    assert done.stderr.startswith("sweep: internal error: TypeError")
+    assert done.stderr.count("\n") == 1
+    kept = Path(done.stderr.partition("its traceback, which is in ")[2].partition(";")[0])
+    assert "Traceback" in kept.read_text()
+    kept.unlink()
+
+
+def test_a_plan_is_printed_and_nothing_is_trained(folder: Path) -> None:
+    done = run(folder, "page.py", "--plan")
+    assert done.returncode == 0, done.stderr
+    for told in ("2 lanes (seed 2)", "one program", "tile", "memory", "estimate"):
+        assert told in done.stdout
+    assert not (folder / "results").exists()
+
+
+def test_help_is_about_no_page_and_loads_no_jax(folder: Path) -> None:
+    """A second is what a user waits without wondering; what costs it is importing JAX, so that is what is checked."""
+    code = (
+        "import sys; from sweep.run import main\ntry: main(['--help'])\nexcept SystemExit: print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
+    assert "--resume" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_the_help_of_a_page_lists_its_fields(folder: Path) -> None:
+    done = run(folder, "page.py", "--help")
+    assert done.returncode == 0, done.stderr
+    for option in (
+        "--epochs",
+        "--task.noise",
+        "--axes.learning-rate",
+        "--optimizer.name",
+        "One of: sgd, adam",
+    ):
+        assert option in done.stdout
+
+
+def test_a_page_under_experiments_keeps_its_folders_in_the_store_s_name(folder: Path) -> None:
+    nested = folder / "experiments" / "questions"
+    nested.mkdir(parents=True)
+    (nested / "centre.py").write_text((folder / "page.py").read_text())
+    store = resolve(Options(nested / "centre.py", smoke=True), []).store
+    assert store == Path("results/questions/centre@smoke")
+
+
+def test_the_question_as_it_was_asked_has_a_store_of_its_own(folder: Path) -> None:
+    page = folder / "page.py"
+    with page.open("a") as file:
+        file.write("from dataclasses import replace\nfull = replace(experiment, epochs=50)\n")
+
+    def stored(*rest: str, **options: bool) -> str:
+        what = resolve(Options(page, **options), rest)
+        experiment, store = what.experiment, what.store
+        assert experiment.name == store.relative_to("results").as_posix()
+        return store.as_posix()
+
+    assert stored() == "results/page"
+    assert stored(full=True) == "results/page@full"
+    assert stored(full=True, smoke=True) == "results/page@full@smoke"
+    assert resolve(Options(page, full=True), []).experiment.epochs == 50
+    varied = [stored("--epochs", "7", full=full) for full in (False, True)]
+    assert varied == ["results/page@epochs-7", "results/page@full@epochs-7"]
+    many = stored("--axes.seed", *map(str, range(40)))
+    assert re.fullmatch("results/page@[0-9a-f]{8}", many)  # of so many words no name is made
+
+
+def test_a_page_without_another_question_refuses_full_in_one_line(folder: Path) -> None:
+    assert_refused(run(folder, "page.py", "--full"), "page.py has no 'full' beside its experiment")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("2GiB", 2 * 2**30), ("500MB", 500_000_000), ("1e9", 10**9), ("1.5 kib", 1536)]
+)
+def test_sizes_are_read(text: str, expected: int) -> None:
+    assert to_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "-1GiB", "0", "2TB2", "1..5MB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(SweepError, match="--memory must be a size"):
+        to_bytes(text)
+
+
+def test_a_box_becomes_a_line() -> None:
+    lines = ("╭─ Parsing error ─╮", "│ Unrecognized options: --a │", "│ ────────── │", "│ Perhaps you meant: │")
+    box = "\n".join((*lines, "│ --b INT │", "╰──╯", ""))
+    assert one_line(box) == "Unrecognized options: --a; did you mean --b?"
+
+
+@pytest.mark.slow
+def test_plain_lines_tell_of_progress_where_there_is_no_terminal(folder: Path) -> None:
+    done = run(folder, "page.py")
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("compiling", "training"))]
+    assert lines[0].startswith("compiling 1 program")
+    assert lines[-1].startswith("training 100%")
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty on Windows")
+def test_a_terminal_sees_a_bar(folder: Path) -> None:
+    import pty
+
+    reader, writer = pty.openpty()
+    command = [sys.executable, "-m", "sweep.run", "page.py"]
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "JAX_PLATFORMS": "cpu"}
+    process = subprocess.Popen(command, stdout=writer, stderr=writer, cwd=folder, env=env)
+    os.close(writer)
+    seen, begun = b"", time.monotonic()
+    while time.monotonic() - begun < 120:
+        try:
+            seen += os.read(reader, 4096)
+        except OSError:  # the other end is closed
+            break
+    assert process.wait(10) == 0
+    assert "━".encode() in seen
+    assert b"lane-steps/s" in seen
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_does_not_stop_the_run(folder: Path) -> None:
+    command = f"{sys.executable} -m sweep.run page.py | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert open_results(folder / "results" / "page").attrs["complete"]
+
+
+@pytest.mark.slow
+def test_toy_figures_never_go_where_committed_ones_are(folder: Path) -> None:
+    done = run(folder, "page.py", "--smoke", "--out", "results/page")
+    assert done.returncode == 0, done.stderr
+    assert not (folder / "figures").exists()
+    assert run(folder, "results/page", module="sweep.plot").returncode == 0
+    assert not (folder / "figures").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--optimizer.learning-rate", "0.5"), ("--optimizer.learning-rate", "--axes.learning-rate")),
+        (("--optimizer.learning_rate=0.5",), ("--optimizer.learning-rate", "--axes.learning-rate")),
+        (("--seed", "3"), ("--seed", "--axes.seed")),
+        (("--data-seed", "3", "--axes.data-seed", "4", "5"), ("--data-seed", "--axes.data-seed")),
+        (("--optimizer.name", "sgd", "--axes.optimizer", "adam"), ("--optimizer.name", "--axes.optimizer")),
+    ],
+)
+def test_a_value_that_an_axis_would_override_is_refused(
+    folder: Path, args: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": "grid(seed=(0, 1), learning_rate=(0.1, 0.2))"}))
+    with pytest.raises(SweepError, match="would change nothing, as the axes sweep") as refused:
+        resolve(Options(folder / "page.py"), args)
+    for each in told:
+        assert each in str(refused.value)
+
+
+def test_a_value_that_fills_the_gaps_of_a_union_is_taken(folder: Path) -> None:
+    axes = "grid(optimizer=('adam',), learning_rate=(0.1, 0.2)) + grid(optimizer=('sgd',))"
+    (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": axes}))
+    experiment = resolve(Options(folder / "page.py"), ["--optimizer.learning-rate", "0.5"]).experiment
+    assert experiment.optimizer.learning_rate == 0.5
+
+
+@pytest.mark.slow
+def test_the_closing_table_says_which_knobs_a_row_of_a_union_has(folder: Path) -> None:
+    axes = "grid(optimizer=('adam',), learning_rate=(0.1, 0.2)) + grid(optimizer=('sgd',), momentum=(0.9,))"
+    (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": axes}))
+    done = run(folder, "page.py")
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    for row in ("optimizer adam, learning rate 0.1", "optimizer adam, learning rate 0.2", "momentum 0.9"):
+        assert row in told
+
+
+def test_a_closing_table_of_too_many_rows_gives_those_with_the_lowest_loss() -> None:
+    ds = results({"width": range(100)}, points=2).drop_vars("spectral_error")
+    losses = np.random.default_rng(0).permutation(100)
+    ds["loss"][:, -1] = losses
+    ds = ended(ds, labels.NOT_RUN, ds.width == np.argmin(losses))  # no data is no low loss
+    ds.attrs |= {
+        "lane_steps": 1,
+        "lane_steps_planned": 1,
+        "lane_steps_executed": 1,
+        "training_seconds": 1.0,
+        "compile_seconds": 1.0,
+    }
+    console = Console(file=StringIO(), width=100)
+    show_summary(console, ds, Path("store"), [])
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    rows = [line.split() for line in told.splitlines()]
+    widths = [int(row[0]) for row in rows if len(row) == 3 and row[0].isdigit()]
+    assert widths == np.argsort(losses).tolist()[1 : MOST_ROWS + 1]
+    assert "the 24 of 100 rows with the lowest loss" in told
+
+
+@pytest.mark.slow
+def test_compiled_programs_are_kept_for_the_next_process_and_give_the_same_bits(folder: Path) -> None:
+    found = []
+    for store in ("one", "two"):
+        done = run(folder, "page.py", "--out", store, "--compile-cache", "cache")
+        assert done.returncode == 0, done.stderr
+        found.append({path.name for path in (folder / "cache").iterdir() if path.name.endswith("-cache")})
+    assert len(found[0]) >= 2  # the training program and what begins its lanes
+    assert found[0] == found[1]
+    assert (folder / "cache").stat().st_mode & 0o077 == 0
+    one, two = open_results(folder / "one"), open_results(folder / "two")
+    assert one.loss.values.tobytes() == two.loss.values.tobytes()
+
+
+def test_a_cache_that_others_can_write_to_is_refused(folder: Path) -> None:
+    (folder / "cache").mkdir()
+    (folder / "cache").chmod(0o777)
+    before = snapshot(folder)
+    done = run(folder, "page.py", "--compile-cache", "cache")
+    assert_refused(done, "others can write to cache", "name a folder of your own")
+    assert snapshot(folder) == before
+
+
+@pytest.mark.slow
+def test_a_rule_to_stop_by_can_be_changed_from_the_command_line_and_what_it_saved_is_told(folder: Path) -> None:
+    text = PAGE.format(**GOOD).replace("log_spaced\n", "log_spaced\nfrom sweep.specs import Target\n", 1)
+    (folder / "page.py").write_text(text.replace("epochs=5,", "epochs=5, stop=Target(1e-9),"))
+    done = run(folder, "page.py", "--stop.value", "1e9", "--out", "store")
+    assert done.returncode == 0, done.stderr
+    assert "needed 10 lane-steps fewer than the 10 planned; 0 were executed" in " ".join(done.stdout.split())
+    assert "2 reached" in done.stdout
+    refused = run(folder, "page.py", "--stop.value", "nan")
+    assert_refused(refused, "value of Target must be a finite number")

@@ -1,0 +1,35 @@
+"""The check over all cells keeps its level; the study in benchmarks/ says more, this is a small part of it."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from benchmarks.false_positives import Setting, draw, p_value, share_rejected
+from sweep.compare.permutation import differences
+
+
+@pytest.mark.parametrize("lossy", [False, True])
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(("seeds", "pairs"), [(8, 1000), (16, 1000), pytest.param(64, 200, marks=pytest.mark.slow)])
+def test_of_results_without_a_difference_few_are_rejected(seeds, pairs, paired, lossy):
+    """At most 7% at the 95% level."""
+    assert share_rejected(Setting(seeds, paired, lossy), pairs) <= 0.07
+
+
+def test_a_shift_of_one_standard_deviation_is_found_more_often_with_more_seeds():
+    few, many = (share_rejected(Setting(seeds, True, False, 1.0, 6), 100) for seeds in (8, 16))
+    assert few < 0.7 < many
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_study_tests_what_the_command_does(paired):
+    """All sign flips of 8 pairs are looked at by both; of two samples the study looks at fewer exchanges."""
+    setting = Setting(8, paired, lossy=True, shift=1.0, shifted=6)
+    first, second = draw(setting, np.random.default_rng(1))
+    sides = []
+    for values, start in ((first, 0), (second, 0 if paired else 8)):
+        seeds = np.arange(8) + start
+        coords = {"seed": seeds, "data_seed": ("seed", seeds)}
+        sides.append(xr.DataArray(np.exp(values), coords, ("seed", "cell")))
+    found = differences(*sides, ratio=True).attrs["p"]
+    assert p_value(first, second, paired=paired) == pytest.approx(found, abs=1e-12 if paired else 0.03)

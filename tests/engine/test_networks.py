@@ -1,0 +1,335 @@
+"""Networks against Flax's own layers, activations against NumPy, initialisers against their moments."""
+
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from helpers import PRECISIONS, Plain, planned, renamed, run_lanes, tiny
+from scipy import special, stats
+
+from sweep.axes import Axes, grid, lay_out
+from sweep.base.errors import SweepError
+from sweep.engine import networks, train
+from sweep.engine.keys import stream
+from sweep.engine.networks import network
+from sweep.page.specs.model import ACTIVATIONS, INITIALIZERS, MLP, FromModule
+
+NUMPY_ACTIVATIONS = {
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0),
+    "sine": np.sin,
+    "cosine": np.cos,
+    "sigmoid": special.expit,
+    "gelu": lambda z: z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),  # the tanh form
+    "softplus": lambda z: np.logaddexp(z, 0),
+    "silu": lambda z: z * special.expit(z),
+    "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
+    "identity": lambda z: z,
+}
+NUMBERS = {
+    "width": jnp.int32(0),
+    "initial_scale": jnp.float32(1),
+    "bias_scale": jnp.float32(1),
+    "omega0": jnp.float32(1),
+}
+
+
+def drawn(model: MLP, features: int = 1, seed: int = 0, scale: float = 1.0, bias_scale: float = 1.0) -> Any:
+    """Draw initial parameters as a lane does."""
+    return drawer(model, features)(jnp.uint32(seed), jnp.float32(scale), jnp.float32(bias_scale))
+
+
+@cache
+def drawer(model: MLP, features: int) -> Any:
+    functions, inputs = network(model, padded=False), jnp.zeros((features, 4))
+
+    def draw(seed: jax.Array, scale: jax.Array, bias_scale: jax.Array) -> Any:
+        numbers = NUMBERS | {"initial_scale": scale, "bias_scale": bias_scale}
+        return functions.init(stream(seed, "weights"), inputs, numbers)
+
+    return jax.jit(draw)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_is_its_formula(name):
+    z = np.linspace(-6, 6, 97)
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(networks.ACTIVATIONS[name](jnp.asarray(z)), NUMPY_ACTIVATIONS[name](z), atol=1e-14)
+
+
+def test_every_name_of_the_specs_has_its_function():
+    assert set(networks.ACTIVATIONS) == set(ACTIVATIONS) == set(NUMPY_ACTIVATIONS)
+    assert set(networks.INITIALIZERS) == set(INITIALIZERS)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_network_is_flax_layers_with_the_points_last(activation, bias):
+    model = MLP(
+        hidden=(7, 4), activation=activation, output_activation="sine", bias=bias, bias_initializer="normal"
+    )  # fmt: skip
+    parameters = drawn(MLP(hidden=(7, 4), bias=bias, bias_initializer="normal"), features=2)
+    assert all(("bias" in layer) == bias for layer in parameters.values())
+    x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    ours = jax.jit(lambda: network(model, padded=False).apply(parameters, jnp.asarray(x.T), NUMBERS))()
+    theirs = jax.jit(lambda: Plain((7, 4), activation, bias, jnp.float32).apply(renamed(parameters), jnp.asarray(x)))()
+    np.testing.assert_allclose(ours, np.sin(theirs), rtol=1e-5, atol=1e-6)
+
+
+def test_without_hidden_layers_a_network_is_a_linear_map():
+    parameters = drawn(MLP(depth=0), features=3)
+    x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    ours = network(MLP(depth=0), padded=False).apply(parameters, jnp.asarray(x), NUMBERS)
+    assert parameters["layer_0"]["kernel"].shape == (3, 1)
+    np.testing.assert_allclose(ours, parameters["layer_0"]["kernel"][:, 0] @ x, rtol=1e-6)
+
+
+# Variance and kurtosis of each initialiser, from fan-in and fan-out.
+CUT = stats.truncnorm(-2, 2)
+KURTOSIS = {"normal": 3.0, "uniform": 1.8, "cut": float(CUT.stats("k")) + 3}
+VARIANCES = {
+    "lecun_normal": ("cut", lambda i, o: 1 / i),
+    "lecun_uniform": ("uniform", lambda i, o: 1 / i),
+    "glorot_normal": ("cut", lambda i, o: 2 / (i + o)),
+    "glorot_uniform": ("uniform", lambda i, o: 2 / (i + o)),
+    "he_normal": ("cut", lambda i, o: 2 / i),
+    "he_uniform": ("uniform", lambda i, o: 2 / i),
+    "pytorch_uniform": ("uniform", lambda i, o: 1 / (3 * i)),
+    "pytorch_normal": ("normal", lambda i, o: 1 / (3 * i)),
+    "normal": ("normal", lambda i, o: 1.0),
+}
+FAN_IN, FAN_OUT = 150, 400
+
+
+@pytest.mark.parametrize("name", VARIANCES)
+def test_an_initialiser_has_the_moments_and_the_support_of_its_distribution(name):
+    kind, variance = VARIANCES[name]
+    layers = drawn(MLP(hidden=(FAN_IN, FAN_OUT), initializer=name), seed=3)
+    kernel = np.asarray(layers["layer_1"]["kernel"], float)
+    count, exact = kernel.size, variance(FAN_IN, FAN_OUT)
+    # Five standard errors each: of the mean, and of the variance, sqrt((kurtosis - 1) / n) of itself.
+    assert abs(kernel.mean()) < 5 * np.sqrt(exact / count)
+    assert abs(kernel.var() / exact - 1) < 5 * np.sqrt((KURTOSIS[kind] - 1) / count)
+    # The shape: sampling errors of the kurtosis are below sqrt(24 / n) times a few for all three kinds.
+    assert abs(stats.kurtosis(kernel.ravel(), fisher=False) - KURTOSIS[kind]) < 5 * np.sqrt(24 / count)
+    bound = {"uniform": np.sqrt(3 * exact), "cut": 2 * np.sqrt(exact / CUT.var()), "normal": np.inf}[kind]
+    assert np.abs(kernel).max() <= bound * (1 + 1e-6)
+    if kind != "normal":
+        assert np.abs(kernel).max() > 0.999 * bound
+    # Rows and columns are independent: no two of either agree.
+    assert abs(np.corrcoef(kernel[0], kernel[1])[0, 1]) < 5 / np.sqrt(FAN_OUT)
+    assert abs(np.corrcoef(kernel[:, 0], kernel[:, 1])[0, 1]) < 5 / np.sqrt(FAN_IN)
+
+
+def test_an_initialiser_of_zeros_gives_zeros():
+    assert not np.any(drawn(MLP(hidden=(5,), initializer="zeros"))["layer_0"]["kernel"])
+
+
+@pytest.mark.parametrize(("name", "bound"), [("zeros", 0.0), ("pytorch_uniform", 50**-0.5), ("normal", np.inf)])
+def test_biases_are_drawn_as_named(name, bound):
+    layers = drawn(MLP(hidden=(50, 2000), bias_initializer=name))
+    bias = np.asarray(layers["layer_1"]["bias"])
+    assert np.abs(bias).max() <= bound * (1 + 1e-6)
+    if name != "zeros":
+        assert abs(bias.var() / (bound**2 / 3 if bound < 1 else 1) - 1) < 5 * np.sqrt(2 / 2000)
+
+
+@pytest.mark.core  # and so optimised: else the last place differs
+def test_each_layer_may_have_an_initialiser_of_its_own():
+    mixed = drawn(MLP(hidden=(6, 6), initializer=("zeros", "he_uniform", "normal")))
+    assert not np.any(mixed["layer_0"]["kernel"])
+    for layer, name in ((1, "he_uniform"), (2, "normal")):
+        alone = drawn(MLP(hidden=(6, 6), initializer=name))
+        np.testing.assert_array_equal(mixed[f"layer_{layer}"]["kernel"], alone[f"layer_{layer}"]["kernel"])
+
+
+def test_the_initial_scale_multiplies_weights_and_not_biases():
+    model = MLP(hidden=(6,), bias_initializer="normal")
+    one, three = drawn(model), drawn(model, scale=3.0)
+    for layer in one:
+        np.testing.assert_allclose(three[layer]["kernel"], 3 * one[layer]["kernel"], rtol=1e-6)
+        np.testing.assert_array_equal(three[layer]["bias"], one[layer]["bias"])
+
+
+def test_the_bias_scale_multiplies_biases_and_not_weights():
+    model = MLP(hidden=(6,), bias_initializer="pytorch_uniform")
+    one, large = drawn(model), drawn(model, bias_scale=7.5)
+    for layer in one:
+        np.testing.assert_array_equal(large[layer]["kernel"], one[layer]["kernel"])
+        np.testing.assert_allclose(large[layer]["bias"], 7.5 * one[layer]["bias"], rtol=1e-6)
+
+
+def test_without_an_output_bias_all_other_parameters_are_the_same():
+    full, bare = (drawn(MLP(hidden=(6, 4), bias_initializer="normal", output_bias=own)) for own in (True, False))
+    assert "bias" not in bare["layer_2"]
+    assert jax.tree.structure(full) != jax.tree.structure(bare)
+    del full["layer_2"]["bias"]
+    jax.tree.map(np.testing.assert_array_equal, full, bare)
+    assert MLP(bias=False, output_bias=True).biases() == (False,) * 4  # only where layers have biases at all
+
+
+@pytest.mark.parametrize("model", [MLP(width=4, depth=1, bias=False), MLP(width=4, depth=1, output_bias=False)])
+def test_a_page_without_biases_is_trained(model):
+    (life,) = run_lanes(tiny(model=model))
+    assert life.curves["loss"][-1] < life.curves["loss"][0]
+    assert [set(own) for own in life.states[-1].parameters.values()] == [
+        {"kernel", "bias"} if bias else {"kernel"} for bias in model.biases()
+    ]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(("activation", "function"), [("sine", jnp.sin), ("cosine", jnp.cos)])
+def test_omega0_multiplies_the_first_layer_s_sum_bias_included_and_no_other_s(activation, function, padded):
+    model = MLP(hidden=(7, 7), activation=activation, bias_initializer="normal")
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), drawn(model, features=2))
+        if padded:  # the neurons from 5 on are dead
+            living = {"layer_0": np.ix_(range(2), range(5)), "layer_1": np.ix_(range(5), range(5))}
+            for layer, where in living.items():
+                kernel = np.zeros_like(parameters[layer]["kernel"])
+                kernel[where] = parameters[layer]["kernel"][where]
+                bias = np.where(np.arange(7) < 5, parameters[layer]["bias"], 0)
+                parameters[layer] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
+        x = jnp.asarray(rng.normal(size=(2, 9)))
+        numbers = NUMBERS | {"omega0": jnp.float64(30.0), "width": jnp.int32(5)}
+        ours = network(model, padded).apply(parameters, x, numbers)
+        h = x
+        for layer, factor in (("layer_0", 30.0), ("layer_1", 1.0)):
+            own = parameters[layer]
+            h = function(factor * (own["kernel"].T @ h + own["bias"][:, None]))
+            h = h.at[5:].set(0) if padded else h
+        theirs = parameters["layer_2"]["kernel"].T @ h + parameters["layer_2"]["bias"][:, None]
+    np.testing.assert_allclose(ours, theirs[0], rtol=1e-10, atol=1e-12)
+
+
+def test_omega0_is_a_knob_of_waves_only():
+    experiment = tiny(axes=grid(omega0=(1.0, 2.0)), model=MLP(width=4, depth=1, activation="sine"))
+    assert [block.padded for block, _ in planned(experiment).blocks()] == [False]  # a number: one block
+    for model in (MLP(activation="tanh"), MLP(activation="relu"), MLP(activation="sine", depth=0)):
+        with pytest.raises(SweepError, match="axis 'omega0' does not apply"):
+            tiny(axes=grid(omega0=(1.0, 2.0)), model=model)
+    with pytest.raises(SweepError, match="axis 'bias_scale' does not apply"):
+        tiny(axes=grid(bias_scale=(1.0, 2.0)), model=MLP(bias=False))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_a_padded_network_is_drawn_as_the_narrow_one_bit_for_bit(name, precision):
+    def begun(capacity: int) -> Any:
+        model = MLP(width=capacity, depth=2, initializer=name, bias_initializer="pytorch_uniform")
+        numbers = NUMBERS | {"width": jnp.int32(5), "initial_scale": jnp.asarray(1.5, precision)}
+        functions, inputs = network(model, padded=capacity > 5), jnp.zeros((3, 4), precision)
+        return jax.jit(lambda: functions.init(stream(jnp.uint32(6), "weights"), inputs, numbers))()
+
+    with jax.enable_x64(precision == "float64"):
+        narrow, wide = begun(5), begun(8)
+    for layer, own in narrow.items():
+        for part, values in own.items():
+            corner = tuple(slice(size) for size in values.shape)
+            assert values.dtype == precision
+            np.testing.assert_array_equal(wide[layer][part][corner], values)
+            assert np.count_nonzero(wide[layer][part]) == np.count_nonzero(values)  # the dead are zero
+
+
+def test_a_layer_is_drawn_the_same_whatever_the_depth_and_with_or_without_biases():
+    deep, flat = drawn(MLP(hidden=(6, 4, 9))), drawn(MLP(hidden=(6, 4), bias=False))
+    for layer in ("layer_0", "layer_1"):
+        np.testing.assert_array_equal(deep[layer]["kernel"], flat[layer]["kernel"])
+
+
+@pytest.mark.parametrize("options", [{}, {"bias_initializer": "normal"}], ids=["zero_biases", "drawn_biases"])
+def test_deeper_networks_hash_and_invert_no_more_often(options):
+    # To compile a hash takes XLA a tenth of a second, in each block: a draw for each layer makes sweeps start late.
+    def counted(depth: int) -> dict[str, int]:
+        experiment = tiny(model=MLP(width=6, depth=depth, **options))
+        block, devices = train.Block(experiment.shape(), False, 2, 2), tuple(jax.devices()[:1])
+        names = {*experiment.numbers(lay_out(Axes()), np.array([0])), "width"}
+        numbers = train.room_shapes(block, devices, tuple(sorted(names))).numbers
+        text = train.beginning(block, devices).lower(numbers).as_text()
+        return {call: text.count(call) for call in ("stablehlo.while", "custom_call", "call @", "erf_inv")}
+
+    assert counted(2) == counted(6)
+    if jax.default_backend() == "cpu":
+        assert counted(2)["stablehlo.while"] == 2  # a rolled hash each: of the data and of the weights
+
+
+def test_layers_and_seeds_draw_different_numbers():
+    model = MLP(hidden=(6, 6, 6), initializer="normal")
+    kernels = [np.asarray(drawn(model, seed=seed)[f"layer_{layer}"]["kernel"]) for seed in (0, 1) for layer in (1, 2)]
+    for at, one in enumerate(kernels):
+        for other in kernels[at + 1 :]:
+            assert not np.intersect1d(one, other).size
+
+
+class TwoBranches(nn.Module):
+    """A module of a page's own: points first, with something that `MLP` can't do."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(nn.tanh(nn.Dense(self.width)(x))) + nn.Dense(1, use_bias=False)(x)
+
+
+def test_a_module_of_the_pages_own_is_applied_as_flax_applies_it():
+    model = FromModule(build=TwoBranches, width=5)
+    functions = network(model, padded=False)
+    numbers = NUMBERS | {"width": jnp.int32(5), "initial_scale": jnp.float32(2)}
+    x = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
+    key = stream(jnp.uint32(4), "weights")
+    parameters = functions.init(key, jnp.asarray(x.T), numbers)
+    alone = TwoBranches(5).init(key, jnp.asarray(x))["params"]
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, 2 * b), parameters, alone)
+    ours = functions.apply(parameters, jnp.asarray(x.T), numbers)
+    np.testing.assert_allclose(ours, TwoBranches(5).apply({"params": parameters}, x)[:, 0], rtol=1e-6)
+
+
+def test_a_module_of_the_pages_own_is_trained_at_each_width():
+    experiment = tiny(model=FromModule(build=TwoBranches), axes=grid(seed=(0, 1), width=(3, 4)), epochs=60)
+    for lane, life in enumerate(run_lanes(experiment)):
+        assert life.states[0].parameters["Dense_1"]["kernel"].shape == (1, (3, 4)[lane % 2])
+        assert life.curves["loss"][-1] < 0.95 * life.curves["loss"][0]
+
+
+def _with_constants(width: int) -> nn.Module:
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            scale = self.variable("constants", "scale", lambda: jnp.ones(()))
+            return nn.Dense(1)(scale.value * x)
+
+    return Net()
+
+
+def test_a_module_that_keeps_more_than_parameters_is_refused_by_name():
+    functions = network(FromModule(build=_with_constants, width=2), padded=False)
+    with pytest.raises(SweepError) as refused:
+        functions.init(jax.random.key(0), jnp.ones((1, 4)), {"initial_scale": jnp.ones(())})
+    assert str(refused.value) == (
+        "the module of '_with_constants' keeps 'constants' beside 'params': only the collection 'params' is kept, "
+        "leave it out"
+    )
+
+
+def test_what_is_no_linen_module_is_refused_with_the_way_to_make_one():
+    nnx = pytest.importorskip("flax.nnx")
+
+    def build(width):
+        return nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+
+    with pytest.raises(SweepError) as refused:
+        network(FromModule(build=build), padded=False)
+    assert str(refused.value) == (
+        "the module of 'build' must be a flax.linen.Module, got a Linear: return one, as "
+        "flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
+    )
+    made = network(FromModule(build=lambda width: nnx.bridge.to_linen(nnx.Linear, 1, 1)), padded=False)
+    numbers = {"initial_scale": jnp.ones(())}
+    parameters = made.init(jax.random.key(0), jnp.ones((1, 4)), numbers)
+    assert made.apply(parameters, jnp.ones((1, 4)), numbers).shape == (4,)

@@ -1,0 +1,475 @@
+"""Lanes that end early: when, on what grounds, that nobody else notices, and that their work is not done."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+import pytest
+from helpers import LOSS_ONLY, PRECISIONS, planned, run_lanes, tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sweep import MLP, Experiment, stats
+from sweep.axes import grid, lay_out, zipped
+from sweep.base.errors import SweepError
+from sweep.base.labels import CUT, DIVERGED, REACHED, RUNNING
+from sweep.engine import cost, execute, stopping
+from sweep.page.identity import describe, differing, fingerprint, fingerprint_of
+from sweep.page.restore import restored
+from sweep.page.specs.stop import BOUNDS
+from sweep.runs import runner, session
+from sweep.runs.runner import run_sweep
+from sweep.specs import XOR, Halving, Metric, Optimizer, Record, Target, linear_spaced
+
+LOSING = {"float32": 3e38, "float64": 1.5e308}  # the rate that loses its lanes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_tiles():
+    """Tiles of at most 4 lanes, so that few lanes make several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(cost.TILE_LARGEST, "cpu", 4)
+        yield
+
+
+def race(rule, precision="float32", **changes):
+    """Make a sweep of 48 lanes in two blocks, some of which are lost."""
+    settings = {
+        "axes": grid(seed=range(6), learning_rate=(1e-3, 1e-2, 1e-1, LOSING[precision]), width=(4, 6)),
+        "optimizer": Optimizer("adam"), "epochs": 40, "precision": precision, "stop": rule,
+        "record": Record(metrics=("loss", "gradient_norm"), at=linear_spaced(20), snapshots=3),
+    }  # fmt: skip
+    return tiny(**(settings | changes))
+
+
+@pytest.fixture(scope="module", params=PRECISIONS)
+def racing(request):
+    return partial(race, precision=request.param)
+
+
+@pytest.fixture(scope="module")
+def full(racing):
+    return run_sweep(racing(None))
+
+
+RULES = [Target(0.6), Halving(first=0.2), Halving(keep=0.3, by="lane", first=0.1, within=("width",))]
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_what_a_stopped_sweep_measures_is_bitwise_that_of_the_full_one_up_to_where_each_lane_stopped(
+    rule, racing, full
+):
+    stopped = run_sweep(racing(rule))
+    ends = stopped.stop_epoch.fillna(np.inf)
+    assert np.isfinite(ends).any()
+    assert not np.isfinite(ends).all()
+    before = stopped.epoch <= ends
+    for name in ("loss", "gradient_norm"):
+        dims = full[name].dims
+        kept = before.broadcast_like(full[name]).transpose(*dims).values
+        np.testing.assert_array_equal(stopped[name].values[kept], full[name].values[kept])
+    kept = (stopped.snapshot_epoch <= ends).broadcast_like(full.prediction).transpose(*full.prediction.dims).values
+    np.testing.assert_array_equal(stopped.prediction.values[kept], full.prediction.values[kept])
+    ended = np.isin(stopped.status, (REACHED, CUT))
+    np.testing.assert_array_equal(ended, np.isfinite(ends))
+    lost = stopped.status == DIVERGED
+    np.testing.assert_array_equal(stopped.first_bad_epoch.values[lost], full.first_bad_epoch.values[lost])
+
+
+def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_forward(racing, full):
+    stopped = run_sweep(racing(Target(0.6)))
+    met = (full.loss <= 0.6).values  # a lost lane's loss is NaN and meets nothing
+    first = np.where(met.any(-1), full.epoch.values[met.argmax(-1)], np.nan)
+    np.testing.assert_array_equal(stopped.stop_epoch.values, first)
+    np.testing.assert_array_equal(stopped.status == REACHED, np.isfinite(first))
+    for lane in np.argwhere(np.isfinite(first)):
+        own = {dim: int(at) for dim, at in zip(stopped.stop_epoch.dims, lane, strict=True)}
+        record = int(met[tuple(lane)].argmax())
+        after = stopped.loss.isel(own).values[record:]
+        assert (after == full.loss.isel(own | {"epoch": record}).values).all()
+        later = stopped.prediction.isel(own).sel(snapshot_epoch=slice(first[tuple(lane)], None)).values
+        assert (later == later[:1]).all()
+        assert np.isfinite(later).all()
+    assert (stopped.status.values[~np.isfinite(first)] != REACHED).all()
+
+
+def test_what_is_cut_is_not_measured_again_and_its_steps_are_not_counted(racing):
+    stopped = run_sweep(racing(Halving(first=0.2)))
+    after = (stopped.epoch > stopped.stop_epoch).transpose(*stopped.loss.dims).values
+    assert after.any()
+    assert np.isnan(stopped.loss.values[after]).all()
+    lived = np.fmin(stopped.stop_epoch.fillna(40.0).values, stopped.first_bad_epoch.fillna(40.0).values)
+    assert stopped.attrs["lane_steps"] == lived.sum()
+    assert stopped.attrs["lane_steps_planned"] == 48 * 40
+
+
+def halved_by_hand(rule, loss, first_bad, record):
+    """Follow a sweep (seed, learning_rate, width, epoch) through its rungs with plain loops."""
+    seeds, rates, widths, _ = loss.shape
+    rungs, share = [], rule.first
+    while share < 1:
+        rungs.append(next(at for at, epoch in enumerate(record) if epoch >= share * record[-1] - 1e-9))
+        share /= rule.keep
+    out = {}
+    for at in sorted(set(rungs)):
+        alive = {}
+        for rate in range(rates):
+            for width in range(widths):
+                for seed in range(seeds):
+                    lane = (seed, rate, width)
+                    if lane in out or first_bad[lane] <= record[at]:
+                        continue
+                    alive.setdefault((rate, width) if rule.by == "median" else (seed, rate, width), []).append(lane)
+        for group in sorted({key[-1] for key in alive} if rule.within else {None}, key=str):
+            mine = [key for key in alive if group is None or key[-1] == group]
+
+            values = {key: loss[:, *key, at] if rule.by == "median" else loss[(*key, at)] for key in mine}
+            scores = {key: np.median(np.where(np.isnan(own), np.inf, own)) for key, own in values.items()}
+            keep = sorted(mine, key=scores.__getitem__)[: ceil(rule.keep * len(mine))]
+            for key in mine:
+                if key not in keep:
+                    out.update(dict.fromkeys(alive[key], record[at]))
+    return out
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("rule", RULES[1:], ids=repr)
+def test_halving_cuts_whom_a_plain_loop_cuts(rule, racing, full):
+    stopped = run_sweep(racing(rule))
+    bad = full.first_bad_epoch.fillna(np.inf).values
+    expected = halved_by_hand(rule, full.loss.values, bad, full.epoch.values)
+    got = {
+        tuple(lane): float(stopped.stop_epoch.values[tuple(lane)]) for lane in np.argwhere(stopped.status.values == CUT)
+    }
+    assert got == expected
+    assert len(got) > 20
+
+
+@settings(max_examples=60)
+@given(
+    arrays(np.float64, 12, elements=st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf, np.nan])),
+    arrays(bool, 12), arrays(np.int64, 12, elements=st.integers(0, 4)), st.sampled_from([0.1, 0.5, 0.9]),
+)  # fmt: skip
+def test_a_rung_keeps_the_share_of_living_competitors_it_states(values, running, competitor, keep):
+    competition = competitor % 2
+    out = stopping.cut(Halving(keep=keep), values, running, competitor, competition, "lower")
+    assert not (out & ~running).any()
+    score = {
+        each: np.median(np.where(np.isnan(own := values[competitor == each]), np.inf, own)) for each in set(competitor)
+    }
+    for each in set(competition[running].tolist()):
+        alive = set(competitor[running & (competition == each)].tolist())
+        kept = {one for one in alive if not out[competitor == one].any()}
+        assert len(kept) == ceil(keep * len(alive))
+        gone = alive - kept
+        assert all(out[running & (competitor == one)].all() for one in gone)
+        assert all((score[good], good) < (score[bad], bad) for good in kept for bad in gone)
+
+
+def test_rungs_are_records_at_or_after_their_shares():
+    epochs = np.array([0, 1, 2, 4, 8, 16, 32, 64, 100.0])
+    assert sorted(stopping.rungs(Halving(first=0.02), epochs)) == [2, 3, 4, 5, 6, 7]
+    assert sorted(stopping.rungs(Halving(first=0.5, keep=0.4), epochs)) == [7]
+    assert stopping.rungs(Halving(first=0.9), epochs) == frozenset()  # after the last record nothing is saved
+
+
+# ---------------------------------------------------------------------------------------------------------
+# No work for the dead.
+
+
+@pytest.mark.core
+def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled(racing):
+    plan = planned(racing(Target(0.6)), 3)
+    execute.prepare(plan)
+    compiled = execute._training(plan.programs[0], plan)
+    pieces = list(execute.walk(plan))
+    assert execute._training(plan.programs[0], plan) is compiled
+    for before, piece in pairwise(pieces[1:]):
+        needed = sum(
+            4 * ceil(np.count_nonzero(status == RUNNING) / 4) * int(steps)
+            for status, steps in zip(before.status, piece.done - before.done, strict=True)
+        )
+        fails = any((now != was).any() for now, was in zip(piece.ended, before.ended, strict=True))
+        assert needed <= piece.executed <= (needed if not fails else 5 * needed)
+    assert pieces[-1].executed < 0.5 * pieces[1].executed * (pieces[-1].done[0] / 2)
+    assert all((status != RUNNING).sum() for status in pieces[-1].status)
+
+
+def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch, racing):
+    experiment = racing(None)
+    leaving = run_lanes(experiment, 2)
+    monkeypatch.setattr(execute, "WORTH_MOVING", 1.0)  # nobody ever moves
+    for one, other in zip(leaving, run_lanes(experiment, 2), strict=True):
+        for name, values in one.curves.items():
+            assert values.tobytes() == other.curves[name].tobytes(), name
+        assert one.first_bad_step == other.first_bad_step
+
+
+def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
+    plan = planned(racing(Target(1e9)))
+    pieces = list(execute.walk(plan))
+    assert sum(piece.executed for piece in pieces[1:]) == 0
+    assert all(np.isin(status, (REACHED, DIVERGED)).all() for status in pieces[-1].status)
+
+
+@pytest.mark.parametrize("rule", [RULES[0], pytest.param(RULES[1], marks=pytest.mark.slow), RULES[2]], ids=repr)
+def test_going_on_from_any_position_ends_the_same_lanes_with_the_same_bits(rule, racing):
+    plan = planned(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
+    whole = records(execute.walk(plan))
+    for at in (1, 3, 5):
+        position = execute.Position.of_arrays(nth_position(plan, at).arrays())
+        for one, other in zip(whole[position.record :], records(execute.walk(plan, resume=position)), strict=True):
+            for field in ("status", "ended"):
+                assert [v.tobytes() for v in getattr(one, field)] == [v.tobytes() for v in getattr(other, field)]
+            for values, again in zip(one.values, other.values, strict=True):
+                assert {k: v.tobytes() for k, v in values.items()} == {k: v.tobytes() for k, v in again.items()}
+
+
+def records(pieces):
+    """Leave out the segments between records, which the clock cuts."""
+    return [piece for piece in pieces if piece.record is not None]
+
+
+def nth_position(plan, at):
+    for number, piece in enumerate(execute.walk(plan)):
+        if number == at:
+            return piece.position()
+    raise AssertionError("there are not so many segments")
+
+
+def test_tiles_that_do_not_come_out_even_are_spread_over_the_devices():
+    plan = planned(tiny(axes=grid(seed=range(4), width=(3, 4, 5))), 3)
+    crew = execute._Crew(plan, 0, None)
+    assert sorted(sum(seats.live for seats in crew._seats).tolist()) == [1, 1, 1]
+
+
+class InterruptedRunError(Exception):
+    """What the watcher of a run raises in the middle of it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize("waves", [1, 2])
+def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule, waves, tmp_path, monkeypatch, racing):
+    if waves > 1 and isinstance(rule, Halving):
+        return  # which takes one wave
+    monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(session, "SAVE_SECONDS_MOST", 0.0)
+    experiment, store = racing(rule), tmp_path / "store"
+    plan = runner.plan_sweep
+    if waves > 1:
+        monkeypatch.setattr(runner, "plan_sweep", lambda page, memory, *sizes: plan(page, memory, 24, 8))
+    whole, told = run_sweep(experiment), 0
+
+    def interrupting(progress):
+        nonlocal told
+        told += progress.stage == "training"
+        if progress.stage == "training" and told % 9 == 8:
+            raise InterruptedRunError
+
+    for _ in range(40):
+        try:
+            resumed = run_sweep(experiment, out=store, resume=store.exists(), watch=interrupting)
+            break
+        except InterruptedRunError:
+            continue
+    assert told > 16  # it was interrupted twice or more
+    for name in whole.variables:
+        assert whole[name].values.tobytes() == resumed[name].values.tobytes(), name
+    assert whole.attrs["lane_steps"] == resumed.attrs["lane_steps"]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Target(float("nan")), "value of Target must be a finite number"),
+        (lambda: Halving(keep=1.0), "keep of Halving must lie between 0.01 and 0.99"),
+        (lambda: Halving(first=0.0), "first of Halving must lie between 0.01 and 0.99"),
+        (lambda: Halving(by="mean"), "unknown way of comparing in Halving, by 'mean'"),
+        (lambda: Target(), "Target takes one of value, at_least and at_most, got none"),
+        (lambda: Target(0.1, at_least=0.1), "Target takes one of value, at_least and at_most, got value and at_least"),
+        (
+            lambda: Target(at_least=0.1, at_most=0.2),
+            "Target takes one of value, at_least and at_most, got at_least",
+        ),
+        (lambda: Target(at_least=np.inf), "at_least of Target must be a finite number, got inf"),
+        (
+            lambda: tiny(stop=Target(1.0, metric="parameter_norm"), record=Record()),
+            "no lane can stop by 'parameter_norm', none of whose values are better: stop by another",
+        ),
+        (
+            lambda: tiny(stop=Target(at_most=1.0, metric="own"), record=Record(own=(Metric("own", abs),))),
+            "no lane can stop by 'own', none of whose values are better: say better='lower' or 'higher' in its Metric",
+        ),
+        (lambda: Metric("own", abs, better="more"), "better of metric 'own' must be 'lower', 'higher' or None, got"),
+        (lambda: tiny(stop=0.1), "stop must be a Target, a Halving or None"),
+        (
+            lambda: tiny(stop=Target(0.1, metric="spectral_error")),
+            "a lane can stop by 'loss', one number each",
+        ),
+        (lambda: race(Halving(within=("depth",))), "unknown axis to halve within 'depth'"),
+        (lambda: tiny(stop=Halving(within=("width",))), "unknown axis to halve within 'width'"),
+        (lambda: race(Halving(within=("seed",))), "within of Halving names 'seed', but by='median' seeds"),
+        (lambda: Halving(within="width"), "within of Halving must be a tuple of axes such as ('width',), got 'width'"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused_in_one_line(make, told):
+    with pytest.raises(SweepError) as refused:
+        make()
+    assert str(refused.value).startswith(told)
+    assert "\n" not in str(refused.value)
+
+
+def test_halving_over_several_waves_is_refused(racing):
+    with pytest.raises(SweepError, match="Halving compares all lanes with each other, but they make 6 waves"):
+        planned(racing(Halving()), wave_lanes=8)
+
+
+def test_a_metric_of_one_s_own_can_be_what_is_waited_for():
+    def small(moment):
+        return moment.loss * 0 + moment.step
+
+    for better, stopped in (("lower", 0), ("higher", 6)):  # 0 is at most 6: before the first step
+        metric = Metric("steps_taken", small, better=better)
+        own = Record(metrics=(), at=linear_spaced(4), snapshots=0, own=(metric,))
+        ds = run_sweep(tiny(stop=Target(6.0, metric="steps_taken"), record=own, axes=zipped(seed=(0, 1)), epochs=8))
+        assert (ds.status == REACHED).all()
+        assert (ds.stop_epoch == stopped).all()
+
+
+# Which way is better.
+
+COMPETITORS = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+ACCURACIES = np.array([0.5, 0.7, 0.9, 1.0, 0.8, np.nan, 0.75, 0.75])  # medians 0.6, 0.95, -inf, 0.75
+
+
+def xor(rule, **changes):
+    settings = {
+        "task": XOR, "model": MLP(depth=1, width=8), "loss": "binary_cross_entropy_with_logits",
+        "optimizer": Optimizer("adam"), "axes": grid(seed=range(4), learning_rate=(1e-6, 3e-2)), "epochs": 200,
+        "record": Record(at=linear_spaced(10)), "stop": rule,
+    }  # fmt: skip
+    return Experiment(question="?", **(settings | changes))
+
+
+@pytest.mark.parametrize(
+    ("better", "keep", "kept"),
+    [("higher", 0.5, {1, 3}), ("higher", 0.75, {0, 1, 3}), ("lower", 0.5, {0, 3}), ("lower", 0.75, {0, 1, 3})],
+)
+def test_a_rung_keeps_the_better_ones_whichever_way_that_is_and_lost_lanes_are_the_worst(better, keep, kept):
+    everybody = np.ones(8, bool)
+    out = stopping.cut(Halving(keep=keep), ACCURACIES, everybody, COMPETITORS, np.zeros(8, int), better)
+    assert set(COMPETITORS[~out].tolist()) == kept
+
+
+def test_a_lane_that_has_all_it_can_have_beside_a_lost_one_ranks_last_and_warns_of_nothing():
+    values, running = np.array([np.inf, np.nan, 0.1, 0.2]), np.ones(4, bool)
+    out = stopping.cut(Halving(keep=0.5), values, running, np.array([0, 0, 1, 1]), np.zeros(4, int), "higher")
+    assert out.tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("rule", "better", "there"),
+    [
+        (Target(0.9), "lower", [True, True, False, False]),
+        (Target(0.9), "higher", [False, True, True, False]),
+        (Target(at_least=0.9), "lower", [False, True, True, False]),
+        (Target(at_most=0.9), "higher", [True, True, False, False]),
+    ],
+)
+def test_a_target_is_reached_from_its_metrics_side_or_the_one_that_is_named(rule, better, there):
+    values, running = np.array([0.5, 0.9, 1.0, np.nan]), np.ones(4, bool)
+    assert stopping.reached(rule, values, running, better).tolist() == there
+    assert not stopping.reached(rule, values, ~running, better).any()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("rule", [Target(0.99, metric="accuracy"), Target(at_least=0.99, metric="accuracy")], ids=repr)
+def test_a_lane_ends_once_it_is_accurate_enough(rule):
+    whole, stopped = run_sweep(xor(None)), run_sweep(xor(rule))
+    met = (whole.accuracy >= 0.99).values
+    first = np.where(met.any(-1), whole.epoch.values[met.argmax(-1)], np.nan)
+    assert np.isfinite(first[:, 1]).any()
+    assert not np.isfinite(first[:, 0]).any(), "at a rate of 1e-6 nothing is learnt"
+    np.testing.assert_array_equal(stopped.stop_epoch.values, first)
+    assert stats.best_learning_rate(stopped) == 3e-2
+
+
+@pytest.mark.core
+def test_halving_by_accuracy_keeps_the_accurate():
+    ds = run_sweep(xor(Halving(keep=0.5, first=0.5, metric="accuracy")))
+    assert (ds.status.sel(learning_rate=1e-6) == CUT).all()
+    assert (ds.status.sel(learning_rate=3e-2) != CUT).all()
+    assert stats.best_learning_rate(ds) == 3e-2
+    assert (stats.standing(ds).median("seed").values.argsort() == [1, 0]).all()
+    np.testing.assert_array_equal(stats.final(ds, "accuracy").sel(learning_rate=1e-6), [-np.inf] * 4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (Target(0.99, metric="accuracy"), "a lane ends at the first record with accuracy at least 0.99"),
+        (Target(at_most=0.99, metric="accuracy"), "a lane ends at the first record with accuracy at most 0.99"),
+        (Target(0.1), "a lane ends at the first record with loss at most 0.1"),
+        (Halving(metric="accuracy"), "all together: the 50% with the higher accuracy go on at epochs 20"),
+        (Halving(), "all together: the 50% with the lower loss go on at epochs 20"),
+    ],
+)
+def test_a_plan_says_which_way_lanes_end(rule, told):
+    assert any(told in reason for reason in planned(xor(rule)).reasons)
+
+
+def test_stores_from_when_the_lower_accuracy_was_the_better_are_of_another_experiment():
+    for rule in (Target(0.99, metric="accuracy"), Halving(metric="accuracy")):
+        experiment = xor(rule)
+        before = describe(experiment)
+        before["stop"] = {key: value for key, value in before["stop"].items() if key not in ("better", *BOUNDS[1:])}
+        assert fingerprint_of(before) != fingerprint(experiment)
+        assert differing(experiment, {"experiment": json.dumps(before)}) == "stop"
+    by_loss = describe(xor(Target(0.1)))
+    del by_loss["stop"]["at_least"], by_loss["stop"]["at_most"]
+    assert by_loss["stop"] == {"kind": "Target", "value": 0.1, "metric": "loss"}
+    assert fingerprint_of(by_loss) == fingerprint(xor(Target(0.1)))
+
+
+def test_competitors_differ_in_everything_but_seeds():
+    lanes = lay_out(zipped(seed=(0, 1), data_seed=(5, 6)) * grid(learning_rate=(0.1, 0.2), width=(3, 4)))
+    own, competition = stopping.competitors(Halving(within=("width",)), lanes)
+    assert len(set(own.tolist())) == 4
+    assert len(set(competition.tolist())) == 2
+    for one, other in ((own, ("learning_rate", "width")), (competition, ("width",))):
+        rows = list(zip(*(lanes.columns[name].tolist() for name in other), strict=True))
+        assert len(set(zip(one.tolist(), rows, strict=True))) == len(set(rows))
+    each, _ = stopping.competitors(Halving(by="lane"), lanes)
+    assert len(set(each.tolist())) == len(lanes)
+
+
+def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_is_cut_last(racing, full):
+    by_target = run_sweep(racing(Target(0.6)))
+    there = by_target.stop_epoch.where(by_target.status == REACHED, np.inf).median("seed")
+    for width in (4, 6):
+        own = there.sel(width=width)
+        if np.isfinite(own).any():
+            assert stats.best_learning_rate(by_target).sel(width=width) == own.learning_rate[int(own.argmin())]
+    halved = run_sweep(racing(Halving(keep=0.2, first=0.5)))
+    gone = (halved.status == CUT).all("seed")
+    assert gone.sum() >= 3  # in one of the widths all rates may have been cut, and still one is shown
+    best = stats.at_best_learning_rate(halved, halved)
+    assert not np.isin(best.status, DIVERGED).any()
+    table = stats.summary(halved)
+    assert int(table.cut.sum() + table.lost.sum() + table.finished.sum() + table.not_run.sum()) == 12
+
+
+@pytest.mark.parametrize("rule", [Halving(metric="accuracy"), Target(at_least=0.9, metric="accuracy"), Target(0.1)])
+def test_a_stored_experiment_that_stops_is_made_again_of_its_description(rule):
+    experiment = xor(rule)
+    assert fingerprint(restored(json.loads(json.dumps(describe(experiment))))) == fingerprint(experiment)

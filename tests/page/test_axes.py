@@ -1,0 +1,236 @@
+"""Axes as an algebra: sizes, uniqueness, order, and the way to a grid and back."""
+
+from collections.abc import Callable
+from math import log
+
+import numpy as np
+import pytest
+from helpers import rows_of, tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep.axes import Axes, grid, lay_out, log_uniform, sampled, uniform, zipped
+from sweep.base.errors import SweepError
+from sweep.results.dataset import skeleton, unfold
+from sweep.runs.runner import columns_of
+from sweep.specs import MLP, Optimizer
+
+# Any axes over knobs of each kind: seeds, counts, numbers, names.
+VALUES: dict[str, st.SearchStrategy] = {
+    "seed": st.integers(0, 2**32 - 1),
+    "data_seed": st.integers(0, 50),
+    "learning_rate": st.floats(1e-6, 1.0),
+    "noise": st.floats(0.0, 1.0),
+    "width": st.integers(1, 50),
+    "activation": st.sampled_from(["tanh", "relu", "sine", "elu"]),
+}
+
+
+def columns(knobs: list[str], rows: int) -> st.SearchStrategy:
+    """Draw distinct rows over some knobs."""
+    one = st.tuples(*(VALUES[knob] for knob in knobs))
+    return st.lists(one, min_size=1, max_size=rows, unique=True)
+
+
+@st.composite
+def factors(draw: Callable) -> list[tuple[Axes, int]]:
+    """Draw axes of one factor each, over knobs that differ, with their sizes."""
+    knobs = draw(st.permutations(list(VALUES)))
+    found = []
+    for count in draw(st.sampled_from([(1,), (2,), (1, 1), (1, 2), (1, 1, 1), (2, 2), (1, 2, 1)])):
+        own, knobs = knobs[:count], knobs[count:]
+        kind = draw(st.sampled_from(["rows", "sampled"]))
+        if kind == "sampled" and set(own) <= {"learning_rate", "noise"}:
+            points = draw(st.integers(1, 5))
+            ranges = {knob: log_uniform(1e-4, 1.0) for knob in own}
+            found.append((sampled(points, method=draw(st.sampled_from(["random", "sobol"])), **ranges), points))
+            continue
+        rows = draw(columns(own, 4))
+        make = zipped if count > 1 else grid
+        found.append((make(**dict(zip(own, zip(*rows, strict=True), strict=True))), len(rows)))
+    return found
+
+
+def times(parts: list[tuple[Axes, int]]) -> tuple[Axes, int]:
+    axes, size = Axes(), 1
+    for part, count in parts:
+        axes, size = axes * part, size * count
+    return axes, size
+
+
+def lanes_of(axes: Axes) -> list[frozenset]:
+    return rows_of(tiny(axes=axes))
+
+
+@given(factors())
+def test_a_product_has_the_product_of_sizes_and_no_lane_twice(parts):
+    axes, size = times(parts)
+    assert axes.size() == len(lay_out(axes)) == size
+    assert len(set(lanes_of(axes))) == size
+    assert all(len(column) == size for column in lay_out(axes).columns.values())
+
+
+@given(factors(), st.randoms())
+def test_the_order_of_factors_changes_the_order_of_lanes_only(parts, random):
+    shuffled = random.sample(parts, len(parts))
+    assert set(lanes_of(times(parts)[0])) == set(lanes_of(times(shuffled)[0]))
+
+
+@given(factors(), factors())
+def test_a_union_has_the_lanes_of_both_once(left, right):
+    one, other = times(left)[0], times(right)[0]
+    wanted = set(lanes_of(one)) | set(lanes_of(other))
+    joined = one + other
+    assert joined.size() == len(wanted)
+    assert set(lanes_of(joined)) == wanted
+    assert set(lanes_of(other + one)) == wanted
+
+
+@given(factors())
+def test_a_union_with_itself_is_itself(parts):
+    axes, _ = times(parts)
+    assert axes + axes == axes
+
+
+def test_a_union_keeps_shared_factors_as_dimensions():
+    shared = grid(seed=(0, 1, 2))
+    joined = shared * grid(optimizer=("adam",), learning_rate=(1e-3, 1e-2)) + shared * grid(
+        optimizer=("sgd",), learning_rate=(0.1,), momentum=(0.0, 0.9)
+    )
+    assert joined.size() == 3 * (2 + 2)
+    assert dict(lay_out(joined).dimensions)["seed"] == 3
+    momentum = lay_out(joined).columns["momentum"]
+    adam = lay_out(joined).columns["optimizer"] == "adam"
+    assert np.isnan(momentum[adam]).all()  # it does not apply there
+    assert not np.isnan(momentum[~adam]).any()
+
+
+@st.composite
+def any_axes(draw: Callable) -> Axes:
+    axes = times(draw(factors()))[0]
+    return axes + times(draw(factors()))[0] if draw(st.booleans()) else axes
+
+
+@given(any_axes(), st.randoms())
+def test_lanes_stored_in_any_order_come_back_on_the_grid(axes, random):
+    experiment = tiny(axes=axes)
+    lanes = lay_out(axes)
+    order = np.array(random.sample(range(len(lanes)), len(lanes)))
+    flat = skeleton(
+        experiment, columns_of(experiment, lanes), order=order, epochs=np.array([0.0, 1.0]), steps=None,
+        snapshots=np.array([0]), quantities=[], sizes={},
+    )  # fmt: skip
+    flat["number"] = ("lane", order)  # what a lane would have stored
+    ds = unfold(flat)
+    assert dict(ds.number.sizes) == dict(lanes.dimensions)
+    np.testing.assert_array_equal(ds.number.values.ravel(), np.arange(len(lanes)))
+    complete = columns_of(experiment, lanes)
+    for knob in axes.knobs():  # each cell has the values of its lane, as typed
+        cells = ds[knob].broadcast_like(ds.number).transpose(*ds.number.dims).values.ravel().tolist()
+        for cell, value in zip(cells, complete[knob].tolist(), strict=True):
+            assert cell == value or (cell != cell and value != value)
+
+
+def test_a_knob_that_a_part_leaves_open_is_labelled_with_its_default():
+    axes = grid(seed=(0,)) * grid(learning_rate=(0.1,)) + grid(seed=(0,)) * grid(learning_rate=(0.2,), noise=(0.5,))
+    columns_ = columns_of(tiny(axes=axes), lay_out(axes))
+    assert columns_["noise"].tolist() == [0.0, 0.5]
+
+
+def test_lanes_are_in_c_order_over_the_factors():
+    lanes = lay_out(grid(seed=(3, 1), width=(8, 4, 6)))
+    assert lanes.columns["seed"].tolist() == [3, 3, 3, 1, 1, 1]
+    assert lanes.columns["width"].tolist() == [8, 4, 6, 8, 4, 6]
+
+
+def test_values_are_kept_as_typed():
+    lanes = lay_out(grid(learning_rate=np.array([1e-3, 0.1]), seed=np.arange(2), activation=("relu", "tanh")))
+    assert 1e-3 in lanes.columns["learning_rate"]
+    assert lanes.columns["seed"].dtype == np.int64
+    assert set(lanes.columns["activation"]) == {"relu", "tanh"}
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5))
+def test_a_sobol_sample_is_a_prefix_of_every_larger_one(points, more, seed):
+    ranges = {"learning_rate": log_uniform(1e-4, 1.0), "noise": uniform(0.0, 2.0)}
+    small = sampled(points, method="sobol", sample_seed=seed, **ranges).factors[0].rows
+    large = sampled(points + more, method="sobol", sample_seed=seed, **ranges).factors[0].rows
+    assert large[:points] == small
+
+
+@pytest.mark.parametrize("method", ["random", "sobol"])
+def test_samples_cover_their_ranges_evenly(method):
+    axes = sampled(4096, method=method, learning_rate=log_uniform(1e-4, 1.0), noise=uniform(1.0, 3.0))
+    rates, noises = np.log(axes.values("learning_rate")), np.array(axes.values("noise"))
+    for values, low, high in ((rates, log(1e-4), 0.0), (noises, 1.0, 3.0)):
+        unit = (values - low) / (high - low)
+        assert unit.min() >= 0
+        assert unit.max() < 1
+        # Counts in 16 bins: 256 expected, five standard deviations of a binomial at most.
+        assert np.abs(np.histogram(unit, 16, (0, 1))[0] - 256).max() < 5 * np.sqrt(256)
+
+
+def test_sobol_samples_fill_every_sixteenth_alike():
+    axes = sampled(256, method="sobol", learning_rate=uniform(0.0, 1.0), noise=uniform(0.0, 1.0))
+    for knob in axes.knobs():
+        assert np.histogram(axes.values(knob), 16, (0, 1))[0].tolist() == [16] * 16
+
+
+def test_smoke_keeps_the_ends():
+    axes = grid(seed=range(8), learning_rate=(1e-3, 1e-2, 1e-1), width=(4, 8, 16))
+    small = axes.ends(4, {"width"})
+    assert small.values("seed") == (0, 7)
+    assert small.values("learning_rate") == (1e-3, 1e-1)
+    assert small.values("width") == (4, 16)
+    assert axes.ends(2, {"width"}).values("learning_rate") == (1e-3,)
+    assert axes.ends(2, {"width"}).values("width") == (4, 16)
+
+
+MOST = " lanes, and a sweep has 16,777,216 at most: give fewer values, or sweep parts of them as pages of their own"
+REFUSALS = {
+    "axis 'seed' is empty: give it at least one value": lambda: grid(seed=()),
+    "axis 'seed' has 3 twice: give each value once": lambda: grid(seed=(3, 4, 3)),
+    "axis 'noise' must hold finite numbers, got nan": lambda: grid(noise=(0.0, float("nan"))),
+    "axis 'noise' must hold finite numbers, got inf": lambda: grid(noise=(0.0, float("inf"))),
+    "axis 'seed' must be a list of values, got 3": lambda: grid(seed=3),
+    "axis 'activation' must be a list of values, got 'tanh'": lambda: grid(activation="tanh"),
+    "zipped axes must be of one length, got seed 2, noise 3": lambda: zipped(seed=(0, 1), noise=(0.1, 0.2, 0.3)),
+    "axes seed, noise have a row twice: give each row once": lambda: zipped(seed=(0, 0), noise=(0.1, 0.1)),
+    "axis 'seed' is given twice in a product: give it once, or add axes with +": lambda: (
+        grid(seed=(0,)) * grid(seed=(1,))
+    ),
+    "'frequency' is a dimension of results and can't be an axis (target_frequency is one)": lambda: grid(
+        frequency=(1,)
+    ),
+    "sampled needs at least one point and one range, got 0 and 1": lambda: sampled(0, noise=uniform(0, 1)),
+    "sampled knows the methods random and sobol, got 'halton'": lambda: sampled(
+        2, method="halton", noise=uniform(0, 1)
+    ),
+    "sampled needs uniform(...) or log_uniform(...) for 'noise', got (0, 1)": lambda: sampled(2, noise=(0, 1)),
+    "uniform needs low < high, got 1, 1": lambda: uniform(1, 1),
+    "log_uniform needs 0 < low < high, got 0, 1": lambda: log_uniform(0, 1),
+    f"axes make 100,000,000{MOST}": lambda: grid(seed=range(10_000)) * grid(noise=range(10_000)),
+    f"axes make 1,000,000,000{MOST}": lambda: grid(seed=range(10**9)),
+    f"axes make 16,777,217{MOST}": lambda: sampled(2**24 + 1, noise=uniform(0, 1)),
+    "unknown knob 'learning_rat': did you mean 'learning_rate'?": lambda: tiny(axes=grid(learning_rat=(0.1,))),
+}
+
+
+@pytest.mark.parametrize("message", REFUSALS)
+def test_axes_are_refused_in_one_line_that_says_what_to_do(message):
+    with pytest.raises(SweepError) as refused:
+        REFUSALS[message]()
+    assert str(refused.value) == message
+
+
+def test_a_knob_that_does_not_apply_is_refused_in_a_product_and_taken_in_a_union():
+    both = grid(optimizer=("adam", "sgd"))
+    with pytest.raises(SweepError, match="axis 'momentum' does not apply to optimizer 'adam' with MLP and SumOfSines"):
+        tiny(axes=both * grid(momentum=(0.0, 0.9)), optimizer=Optimizer())
+    apart = grid(optimizer=("adam",)) + grid(optimizer=("sgd",), momentum=(0.0, 0.9))
+    assert tiny(axes=apart, optimizer=Optimizer()).axes.size() == 3
+
+
+def test_width_is_refused_beside_hidden_layers_of_their_own():
+    with pytest.raises(SweepError, match="axis 'width' does not apply"):
+        tiny(model=MLP(hidden=(4, 4)), axes=grid(width=(4, 8)))

@@ -1,0 +1,53 @@
+"""Specs keep what a page means: sequences of any kind, and defaults."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import tiny
+
+from sweep.base.errors import SweepError
+from sweep.specs import MLP, Figure, FromFunction, Linear, Metric, Record, SumOfSines, Window
+
+
+@pytest.mark.parametrize("made", [list, tuple, np.array])
+def test_any_sequence_is_as_good_as_a_tuple(made) -> None:
+    task = SumOfSines(frequencies=made([1, 2]), amplitudes=made([1.0, 2.0]), phases=made([0.0, 0.5]), points=16)
+    assert task == SumOfSines(frequencies=(1, 2), amplitudes=(1.0, 2.0), phases=(0.0, 0.5), points=16)
+    own = Metric("own", abs, dims=["frequency"])  # type: ignore[arg-type]
+    experiment = tiny(
+        task=task,
+        model=MLP(hidden=made([8, 8]), initializer=["zeros", "normal", "normal"]),
+        record=Record(metrics=["loss"], own=[own]),  # type: ignore[arg-type]
+        figures=[Figure("loss_curves")],
+    )
+    hash(experiment.shape())
+    assert experiment.model.layers() == (8, 8)
+    assert experiment.figures == (Figure("loss_curves"),)
+    assert all(isinstance(width, int) for width in experiment.model.layers())
+
+
+def test_ranges_and_numpy_numbers_become_python_s_own() -> None:
+    assert SumOfSines(frequencies=range(1, 4)).frequencies == (1.0, 2.0, 3.0)  # type: ignore[arg-type]
+    width = MLP(width=np.int64(8)).width
+    assert width == 8
+    assert type(width) is int
+    assert Linear(slopes=[1, 2], placement="random").features() == 2  # type: ignore[arg-type]
+    hash(FromFunction(function=abs, frequencies=[1.0]))  # type: ignore[arg-type]
+
+
+def test_variants_share_the_x_of_their_page_and_plain_pages_have_their_own() -> None:
+    page = tiny(task=SumOfSines(points=16))
+    assert page.shape().shown == page.task.window()
+    variant = page.with_values({"points": 32})
+    assert variant.shape().shown == page.task.window()
+    assert variant.with_values({"points": 64}).shape().shown == page.task.window()
+    assert replace(page, task=SumOfSines(points=32)).shape().shown.points == 32
+
+
+@pytest.mark.parametrize("value", [None, 1, "no", 0.0])
+def test_what_is_neither_true_nor_false_is_refused(value) -> None:
+    with pytest.raises(SweepError, match="bias of MLP must be True or False, got"):
+        MLP(bias=value)
+    with pytest.raises(SweepError, match="end of Window must be True or False, got"):
+        Window(0.0, 1.0, end=value)

@@ -1,0 +1,594 @@
+"""Damage is seen, whatever file it is in, and mended: what is trained again has the same bits."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from helpers import tiny
+
+from sweep import Metric, Record, SweepError, grid, log_spaced, open_results, run_sweep, zipped
+from sweep import check as command
+from sweep.base.labels import RUNNING
+from sweep.base.signals import Terminated
+from sweep.cli.command import guarded
+from sweep.page.experiment import Experiment
+from sweep.results import digests
+from sweep.results import store as stores
+from sweep.runs.runner import create, plan_sweep
+from sweep.runs.session import Session
+from sweep.specs import Target
+
+AXES = zipped(seed=range(8), data_seed=range(8)) * grid(learning_rate=(1e-3, 1e-2))
+EXPERIMENT = tiny(axes=AXES, record=Record(at=log_spaced(3), snapshots=2))
+
+
+def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None) -> Path:
+    """Run an experiment in four waves of two chunks each; of a stopped one, save after so many segments."""
+    create(
+        plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2),
+        path,
+        {"page": "page.py", "arguments": json.dumps(["--epochs", "6"])},
+    )
+    plan = plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2)
+    if stop_after is None:
+        Session(plan, stores.Store(path), lambda told: None).run()
+        return path
+    session, seen = Session(plan, stores.Store(path), lambda told: None), []
+    take = session._take
+
+    def counted(piece) -> None:
+        take(piece)
+        seen.append(piece)
+        if len(seen) == stop_after:
+            session._save(piece)
+            raise Terminated
+
+    session._take = counted  # type: ignore[method-assign]
+    with pytest.raises(Terminated):
+        session.run()
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return filled(tmp_path_factory.mktemp("whole") / "store", EXPERIMENT)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose first waves are stored, and whose next has a checkpoint."""
+    path = filled(tmp_path_factory.mktemp("stopped") / "store", EXPERIMENT, stop_after=7)
+    assert (path / "checkpoint").is_file()
+    assert {len(json.loads(each.read_text())) for each in (path / "digests").glob("wave-*")} == {2, 3}
+    return path
+
+
+def files(store: Path) -> list[str]:
+    return sorted(str(path.relative_to(store)) for path in store.rglob("*") if path.is_file())
+
+
+def copied(store: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(store, tmp_path / "copy"))
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def halve(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+HARMS = (flip, halve, append, Path.unlink, pipe, link, folder)
+FREE = ("lock",)  # holds nothing
+
+
+@contextmanager
+def harmed(store: Path, file: str, harm: Callable) -> Iterator[None]:
+    """Damage one file of a store, and put it back afterwards."""
+    path, content = store / file, (store / file).read_bytes()
+    harm(path)
+    yield
+    digests.remove(path)
+    digests.remove(path.with_name("elsewhere"))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_no_file_of_a_complete_store_can_be_damaged_unseen(whole: Path, tmp_path: Path, harm: Callable) -> None:
+    path = copied(whole, tmp_path)
+    for file in files(whole)[:: 1 if harm in (flip, Path.unlink) else 7]:
+        if file not in FREE:
+            with harmed(path, file, harm), pytest.raises(SweepError) as refused:
+                open_results(path)
+            assert "\n" not in str(refused.value)
+    xr.testing.assert_identical(open_results(path), open_results(whole))
+
+
+def test_chunks_that_change_places_are_seen(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    first, second = (path / "loss" / "c" / str(number) / "0" for number in (0, 1))
+    one, other = first.read_bytes(), second.read_bytes()
+    assert one != other
+    first.write_bytes(other)
+    second.write_bytes(one)
+    with pytest.raises(SweepError, match=r"is damaged: loss/c/0/0 is not what was written \(and 1 more\)"):
+        open_results(path)
+
+
+def test_a_chunk_where_all_was_fill_is_seen(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    assert not (path / "first_bad_epoch" / "c").exists()  # no lane was lost, so nothing was written
+    (path / "first_bad_epoch" / "c").mkdir()
+    shutil.copyfile(path / "learning_rate" / "c" / "0", path / "first_bad_epoch" / "c" / "0")
+    with pytest.raises(SweepError, match=r"first_bad_epoch/c/0 is not what was written"):
+        open_results(path)
+
+
+# Of these an incomplete store need not have any, so that their loss cannot be seen; what they held is trained again.
+UNNOTICED = ("checkpoint", "heartbeat.json")
+
+
+def is_refused(path: Path) -> bool:
+    try:
+        stores.verify(path)
+    except SweepError as error:
+        return "\n" not in str(error)
+    return False
+
+
+def test_no_file_of_an_incomplete_store_can_be_damaged_unseen(stopped: Path, tmp_path: Path) -> None:
+    path, unseen = copied(stopped, tmp_path), set()
+    for file in files(stopped):
+        for harm in (flip, Path.unlink):
+            with harmed(path, file, harm):
+                if not is_refused(path):
+                    unseen.add((file, harm.__name__))
+    allowed = {(file, "flip") for file in (*FREE, "heartbeat.json")}  # the latter is only believed if it is whole
+    lost = {file for file, how in unseen - allowed if how == "unlink"}
+    assert unseen - allowed == {(file, "unlink") for file in lost}
+    assert all(file in (*FREE, *UNNOTICED) or file.startswith("status/c/") for file in lost), lost
+
+
+def test_the_lanes_of_a_running_wave_are_running_whatever_is_lost(stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    running = max(int(each.stem.removeprefix("wave-")) for each in (path / "digests").glob("wave-*"))
+    before = open_results(path).status
+    (path / "status" / "c" / str(running // 2)).unlink()
+    xr.testing.assert_identical(open_results(path).status, before)
+    assert RUNNING in before
+
+
+@pytest.mark.parametrize("file", ["checkpoint", "heartbeat.json"])
+def test_what_is_lost_unseen_from_an_incomplete_store_is_trained_again(
+    whole: Path, stopped: Path, tmp_path: Path, file: str
+) -> None:
+    path = copied(stopped, tmp_path)
+    (path / file).unlink()
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_a_folder_in_place_of_a_heartbeat_holds_nobody_back(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    (path / "heartbeat.json").unlink()
+    (path / "heartbeat.json" / "more").mkdir(parents=True)
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+@pytest.mark.parametrize("wave", [0, -1])
+def test_the_digests_of_a_wave_are_missed_as_long_as_it_has_chunks(
+    whole: Path, stopped: Path, tmp_path: Path, wave: int
+) -> None:
+    path = copied(stopped, tmp_path)
+    sorted((path / "digests").glob("wave-*"))[wave].unlink()
+    assert is_refused(path)
+    assert check(path, "--repair") == 0
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_what_came_after_the_last_checkpoint_is_no_damage(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    group = zarr.open_group(path, mode="r+")
+    running = 4 * len(list((path / "digests").glob("wave-*"))) - 4
+    later = np.asarray(group["loss"][running : running + 4])
+    later[:, -1] = 7.0  # of a record that the checkpoint does not count on
+    group["loss"][running : running + 4] = later
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_what_a_running_wave_had_at_its_checkpoint_is_verified(stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    group = zarr.open_group(path, mode="r+")
+    running = 4 * len(list((path / "digests").glob("wave-*"))) - 4
+    earlier = np.asarray(group["loss"][running : running + 4])
+    earlier[1, 0] *= 1.5
+    group["loss"][running : running + 4] = earlier
+    with pytest.raises(SweepError, match="the wave that was running does not hold what it did at its checkpoint"):
+        run_sweep(EXPERIMENT, out=path, resume=True)
+
+
+def check(path: Path, *options: str) -> int:
+    """Run the command, which leaves with an exit code of its own where it finds damage."""
+    try:
+        return guarded(command.main, [str(path), *options])
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+
+
+MENDED = (
+    *((kind, harm) for kind in ("loss/c/1/0", "learning_rate/c/0", "digests/layout.json") for harm in (flip, pipe)),
+    *((kind, Path.unlink) for kind in ("epoch/c/0", "loss/zarr.json", "zarr.json", "digests/wave-0000000004.json")),
+    ("zarr.json", flip),
+    ("status/c/0", folder),
+    ("lane/c/2", link),
+    ("digests/wave-0000000004.json", folder),
+)
+
+
+@pytest.mark.parametrize(("kind", "harm"), MENDED)
+def test_what_is_damaged_is_named_and_mended(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, harm: Callable
+) -> None:
+    path = copied(whole, tmp_path)
+    harm(path / kind)
+    with pytest.raises(SweepError, match=r"is damaged: .*`python -m sweep\.check .*--repair$"):
+        open_results(path)
+    with pytest.raises(SweepError, match=r"is damaged: .*`python -m sweep\.check .*--repair$"):
+        run_sweep(EXPERIMENT, out=path, resume=True)
+    assert check(path) == 1
+    assert f"{kind} " in capsys.readouterr().out
+    assert check(path, "--repair") == 0
+    assert check(path) == 0
+    lost = kind in ("loss/c/1/0", "status/c/0", "digests/wave-0000000004.json")
+    told = capsys.readouterr().out
+    assert (f"mended; `python -m sweep.run page.py --epochs 6 --out {path} --resume` trains" in told) == lost
+    assert (f"mended; {path} is as it was written" in told) != lost
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    assert ds.attrs["complete"]
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_a_damaged_wave_alone_is_trained_again(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    flip(path / "loss" / "c" / "2" / "0")  # of the second wave
+    assert check(path, "--repair") == 0
+    lost = stores.read(path).status.values
+    assert (lost[:4] == 2).all()
+    assert (lost[4:8] == 0).all()
+    assert (lost[8:] == 2).all()
+
+
+def test_a_damaged_checkpoint_is_dropped(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    flip(path / "checkpoint")
+    assert check(path) == 1
+    assert check(path, "--repair") == 0
+    assert not (path / "checkpoint").exists()
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_coordinates_of_a_page_with_code_of_its_own_are_mended_with_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.py"
+    page.write_text(
+        "from sweep import MLP, Experiment, Metric, Record, SumOfSines, grid, log_spaced\n"
+        "def double(moment):\n    return 2 * moment.loss\n"
+        "experiment = Experiment(question='q', task=SumOfSines(points=16), model=MLP(width=4, depth=1), epochs=3,\n"
+        "    axes=grid(seed=range(2)), record=Record(metrics=('loss',), own=(Metric('double', double),),\n"
+        "    at=log_spaced(2), snapshots=0))\n"
+    )
+    from sweep import load
+
+    path = tmp_path / "store"
+    expected = run_sweep(load(page), out=path)
+    flip(path / "seed" / "c" / "1")
+    assert check(path, "--repair") == 2
+    assert "has code of its page, in a Metric: name it with --page PAGE" in capsys.readouterr().err
+    assert check(path, "--repair", "--page", str(page)) == 0
+    xr.testing.assert_identical(open_results(path), expected)
+
+
+def test_stopped_lanes_and_the_date_of_their_end_are_digested(tmp_path: Path) -> None:
+    """The dates are written when a wave ends; they count as its chunks."""
+    path = filled(tmp_path / "store", replace(EXPERIMENT, stop=Target(1e9)))
+    flip(path / "stop_epoch" / "c" / "0")
+    with pytest.raises(SweepError, match="stop_epoch/c/0 is not what was written"):
+        open_results(path)
+
+
+def test_a_metric_that_is_nan_everywhere_is_complete(tmp_path: Path) -> None:
+    never = Metric("never", lambda moment: moment.loss * float("nan"))
+    ds = run_sweep(
+        replace(EXPERIMENT, axes=grid(seed=(0, 1)), record=Record(own=(never,), at=log_spaced(2))),
+        out=tmp_path / "store",
+    )
+    assert ds.attrs["complete"]
+    assert np.isnan(ds.never).all()
+
+
+def test_attributes_can_be_changed_and_a_change_that_is_broken_off_is_no_damage(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    before = (path / "zarr.json").read_bytes()
+    stores.Store(path).note(question="Other?")
+    stores.verify(path)
+    layout = json.loads((path / "digests" / "layout.json").read_text())
+    layout["files"]["zarr.json"].append(digests.of_bytes(before))  # as it stands while a change is under way
+    (path / "digests" / "layout.json").write_text(json.dumps(layout))
+    for content in (before, (path / "zarr.json").read_bytes()):
+        (path / "zarr.json").write_bytes(content)
+        stores.verify(path)
+
+
+def test_what_is_no_store_is_refused_by_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(tmp_path) == 2
+    assert "is not a store of sweep" in capsys.readouterr().err
+    assert check(tmp_path / "nothing", "--page", "page.py") == 2
+
+
+def aged(store: Path, tmp_path: Path, **attributes: object) -> Path:
+    """Give a store as the version before digests would have left it."""
+    path = copied(store, tmp_path)
+    shutil.rmtree(path / "digests")
+    (path / "checkpoint").unlink(missing_ok=True)
+    root = json.loads((path / "zarr.json").read_text())
+    root["attributes"] |= {"schema": 1} | attributes
+    (path / "zarr.json").write_text(json.dumps(root))
+    return path
+
+
+def test_an_older_store_opens_and_says_that_damage_is_not_seen(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = aged(whole, tmp_path)
+    with pytest.warns(UserWarning, match="carries no digests, as it is of schema 1: damage is not seen"):
+        ds = open_results(path)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+    assert check(path) == 0
+    assert "carries no digests" in capsys.readouterr().out
+
+
+def test_an_older_incomplete_store_is_gone_on_with_and_has_digests_from_then_on(
+    whole: Path, stopped: Path, tmp_path: Path
+) -> None:
+    path = aged(stopped, tmp_path, complete=False)
+    with pytest.warns(UserWarning, match="carries no digests"):
+        ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+    assert stores.check(path)["schema"] == 2
+    assert check(path) == 0
+
+
+def test_a_checkpoint_that_a_run_replaces_meanwhile_is_no_damage(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copied(stopped, tmp_path)
+    arrays = stores.Store(path).load_checkpoint()
+    assert arrays is not None
+    digested = digests.of_rest
+
+    def replaced_then(file, skip: int) -> str:
+        found = digested(file, skip)
+        monkeypatch.setattr(digests, "of_rest", digested)
+        stores.Store(path).save_checkpoint(arrays | {"done": arrays["done"] + 1})
+        return found
+
+    monkeypatch.setattr(digests, "of_rest", replaced_then)
+    before = (path / "checkpoint").read_bytes()
+    assert not digests._checkpoint_damages(path)
+    assert (path / "checkpoint").read_bytes() != before
+
+
+@pytest.mark.parametrize("harm", [flip, halve, Path.unlink])
+def test_where_the_attributes_are_damaged_every_refusal_names_what_mends_them(
+    whole: Path, stopped: Path, tmp_path: Path, harm: Callable
+) -> None:
+    for number, store in enumerate((whole, stopped)):
+        path = copied(store, tmp_path / str(number))
+        harm(path / "zarr.json")
+        for refused in (open_results, stores.check, lambda store: run_sweep(EXPERIMENT, out=store, resume=True)):
+            with pytest.raises(SweepError, match=r"zarr\.json .*`python -m sweep\.check .*--repair"):
+                refused(path)
+
+
+@pytest.mark.parametrize("harm", [flip, halve, Path.unlink])
+def test_a_store_whose_attributes_are_damaged_can_be_moved_aside(whole: Path, tmp_path: Path, harm: Callable) -> None:
+    path = copied(whole, tmp_path)
+    harm(path / "zarr.json")
+    ds = run_sweep(EXPERIMENT, out=path, fresh=True)
+    assert ds.attrs["complete"]
+    assert (tmp_path / "copy.old-1" / "loss").is_dir()
+
+
+def signed(path: Path, **changes: object) -> None:
+    """Change what the digests of the layout say, as whoever makes a store of his own can."""
+    place = path / "digests" / "layout.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | changes))
+
+
+def test_nonsense_among_digests_is_refused(stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    running = next(each for each in (path / "digests").glob("wave-*") if "curves" in json.loads(each.read_text()))
+    content = json.loads(running.read_text())
+    for record in (-(10**6), 10**6, -1):
+        running.write_text(json.dumps(content | {"record": record}))
+        assert is_refused(path)
+        assert check(path) == 1
+    running.write_text(json.dumps(content))
+    layout = json.loads((path / "digests" / "layout.json").read_text())
+    for waves in (["nothing"], ["lane"], ["../copy/loss"], [""], ["epoch", *layout["waves"]], ["c"]):
+        signed(path, waves=waves)
+        assert is_refused(path), waves
+        assert check(path) in (1, 2), waves
+
+
+def test_a_store_whose_digests_are_lost_whole_is_damaged(whole: Path, tmp_path: Path) -> None:
+    path = copied(whole, tmp_path)
+    shutil.rmtree(path / "digests")
+    assert is_refused(path)
+    assert check(path) == 1
+    assert check(path, "--repair") == 0
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_what_can_not_be_read_of_a_wave_without_digests_is_named_and_trained_again(
+    whole: Path, stopped: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    """A killed run leaves chunks without digests, and a loss of power damages what had not reached the disk."""
+    path = copied(stopped, tmp_path)
+    for file in ("loss/c/7/0", "first_bad_epoch/c/7"):
+        (path / file).parent.mkdir(parents=True, exist_ok=True)
+        (path / file).write_bytes((whole / "loss/c/7/0").read_bytes()[:-1] + b"?" if content is None else content)
+    assert is_refused(path)
+    assert check(path) == 1
+    assert check(path, "--repair") == 0
+    ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_a_wave_that_begins_anew_takes_nothing_over(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    """What was written of it before may be of another place, or of a run that was killed while it was mended."""
+    path = copied(stopped, tmp_path)
+    group = zarr.open_group(path, mode="r+")
+    for name in ("loss", "first_bad_epoch"):
+        group[name][14:16] = 7.0
+    session = Session(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), stores.Store(path), lambda told: None)
+    curves = session._begun(3, None)
+    assert all(np.isnan(values).all() for name, values in curves._held.items() if name != "status")
+    assert not (path / "loss" / "c" / "7").exists() or not list((path / "loss" / "c" / "7").iterdir())
+
+
+def test_an_older_store_that_is_given_digests_has_all_of_them_or_none(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = aged(stopped, tmp_path, complete=False)
+
+    def killed(*_: object) -> None:
+        raise Terminated
+
+    with monkeypatch.context() as patch:
+        patch.setattr(digests, "_write", killed)
+        with pytest.raises(Terminated):
+            digests.write_layout(path, ["epoch"], ["loss"])
+    with pytest.warns(UserWarning, match="carries no digests"):
+        stores.read(path)
+
+
+def test_an_older_store_with_a_chunk_lost_is_given_no_digest_of_the_loss(
+    whole: Path, stopped: Path, tmp_path: Path
+) -> None:
+    path = aged(stopped, tmp_path, complete=False)
+    (path / "loss" / "c" / "0" / "0").unlink()
+    with pytest.warns(UserWarning, match="carries no digests"):
+        ds = run_sweep(EXPERIMENT, out=path, resume=True)
+    xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+@pytest.mark.parametrize("harm", [flip, halve, Path.unlink, pipe, link])
+@pytest.mark.parametrize("file", ["loss/c/1/0", "loss/zarr.json", "learning_rate/c/0", "epoch/c/0"])
+def test_whatever_command_meets_damage_names_what_mends_it(
+    whole: Path, stopped: Path, tmp_path: Path, file: str, harm: Callable
+) -> None:
+    for number, store in enumerate((whole, stopped)):
+        path = copied(store, tmp_path / str(number))
+        harm(path / file)
+        with pytest.raises(SweepError, match=r"`python -m sweep\.check .*--repair"):
+            run_sweep(EXPERIMENT, out=path, resume=True)
+
+
+def test_waves_that_are_halved_after_a_checkpoint_have_digests_of_their_own(
+    whole: Path, stopped: Path, tmp_path: Path
+) -> None:
+    """Memory may run out in any wave; what the larger one had begun is damage at no moment."""
+    path = copied(stopped, tmp_path)
+    session = Session(plan_sweep(EXPERIMENT, None, wave_lanes=2, chunk_lanes=2), stores.Store(path), lambda told: None)
+    take = session._take
+
+    def saved_and_verified(piece) -> None:
+        take(piece)
+        if piece.wave not in session._stored:
+            session._save(piece)
+        assert not stores.damages(path)
+
+    session._take = saved_and_verified  # type: ignore[method-assign]
+    session.run()
+    xr.testing.assert_identical(open_results(path).drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
+
+
+def test_what_is_larger_than_a_chunk_can_be_is_not_read_for_its_digest(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = copied(whole, tmp_path)
+    chunk = next(file for file in files(store) if file.startswith("loss/c/"))
+    os.truncate(store / chunk, 2**33)
+    read = digests.of_file
+    monkeypatch.setattr(digests, "of_file", lambda path, *rest: (path != store / chunk or 1 / 0) and read(path, *rest))
+    found = [(damage.file, damage.what) for damage in stores.damages(store)]
+    assert found == [(chunk, "is larger than a chunk can be")]
+
+
+def test_what_is_larger_than_a_coordinate_can_be_is_not_read_for_its_digest(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = copied(whole, tmp_path)
+    os.truncate(store / "seed" / "c" / "1", 2**33)
+    monkeypatch.setattr(digests, "of_file", lambda path: 1 / 0)
+    assert [damage.file for damage in stores.damages(store)] == ["seed/c/1"]
+
+
+def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended(whole: Path, tmp_path: Path) -> None:
+    store = copied(whole, tmp_path)
+    shutil.move(store / "loss", tmp_path / "elsewhere")
+    (store / "loss").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "zarr.json").write_text("precious")
+    assert guarded(command.main, [str(store), "--repair"]) == 2
+    assert (tmp_path / "elsewhere" / "zarr.json").read_text() == "precious"
+
+
+def test_an_older_store_that_is_refused_is_so_in_one_line(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The note that it carries no digests is of what could be read."""
+    from sweep import plot
+
+    path = aged(whole, tmp_path)
+    shutil.rmtree(path / "loss" / "c")
+    assert guarded(plot.main, [str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "finished lanes have no values of loss" in line
