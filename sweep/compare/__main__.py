@@ -9,6 +9,7 @@ import tyro
 
 from sweep.base.errors import SweepError
 from sweep.cli.command import command, parse
+from sweep.results import schema
 
 if TYPE_CHECKING:  # heavy, and `--help` is not
     import xarray as xr
@@ -135,10 +136,8 @@ def _opened(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
 
 def _check_complete(stores: "dict[str, xr.Dataset]") -> None:
     """Refuse to judge by lanes that have not run."""
-    from sweep import stats
-
     for name, ds in stores.items():
-        if count := stats.unseen(ds):
+        if count := schema.unseen(ds):
             raise SweepError(f"--check takes complete stores: of {name} {count} lanes have not run to their end")
 
 

@@ -15,7 +15,8 @@ import xarray as xr
 
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
-from sweep.results.lane_tables import LANE, SEEDS, Frame, Part, knobs_of, part_of, stacked
+from sweep.results import schema
+from sweep.results.lane_tables import LANE, SEEDS, Frame, Part, part_of, stacked
 
 _MOST_LISTED: Final = 6
 _CELL, _PAIR = "cell", "pair"
@@ -84,7 +85,7 @@ def sliced(ds: xr.Dataset, by: str) -> dict[str, xr.Dataset]:
     Raises:
         SweepError: where the knob is not swept, takes one value, or is a seed.
     """
-    swept = knobs_of(ds)
+    swept = schema.knobs(ds)
     if by in SEEDS:
         others = [name for name in swept if name not in SEEDS]
         instead = f"name another of {_listed(others)}" if others else "name two stores, as no other knob is swept here"
@@ -195,7 +196,7 @@ def _laid_out(part: Part, cells: Frame, dims: Mapping[str, list[str]], parts: Se
     place[found[_PAIR], found[_CELL]] = found[LANE]
     sizes = [len(cells)] if "point" in dims else [cells[dim].nunique() for dim in dims]
     index = xr.DataArray(place.reshape(len(seeds), *sizes), dims=("seed", *dims))
-    data = part.data.drop_vars(knobs_of(part.data)).isel({LANE: index})
+    data = part.data.drop_vars(schema.knobs(part.data)).isel({LANE: index})
     there = index >= 0
     data = data.assign({name: v.where(there) for name, v in data.data_vars.items() if name != "status"})
     data["status"] = data["status"].where(there, np.int8(labels.NOT_RUN))
@@ -270,7 +271,7 @@ def _records(laid: Mapping[str, xr.Dataset], shared: Mapping[str, xr.Dataset]) -
     """Say of epochs and the metric's own coordinates how many of each part's are shared."""
     told = []
     common = next(iter(shared.values()))
-    for dim in ("epoch", *(str(dim) for dim in common.dims if dim not in ("epoch", "seed", *common["status"].dims))):
+    for dim in ("epoch", *(str(dim) for dim in common.dims if dim not in ("epoch", *schema.lane_dims(common)))):
         more = {name: part.sizes[dim] for name, part in laid.items() if part.sizes[dim] > common.sizes[dim]}
         if more:
             of = _listed(f"{count} of {name}" for name, count in more.items())

@@ -14,6 +14,7 @@ from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.compare.alignment import align
 from sweep.compare.permutation import ALPHA, TOO_FEW, differences, independent, is_ratio, shared_seeds
+from sweep.results import schema
 from sweep.stats import intervals, measures
 from sweep.stats.intervals import FEWEST, Interval
 
@@ -146,7 +147,7 @@ def compare(stores: Mapping[str, xr.Dataset], metric: str = "loss", epoch: float
 
 def _better(parts: Mapping[str, xr.Dataset], metric: str) -> labels.Better:
     """Tell which values of the metric are better, as one part or more say it."""
-    stated: dict[str, labels.Better] = {name: stats.better(part[metric]) for name, part in parts.items()}
+    stated: dict[str, labels.Better] = {name: schema.better(part[metric]) for name, part in parts.items()}
     found: labels.Better = None
     for better in stated.values():
         if found and better and better != found:
@@ -180,7 +181,7 @@ def _same(first: xr.Dataset, second: xr.Dataset, metric: str) -> bool:
 
 def _unfinished(stores: Mapping[str, xr.Dataset]) -> list[str]:
     """Say of which stores not all lanes have run."""
-    counts = {name: stats.unseen(ds) for name, ds in stores.items()}
+    counts = {name: schema.unseen(ds) for name, ds in stores.items()}
     return [
         f"{name} is incomplete: {count} of {stores[name]['status'].size} lanes have not run to their end"
         for name, count in counts.items()

@@ -10,6 +10,7 @@ from sweep.cli import streams
 from sweep.cli.command import command, parse, say
 from sweep.export.formats import find
 from sweep.files import outputs
+from sweep.results import schema
 
 PROG = "python -m sweep.export"
 
@@ -41,7 +42,6 @@ def main(args: Sequence[str]) -> None:
     options = parse(Options, args, PROG)
     chosen = find(options.to)
     out = options.out or options.store.parent / f"{options.store.resolve().name}{chosen.ending}"
-    from sweep import stats
     from sweep.export import tidy  # heavy, and `--help` is not
     from sweep.results.dataset import open_results
 
@@ -50,7 +50,7 @@ def main(args: Sequence[str]) -> None:
     outputs.check_apart(out, [options.store])
     outputs.check(out, chosen.is_ours, force=options.force)
     streams.outlast()
-    if unfinished := stats.unseen(ds):
+    if unfinished := schema.unseen(ds):
         say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")
     with outputs.replacing(out) as place:
         chosen.write(ds, metrics, place, say)

@@ -14,7 +14,7 @@ import xarray as xr
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.export import tidy
+from sweep.results import schema
 
 MOST_RUNS: Final = 500
 _MOST_CURVES: Final = 32  # of one metric: a curve for each frequency or layer, but none for each x
@@ -57,7 +57,7 @@ def cells(ds: xr.Dataset, metrics: Sequence[str], say: Callable[[str], object]) 
     curves = _curves(ds, metrics)
     if not curves:
         raise SweepError(f"none of {', '.join(metrics)} is a few curves over epochs: choose others with --metric")
-    dims = stats.swept(ds)
+    dims = schema.swept_dims(ds)
     chosen, sizes = _best(ds, curves, dims, say), tuple(ds.sizes[dim] for dim in dims)
     if skipped := [name for name in metrics if name not in {curve.split("/")[0] for curve in curves}]:
         say(f"left out, not being a few curves over epochs: {', '.join(skipped)}")
@@ -78,7 +78,7 @@ def _curves(ds: xr.Dataset, metrics: Sequence[str]) -> dict[str, xr.DataArray]:
     """Give medians over seeds, a curve over epochs for each name."""
     found = {}
     for name in metrics:
-        own = [str(dim) for dim in ds[name].dims if dim not in ds["status"].dims and dim != "epoch"]
+        own = [dim for dim in schema.own_dims(ds, name) if dim != "epoch"]
         if "epoch" not in ds[name].dims or len(own) > 1 or any(ds.sizes[dim] > _MOST_CURVES for dim in own):
             continue
         middle = stats.median(stats.measured(ds, name)).transpose(..., "epoch")
@@ -96,12 +96,12 @@ def _best(
 
     Where no curve has a best, the loss decides all the same.
     """
-    known = [name for name, curve in curves.items() if stats.better(curve)]
+    known = [name for name, curve in curves.items() if schema.better(curve)]
     name = next((name for name in ("loss", *known) if name in known), "loss")
     curve = curves[name].isel(epoch=-1) if name in curves else stats.median(stats.final(ds, name))
     last = curve.transpose(*dims).values.ravel()
     order = np.argsort(
-        -last if stats.better(curve) == "higher" else last, kind="stable"
+        -last if schema.better(curve) == "higher" else last, kind="stable"
     )  # lost, then unknown ones last
     few = f"those with the best {name} at the end, " if last.size > MOST_RUNS else ""
     say(f"runs: {min(last.size, MOST_RUNS):,} of {last.size:,} combinations of knobs, {few}medians over seeds")
@@ -110,7 +110,7 @@ def _best(
 
 def _knobs(ds: xr.Dataset, dims: Sequence[str], place: dict[str, Any]) -> dict[str, Any]:
     """Give the knobs of a cell that apply to it, as plain Python values."""
-    columns = {name: ds[name] for name in tidy.knobs(ds, dims)}
+    columns = {name: ds[name] for name in schema.knobs(ds, dims)}
     held = {name: column.isel({dim: place[str(dim)] for dim in column.dims}).item() for name, column in columns.items()}
     return {name: value for name, value in held.items() if value == value and value != ""}
 

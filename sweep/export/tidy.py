@@ -16,6 +16,7 @@ import xarray as xr
 
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
+from sweep.results import schema
 
 MOST_ROWS: Final = 10**8  # of all tables together: a CSV file of some gigabytes
 _AT_A_TIME: Final = 250_000  # rows in memory, or those of one lane
@@ -57,22 +58,16 @@ def of_a_lane(ds: xr.Dataset) -> list[str]:
     return [name for name in _OF_A_LANE if name in ds.data_vars]
 
 
-def knobs(ds: xr.Dataset, dims: Sequence[Any]) -> list[str]:
-    """Name the knobs along some swept dimensions, in their order."""
-    along = [c for c in ds.coords.values() if c.dims and set(c.dims) <= set(dims) and c.name not in labels.DIMENSIONS]
-    return [str(c.name) for c in sorted(along, key=lambda c: [dims.index(dim) for dim in c.dims])]
-
-
 def tables(ds: xr.Dataset, names: Sequence[str]) -> tuple[Table, ...]:
     """Lay out tables for some metrics, and one of the lanes.
 
     Raises:
         SweepError: where they would have too many rows together.
     """
-    swept, lanes = ds["status"].dims, ds["status"].size
+    lanes = ds["status"].size
     groups: dict[tuple[str, ...], list[str]] = {(): of_a_lane(ds)}
     for name in names:
-        groups.setdefault(tuple(str(dim) for dim in ds[name].dims if dim not in swept), []).append(name)
+        groups.setdefault(schema.own_dims(ds, name), []).append(name)
     found = tuple(
         Table("_".join(dims) or "lanes", dims, tuple(values), lanes * math.prod(ds.sizes[dim] for dim in dims))
         for dims, values in groups.items()
@@ -93,7 +88,7 @@ def frames(ds: xr.Dataset, table: Table) -> Iterator[pd.DataFrame]:
     Yields:
         Frames of equal columns, as `columns` names them, with lanes in the order of the axes.
     """
-    swept = ds["status"].dims
+    swept = schema.lane_dims(ds)
     held = ds[list(dict.fromkeys(("status", *table.values)))]
     at_a_time = max(1, _AT_A_TIME * ds["status"].size // max(1, table.rows))
     for start in range(0, ds["status"].size, at_a_time):
@@ -103,7 +98,7 @@ def frames(ds: xr.Dataset, table: Table) -> Iterator[pd.DataFrame]:
         part = part.assign_coords(lane=("lane", lane)) if swept else part.expand_dims(lane=lane)
         status = part["status"].copy(data=np.array(labels.STATUS)[part["status"].values])
         frame = part.assign(status=status).to_dataframe(dim_order=["lane", *table.dims]).reset_index()
-        for name in knobs(held, swept):
+        for name in schema.knobs(held):
             if held[name].dtype.kind == "U":  # a word that does not apply is missing, as a number is
                 frame[name] = frame[name].astype("string").replace("", pd.NA)
         yield frame.reindex(columns=list(columns(ds, table)))
@@ -113,7 +108,7 @@ def columns(ds: xr.Dataset, table: Table) -> dict[str, dict[str, str]]:
     """Give the columns of a table in order, each with its units and what it is, and which values are better, if any."""
     own = [str(name) for dim in table.dims for name, c in ds.coords.items() if c.dims == (dim,)]
     own.sort(key=lambda name: name not in table.dims)  # the dimensions first
-    names = ["lane", *knobs(ds, ds["status"].dims), "status", *own, *table.values]
+    names = ["lane", *schema.knobs(ds), "status", *own, *table.values]
     told = {name: dict(ds[name].attrs) if name in ds.variables else {} for name in names}
     told["lane"] = labels.DIMENSIONS["lane"].attributes()
     return {name: _described(name, attrs) for name, attrs in told.items()}

@@ -16,6 +16,7 @@ from sweep.plots.scale import scale_of
 from sweep.plots.sheet import finish
 from sweep.plots.training_range import mark_ends
 from sweep.plots.view import View, said, view
+from sweep.results import schema
 
 
 @style.styled
@@ -82,7 +83,7 @@ def metric_epoch(ds: xr.Dataset, metric: str = "loss", rows: str | None = None) 
         One panel per width, or per value of another dimension.
     """
     check(ds, metric, rows)
-    rows, better = rows or next(iter(swept(ds)), None), stats.better(ds[metric])
+    rows, better = rows or next(iter(swept(ds)), None), schema.better(ds[metric])
     chosen, cells = _medians(ds, metric, rows)
     cells = [merged(each) for each in cells]
     norm = norm_of(cells, highest=highest(chosen, metric))

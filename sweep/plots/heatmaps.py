@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
 
 from sweep.base.errors import SweepError, unknown
-from sweep.plots import plane, style, unions
+from sweep.plots import plane, style
 from sweep.plots.cells import draw_mesh, hatch_missing, norm_of
 from sweep.plots.film import Film
 from sweep.plots.maps import draw_maps
@@ -22,6 +22,7 @@ from sweep.plots.plane import Cells
 from sweep.plots.scale import scale_of
 from sweep.plots.sheet import finish
 from sweep.plots.view import view
+from sweep.results import schema
 
 _MOST_FRAMES: Final = 60
 _MOST_FILMED: Final = 3  # panels
@@ -52,8 +53,8 @@ def heatmap(
         Panels whose other swept dimensions are chosen as in the other figures: the best learning rate, and else the
         combination of the lowest loss.
     """
-    dims = [str(dim) for dim in ds[metric].dims if dim not in ds["status"].dims]
-    known = [*dims, *map(str, ds["status"].dims), *unions.knobs(ds)]
+    dims = schema.own_dims(ds, metric)
+    known = [*dims, *schema.lane_dims(ds), *schema.union_knobs(ds)]
     for name in (x, y, facet):
         if name is not None and name not in known:
             raise unknown("dimension", name, known)

@@ -19,6 +19,7 @@ from sweep.plots.metric import best_in_words, check
 from sweep.plots.scale import Scale, scale_of, spans_decades
 from sweep.plots.sheet import entitle, finish, log_ticks, message, sheet
 from sweep.plots.view import MOST_PANELS, View, said, view
+from sweep.results import schema
 
 _MOST_LINES = 10
 _MOST_RECORDS = 150  # of curves that stay shapes in an SVG; a thousand would make it large
@@ -233,7 +234,7 @@ def _limit_decades(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], most
 
 def _line_dimension(ds: xr.Dataset) -> str | None:
     """Choose the swept dimension with a line per value: learning rate, else the first that is no panel's."""
-    swept = [str(dim) for dim in ds["status"].dims if dim not in ("seed", "width")]
+    swept = [dim for dim in schema.swept_dims(ds) if dim != "width"]
     return "learning_rate" if "learning_rate" in swept else next((dim for dim in swept if ds.sizes[dim] > 1), None)
 
 

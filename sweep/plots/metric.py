@@ -11,6 +11,7 @@ from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
 from sweep.plots import style, unions
 from sweep.plots.view import MOST_PANELS, View, said
+from sweep.results import schema
 
 
 def check(ds: xr.Dataset, metric: str, *dims: str | None) -> None:
@@ -21,10 +22,10 @@ def check(ds: xr.Dataset, metric: str, *dims: str | None) -> None:
         metric: the metric.
         dims: the dimensions that a page wants it drawn over, None for one that it leaves open.
     """
-    if {*ds[metric].dims} - {*ds["status"].dims} != {"epoch"}:
-        over = style.listed(str(dim) for dim in ds[metric].dims if dim not in ds["status"].dims)
+    if (own := schema.own_dims(ds, metric)) != ("epoch",):
+        over = style.listed(own)
         raise SweepError(f"metric {metric!r} is over {over or 'no epochs'}; here it must be one number a record")
-    known = [*stats.swept(ds), *unions.knobs(ds)]
+    known = [*schema.swept_dims(ds), *schema.union_knobs(ds)]
     for dim in dims:
         if dim is not None and dim not in known:
             raise unknown("swept dimension", dim, known)
@@ -39,7 +40,7 @@ def swept(ds: xr.Dataset, *taken: str | None) -> list[str]:
         ds: results.
         taken: dimensions and knobs that are drawn already: neither they nor what lies along them is named.
     """
-    varying = [dim for dim in stats.swept(ds) if ds.sizes[dim] > 1] or stats.swept(ds)
+    varying = [dim for dim in schema.swept_dims(ds) if ds.sizes[dim] > 1] or schema.swept_dims(ds)
     names = [name for dim in varying for name in _within(ds, dim)]
     return [name for name in names if name not in taken and unions.dimension(ds, name) not in taken]
 
@@ -48,7 +49,7 @@ def _within(ds: xr.Dataset, dim: str) -> list[str]:
     knob = unions.telling(ds, MOST_PANELS)
     if knob is None or unions.dimension(ds, knob) != dim or ds.sizes[dim] <= MOST_PANELS:
         return [dim]
-    numbers = [name for name in unions.along(ds, dim) if name != dim and ds[name].dtype.kind in "iuf"]
+    numbers = [name for name in schema.along(ds, dim) if name != dim and ds[name].dtype.kind in "iuf"]
     return [name for name in numbers if len(unions.values_of(ds, name)) > 1 and ds[name].notnull().all()] or [dim]
 
 
@@ -83,7 +84,7 @@ def best_in_words(chosen: View, metric: str, dims: Sequence[str | None]) -> str:
     if not np.isfinite(last).any():
         return chosen.nothing
     last = last.where(np.isfinite(last))
-    better, what = stats.better(chosen.data[metric]), f"median final {style.words(metric)}"
+    better, what = schema.better(chosen.data[metric]), f"median final {style.words(metric)}"
     if better is None and last.min() < last.max():
         low, high = (_valued(chosen, last, end, dims) for end in (last.min(), last.max()))
         return f"The {what} goes from {low}, to {high}"

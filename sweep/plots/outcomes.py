@@ -15,6 +15,7 @@ from sweep.plots.maps import draw_maps, entries, table, write_numbers
 from sweep.plots.metric import best_in_words, check, colours, highest, lost_in_words, place_in_words, swept
 from sweep.plots.sheet import finish
 from sweep.plots.view import View, view
+from sweep.results import schema
 
 
 @style.styled
@@ -31,7 +32,7 @@ def outcome(ds: xr.Dataset, metric: str = "loss", rows: str | None = None, colum
         A heatmap with the number in each cell, one panel per value of a third dimension.
     """
     chosen, dims = _chosen(ds, metric, rows, columns)
-    what, better = f"final {style.name(ds[metric])}", stats.better(ds[metric])
+    what, better = f"final {style.name(ds[metric])}", schema.better(ds[metric])
     medians = stats.median(stats.final(chosen.data, metric)).assign_attrs(long_name=what)
     cells = _cells(chosen, medians, dims)
     norm = norm_of(cells, highest=highest(chosen, metric))
@@ -66,7 +67,7 @@ def share(
         it counts as a high error and as a low accuracy. Of a metric without a best it has no value, and is not there.
     """
     chosen, dims = _chosen(ds, metric, rows, columns)
-    last, better = stats.final(chosen.data, metric), stats.better(ds[metric])
+    last, better = stats.final(chosen.data, metric), schema.better(ds[metric])
     low, high = (-np.inf if at_least is None else at_least), (np.inf if at_most is None else at_most)
     bound = f"at most {high:g}" if at_least is None else f"at least {low:g}"
     reached = (last >= low) & (last <= high)

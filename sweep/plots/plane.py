@@ -19,6 +19,7 @@ from sweep.plots.maps import draw_maps, table, write_numbers
 from sweep.plots.metric import colours
 from sweep.plots.sheet import finish
 from sweep.plots.view import MOST_PANELS, View, said
+from sweep.results import schema
 
 _SEED: Final = "seed"
 
@@ -113,7 +114,7 @@ class Cells:
     @property
     def better(self) -> labels.Better:
         """Which values of the variable are better."""
-        return stats.better(self.chosen.whole[self.name])
+        return schema.better(self.chosen.whole[self.name])
 
     def panels(self, values: xr.DataArray) -> list[xr.DataArray]:
         """Give each panel's cells, rows then columns: the statistic of some values of each lane."""

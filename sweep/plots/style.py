@@ -17,6 +17,7 @@ from sweep.base import labels
 from sweep.base.labels import words as words  # of all text in figures, so it is found here too
 from sweep.base.text import visible
 from sweep.page.specs import figure as asked
+from sweep.results import schema
 
 _P = ParamSpec("_P")
 _Drawn = TypeVar("_Drawn")  # a figure or an animation
@@ -123,9 +124,7 @@ def styled(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Conc
 
 def available(ds: xr.Dataset) -> frozenset[str]:
     """Name what figures of these results may be of: variables, dimensions, and the knobs along a union's `point`."""
-    unions = [str(dim) for dim in ds.dims if str(dim).startswith("point")]
-    knobs = (name for name, coordinate in ds.coords.items() if coordinate.dims in [(dim,) for dim in unions])
-    return frozenset(map(str, (*ds.data_vars, *ds.dims, *knobs)))
+    return frozenset(map(str, (*ds.data_vars, *ds.dims, *schema.union_knobs(ds))))
 
 
 def bright_is_good() -> Colormap:

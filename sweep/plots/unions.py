@@ -1,6 +1,5 @@
 """Unions of axes: lanes along one dimension `point`, taken apart again by the knobs that lie along it."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -10,24 +9,9 @@ import xarray as xr
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
 from sweep.plots import style
+from sweep.results import schema
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
-
-
-def along(array: xr.DataArray | xr.Dataset, dim: str) -> list[str]:
-    """Name the coordinates along a dimension, its own among them."""
-    return [str(name) for name, coordinate in array.coords.items() if coordinate.dims == (dim,)]
-
-
-def numbered(array: xr.DataArray | xr.Dataset, dim: str) -> bool:
-    """Say whether a dimension's own values are mere numbers of combinations of knobs."""
-    return re.fullmatch(r"point(_\d+)?", dim) is not None and len(along(array, dim)) > 1
-
-
-def knobs(ds: xr.Dataset) -> list[str]:
-    """Name the knobs along the numbered dimensions of results, in order."""
-    dims = [str(dim) for dim in ds.dims if numbered(ds, str(dim))]
-    return [name for dim in dims for name in along(ds, dim) if name != dim]
 
 
 def dimension(array: xr.DataArray | xr.Dataset, name: str) -> str:
@@ -63,7 +47,7 @@ def check_apart(array: xr.DataArray | xr.Dataset, axes: Sequence[str], facet: st
 
 def telling(ds: xr.Dataset, most: int) -> str | None:
     """Give the knob that tells the parts of a union apart: the first whose 2 to `most` values are words."""
-    words = [name for name in knobs(ds) if ds[name].dtype.kind in "UO"]
+    words = [name for name in schema.union_knobs(ds) if ds[name].dtype.kind in "UO"]
     return next((name for name in words if 1 < len(values_of(ds, name)) <= most), None)
 
 
@@ -91,7 +75,7 @@ def unfolded(array: _Labelled, names: Sequence[str]) -> _Labelled:
     """
     for dim in {dimension(array, name): None for name in names if name not in array.dims}:
         inner = [name for name in names if name not in array.dims and dimension(array, name) == dim]
-        array = array.drop_vars([name for name in along(array, dim) if name not in inner])
+        array = array.drop_vars([name for name in schema.along(array, dim) if name not in inner])
         if len(inner) == 1:
             array = array.swap_dims({dim: inner[0]})
             continue
@@ -125,7 +109,7 @@ def single(array: _Labelled, dim: str, keys: Sequence[str]) -> _Labelled:
     if twice is None:
         return array.isel({dim: [group[0] for group in found]})
     same = array.isel({dim: twice})
-    others = [name for name in along(array, dim) if name not in (dim, *keys) and len(values_of(same, name)) > 1]
+    others = [name for name in schema.along(array, dim) if name not in (dim, *keys) and len(values_of(same, name)) > 1]
     shared = style.listed(f"{key} {style.number(same[key].values[0])}" for key in keys)
     told = f"{len(twice)} lanes along {dim!r} have {shared}: they differ in {style.listed(others) or dim}"
     if not others:

@@ -13,10 +13,13 @@ from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.plots import style, unions
 from sweep.plots.scale import in_order
-from sweep.plots.unions import along, numbered
+from sweep.results import schema
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 MOST_PANELS: Final = 6
+# How combinations are ranked (`stats.standing`), where lanes may end early and where they don't.
+_ENDED: Final = "median over seeds: soonest at the target, else lowest final loss, else last to be cut"
+_LOWEST: Final = "lowest median final loss"
 _MOST_WORDED: Final = 40  # combinations of knobs whose values are written out along an axis
 
 
@@ -99,7 +102,7 @@ class View:
 
     def numbered(self, dim: str) -> bool:
         """Say whether a dimension's own values are mere numbers of combinations of knobs."""
-        return numbered(self.whole, dim)
+        return schema.is_numbered(self.whole, dim)
 
     def worded(self, cells: xr.DataArray, dim: str) -> xr.DataArray:
         """Put words in place of a dimension's numbers where these are of combinations: "adam, width 64".
@@ -110,11 +113,13 @@ class View:
         """
         if not self.numbered(dim) or cells.sizes[dim] > _MOST_WORDED:
             return cells
-        knobs = [name for name in along(cells, dim) if name != dim and len(set(map(str, cells[name].values))) > 1]
+        knobs = [
+            name for name in schema.along(cells, dim) if name != dim and len(set(map(str, cells[name].values))) > 1
+        ]
         texts = [_put(cells.isel({dim: index}), knobs) for index in range(cells.sizes[dim])]
         width = 24 if len(texts) <= 10 else 80  # of many there is no room for a second line
         words = xr.DataArray([textwrap.fill(text, width) for text in texts], dims=dim, attrs=self.whole[dim].attrs)
-        return cells.drop_vars(along(cells, dim)).assign_coords({dim: words})
+        return cells.drop_vars(schema.along(cells, dim)).assign_coords({dim: words})
 
     def thinned(self, dim: str | None, most: int) -> "View":
         """Keep at most so many values of a dimension, evenly spread, and say so."""
@@ -153,11 +158,11 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
             drawn against the dimension along which it lies.
     """
     unions.check_apart(ds, axes, facet)
-    swept = stats.swept(ds)
-    drawn = tuple(name for name in axes if name in unions.knobs(ds))
+    swept = schema.swept_dims(ds)
+    drawn = tuple(name for name in axes if name in schema.union_knobs(ds))
     free = [dim for dim in swept if dim not in axes]
     facet = facet or _part(ds, free, drawn) or _facet(ds, [dim for dim in free if dim != "learning_rate"], drawn)
-    parted = {name: unions.dimension(ds, name) for name in (facet, *drawn) if name in unions.knobs(ds)}
+    parted = {name: unions.dimension(ds, name) for name in (facet, *drawn) if name in schema.union_knobs(ds)}
     parted = {name: dim for name, dim in parted.items() if dim not in axes}  # whose lanes are drawn each
     fixed = [dim for dim in free if dim not in (facet, "learning_rate", *parted.values())]
     if any(ds.sizes[dim] > 1 for dim in free if dim != facet) and "loss" not in ds.data_vars:
@@ -173,9 +178,7 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
         return View(data, ds, facet, rules, drawn).thinned(facet, most)
     best = stats.at_best_learning_rate(data, data)  # before thinning, which copies what it keeps
     chosen = View(best, ds, facet, rules, drawn).thinned(facet, most)
-    how = "lowest median final loss over seeds, diverged as +inf"
-    if "stop_epoch" in data:
-        how = "median over seeds: soonest at the target, else lowest final loss, else last to be cut"
+    how = _ENDED if "stop_epoch" in data else "lowest median final loss over seeds, diverged as +inf"
     rule = f"At {whose} best learning rate ({how})"
     return replace(chosen, rules=(*chosen.rules, rule))
 
@@ -197,16 +200,16 @@ def _part_by_part(ds: xr.Dataset, dim: str, keys: list[str]) -> tuple[xr.Dataset
     rules = (told,) * bool(left_out)
     if all(len(group) == 1 for group in groups):
         return ds.isel({dim: [group[0] for group in groups]}), rules
-    score = stats.median(stats.final(ds, "loss"))
+    score = stats.median(stats.standing(ds))
     score = score.min([each for each in score.dims if each != dim])
     best = [group[int(stats.lowest(score.isel({dim: group}), dim))] for group in groups]
     whose = " and ".join(map(style.words, keys))
-    return ds.isel({dim: best}), (f"At each {whose}'s best combination (lowest median final loss)", *rules)
+    return ds.isel({dim: best}), (f"At each {whose}'s best combination ({_how(ds)})", *rules)
 
 
 def said(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
     """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
-    knobs = [name for name in along(whole, dim) if name != dim or not numbered(whole, dim)] or [dim]
+    knobs = [name for name in schema.along(whole, dim) if name != dim or not schema.is_numbered(whole, dim)] or [dim]
     told = ", ".join(f"{style.words(name)} {text}" for name, text in _values(panel, knobs).items())
     return told or f"no {style.words(dim)}"
 
@@ -234,7 +237,7 @@ def _whose(dims: list[str]) -> str:
 
 def _facet(ds: xr.Dataset, free: list[str], drawn: tuple[str, ...]) -> str | None:
     """Choose the dimension with a panel per value: words, which people compare; the width; any of few values."""
-    free = [dim for dim in free if not any(name in along(ds, dim) for name in drawn)]
+    free = [dim for dim in free if not any(name in schema.along(ds, dim) for name in drawn)]
     few = [dim for dim in free if 1 < ds.sizes[dim] <= MOST_PANELS]
     worded = [dim for dim in few if dim in ds.coords and ds[dim].dtype.kind in "UO"]
     return next(iter((*worded, *(dim for dim in free if dim == "width"), *few)), None)
@@ -248,15 +251,10 @@ def _fix(ds: xr.Dataset, dims: list[str]) -> tuple[xr.Dataset, tuple[str, ...]]:
         taken = ds.isel(dict.fromkeys(dims, 0))
         why = ""
     else:
-        taken = ds.isel(_lowest_place(stats.median(stats.final(ds, "loss")), dims))
-        why = " (lowest median final loss)"
+        taken = ds.isel(stats.best_place(ds, dims))
+        why = f" ({_how(ds)})"
     return taken, (f"At {style.listed(said(taken, ds, dim) for dim in dims)}{why}",)
 
 
-def _lowest_place(score: xr.DataArray, dims: list[str]) -> dict[str, int]:
-    """Give the position along some dimensions of the lowest score anywhere."""
-    flat = score.variable.stack(all=score.dims)
-    place = int(stats.lowest(xr.DataArray(flat), "all"))
-    where = np.unravel_index(place, score.shape)
-    places = {str(dim): int(index) for dim, index in zip(score.dims, where, strict=True)}
-    return {dim: places[dim] for dim in dims}
+def _how(ds: xr.Dataset) -> str:
+    return _ENDED if "stop_epoch" in ds else _LOWEST

@@ -19,6 +19,7 @@ from sweep.plots import style
 from sweep.plots.scale import in_order
 from sweep.report import dimensions
 from sweep.report.packing import Quantiser, pack
+from sweep.results import schema
 
 MOST_CELLS: Final = 2000  # of which every seed's curve is kept
 ROOM: Final = 8_500_000  # bytes before base64, which makes four of three; with Bokeh and figures below 15 MB
@@ -63,7 +64,7 @@ def embed(ds: xr.Dataset, room: int = ROOM) -> tuple[dict[str, Any], Embedded]:
         What the page's script reads, and the packed arrays.
     """
     ds = _ordered(ds)
-    swept, held = stats.swept(ds), Embedded(room, _CURVES * room)
+    swept, held = schema.swept_dims(ds), Embedded(room, _CURVES * room)
     cells = prod(ds.sizes[dim] for dim in swept)
     seen = ds.assign(status=ds["status"].where(ds["status"] != labels.RUNNING, np.int8(labels.FINISHED)))
     for name in metrics(ds):
@@ -80,6 +81,7 @@ def embed(ds: xr.Dataset, room: int = ROOM) -> tuple[dict[str, Any], Embedded]:
         "dims": described,
         "knobs": dimensions.knobs(ds),
         "statuses": [style.words(word) for word in labels.STATUS],
+        "codes": {"cut": labels.CUT, "lost": labels.LOST, "unseen": labels.UNSEEN},
         "counts": held.add("counts", _counts(ds, swept)),
         "variables": held.variables,
         "first": _first_view(ds, swept, held),
@@ -91,10 +93,8 @@ def embed(ds: xr.Dataset, room: int = ROOM) -> tuple[dict[str, Any], Embedded]:
 
 def metrics(ds: xr.Dataset) -> list[str]:
     """Name what can be shown as a heatmap, the page's own choice first and what is over x last."""
-    lanes = {*ds["status"].dims}
-    found = [str(name) for name, array in ds.data_vars.items() if lanes < {*array.dims} and "epoch" in array.dims]
     order = {name: place for place, name in enumerate(("spectral_error", "loss", "clean_loss"))}
-    return sorted(found, key=lambda name: ("x" in ds[name].dims, order.get(name, len(order)), name))
+    return sorted(schema.metrics(ds), key=lambda name: ("x" in ds[name].dims, order.get(name, len(order)), name))
 
 
 def _ordered(ds: xr.Dataset) -> xr.Dataset:
@@ -114,7 +114,7 @@ def _counts(ds: xr.Dataset, swept: list[str]) -> np.ndarray:
 
 def _values(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Give a metric as statistics count it: a lost lane has the worst value there is."""
-    values = _lanes(stats.measured(ds[[name, "status"]], name), stats.swept(ds))
+    values = _lanes(stats.measured(ds[[name, "status"]], name), schema.swept_dims(ds))
     if values.dtype == np.float64:  # what float32 can't hold is not lost
         most = float(np.finfo(np.float32).max)
         values = values.where(np.isinf(values), values.clip(-most, most))
@@ -154,7 +154,7 @@ def _about(ds: xr.Dataset, name: str, kept: xr.DataArray) -> dict[str, Any]:
     units = str(attributes.get("units", "1"))
     return {
         "label": style.name(ds[name]) + (f" ({units})" if units not in ("", "1") else ""),
-        "better": stats.better(ds[name]),
+        "better": schema.better(ds[name]),
         "dims": [str(dim) for dim in kept.dims],
     }
 
@@ -212,7 +212,7 @@ def _embed_fits(held: Embedded, ds: xr.Dataset, cells: int) -> None:
         _summary(held, ds, "prediction", "snapshot_epoch", held.room)
     if "prediction" not in held.variables:
         return
-    target = _constant_left_out(_lanes(ds["target"], stats.swept(ds)))
+    target = _constant_left_out(_lanes(ds["target"], schema.swept_dims(ds)))
     alone = target.size * 4 > held.room and "seed" in target.dims
     if alone:
         target = target.isel(seed=0, drop=True)
@@ -243,7 +243,8 @@ def _first_view(ds: xr.Dataset, swept: list[str], held: Embedded) -> dict[str, A
     own = [dim for dim in held.variables[metric]["dims"] if dim not in (*swept, "seed", "epoch")]
     varied = sorted((dim for dim in swept if ds.sizes[dim] > 1), key=lambda dim: dim != "learning_rate")
     axes = ["epoch", *own] if own else [*varied, "epoch"] if len(varied) > 1 else ["epoch", *varied]
-    at = dict(_best(ds, swept)) | {"epoch": _last_record(ds, metric)}
+    best = stats.best_place(ds, swept) if "loss" in ds.data_vars else {}
+    at = best | {"epoch": _last_record(ds, metric)}
     return {"metric": metric, "x": axes[0], "y": axes[1] if len(axes) > 1 else "", "at": at}
 
 
@@ -259,13 +260,3 @@ def _asked(ds: xr.Dataset, names: list[str]) -> Iterator[str]:
     first = [metric for figure in asked[:1] for metric in NEEDS.get(figure["name"], ())]
     named = [figure.get("options", {}).get("metric") for figure in asked]
     yield from (metric for metric in [*first, *named] if metric in names)
-
-
-def _best(ds: xr.Dataset, swept: list[str]) -> Iterator[tuple[str, int]]:
-    """Give the place of the lowest median final loss."""
-    if "loss" not in ds.data_vars or not swept:
-        return
-    score = stats.median(stats.final(ds, "loss")).transpose(*swept).values
-    place = int(np.argmin(np.where(np.isfinite(score), score, np.inf)))
-    for dim, index in zip(swept, np.unravel_index(place, score.shape), strict=True):
-        yield dim, int(index)

@@ -1,15 +1,14 @@
 """The dimensions of results as a page needs them: names, values as words, places on an axis, knobs as typed."""
 
-import json
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from sweep import stats
 from sweep.plots import style
 from sweep.plots.scale import scale_of
 from sweep.plots.view import said
+from sweep.results import schema
 
 
 def describe(ds: xr.Dataset, dim: str) -> dict[str, Any]:
@@ -31,13 +30,13 @@ def describe(ds: xr.Dataset, dim: str) -> dict[str, Any]:
         "texts": _texts(ds, dim),
         "places": [round(float(place), 9) for place in places],
         "values": [float(value) for value in ds[dim].values] if kind != "category" else [],
-        "swept": dim in ds["status"].dims,
+        "swept": dim in schema.lane_dims(ds),
     }
 
 
 def _scale(ds: xr.Dataset, dim: str) -> tuple[str, str, np.ndarray]:
     coordinate = ds[dim]
-    if dim in stats.swept(ds) and _combinations(ds, dim):
+    if dim in schema.swept_dims(ds) and _combinations(ds, dim):
         return "category", style.words(dim), np.arange(coordinate.size)
     scale = scale_of(coordinate)
     places = np.log10(scale.centres) if scale.kind == "log" else np.asarray(scale.centres, float)
@@ -45,15 +44,14 @@ def _scale(ds: xr.Dataset, dim: str) -> tuple[str, str, np.ndarray]:
 
 
 def _texts(ds: xr.Dataset, dim: str) -> list[str]:
-    if dim in stats.swept(ds) and _combinations(ds, dim):
+    if dim in schema.swept_dims(ds) and _combinations(ds, dim):
         return [said(ds.isel({dim: index}), ds, dim) for index in range(ds.sizes[dim])]
     return [style.number(value) for value in ds[dim].values]
 
 
 def _combinations(ds: xr.Dataset, dim: str) -> bool:
     """Tell whether values are of several knobs together, so that one number does not name them."""
-    along = [name for name in ds.coords if ds[name].dims == (dim,)]
-    return len(along) > 1 and ds.sizes[dim] <= 40
+    return len(schema.along(ds, dim)) > 1 and ds.sizes[dim] <= 40
 
 
 def knobs(ds: xr.Dataset) -> list[dict[str, Any]]:
@@ -63,8 +61,6 @@ def knobs(ds: xr.Dataset) -> list[dict[str, Any]]:
         Of each knob `name`, `dims` (those it varies along), their `shape`, and `values` (row by row; "" where
         the knob does not apply).
     """
-    factors = json.loads(ds.attrs.get("dimensions", "[]")) or [(dim, 0, [dim]) for dim in ds["status"].dims]
-    names = [name for _, _, names in factors for name in names]
     return [
         {
             "name": name,
@@ -72,8 +68,7 @@ def knobs(ds: xr.Dataset) -> list[dict[str, Any]]:
             "shape": list(ds[name].shape),
             "values": [_literal(value) for value in ds[name].values.ravel()],
         }
-        for name in names
-        if name in ds.coords
+        for name in schema.knobs(ds)
     ]
 
 

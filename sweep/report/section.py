@@ -18,6 +18,7 @@ from sweep.page.load import FULL, VARIED, older_store_of, store_of
 from sweep.plots import style
 from sweep.report import bokeh_models
 from sweep.report.cells import embed
+from sweep.results import schema
 
 _TYPES: Final = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif"}
 _ORIGIN: Final = (
@@ -157,5 +158,5 @@ def parent(ds: xr.Dataset) -> dict[str, Any]:
 
 def zoomed(ds: xr.Dataset) -> dict[str, list[float]]:
     """Give the ranges of numeric swept dimensions, by which a child is outlined on its parent."""
-    swept = [str(dim) for dim in ds["status"].dims if dim != "seed" and ds[dim].dtype.kind in "iuf"]
+    swept = [dim for dim in schema.swept_dims(ds) if ds[dim].dtype.kind in "iuf"]
     return {dim: [float(ds[dim].min()), float(ds[dim].max())] for dim in swept if ds.sizes[dim] > 1}

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sweep.results import schema
+
 SEEDS: Final = ("seed", "data_seed")
 LANE: Final = "lane"
 _SPECS: Final = ("task", "model", "optimizer")  # the parts of a page whose fields can be knobs
@@ -44,22 +46,14 @@ class Part:
         return next((each for each in found if isinstance(each, Words)), None)
 
 
-def knobs_of(ds: xr.Dataset) -> list[str]:
-    """Name the swept knobs: coordinates along lanes, without mere numbers of combinations."""
-    swept = set(ds["status"].dims)
-    along = [str(name) for name, each in ds.coords.items() if each.dims and set(each.dims) <= swept]
-    numbers = {str(dim) for dim in swept if sum(dim in ds.coords[name].dims for name in along) > 1}
-    return [name for name in along if not (name in numbers and name.partition("_")[0] == "point")]
-
-
 def stacked(ds: xr.Dataset) -> xr.Dataset:
     """Put all lanes in one row; every knob becomes a coordinate along it."""
-    dims = ds["status"].dims
+    dims = schema.lane_dims(ds)
     if dims == (LANE,):
         return ds
     if not dims:  # of a page without axes, whose one lane has no dimension
         return ds.expand_dims(LANE)
-    knobs = knobs_of(ds)
+    knobs = schema.knobs(ds)
     columns = {name: ds[name].broadcast_like(ds["status"]).transpose(*dims).values.ravel() for name in knobs}
     attributes = {name: ds[name].attrs for name in knobs}
     alone = [name for name, each in ds.coords.items() if set(each.dims) & set(dims)]
@@ -85,7 +79,9 @@ def part_of(name: str, ds: xr.Dataset, metric: str) -> Part:
     """
     used = [each for each in (metric, "status", "stop_epoch", "first_bad_epoch") if each in ds.data_vars]
     flat = stacked(ds[used].drop_vars("step", errors="ignore"))
-    table = pd.DataFrame({knob: _column(flat[knob].values) for knob in knobs_of(flat)}, index=range(flat.sizes[LANE]))
+    table = pd.DataFrame(
+        {knob: _column(flat[knob].values) for knob in schema.knobs(flat)}, index=range(flat.sizes[LANE])
+    )
     part = Part(name, flat, table, {knob: flat[knob].attrs for knob in table})
     for seed in SEEDS:
         if seed not in table:

@@ -9,7 +9,7 @@ from sweep.stats.lanes import (
     WAS_CENSORED,
     at_best_learning_rate,
     best_learning_rate,
-    better,
+    best_place,
     epochs_to,
     final,
     finite,
@@ -25,8 +25,6 @@ from sweep.stats.lanes import (
     spearman,
     standing,
     summary,
-    swept,
-    unseen,
 )
 
 __all__ = [
@@ -35,7 +33,7 @@ __all__ = [
     "WAS_CENSORED",
     "at_best_learning_rate",
     "best_learning_rate",
-    "better",
+    "best_place",
     "epochs_to",
     "final",
     "finite",
@@ -51,6 +49,4 @@ __all__ = [
     "spearman",
     "standing",
     "summary",
-    "swept",
-    "unseen",
 ]

@@ -5,6 +5,7 @@ worse and is never dropped in silence: +inf, or -inf where higher values are bet
 counts as +inf too. A lane that has not run, or is still running, is not data: NaN.
 """
 
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import numpy as np
@@ -12,17 +13,13 @@ import xarray as xr
 
 from sweep.base import labels
 from sweep.base.errors import SweepError
+from sweep.results import schema
 
 HALVED: Final = 0.5  # relative spectral error at which a frequency counts as half learned
 REASONS: Final = ("reached", "censored", "diverged", "not_run")
 WAS_REACHED, WAS_CENSORED, HAS_DIVERGED, NOT_RUN = range(len(REASONS))
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
-
-
-def better(array: xr.DataArray) -> labels.Better:
-    """Tell which values of a variable are better, by its attribute `better`, or else by its name."""
-    return labels.better(array.name, array.attrs)
 
 
 def measured(ds: xr.Dataset, name: str) -> xr.DataArray:
@@ -44,17 +41,11 @@ def measured(ds: xr.Dataset, name: str) -> xr.DataArray:
     array, status = ds[name], ds["status"]
     with xr.set_options(keep_attrs=True):
         lost = array.isnull() & status.isin(labels.LOST)
-        return array.where(~lost, labels.worst(better(array))).where(~status.isin(labels.UNSEEN)).transpose(*array.dims)
-
-
-def swept(ds: xr.Dataset) -> list[str]:
-    """Name the swept dimensions, seeds aside."""
-    return [str(dim) for dim in ds["status"].dims if dim != "seed"]
-
-
-def unseen(ds: xr.Dataset) -> int:
-    """Count the lanes that have not run to their end."""
-    return int(ds["status"].isin(labels.UNSEEN).sum())
+        return (
+            array.where(~lost, labels.worst(schema.better(array)))
+            .where(~status.isin(labels.UNSEEN))
+            .transpose(*array.dims)
+        )
 
 
 def over_seeds(array: xr.DataArray) -> xr.Dataset:
@@ -174,6 +165,23 @@ def standing(ds: xr.Dataset) -> xr.DataArray:
     last, stop = float(ds["epoch"][-1]), ds["stop_epoch"]
     score = score.where(ds["status"] != labels.REACHED, stop - 2 * last)
     return score.where(ds["status"] != labels.CUT, (2 - stop / last) * 1e300)
+
+
+def best_place(ds: xr.Dataset, dims: Sequence[str]) -> dict[str, int]:
+    """Find the best combination of all, by the median over seeds of how lanes stand (`standing`).
+
+    Args:
+        ds: results with `loss`.
+        dims: swept dimensions.
+
+    Returns:
+        Its place along these dimensions; that along others is left open.
+    """
+    score = median(standing(ds))
+    place = int(lowest(xr.DataArray(score.variable.stack(all=score.dims)), "all")) if score.dims else 0
+    where = np.unravel_index(place, score.shape)
+    places = {str(dim): int(index) for dim, index in zip(score.dims, where, strict=True)}
+    return {dim: places[dim] for dim in dims}
 
 
 def best_learning_rate(ds: xr.Dataset) -> xr.DataArray:

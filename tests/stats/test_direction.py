@@ -24,6 +24,7 @@ from sweep.plots.comparison import comparison
 from sweep.plots.registry import FIGURES, FILMS
 from sweep.report import bokeh_models
 from sweep.report import cells as embedded
+from sweep.results import schema
 from sweep.results.dataset import open_results
 from sweep.runs.runner import run_sweep
 from sweep.specs import Metric, Record, every
@@ -73,7 +74,7 @@ def test_the_vocabulary_says_which_values_of_which_metric_are_better():
 )
 def test_a_variable_says_it_itself_and_an_older_one_has_it_from_the_vocabulary(name, attributes, expected):
     assert labels.better(name, attributes) == expected
-    assert stats.better(xr.DataArray(0.0, name=name, attrs=attributes)) == expected
+    assert schema.better(xr.DataArray(0.0, name=name, attrs=attributes)) == expected
 
 
 def test_a_store_holds_it_as_an_attribute(tmp_path):

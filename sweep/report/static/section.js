@@ -106,8 +106,8 @@ class Section {
   kind(value, place) {
     if (Number.isFinite(value)) return 0;
     if (Number.isNaN(value)) return 3;
-    const counts = countsOf(this.about, this.counts, place);
-    return counts[CUT] > counts[3] + counts[6] ? 2 : 1;
+    const counts = countsOf(this.about, this.counts, place), {cut, lost} = this.about.codes;
+    return 2 * counts[cut] > total(counts, lost) ? 2 : 1;
   }
 
   table(at, most) {
@@ -276,7 +276,7 @@ class Section {
     const where = this.variable.free.map((dim) => this.coordinate(dim, this.variable.indices(dim)[this.variable.position(dim, place[dim])]));
     const counts = countsOf(this.about, this.counts, place);
     const ended = this.about.statuses.map((word, code) => counts[code] ? `${counts[code]} ${word}` : "").filter(Boolean);
-    return {where: where.join(", "), value, quartiles, seeds: counts.reduce((sum, count) => sum + count, 0), lost: total(counts, LOST), ended: ended.join(", ")};
+    return {where: where.join(", "), value, quartiles, seeds: counts.reduce((sum, count) => sum + count, 0), lost: total(counts, this.about.codes.lost), ended: ended.join(", ")};
   }
 }
 

@@ -1,4 +1,4 @@
-/* Statistics over seeds, as stats.py has them: infinities count, NaN does not. */
+/* Statistics over seeds, as the package `stats` has them: infinities count, NaN does not. */
 
 const STATISTICS = [
   {name: "median", label: "median", words: "Median"},
@@ -10,7 +10,6 @@ const STATISTICS = [
   {name: "lost", label: "share of seeds lost", share: true},
   {name: "reached", label: "share of seeds ...", share: true, exact: true},
 ];
-const CUT = 5, LOST = [3, 5, 6], UNSEEN = [0, 1];  // codes of a lane's status, as in labels.py
 
 /** Sort the values that are known to the front and give how many they are. */
 function ordered(values) {
@@ -95,13 +94,13 @@ function valueAt(about, counts, variable, asked, place) {
     const values = ofSeeds(variable, place);
     return statistic(asked.name, values, ordered(values), {higher: variable.higher, threshold: asked.threshold});
   }
-  if (asked.name === "lost") return lostByEnd(countsOf(about, counts, place));
+  if (asked.name === "lost") return lostByEnd(about.codes, countsOf(about, counts, place));
   return variable.arrays[asked.name][variable.offset(place)];
 }
 
-function lostByEnd(counts) {
-  const seen = counts.reduce((sum, count) => sum + count, 0) - total(counts, UNSEEN);
-  return seen ? total(counts, LOST) / seen : NaN;
+function lostByEnd({lost, unseen}, counts) {
+  const seen = counts.reduce((sum, count) => sum + count, 0) - total(counts, unseen);
+  return seen ? total(counts, lost) / seen : NaN;
 }
 
 /** Every so many of some indices, so that at most about `most` are left. */
