@@ -22,9 +22,9 @@ from benchmarks.handover import Handover
 from benchmarks.service import Worker, versions
 from benchmarks.side_sweep import drawn
 from sweep import Experiment, Record, load
-from sweep.axes import Axes, lay_out
-from sweep.engine.execute import walk
 from sweep.engine.plan import Plan, pack
+from sweep.engine.walk import walk
+from sweep.page.axes import Axes, lay_out
 from sweep.runs.devices import use_all_cores
 from sweep.specs import every
 

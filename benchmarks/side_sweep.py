@@ -14,10 +14,12 @@ from benchmarks import limit, service
 from benchmarks.cases import CHECK_STEPS, FREQUENCIES, Case
 from benchmarks.handover import Group, Handover, Trees
 from sweep import MLP, Experiment, Optimizer, Record, Sine, SumOfSines, grid, log_spaced, zipped
-from sweep.axes import lay_out
-from sweep.engine import train
-from sweep.engine.execute import prepare, walk
+from sweep.engine import program as programs
 from sweep.engine.plan import Plan, Program, pack
+from sweep.engine.prepare import prepare
+from sweep.engine.training import Numbers
+from sweep.engine.walk import walk
+from sweep.page.axes import lay_out
 from sweep.page.specs.record import Cadence
 from sweep.runs.devices import use_all_cores
 from sweep.specs import every
@@ -99,32 +101,31 @@ def drawn(plan: Plan, widths: Sequence[int], steps: int) -> Handover:
     """
     program, groups, inputs = plan.programs[0], [], None
     for width, block, numbers in zip(widths, program.blocks, _typed(program), strict=True):
-        lanes, data = jax.jit(jax.vmap(partial(train.begin, block)))(numbers)
+        lanes, data = jax.jit(jax.vmap(partial(programs.begin, block)))(numbers)
         inputs = np.asarray(data.inputs[0]).T
-        orders = None if block.shape.batch_size is None else _orders(block, numbers, lanes, steps)
+        orders = None if block.training.renewed_every is None else _orders(block, numbers, lanes, steps)
         groups.append(Group(width, _trees(block, lanes), np.asarray(data.target), orders))
     assert inputs is not None
     return Handover(inputs, tuple(groups))
 
 
-def _typed(program: Program) -> list[train.Numbers]:
+def _typed(program: Program) -> list[Numbers]:
     return [
-        {name: np.asarray(values, train.number_dtype(name, block.shape)) for name, values in numbers.items()}
+        {name: np.asarray(values, programs.number_dtype(name, block.training)) for name, values in numbers.items()}
         for block, numbers in zip(program.blocks, program.numbers, strict=True)
     ]
 
 
-def _trees(block: train.Block, lanes: train.Lane) -> Trees:
+def _trees(block: programs.Block, lanes: programs.Lane) -> Trees:
     """Give the initial parameters of a block's lanes, layer by layer."""
-    return jax.tree.map(np.asarray, lanes.parameters)
+    return jax.tree.map(np.asarray, lanes.state.parameters)
 
 
-def _orders(block: train.Block, numbers: train.Numbers, lanes: train.Lane, steps: int) -> np.ndarray:
+def _orders(block: programs.Block, numbers: Numbers, lanes: programs.Lane, steps: int) -> np.ndarray:
     """Give the order of the points in the epochs of so many steps, (lanes, epochs, points)."""
-    shape = block.shape
-    shuffled = jax.vmap(partial(train.shuffle, shape), in_axes=(0, 0, None))
-    starts = range(0, steps, shape.steps_per_epoch())
-    return np.stack([np.asarray(shuffled(numbers, lanes, step).order) for step in starts], axis=1)
+    renew = jax.vmap(block.training.renew, in_axes=(0, None, None, 0, None))
+    starts = range(0, steps, block.training.steps_per_epoch)
+    return np.stack([np.asarray(renew(lanes.state, None, (), numbers, step).order) for step in starts], axis=1)
 
 
 if __name__ == "__main__":

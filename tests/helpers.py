@@ -1,5 +1,6 @@
 """Small experiments, and their lanes' lives by lane number."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from sweep.axes import Axes, lay_out
 from sweep.base.labels import DIVERGED
-from sweep.engine import train
-from sweep.engine.execute import Finished, Position, numerics, walk
+from sweep.engine import program as programs
 from sweep.engine.plan import Plan, pack
+from sweep.engine.prepare import numerics
+from sweep.engine.walk import Segment, walk
+from sweep.engine.wave import Position
+from sweep.page.axes import Axes, lay_out
 from sweep.page.experiment import Experiment
 from sweep.specs import MLP, Optimizer, Record, SumOfSines, log_spaced
 
@@ -43,15 +46,17 @@ class Life:
 
     Args:
         curves: each quantity, records first.
-        states: `train.Lane` at each record.
+        states: of its training at each record.
         target: noiseless target over x, None for a task without x.
         first_bad_step: as the lane has it at the end.
+        leaves: of its last state and what the engine keeps beside it.
     """
 
     curves: dict[str, np.ndarray]
-    states: list[train.Lane]
+    states: list[Any]
     target: np.ndarray | None
     first_bad_step: int
+    leaves: Sequence[np.ndarray] = ()
 
 
 def planned(
@@ -81,7 +86,7 @@ def lives(plan: Plan, *, records: int | None = None, resume: Position | None = N
     return [found[lane] for lane in range(len(found))]
 
 
-def _take(plan: Plan, piece: Finished, found: dict[int, Life]) -> None:
+def _take(plan: Plan, piece: Segment, found: dict[int, Life]) -> None:
     wave = plan.waves[piece.wave]
     program = plan.programs[wave.program]
     position = piece.position()
@@ -91,34 +96,34 @@ def _take(plan: Plan, piece: Finished, found: dict[int, Life]) -> None:
         own = [next(leaves) for _ in range(structure.num_leaves)]
         seats = {int(lane): seat for seat, lane in enumerate(position.seated[at])}
         for row, lane in enumerate(program.members[at][wave.chosen[at]]):
-            old = found.get(int(lane), Life({}, [], None, train.NEVER))
-            target = piece.targets[at][row] if piece.targets is not None else old.target
+            old = found.get(int(lane), Life({}, [], None, programs.NEVER))
+            target = piece.constants[at]["target"][row] if piece.constants and piece.constants[at] else old.target
             values = piece.values[at]
             curves = {
                 name: np.concatenate([*([old.curves[name]] if old.states else []), value[row][None]])
                 for name, value in values.items()
             }
             # A lane that has ended and left its seat stays as it was last seen.
-            leaf = [leaf[seats[row]] for leaf in own] if row in seats else jax.tree.leaves(old.states[-1])
+            leaf = [leaf[seats[row]] for leaf in own] if row in seats else old.leaves
             state = jax.tree.unflatten(structure, leaf)
-            bad = int(piece.ended[at][row]) if piece.status[at][row] == DIVERGED else train.NEVER
-            found[int(lane)] = Life(curves, [*old.states, state], target, bad)
+            bad = int(piece.ended[at][row]) if piece.status[at][row] == DIVERGED else programs.NEVER
+            found[int(lane)] = Life(curves, [*old.states, state.state], target, bad, leaf)
 
 
 @cache
-def lane_structure(block: train.Block, names: tuple[str, ...]) -> Any:
+def lane_structure(block: programs.Block, names: tuple[str, ...]) -> Any:
     """Give the pytree structure of a block's lanes."""
-    numbers = {name: jax.ShapeDtypeStruct((), train.number_dtype(name, block.shape)) for name in names}
-    with jax.enable_x64(block.shape.precision == "float64"):
-        return jax.tree.structure(jax.eval_shape(partial(train.begin, block), numbers)[0])
+    numbers = {name: jax.ShapeDtypeStruct((), programs.number_dtype(name, block.training)) for name in names}
+    with jax.enable_x64(block.training.precision == "float64"):
+        return jax.tree.structure(jax.eval_shape(partial(programs.begin, block), numbers)[0])
 
 
-def numbers_of(plan: Plan, lane: int) -> tuple[train.Block, dict[str, np.ndarray]]:
+def numbers_of(plan: Plan, lane: int) -> tuple[programs.Block, dict[str, np.ndarray]]:
     """Give a lane's block and its traced numbers as the program gets them."""
     for program in plan.programs:
         for block, members, numbers in zip(program.blocks, program.members, program.numbers, strict=True):
             for at in np.flatnonzero(members == lane):
-                typed = {k: np.asarray(v[at], train.number_dtype(k, block.shape)) for k, v in numbers.items()}
+                typed = {k: np.asarray(v[at], programs.number_dtype(k, block.training)) for k, v in numbers.items()}
                 return block, typed
     raise AssertionError(f"lane {lane} is in no block")
 
@@ -127,9 +132,9 @@ def data_of(plan: Plan, lane: int) -> Any:
     """Draw a lane's `Data` as the program does, as NumPy arrays."""
     block, numbers = numbers_of(plan, lane)
     with numerics(plan):
-        begin = train.compiled_beginning(block, tuple(numbers), plan.devices)
+        begin = programs.compiled_beginning(block, tuple(numbers), plan.devices)
         rows = (block.tiles * len(plan.devices), block.tile)
-        place = train.sharding(plan.devices)
+        place = programs.sharding(plan.devices)
         data = begin({k: jax.device_put(np.broadcast_to(v, rows), place) for k, v in numbers.items()})[1]
         return jax.tree.map(lambda leaf: np.asarray(leaf)[0, 0], data)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweep import Experiment
-from sweep.axes import lay_out
+from sweep.page.axes import lay_out
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -12,7 +12,6 @@ from rich.console import Console
 from sweep.base import tables
 from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, STATUS
-from sweep.cli.terminal import structure_words
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing
 from sweep.results.attribute_checks import needed
@@ -75,12 +74,12 @@ def _show(
     console: Console, stored: "xr.Dataset", replayed: "Replay", arithmetic: dict[str, Any], seconds: float
 ) -> bool:
     """Print the comparison; tell whether all is as it should be."""
-    shape, found = replayed.block.shape, distances(stored, replayed.curves)
+    training, found = replayed.block.training, distances(stored, replayed.curves)
     ended = same_end(stored, replayed.curves)
     same = ended and all(each.parts is None for each in found)
     console.print(
-        f"{structure_words(shape)}, {shape.steps} steps in {shape.precision}; trained again in {seconds:.1f} s, "
-        f"alone in a tile of {replayed.block.tile}{', padded to this width' if replayed.block.padded else ''}",
+        f"{training.words()}, {training.steps} steps in {training.precision}; trained again in {seconds:.1f} s, "
+        f"alone in a tile of {replayed.block.tile}{', padded to this width' if training.padded else ''}",
         soft_wrap=True,
     )
     console.print(_arithmetic_words(arithmetic, replayed.foreign), soft_wrap=True)

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sweep.engine.plan import Plan
-    from sweep.page.shape import Shape
-    from sweep.page.specs.model import Model
     from sweep.runs.session import Progress as Told
 
 LINE_SECONDS: Final = 5.0  # between plain lines
@@ -82,8 +80,8 @@ def show_plan(console: Console, plan: "Plan") -> None:
     console.print(f"{len(plan.lanes)} lanes ({axes}), {experiment.epochs} epochs, {len(plan.epochs)} records")
     blocks = []
     for number, (block, members) in enumerate(plan.blocks()):
-        sizes = (len(members), block.tile, block.tiles * len(plan.devices), block.padded)
-        blocks.append((str(number), structure_words(block.shape), *map(str, sizes)))
+        sizes = (len(members), block.tile, block.tiles * len(plan.devices), block.training.padded)
+        blocks.append((str(number), block.training.words(), *map(str, sizes)))
     heads = ("block", "structure", "lanes", "tile", "tiles in a wave", "padded")
     tables.show(console, heads, blocks, names=2)
     for reason in plan.reasons:
@@ -100,21 +98,8 @@ def show_plan(console: Console, plan: "Plan") -> None:
     )
     console.print(
         f"{plan.lane_steps():,} lane-steps; estimate: compile {plan.expected_compile_seconds():.0f} s, "
-        f"train {_duration(plan.expected_training_seconds())} (rough figures, see sweep/cost.py)"
+        f"train {_duration(plan.expected_training_seconds())} (rough figures, see sweep/engine/cost.py)"
     )
-
-
-def structure_words(shape: "Shape") -> str:
-    """Say in words what is the same for all lanes of a block: network, optimiser, points."""
-    return f"{_network(shape.model)}, {shape.optimizer.name}, {shape.task.points} points"
-
-
-def _network(model: "Model") -> str:
-    from sweep.page.specs.model import MLP
-
-    if not isinstance(model, MLP):
-        return f"module of width {getattr(model, 'width', '?')}"
-    return f"{'-'.join(map(str, model.layers()))} {model.activation}" if model.layers() else "linear"
 
 
 def _duration(seconds: float) -> str:

@@ -3,17 +3,14 @@
 import os
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import jax
 import numpy as np
 
-from sweep.engine import train
-from sweep.engine.train import Block, Device
-from sweep.page.shape import Shape
-from sweep.page.specs.model import MLP
+from sweep.engine.program import Block, Device, lane_shapes
+from sweep.engine.training import Cost
 
 # Rough figures of one 2020s CPU core, used only for estimates and for the size of tiles.
 COMPILE_SECONDS_A_LAYER: Final = 0.3
@@ -32,13 +29,13 @@ WAVE_BYTES: Final = {"cpu": 2**29}
 WAVE_BYTES_ACCELERATOR: Final = 2**32
 
 
-def tile_size(shape: Shape, platform: str) -> int:
-    """Choose how many lanes are advanced together: a power of two, from Shape and device kind alone.
+def tile_size(cost: Cost, platform: str) -> int:
+    """Choose how many lanes are advanced together: a power of two, from the training and the device kind alone.
 
     The tile fixes the order of additions and so the bits of every result; it must never depend on timings,
     free memory or the number of lanes or devices.
     """
-    wanted = TILE_BYTES.get(platform, TILE_BYTES_ACCELERATOR) / _working_bytes(shape)
+    wanted = TILE_BYTES.get(platform, TILE_BYTES_ACCELERATOR) / cost.bytes
     largest = TILE_LARGEST.get(platform, TILE_LARGEST_ACCELERATOR)
     return min(largest, 2 ** max(0, int(np.log2(max(1.0, wanted)))))
 
@@ -50,37 +47,18 @@ def wave_bytes(platform: str) -> int:
 
 def tile_bytes(block: Block) -> int:
     """Estimate the bytes that the arrays of one tile take while it is advanced, beside those of its lanes."""
-    return int(_working_bytes(block.shape)) * block.tile
+    return int(block.training.cost().bytes) * block.tile
 
 
-def _sizes(shape: Shape) -> list[tuple[int, int]]:
-    """List (inputs, outputs) of each layer; a module of the page's own counts as three layers of its width."""
-    model = shape.model
-    hidden = model.layers() if isinstance(model, MLP) else (getattr(model, "width", 64),) * 3
-    widths = (shape.task.input_size(), *hidden, 1)
-    return list(pairwise(widths))
-
-
-def _working_bytes(shape: Shape) -> float:
-    """Estimate the bytes that one step of one lane touches."""
-    points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
-    activations = points * sum(outputs for _, outputs in _sizes(shape)) * 3  # value, its gradient, a temporary
-    parameters = sum((inputs + 1) * outputs for inputs, outputs in _sizes(shape)) * 4  # and gradient, two moments
-    return (activations + parameters) * size
-
-
-def step_seconds(shape: Shape, platform: str) -> float:
+def step_seconds(cost: Cost, platform: str) -> float:
     """Estimate the seconds that one device takes for one step of one lane."""
-    points = shape.batch_size or shape.task.points
-    flops = 6 * points * sum(inputs * outputs for inputs, outputs in _sizes(shape))
-    activations = points * sum(outputs for _, outputs in _sizes(shape)[:-1])
-    products = flops / FLOPS.get(platform, FLOPS_ACCELERATOR)
-    return products + activations / ACTIVATIONS.get(platform, ACTIVATIONS_ACCELERATOR)
+    products = cost.flops / FLOPS.get(platform, FLOPS_ACCELERATOR)
+    return products + cost.activations / ACTIVATIONS.get(platform, ACTIVATIONS_ACCELERATOR)
 
 
-def compile_seconds(shape: Shape) -> float:
+def compile_seconds(cost: Cost) -> float:
     """Estimate the seconds that compiling a block takes."""
-    return COMPILE_SECONDS_A_LAYER * len(_sizes(shape))
+    return COMPILE_SECONDS_A_LAYER * cost.layers
 
 
 def free_memory(devices: Sequence[Device]) -> int:
@@ -104,12 +82,13 @@ def _free_on_host() -> int:
 
 def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> tuple[int, int]:
     """Estimate a lane's memory on its device, and that of its curves in the host's buffer."""
-    room, recorded = train.lane_shapes(block, names)
+    arrays, recorded = lane_shapes(block, names)
     values = _bytes(recorded)
     # State twice, for the update that is not in place, or what drawing it takes; values on the device and on
     # their way from it.
-    beside = max(_bytes(room.lanes), 4 * _bytes(room.lanes.parameters))
-    return _bytes(room) + beside + 2 * values, values * records
+    must = block.training.must_be_finite(arrays.lanes.state)
+    beside = max(_bytes(arrays.lanes), 4 * _bytes(must))
+    return _bytes(arrays) + beside + 2 * values, values * records
 
 
 def _bytes(tree: Any) -> int:

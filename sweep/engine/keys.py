@@ -9,7 +9,7 @@ draws all its numbers by one: `uniforms` gives uniform numbers, and a distributi
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,20 @@ def stream(seed: UInt32[Array, ""], name: str) -> Key[Array, ""]:
     """
     words = jnp.stack([jnp.full_like(seed, STREAMS[name]), seed])
     return jax.random.wrap_key_data(words, impl="threefry2x32")
+
+
+class Keys(NamedTuple):
+    """The keys of a lane's streams: `weights` and `batches` of its `seed`, `data` of its `data_seed`."""
+
+    weights: Key[Array, ""]
+    batches: Key[Array, ""]
+    data: Key[Array, ""]
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, Array]) -> "Keys":
+        """Make them of a lane's traced numbers."""
+        seed, data_seed = numbers["seed"], numbers["data_seed"]
+        return cls(stream(seed, "weights"), stream(seed, "batches"), stream(data_seed, "data"))
 
 
 def uniforms(key: Key[Array, ""], shapes: Shapes, dtype: Any) -> Float[Array, " entries"]:

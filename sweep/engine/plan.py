@@ -1,6 +1,6 @@
 """Plans: lanes gathered into blocks, blocks into programs, tiles dealt to devices, waves cut to fit the memory.
 
-A plan decides nothing about numbers but the tile size, which depends on the Shape and the kind of device
+A plan decides nothing about numbers but the tile size, which depends on the training and the kind of device
 alone. It explains itself: `Plan.reasons` are the sentences that `--plan` prints.
 """
 
@@ -24,12 +24,12 @@ from sweep.engine.cost import (
     tile_size,
     wave_bytes,
 )
+from sweep.engine.program import Block, Device
+from sweep.engine.regression import training_of
 from sweep.engine.stopping import explained
-from sweep.engine.train import Block, Device
 from sweep.page.axes import Lanes
 from sweep.page.experiment import Experiment
 from sweep.page.shape import Shape
-from sweep.page.specs.model import MLP
 from sweep.page.specs.stop import Halving
 
 MAX_BLOCKS: Final = 32
@@ -125,16 +125,16 @@ class Plan:
 
     def lane_steps(self) -> int:
         """Count the optimiser steps of all lanes."""
-        return sum(int(block.shape.steps) * len(members) for block, members in self.blocks())
+        return sum(block.training.steps * len(members) for block, members in self.blocks())
 
     def expected_compile_seconds(self) -> float:
         """Estimate how long compiling takes."""
-        return sum(compile_seconds(block.shape) for block, _ in self.blocks())
+        return sum(compile_seconds(block.training.cost()) for block, _ in self.blocks())
 
     def expected_training_seconds(self) -> float:
         """Estimate how long training takes, from rough figures of the devices."""
         total = sum(
-            step_seconds(block.shape, self.devices[0].platform) * block.shape.steps * len(members)
+            step_seconds(block.training.cost(), self.devices[0].platform) * block.training.steps * len(members)
             for block, members in self.blocks()
         )
         return total / len(self.devices)
@@ -229,9 +229,9 @@ def _expected_seconds(groups: list[list[tuple[Experiment, np.ndarray]]], platfor
     """Estimate the seconds of compiling and of training on one device, each group as wide as its widest."""
     compiling = training = 0.0
     for group in groups:
-        shape = group[0][0].shape()
-        compiling += compile_seconds(shape)
-        training += step_seconds(shape, platform) * shape.steps * PADDED_LANES * len(group)
+        widest = training_of(group[0][0])
+        compiling += compile_seconds(widest.cost())
+        training += step_seconds(widest.cost(), platform) * widest.steps * PADDED_LANES * len(group)
     return compiling, training
 
 
@@ -244,12 +244,11 @@ def _buckets(variants: list[tuple[Experiment, np.ndarray]], ratio: float) -> lis
     groups: list[list[tuple[Experiment, np.ndarray]]] = []
     families: dict[Shape, list[tuple[Experiment, np.ndarray]]] = {}
     for variant in variants:
-        model = variant[0].model
-        if not isinstance(model, MLP) or model.hidden is not None:
+        family = variant[0].model.family()
+        if family is None:
             groups.append([variant])
-            continue
-        shape = variant[0].shape()
-        families.setdefault(replace(shape, model=replace(model, width=1, initial_scale=1.0)), []).append(variant)
+        else:
+            families.setdefault(replace(variant[0].shape(), model=family), []).append(variant)
     for family in families.values():
         family.sort(key=width, reverse=True)
         while family:
@@ -267,7 +266,7 @@ def _programs(
     seconds = 0.0
     for group in groups:
         made = _block(group, lanes, platform)
-        cost = compile_seconds(made[0].shape)
+        cost = compile_seconds(made[0].training.cost())
         if parts[-1] and (len(parts[-1]) >= MAX_BLOCKS or seconds + cost > MAX_COMPILE_SECONDS):
             parts.append([])
             seconds = 0.0
@@ -286,7 +285,7 @@ def _programs(
 def _block(
     group: list[tuple[Experiment, np.ndarray]], lanes: Lanes, platform: str
 ) -> tuple[Block, np.ndarray, dict[str, np.ndarray]]:
-    shape = group[0][0].shape()  # the widest
+    training = training_of(group[0][0], len(group) > 1)  # the widest
     parts = []
     for variant, members in group:
         numbers = variant.numbers(lanes, members)
@@ -295,7 +294,7 @@ def _block(
     members = np.concatenate([members for _, members in group])
     numbers = {name: np.concatenate([part[name] for part in parts]) for name in sorted(parts[0])}
     inside = np.argsort(members, kind="stable")
-    block = Block(shape, len(group) > 1, tile_size(shape, platform), 1)
+    block = Block(training, tile_size(training.cost(), platform), 1)
     return block, members[inside], {name: values[inside] for name, values in numbers.items()}
 
 
@@ -305,11 +304,11 @@ def _records(experiment: Experiment, programs: list[Program]) -> tuple[np.ndarra
     Blocks with other batch sizes take other numbers of steps to an epoch. Records are whole steps of the
     block with the fewest, and the nearest whole steps of the others.
     """
-    shapes = [block.shape for program in programs for block in program.blocks]
-    fewest = min(shapes, key=Shape.steps_per_epoch)
-    epochs = experiment.record.at.steps(fewest.steps) / fewest.steps_per_epoch()
+    trainings = [block.training for program in programs for block in program.blocks]
+    fewest = min(trainings, key=lambda training: training.steps_per_epoch)
+    epochs = experiment.record.at.steps(fewest.steps) / fewest.steps_per_epoch
     steps = tuple(
-        np.stack([np.round(epochs * block.shape.steps_per_epoch()).astype(np.int64) for block in program.blocks], 1)
+        np.stack([np.round(epochs * block.training.steps_per_epoch).astype(np.int64) for block in program.blocks], 1)
         for program in programs
     )
     return epochs, steps

@@ -7,8 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from sweep.engine import train
-from sweep.engine.train import Block
+from sweep.engine.program import Block, sharding
 
 
 class Seats:
@@ -37,7 +36,7 @@ class Seats:
         if len(self.lanes):
             full[self.tile[-1]] = values[0]
             full[self.tile, self.place] = values
-        return jax.device_put(full, train.sharding(self._devices))
+        return jax.device_put(full, sharding(self._devices))
 
     def taken(self, tree: Any) -> Any:
         """Take the lanes' values off the devices, as copies, in the lanes' order."""

@@ -8,7 +8,7 @@ from sweep.page.experiment import SEEDS, grouped
 from sweep.page.specs.stop import Halving, Stop, Target
 
 
-class Judge:
+class StoppingRule:
     """Ends lanes of one wave by the rule of their page.
 
     Args:

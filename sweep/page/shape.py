@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sweep.base.labels import METRICS, Quantity
 from sweep.page.specs.knobs import knobs_of
-from sweep.page.specs.model import MLP, Model
+from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Metric
 from sweep.page.specs.task import Task
@@ -52,10 +52,6 @@ class Shape:
             found.append(Quantity(PREDICTION, ("x",)))
         return tuple(found)
 
-    def layers(self) -> int:
-        """Count the layers whose gradients are told apart; a module of the page's own is one."""
-        return len(self.model.layers()) + 1 if isinstance(self.model, MLP) else 1
-
 
 def steps_per_epoch(points: int, batch_size: int | None) -> int:
     """Count the batches of an epoch, the short last one included."""
@@ -63,11 +59,10 @@ def steps_per_epoch(points: int, batch_size: int | None) -> int:
 
 
 def blank(spec: Any) -> Any:
-    """Give a spec with its traced numbers at their defaults, so that specs of one structure are equal."""
-    traced = {knob.attribute for knob in knobs_of(type(spec)).values() if knob.traced}
-    plain = {f.name: f.default for f in fields(spec) if f.name in traced}
-    if isinstance(spec, MLP) and spec.hidden is not None:
-        plain |= {"width": MLP.width, "depth": MLP.depth}  # unused beside `hidden`
+    """Give a spec with its traced numbers, and what it does not use, at their defaults: equal for one structure."""
+    applicable = spec.applicable()
+    bare_of = {k.attribute for k in knobs_of(type(spec)).values() if k.traced or k.name not in applicable}
+    plain = {f.name: f.default for f in fields(spec) if f.name in bare_of}
     bare = copy(spec)
     for name, value in plain.items():
         object.__setattr__(bare, name, value)  # unchecked: a default need not suit the rest of the spec

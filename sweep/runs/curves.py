@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 
 from sweep.base.labels import CUT, DIVERGED, FINISHED, NOT_RUN, REACHED, RUNNING
-from sweep.engine.execute import Finished, ended_epochs
 from sweep.engine.plan import Plan
+from sweep.engine.walk import Segment, ended_epochs
 from sweep.results.dataset import TIME
 from sweep.results.store import Store
 
@@ -26,8 +26,8 @@ class Curves:
 
     def __init__(self, plan: Plan, wave: int, store: Store) -> None:
         self._plan, self._wave, self._store = plan, plan.waves[wave], store
-        shapes = [block.shape for block in plan.programs[self._wave.program].blocks]
-        names = {quantity.name for shape in shapes for quantity in shape.quantities()}
+        trainings = [block.training for block in plan.programs[self._wave.program].blocks]
+        names = {quantity.name for training in trainings for quantity in training.quantities()}
         names |= {"target", *ENDS}
         names &= set(store.names())  # no snapshots, no predictions
         self._status = np.full(len(self._wave.lanes), RUNNING, np.int8)
@@ -38,18 +38,19 @@ class Curves:
             return np.full(self._wave.places, np.nan)
         return self._store.read(name, self._wave.start, self._wave.start + self._wave.places)
 
-    def take(self, piece: Finished) -> None:
+    def take(self, segment: Segment) -> None:
         """Put the values of one segment in their places."""
         for name in ENDS.keys() & self._held.keys():
-            self._held[name][: len(self._wave.lanes)] = ended_epochs(self._plan, piece, *ENDS[name])
-        for rows, status in zip(self._wave.rows, piece.status, strict=True):
+            self._held[name][: len(self._wave.lanes)] = ended_epochs(self._plan, segment, *ENDS[name])
+        for rows, status in zip(self._wave.rows, segment.status, strict=True):
             self._status[rows] = status
-        if piece.record is not None:
-            for rows, values in zip(self._wave.rows, piece.values, strict=True):
+        if segment.record is not None:
+            for rows, values in zip(self._wave.rows, segment.values, strict=True):
                 for name, value in values.items():
-                    self._put(name, rows, value, piece.record)
-        for rows, target in zip(self._wave.rows, piece.targets or [], strict=False):
-            self._held["target"][rows] = target
+                    self._put(name, rows, value, segment.record)
+        for rows, constants in zip(self._wave.rows, segment.constants, strict=False):
+            for name, values in constants.items():
+                self._held[name][rows] = values
 
     def _put(self, name: str, rows: np.ndarray, value: np.ndarray, record: int) -> None:
         moment: Any = record

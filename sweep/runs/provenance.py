@@ -24,9 +24,9 @@ def provenance(plan: Plan) -> dict[str, Any]:
     blocks = [
         {
             "tile": block.tile,
-            "padded": block.padded,
+            "padded": block.training.padded,
             "lanes": len(members),
-            "layers": describe(block.shape)["model"],
+            "layers": block.training.described(),
         }
         for block, members in plan.blocks()
     ]

@@ -13,9 +13,9 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepError
-from sweep.engine.execute import OutOfMemoryError
 from sweep.engine.plan import Plan, Program, Wave
-from sweep.engine.train import Block
+from sweep.engine.prepare import OutOfMemoryError
+from sweep.engine.program import Block
 from sweep.files import whole_files
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores

@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepError, SweepWarning
-from sweep.engine import train
-from sweep.engine.execute import OutOfMemoryError
 from sweep.engine.numerics import settled
 from sweep.engine.plan import Plan, pack
+from sweep.engine.prepare import OutOfMemoryError
+from sweep.engine.program import check_metrics
 from sweep.files import whole_files
 from sweep.files.places import SPARE, given
 from sweep.page.axes import Lanes, lay_out
@@ -174,24 +174,22 @@ def plan_sweep(
     check_environment()
     with settled(experiment.precision):
         plan = pack(lay_out(experiment.axes), experiment, memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
-        sizes = {dim: len(values) for dim, values in dimension_values(plan).items()}
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
-                train.check_metrics(block, tuple(numbers), sizes | {"layer": block.shape.layers()})
+                check_metrics(block, tuple(numbers))
     return plan
 
 
 def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
-    """Give the coordinates of the dimensions that quantities have; layers are those of the deepest network."""
-    shapes = [block.shape for block, _ in plan.blocks()]
-    found: dict[str, np.ndarray] = {"layer": np.arange(max(shape.layers() for shape in shapes))}
-    shown, task = shapes[0].shown, plan.experiment.task
-    if shown:
-        found["x"] = shown.values()
-    if task.reported_frequencies():
-        found["frequency"] = np.array(task.reported_frequencies(), float)
-    used = {dim for shape in shapes for quantity in shape.quantities() for dim in quantity.dims}
-    return {dim: values for dim, values in found.items() if dim in used}
+    """Give the coordinates of the dimensions that quantities have, the longest there are, as of the deepest network."""
+    trainings = [block.training for block, _ in plan.blocks()]
+    used = {dim for training in trainings for quantity in training.quantities() for dim in quantity.dims}
+    found: dict[str, np.ndarray] = {}
+    for training in trainings:
+        for dim, values in training.dimensions().items():
+            if dim in used and len(values) > len(found.get(dim, ())):
+                found[dim] = values
+    return found
 
 
 def columns_of(experiment: Experiment, lanes: Lanes) -> dict[str, np.ndarray]:
@@ -230,7 +228,7 @@ def create(
 def laid_out(plan: Plan) -> xr.Dataset:
     """Lay out the Dataset that a plan will fill: coordinates in full, variables all NaN."""
     steps = np.concatenate(plan.steps, axis=1)
-    shapes = [block.shape for block, _ in plan.blocks()]
+    trainings = [block.training for block, _ in plan.blocks()]
     return skeleton(
         plan.experiment,
         columns_of(plan.experiment, plan.lanes),
@@ -238,6 +236,6 @@ def laid_out(plan: Plan) -> xr.Dataset:
         epochs=plan.epochs,
         steps=steps[:, 0] if (steps == steps[:, :1]).all() else None,
         snapshots=plan.snapshots,
-        quantities=list({q.name: q for shape in shapes for q in shape.quantities()}.values()),
+        quantities=list({q.name: q for training in trainings for q in training.quantities()}.values()),
         sizes=dimension_values(plan),
     )

@@ -11,8 +11,10 @@ import numpy as np
 
 from sweep.base.errors import UNWRITABLE, SweepError
 from sweep.base.signals import Requests, Terminated, deferred
-from sweep.engine.execute import Finished, Position, living_steps, prepare, walk
 from sweep.engine.plan import Plan
+from sweep.engine.prepare import prepare
+from sweep.engine.walk import Segment, living_steps, walk
+from sweep.engine.wave import Position
 from sweep.results.store import Store
 from sweep.runs.curves import ENDS, Curves
 from sweep.runs.provenance import arithmetic
@@ -107,15 +109,15 @@ class Session:
             self._tally.compile_seconds += time.perf_counter() - begun
             self._store.beat(asdict(self._tally))
         position = self._position()
-        for piece in walk(self._plan, skip=self._stored, resume=position):
-            if self._curves is None or self._curves[0] != piece.wave:
-                self._curves = piece.wave, self._begun(piece.wave, position)
-            self._take(piece)
+        for segment in walk(self._plan, skip=self._stored, resume=position):
+            if self._curves is None or self._curves[0] != segment.wave:
+                self._curves = segment.wave, self._begun(segment.wave, position)
+            self._take(segment)
             try:
                 requests.obey()
             except (KeyboardInterrupt, Terminated):
-                if piece.wave not in self._stored:
-                    self._save(piece)
+                if segment.wave not in self._stored:
+                    self._save(segment)
                 raise
 
     def _begun(self, wave: int, position: Position | None) -> Curves:
@@ -125,30 +127,30 @@ class Session:
             self._store.begin(here.start, here.start + here.places)
         return Curves(self._plan, wave, self._store)
 
-    def _take(self, piece: Finished) -> None:
+    def _take(self, segment: Segment) -> None:
         assert self._curves is not None
         curves = self._curves[1]
-        curves.take(piece)
-        self._tally.lane_steps_executed += piece.executed
-        self._tally.training_seconds += piece.seconds
+        curves.take(segment)
+        self._tally.lane_steps_executed += segment.executed
+        self._tally.training_seconds += segment.seconds
         self._store.beat(asdict(self._tally))
-        if piece.record == len(self._plan.epochs) - 1:
+        if segment.record == len(self._plan.epochs) - 1:
             curves.close()
-            self._stored.add(piece.wave)
-            self._tally.lane_steps += living_steps(piece)
+            self._stored.add(segment.wave)
+            self._tally.lane_steps += living_steps(segment)
             self._store.note(**asdict(self._tally))
         elif time.monotonic() > self._due:
-            self._save(piece)
-        self._tell("training", self._come(piece))
+            self._save(segment)
+        self._tell("training", self._come(segment))
 
-    def _save(self, piece: Finished) -> None:
+    def _save(self, segment: Segment) -> None:
         """Write curves first and the checkpoint after them, so that no checkpoint is ahead of its curves."""
         assert self._curves is not None
         begun = time.monotonic()
-        position = piece.position()
+        position = segment.position()
         self._curves[1].write(position.record)
         self._store.save_checkpoint(position.arrays())
-        counts = asdict(self._tally) | {"lane_steps": self._tally.lane_steps + living_steps(piece)}
+        counts = asdict(self._tally) | {"lane_steps": self._tally.lane_steps + living_steps(segment)}
         self._store.note(**counts)
         now = time.monotonic()
         self._due = now + min(SAVE_SECONDS_MOST, max(SAVE_SECONDS, 10 * (now - begun)))
@@ -166,12 +168,10 @@ class Session:
 
     def _fits(self, position: Position) -> bool:
         """Tell whether a position is of a wave as it is planned now, and of records that its digest is of."""
-        if position.wave >= len(self._plan.waves):
+        if not position.fits(self._plan):
             return False
         wave = self._plan.waves[position.wave]
-        sizes = [len(fate.status) for fate in position.fates]
-        known = self._store.recorded(wave.start, wave.start + wave.places)
-        return position.start == wave.start and position.record <= known and sizes == [len(o) for o in wave.chosen]
+        return position.record <= self._store.recorded(wave.start, wave.start + wave.places)
 
     def _steps_of(self, wave: int) -> int:
         """Count the steps of the living lanes of a stored wave."""
@@ -181,23 +181,23 @@ class Session:
         ended = np.fmin.reduce(dates)  # of a lane at most one is a number
         total = 0
         for block, rows in zip(self._plan.programs[here.program].blocks, here.rows, strict=True):
-            steps = np.nan_to_num(ended[rows] * block.shape.steps_per_epoch(), nan=block.shape.steps)
+            steps = np.nan_to_num(ended[rows] * block.training.steps_per_epoch, nan=block.training.steps)
             total += round(steps.sum())
         return total
 
-    def _come(self, piece: Finished) -> int:
+    def _come(self, segment: Segment) -> int:
         """Count how far the lanes have come, those of stored waves included."""
         whole = sum(self._lane_steps(w) for w in self._stored)
-        if piece.wave in self._stored:
+        if segment.wave in self._stored:
             return whole
         return whole + sum(
-            int(done) * len(rows) for done, rows in zip(piece.done, self._plan.waves[piece.wave].rows, strict=True)
+            int(done) * len(rows) for done, rows in zip(segment.done, self._plan.waves[segment.wave].rows, strict=True)
         )
 
     def _lane_steps(self, wave: int) -> int:
         here = self._plan.waves[wave]
         blocks = self._plan.programs[here.program].blocks
-        return sum(block.shape.steps * len(rows) for block, rows in zip(blocks, here.rows, strict=True))
+        return sum(block.training.steps * len(rows) for block, rows in zip(blocks, here.rows, strict=True))
 
     def _tell(self, stage: str, lane_steps: int) -> None:
         ended = self._curves[1].ended() if self._curves else {}

@@ -13,15 +13,17 @@ from helpers import lives, planned, tiny
 
 from sweep import run_sweep
 from sweep.axes import grid, zipped
-from sweep.engine import execute, train
+from sweep.engine import program as programs
+from sweep.engine import walk
 from sweep.engine.cost import tile_size
-from sweep.engine.train import Block
+from sweep.engine.prepare import prepare
+from sweep.engine.program import Block
 from sweep.page.specs.model import ACTIVATIONS
 from sweep.page.specs.optimizer import OPTIMIZERS
 from sweep.specs import MLP, Linear, Optimizer, Record, SumOfSines, linear_spaced
 
 BACKEND = "/jax/core/compile/backend_compile_duration"
-TRAINING = "jit(train)"  # what JAX calls the program that `train.program` makes
+TRAINING = "jit(train)"  # what JAX calls the program that `program.program` makes
 
 
 @contextmanager
@@ -48,7 +50,7 @@ def fresh(**changes: Any) -> Any:
 
 @pytest.mark.core
 def test_a_sweep_compiles_one_training_program_and_a_second_call_none():
-    train.compiled.cache_clear()
+    programs.compiled.cache_clear()
     experiment = fresh()
     with counted() as first:
         run_sweep(experiment)
@@ -60,7 +62,7 @@ def test_a_sweep_compiles_one_training_program_and_a_second_call_none():
 
 
 def test_waves_share_a_program_and_a_longer_sweep_needs_no_other():
-    train.compiled.cache_clear()
+    programs.compiled.cache_clear()
     plan = planned(fresh(), wave_lanes=32)
     assert len(plan.waves) == 3
     with counted() as first:
@@ -75,10 +77,10 @@ def test_waves_share_a_program_and_a_longer_sweep_needs_no_other():
 
 def test_going_on_and_other_cuts_compile_nothing(monkeypatch):
     plan = planned(fresh())
-    execute.prepare(plan)
-    monkeypatch.setattr(execute, "SEGMENT_SECONDS", 1e-12)
+    prepare(plan)
+    monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)
     with counted() as compiled:
-        for piece in execute.walk(plan):
+        for piece in walk.walk(plan):
             if piece.record == 1:
                 saved = piece.position()
                 break
@@ -89,7 +91,7 @@ def test_going_on_and_other_cuts_compile_nothing(monkeypatch):
 
 def test_other_numbers_need_no_other_program():
     tame = planned(fresh())
-    execute.prepare(tame)
+    prepare(tame)
     other = fresh(
         axes=grid(seed=range(100, 140), width=(3, 5)), seed=9, data_seed=3, optimizer=Optimizer(learning_rate=0.3)
     )
@@ -99,22 +101,22 @@ def test_other_numbers_need_no_other_program():
 
 
 def test_several_structures_are_one_program():
-    train.compiled.cache_clear()
+    programs.compiled.cache_clear()
     plan = planned(tiny(model=MLP(depth=0), axes=grid(points=(10, 11, 12))))
     assert len(plan.programs[0].blocks) == 3
     with counted() as compiled:
-        execute.prepare(plan)
+        prepare(plan)
     assert compiled.count(TRAINING) == len(plan.programs) == 1
 
 
 def arguments(blocks: tuple[Block, ...], names: list[tuple[str, ...]]) -> tuple[Any, ...]:
     """Describe what the training program is called with."""
     devices = tuple(jax.devices()[:1])
-    rooms = [train.room_shapes(block, devices, own) for block, own in zip(blocks, names, strict=True)]
+    arrays = [programs.array_shapes(block, devices, own) for block, own in zip(blocks, names, strict=True)]
     counts = jax.ShapeDtypeStruct((len(blocks),), np.int32)
-    live = jax.ShapeDtypeStruct((1, len(blocks)), np.int32, sharding=train.sharding(devices))
+    live = jax.ShapeDtypeStruct((1, len(blocks)), np.int32, sharding=programs.sharding(devices))
     flag = jax.ShapeDtypeStruct((), np.bool_)
-    parts = zip(*rooms, strict=True)
+    parts = zip(*arrays, strict=True)
     return (*(list(part) for part in parts), counts, counts, live, flag)
 
 
@@ -138,12 +140,12 @@ def test_the_training_program_of_large_tiles_can_be_lowered_for_an_accelerator(p
     for experiment in everything():
         for program in planned(experiment).programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
-                tile = tile_size(block.shape, {"cuda": "gpu"}.get(platform, platform))
+                tile = tile_size(block.training.cost(), {"cuda": "gpu"}.get(platform, platform))
                 assert tile >= 1024
                 blocks.append(replace(block, tile=tile, tiles=2))
                 names.append(tuple(numbers))
     devices = tuple(jax.devices()[:1])
-    exported = jax.export.export(train.program(tuple(blocks), devices), platforms=[platform])(
+    exported = jax.export.export(programs.program(tuple(blocks), devices), platforms=[platform])(
         *arguments(tuple(blocks), names)
     )
     assert exported.platforms == (platform,)
@@ -156,8 +158,8 @@ def test_lanes_can_be_begun_on_an_accelerator(platform):
     (program,) = planned(experiment).programs
     block = replace(program.blocks[0], tile=4096, tiles=1)
     devices = tuple(jax.devices()[:1])
-    numbers = train.room_shapes(block, devices, tuple(program.numbers[0])).numbers
-    exported = jax.export.export(train.beginning(block, devices), platforms=[platform])(numbers)
+    numbers = programs.array_shapes(block, devices, tuple(program.numbers[0])).numbers
+    exported = jax.export.export(programs.beginning(block, devices), platforms=[platform])(numbers)
     assert exported.platforms == (platform,)
-    shapes = jax.eval_shape(jax.vmap(jax.vmap(partial(train.begin, block))), numbers)
+    shapes = jax.eval_shape(jax.vmap(jax.vmap(partial(programs.begin, block))), numbers)
     assert len(exported.out_avals) == len(jax.tree.leaves(shapes))

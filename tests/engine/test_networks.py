@@ -11,11 +11,13 @@ from flax import linen as nn
 from helpers import PRECISIONS, Plain, planned, renamed, run_lanes, tiny
 from scipy import special, stats
 
-from sweep.axes import Axes, grid, lay_out
 from sweep.base.errors import SweepError
-from sweep.engine import networks, train
+from sweep.engine import networks
+from sweep.engine import program as programs
 from sweep.engine.keys import stream
 from sweep.engine.networks import network
+from sweep.engine.regression import Regression
+from sweep.page.axes import Axes, grid, lay_out
 from sweep.page.specs.model import ACTIVATIONS, INITIALIZERS, MLP, FromModule
 
 NUMPY_ACTIVATIONS = {
@@ -210,7 +212,7 @@ def test_omega0_multiplies_the_first_layer_s_sum_bias_included_and_no_other_s(ac
 
 def test_omega0_is_a_knob_of_waves_only():
     experiment = tiny(axes=grid(omega0=(1.0, 2.0)), model=MLP(width=4, depth=1, activation="sine"))
-    assert [block.padded for block, _ in planned(experiment).blocks()] == [False]  # a number: one block
+    assert [block.training.padded for block, _ in planned(experiment).blocks()] == [False]  # a number: one block
     for model in (MLP(activation="tanh"), MLP(activation="relu"), MLP(activation="sine", depth=0)):
         with pytest.raises(SweepError, match="axis 'omega0' does not apply"):
             tiny(axes=grid(omega0=(1.0, 2.0)), model=model)
@@ -248,10 +250,10 @@ def test_deeper_networks_hash_and_invert_no_more_often(options):
     # To compile a hash takes XLA a tenth of a second, in each block: a draw for each layer makes sweeps start late.
     def counted(depth: int) -> dict[str, int]:
         experiment = tiny(model=MLP(width=6, depth=depth, **options))
-        block, devices = train.Block(experiment.shape(), False, 2, 2), tuple(jax.devices()[:1])
+        block, devices = programs.Block(Regression(experiment.shape()), 2, 2), tuple(jax.devices()[:1])
         names = {*experiment.numbers(lay_out(Axes()), np.array([0])), "width"}
-        numbers = train.room_shapes(block, devices, tuple(sorted(names))).numbers
-        text = train.beginning(block, devices).lower(numbers).as_text()
+        numbers = programs.array_shapes(block, devices, tuple(sorted(names))).numbers
+        text = programs.beginning(block, devices).lower(numbers).as_text()
         return {call: text.count(call) for call in ("stablehlo.while", "custom_call", "call @", "erf_inv")}
 
     assert counted(2) == counted(6)

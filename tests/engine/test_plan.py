@@ -12,14 +12,16 @@ from helpers import planned, rows_of, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.axes import Axes, grid, lay_out, zipped
 from sweep.base.errors import SweepError
-from sweep.engine import cost, execute
+from sweep.engine import cost
 from sweep.engine import plan as planning
 from sweep.engine.cost import tile_size
 from sweep.engine.plan import CHUNK_LANES, MAX_BLOCKS, MAX_COMPILE_SECONDS, Plan, pack
+from sweep.engine.prepare import numerics, training_program
+from sweep.engine.program import Block
+from sweep.engine.regression import training_of
 from sweep.engine.seats import Seats
-from sweep.engine.train import Block
+from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.page.experiment import Experiment
 from sweep.specs import MLP, Halving, Linear, Record, SumOfSines, every, log_spaced
 
@@ -33,9 +35,9 @@ def test_the_tile_depends_on_shape_and_platform_only():
     tiles = {block.tile for plan in (
         planned(few), planned(many), planned(many, 3), planned(many, memory=10**6), planned(many, wave_lanes=128)
     ) for block in blocks_of(plan)}  # fmt: skip
-    assert tiles == {tile_size(few.shape(), "cpu")}
-    shape = replace(few, model=MLP(width=64, depth=3), task=SumOfSines(points=128)).shape()
-    sizes = {platform: tile_size(shape, platform) for platform in ("cpu", "gpu", "tpu")}
+    assert tiles == {tile_size(training_of(few).cost(), "cpu")}
+    own = training_of(replace(few, model=MLP(width=64, depth=3), task=SumOfSines(points=128))).cost()
+    sizes = {platform: tile_size(own, platform) for platform in ("cpu", "gpu", "tpu")}
     assert sizes["gpu"] == sizes["tpu"] >= 256
     assert 1 <= sizes["cpu"] <= 32
 
@@ -51,17 +53,18 @@ def test_the_tile_keeps_a_tile_s_arrays_in_cache_and_every_stored_result_depends
         (128, 1, 128),
     ):
         made = Experiment(question="q", task=SumOfSines(), model=MLP(width=width), axes=Axes())
-        assert (tile_size(made.shape(), "cpu"), tile_size(made.shape(), "gpu")) == (on_cpu, on_gpu)
+        assert tuple(tile_size(training_of(made).cost(), kind) for kind in ("cpu", "gpu")) == (on_cpu, on_gpu)
 
 
 def test_the_tile_is_the_same_in_another_process():
     code = (
         "import sys; sys.path.insert(0, 'tests')\n"
         "from helpers import tiny\nfrom sweep.engine.cost import tile_size\nfrom sweep.specs import MLP\n"
-        "print([tile_size(tiny(model=MLP(width=w)).shape(), 'cpu') for w in (4, 16, 64, 256, 1024)])"
+        "from sweep.engine.regression import training_of\n"
+        "print([tile_size(training_of(tiny(model=MLP(width=w))).cost(), 'cpu') for w in (4, 16, 64, 256, 1024)])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    here = [tile_size(tiny(model=MLP(width=w)).shape(), "cpu") for w in (4, 16, 64, 256, 1024)]
+    here = [tile_size(training_of(tiny(model=MLP(width=w))).cost(), "cpu") for w in (4, 16, 64, 256, 1024)]
     assert json.loads(told.stdout) == here
     assert here == sorted(here, reverse=True)
     assert all(size & (size - 1) == 0 for size in here)  # powers of two
@@ -69,7 +72,7 @@ def test_the_tile_is_the_same_in_another_process():
 
 def test_up_to_32_structures_nothing_is_padded():
     plan = planned(tiny(axes=grid(width=range(1, MAX_BLOCKS + 1))))
-    assert [block.padded for block in blocks_of(plan)] == [False] * MAX_BLOCKS
+    assert [block.training.padded for block in blocks_of(plan)] == [False] * MAX_BLOCKS
     assert "no padding" in plan.reasons[0]
 
 
@@ -80,10 +83,10 @@ def test_beyond_32_structures_neighbouring_widths_share_padded_blocks():
     assert len(blocks_of(plan)) <= MAX_BLOCKS
     (program,) = plan.programs
     for block, numbers in zip(program.blocks, program.numbers, strict=True):
-        capacity = block.shape.model.width
+        capacity = block.training.shape.model.width
         assert numbers["width"].max() == capacity
         assert (capacity <= 2 * numbers["width"]).all()  # compiling weighs more than so few steps
-        assert block.padded == (len(set(numbers["width"])) > 1)
+        assert block.training.padded == (len(set(numbers["width"])) > 1)
     assert sorted(np.concatenate([n["width"] for n in program.numbers])) == list(range(1, 101))
     assert "padded" in plan.reasons[0]
 
@@ -95,7 +98,7 @@ def test_padding_is_weighed_against_compiling():
     for epochs in (10, 10_000, 10_000_000):
         plan = planned(tiny(model=MLP(depth=2), axes=grid(width=range(64, 128)), epochs=epochs))
         factors.append(max(
-            block.shape.model.width / numbers["width"].min()
+            block.training.shape.model.width / numbers["width"].min()
             for program in plan.programs
             for block, numbers in zip(program.blocks, program.numbers, strict=True)
         ))  # fmt: skip
@@ -115,8 +118,8 @@ def test_other_structures_are_never_put_in_a_block_together():
         for block, members in zip(program.blocks, program.members, strict=True):
             for lane in members:
                 knobs = dict(rows[lane])
-                assert knobs["activation"] == block.shape.model.activation
-                assert knobs["depth"] == block.shape.model.depth
+                assert knobs["activation"] == block.training.shape.model.activation
+                assert knobs["depth"] == block.training.shape.model.depth
 
 
 def test_far_too_many_structures_make_several_programs():
@@ -224,8 +227,8 @@ def test_large_waves_are_stored_in_few_chunks():
 
 def test_the_estimate_of_memory_covers_what_the_compiler_says_the_program_takes():
     plan = planned(tiny(axes=grid(seed=range(256)), model=MLP(width=32, depth=3), record=Record(at=log_spaced(3))))
-    with execute.numerics(plan):
-        analysis = execute._training(plan.programs[0], plan).memory_analysis()
+    with numerics(plan):
+        analysis = training_program(plan.programs[0], plan).memory_analysis()
     taken = (
         analysis.argument_size_in_bytes + analysis.output_size_in_bytes
         + analysis.temp_size_in_bytes - analysis.alias_size_in_bytes
@@ -248,7 +251,7 @@ def test_a_budget_below_the_smallest_wave_is_refused():
 def test_blocks_with_other_batch_sizes_are_recorded_at_the_same_epochs():
     plan = planned(tiny(axes=grid(batch_size=(16, 5, 3, 7)), epochs=30, record=Record(at=log_spaced(9))))
     (program,), (steps,) = plan.programs, plan.steps
-    per_epoch = [block.shape.steps_per_epoch() for block in program.blocks]
+    per_epoch = [block.training.steps_per_epoch for block in program.blocks]
     assert per_epoch == [1, 4, 6, 3]
     assert steps.shape == (len(plan.epochs), 4)
     np.testing.assert_array_equal(steps, np.round(plan.epochs[:, None] * per_epoch))
@@ -295,7 +298,7 @@ def test_empty_seats_count_against_the_memory_budget():
     plan = pack(lay_out(experiment.axes), experiment, memory=2**33, devices=[Accelerator()])
     held = 0
     for block in blocks_of(plan):
-        width = block.shape.model.width
+        width = block.training.shape.model.width
         parameters = 2 * width + width * (width + 1) + width + 1
         held += block.tile * block.tiles * parameters * 3 * 4  # with Adam's two moments, in float32
     assert 0.1 * plan.wave_bytes < held < plan.wave_bytes <= 2**33

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sweep import MLP, Experiment, stats
-from sweep.axes import grid, lay_out, zipped
 from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, DIVERGED, REACHED, RUNNING
-from sweep.engine import cost, execute, stopping
+from sweep.engine import cost, stopping, wave
+from sweep.engine.prepare import prepare, training_program
+from sweep.engine.walk import walk
+from sweep.engine.wave import Position, WaveRunner
+from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.identity import describe, differing, fingerprint, fingerprint_of
 from sweep.page.restore import restored
 from sweep.page.specs.stop import BOUNDS
@@ -185,10 +188,10 @@ def test_rungs_are_records_at_or_after_their_shares():
 @pytest.mark.core
 def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled(racing):
     plan = planned(racing(Target(0.6)), 3)
-    execute.prepare(plan)
-    compiled = execute._training(plan.programs[0], plan)
-    pieces = list(execute.walk(plan))
-    assert execute._training(plan.programs[0], plan) is compiled
+    prepare(plan)
+    compiled = training_program(plan.programs[0], plan)
+    pieces = list(walk(plan))
+    assert training_program(plan.programs[0], plan) is compiled
     for before, piece in pairwise(pieces[1:]):
         needed = sum(
             4 * ceil(np.count_nonzero(status == RUNNING) / 4) * int(steps)
@@ -203,7 +206,7 @@ def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled(racing)
 def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch, racing):
     experiment = racing(None)
     leaving = run_lanes(experiment, 2)
-    monkeypatch.setattr(execute, "WORTH_MOVING", 1.0)  # nobody ever moves
+    monkeypatch.setattr(wave, "WORTH_MOVING", 1.0)  # nobody ever moves
     for one, other in zip(leaving, run_lanes(experiment, 2), strict=True):
         for name, values in one.curves.items():
             assert values.tobytes() == other.curves[name].tobytes(), name
@@ -212,7 +215,7 @@ def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch, ra
 
 def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
     plan = planned(racing(Target(1e9)))
-    pieces = list(execute.walk(plan))
+    pieces = list(walk(plan))
     assert sum(piece.executed for piece in pieces[1:]) == 0
     assert all(np.isin(status, (REACHED, DIVERGED)).all() for status in pieces[-1].status)
 
@@ -220,10 +223,10 @@ def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
 @pytest.mark.parametrize("rule", [RULES[0], pytest.param(RULES[1], marks=pytest.mark.slow), RULES[2]], ids=repr)
 def test_going_on_from_any_position_ends_the_same_lanes_with_the_same_bits(rule, racing):
     plan = planned(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
-    whole = records(execute.walk(plan))
+    whole = records(walk(plan))
     for at in (1, 3, 5):
-        position = execute.Position.of_arrays(nth_position(plan, at).arrays())
-        for one, other in zip(whole[position.record :], records(execute.walk(plan, resume=position)), strict=True):
+        position = Position.of_arrays(nth_position(plan, at).arrays())
+        for one, other in zip(whole[position.record :], records(walk(plan, resume=position)), strict=True):
             for field in ("status", "ended"):
                 assert [v.tobytes() for v in getattr(one, field)] == [v.tobytes() for v in getattr(other, field)]
             for values, again in zip(one.values, other.values, strict=True):
@@ -236,7 +239,7 @@ def records(pieces):
 
 
 def nth_position(plan, at):
-    for number, piece in enumerate(execute.walk(plan)):
+    for number, piece in enumerate(walk(plan)):
         if number == at:
             return piece.position()
     raise AssertionError("there are not so many segments")
@@ -244,8 +247,8 @@ def nth_position(plan, at):
 
 def test_tiles_that_do_not_come_out_even_are_spread_over_the_devices():
     plan = planned(tiny(axes=grid(seed=range(4), width=(3, 4, 5))), 3)
-    crew = execute._Crew(plan, 0, None)
-    assert sorted(sum(seats.live for seats in crew._seats).tolist()) == [1, 1, 1]
+    runner = WaveRunner(plan, 0, None)
+    assert sorted(sum(seats.live for seats in runner._seats).tolist()) == [1, 1, 1]
 
 
 class InterruptedRunError(Exception):

@@ -10,9 +10,9 @@ import pytest
 from helpers import data_of, lives, numbers_of, planned, rows_of, tiny
 from scipy import stats
 
-from sweep.axes import Axes, grid, lay_out
-from sweep.engine import cost, tasks, train
+from sweep.engine import cost, program, tasks
 from sweep.engine.tasks import targets
+from sweep.page.axes import Axes, grid, lay_out
 from sweep.page.specs import task as specs
 from sweep.specs import MLP, XOR, FromFunction, Linear, Optimizer, Record, Sine, SumOfSines, Table, Task, Window, every
 
@@ -219,12 +219,12 @@ def test_beside_x_the_network_may_see_a_constant_or_x_again():
 def test_the_first_layer_and_the_estimate_of_costs_know_how_many_numbers_there_are(inputs):
     page = tiny(task=Sine(points=16, inputs=inputs), model=MLP(width=10, depth=2))
     block, own = numbers_of(planned(page), 0)
-    lane, data = jax.eval_shape(lambda: train.begin(block, {k: jnp.asarray(v) for k, v in own.items()}))
-    assert lane.parameters["layer_0"]["kernel"].shape == (SEEN[inputs], 10)
+    lane, data = jax.eval_shape(lambda: program.begin(block, {k: jnp.asarray(v) for k, v in own.items()}))
+    assert lane.state.parameters["layer_0"]["kernel"].shape == (SEEN[inputs], 10)
     assert data.inputs.shape == (SEEN[inputs], 16)
     products = 6 * 16 * (SEEN[inputs] * 10 + 10 * 10 + 10) / cost.FLOPS["cpu"]
     rest = 16 * 20 / cost.ACTIVATIONS["cpu"]
-    assert cost.step_seconds(block.shape, "cpu") == pytest.approx(products + rest)
+    assert cost.step_seconds(block.training.cost(), "cpu") == pytest.approx(products + rest)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -278,9 +278,10 @@ def finished(model: MLP, parameters: Any, loss: str, task: Table = XOR) -> dict[
         page = tiny(task=task, model=model, loss=loss, precision="float64", record=Record())
         block, own = numbers_of(planned(page), 0)
         traced = {k: jnp.asarray(v) for k, v in own.items()}
-        lane, data = train.begin(block, traced)
-        lane = lane._replace(parameters=jax.tree.map(jnp.asarray, parameters or lane.parameters))
-        return {k: v.tolist() for k, v in train.finish(block, traced, data, lane, jnp.int32(0))[1].items()}
+        lane, data = program.begin(block, traced)
+        chosen = jax.tree.map(jnp.asarray, parameters or lane.state.parameters)
+        lane = lane._replace(state=lane.state._replace(parameters=chosen))
+        return {k: v.tolist() for k, v in program.finish(block, traced, data, lane, jnp.int32(0))[1].items()}
 
 
 BOTH = [("binary_cross_entropy", "sigmoid"), ("binary_cross_entropy_with_logits", "identity")]

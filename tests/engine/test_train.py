@@ -1,7 +1,7 @@
 """A lane is an ordinary training: against Flax and optax loops, closed forms, NumPy, and itself elsewhere."""
 
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import jax
@@ -27,12 +27,14 @@ from helpers import (
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 
-from sweep.axes import Axes, grid, lay_out, zipped
 from sweep.base.labels import DIVERGED
-from sweep.engine import cost, execute, train
+from sweep.engine import cost, program, regression, walk
 from sweep.engine import plan as planning
+from sweep.engine.keys import Keys
 from sweep.engine.networks import network
 from sweep.engine.optimizers import optimizer
+from sweep.engine.regression import Regression
+from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.page.experiment import Experiment
 from sweep.page.specs.model import ACTIVATIONS
 from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES
@@ -201,11 +203,11 @@ def begun(capacity: int) -> tuple[Any, Any, Any]:
     experiment = tiny(
         model=MLP(width=capacity, depth=2, bias_initializer="normal"), optimizer=Optimizer("adamw"), precision="float64"
     )
-    block = train.Block(experiment.shape(), capacity > NARROW, 1, 1)
+    training = Regression(experiment.shape(), capacity > NARROW)
     numbers = {name: column[0] for name, column in experiment.numbers(lay_out(Axes()), np.array([0])).items()}
-    numbers = {k: np.asarray(v, train.number_dtype(k, block.shape)) for k, v in (numbers | {"width": NARROW}).items()}
-    lane, data = jax.jit(partial(train.begin, block))(numbers)
-    return numbers, lane.parameters, data
+    numbers = {k: np.asarray(v, program.number_dtype(k, training)) for k, v in (numbers | {"width": NARROW}).items()}
+    state, data = jax.jit(lambda numbers: training.begin(Keys.of(numbers), numbers, ()))(numbers)
+    return numbers, state.parameters, data
 
 
 @cache
@@ -215,33 +217,33 @@ def trained(activation: str, capacity: int) -> tuple[Any, np.ndarray]:
         model=MLP(width=capacity, depth=2, activation=activation, bias_initializer="normal"),
         optimizer=Optimizer(OPTIMIZER_OF[activation], learning_rate=0.003), precision="float64",
     )  # fmt: skip
-    block = train.Block(experiment.shape(), capacity > NARROW, 1, 1)
+    training = Regression(experiment.shape(), capacity > NARROW)
     with jax.enable_x64(True):
         _, parameters, data = begun(capacity)
         numbers = {name: column[0] for name, column in experiment.numbers(lay_out(Axes()), np.array([0])).items()}
         numbers = {
-            k: jnp.asarray(v, train.number_dtype(k, block.shape)) for k, v in (numbers | {"width": NARROW}).items()
+            k: jnp.asarray(v, program.number_dtype(k, training)) for k, v in (numbers | {"width": NARROW}).items()
         }
-        state = optimizer(block.shape.optimizer, block.shape.steps, numbers, np.dtype("float64")).init(parameters)
-        begin = train.Lane(parameters, state, jnp.int32(train.NEVER), None)
+        state = optimizer(training.shape.optimizer, training.steps, numbers, np.dtype("float64")).init(parameters)
+        begin = regression.State(parameters, state, None)
 
         @jax.jit
-        def run(lane: train.Lane) -> Any:
-            def step(lane: train.Lane, done: jax.Array) -> Any:
-                lane, _ = train.advance(block, numbers, data, lane, done)
-                return lane, vectors_of(lane)
+        def run(state: regression.State) -> Any:
+            def step(state: regression.State, done: jax.Array) -> Any:
+                state, _ = training.step(state, data, (), numbers, done)
+                return state, vectors_of(state)
 
-            last, vectors = jax.lax.scan(step, lane, jnp.arange(30))
-            return vectors, network(block.shape.model, block.padded).apply(last.parameters, data.inputs, numbers)
+            last, vectors = jax.lax.scan(step, state, jnp.arange(30))
+            return vectors, network(training.shape.model, training.padded).apply(last.parameters, data.inputs, numbers)
 
         return jax.tree.map(np.asarray, run(begin))
 
 
-def vectors_of(lane: train.Lane) -> list[Any]:
+def vectors_of(state: regression.State) -> list[Any]:
     """Give the parameters, and the moments that the optimiser keeps of them, as trees like the parameters."""
-    flat, shaped = ravel_pytree(lane.parameters)
-    moments = [leaf for leaf in jax.tree.leaves(lane.optimizer_state) if jnp.size(leaf) == flat.size]
-    return [lane.parameters, *(shaped(moment) for moment in moments)]
+    flat, shaped = ravel_pytree(state.parameters)
+    moments = [leaf for leaf in jax.tree.leaves(state.optimizer_state) if jnp.size(leaf) == flat.size]
+    return [state.parameters, *(shaped(moment) for moment in moments)]
 
 
 def parts(tree: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -308,8 +310,8 @@ def test_a_padded_block_of_a_plan_measures_what_the_narrow_blocks_do(monkeypatch
     apart = planned(experiment)
     monkeypatch.setattr(planning, "MAX_BLOCKS", 1)
     together = planned(experiment)
-    assert [block.padded for block in together.programs[0].blocks] == [True]
-    assert [block.padded for block in apart.programs[0].blocks] == [False, False]
+    assert [block.training.padded for block in together.programs[0].blocks] == [True]
+    assert [block.training.padded for block in apart.programs[0].blocks] == [False, False]
     for one, other in zip(lives(together), lives(apart), strict=True):
         assert set(one.curves) == set(other.curves) >= {"loss", "spectral_error", "gradient_norm", "parameter_norm"}
         for name, values in one.curves.items():
@@ -407,17 +409,17 @@ def test_a_small_memory_budget_changes_no_bit(at_home, precision):
 
 
 def test_segments_cut_otherwise_change_no_bit(at_home, precision, monkeypatch):
-    monkeypatch.setattr(execute, "SEGMENT_SECONDS", 1e-12)  # a step each
+    monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)  # a step each
     experiment = lanes_of_interest(precision)
     plan = planned(experiment)
-    assert sum(1 for _ in execute.walk(plan)) == 36 + 1  # 9 epochs of 4 batches, and record 0
+    assert sum(1 for _ in walk.walk(plan)) == 36 + 1  # 9 epochs of 4 batches, and record 0
     assert_same_lanes(at_home, experiment, lives(plan))
 
 
 def test_going_on_from_a_saved_position_changes_no_bit(at_home, precision):
     experiment = lanes_of_interest(precision)
     plan = planned(experiment)
-    for piece in execute.walk(plan):
+    for piece in walk.walk(plan):
         if piece.record == 1:
             saved = piece.position()
             break
@@ -467,7 +469,7 @@ def simulated(kernel: np.ndarray, bias: np.ndarray, data: Any, rate: float, step
             if not (np.isfinite(new_w) and np.isfinite(new_b)):
                 return {"losses": losses, "parameters": (w, b), "first_bad": step + 1}
             w, b = new_w, new_b
-    return {"losses": losses, "parameters": (w, b), "first_bad": train.NEVER}
+    return {"losses": losses, "parameters": (w, b), "first_bad": program.NEVER}
 
 
 @pytest.mark.core
@@ -489,7 +491,7 @@ def test_a_lane_that_overflows_freezes_is_dated_and_leaves_the_others_alone(rate
     rarely = run_lanes(replace(wild, record=replace(wild.record, at=linear_spaced(1))))
     for row, life in found.items():
         if ("learning_rate", rate) not in row:
-            assert life.first_bad_step == train.NEVER
+            assert life.first_bad_step == program.NEVER
             assert_bitwise(life, others[row])
             continue
         lane = rows_of(wild).index(row)
@@ -527,13 +529,13 @@ def test_where_segments_are_cut_does_not_date_a_failure(monkeypatch, precision):
     )  # fmt: skip
     plan = planned(experiment)
     whole = lives(plan)
-    monkeypatch.setattr(execute, "SEGMENT_SECONDS", 1e-12)  # a step each
-    assert sum(life.first_bad_step != train.NEVER for life in whole) > (16 if precision == "float32" else 8)
+    monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)  # a step each
+    assert sum(life.first_bad_step != program.NEVER for life in whole) > (16 if precision == "float32" else 8)
     for one, other in zip(whole, lives(plan), strict=True):
         assert_bitwise(one, other)
 
 
-def replace_state(life: Life, state: train.Lane) -> Life:
+def replace_state(life: Life, state: regression.State) -> Life:
     return replace(life, states=[state])
 
 
@@ -603,27 +605,27 @@ def test_lanes_whose_points_are_many_batches_are_measured_over_all_points():
 
 def test_counted_ranks_are_orders_that_are_equally_likely(monkeypatch):
     keys = jax.vmap(jax.random.key)(jnp.arange(6000, dtype=jnp.uint32))
-    orders = np.asarray(jax.jit(jax.vmap(lambda key: train.permutation(key, 3)))(keys))
+    orders = np.asarray(jax.jit(jax.vmap(lambda key: regression.permutation(key, 3)))(keys))
     assert (np.sort(orders, axis=1) == np.arange(3)).all()
     counts = np.unique(orders, axis=0, return_counts=True)[1]
     assert len(counts) == 6
     assert stats.chisquare(counts).pvalue > 1e-3
-    long = np.asarray(jax.vmap(lambda key: train.permutation(key, 100))(keys[:500]))
+    long = np.asarray(jax.vmap(lambda key: regression.permutation(key, 100))(keys[:500]))
     assert (np.sort(long, axis=1) == np.arange(100)).all()
     # Where a point comes says nothing of where it stood.
     assert np.abs(np.mean(long, axis=0) - 49.5).max() < 5 * 28.9 / 500**0.5
-    many = np.asarray(jax.vmap(lambda key: train.permutation(key, 300))(keys[:500]))  # too many to be counted
+    many = np.asarray(jax.vmap(lambda key: regression.permutation(key, 300))(keys[:500]))  # too many to be counted
     assert (np.sort(many, axis=1) == np.arange(300)).all()
     assert np.abs(np.mean(many, axis=0) - 149.5).max() < 5 * 86.6 / 500**0.5
     monkeypatch.setattr(jax.random, "bits", lambda key, shape, dtype: jnp.array([7, 5, 7, 5, 5], dtype))
-    assert train.permutation(keys[0], 5).tolist() == [3, 0, 4, 1, 2]  # equal numbers keep their order
+    assert regression.permutation(keys[0], 5).tolist() == [3, 0, 4, 1, 2]  # equal numbers keep their order
 
 
 def test_a_lane_that_is_lost_late_in_a_long_segment_costs_a_few_times_the_segment():
     wild = quadratic((*TAME[:2], 1e3, *TAME[2:]))
     experiment = replace(wild, epochs=256, record=replace(wild.record, at=linear_spaced(1)))
     plan = planned(experiment)
-    pieces = list(execute.walk(plan))
+    pieces = list(walk.walk(plan))
     program = plan.programs[0]
     (block,) = program.blocks
     whole = 256 * block.tile * -(-len(program.members[0]) // block.tile)

@@ -11,7 +11,8 @@ import pytest
 from helpers import planned, tiny
 
 from sweep.axes import grid
-from sweep.engine import execute, train
+from sweep.engine import program as programs
+from sweep.engine.prepare import names_of
 from sweep.engine.unbatched import unbatched
 from sweep.runs.runner import run_sweep
 from sweep.specs import Metric, Optimizer, Record, linear_spaced
@@ -96,19 +97,21 @@ def test_a_decomposition_is_of_one_matrix_and_its_numbers_are_those_of_the_batch
 
 
 def lowered(experiment, monkeypatch, wrap):
-    monkeypatch.setattr(train, "unbatched", wrap)
+    monkeypatch.setattr(programs, "unbatched", wrap)
     plan = planned(experiment, 2)
     (program,) = plan.programs
-    rooms = [
-        train.room_shapes(block, plan.devices, names)
-        for block, names in zip(program.blocks, execute._names(program), strict=True)
+    arrays = [
+        programs.array_shapes(block, plan.devices, names)
+        for block, names in zip(program.blocks, names_of(program), strict=True)
     ]
-    counts = jax.ShapeDtypeStruct((len(rooms),), np.int32)
-    live = jax.ShapeDtypeStruct((2, len(rooms)), np.int32, sharding=train.sharding(plan.devices))
-    parts = zip(*rooms, strict=True)
+    counts = jax.ShapeDtypeStruct((len(arrays),), np.int32)
+    live = jax.ShapeDtypeStruct((2, len(arrays)), np.int32, sharding=programs.sharding(plan.devices))
+    parts = zip(*arrays, strict=True)
     arguments = (*map(list, parts), counts, counts, live, jax.ShapeDtypeStruct((), np.bool_))
-    training = train.program(program.blocks, plan.devices).lower(*arguments)
-    return operations(training), operations(train.beginning(program.blocks[0], plan.devices).lower(rooms[0].numbers))
+    training = programs.program(program.blocks, plan.devices).lower(*arguments)
+    return operations(training), operations(
+        programs.beginning(program.blocks[0], plan.devices).lower(arrays[0].numbers)
+    )
 
 
 def operations(lowered):

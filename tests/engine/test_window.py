@@ -9,9 +9,9 @@ import pytest
 from helpers import Plain, lives, planned, renamed, rows_of, tiny
 
 from sweep import run_sweep
-from sweep.axes import Axes, grid, lay_out, zipped
 from sweep.base.errors import SweepError
 from sweep.base.labels import METRICS
+from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.results.dataset import skeleton
 from sweep.runs.runner import columns_of, dimension_values
 from sweep.specs import MLP, XOR, Linear, Record, Sine, Window, linear_spaced

@@ -9,8 +9,8 @@ from helpers import rows_of, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.axes import Axes, grid, lay_out, log_uniform, sampled, uniform, zipped
 from sweep.base.errors import SweepError
+from sweep.page.axes import Axes, grid, lay_out, log_uniform, sampled, uniform, zipped
 from sweep.results.dataset import skeleton, unfold
 from sweep.runs.runner import columns_of
 from sweep.specs import MLP, Optimizer

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from helpers import tiny
 
-from sweep.axes import Axes, grid, lay_out, zipped
 from sweep.base.errors import SweepError
+from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.page.identity import fingerprint
 from sweep.page.load import load
 from sweep.specs import (

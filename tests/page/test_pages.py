@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 from sweep import Experiment, SweepError, load, open_results
-from sweep.axes import lay_out
 from sweep.claims.verdicts import Verdict, judge
+from sweep.page.axes import lay_out
 from sweep.page.identity import fingerprint
 from sweep.page.load import SMOKE_EPOCHS, SMOKE_LANES, page_name, smoke
 from sweep.page.specs.figure import NEEDS

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers import tiny
 
-from sweep.axes import grid, lay_out, log_uniform, sampled, zipped
 from sweep.base.errors import SweepError
+from sweep.page.axes import grid, lay_out, log_uniform, sampled, zipped
 from sweep.results.dataset import lane_table, skeleton
 from sweep.results.lane_choice import choose, configuration
 from sweep.runs.runner import columns_of

@@ -11,7 +11,6 @@ import zarr
 from faults.hostile_stores import sign
 from helpers import LOSS_ONLY, tiny
 
-from sweep.axes import grid, lay_out, zipped
 from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, DIVERGED, FINISHED, NOT_RUN, REACHED, RUNNING
 from sweep.cli.command import guarded
@@ -19,6 +18,7 @@ from sweep.cli.replay import replay_lane
 from sweep.cli.terminal import Terminal
 from sweep.engine import plan as planning
 from sweep.engine.plan import Plan
+from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.load import load
 from sweep.results.dataset import open_results
 from sweep.results.distance import distances, same_end
@@ -70,7 +70,7 @@ def several(tmp_path_factory: pytest.TempPathFactory):
         patch.setattr(planning, "MAX_BLOCKS", 1)
         patch.setattr(planning, "PADDING", (1.5,))
         plan = plan_sweep(EXPERIMENT, wave_lanes=8, chunk_lanes=8)
-        assert [block.padded for block, _ in plan.blocks()] == [True, False]
+        assert [block.training.padded for block, _ in plan.blocks()] == [True, False]
         assert len(plan.programs) == 2
         assert len(plan.waves) == 5
         yield stored(plan, tmp_path_factory.mktemp("replay") / "store")
@@ -88,7 +88,7 @@ def test_a_lane_of_any_block_and_wave_comes_out_again_to_the_bit(several, seed, 
     assert int(lane.status) == status
     assert np.isfinite(lane.loss.values).all() == (status == FINISHED)
     assert_the_same(lane, replayed)
-    assert replayed.block.padded == (width > 3)
+    assert replayed.block.training.padded == (width > 3)
 
 
 def test_alone_is_one_tile_of_the_lane_s_block_on_one_device(several) -> None:
@@ -100,14 +100,14 @@ def test_alone_is_one_tile_of_the_lane_s_block_on_one_device(several) -> None:
         ((block, members),) = own.blocks()
         ((numbers,),) = (program.numbers for program in own.programs)
         assert members.tolist() == own.order().tolist() == [lane]
-        assert (block.tile, block.tiles, len(own.devices)) == (4 if block.padded else 8, 1, 1)
+        assert (block.tile, block.tiles, len(own.devices)) == (4 if block.training.padded else 8, 1, 1)
         assert numbers["seed"].tolist() == [lanes.columns["seed"][lane]]
         assert numbers["width"].tolist() == [lanes.columns["width"][lane]]
         assert own.steps[0].shape == (len(plan.epochs), 1)
 
 
 def test_the_tile_is_that_of_the_store_even_where_tiles_are_chosen_otherwise_now(several, monkeypatch) -> None:
-    monkeypatch.setattr(planning, "tile_size", lambda shape, platform: 2)
+    monkeypatch.setattr(planning, "tile_size", lambda cost, platform: 2)
     lane, replayed = again(EXPERIMENT, several, seed=1, learning_rate=1e-2, width=3)
     assert replayed.block.tile == 32
     assert_the_same(lane, replayed)
@@ -115,7 +115,7 @@ def test_the_tile_is_that_of_the_store_even_where_tiles_are_chosen_otherwise_now
 
 def test_other_arithmetic_is_told_and_has_tiles_of_its_own(several, monkeypatch) -> None:
     here = replaying.arithmetic
-    monkeypatch.setattr(planning, "tile_size", lambda shape, platform: 2)
+    monkeypatch.setattr(planning, "tile_size", lambda cost, platform: 2)
     monkeypatch.setattr(replaying, "arithmetic", lambda plan: here(plan) | {"device": "abacus", "jax": "0.0"})
     monkeypatch.setattr(replaying, "_trained", lambda plan, watch: None)
     _, replayed = again(EXPERIMENT, several, seed=1, learning_rate=1e-2, width=3)

@@ -34,7 +34,7 @@ from sweep import (
     zipped,
 )
 from sweep.base.labels import FINISHED
-from sweep.engine import execute, train
+from sweep.engine import prepare
 from sweep.results import store as stores
 from sweep.specs import linear_spaced
 
@@ -157,7 +157,7 @@ def crowd() -> Experiment:
 
 @pytest.mark.parametrize("trouble", ["device", "analysis"])
 def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: Path, monkeypatch, trouble) -> None:
-    whole, compiled, taken = run_sweep(crowd()), train.compiled, execute._taken_bytes
+    whole, compiled, taken = run_sweep(crowd()), prepare.compiled, prepare.taken_bytes
 
     def exhausted(blocks: Any, *args: Any) -> Any:
         if blocks[0].tiles * blocks[0].tile > 1024:
@@ -168,9 +168,9 @@ def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: P
         return 2**60 if len(plan.waves) < 4 else taken(program, plan)
 
     if trouble == "device":
-        monkeypatch.setattr(train, "compiled", exhausted)
+        monkeypatch.setattr(prepare, "compiled", exhausted)
     else:
-        monkeypatch.setattr(execute, "_taken_bytes", large)
+        monkeypatch.setattr(prepare, "taken_bytes", large)
     with pytest.warns(UserWarning, match="compiling again for waves of") as told:
         halved = run_sweep(crowd(), out=tmp_path / "store")
     assert [str(each.message).split(": ")[-1] for each in told] == [
@@ -183,7 +183,7 @@ def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: P
 
 
 def test_where_not_even_a_chunk_fits_one_line_says_so(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(execute, "_taken_bytes", lambda program, plan: 2**60)
+    monkeypatch.setattr(prepare, "taken_bytes", lambda program, plan: 2**60)
     few = replace(crowd(), axes=grid(seed=range(600)))
     raised = pytest.raises(SweepError, match=r"with 256 lanes at once.*start anew with --fresh and a smaller --memory")
     with pytest.warns(UserWarning, match="instead of 600"), raised:
@@ -194,7 +194,7 @@ def test_another_error_of_the_device_is_not_taken_for_lack_of_memory(monkeypatch
     def broken(*args: Any) -> Any:
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(train, "compiled", broken)
+    monkeypatch.setattr(prepare, "compiled", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         run_sweep(crowd())
 

@@ -14,7 +14,7 @@ from scipy import stats as theirs
 
 from sweep import measures, seeds, stats
 from sweep.base import labels
-from sweep.stats import intervals
+from sweep.stats import intervals, seed_statistics
 from sweep.stats.intervals import interquartile_mean, middle_mean
 
 DRAWS = 2000
@@ -232,7 +232,7 @@ def test_a_frequency_that_never_came_is_left_out_and_a_seed_with_few_others_is_u
     found = seeds.power_law(times)
     assert float(found["value"]) == pytest.approx(2)
     assert [int(found[name]) for name in ("seeds", "unknown", "left_out")] == [6, 2, 3]
-    each = measures.exponent(times, "frequency", share=seeds.KNOWN)
+    each = measures.exponent(times, "frequency", share=seed_statistics.KNOWN)
     np.testing.assert_allclose(each, [2, nan, 2, nan, 2, 2, 2, 2])
 
 

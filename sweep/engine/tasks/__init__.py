@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
-from sweep.engine.keys import matrices, normal, stream, uniforms
+from sweep.engine.keys import matrices, normal, uniforms
 from sweep.engine.tasks.inputs import as_inputs, given, place
 from sweep.engine.tasks.targets import random_phases, target_function
 from sweep.page.specs.task import Task
@@ -37,12 +37,13 @@ class Data(NamedTuple):
     x_clean: Float[Array, " x"] | None
 
 
-def draw(task: Task, numbers: Numbers, dtype: np.dtype, shown: Window | None = None) -> Data:
-    """Draw a lane's data from its `data_seed`.
+def draw(task: Task, key: Key[Array, ""], numbers: Numbers, dtype: np.dtype, shown: Window | None = None) -> Data:
+    """Draw a lane's data.
 
     Args:
         task: structure of the task.
-        numbers: the lane's traced numbers, `data_seed` and `noise` among them.
+        key: of the stream `data` of its `data_seed`.
+        numbers: the lane's traced numbers, `noise` among them.
         dtype: precision.
         shown: the x that errors are shown over; None for no others than the training points.
     """
@@ -51,7 +52,7 @@ def draw(task: Task, numbers: Numbers, dtype: np.dtype, shown: Window | None = N
         shapes[POINTS] = (task.features(), task.points)
     if phases := random_phases(task):
         shapes[PHASES] = (1, phases)
-    drawn = matrices(uniforms(stream(numbers["data_seed"], "data"), shapes, dtype), shapes)
+    drawn = matrices(uniforms(key, shapes, dtype), shapes)
     points = place(task, drawn.get(POINTS), dtype)
     target_at = target_function(task, numbers, drawn[PHASES][0] if phases else None)
     clean = target_at(points)

@@ -1,7 +1,8 @@
 """Which network is trained."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 from sweep.base.errors import SweepError, unknown
@@ -19,6 +20,7 @@ ACTIVATIONS: Final = (
     "elu",
     "identity",
 )
+_UNKNOWN_WIDTH: Final = 64  # taken for that of a module that has none
 INITIALIZERS: Final = (
     "lecun_normal",
     "lecun_uniform",
@@ -35,7 +37,27 @@ INITIALIZERS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Spec):
-    """The parent of every network: one input per feature of the task, one output."""
+    """The parent of every network: one input per feature of the task, one output.
+
+    What the engine must know of one is said here, as of a module of the page's own, of which nothing is known.
+    """
+
+    def layer_sizes(self, inputs: int) -> tuple[tuple[int, int], ...]:
+        """Give inputs and outputs of each layer, for estimates of cost: of a module three layers of its width."""
+        width = getattr(self, "width", _UNKNOWN_WIDTH)
+        return tuple(pairwise((inputs, width, width, width, 1)))
+
+    def layers_told_apart(self) -> int:
+        """Count the layers whose gradients are told apart; a module is one."""
+        return 1
+
+    def family(self) -> "Model | None":
+        """Give this network without its width, as those have it that may share padded layers; None: never padded."""
+        return None
+
+    def words(self) -> str:
+        """Say in words which network it is."""
+        return f"module of width {getattr(self, 'width', '?')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +116,22 @@ class MLP(Model):
     def layers(self) -> tuple[int, ...]:
         """Give the neurons of each hidden layer."""
         return (self.width,) * self.depth if self.hidden is None else self.hidden
+
+    def layer_sizes(self, inputs: int) -> tuple[tuple[int, int], ...]:
+        """Give inputs and outputs of each layer."""
+        return tuple(pairwise((inputs, *self.layers(), 1)))
+
+    def layers_told_apart(self) -> int:
+        """Count the layers, output included."""
+        return len(self.layers()) + 1
+
+    def family(self) -> Model | None:
+        """Give this network without its width: a narrow network is the corner of a wide one. None with `hidden`."""
+        return replace(self, width=1, initial_scale=1.0) if self.hidden is None else None
+
+    def words(self) -> str:
+        """Say in words which network it is: "64-64-64 tanh"."""
+        return f"{'-'.join(map(str, self.layers()))} {self.activation}" if self.layers() else "linear"
 
     def biases(self) -> tuple[bool, ...]:
         """Tell which layers have biases, output included."""

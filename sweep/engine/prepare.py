@@ -1,0 +1,109 @@
+"""Compiling what a plan needs, in threads, and noticing where its memory does not do."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final
+
+import jax
+
+from sweep.engine.cost import size_words
+from sweep.engine.numerics import settled
+from sweep.engine.plan import Plan, Program
+from sweep.engine.program import compiled, compiled_beginning
+
+WAIT_SECONDS: Final = 0.1  # how often a wait for the compiler looks whether it should stop
+
+
+class OutOfMemoryError(Exception):
+    """A wave does not fit into the memory of its devices, or takes more than its budget."""
+
+
+@contextmanager
+def noticing_memory() -> Iterator[None]:
+    """Turn the device's complaint about memory into `OutOfMemoryError`."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise OutOfMemoryError("out of memory on the device") from error
+
+
+def numerics(plan: Plan) -> AbstractContextManager[None]:
+    """Compute in the precision that the page asks for."""
+    return settled(plan.experiment.precision)
+
+
+def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
+    """Compile what a plan needs, once in a process.
+
+    The programs that begin lanes are compiled beside the training program, in threads of their own, so that
+    two cores are at work and `obey` is asked meanwhile.
+
+    Args:
+        plan: what to prepare.
+        obey: raises to stop waiting.
+
+    Returns:
+        Seconds spent.
+
+    Raises:
+        OutOfMemoryError: if the compiled program takes more than the plan's budget.
+    """
+    begun = time.perf_counter()
+    errors: list[BaseException] = []
+
+    def run(job: Callable[[], Any]) -> None:
+        try:
+            with noticing_memory(), numerics(plan):  # each thread has settings of its own
+                job()
+        except BaseException as error:
+            errors.append(error)
+
+    def begin() -> None:
+        for program in plan.programs:
+            beginning_programs(program, plan)
+
+    def train() -> None:
+        for program in plan.programs:
+            training_program(program, plan)
+
+    threads = [threading.Thread(target=run, args=(job,), daemon=True) for job in (train, begin)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        threads[0 if threads[0].is_alive() else 1].join(WAIT_SECONDS)
+        obey()
+    for error in errors:
+        raise error
+    taken = max(taken_bytes(program, plan) for program in plan.programs)
+    if taken > plan.memory:
+        raise OutOfMemoryError(f"the program takes {size_words(taken)}, which is more than {size_words(plan.memory)}")
+    return time.perf_counter() - begun
+
+
+def taken_bytes(program: Program, plan: Plan) -> int:
+    """Ask the compiler what a program takes, on all devices together; 0 where it can't tell."""
+    analysis = training_program(program, plan).memory_analysis()
+    if analysis is None:
+        return 0
+    fixed = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    return (fixed + analysis.temp_size_in_bytes) * len(plan.devices)
+
+
+def names_of(program: Program) -> tuple[tuple[str, ...], ...]:
+    """Name the traced numbers of each block."""
+    return tuple(tuple(numbers) for numbers in program.numbers)
+
+
+def training_program(program: Program, plan: Plan) -> Any:
+    """Give the compiled program that trains."""
+    return compiled(program.blocks, names_of(program), plan.devices)
+
+
+def beginning_programs(program: Program, plan: Plan) -> list[Any]:
+    """Give the compiled programs that begin lanes, block by block."""
+    named = zip(program.blocks, names_of(program), strict=True)
+    return [compiled_beginning(block, names, plan.devices) for block, names in named]

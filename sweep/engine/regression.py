@@ -1,0 +1,214 @@
+"""Regression: a network learns a task's targets by an optimiser, full batch or by minibatches."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from sweep.base.labels import Quantity
+from sweep.engine import metrics
+from sweep.engine.keys import Keys, stream
+from sweep.engine.networks import Functions, network
+from sweep.engine.optimizers import optimizer
+from sweep.engine.tasks import Data, draw
+from sweep.engine.training import Cost, Numbers, Training
+from sweep.page.experiment import Experiment
+from sweep.page.identity import describe
+from sweep.page.shape import Shape
+
+RANKED_POINTS: Final = 128  # at most so many points are shuffled by counting; a hundred are twice as fast so
+
+
+class State(NamedTuple):
+    """What a step changes.
+
+    Args:
+        parameters: of the network.
+        optimizer_state: as optax makes it.
+        order: the present epoch's order of the points; None for full batch.
+    """
+
+    parameters: Any
+    optimizer_state: Any
+    order: Int[Array, " points"] | None
+
+
+@dataclass(frozen=True)
+class Regression(Training):
+    """The training of the lanes of one Shape.
+
+    Args:
+        shape: what decides their code; widths are capacities where padded.
+        padded: whether lanes may be narrower than their Shape.
+    """
+
+    shape: Shape
+    padded: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    @property
+    def precision(self) -> str:
+        """Of all arrays but those of seeds, widths and orders."""
+        return self.shape.precision
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in the whole training."""
+        return self.shape.steps
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in a pass over the points, the short last one included."""
+        return self.shape.steps_per_epoch()
+
+    @property
+    def renewed_every(self) -> int | None:
+        """The points get a new order where an epoch begins."""
+        return None if self.shape.batch_size is None else self.steps_per_epoch
+
+    @property
+    def stays_not_finite(self) -> bool:
+        """A loss that is not finite is noted, and parameters that are not never are again (tests/engine)."""
+        return True
+
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The metrics of the page, and the prediction."""
+        return self.shape.quantities()
+
+    def dimensions(self) -> Mapping[str, np.ndarray]:
+        """Layers, and, where the task has them, x and frequencies."""
+        found: dict[str, np.ndarray] = {"layer": np.arange(self.shape.model.layers_told_apart())}
+        if self.shape.shown:
+            found["x"] = self.shape.shown.values()
+        if self.shape.task.reported_frequencies():
+            found["frequency"] = np.array(self.shape.task.reported_frequencies(), float)
+        return found
+
+    def cost(self) -> Cost:
+        """Say what a lane takes, by its layers; a module of the page's own says how many it counts as."""
+        shape = self.shape
+        layers = shape.model.layer_sizes(shape.task.input_size())
+        points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
+        outputs = points * sum(outputs for _, outputs in layers) * 3  # value, its gradient, a temporary
+        parameters = sum((inputs + 1) * outputs for inputs, outputs in layers) * 4  # and gradient, two moments
+        return Cost(
+            flops=6 * points * sum(inputs * outputs for inputs, outputs in layers),
+            activations=points * sum(outputs for _, outputs in layers[:-1]),
+            bytes=(outputs + parameters) * size,
+            layers=len(layers),
+            points=points,
+            of_points=shape.task.points,
+        )
+
+    def words(self) -> str:
+        """Name network, optimiser and points."""
+        return f"{self.shape.model.words()}, {self.shape.optimizer.name}, {self.shape.task.points} points"
+
+    def described(self) -> Any:
+        """Give the network's spec."""
+        return describe(self.shape)["model"]
+
+    def begin(self, keys: Keys, numbers: Numbers, shared: Any) -> tuple[State, Data]:
+        """Draw data and initial parameters."""
+        shape, dtype = self.shape, np.dtype(self.precision)
+        data = draw(shape.task, keys.data, numbers, dtype, shape.shown)
+        parameters = self._network().init(keys.weights, data.inputs, numbers)
+        state = optimizer(shape.optimizer, shape.steps, numbers, dtype).init(parameters)
+        order = None if shape.batch_size is None else jnp.zeros(shape.task.points, jnp.int32)
+        return State(parameters, state, order), data
+
+    def _network(self) -> Functions:
+        return network(self.shape.model, self.padded)
+
+    def step(
+        self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]
+    ) -> tuple[State, Bool[Array, ""]]:
+        """Take one optimiser step, and tell whether the loss before it was finite."""
+        inputs, target, weights = self._batch(data, state.order, step)
+
+        def objective(parameters: Any) -> Float[Array, ""]:
+            prediction = self._network().apply_in_steps(parameters, inputs, numbers)
+            return metrics.loss_function(self.shape.loss)(prediction, target, weights)
+
+        loss, gradient = jax.value_and_grad(objective)(state.parameters)
+        rule = optimizer(self.shape.optimizer, self.shape.steps, numbers, np.dtype(self.precision))
+        updates, optimizer_state = rule.update(gradient, state.optimizer_state, state.parameters)
+        parameters = jax.tree.map(jnp.add, state.parameters, updates)
+        return state._replace(parameters=parameters, optimizer_state=optimizer_state), jnp.isfinite(loss)
+
+    def _batch(
+        self, data: Data, order: Int[Array, " points"] | None, step: Int[Array, ""]
+    ) -> tuple[Array, Array, Array]:
+        """Choose inputs, targets and weights of one step; weight 0 fills up the short last batch."""
+        if order is None or self.shape.batch_size is None:
+            return data.inputs, data.target, jnp.ones_like(data.target)
+        size, points = self.shape.batch_size, self.shape.task.points
+        place = (step % self.steps_per_epoch) * size + jnp.arange(size)
+        chosen = order[jnp.minimum(place, points - 1)]
+        return data.inputs[:, chosen], data.target[chosen], (place < points).astype(data.target.dtype)
+
+    def renew(self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]) -> State:
+        """Draw a new order of the points, as each epoch starts with."""
+        key = jax.random.fold_in(stream(numbers["seed"], "batches"), step // self.steps_per_epoch)
+        return state._replace(order=permutation(key, self.shape.task.points).astype(jnp.int32))
+
+    def must_be_finite(self, state: State) -> Any:
+        """The parameters."""
+        return state.parameters
+
+    def measure(
+        self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]
+    ) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        """Measure the metrics, over all points; a lane whose loss over these is not finite is lost."""
+        shape, functions = self.shape, self._network()
+
+        def predict(parameters: Any) -> tuple[Array, Array]:
+            prediction = functions.apply_in_steps(parameters, data.inputs, numbers)
+            weights = jnp.ones_like(data.target)
+            return metrics.loss_function(shape.loss)(prediction, data.target, weights), prediction
+
+        (loss, prediction), gradient = jax.value_and_grad(predict, has_aux=True)(state.parameters)
+        x = x_clean = x_prediction = None
+        if shape.shown:
+            x = jnp.asarray(shape.shown.values(), data.points.dtype)
+            x_clean, x_prediction = data.clean, prediction
+            if data.x_inputs is not None:
+                x_clean, x_prediction = data.x_clean, functions.apply_in_steps(state.parameters, data.x_inputs, numbers)
+        moment = metrics.Moment(
+            shape, step, numbers, data, state.parameters, gradient, functions.by_layer(gradient),
+            loss, prediction, x, x_clean, x_prediction,
+            lambda parameters, inputs: functions.apply(parameters, inputs, numbers),
+        )  # fmt: skip
+        return metrics.measure(moment), jnp.isfinite(loss)
+
+    def constants(self, data: Data) -> dict[str, Array]:
+        """Give the noiseless target over x, for a task that has an x."""
+        if self.shape.shown is None:
+            return {}
+        return {"target": data.clean if data.x_clean is None else data.x_clean}
+
+
+def training_of(experiment: Experiment, padded: bool = False) -> Training:
+    """Give the training of an experiment whose lanes have one structure.
+
+    Args:
+        experiment: one of `variants`.
+        padded: whether lanes may be narrower than it.
+    """
+    return Regression(experiment.shape(), padded)
+
+
+def permutation(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
+    """Draw an order of 0 ... size - 1: that of random numbers, equal ones in the order they are drawn in.
+
+    Counting, for each number of a few, those before it takes size^2 comparisons, which are vectorised; a sort is not.
+    Of 32 bits so few are equal that one sort will do, where `jax.random.permutation` takes two.
+    """
+    drawn, place = jax.random.bits(key, (size,), jnp.uint32), jnp.arange(size)
+    if size > RANKED_POINTS:
+        return jnp.argsort(drawn)
+    before = (drawn[None] < drawn[:, None]) | ((drawn[None] == drawn[:, None]) & (place[None] < place[:, None]))
+    return jnp.sum(before, axis=1)

@@ -1,0 +1,160 @@
+"""Walking a plan wave by wave and segment by segment.
+
+A segment ends at the next record or after about a second, whichever is first. Everything that must happen
+now and then (progress, streaming, checkpoints, stopping) happens between segments, in whoever iterates.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+from typing import Final
+
+import numpy as np
+
+from sweep.engine.cost import step_seconds
+from sweep.engine.plan import Plan, Program, Wave
+from sweep.engine.prepare import noticing_memory, numerics
+from sweep.engine.program import NEVER
+from sweep.engine.wave import Position, WaveRunner
+
+SEGMENT_SECONDS: Final = 1.0
+GROWTH: Final = 8  # a segment takes at most this many times the steps of the one before
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A finished segment of a wave.
+
+    Args:
+        wave: its place in the plan.
+        record: the record that the segment ended at, None between records.
+        values: what was measured there, one array for each quantity and block, lanes first; NaN for lanes that
+            have diverged or were cut, the last value for those that have reached their target.
+        constants: what is stored once for each lane, such as its target, block by block; with record 0 only.
+        status: for each block its lanes' status.
+        ended: for each block, steps after which lanes ended; `NEVER` for those that run.
+        done: optimiser steps taken, for each block.
+        executed: lane-steps executed in this segment, those of padding lanes and repeated ones included.
+        seconds: time inside the program.
+        position: takes a copy of the state, to go on from later.
+    """
+
+    wave: int
+    record: int | None
+    values: list[dict[str, np.ndarray]]
+    constants: list[dict[str, np.ndarray]]
+    status: list[np.ndarray]
+    ended: list[np.ndarray]
+    done: np.ndarray
+    executed: int
+    seconds: float
+    position: Callable[[], Position]
+
+
+def walk(plan: Plan, *, skip: Collection[int] = (), resume: Position | None = None) -> Iterator[Segment]:
+    """Run a plan wave by wave, segment by segment.
+
+    Everything that is done with arrays, up to the next segment and in taking a copy of the state, is done inside
+    `numerics`; nothing below enters it again. It is left at each yield, else it would leak into whoever iterates.
+
+    Args:
+        plan: what to run.
+        skip: waves that are done already.
+        resume: where the first wave that is run had come to.
+
+    Yields:
+        Each segment as it finishes.
+    """
+    segments = _segments(plan, skip, resume)
+    while True:
+        with noticing_memory(), numerics(plan):
+            segment = next(segments, None)
+        if segment is None:
+            return
+        yield replace(segment, position=_inside_numerics(plan, segment.position))
+
+
+def _inside_numerics(plan: Plan, position: Callable[[], Position]) -> Callable[[], Position]:
+    def settled_position() -> Position:
+        with numerics(plan):
+            return position()
+
+    return settled_position
+
+
+def _segments(plan: Plan, skip: Collection[int], resume: Position | None) -> Iterator[Segment]:
+    for number in range(len(plan.waves)):
+        if number not in skip:
+            at = resume if resume is not None and resume.wave == number else None
+            yield from _walk_wave(plan, number, at)
+
+
+def _walk_wave(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]:
+    program, steps = plan.programs[plan.waves[number].program], plan.steps[plan.waves[number].program]
+    runner, done = WaveRunner(plan, number, at), steps[0] if at is None else at.done
+    pace = _Pace(program, plan.waves[number], plan.devices[0].platform, len(plan.devices))
+    for record in range(0 if at is None else at.record, len(plan.epochs)):
+        arrived = False
+        while not arrived:
+            target = pace.next_stop(done, steps[record])
+            arrived = bool((target == steps[record]).all())
+            begun = time.perf_counter()
+            values, tried = runner.advance(done, target - done, arrived)
+            seconds = time.perf_counter() - begun
+            pace.learn(target - done, seconds)
+            done = target
+            full = runner.settle(values, done, record if arrived else None)
+            runner.close_ranks()
+            yield Segment(
+                wave=number,
+                record=record if arrived else None,
+                values=full,
+                constants=runner.constants if record == 0 else [],
+                status=[own.status.copy() for own in runner.lane_status],
+                ended=[own.ended.copy() for own in runner.lane_status],
+                done=done,
+                executed=int(tried.sum(0, dtype=np.int64) @ [block.tile for block in program.blocks]),
+                seconds=seconds,
+                position=partial(runner.position, record + 1 if arrived else record, done),
+            )
+
+
+class _Pace:
+    """Learns how fast the program is, so as to stop about every second."""
+
+    def __init__(self, program: Program, wave: Wave, platform: str, devices: int) -> None:
+        of_lane = [step_seconds(block.training.cost(), platform) for block in program.blocks]
+        self._weights = np.array(of_lane) * [len(chosen) for chosen in wave.chosen]
+        self._factor = 1 / devices  # of true seconds to estimated ones
+        self._most = 1  # steps that are dared: an estimate may be far off before anything was timed
+
+    def learn(self, steps: np.ndarray, seconds: float) -> None:
+        """Compare an estimate with what it took."""
+        estimated = float(self._weights @ steps)
+        if estimated > 0:
+            self._factor = seconds / estimated
+            self._most = GROWTH * int(steps.max())
+
+    def next_stop(self, done: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Choose the steps at which to stop: `target`, or before it if that is more than a second away."""
+        ahead = target - done
+        seconds = float(self._weights @ ahead) * self._factor
+        return done + -(-ahead // max(1, ceil(seconds / SEGMENT_SECONDS), ceil(ahead.max() / self._most)))
+
+
+def ended_epochs(plan: Plan, segment: Segment, *statuses: int) -> np.ndarray:
+    """Date the ends of a wave's lanes in epochs, NaN for lanes of another status, in stored order."""
+    wave = plan.waves[segment.wave]
+    epochs = np.full(len(wave.lanes), np.nan)
+    blocks = plan.programs[wave.program].blocks
+    for block, rows, status, ended in zip(blocks, wave.rows, segment.status, segment.ended, strict=True):
+        epochs[rows] = np.where(np.isin(status, statuses), ended / block.training.steps_per_epoch, np.nan)
+    return epochs
+
+
+def living_steps(segment: Segment) -> int:
+    """Count the steps that a wave's real lanes have taken while they lived."""
+    steps = zip(segment.done, segment.ended, strict=True)
+    return sum(int(np.where(ended == NEVER, done, np.minimum(ended, done)).sum()) for done, ended in steps)

@@ -1,0 +1,253 @@
+"""One wave on the devices: its lanes' state and status, advanced segment by segment."""
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Final
+
+import jax
+import numpy as np
+
+from sweep.base.labels import CUT, DIVERGED, REACHED, RUNNING
+from sweep.engine.cost import step_seconds
+from sweep.engine.plan import Plan
+from sweep.engine.prepare import beginning_programs, names_of, numerics, training_program
+from sweep.engine.program import NEVER, BlockArrays, lane_shapes, number_dtype, sharding
+from sweep.engine.seats import Seats
+from sweep.engine.stopping import StoppingRule
+
+WORTH_MOVING: Final = 0.05  # share of a block's live tiles that must be saved before lanes change seats
+
+
+@dataclass
+class LaneStatus:
+    """What has become of the lanes of a block in a wave.
+
+    Args:
+        status: RUNNING, or how the lane has ended.
+        ended: steps after which it had, `NEVER` for those that run.
+        last: what the last record holds, where reached lanes have to carry it forward.
+    """
+
+    status: np.ndarray
+    ended: np.ndarray
+    last: dict[str, np.ndarray]
+
+    def end(self, lanes: np.ndarray, status: int, steps: Any) -> None:
+        """Note that some of the lanes have ended."""
+        self.status[lanes], self.ended[lanes] = status, steps
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a wave stands: enough to go on from there.
+
+    Args:
+        wave: its place in the plan.
+        record: the next record to measure.
+        start: place of the wave's first lane in the store.
+        done: optimiser steps taken, for each block.
+        lane_status: of each block's lanes.
+        seated: for each block, which of its lanes are on the devices.
+        leaves: the arrays of the seated lanes' state, lanes first, block by block in the order of the pytree.
+    """
+
+    wave: int
+    record: int
+    start: int
+    done: np.ndarray
+    lane_status: list[LaneStatus]
+    seated: list[np.ndarray]
+    leaves: list[np.ndarray]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Give all of it as named arrays, as a checkpoint holds them."""
+        found = {"place": np.array([self.wave, self.record, self.start]), "done": self.done}
+        for at, (own_status, seated) in enumerate(zip(self.lane_status, self.seated, strict=True)):
+            found |= {f"{at}/status": own_status.status, f"{at}/ended": own_status.ended, f"{at}/seated": seated}
+            found |= {f"{at}/last/{name}": values for name, values in own_status.last.items()}
+        return found | {f"leaf/{at:05d}": leaf for at, leaf in enumerate(self.leaves)}
+
+    def fits(self, plan: Plan) -> bool:
+        """Tell whether a plan has such a wave, with a state of these arrays; one of another version may have others."""
+        if self.wave >= len(plan.waves) or plan.waves[self.wave].start != self.start:
+            return False
+        wave = plan.waves[self.wave]
+        program = plan.programs[wave.program]
+        with numerics(plan):
+            wanted = [
+                ((len(seated), *leaf.shape), leaf.dtype)
+                for block, names, seated in zip(program.blocks, names_of(program), self.seated, strict=False)
+                for leaf in jax.tree.leaves(lane_shapes(block, names)[0].lanes)
+            ]
+        sizes = [len(own_status.status) for own_status in self.lane_status]
+        held = [(leaf.shape, leaf.dtype) for leaf in self.leaves]
+        return sizes == [len(chosen) for chosen in wave.chosen] and held == wanted
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Position":
+        """Make a position of what `arrays` gave.
+
+        Raises:
+            KeyError: if something is missing.
+        """
+        wave, record, start = arrays["place"].tolist()
+        blocks = range(len(arrays["done"]))
+        lane_status = [
+            LaneStatus(
+                arrays[f"{at}/status"],
+                arrays[f"{at}/ended"],
+                {name.split("/", 2)[2]: values for name, values in arrays.items() if name.startswith(f"{at}/last/")},
+            )
+            for at in blocks
+        ]
+        leaves = [arrays[name] for name in sorted(arrays) if name.startswith("leaf/")]
+        return cls(wave, record, start, arrays["done"], lane_status, [arrays[f"{at}/seated"] for at in blocks], leaves)
+
+
+class WaveRunner:
+    """The lanes of a wave on the devices, and what the host knows of them.
+
+    Args:
+        plan: the plan.
+        number: the wave's place in it.
+        at: where to go on from.
+    """
+
+    def __init__(self, plan: Plan, number: int, at: Position | None) -> None:
+        self._plan, self._number = plan, number
+        self._wave = plan.waves[number]
+        self._program = plan.programs[self._wave.program]
+        sizes = [len(chosen) for chosen in self._wave.chosen]
+        self.lane_status = [_beginning(size) for size in sizes] if at is None else deepcopy(at.lane_status)
+        own = [np.arange(size) for size in sizes] if at is None else at.seated
+        self._seats: list[Seats] = []
+        for block, lanes in zip(self._program.blocks, own, strict=True):
+            self._seats.append(Seats(block, lanes, plan.devices, self._least_loaded(self._seats)))
+        experiment = plan.experiment
+        self._rule = StoppingRule(
+            experiment.stop, plan.epochs, plan.lanes, self._wave.lanes, better=experiment.stop_better()
+        )
+        self._arrays = [self._begin(block) for block in range(len(sizes))]
+        if at is not None:
+            self._put_back(at.leaves)
+        self.constants = self._constants() if at is None or at.record == 0 else []
+        self._seat_count()
+
+    def _begin(self, at: int) -> BlockArrays:
+        """Draw data and initial parameters of a block's seated lanes, on the devices."""
+        block, seats = self._program.blocks[at], self._seats[at]
+        chosen = self._wave.chosen[at][seats.lanes]
+        with np.errstate(over="ignore"):  # a number that this precision can't hold is infinite, and its lane lost
+            numbers = {
+                name: seats.seated(values[chosen].astype(number_dtype(name, block.training)))
+                for name, values in self._program.numbers[at].items()
+            }
+        lanes, data = beginning_programs(self._program, self._plan)[at](numbers)
+        return BlockArrays(lanes, data, numbers)
+
+    def _put_back(self, leaves: list[np.ndarray]) -> None:
+        """Put saved state in the place of the state that lanes began with."""
+        given = iter(leaves)
+        for at, (seats, arrays) in enumerate(zip(self._seats, self._arrays, strict=True)):
+            structure = jax.tree.structure(arrays.lanes)
+            own = [seats.seated(next(given)) for _ in range(structure.num_leaves)]
+            self._arrays[at] = arrays._replace(lanes=jax.tree.unflatten(structure, own))
+
+    def _constants(self) -> list[dict[str, np.ndarray]]:
+        """Take what is stored once for each lane off the devices."""
+        return [
+            seats.taken(seats.block.training.constants(arrays.data))
+            for seats, arrays in zip(self._seats, self._arrays, strict=True)
+        ]
+
+    def _least_loaded(self, others: Iterable[Seats]) -> int:
+        """Find the device that has least to do with the tiles of other blocks."""
+        platform = self._plan.devices[0].platform
+        load = [each.live * each.block.tile * step_seconds(each.block.training.cost(), platform) for each in others]
+        return int(np.argmin(np.sum(load, axis=0))) if load else 0
+
+    def _seat_count(self) -> None:
+        counts = np.stack([seats.live for seats in self._seats], 1).astype(np.int32)
+        self._live = jax.device_put(counts, sharding(self._plan.devices))
+
+    def advance(
+        self, done: np.ndarray, steps: np.ndarray, at_record: bool
+    ) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
+        """Run the program; give what it measured of the seated lanes, and how many steps tiles have tried."""
+        lanes, data, numbers = (list(part) for part in zip(*self._arrays, strict=True))
+        run = training_program(self._program, self._plan)
+        lanes, values, tried = run(
+            lanes, data, numbers, done.astype(np.int32), steps.astype(np.int32), self._live, np.bool_(at_record)
+        )
+        jax.block_until_ready(values)
+        self._arrays = [arrays._replace(lanes=own) for arrays, own in zip(self._arrays, lanes, strict=True)]
+        return values, np.asarray(tried)
+
+    def settle(self, values: list[Any], done: np.ndarray, record: int | None) -> list[dict[str, np.ndarray]]:
+        """Note who has diverged, reached the target or was cut; give a record's values for all lanes."""
+        for seats, own_status, arrays in zip(self._seats, self.lane_status, self._arrays, strict=True):
+            bad = np.full(len(own_status.status), NEVER)
+            bad[seats.lanes] = seats.taken(arrays.lanes.first_bad_step)
+            lost = (own_status.status == RUNNING) & (bad != NEVER)
+            own_status.end(lost, DIVERGED, bad[lost])
+        if record is None:
+            return []
+        full = [
+            {name: _for_all(seats, own_status, name, seats.taken(value)) for name, value in own.items()}
+            for seats, own_status, own in zip(self._seats, self.lane_status, values, strict=True)
+        ]
+        if self._rule.wanted():
+            self._end_by_rule(full, done, record)
+        return full
+
+    def _end_by_rule(self, full: list[dict[str, np.ndarray]], done: np.ndarray, record: int) -> None:
+        """End the lanes that the page's rule ends at this record."""
+        metric, running = np.empty(len(self._wave.lanes)), np.empty(len(self._wave.lanes), bool)
+        for rows, own_status, values in zip(self._wave.rows, self.lane_status, full, strict=True):
+            metric[rows], running[rows] = values[self._rule.metric()], own_status.status == RUNNING
+        verdict = self._rule.ended(record, metric, running)
+        for rows, own_status, values, steps in zip(self._wave.rows, self.lane_status, full, done, strict=True):
+            for status in (REACHED, CUT):
+                own_status.end(verdict[rows] == status, status, steps)
+            own_status.last = values if self._rule.carries() else {}
+
+    def close_ranks(self) -> None:
+        """Take lanes that have ended out of their tiles, where enough of them make whole tiles."""
+        moved = False
+        for at, (seats, own_status) in enumerate(zip(self._seats, self.lane_status, strict=True)):
+            running = own_status.status[seats.lanes] == RUNNING
+            saved = seats.tiles - ceil(np.count_nonzero(running) / seats.block.tile)
+            if saved > WORTH_MOVING * seats.tiles:
+                others = self._seats[:at] + self._seats[at + 1 :]
+                self._seats[at], arrays = seats.moved(self._arrays[at], running, self._least_loaded(others))
+                self._arrays[at] = BlockArrays(*arrays)
+                moved = True
+        if moved:
+            self._seat_count()
+
+    def position(self, record: int, done: np.ndarray) -> Position:
+        """Copy the state, to go on from later."""
+        leaves = [
+            leaf
+            for seats, arrays in zip(self._seats, self._arrays, strict=True)
+            for leaf in jax.tree.leaves(seats.taken(arrays.lanes))
+        ]  # fmt: skip
+        seated = [seats.lanes for seats in self._seats]
+        return Position(self._number, record, self._wave.start, done, deepcopy(self.lane_status), seated, leaves)
+
+
+def _beginning(size: int) -> LaneStatus:
+    return LaneStatus(np.full(size, RUNNING, np.int8), np.full(size, NEVER), {})
+
+
+def _for_all(seats: Seats, own_status: LaneStatus, name: str, measured: np.ndarray) -> np.ndarray:
+    """Give a quantity for all lanes of a block, those that have left their seats too."""
+    full = np.full((len(own_status.status), *measured.shape[1:]), np.nan, measured.dtype)
+    full[seats.lanes] = measured
+    full[own_status.status == CUT] = np.nan
+    if name in own_status.last:
+        reached = own_status.status == REACHED
+        full[reached] = own_status.last[name][reached]
+    return full
