@@ -23,7 +23,7 @@ from benchmarks.service import Worker, versions
 from benchmarks.side_sweep import drawn
 from sweep import Experiment, Record, load
 from sweep.engine.plan import Plan, pack
-from sweep.engine.walk import walk
+from sweep.engine.walk import walk_wave
 from sweep.page.axes import Axes, lay_out
 from sweep.runs.devices import use_all_cores
 from sweep.specs import every
@@ -138,7 +138,7 @@ def check_data(system: System, handed: Handover) -> None:
 def _losses(plan: Plan, steps: int) -> np.ndarray:
     """Train a lane and give the loss over all points before the first step and after each."""
     losses: list[float] = []
-    with closing(walk(plan)) as pieces:
+    with closing(walk_wave(plan, 0)) as pieces:
         for piece in pieces:
             losses += [] if piece.record is None else [float(piece.values[0]["loss"][0])]
             if len(losses) > steps:

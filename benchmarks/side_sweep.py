@@ -18,7 +18,7 @@ from sweep.engine import program as programs
 from sweep.engine.plan import Plan, Program, pack
 from sweep.engine.prepare import prepare
 from sweep.engine.training import Numbers
-from sweep.engine.walk import walk
+from sweep.engine.walk import walk_wave
 from sweep.page.axes import lay_out
 from sweep.page.specs.record import Cadence
 from sweep.runs.devices import use_all_cores
@@ -43,7 +43,7 @@ class Engine:
         The clock starts when data and initial weights are on the devices and record 0 has been taken.
         """
         plan, begun = self._compared if check else self._training, 0.0
-        for piece in walk(plan):
+        for piece in walk_wave(plan, 0):
             if piece.record == 0:
                 begun = time.perf_counter()
             elif piece.record == 1:

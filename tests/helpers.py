@@ -1,6 +1,6 @@
 """Small experiments, and their lanes' lives by lane number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -13,9 +13,9 @@ from flax import linen as nn
 
 from sweep.base.labels import DIVERGED
 from sweep.engine import program as programs
-from sweep.engine.plan import Plan, pack
+from sweep.engine.plan import Devices, Plan, pack
 from sweep.engine.prepare import numerics
-from sweep.engine.walk import Segment, walk
+from sweep.engine.walk import Segment, walk_wave
 from sweep.engine.wave import Position
 from sweep.page.axes import Axes, lay_out
 from sweep.page.experiment import Experiment
@@ -66,8 +66,14 @@ def planned(
     with jax.enable_x64(experiment.precision == "float64"):
         return pack(
             lay_out(experiment.axes), experiment,
-            memory=memory, wave_lanes=wave_lanes, devices=jax.devices()[:devices],
+            memory=memory, wave_lanes=wave_lanes, devices=Devices.of(jax.devices()[:devices]),
         )  # fmt: skip
+
+
+def walk_waves(plan: Plan, resume: Position | None = None) -> Iterator[Segment]:
+    """Walk all waves of a plan, or from where one of them stands."""
+    for number in range(0 if resume is None else resume.wave, len(plan.waves)):
+        yield from walk_wave(plan, number, resume if resume is not None and resume.wave == number else None)
 
 
 def run_lanes(experiment: Experiment, devices: int = 1, **options: Any) -> list[Life]:
@@ -78,7 +84,7 @@ def run_lanes(experiment: Experiment, devices: int = 1, **options: Any) -> list[
 def lives(plan: Plan, *, records: int | None = None, resume: Position | None = None) -> list[Life]:
     """Walk a plan, or only its first so many records, and give each lane's life, by lane number."""
     found: dict[int, Life] = {}
-    for piece in walk(plan, resume=resume):
+    for piece in walk_waves(plan, resume=resume):
         if piece.record is not None:
             _take(plan, piece, found)
             if records is not None and piece.record + 1 == records:
@@ -132,9 +138,9 @@ def data_of(plan: Plan, lane: int) -> Any:
     """Draw a lane's `Data` as the program does, as NumPy arrays."""
     block, numbers = numbers_of(plan, lane)
     with numerics(plan):
-        begin = programs.compiled_beginning(block, tuple(numbers), plan.devices)
-        rows = (block.tiles * len(plan.devices), block.tile)
-        place = programs.sharding(plan.devices)
+        begin = programs.compiled_beginning(block, tuple(numbers), plan.devices.live())
+        rows = (block.tiles * plan.devices.count, block.tile)
+        place = programs.sharding(plan.devices.live())
         data = begin({k: jax.device_put(np.broadcast_to(v, rows), place) for k, v in numbers.items()})[1]
         return jax.tree.map(lambda leaf: np.asarray(leaf)[0, 0], data)
 

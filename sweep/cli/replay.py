@@ -23,8 +23,8 @@ from sweep.results.store import check
 if TYPE_CHECKING:
     import xarray as xr
 
+    from sweep.runs.coordinator import Progress
     from sweep.runs.replay import Replay
-    from sweep.runs.session import Progress
 
 COLUMNS: Final = ("quantity", "compared", "difference", "relative", "from epoch", "stored", "replayed")
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sweep.engine.plan import Plan
-    from sweep.runs.session import Progress as Told
+    from sweep.runs.coordinator import Progress as Told
 
 LINE_SECONDS: Final = 5.0  # between plain lines
 MOST_ROWS: Final = 24  # of the closing table
@@ -80,20 +80,20 @@ def show_plan(console: Console, plan: "Plan") -> None:
     console.print(f"{len(plan.lanes)} lanes ({axes}), {experiment.epochs} epochs, {len(plan.epochs)} records")
     blocks = []
     for number, (block, members) in enumerate(plan.blocks()):
-        sizes = (len(members), block.tile, block.tiles * len(plan.devices), block.training.padded)
+        sizes = (len(members), block.tile, block.tiles * plan.devices.count, block.training.padded)
         blocks.append((str(number), block.training.words(), *map(str, sizes)))
     heads = ("block", "structure", "lanes", "tile", "tiles in a wave", "padded")
     tables.show(console, heads, blocks, names=2)
     for reason in plan.reasons:
         console.print(f"- {reason}")
-    platform = plan.devices[0].platform
+    platform = plan.devices.platform
     console.print(
         f"- tile sizes: as many lanes, a power of two, as keep their arrays in cache; from the Shape and device kind "
         f"{platform!r} alone, so that results are bitwise repeatable; a tile costs the same whether it is full or not"
     )
     console.print(
         f"{len(plan.programs)} program(s) of {len(blocks)} block(s), {len(plan.waves)} wave(s) "
-        f"on {len(plan.devices)} {platform} device(s); memory {size_words(plan.wave_bytes)} "
+        f"on {plan.devices.count} {platform} device(s); memory {size_words(plan.wave_bytes)} "
         f"of {size_words(plan.memory)}"
     )
     console.print(

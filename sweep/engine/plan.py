@@ -42,6 +42,30 @@ CHUNKS: Final = 8  # ... and of larger waves at most twice so many chunks
 
 
 @dataclass(frozen=True)
+class Devices:
+    """The devices that a plan is made for, as words: a plan can be sent elsewhere.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        kind: what JAX calls their kind.
+        count: how many.
+    """
+
+    platform: str
+    kind: str
+    count: int
+
+    @classmethod
+    def of(cls, devices: Sequence[Device]) -> "Devices":
+        """Describe devices, all of one kind."""
+        return cls(devices[0].platform, devices[0].device_kind, len(devices))
+
+    def live(self) -> tuple[Device, ...]:
+        """Give this process's devices of that kind."""
+        return tuple(jax.devices(self.platform)[: self.count])
+
+
+@dataclass(frozen=True)
 class Program:
     """The blocks that are compiled together, and their lanes.
 
@@ -101,7 +125,7 @@ class Plan:
     lanes: Lanes
     programs: tuple[Program, ...]
     waves: tuple[Wave, ...]
-    devices: tuple[Device, ...]
+    devices: Devices
     epochs: np.ndarray
     steps: tuple[np.ndarray, ...]
     snapshots: np.ndarray
@@ -134,10 +158,10 @@ class Plan:
     def expected_training_seconds(self) -> float:
         """Estimate how long training takes, from rough figures of the devices."""
         total = sum(
-            step_seconds(block.training.cost(), self.devices[0].platform) * block.training.steps * len(members)
+            step_seconds(block.training.cost(), self.devices.platform) * block.training.steps * len(members)
             for block, members in self.blocks()
         )
-        return total / len(self.devices)
+        return total / self.devices.count
 
 
 def pack(
@@ -145,7 +169,7 @@ def pack(
     experiment: Experiment,
     *,
     memory: int | None = None,
-    devices: Sequence[Device] | None = None,
+    devices: Devices | None = None,
     wave_lanes: int | None = None,
     chunk_lanes: int | None = None,
 ) -> Plan:
@@ -155,7 +179,7 @@ def pack(
         lanes: what `lay_out(experiment.axes)` gave.
         experiment: what to run.
         memory: budget in bytes; None is half of what is free.
-        devices: where to run; None is all devices of the machine.
+        devices: where to run; None is all devices of this process.
         wave_lanes: lanes in a wave, as a stored sweep had it; None fits the budget.
         chunk_lanes: lanes in a chunk, as a store has it; None chooses.
 
@@ -163,27 +187,27 @@ def pack(
         SweepError: if not even the smallest wave fits the budget, or if lanes that are compared with each other
             do not fit into one wave.
     """
-    devices = tuple(devices or jax.devices())
-    memory = free_memory(devices) // 2 if memory is None else memory
+    devices = devices or Devices.of(jax.devices())
+    memory = free_memory(devices.live()) // 2 if memory is None else memory
     variants = list(experiment.variants(lanes))
     reasons: list[str] = []
-    groups = _group_widths(variants, devices[0].platform, reasons)
-    programs = _programs(groups, lanes, devices[0].platform, reasons)
+    groups = _group_widths(variants, devices.platform, reasons)
+    programs = _programs(groups, lanes, devices.platform, reasons)
     epochs, steps = _records(experiment, programs)
 
     @cache
     def costs(wave: int) -> int:
-        return max(_wave_bytes(program, wave, len(epochs), len(devices)) for program in programs)
+        return max(_wave_bytes(program, wave, len(epochs), devices.count) for program in programs)
 
     together = isinstance(experiment.stop, Halving)
-    enough = memory if together else min(memory, wave_bytes(devices[0].platform))
+    enough = memory if together else min(memory, wave_bytes(devices.platform))
     most = wave_lanes or _fit(costs, memory, enough, len(lanes), reasons)
     chunk = chunk_lanes or (_chunk(most) if most >= len(lanes) else gcd(_chunk(most), most))
     sized: list[Program] = []
     waves: list[Wave] = []
     for program in programs:
         own = _waves(len(sized), program, most, chunk, waves[-1].start + waves[-1].places if waves else 0)
-        sized.append(_with_room(program, own, len(devices)))
+        sized.append(_with_room(program, own, devices.count))
         waves += own
     if experiment.stop is not None:
         reasons += explained(experiment.stop, epochs, lanes, experiment.stop_better())

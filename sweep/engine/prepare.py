@@ -90,7 +90,7 @@ def taken_bytes(program: Program, plan: Plan) -> int:
     if analysis is None:
         return 0
     fixed = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-    return (fixed + analysis.temp_size_in_bytes) * len(plan.devices)
+    return (fixed + analysis.temp_size_in_bytes) * plan.devices.count
 
 
 def names_of(program: Program) -> tuple[tuple[str, ...], ...]:
@@ -100,10 +100,10 @@ def names_of(program: Program) -> tuple[tuple[str, ...], ...]:
 
 def training_program(program: Program, plan: Plan) -> Any:
     """Give the compiled program that trains."""
-    return compiled(program.blocks, names_of(program), plan.devices)
+    return compiled(program.blocks, names_of(program), plan.devices.live())
 
 
 def beginning_programs(program: Program, plan: Plan) -> list[Any]:
     """Give the compiled programs that begin lanes, block by block."""
     named = zip(program.blocks, names_of(program), strict=True)
-    return [compiled_beginning(block, names, plan.devices) for block, names in named]
+    return [compiled_beginning(block, names, plan.devices.live()) for block, names in named]

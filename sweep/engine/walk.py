@@ -1,11 +1,11 @@
-"""Walking a plan wave by wave and segment by segment.
+"""Walking a wave segment by segment.
 
 A segment ends at the next record or after about a second, whichever is first. Everything that must happen
 now and then (progress, streaming, checkpoints, stopping) happens between segments, in whoever iterates.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -53,21 +53,21 @@ class Segment:
     position: Callable[[], Position]
 
 
-def walk(plan: Plan, *, skip: Collection[int] = (), resume: Position | None = None) -> Iterator[Segment]:
-    """Run a plan wave by wave, segment by segment.
+def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Iterator[Segment]:
+    """Run one wave, segment by segment.
 
     Everything that is done with arrays, up to the next segment and in taking a copy of the state, is done inside
     `numerics`; nothing below enters it again. It is left at each yield, else it would leak into whoever iterates.
 
     Args:
         plan: what to run.
-        skip: waves that are done already.
-        resume: where the first wave that is run had come to.
+        number: the wave's place in it.
+        at: where to go on from; None begins it.
 
     Yields:
         Each segment as it finishes.
     """
-    segments = _segments(plan, skip, resume)
+    segments = _segments(plan, number, at)
     while True:
         with noticing_memory(), numerics(plan):
             segment = next(segments, None)
@@ -84,17 +84,10 @@ def _inside_numerics(plan: Plan, position: Callable[[], Position]) -> Callable[[
     return settled_position
 
 
-def _segments(plan: Plan, skip: Collection[int], resume: Position | None) -> Iterator[Segment]:
-    for number in range(len(plan.waves)):
-        if number not in skip:
-            at = resume if resume is not None and resume.wave == number else None
-            yield from _walk_wave(plan, number, at)
-
-
-def _walk_wave(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]:
+def _segments(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]:
     program, steps = plan.programs[plan.waves[number].program], plan.steps[plan.waves[number].program]
     runner, done = WaveRunner(plan, number, at), steps[0] if at is None else at.done
-    pace = _Pace(program, plan.waves[number], plan.devices[0].platform, len(plan.devices))
+    pace = _Pace(program, plan.waves[number], plan.devices.platform, plan.devices.count)
     for record in range(0 if at is None else at.record, len(plan.epochs)):
         arrived = False
         while not arrived:

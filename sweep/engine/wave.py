@@ -116,7 +116,7 @@ class WaveRunner:
     """
 
     def __init__(self, plan: Plan, number: int, at: Position | None) -> None:
-        self._plan, self._number = plan, number
+        self._plan, self._number, self._devices = plan, number, plan.devices.live()
         self._wave = plan.waves[number]
         self._program = plan.programs[self._wave.program]
         sizes = [len(chosen) for chosen in self._wave.chosen]
@@ -124,7 +124,7 @@ class WaveRunner:
         own = [np.arange(size) for size in sizes] if at is None else at.seated
         self._seats: list[Seats] = []
         for block, lanes in zip(self._program.blocks, own, strict=True):
-            self._seats.append(Seats(block, lanes, plan.devices, self._least_loaded(self._seats)))
+            self._seats.append(Seats(block, lanes, self._devices, self._least_loaded(self._seats)))
         experiment = plan.experiment
         self._rule = StoppingRule(
             experiment.stop, plan.epochs, plan.lanes, self._wave.lanes, better=experiment.stop_better()
@@ -164,13 +164,13 @@ class WaveRunner:
 
     def _least_loaded(self, others: Iterable[Seats]) -> int:
         """Find the device that has least to do with the tiles of other blocks."""
-        platform = self._plan.devices[0].platform
+        platform = self._plan.devices.platform
         load = [each.live * each.block.tile * step_seconds(each.block.training.cost(), platform) for each in others]
         return int(np.argmin(np.sum(load, axis=0))) if load else 0
 
     def _seat_count(self) -> None:
         counts = np.stack([seats.live for seats in self._seats], 1).astype(np.int32)
-        self._live = jax.device_put(counts, sharding(self._plan.devices))
+        self._live = jax.device_put(counts, sharding(self._devices))
 
     def advance(
         self, done: np.ndarray, steps: np.ndarray, at_record: bool

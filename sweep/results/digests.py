@@ -37,7 +37,8 @@ from sweep.results.array_checks import read_array
 FOLDER: Final = "digests"
 LAYOUT: Final = "layout.json"
 _WAVE: Final = re.compile(r"wave-([0-9]{10})\.json")
-CHECKPOINT: Final = "checkpoint"  # the file that a store's incomplete wave goes on from; begins with its own digest
+# The file that an incomplete wave goes on from begins with its own digest. Older stores have one for all waves.
+CHECKPOINT: Final = re.compile(r"checkpoint(-[0-9]{10})?")
 _LENGTH: Final = 16  # bytes of a digest
 HEADER: Final = 2 * _LENGTH  # bytes of a digest in hexadecimal
 _ROWS: Final = 1024
@@ -206,6 +207,16 @@ def _wave_file(start: int) -> str:
     return f"{FOLDER}/wave-{start:010d}.json"
 
 
+def checkpoint_file(start: int) -> str:
+    """Name the checkpoint of a wave, in the store."""
+    return f"checkpoint-{start:010d}"
+
+
+def checkpoints(store: Path) -> list[str]:
+    """List the checkpoints that there are."""
+    return sorted(name for name in os.listdir(store) if CHECKPOINT.fullmatch(name))
+
+
 def begin(store: Path, lanes: tuple[int, int], digest: str) -> None:
     """Begin a wave: from now on its chunks are known to be its own, and whatever an earlier try left of it is gone.
 
@@ -349,20 +360,21 @@ def is_complete(store: Path) -> bool:
 
 
 def _checkpoint_damages(store: Path) -> list[Damage]:
-    """Compare the checkpoint with the digest that it begins with; one that a complete sweep has left is of no use.
+    """Compare checkpoints with the digests that they begin with; what a complete sweep has left is of no use."""
+    found = [] if is_complete(store) else [_checkpoint_damage(store, name) for name in checkpoints(store)]
+    return [damage for damage in found if damage]
 
-    The file is opened once, as a run that goes on may replace it meanwhile.
-    """
-    if is_complete(store):
-        return []
+
+def _checkpoint_damage(store: Path, name: str) -> Damage | None:
+    """Compare one; the file is opened once, as a run that goes on may replace it meanwhile."""
     try:
-        with _regular(store / CHECKPOINT) as file:
+        with _regular(store / name) as file:
             whole = file.read(HEADER) == of_rest(file, HEADER).encode()
     except FileNotFoundError:
-        return []
+        return None
     except OSError as error:
-        return [Damage(CHECKPOINT, f"can't be read ({error.strerror or error})")]
-    return [] if whole else [Damage(CHECKPOINT, "is not what was written")]
+        return Damage(name, f"can't be read ({error.strerror or error})")
+    return None if whole else Damage(name, "is not what was written")
 
 
 def _layout_damages(store: Path, only: Collection[str] = ()) -> list[Damage]:

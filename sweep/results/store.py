@@ -2,7 +2,7 @@
 
 Zarr does not write a chunk that equals the fill value, so that a missing chunk alone says nothing: how far a lane
 has come stands in `status`, and what was written where in the digests (see `sweep.digests`). Beside the arrays lie a
-checkpoint of the present wave and a heartbeat (what the run has executed so far); both are replaced in one move and
+checkpoint of each running wave and a heartbeat (what the run has executed so far); all are replaced in one move and
 gone when the sweep is complete.
 """
 
@@ -30,9 +30,10 @@ from sweep.files.locks import Lock
 from sweep.files.places import ROOT, made
 from sweep.files.safe_files import listed, load_arrays, read_regular
 from sweep.results import attribute_checks, digests
-from sweep.results.digests import CHECKPOINT, Damage
+from sweep.results.digests import Damage
 
 HEARTBEAT: Final = "heartbeat.json"
+SINGLE_CHECKPOINT: Final = "checkpoint"  # of older stores, whichever wave was running
 OLDER: Final = ("checkpoint.npz",)  # what stores of schema 1 had beside their arrays while they were incomplete
 _TIMES: Final = ("epoch", "snapshot_epoch")  # dimensions along which curves grow
 # The checksum at the end of each chunk is for whoever reads a store with Zarr alone.
@@ -127,22 +128,39 @@ class Store:
         """Tell of each place for a lane whether its wave has ended and is stored."""
         return digests.sealed(self.path, self._group["status"].shape[0])  # type: ignore[union-attr]
 
-    def save_checkpoint(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Replace the checkpoint: the state of the present wave, and where it stands, behind its digest."""
+    def save_checkpoint(self, start: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Replace the checkpoint of a wave: its state, and where it stands, behind its digest.
+
+        Args:
+            start: place of the wave's first lane.
+            arrays: by name.
+        """
         self._check_held()
-        with whole_files.writing(self.path / CHECKPOINT) as file:
+        with whole_files.writing(self.path / digests.checkpoint_file(start)) as file:
             file.write(bytes(digests.HEADER))
             np.savez(file, allow_pickle=False, **arrays)
             digest = digests.of_rest(file, digests.HEADER)
             file.seek(0)
             file.write(digest.encode())
 
-    def load_checkpoint(self) -> dict[str, np.ndarray] | None:
-        """Load the checkpoint, None where there is none. Whether it is whole was seen when the store was verified."""
-        try:
-            return load_arrays(self.path / CHECKPOINT, MOST_CHECKPOINT_BYTES, digests.HEADER)
-        except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
+    def load_checkpoint(self, start: int) -> dict[str, np.ndarray] | None:
+        """Load the checkpoint of a wave, or the one that an older store has for all waves.
+
+        Args:
+            start: place of the wave's first lane.
+
+        Returns:
+            Arrays by name, None where there is none. Whether it is whole was seen when the store was verified.
+        """
+        for name in (digests.checkpoint_file(start), SINGLE_CHECKPOINT):
+            with suppress(FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                return load_arrays(self.path / name, MOST_CHECKPOINT_BYTES, digests.HEADER)
+        return None
+
+    def drop_checkpoint(self, start: int) -> None:
+        """Remove the checkpoint of a wave, which has ended."""
+        self._check_held()
+        digests.remove(self.path / digests.checkpoint_file(start))
 
     def beat(self, counts: Meta) -> None:
         """Replace the heartbeat: what has been executed so far, repeats included."""
@@ -168,7 +186,7 @@ class Store:
     def clear(self) -> None:
         """Remove what only an incomplete sweep needs."""
         self._check_held()
-        for name in (CHECKPOINT, HEARTBEAT, *OLDER):
+        for name in (*digests.checkpoints(self.path), HEARTBEAT, *OLDER):
             digests.remove(self.path / name)
 
 

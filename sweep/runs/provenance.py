@@ -20,7 +20,7 @@ PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xa
 
 def provenance(plan: Plan) -> dict[str, Any]:
     """Say where results come from: the page, its hash, versions, device, plan and commit."""
-    experiment, device = plan.experiment, plan.devices[0]
+    experiment, devices = plan.experiment, plan.devices
     blocks = [
         {
             "tile": block.tile,
@@ -35,7 +35,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
         **page(experiment),
         "fingerprint": fingerprint(experiment),
         "versions": json.dumps(versions | {"python": machine.python_version()}),
-        "device": f"{len(plan.devices)} x {device.device_kind} ({device.platform}), {machine.machine()}",
+        "device": f"{devices.count} x {devices.kind} ({devices.platform}), {machine.machine()}",
         "arithmetic": json.dumps(arithmetic(plan)),
         "plan": json.dumps(
             {
@@ -66,10 +66,9 @@ def arithmetic(plan: Plan) -> dict[str, Any]:
     Engine, tile sizes, kind of device, versions, and settings of JAX and XLA: None where all are as usual, which is
     also what an older store says of them.
     """
-    device = plan.devices[0]
     tiles = [block.tile for block, _ in plan.blocks()]
     versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
-    kind = f"{device.device_kind} ({device.platform}, {machine.machine()})"
+    kind = f"{plan.devices.kind} ({plan.devices.platform}, {machine.machine()})"
     return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, "settings": consequential()}
 
 

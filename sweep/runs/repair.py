@@ -47,7 +47,7 @@ def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | N
     elif ROOT in files:
         digests.remove(path / ROOT)
         digests.restore_root(path)
-    elif any(damage.lanes is None for damage in found if damage.file != CHECKPOINT):
+    elif any(damage.lanes is None for damage in found if not CHECKPOINT.fullmatch(damage.file)):
         _take_over(path, {damage.file for damage in found if damage.lanes is None}, page)
     else:
         _forget(path, lock, found)
@@ -57,11 +57,12 @@ def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | N
 
 
 def _forget(path: Path, lock: Lock, found: Sequence[Damage]) -> None:
-    """Have damaged waves count as not run, and drop a checkpoint that is damaged or of one of them."""
+    """Have damaged waves count as not run, and drop all checkpoints: of what is running little is lost."""
     waves = {damage.lanes for damage in found if damage.lanes}
     if waves:
         stores.Store(path, lock).note(complete=False)
-    digests.remove(path / CHECKPOINT)
+    for name in digests.checkpoints(path):
+        digests.remove(path / name)
     for lanes in sorted(waves):
         digests.forget(path, lanes)
 

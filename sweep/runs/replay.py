@@ -20,9 +20,9 @@ from sweep.files import whole_files
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores
 from sweep.results.dataset import LANE
+from sweep.runs.coordinator import Coordinator, Progress
 from sweep.runs.provenance import arithmetic
 from sweep.runs.runner import create, plan_sweep
-from sweep.runs.session import Progress, Session
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def alone(plan: Plan, lane: int, tiles: list[int]) -> Plan:
                 plan,
                 programs=(Program((replace(block, tile=tile, tiles=1),), (members[own],), (kept,)),),
                 waves=(Wave(0, start=0, places=1, lanes=members[own], chosen=(first,), rows=(first,)),),
-                devices=plan.devices[:1],
+                devices=replace(plan.devices, count=1),
                 steps=(steps[:, [at]],),
                 wave_lanes=1,
                 chunk_lanes=1,
@@ -109,5 +109,5 @@ def _trained(plan: Plan, watch: Callable[[Progress], None]) -> xr.Dataset:
     with whole_files.temporary() as folder:
         path = folder / "store"
         create(plan, path)
-        Session(plan, stores.Store(path), watch).run()
+        Coordinator(plan, stores.Store(path), watch).run()
         return stores.read(path).isel({LANE: 0})

@@ -25,9 +25,9 @@ from sweep.page.specs.stop import Halving
 from sweep.results import store as stores
 from sweep.results.attribute_checks import needed
 from sweep.results.dataset import open_results, skeleton
+from sweep.runs.coordinator import Coordinator, Progress, Tally
 from sweep.runs.devices import check_environment, use_all_cores
 from sweep.runs.provenance import page, provenance
-from sweep.runs.session import Progress, Session, Tally
 
 
 def run_sweep(
@@ -103,7 +103,7 @@ def _train(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -
 def _out_of_memory(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> str | None:
     """Train to the end and give None, or say what memory was lacking; by then all of it is free again."""
     try:
-        Session(plan, store, watch).run()
+        Coordinator(plan, store, watch).run()
     except OutOfMemoryError as error:
         return str(error)
     return None

@@ -66,17 +66,17 @@ def sent(folder: Path, where: str, number: int, module: str, *args: str, timeout
 # The last ones come after the last segment, while figures are drawn, and in the last lines.
 STAGES = {
     "sweep.runs.runner:plan_sweep": signal.SIGHUP,
-    "sweep.runs.session:prepare": signal.SIGTERM,
-    "sweep.runs.session:Session._take": signal.SIGHUP,
-    "after sweep.curves:Curves.close": signal.SIGINT,
-    "after sweep.runs.session:Session._train": signal.SIGTERM,
+    "sweep.runs.executors.local:prepare": signal.SIGTERM,
+    "sweep.runs.coordinator:Coordinator._take": signal.SIGHUP,
+    "after sweep.runs.curves:Curves.close": signal.SIGINT,
+    "after sweep.runs.coordinator:Coordinator._train": signal.SIGTERM,
     "matplotlib.figure:Figure.savefig": signal.SIGINT,
     "sweep.cli.terminal:show_summary": signal.SIGHUP,
     "after sweep.cli.terminal:show_family": signal.SIGTERM,
 }
 
 
-QUICK = ("sweep.runs.session:Session._take", "matplotlib.figure:Figure.savefig")
+QUICK = ("sweep.runs.coordinator:Coordinator._take", "matplotlib.figure:Figure.savefig")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from helpers import lives, planned, tiny
+from helpers import lives, planned, tiny, walk_waves
 
 from sweep import run_sweep
 from sweep.axes import grid, zipped
@@ -80,7 +80,7 @@ def test_going_on_and_other_cuts_compile_nothing(monkeypatch):
     prepare(plan)
     monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)
     with counted() as compiled:
-        for piece in walk.walk(plan):
+        for piece in walk_waves(plan):
             if piece.record == 1:
                 saved = piece.position()
                 break

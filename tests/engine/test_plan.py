@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from sweep.base.errors import SweepError
 from sweep.engine import cost
 from sweep.engine import plan as planning
 from sweep.engine.cost import tile_size
-from sweep.engine.plan import CHUNK_LANES, MAX_BLOCKS, MAX_COMPILE_SECONDS, Plan, pack
+from sweep.engine.plan import CHUNK_LANES, MAX_BLOCKS, MAX_COMPILE_SECONDS, Devices, Plan, pack
 from sweep.engine.prepare import numerics, training_program
 from sweep.engine.program import Block
 from sweep.engine.regression import training_of
@@ -154,7 +154,7 @@ def test_every_lane_is_in_one_wave_and_on_one_seat(sizes):
         program = plan.programs[wave.program]
         assert sorted(np.concatenate(wave.rows)) == list(range(len(wave.lanes)))
         for at, block in enumerate(program.blocks):
-            chosen, seats = wave.chosen[at], Seats(block, np.arange(len(wave.chosen[at])), plan.devices)
+            chosen, seats = wave.chosen[at], Seats(block, np.arange(len(wave.chosen[at])), plan.devices.live())
             np.testing.assert_array_equal(program.members[at][chosen], wave.lanes[wave.rows[at]])
             places = set(zip(seats.tile.tolist(), seats.place.tolist(), strict=True))
             assert len(places) == len(chosen)  # nobody sits on another's lap
@@ -283,19 +283,12 @@ def test_zipped_axes_and_tasks_without_x_can_be_planned():
     assert [len(members) for members in plan.programs[0].members] == [1, 1]
 
 
-@dataclass(frozen=True)
-class Accelerator:
-    """What a plan asks of a device."""
-
-    platform: str = "gpu"
-
-
 def test_empty_seats_count_against_the_memory_budget():
     # 60 lanes in 30 blocks are 30 tiles of thousands of seats on an accelerator.
     experiment = tiny(axes=grid(seed=(0, 1), width=range(20, 50)), task=SumOfSines(points=128))
     with pytest.raises(SweepError, match="too small"):
-        pack(lay_out(experiment.axes), experiment, memory=2**26, devices=[Accelerator()])
-    plan = pack(lay_out(experiment.axes), experiment, memory=2**33, devices=[Accelerator()])
+        pack(lay_out(experiment.axes), experiment, memory=2**26, devices=Devices("gpu", "an accelerator", 1))
+    plan = pack(lay_out(experiment.axes), experiment, memory=2**33, devices=Devices("gpu", "an accelerator", 1))
     held = 0
     for block in blocks_of(plan):
         width = block.training.shape.model.width

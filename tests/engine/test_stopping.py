@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 import pytest
-from helpers import LOSS_ONLY, PRECISIONS, planned, run_lanes, tiny
+from helpers import LOSS_ONLY, PRECISIONS, planned, run_lanes, tiny, walk_waves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -18,13 +18,12 @@ from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, DIVERGED, REACHED, RUNNING
 from sweep.engine import cost, stopping, wave
 from sweep.engine.prepare import prepare, training_program
-from sweep.engine.walk import walk
 from sweep.engine.wave import Position, WaveRunner
 from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.identity import describe, differing, fingerprint, fingerprint_of
 from sweep.page.restore import restored
 from sweep.page.specs.stop import BOUNDS
-from sweep.runs import runner, session
+from sweep.runs import runner, wave_writer
 from sweep.runs.runner import run_sweep
 from sweep.specs import XOR, Halving, Metric, Optimizer, Record, Target, linear_spaced
 
@@ -190,7 +189,7 @@ def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled(racing)
     plan = planned(racing(Target(0.6)), 3)
     prepare(plan)
     compiled = training_program(plan.programs[0], plan)
-    pieces = list(walk(plan))
+    pieces = list(walk_waves(plan))
     assert training_program(plan.programs[0], plan) is compiled
     for before, piece in pairwise(pieces[1:]):
         needed = sum(
@@ -215,7 +214,7 @@ def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch, ra
 
 def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
     plan = planned(racing(Target(1e9)))
-    pieces = list(walk(plan))
+    pieces = list(walk_waves(plan))
     assert sum(piece.executed for piece in pieces[1:]) == 0
     assert all(np.isin(status, (REACHED, DIVERGED)).all() for status in pieces[-1].status)
 
@@ -223,10 +222,10 @@ def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
 @pytest.mark.parametrize("rule", [RULES[0], pytest.param(RULES[1], marks=pytest.mark.slow), RULES[2]], ids=repr)
 def test_going_on_from_any_position_ends_the_same_lanes_with_the_same_bits(rule, racing):
     plan = planned(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
-    whole = records(walk(plan))
+    whole = records(walk_waves(plan))
     for at in (1, 3, 5):
         position = Position.of_arrays(nth_position(plan, at).arrays())
-        for one, other in zip(whole[position.record :], records(walk(plan, resume=position)), strict=True):
+        for one, other in zip(whole[position.record :], records(walk_waves(plan, resume=position)), strict=True):
             for field in ("status", "ended"):
                 assert [v.tobytes() for v in getattr(one, field)] == [v.tobytes() for v in getattr(other, field)]
             for values, again in zip(one.values, other.values, strict=True):
@@ -239,7 +238,7 @@ def records(pieces):
 
 
 def nth_position(plan, at):
-    for number, piece in enumerate(walk(plan)):
+    for number, piece in enumerate(walk_waves(plan)):
         if number == at:
             return piece.position()
     raise AssertionError("there are not so many segments")
@@ -261,8 +260,8 @@ class InterruptedRunError(Exception):
 def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule, waves, tmp_path, monkeypatch, racing):
     if waves > 1 and isinstance(rule, Halving):
         return  # which takes one wave
-    monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(session, "SAVE_SECONDS_MOST", 0.0)
+    monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(wave_writer, "SAVE_SECONDS_MOST", 0.0)
     experiment, store = racing(rule), tmp_path / "store"
     plan = runner.plan_sweep
     if waves > 1:

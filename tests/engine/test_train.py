@@ -23,6 +23,7 @@ from helpers import (
     rows_of,
     run_lanes,
     tiny,
+    walk_waves,
 )
 from jax.flatten_util import ravel_pytree
 from scipy import stats
@@ -412,14 +413,14 @@ def test_segments_cut_otherwise_change_no_bit(at_home, precision, monkeypatch):
     monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)  # a step each
     experiment = lanes_of_interest(precision)
     plan = planned(experiment)
-    assert sum(1 for _ in walk.walk(plan)) == 36 + 1  # 9 epochs of 4 batches, and record 0
+    assert sum(1 for _ in walk_waves(plan)) == 36 + 1  # 9 epochs of 4 batches, and record 0
     assert_same_lanes(at_home, experiment, lives(plan))
 
 
 def test_going_on_from_a_saved_position_changes_no_bit(at_home, precision):
     experiment = lanes_of_interest(precision)
     plan = planned(experiment)
-    for piece in walk.walk(plan):
+    for piece in walk_waves(plan):
         if piece.record == 1:
             saved = piece.position()
             break
@@ -625,7 +626,7 @@ def test_a_lane_that_is_lost_late_in_a_long_segment_costs_a_few_times_the_segmen
     wild = quadratic((*TAME[:2], 1e3, *TAME[2:]))
     experiment = replace(wild, epochs=256, record=replace(wild.record, at=linear_spaced(1)))
     plan = planned(experiment)
-    pieces = list(walk.walk(plan))
+    pieces = list(walk_waves(plan))
     program = plan.programs[0]
     (block,) = program.blocks
     whole = 256 * block.tile * -(-len(program.members[0]) // block.tile)

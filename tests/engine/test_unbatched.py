@@ -101,16 +101,16 @@ def lowered(experiment, monkeypatch, wrap):
     plan = planned(experiment, 2)
     (program,) = plan.programs
     arrays = [
-        programs.array_shapes(block, plan.devices, names)
+        programs.array_shapes(block, plan.devices.live(), names)
         for block, names in zip(program.blocks, names_of(program), strict=True)
     ]
     counts = jax.ShapeDtypeStruct((len(arrays),), np.int32)
-    live = jax.ShapeDtypeStruct((2, len(arrays)), np.int32, sharding=programs.sharding(plan.devices))
+    live = jax.ShapeDtypeStruct((2, len(arrays)), np.int32, sharding=programs.sharding(plan.devices.live()))
     parts = zip(*arrays, strict=True)
     arguments = (*map(list, parts), counts, counts, live, jax.ShapeDtypeStruct((), np.bool_))
-    training = programs.program(program.blocks, plan.devices).lower(*arguments)
+    training = programs.program(program.blocks, plan.devices.live()).lower(*arguments)
     return operations(training), operations(
-        programs.beginning(program.blocks[0], plan.devices).lower(arrays[0].numbers)
+        programs.beginning(program.blocks[0], plan.devices.live()).lower(arrays[0].numbers)
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from sweep.results.digests import CHECKPOINT
+from sweep.results.digests import checkpoint_file
 from sweep.results.store import HEARTBEAT
 
 from . import crashes
@@ -43,7 +43,8 @@ def _judged(ready: Prepared, stage: str, before: set[str], folder: Path, said: S
         return ("hang" if said.code is None else "internal" if said.code == 1 else "untidy"), said.brief()
     if len(said.lines()) != 1:
         return "untidy", said.brief()
-    known = {*before, *ready.files.get(stage, ()), f"store/{CHECKPOINT}", f"store/{HEARTBEAT}", "store/lock"}
+    running = {f"store/{checkpoint_file(start)}" for start in range(0, 8, 2)}
+    known = {*before, *ready.files.get(stage, ()), *running, f"store/{HEARTBEAT}", "store/lock"}
     left = sorted(name for name in content(folder) if name not in known and Path(name).name != "lock")
     return ("litter", f"{', '.join(left[:4])} left after {said.brief()}") if left else None
 

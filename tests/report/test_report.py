@@ -507,7 +507,7 @@ def test_a_store_that_is_replaced_while_it_is_read_does_not_end_a_live_report(mo
 
 def test_help_loads_neither_bokeh_nor_xarray():
     code = (
-        "import sys; from sweep import report; sys.exit(' '.join({'bokeh', 'xarray', 'jax'} & sys.modules.keys()) or 0)"
+        "import sys, sweep.report.__main__; sys.exit(' '.join({'bokeh', 'xarray', 'jax'} & sys.modules.keys()) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0, done.stderr

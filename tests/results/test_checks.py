@@ -480,7 +480,7 @@ def test_a_run_writes_through_no_link_of_a_store(
 
     victim = Path("victim")
     victim.write_text("precious")
-    for place in ("figures/loss_curves.png", "checkpoint", "heartbeat.json", "lock"):
+    for place in ("figures/loss_curves.png", "checkpoint-0000000000", "heartbeat.json", "lock"):
         (store / place).parent.mkdir(exist_ok=True)
         (store / place).unlink(missing_ok=True)
         (store / place).symlink_to(victim.resolve())
@@ -502,10 +502,10 @@ def test_a_store_is_moved_aside_without_emptying_what_its_lock_leads_to(store: P
 def test_a_checkpoint_replaces_a_link_and_is_not_written_through_it(store: Path) -> None:
     Path("victim").write_text("precious")
     opened = stores.Store(store)
-    (store / "checkpoint").symlink_to(Path("victim").resolve())
-    opened.save_checkpoint({"place": np.ones(3)})
+    (store / "checkpoint-0000000000").symlink_to(Path("victim").resolve())
+    opened.save_checkpoint(0, {"place": np.ones(3)})
     assert Path("victim").read_text() == "precious"
-    loaded = opened.load_checkpoint()
+    loaded = opened.load_checkpoint(0)
     assert loaded is not None
     assert loaded["place"].tolist() == [1, 1, 1]
 
@@ -516,12 +516,12 @@ def test_a_checkpoint_that_claims_more_than_it_holds_is_none(store: Path) -> Non
     opened = stores.Store(store)
     header = str({"descr": "<f8", "fortran_order": False, "shape": (2**45,)}).encode().ljust(117) + b"\n"
     claims = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
-    with zipfile.ZipFile(store / "checkpoint", "w") as archive:
+    with zipfile.ZipFile(store / "checkpoint-0000000000", "w") as archive:
         archive.writestr("place.npy", claims + bytes(80))
-    assert opened.load_checkpoint() is None
-    with zipfile.ZipFile(store / "checkpoint", "w", zipfile.ZIP_DEFLATED) as archive:
+    assert opened.load_checkpoint(0) is None
+    with zipfile.ZipFile(store / "checkpoint-0000000000", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("place.npy", bytes(2**24))
-    assert opened.load_checkpoint() is None
+    assert opened.load_checkpoint(0) is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,11 +23,15 @@ from sweep.cli.command import guarded
 from sweep.page.experiment import Experiment
 from sweep.results import digests
 from sweep.results import store as stores
+from sweep.runs import wave_writer
+from sweep.runs.coordinator import Coordinator, Progress
 from sweep.runs.runner import create, plan_sweep
-from sweep.runs.session import Session
+from sweep.runs.wave_writer import WaveWriter
 from sweep.specs import Target
 
 AXES = zipped(seed=range(8), data_seed=range(8)) * grid(learning_rate=(1e-3, 1e-2))
+RUNNING_AT = 4  # place of the first lane of the wave in which a stopped run stands
+CHECKPOINT = f"checkpoint-{RUNNING_AT:010d}"
 EXPERIMENT = tiny(axes=AXES, record=Record(at=log_spaced(3), snapshots=2))
 
 
@@ -39,21 +44,18 @@ def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None)
     )
     plan = plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2)
     if stop_after is None:
-        Session(plan, stores.Store(path), lambda told: None).run()
+        Coordinator(plan, stores.Store(path), lambda told: None).run()
         return path
-    session, seen = Session(plan, stores.Store(path), lambda told: None), []
-    take = session._take
+    segments: list[Progress] = []
 
-    def counted(piece) -> None:
-        take(piece)
-        seen.append(piece)
-        if len(seen) == stop_after:
-            session._save(piece)
-            raise Terminated
+    def stop(told: Progress) -> None:
+        if told.stage == "training":
+            segments.append(told)
+        if len(segments) == stop_after:
+            signal.raise_signal(signal.SIGTERM)
 
-    session._take = counted  # type: ignore[method-assign]
     with pytest.raises(Terminated):
-        session.run()
+        Coordinator(plan, stores.Store(path), stop).run()
     return path
 
 
@@ -66,7 +68,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store whose first waves are stored, and whose next has a checkpoint."""
     path = filled(tmp_path_factory.mktemp("stopped") / "store", EXPERIMENT, stop_after=7)
-    assert (path / "checkpoint").is_file()
+    assert (path / CHECKPOINT).is_file()
     assert {len(json.loads(each.read_text())) for each in (path / "digests").glob("wave-*")} == {2, 3}
     return path
 
@@ -155,7 +157,7 @@ def test_a_chunk_where_all_was_fill_is_seen(whole: Path, tmp_path: Path) -> None
 
 
 # Of these an incomplete store need not have any, so that their loss cannot be seen; what they held is trained again.
-UNNOTICED = ("checkpoint", "heartbeat.json")
+UNNOTICED = (CHECKPOINT, "heartbeat.json")
 
 
 def is_refused(path: Path) -> bool:
@@ -188,7 +190,7 @@ def test_the_lanes_of_a_running_wave_are_running_whatever_is_lost(stopped: Path,
     assert RUNNING in before
 
 
-@pytest.mark.parametrize("file", ["checkpoint", "heartbeat.json"])
+@pytest.mark.parametrize("file", UNNOTICED)
 def test_what_is_lost_unseen_from_an_incomplete_store_is_trained_again(
     whole: Path, stopped: Path, tmp_path: Path, file: str
 ) -> None:
@@ -293,10 +295,10 @@ def test_a_damaged_wave_alone_is_trained_again(whole: Path, tmp_path: Path) -> N
 
 def test_a_damaged_checkpoint_is_dropped(whole: Path, stopped: Path, tmp_path: Path) -> None:
     path = copied(stopped, tmp_path)
-    flip(path / "checkpoint")
+    flip(path / CHECKPOINT)
     assert check(path) == 1
     assert check(path, "--repair") == 0
-    assert not (path / "checkpoint").exists()
+    assert not (path / CHECKPOINT).exists()
     ds = run_sweep(EXPERIMENT, out=path, resume=True)
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
@@ -364,7 +366,7 @@ def aged(store: Path, tmp_path: Path, **attributes: object) -> Path:
     """Give a store as the version before digests would have left it."""
     path = copied(store, tmp_path)
     shutil.rmtree(path / "digests")
-    (path / "checkpoint").unlink(missing_ok=True)
+    (path / CHECKPOINT).unlink(missing_ok=True)
     root = json.loads((path / "zarr.json").read_text())
     root["attributes"] |= {"schema": 1} | attributes
     (path / "zarr.json").write_text(json.dumps(root))
@@ -397,20 +399,20 @@ def test_a_checkpoint_that_a_run_replaces_meanwhile_is_no_damage(
     stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = copied(stopped, tmp_path)
-    arrays = stores.Store(path).load_checkpoint()
+    arrays = stores.Store(path).load_checkpoint(RUNNING_AT)
     assert arrays is not None
     digested = digests.of_rest
 
     def replaced_then(file, skip: int) -> str:
         found = digested(file, skip)
         monkeypatch.setattr(digests, "of_rest", digested)
-        stores.Store(path).save_checkpoint(arrays | {"done": arrays["done"] + 1})
+        stores.Store(path).save_checkpoint(RUNNING_AT, arrays | {"done": arrays["done"] + 1})
         return found
 
     monkeypatch.setattr(digests, "of_rest", replaced_then)
-    before = (path / "checkpoint").read_bytes()
+    before = (path / CHECKPOINT).read_bytes()
     assert not digests._checkpoint_damages(path)
-    assert (path / "checkpoint").read_bytes() != before
+    assert (path / CHECKPOINT).read_bytes() != before
 
 
 @pytest.mark.parametrize("harm", [flip, halve, Path.unlink])
@@ -488,8 +490,7 @@ def test_a_wave_that_begins_anew_takes_nothing_over(whole: Path, stopped: Path, 
     group = zarr.open_group(path, mode="r+")
     for name in ("loss", "first_bad_epoch"):
         group[name][14:16] = 7.0
-    session = Session(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), stores.Store(path), lambda told: None)
-    curves = session._begun(3, None)
+    curves = WaveWriter(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), 3, stores.Store(path))._curves
     assert all(np.isnan(values).all() for name, values in curves._held.items() if name != "status")
     assert not (path / "loss" / "c" / "7").exists() or not list((path / "loss" / "c" / "7").iterdir())
 
@@ -533,21 +534,20 @@ def test_whatever_command_meets_damage_names_what_mends_it(
 
 
 def test_waves_that_are_halved_after_a_checkpoint_have_digests_of_their_own(
-    whole: Path, stopped: Path, tmp_path: Path
+    whole: Path, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory may run out in any wave; what the larger one had begun is damage at no moment."""
     path = copied(stopped, tmp_path)
-    session = Session(plan_sweep(EXPERIMENT, None, wave_lanes=2, chunk_lanes=2), stores.Store(path), lambda told: None)
-    take = session._take
+    monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)  # a save with each segment
+    monkeypatch.setattr(wave_writer, "SAVE_SECONDS_MOST", 0.0)
+    plan, seen = plan_sweep(EXPERIMENT, None, wave_lanes=2, chunk_lanes=2), []
 
-    def saved_and_verified(piece) -> None:
-        take(piece)
-        if piece.wave not in session._stored:
-            session._save(piece)
+    def verify(told: Progress) -> None:
+        seen.append(told)
         assert not stores.damages(path)
 
-    session._take = saved_and_verified  # type: ignore[method-assign]
-    session.run()
+    Coordinator(plan, stores.Store(path), verify).run()
+    assert len(seen) > len(plan.waves)
     xr.testing.assert_identical(open_results(path).drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 

@@ -101,24 +101,24 @@ def test_attributes_survive_being_set(store: Store) -> None:
 
 
 def test_a_checkpoint_comes_back_bit_by_bit(store: Store) -> None:
-    assert store.load_checkpoint() is None
+    assert store.load_checkpoint(2) is None
     arrays = {"leaf/1": np.array([1.5, np.nan]), "leaf/0": np.arange(12, dtype=np.int32).reshape(3, 4)}
     arrays["0/last/loss"] = np.float32([0.1])
-    store.save_checkpoint(arrays)
-    loaded = store.load_checkpoint()
+    store.save_checkpoint(2, arrays)
+    loaded = store.load_checkpoint(2)
     assert loaded is not None
     assert {name: (own.dtype, own.shape, own.tobytes()) for name, own in loaded.items()} == {
         name: (own.dtype, own.shape, own.tobytes()) for name, own in arrays.items()
     }
     store.clear()
-    assert store.load_checkpoint() is None
+    assert store.load_checkpoint(2) is None
 
 
 def test_a_checkpoint_that_could_not_be_written_leaves_the_last_one(store: Store) -> None:
-    store.save_checkpoint({"place": np.ones(3)})
+    store.save_checkpoint(2, {"place": np.ones(3)})
     with pytest.raises(ValueError, match="Object arrays"):
-        store.save_checkpoint({"done": np.zeros(3), "place": np.array([object()])})  # fails mid-way
-    loaded = store.load_checkpoint()
+        store.save_checkpoint(2, {"done": np.zeros(3), "place": np.array([object()])})  # fails mid-way
+    loaded = store.load_checkpoint(2)
     assert loaded is not None
     assert list(loaded) == ["place"]
 
@@ -195,7 +195,7 @@ def test_moving_aside_finds_a_free_name_and_takes_only_stores(store: Store, tmp_
 
 def test_a_lock_is_let_go_of_when_its_process_is_killed(store: Store) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from sweep import store\n"
+        "import sys, time; from pathlib import Path; from sweep.results import store\n"
         "with store.locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(store.path)], stdout=subprocess.PIPE, text=True)

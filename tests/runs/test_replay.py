@@ -26,9 +26,9 @@ from sweep.results.lane_choice import stored_lane
 from sweep.results.store import Store, check
 from sweep.run import main
 from sweep.runs import replay as replaying
+from sweep.runs.coordinator import Coordinator
 from sweep.runs.replay import alone, replay
 from sweep.runs.runner import create, plan_sweep, run_sweep
-from sweep.runs.session import Session
 from sweep.specs import Halving, Optimizer, Record, Target, linear_spaced
 
 LOST = 1e9  # a learning rate that loses its lanes
@@ -43,7 +43,7 @@ EXPERIMENT = tiny(
 def stored(plan: Plan, path: Path) -> Path:
     """Run a plan into a store."""
     create(plan, path)
-    Session(plan, Store(path), lambda progress: None).run()
+    Coordinator(plan, Store(path), lambda progress: None).run()
     return path
 
 
@@ -100,7 +100,7 @@ def test_alone_is_one_tile_of_the_lane_s_block_on_one_device(several) -> None:
         ((block, members),) = own.blocks()
         ((numbers,),) = (program.numbers for program in own.programs)
         assert members.tolist() == own.order().tolist() == [lane]
-        assert (block.tile, block.tiles, len(own.devices)) == (4 if block.training.padded else 8, 1, 1)
+        assert (block.tile, block.tiles, own.devices.count) == (4 if block.training.padded else 8, 1, 1)
         assert numbers["seed"].tolist() == [lanes.columns["seed"][lane]]
         assert numbers["width"].tolist() == [lanes.columns["width"][lane]]
         assert own.steps[0].shape == (len(plan.epochs), 1)

@@ -43,7 +43,7 @@ def page(tmp_path: Path) -> Path:
 def start(page: Path, *args: str, save_seconds: float = 0.3) -> subprocess.Popen[str]:
     """Start a run that saves often, so that a short test has checkpoints to come back to."""
     code = (
-        f"import sys, runpy, sweep.runs.session as s; s.SAVE_SECONDS = s.SAVE_SECONDS_MOST = {save_seconds}; "
+        f"import sys, runpy, sweep.runs.wave_writer as s; s.SAVE_SECONDS = s.SAVE_SECONDS_MOST = {save_seconds}; "
         "sys.argv = ['run', *sys.argv[1:]]; runpy.run_module('sweep.run', run_name='__main__')"
     )
     return subprocess.Popen(
@@ -71,7 +71,7 @@ def wait_for(store: Path, share: float, process: subprocess.Popen[str]) -> None:
 
 def saved(store: Path) -> bool:
     """Tell whether a checkpoint beyond the first record is there."""
-    checkpoint = Store(store).load_checkpoint()
+    checkpoint = Store(store).load_checkpoint(0)
     return checkpoint is not None and bool(checkpoint["done"][0] > 0)
 
 
@@ -99,7 +99,7 @@ def test_a_sweep_that_is_killed_ends_bitwise_equal_and_repeats_what_was_not_save
             time.sleep(0.05)
         run.send_signal(signal.SIGKILL)
         run.wait(30)
-        checkpoint = Store(store).load_checkpoint()
+        checkpoint = Store(store).load_checkpoint(0)
         assert checkpoint is not None
         assert max(done, 1) <= checkpoint["done"][0] < EPOCHS * 3
         done = checkpoint["done"][0]

@@ -397,12 +397,13 @@ def test_a_wave_without_a_checkpoint_starts_anew(tmp_path: Path, experiment, ds)
     assert again.loss.values.tobytes() == ds.loss.values.tobytes()
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["checkpoint-0000000000", "checkpoint"])  # of older stores
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
     stores.Store(path).note(complete=False)
-    (path / "checkpoint").write_bytes(b"PK truncated")
-    with pytest.raises(SweepError, match="is damaged: checkpoint is not what was written"):
+    (path / name).write_bytes(b"PK truncated")
+    with pytest.raises(SweepError, match=f"is damaged: {name} is not what was written"):
         run_sweep(EXPERIMENT, out=path, resume=True)
 
 

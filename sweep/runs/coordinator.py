@@ -1,0 +1,145 @@
+"""The whole of one sweep into one store: which waves it lacks, what is counted, when it is complete."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.base.errors import UNWRITABLE, SweepError
+from sweep.base.signals import Requests, deferred
+from sweep.engine.plan import Plan
+from sweep.results.store import Store
+from sweep.runs.curves import ENDS
+from sweep.runs.events import Advanced, Compiled, Event, Saved
+from sweep.runs.executors.local import LocalExecutor
+from sweep.runs.provenance import arithmetic
+from sweep.runs.wave_writer import stored_steps, stored_waves
+
+
+@dataclass
+class Tally:
+    """Counts of a sweep, stored as its attributes and carried over resumes.
+
+    Args:
+        lane_steps: optimiser steps of real, living lanes in the stored result.
+        lane_steps_executed: steps executed, those of padding lanes and repeated ones included.
+        training_seconds: time inside the program.
+        compile_seconds: time compiling.
+    """
+
+    lane_steps: int = 0
+    lane_steps_executed: int = 0
+    training_seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a watcher is told between segments.
+
+    Args:
+        stage: "compiling" or "training".
+        plan: the plan.
+        lane_steps: steps that the lanes have come so far, frozen lanes counted as if they lived.
+        ended: how many lanes of the wave that came further have ended early, by status.
+        tally: counts so far.
+    """
+
+    stage: str
+    plan: Plan
+    lane_steps: int
+    ended: dict[int, int]
+    tally: Tally
+
+
+class Coordinator:
+    """Has the waves run that a store lacks, and keeps what the store says of all of them together.
+
+    Args:
+        plan: the plan that the store was made for.
+        store: the store.
+        watch: called between segments.
+
+    Raises:
+        SweepError: if this machine computes other bits than the stored ones.
+    """
+
+    def __init__(self, plan: Plan, store: Store, watch: Callable[[Progress], None]) -> None:
+        self._plan, self._store, self._watch = plan, store, watch
+        attributes = store.attributes()
+        _refuse_other_bits(attributes, plan, store.path)
+        counted = attributes | store.last_beat()
+        self._tally = Tally(**{name: counted[name] for name in asdict(Tally())})
+        stored, ends = stored_waves(plan, store), tuple(sorted(ENDS.keys() & set(store.names())))
+        self._tally.lane_steps = sum(stored_steps(plan, wave, store, ends) for wave in stored)
+        self._left = [number for number in range(len(plan.waves)) if number not in stored]
+        self._done = {wave: _all_steps(plan, wave) for wave in stored}
+
+    def run(self) -> None:
+        """Train to the end; a signal or a full disk leaves a store to go on with.
+
+        Raises:
+            SweepError: if the store can't be written, as on a full disk.
+        """
+        try:
+            with deferred() as requests:
+                self._train(requests)
+            self._store.note(**asdict(self._tally), complete=True)
+            self._store.clear()
+        except OSError as error:
+            remedy = UNWRITABLE.get(error.errno or 0, "mend that")
+            raise SweepError(
+                f"can't write {self._store.path}: {error.strerror or error}; finished lanes are intact: "
+                f"{remedy} and go on with --resume"
+            ) from error
+
+    def _train(self, requests: Requests) -> None:
+        self._tell("compiling", {})
+        executor = LocalExecutor(self._plan, self._store)
+        for event in executor.run(self._left, requests.obey):
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Compiled):
+            self._tally.compile_seconds += event.seconds
+            self._store.beat(asdict(self._tally))
+        elif isinstance(event, Advanced):
+            self._advance(event)
+        else:
+            self._note_saved(event)
+
+    def _advance(self, event: Advanced) -> None:
+        self._tally.lane_steps_executed += event.executed
+        self._tally.training_seconds += event.seconds
+        self._done[event.wave] = event.done
+        self._store.beat(asdict(self._tally))
+        if event.finished:
+            self._tally.lane_steps += event.living
+            self._done[event.wave] = _all_steps(self._plan, event.wave)
+            self._store.note(**asdict(self._tally))
+        self._tell("training", event.ended)
+
+    def _note_saved(self, event: Saved) -> None:
+        self._store.note(**asdict(self._tally) | {"lane_steps": self._tally.lane_steps + event.living})
+
+    def _tell(self, stage: str, ended: dict[int, int]) -> None:
+        self._watch(Progress(stage, self._plan, sum(self._done.values()), ended, self._tally))
+
+
+def _all_steps(plan: Plan, number: int) -> int:
+    """Count the steps of a whole wave."""
+    wave = plan.waves[number]
+    blocks = plan.programs[wave.program].blocks
+    return sum(block.training.steps * len(rows) for block, rows in zip(blocks, wave.rows, strict=True))
+
+
+def _refuse_other_bits(attributes: dict[str, Any], plan: Plan, path: Path) -> None:
+    """Refuse to mix results of different arithmetic in one store."""
+    begun = {name: json.loads(attributes["arithmetic"]).get(name) for name in arithmetic(plan)}
+    for name, now in arithmetic(plan).items():
+        if begun[name] != now:
+            raise SweepError(
+                f"{path} was begun with {name} {begun[name]}, here it is {now}, which may change bits: "
+                f"go on where it was begun, or start anew with --fresh"
+            )
