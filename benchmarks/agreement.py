@@ -24,7 +24,8 @@ from benchmarks.side_sweep import drawn
 from sweep import Experiment, Record, load
 from sweep.engine.plan import Plan, pack
 from sweep.engine.walk import walk_wave
-from sweep.page.axes import Axes, lay_out
+from sweep.page.axes import Axes
+from sweep.page.resolve import resolve
 from sweep.runs.devices import use_all_cores
 from sweep.specs import every
 
@@ -98,7 +99,7 @@ def compare_system(system: System, worker: Worker, steps: int) -> dict[str, Any]
         share of what was learnt: some losses hardly move in so few steps.
     """
     experiment = first_lane(load(ROOT / "experiments" / "questions" / f"{system.page}.py", system.variable))
-    plan = pack(lay_out(experiment.axes), experiment)
+    plan = pack(resolve(experiment))
     ((block, _),) = plan.blocks()
     handed = drawn(plan, (block.shape.model.width,), steps)  # type: ignore[attr-defined]
     check_data(system, handed)

@@ -19,7 +19,7 @@ from sweep.engine.plan import Plan, Program, pack
 from sweep.engine.prepare import prepare
 from sweep.engine.training import Numbers
 from sweep.engine.walk import walk_wave
-from sweep.page.axes import lay_out
+from sweep.page.resolve import resolve
 from sweep.page.specs.record import Cadence
 from sweep.runs.devices import use_all_cores
 from sweep.specs import every
@@ -75,7 +75,7 @@ def _planned(case: Case, cadence: Cadence) -> Plan:
         batch_size=case.batch_size,
         record=Record(metrics=("loss",), at=cadence, snapshots=0),
     )
-    plan = pack(lay_out(experiment.axes), experiment)
+    plan = pack(resolve(experiment))
     if len(plan.waves) != 1:
         raise RuntimeError(f"{case.name} is meant for one program and one wave, the plan has {len(plan.waves)}")
     return plan

@@ -11,7 +11,6 @@ import tyro
 from sweep.cli import streams
 from sweep.cli.command import command, parse, say
 from sweep.files import outputs
-from sweep.plots.gallery import default_directory, draw_figures, is_drawn, places, wanted
 
 PROG = "python -m sweep.plot"
 
@@ -41,7 +40,8 @@ class Options:
 def main(args: Sequence[str]) -> None:
     """Draw the figures that the command line asks for, and print the paths of the files."""
     options = parse(Options, args, PROG)
-    from sweep.results.dataset import open_results  # heavy, and `--help` is not
+    from sweep.plots.gallery import default_directory, draw_figures, is_drawn, places, wanted  # heavy, as is the next
+    from sweep.results.dataset import open_results
 
     ds = open_results(options.store)
     directory = options.out or default_directory(

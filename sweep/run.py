@@ -114,7 +114,7 @@ def resolve(options: Options, rest: Sequence[str]) -> Chosen:
 
 def _show_plan(experiment: "Experiment", memory: int | None) -> None:
     from sweep.cli.terminal import Terminal, show_plan
-    from sweep.runs.runner import plan_sweep
+    from sweep.runs.planning import plan_sweep
 
     show_plan(Terminal(highlight=False), plan_sweep(experiment, memory))
 

@@ -17,8 +17,10 @@ from sweep.engine.plan import Devices, Plan, pack
 from sweep.engine.prepare import numerics
 from sweep.engine.walk import Segment, walk_wave
 from sweep.engine.wave import Position
+from sweep.page import resolve as resolving
 from sweep.page.axes import Axes, lay_out
 from sweep.page.experiment import Experiment
+from sweep.page.resolve import resolve
 from sweep.specs import MLP, Optimizer, Record, SumOfSines, log_spaced
 
 # Most of what is tried in both is tried in float64 in `make test`, and in float32 too in `make test-all`.
@@ -65,7 +67,7 @@ def planned(
     """Plan an experiment on the first so many devices."""
     with jax.enable_x64(experiment.precision == "float64"):
         return pack(
-            lay_out(experiment.axes), experiment,
+            resolve(experiment),
             memory=memory, wave_lanes=wave_lanes, devices=Devices.of(jax.devices()[:devices]),
         )  # fmt: skip
 
@@ -122,6 +124,12 @@ def lane_structure(block: programs.Block, names: tuple[str, ...]) -> Any:
     numbers = {name: jax.ShapeDtypeStruct((), programs.number_dtype(name, block.training)) for name in names}
     with jax.enable_x64(block.training.precision == "float64"):
         return jax.tree.structure(jax.eval_shape(partial(programs.begin, block), numbers)[0])
+
+
+def numbers_of_one(experiment: Experiment) -> dict[str, np.ndarray]:
+    """Give the traced numbers of a page without axes."""
+    resolved = resolve(experiment)
+    return resolving.numbers_of(resolved.variants[0], resolved.lanes)
 
 
 def numbers_of(plan: Plan, lane: int) -> tuple[programs.Block, dict[str, np.ndarray]]:

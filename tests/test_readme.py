@@ -60,12 +60,16 @@ def test_make_run_runs_the_page_and_make_test_runs_pytest_on_the_cpu() -> None:
         assert command in done.stdout
 
 
+MODULES = {"run": "sweep.run", "plot": "sweep.plot"}
+
+
 @pytest.mark.parametrize("command", ["compare", "run", "plot", "export", "report"])
-def test_every_option_of_a_door_is_in_the_readme_and_the_other_way_round(command: str) -> None:
+def test_every_option_of_a_command_is_in_the_readme_and_the_other_way_round(command: str) -> None:
     from dataclasses import fields
     from importlib import import_module
 
-    options = {f"--{f.name.replace('_', '-')}" for f in fields(import_module(f"sweep.{command}").Options)}
+    module = import_module(MODULES.get(command, f"sweep.{command}.__main__"))
+    options = {f"--{f.name.replace('_', '-')}" for f in fields(module.Options)}
     options -= {"--page", "--store", "--stores"}
     (line,) = re.findall(rf"^python -m sweep\.{command} [A-Z.]+ .*", README, flags=re.MULTILINE)
     assert set(re.findall(r"--[a-z-]+", line)) == options - ({"--debug"} if command != "run" else set())

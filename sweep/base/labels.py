@@ -71,6 +71,8 @@ def _index(quantities: tuple[Quantity, ...]) -> dict[str, Quantity]:
     return {quantity.name: quantity for quantity in quantities}
 
 
+SEEDS: Final = ("seed", "data_seed")  # the knobs in which repeats of one setting differ
+
 # Dimensions that results have of their own. A swept knob may not take one of these names.
 DIMENSIONS: Final = _index(
     (

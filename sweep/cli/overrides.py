@@ -12,7 +12,8 @@ import tyro
 from sweep.base.errors import SweepError
 from sweep.cli.command import parse
 from sweep.page.axes import Axes, grid, zipped
-from sweep.page.experiment import PARTS, Experiment
+from sweep.page.experiment import Experiment
+from sweep.page.resolve import PARTS
 from sweep.page.specs.knobs import knobs_of
 
 OWN: Final = ("epochs", "loss", "batch_size", "seed", "data_seed", "precision")

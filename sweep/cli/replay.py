@@ -23,7 +23,7 @@ from sweep.results.store import check
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sweep.runs.coordinator import Progress
+    from sweep.runs.progress import Progress
     from sweep.runs.replay import Replay
 
 COLUMNS: Final = ("quantity", "compared", "difference", "relative", "from epoch", "stored", "replayed")

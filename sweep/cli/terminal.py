@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sweep.engine.plan import Plan
-    from sweep.runs.coordinator import Progress as Told
+    from sweep.runs.progress import Progress as Told
 
 LINE_SECONDS: Final = 5.0  # between plain lines
 MOST_ROWS: Final = 24  # of the closing table

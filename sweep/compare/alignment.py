@@ -15,8 +15,9 @@ import xarray as xr
 
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
+from sweep.base.labels import SEEDS
 from sweep.results import schema
-from sweep.results.lane_tables import LANE, SEEDS, Frame, Part, part_of, stacked
+from sweep.results.lane_tables import LANE, Frame, Part, part_of, stacked
 
 _MOST_LISTED: Final = 6
 _CELL, _PAIR = "cell", "pair"

@@ -29,6 +29,7 @@ from sweep.engine.regression import training_of
 from sweep.engine.stopping import explained
 from sweep.page.axes import Lanes
 from sweep.page.experiment import Experiment
+from sweep.page.resolve import Resolved, Variant, numbers_of, shape_of
 from sweep.page.shape import Shape
 from sweep.page.specs.stop import Halving
 
@@ -106,8 +107,7 @@ class Plan:
     """How a sweep will be run.
 
     Args:
-        experiment: what is run.
-        lanes: its lanes.
+        resolved: what is run, and its lanes.
         programs: usually one.
         waves: in the order in which they are run and stored.
         devices: where tiles are dealt to.
@@ -121,8 +121,7 @@ class Plan:
         reasons: why the plan is as it is.
     """
 
-    experiment: Experiment
-    lanes: Lanes
+    resolved: Resolved
     programs: tuple[Program, ...]
     waves: tuple[Wave, ...]
     devices: Devices
@@ -134,6 +133,16 @@ class Plan:
     wave_bytes: int
     memory: int
     reasons: tuple[str, ...]
+
+    @property
+    def experiment(self) -> Experiment:
+        """What is run."""
+        return self.resolved.page
+
+    @property
+    def lanes(self) -> Lanes:
+        """Its lanes."""
+        return self.resolved.lanes
 
     def order(self) -> np.ndarray:
         """Give the lanes' numbers in stored order, -1 for an empty place."""
@@ -165,8 +174,7 @@ class Plan:
 
 
 def pack(
-    lanes: Lanes,
-    experiment: Experiment,
+    resolved: Resolved,
     *,
     memory: int | None = None,
     devices: Devices | None = None,
@@ -176,8 +184,7 @@ def pack(
     """Plan a sweep.
 
     Args:
-        lanes: what `lay_out(experiment.axes)` gave.
-        experiment: what to run.
+        resolved: what to run, and its lanes.
         memory: budget in bytes; None is half of what is free.
         devices: where to run; None is all devices of this process.
         wave_lanes: lanes in a wave, as a stored sweep had it; None fits the budget.
@@ -189,9 +196,9 @@ def pack(
     """
     devices = devices or Devices.of(jax.devices())
     memory = free_memory(devices.live()) // 2 if memory is None else memory
-    variants = list(experiment.variants(lanes))
+    experiment, lanes = resolved.page, resolved.lanes
     reasons: list[str] = []
-    groups = _group_widths(variants, devices.platform, reasons)
+    groups = _group_widths(resolved.variants, devices.platform, reasons)
     programs = _programs(groups, lanes, devices.platform, reasons)
     epochs, steps = _records(experiment, programs)
 
@@ -220,14 +227,12 @@ def pack(
     last = len(epochs) - 1
     snapshots = np.unique(np.linspace(0, last, experiment.record.snapshots).round().astype(int))
     return Plan(
-        experiment, lanes, tuple(sized), tuple(waves), devices, epochs, steps, snapshots, most, chunk,
+        resolved, tuple(sized), tuple(waves), devices, epochs, steps, snapshots, most, chunk,
         costs(most), memory, tuple(reasons),
     )  # fmt: skip
 
 
-def _group_widths(
-    variants: list[tuple[Experiment, np.ndarray]], platform: str, reasons: list[str]
-) -> list[list[tuple[Experiment, np.ndarray]]]:
+def _group_widths(variants: Sequence[Variant], platform: str, reasons: list[str]) -> list[list[Variant]]:
     """Give each structure a block; of too many, let neighbouring widths share padded ones if that is expected to pay.
 
     Up to `MAX_BLOCKS` structures nothing is weighed, so that growing a grid changes no lane's block, nor its bits.
@@ -249,30 +254,30 @@ def _group_widths(
     return choices[best]
 
 
-def _expected_seconds(groups: list[list[tuple[Experiment, np.ndarray]]], platform: str) -> tuple[float, float]:
+def _expected_seconds(groups: list[list[Variant]], platform: str) -> tuple[float, float]:
     """Estimate the seconds of compiling and of training on one device, each group as wide as its widest."""
     compiling = training = 0.0
     for group in groups:
-        widest = training_of(group[0][0])
+        widest = training_of(group[0].page)
         compiling += compile_seconds(widest.cost())
         training += step_seconds(widest.cost(), platform) * widest.steps * PADDED_LANES * len(group)
     return compiling, training
 
 
-def _buckets(variants: list[tuple[Experiment, np.ndarray]], ratio: float) -> list[list[tuple[Experiment, np.ndarray]]]:
+def _buckets(variants: Sequence[Variant], ratio: float) -> list[list[Variant]]:
     """Put structures that differ only in width together, as long as the widest is within `ratio` of the rest."""
 
-    def width(variant: tuple[Experiment, np.ndarray]) -> int:
-        return variant[0].model.width  # type: ignore[attr-defined]
+    def width(variant: Variant) -> int:
+        return variant.page.model.width  # type: ignore[attr-defined]
 
-    groups: list[list[tuple[Experiment, np.ndarray]]] = []
-    families: dict[Shape, list[tuple[Experiment, np.ndarray]]] = {}
+    groups: list[list[Variant]] = []
+    families: dict[Shape, list[Variant]] = {}
     for variant in variants:
-        family = variant[0].model.family()
+        family = variant.page.model.family()
         if family is None:
             groups.append([variant])
         else:
-            families.setdefault(replace(variant[0].shape(), model=family), []).append(variant)
+            families.setdefault(replace(shape_of(variant.page), model=family), []).append(variant)
     for family in families.values():
         family.sort(key=width, reverse=True)
         while family:
@@ -282,9 +287,7 @@ def _buckets(variants: list[tuple[Experiment, np.ndarray]], ratio: float) -> lis
     return groups
 
 
-def _programs(
-    groups: list[list[tuple[Experiment, np.ndarray]]], lanes: Lanes, platform: str, reasons: list[str]
-) -> list[Program]:
+def _programs(groups: list[list[Variant]], lanes: Lanes, platform: str, reasons: list[str]) -> list[Program]:
     """Fill programs with blocks up to the limits on their number and compile time."""
     parts: list[list[tuple[Block, np.ndarray, dict[str, np.ndarray]]]] = [[]]
     seconds = 0.0
@@ -306,16 +309,13 @@ def _programs(
     return [Program(*(tuple(column) for column in zip(*part, strict=True))) for part in parts]
 
 
-def _block(
-    group: list[tuple[Experiment, np.ndarray]], lanes: Lanes, platform: str
-) -> tuple[Block, np.ndarray, dict[str, np.ndarray]]:
-    training = training_of(group[0][0], len(group) > 1)  # the widest
+def _block(group: list[Variant], lanes: Lanes, platform: str) -> tuple[Block, np.ndarray, dict[str, np.ndarray]]:
+    training = training_of(group[0].page, len(group) > 1)  # the widest
     parts = []
-    for variant, members in group:
-        numbers = variant.numbers(lanes, members)
-        numbers["width"] = np.full(len(members), getattr(variant.model, "width", 0))
-        parts.append(numbers)
-    members = np.concatenate([members for _, members in group])
+    for variant in group:
+        own = numbers_of(variant, lanes)
+        parts.append(own | {"width": np.full(len(variant.members), getattr(variant.page.model, "width", 0))})
+    members = np.concatenate([variant.members for variant in group])
     numbers = {name: np.concatenate([part[name] for part in parts]) for name in sorted(parts[0])}
     inside = np.argsort(members, kind="stable")
     block = Block(training, tile_size(training.cost(), platform), 1)

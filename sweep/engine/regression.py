@@ -18,6 +18,7 @@ from sweep.engine.tasks import Data, draw
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.experiment import Experiment
 from sweep.page.identity import describe
+from sweep.page.resolve import shape_of
 from sweep.page.shape import Shape
 
 RANKED_POINTS: Final = 128  # at most so many points are shuffled by counting; a hundred are twice as fast so
@@ -191,14 +192,14 @@ class Regression(Training):
         return {"target": data.clean if data.x_clean is None else data.x_clean}
 
 
-def training_of(experiment: Experiment, padded: bool = False) -> Training:
-    """Give the training of an experiment whose lanes have one structure.
+def training_of(page: Experiment, padded: bool = False) -> Training:
+    """Give the training of a page whose lanes have one structure.
 
     Args:
-        experiment: one of `variants`.
+        page: that of a `Variant`.
         padded: whether lanes may be narrower than it.
     """
-    return Regression(experiment.shape(), padded)
+    return Regression(shape_of(page), padded)
 
 
 def permutation(key: Key[Array, ""], size: int) -> Int[Array, " size"]:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sweep.base.labels import CUT, REACHED, RUNNING, Better, worst
+from sweep.base.labels import CUT, REACHED, RUNNING, SEEDS, Better, worst
 from sweep.page.axes import Lanes
-from sweep.page.experiment import SEEDS, grouped
+from sweep.page.resolve import grouped
 from sweep.page.specs.stop import Halving, Stop, Target
 
 

@@ -49,7 +49,9 @@ _WORDS: Final = (
     "array_schema bounded_json check crash digests locks numerics owners repair restoring safe_files schema streams "
     "tables text unbatched whole_files "
     "__main__ array_checks attribute_checks base bokeh_models command dataset engine files html lanes load metrics "
-    "optimizers page_differences permutation restore runs seed_statistics stopping summary verdict_tables version"
+    "optimizers page_differences permutation restore runs seed_statistics stopping summary verdict_tables version "
+    "checks coordinator events executors local loss prepare program regression resolve training walk wave wave_writer "
+    "layout planning progress"
 )
 MODULES: Final = frozenset(_WORDS.split())
 _PATH: Final = rf"(?:\.(?:{'|'.join(sorted(MODULES))})\b)"

@@ -60,9 +60,8 @@ def steps_per_epoch(points: int, batch_size: int | None) -> int:
 
 def blank(spec: Any) -> Any:
     """Give a spec with its traced numbers, and what it does not use, at their defaults: equal for one structure."""
-    applicable = spec.applicable()
-    bare_of = {k.attribute for k in knobs_of(type(spec)).values() if k.traced or k.name not in applicable}
-    plain = {f.name: f.default for f in fields(spec) if f.name in bare_of}
+    traced = {knob.attribute for knob in knobs_of(type(spec)).values() if knob.traced}
+    plain = {f.name: f.default for f in fields(spec) if f.name in traced | spec.unused()}
     bare = copy(spec)
     for name, value in plain.items():
         object.__setattr__(bare, name, value)  # unchecked: a default need not suit the rest of the spec

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from sweep.base.errors import SweepError, unknown
+from sweep.base.labels import SEEDS
 from sweep.base.spacing import steps_by_ratio
 from sweep.page.axes import Axes, Factor, Value
-from sweep.page.experiment import SEEDS, Experiment
+from sweep.page.experiment import Experiment
 from sweep.page.identity import fingerprint
 from sweep.page.load import VARIED, in_words
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepError
-from sweep.base.labels import DIMENSIONS, STATUS
+from sweep.base.labels import DIMENSIONS, SEEDS, STATUS
 from sweep.base.text import has_unseen
 from sweep.files.bounded_json import LARGEST, parse
 from sweep.files.places import ROOT
@@ -58,7 +58,6 @@ _STRUCTURED: Final = {  # letters of the JSON text of each
     "experiment": 2**25, "dimensions": 2**18, "figures": 2**20, "arguments": 2**20, "parent": 2**14, "plan": 2**24,
     "arithmetic": 2**23, "versions": 2**14,
 }  # fmt: skip
-SEEDS: Final = ("seed", "data_seed")
 # What every store has that `sweep.run` made, and what goes on with one, judges one or replays a lane needs.
 PROVENANCE: Final = ("name", "experiment", "fingerprint", "arithmetic", "plan", "complete", *_COUNTS[:2], *_SECONDS)
 

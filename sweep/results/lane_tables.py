@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sweep.base.labels import SEEDS
 from sweep.results import schema
 
-SEEDS: Final = ("seed", "data_seed")
 LANE: Final = "lane"
 _SPECS: Final = ("task", "model", "optimizer")  # the parts of a page whose fields can be knobs
 Words = str | int | float

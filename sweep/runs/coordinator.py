@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +12,11 @@ from sweep.engine.plan import Plan
 from sweep.results.store import Store
 from sweep.runs.curves import ENDS
 from sweep.runs.events import Advanced, Compiled, Event, Saved
+from sweep.runs.executors import jobs_of
 from sweep.runs.executors.local import LocalExecutor
+from sweep.runs.progress import Progress, Tally
 from sweep.runs.provenance import arithmetic
 from sweep.runs.wave_writer import stored_steps, stored_waves
-
-
-@dataclass
-class Tally:
-    """Counts of a sweep, stored as its attributes and carried over resumes.
-
-    Args:
-        lane_steps: optimiser steps of real, living lanes in the stored result.
-        lane_steps_executed: steps executed, those of padding lanes and repeated ones included.
-        training_seconds: time inside the program.
-        compile_seconds: time compiling.
-    """
-
-    lane_steps: int = 0
-    lane_steps_executed: int = 0
-    training_seconds: float = 0.0
-    compile_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a watcher is told between segments.
-
-    Args:
-        stage: "compiling" or "training".
-        plan: the plan.
-        lane_steps: steps that the lanes have come so far, frozen lanes counted as if they lived.
-        ended: how many lanes of the wave that came further have ended early, by status.
-        tally: counts so far.
-    """
-
-    stage: str
-    plan: Plan
-    lane_steps: int
-    ended: dict[int, int]
-    tally: Tally
 
 
 class Coordinator:
@@ -97,7 +63,7 @@ class Coordinator:
     def _train(self, requests: Requests) -> None:
         self._tell("compiling", {})
         executor = LocalExecutor(self._plan, self._store)
-        for event in executor.run(self._left, requests.obey):
+        for event in executor.run(jobs_of(self._plan, self._left, self._store), requests.obey):
             self._take(event)
 
     def _take(self, event: Event) -> None:

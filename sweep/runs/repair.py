@@ -23,7 +23,8 @@ from sweep.results import digests
 from sweep.results import store as stores
 from sweep.results.attribute_checks import needed
 from sweep.results.digests import CHECKPOINT, LAYOUT, Damage
-from sweep.runs.runner import laid_out, plan_sweep
+from sweep.runs.layout import laid_out
+from sweep.runs.planning import plan_sweep
 
 _ANEW: Final = "run the page again with --fresh"
 

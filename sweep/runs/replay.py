@@ -20,9 +20,11 @@ from sweep.files import whole_files
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores
 from sweep.results.dataset import LANE
-from sweep.runs.coordinator import Coordinator, Progress
+from sweep.runs.coordinator import Coordinator
+from sweep.runs.layout import create
+from sweep.runs.planning import plan_sweep
+from sweep.runs.progress import Progress
 from sweep.runs.provenance import arithmetic
-from sweep.runs.runner import create, plan_sweep
 
 
 @dataclass(frozen=True)

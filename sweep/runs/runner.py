@@ -1,32 +1,27 @@
 """Running a sweep into a store: what the command does, callable from a notebook."""
 
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
 import xarray as xr
 
-from sweep.base.errors import SweepError, SweepWarning
-from sweep.engine.numerics import settled
-from sweep.engine.plan import Plan, pack
+from sweep.base.errors import SweepError
+from sweep.engine.plan import Plan
 from sweep.engine.prepare import OutOfMemoryError
-from sweep.engine.program import check_metrics
 from sweep.files import whole_files
 from sweep.files.places import SPARE, given
-from sweep.page.axes import Lanes, lay_out
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing
-from sweep.page.specs.stop import Halving
 from sweep.results import store as stores
 from sweep.results.attribute_checks import needed
-from sweep.results.dataset import open_results, skeleton
-from sweep.runs.coordinator import Coordinator, Progress, Tally
-from sweep.runs.devices import check_environment, use_all_cores
+from sweep.results.dataset import open_results
+from sweep.runs.coordinator import Coordinator
+from sweep.runs.layout import create
+from sweep.runs.planning import halved, plan_sweep
+from sweep.runs.progress import Progress
 from sweep.runs.provenance import page, provenance
 
 
@@ -96,7 +91,7 @@ def _settle(path: Path, told: Mapping[str, str]) -> None:
 def _train(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> None:
     """Train what a store lacks; where memory runs out, with waves half as large: tiles, and so bits, stay."""
     while (trouble := _out_of_memory(plan, store, watch)) is not None:
-        plan = _halved(plan, trouble)
+        plan = halved(plan, trouble)
         store.note(plan=provenance(plan)["plan"])  # a resume need not learn it again
 
 
@@ -107,31 +102,6 @@ def _out_of_memory(plan: Plan, store: stores.Store, watch: Callable[[Progress], 
     except OutOfMemoryError as error:
         return str(error)
     return None
-
-
-def _halved(plan: Plan, trouble: str) -> Plan:
-    """Plan the same with waves half as large.
-
-    Raises:
-        SweepError: if they can't be halved.
-    """
-    half = 2 ** ((plan.wave_lanes - 1).bit_length() - 1)
-    if isinstance(plan.experiment.stop, Halving):
-        raise SweepError(
-            f"{trouble} with {plan.wave_lanes} lanes at once, and Halving compares all of them: sweep fewer lanes, "
-            f"or give more with --memory"
-        )
-    if half < plan.chunk_lanes:
-        raise SweepError(
-            f"{trouble} with {plan.wave_lanes} lanes at once, and fewer are not possible with the store's chunks of "
-            f"{plan.chunk_lanes}: start anew with --fresh and a smaller --memory"
-        )
-    told = f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}"
-    warnings.warn(told, SweepWarning, stacklevel=2)
-    return pack(
-        plan.lanes, plan.experiment, memory=plan.memory, devices=plan.devices,
-        wave_lanes=half, chunk_lanes=plan.chunk_lanes,
-    )  # fmt: skip
 
 
 def is_complete(experiment: Experiment, path: Path) -> bool:
@@ -164,78 +134,3 @@ def _go_on(
         if not stores.has_digests(path):
             stores.adopt(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
         _train(plan, store, watch)
-
-
-def plan_sweep(
-    experiment: Experiment, memory: int | None = None, wave_lanes: int | None = None, chunk_lanes: int | None = None
-) -> Plan:
-    """Plan a sweep on this machine, and make sure that its metrics have the dimensions they state."""
-    use_all_cores()
-    check_environment()
-    with settled(experiment.precision):
-        plan = pack(lay_out(experiment.axes), experiment, memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
-        for program in plan.programs:
-            for block, numbers in zip(program.blocks, program.numbers, strict=True):
-                check_metrics(block, tuple(numbers))
-    return plan
-
-
-def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
-    """Give the coordinates of the dimensions that quantities have, the longest there are, as of the deepest network."""
-    trainings = [block.training for block, _ in plan.blocks()]
-    used = {dim for training in trainings for quantity in training.quantities() for dim in quantity.dims}
-    found: dict[str, np.ndarray] = {}
-    for training in trainings:
-        for dim, values in training.dimensions().items():
-            if dim in used and len(values) > len(found.get(dim, ())):
-                found[dim] = values
-    return found
-
-
-def columns_of(experiment: Experiment, lanes: Lanes) -> dict[str, np.ndarray]:
-    """Give each swept knob's value in each lane: as typed, or the default where the page leaves it open."""
-    knobs = experiment.knobs()
-    columns = {name: column.copy() for name, column in lanes.columns.items()}
-    for variant, members in experiment.variants(lanes):
-        numbers = variant.numbers(lanes, members)
-        for name in columns:
-            if knobs[name][1].traced:
-                columns[name][members] = numbers.get(name, np.nan)
-            elif name in variant.applicable():
-                columns[name][members] = variant.value(name)
-    return columns
-
-
-def create(
-    plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyType({}), *, fresh: bool = False
-) -> None:
-    """Make the store that a plan will fill.
-
-    Args:
-        plan: the plan.
-        path: where.
-        attributes: of the store, beside those that say where its numbers come from.
-        fresh: move a store that is there aside.
-
-    Raises:
-        SweepError: where the place can't be written.
-    """
-    counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
-    told = {**attributes, **provenance(plan), **counts, "complete": False}
-    stores.create(path, laid_out(plan), plan.chunk_lanes, told, fresh=fresh)
-
-
-def laid_out(plan: Plan) -> xr.Dataset:
-    """Lay out the Dataset that a plan will fill: coordinates in full, variables all NaN."""
-    steps = np.concatenate(plan.steps, axis=1)
-    trainings = [block.training for block, _ in plan.blocks()]
-    return skeleton(
-        plan.experiment,
-        columns_of(plan.experiment, plan.lanes),
-        order=plan.order(),
-        epochs=plan.epochs,
-        steps=steps[:, 0] if (steps == steps[:, :1]).all() else None,
-        snapshots=plan.snapshots,
-        quantities=list({q.name: q for training in trainings for q in training.quantities()}.values()),
-        sizes=dimension_values(plan),
-    )

@@ -1,6 +1,7 @@
 """Text of a stranger: shown by terminals and spreadsheets, obeyed by neither."""
 
 from io import StringIO
+from math import inf, nan
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from rich.table import Table
 
 from sweep import SweepError
-from sweep.base.text import has_unseen, inert, visible
+from sweep.base.text import has_unseen, inert, short_number, visible
 from sweep.cli.command import guarded, say
 from sweep.cli.terminal import Terminal
 from sweep.export.long import inert_words
@@ -83,3 +84,14 @@ def test_numbers_of_a_table_stay_as_they_are() -> None:
     )
     told = inert_words(frame).to_csv(index=False)
     assert told.splitlines() == ["word,text,number", "'-a,'=x,-1.5", "b,,", ",,2.0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.12345, "0.123"), (12345.6, "12300"), (1234567, "1.23e+06"), (0, "0"), (1, "1"), (-0.5, "-0.5"),
+        (0.99996, "1"), (inf, "∞"), (-inf, "-∞"), (nan, "unknown"), (1.5e-7, "1.5e-07"),
+    ],
+)  # fmt: skip
+def test_numbers_are_short(value, told):
+    assert short_number(value) == told

@@ -16,7 +16,7 @@ from sweep.results.digests import replace_root
 
 PAGE = """
 from sweep.axes import grid
-from sweep.experiment import Experiment
+from sweep import Experiment
 from sweep.specs import MLP, AtLeast, AtMost, Claim, Record, SumOfSines, log_spaced
 
 
@@ -215,10 +215,10 @@ def test_every_refusal_is_one_line_code_two_and_changes_nothing(project, capsys,
 def test_help_waits_for_nothing_heavy_and_deciding_needs_no_jax(project):
     """A fresh interpreter, because here everything is loaded."""
     check = (
-        "import sys, sweep.claims\n"
+        "import sys, sweep.claims.__main__\n"
         "heavy = {'xarray', 'matplotlib', 'scipy', 'zarr', 'jax'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        f"sweep.claims.main([{STORE!r}, '--out', 'docs/claims.json', '--answers', 'docs/answers.md'])\n"
+        f"sweep.claims.__main__.main([{STORE!r}, '--out', 'docs/claims.json', '--answers', 'docs/answers.md'])\n"
         "heavy = {'jax', 'jaxlib', 'flax', 'optax', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -103,17 +103,6 @@ def test_a_page_without_whole_blocks_is_refused(page, message):
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
-        (0.12345, "0.123"), (12345.6, "12300"), (1234567, "1.23e+06"), (0, "0"), (1, "1"), (-0.5, "-0.5"),
-        (0.99996, "1"), (inf, "∞"), (-inf, "-∞"), (nan, "unknown"), (1.5e-7, "1.5e-07"),
-    ],
-)  # fmt: skip
-def test_numbers_are_short(value, told):
-    assert verdict_tables.number(value) == told
-
-
 def test_seeds_that_could_not_tell_are_told():
     assert "14 (+2 unknown)" in verdict_tables.table([replace(VERDICT, seeds=14, unknown=2)], Path())
 

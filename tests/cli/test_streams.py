@@ -14,7 +14,7 @@ from sweep.cli.command import guarded
 def main(args):
     from rich.console import Console
     if "files" in args:
-        from sweep import streams
+        from sweep.cli import streams
         streams.outlast()
     Console(highlight=False).print("half: ∞ \\udcff")
     print("whole", os.environ.get("COLUMNS"), os.environ.get("LINES"))

@@ -16,6 +16,7 @@ from sweep.base.errors import SweepError
 from sweep.base.labels import METRICS
 from sweep.engine import metrics
 from sweep.engine.tasks import Data
+from sweep.page.resolve import shape_of
 from sweep.page.specs.record import Cadence
 from sweep.runs import runner
 from sweep.specs import MLP, FromFunction, Metric, Optimizer, Record, Task, every, linear_spaced, log_spaced
@@ -50,7 +51,7 @@ def spectral_error(task: Task, f: np.ndarray, h: np.ndarray) -> np.ndarray:
         data = Data(x, x, jnp.asarray(f), jnp.asarray(f), None, None)
         nothing: Any = None
         moment = metrics.Moment(
-            tiny(task=task).shape(), jnp.int32(0), {}, data, nothing, nothing, nothing, nothing, jnp.asarray(h),
+            shape_of(tiny(task=task)), jnp.int32(0), {}, data, nothing, nothing, nothing, nothing, jnp.asarray(h),
             None, None, None,
         )  # fmt: skip
         return np.asarray(metrics.spectral_error(moment))

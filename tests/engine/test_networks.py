@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from helpers import PRECISIONS, Plain, planned, renamed, run_lanes, tiny
+from helpers import PRECISIONS, Plain, numbers_of_one, planned, renamed, run_lanes, tiny
 from scipy import special, stats
 
 from sweep.base.errors import SweepError
@@ -17,7 +17,8 @@ from sweep.engine import program as programs
 from sweep.engine.keys import stream
 from sweep.engine.networks import network
 from sweep.engine.regression import Regression
-from sweep.page.axes import Axes, grid, lay_out
+from sweep.page.axes import grid
+from sweep.page.resolve import shape_of
 from sweep.page.specs.model import ACTIVATIONS, INITIALIZERS, MLP, FromModule
 
 NUMPY_ACTIVATIONS = {
@@ -250,8 +251,8 @@ def test_deeper_networks_hash_and_invert_no_more_often(options):
     # To compile a hash takes XLA a tenth of a second, in each block: a draw for each layer makes sweeps start late.
     def counted(depth: int) -> dict[str, int]:
         experiment = tiny(model=MLP(width=6, depth=depth, **options))
-        block, devices = programs.Block(Regression(experiment.shape()), 2, 2), tuple(jax.devices()[:1])
-        names = {*experiment.numbers(lay_out(Axes()), np.array([0])), "width"}
+        block, devices = programs.Block(Regression(shape_of(experiment)), 2, 2), tuple(jax.devices()[:1])
+        names = {*numbers_of_one(experiment), "width"}
         numbers = programs.array_shapes(block, devices, tuple(sorted(names))).numbers
         text = programs.beginning(block, devices).lower(numbers).as_text()
         return {call: text.count(call) for call in ("stablehlo.while", "custom_call", "call @", "erf_inv")}

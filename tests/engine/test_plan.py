@@ -23,6 +23,7 @@ from sweep.engine.regression import training_of
 from sweep.engine.seats import Seats
 from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.page.experiment import Experiment
+from sweep.page.resolve import resolve
 from sweep.specs import MLP, Halving, Linear, Record, SumOfSines, every, log_spaced
 
 
@@ -220,7 +221,7 @@ def test_waves_are_no_larger_than_is_of_use(monkeypatch):
 def test_large_waves_are_stored_in_few_chunks():
     plan = planned(tiny(axes=grid(seed=range(60_000))))
     assert plan.chunk_lanes == 4096  # a power of two, of which there are between 8 and 16
-    again = pack(plan.lanes, plan.experiment, devices=plan.devices, wave_lanes=8192, chunk_lanes=4096)
+    again = pack(plan.resolved, devices=plan.devices, wave_lanes=8192, chunk_lanes=4096)
     assert again.chunk_lanes == 4096
     np.testing.assert_array_equal(again.order()[:60_000], plan.order()[:60_000])  # waves do not change the order
 
@@ -287,8 +288,8 @@ def test_empty_seats_count_against_the_memory_budget():
     # 60 lanes in 30 blocks are 30 tiles of thousands of seats on an accelerator.
     experiment = tiny(axes=grid(seed=(0, 1), width=range(20, 50)), task=SumOfSines(points=128))
     with pytest.raises(SweepError, match="too small"):
-        pack(lay_out(experiment.axes), experiment, memory=2**26, devices=Devices("gpu", "an accelerator", 1))
-    plan = pack(lay_out(experiment.axes), experiment, memory=2**33, devices=Devices("gpu", "an accelerator", 1))
+        pack(resolve(experiment), memory=2**26, devices=Devices("gpu", "an accelerator", 1))
+    plan = pack(resolve(experiment), memory=2**33, devices=Devices("gpu", "an accelerator", 1))
     held = 0
     for block in blocks_of(plan):
         width = block.training.shape.model.width

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import data_of, lives, numbers_of, planned, rows_of, tiny
+from helpers import data_of, lives, numbers_of, numbers_of_one, planned, rows_of, tiny
 from scipy import stats
 
 from sweep.engine import cost, program, tasks
+from sweep.engine.keys import stream
 from sweep.engine.tasks import targets
-from sweep.page.axes import Axes, grid, lay_out
+from sweep.page.axes import grid
 from sweep.page.specs import task as specs
 from sweep.specs import MLP, XOR, FromFunction, Linear, Optimizer, Record, Sine, SumOfSines, Table, Task, Window, every
 
@@ -20,12 +21,13 @@ from sweep.specs import MLP, XOR, FromFunction, Linear, Optimizer, Record, Sine,
 def drawn(task: Task, x: Window | None = None, **changes: float) -> Any:
     """Draw a task's data in float64."""
     with jax.enable_x64(True):
-        data = tasks.draw(task, numbers(task, **changes), np.dtype("float64"), x or task.window())
+        own = numbers(task, **changes)
+        data = tasks.draw(task, stream(own["data_seed"], "data"), own, np.dtype("float64"), x or task.window())
         return jax.tree.map(np.asarray, data)
 
 
 def numbers(task: Task, **changes: float) -> dict[str, Any]:
-    page = tiny(task=task).numbers(lay_out(Axes()), np.array([0]))
+    page = numbers_of_one(tiny(task=task))
     found = {name: column[0] for name, column in page.items()} | changes
     return {k: jnp.asarray(v, np.uint32 if "seed" in k else np.float64) for k, v in found.items()}
 
@@ -145,7 +147,7 @@ def test_random_phases_are_uniform_and_keep_amplitudes():
         own = numbers(task)
 
         def clean(seed: jax.Array) -> jax.Array:
-            return tasks.draw(task, own | {"data_seed": seed}, np.dtype("float64")).clean
+            return tasks.draw(task, stream(seed, "data"), own, np.dtype("float64")).clean
 
         targets_ = np.asarray(jax.jit(jax.vmap(clean))(jnp.arange(400, dtype=jnp.uint32)))
     coefficients = np.fft.rfft(targets_)[:, [1, 3]] * 2j / 16  # a exp(i phase)

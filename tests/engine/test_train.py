@@ -17,6 +17,7 @@ from helpers import (
     by_row,
     data_of,
     lives,
+    numbers_of_one,
     planned,
     rates_of,
     renamed,
@@ -35,8 +36,9 @@ from sweep.engine.keys import Keys
 from sweep.engine.networks import network
 from sweep.engine.optimizers import optimizer
 from sweep.engine.regression import Regression
-from sweep.page.axes import Axes, grid, lay_out, zipped
+from sweep.page.axes import grid, zipped
 from sweep.page.experiment import Experiment
+from sweep.page.resolve import shape_of
 from sweep.page.specs.model import ACTIVATIONS
 from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES
 from sweep.specs import MLP, Linear, Optimizer, Record, SumOfSines, every, linear_spaced
@@ -204,8 +206,8 @@ def begun(capacity: int) -> tuple[Any, Any, Any]:
     experiment = tiny(
         model=MLP(width=capacity, depth=2, bias_initializer="normal"), optimizer=Optimizer("adamw"), precision="float64"
     )
-    training = Regression(experiment.shape(), capacity > NARROW)
-    numbers = {name: column[0] for name, column in experiment.numbers(lay_out(Axes()), np.array([0])).items()}
+    training = Regression(shape_of(experiment), capacity > NARROW)
+    numbers = {name: column[0] for name, column in numbers_of_one(experiment).items()}
     numbers = {k: np.asarray(v, program.number_dtype(k, training)) for k, v in (numbers | {"width": NARROW}).items()}
     state, data = jax.jit(lambda numbers: training.begin(Keys.of(numbers), numbers, ()))(numbers)
     return numbers, state.parameters, data
@@ -218,10 +220,10 @@ def trained(activation: str, capacity: int) -> tuple[Any, np.ndarray]:
         model=MLP(width=capacity, depth=2, activation=activation, bias_initializer="normal"),
         optimizer=Optimizer(OPTIMIZER_OF[activation], learning_rate=0.003), precision="float64",
     )  # fmt: skip
-    training = Regression(experiment.shape(), capacity > NARROW)
+    training = Regression(shape_of(experiment), capacity > NARROW)
     with jax.enable_x64(True):
         _, parameters, data = begun(capacity)
-        numbers = {name: column[0] for name, column in experiment.numbers(lay_out(Axes()), np.array([0])).items()}
+        numbers = {name: column[0] for name, column in numbers_of_one(experiment).items()}
         numbers = {
             k: jnp.asarray(v, program.number_dtype(k, training)) for k, v in (numbers | {"width": NARROW}).items()
         }

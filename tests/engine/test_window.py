@@ -11,9 +11,10 @@ from helpers import Plain, lives, planned, renamed, rows_of, tiny
 from sweep import run_sweep
 from sweep.base.errors import SweepError
 from sweep.base.labels import METRICS
-from sweep.page.axes import Axes, grid, lay_out, zipped
+from sweep.page.axes import Axes, grid, zipped
+from sweep.page.resolve import resolve
 from sweep.results.dataset import skeleton
-from sweep.runs.runner import columns_of, dimension_values
+from sweep.runs.layout import dimension_values
 from sweep.specs import MLP, XOR, Linear, Record, Sine, Window, linear_spaced
 
 X = np.linspace(-1, 2, 31)
@@ -72,7 +73,7 @@ def attributes_of_x(experiment: Any) -> dict[str, Any]:
     """Lay results out without training, and give the attributes of x."""
     plan, none = planned(experiment), np.array([], int)
     laid = skeleton(
-        experiment, columns_of(experiment, lay_out(experiment.axes)), order=plan.order(), epochs=plan.epochs,
+        experiment, resolve(experiment).columns, order=plan.order(), epochs=plan.epochs,
         steps=None, snapshots=none, quantities=[METRICS["spatial_error"]], sizes=dimension_values(plan),
     )  # fmt: skip
     return laid["x"].attrs

@@ -16,14 +16,15 @@ from helpers import tiny
 
 from sweep.base.errors import SweepError
 from sweep.files import locks, owners
-from sweep.runs.runner import create, plan_sweep
+from sweep.runs.layout import create
+from sweep.runs.planning import plan_sweep
 
 HOLDER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from sweep import locks, owners
-from sweep.errors import SweepError
+from sweep.files import locks, owners
+from sweep.base.errors import SweepError
 here = owners.this_process()
 if sys.argv[2:] == ["elsewhere"]:
     locks.this_process = lambda: replace(here, host="far", machine="f" * 8, boot="f" * 8)

@@ -17,7 +17,7 @@ from sweep.files import owners, whole_files
 WRITER = """
 import os, sys, time
 from pathlib import Path
-from sweep import whole_files
+from sweep.files import whole_files
 folder = Path(sys.argv[1])
 with whole_files.beside(folder) as new, whole_files.writing(folder / "file") as file:
     (new / "half").write_text("half")

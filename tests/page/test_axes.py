@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from sweep.base.errors import SweepError
 from sweep.page.axes import Axes, grid, lay_out, log_uniform, sampled, uniform, zipped
+from sweep.page.resolve import resolve
 from sweep.results.dataset import skeleton, unfold
-from sweep.runs.runner import columns_of
 from sweep.specs import MLP, Optimizer
 
 # Any axes over knobs of each kind: seeds, counts, numbers, names.
@@ -117,14 +117,14 @@ def test_lanes_stored_in_any_order_come_back_on_the_grid(axes, random):
     lanes = lay_out(axes)
     order = np.array(random.sample(range(len(lanes)), len(lanes)))
     flat = skeleton(
-        experiment, columns_of(experiment, lanes), order=order, epochs=np.array([0.0, 1.0]), steps=None,
+        experiment, resolve(experiment).columns, order=order, epochs=np.array([0.0, 1.0]), steps=None,
         snapshots=np.array([0]), quantities=[], sizes={},
     )  # fmt: skip
     flat["number"] = ("lane", order)  # what a lane would have stored
     ds = unfold(flat)
     assert dict(ds.number.sizes) == dict(lanes.dimensions)
     np.testing.assert_array_equal(ds.number.values.ravel(), np.arange(len(lanes)))
-    complete = columns_of(experiment, lanes)
+    complete = resolve(experiment).columns
     for knob in axes.knobs():  # each cell has the values of its lane, as typed
         cells = ds[knob].broadcast_like(ds.number).transpose(*ds.number.dims).values.ravel().tolist()
         for cell, value in zip(cells, complete[knob].tolist(), strict=True):
@@ -133,7 +133,7 @@ def test_lanes_stored_in_any_order_come_back_on_the_grid(axes, random):
 
 def test_a_knob_that_a_part_leaves_open_is_labelled_with_its_default():
     axes = grid(seed=(0,)) * grid(learning_rate=(0.1,)) + grid(seed=(0,)) * grid(learning_rate=(0.2,), noise=(0.5,))
-    columns_ = columns_of(tiny(axes=axes), lay_out(axes))
+    columns_ = resolve(tiny(axes=axes)).columns
     assert columns_["noise"].tolist() == [0.0, 0.5]
 
 

@@ -9,9 +9,10 @@ import pytest
 from helpers import tiny
 
 from sweep.base.errors import SweepError
-from sweep.page.axes import Axes, grid, lay_out, zipped
+from sweep.page.axes import Axes, grid, zipped
 from sweep.page.identity import fingerprint
 from sweep.page.load import load
+from sweep.page.resolve import numbers_of, resolve, shape_of
 from sweep.specs import (
     MLP,
     AtLeast,
@@ -155,7 +156,7 @@ def test_a_list_is_as_good_as_a_tuple_or_refused(where):
         experiment = LISTS[where]()
     except SweepError:
         return
-    hash(experiment.shape())
+    hash(shape_of(experiment))
 
 
 def test_lanes_take_swept_values_the_pages_own_and_defaults():
@@ -163,7 +164,7 @@ def test_lanes_take_swept_values_the_pages_own_and_defaults():
         optimizer=Optimizer("sgd", learning_rate=0.2, momentum=0.7),
         axes=grid(seed=(5,), learning_rate=(0.1,)) + grid(seed=(6,), weight_decay=(0.3,)),
     )
-    numbers = experiment.numbers(lay_out(experiment.axes), np.array([0, 1]))
+    numbers = numbers_of(resolve(experiment).variants[0], resolve(experiment).lanes)
     assert numbers["seed"].tolist() == [5, 6]
     assert numbers["learning_rate"].tolist() == [0.1, 0.2]  # swept in one part, the page's in the other
     assert numbers["weight_decay"].tolist() == [0.0, 0.3]  # the optimiser's default in one part
@@ -173,10 +174,10 @@ def test_lanes_take_swept_values_the_pages_own_and_defaults():
 
 def test_lanes_of_one_structure_have_one_shape_whatever_their_numbers():
     experiment = tiny(axes=grid(learning_rate=(0.1, 0.2), noise=(0.0, 1.0), width=(4, 8), seed=(0, 1)))
-    variants = list(experiment.variants(lay_out(experiment.axes)))
+    variants = [(each.page, each.members) for each in resolve(experiment).variants]
     assert [len(members) for _, members in variants] == [8, 8]
-    assert len({variant.shape() for variant, _ in variants}) == 2
-    assert tiny(seed=3).shape() == tiny(optimizer=Optimizer("adam", learning_rate=0.3)).shape()
+    assert len({shape_of(variant) for variant, _ in variants}) == 2
+    assert shape_of(tiny(seed=3)) == shape_of(tiny(optimizer=Optimizer("adam", learning_rate=0.3)))
     assert experiment.task.window()
 
 
@@ -195,7 +196,7 @@ def test_the_claims_of_a_page_have_ids_of_their_own_and_name_figures_that_it_has
     second = replace(CLAIM, id="C2", criterion=AtMost(2.0), figure="loss_curves")
     experiment = tiny(claims=(CLAIM, second), figures=(Figure("loss_curves"),), axes=grid(seed=(0, 1)))
     assert [claim.id for claim in experiment.claims] == ["C1", "C2"]
-    assert all(not variant.claims for variant, _ in experiment.variants(lay_out(experiment.axes)))
+    assert all(not variant.page.claims for variant in resolve(experiment).variants)
     refusals = {
         "claim 'C1' is there twice: give each an id of its own": {"claims": (CLAIM, replace(second, id="C1"))},
         "unknown figure of claim 'C2' 'loss_curves': known: fits": {"claims": (second,), "figures": (Figure("fits"),)},

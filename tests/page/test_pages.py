@@ -10,9 +10,9 @@ import xarray as xr
 
 from sweep import Experiment, SweepError, load, open_results
 from sweep.claims.verdicts import Verdict, judge
-from sweep.page.axes import lay_out
 from sweep.page.identity import fingerprint
 from sweep.page.load import SMOKE_EPOCHS, SMOKE_LANES, page_name, smoke
+from sweep.page.resolve import resolve
 from sweep.page.specs.figure import NEEDS
 from sweep.specs import Claim
 
@@ -77,7 +77,7 @@ def test_toy_size_is_small_and_keeps_the_ends_of_each_axis(page: Path) -> None:
     experiment = load(page)
     small = smoke(experiment)
     assert small.epochs <= SMOKE_EPOCHS
-    assert all(len(members) <= SMOKE_LANES for _, members in small.variants(lay_out(small.axes)))
+    assert all(len(variant.members) <= SMOKE_LANES for variant in resolve(small).variants)
     first = small.axes.factors[0]
     assert first.rows == (experiment.axes.factors[0].rows[0], experiment.axes.factors[0].rows[-1])
 

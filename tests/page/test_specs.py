@@ -7,6 +7,7 @@ import pytest
 from helpers import tiny
 
 from sweep.base.errors import SweepError
+from sweep.page.resolve import shape_of, with_values
 from sweep.specs import MLP, Figure, FromFunction, Linear, Metric, Record, SumOfSines, Window
 
 
@@ -21,7 +22,7 @@ def test_any_sequence_is_as_good_as_a_tuple(made) -> None:
         record=Record(metrics=["loss"], own=[own]),  # type: ignore[arg-type]
         figures=[Figure("loss_curves")],
     )
-    hash(experiment.shape())
+    hash(shape_of(experiment))
     assert experiment.model.layers() == (8, 8)
     assert experiment.figures == (Figure("loss_curves"),)
     assert all(isinstance(width, int) for width in experiment.model.layers())
@@ -38,11 +39,11 @@ def test_ranges_and_numpy_numbers_become_python_s_own() -> None:
 
 def test_variants_share_the_x_of_their_page_and_plain_pages_have_their_own() -> None:
     page = tiny(task=SumOfSines(points=16))
-    assert page.shape().shown == page.task.window()
-    variant = page.with_values({"points": 32})
-    assert variant.shape().shown == page.task.window()
-    assert variant.with_values({"points": 64}).shape().shown == page.task.window()
-    assert replace(page, task=SumOfSines(points=32)).shape().shown.points == 32
+    assert shape_of(page).shown == page.task.window()
+    variant = with_values(page, {"points": 32})
+    assert shape_of(variant).shown == page.task.window()
+    assert shape_of(with_values(variant, {"points": 64})).shown == page.task.window()
+    assert shape_of(replace(page, task=SumOfSines(points=32))).shown.points == 32
 
 
 @pytest.mark.parametrize("value", [None, 1, "no", 0.0])

@@ -18,7 +18,9 @@ from sweep.page.zoom import told, zoomed
 from sweep.results import store as stores
 from sweep.results.dataset import open_results
 from sweep.run import Options, main, resolve
-from sweep.runs.runner import create, plan_sweep, run_sweep
+from sweep.runs.layout import create
+from sweep.runs.planning import plan_sweep
+from sweep.runs.runner import run_sweep
 from sweep.specs import MLP, Optimizer, linear_spaced
 
 RATES = tuple(np.geomspace(1e-4, 1e-1, 7).round(12))

@@ -277,7 +277,7 @@ def test_of_png_and_svg_the_smaller_is_embedded_whole(monkeypatch):
         (folder / "b.gif").write_bytes(b"1")
         return [folder / name for name in ("a.png", "a.svg", "b.gif")]
 
-    monkeypatch.setattr(sweep.gallery, "draw_figures", drawn)
+    monkeypatch.setattr(sweep.plots.gallery, "draw_figures", drawn)
     assert section.figures(small()) == [
         {"name": "a", "source": "data:image/svg+xml;base64,MTIz", "note": ""},
         {"name": "b", "source": "data:image/gif;base64,MQ==", "note": ""},
@@ -506,14 +506,12 @@ def test_a_store_that_is_replaced_while_it_is_read_does_not_end_a_live_report(mo
 
 
 def test_help_loads_neither_bokeh_nor_xarray():
-    code = (
-        "import sys, sweep.report.__main__; sys.exit(' '.join({'bokeh', 'xarray', 'jax'} & sys.modules.keys()) or 0)"
-    )
+    code = "import sys, sweep.report.__main__; sys.exit(' '.join({'bokeh', 'xarray', 'jax'} & sys.modules.keys()) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0, done.stderr
 
 
 def test_no_script_is_made_of_text():
     """CustomJS and the like would need 'unsafe-eval'."""
-    text = json.dumps(section.document.items())
+    text = json.dumps(section.bokeh_models.items())
     assert not re.search(r"CustomJS|OpenURL", text)

@@ -24,8 +24,10 @@ from sweep.page.experiment import Experiment
 from sweep.results import digests
 from sweep.results import store as stores
 from sweep.runs import wave_writer
-from sweep.runs.coordinator import Coordinator, Progress
-from sweep.runs.runner import create, plan_sweep
+from sweep.runs.coordinator import Coordinator
+from sweep.runs.layout import create
+from sweep.runs.planning import plan_sweep
+from sweep.runs.progress import Progress
 from sweep.runs.wave_writer import WaveWriter
 from sweep.specs import Target
 

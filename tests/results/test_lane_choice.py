@@ -7,10 +7,10 @@ import pytest
 from helpers import tiny
 
 from sweep.base.errors import SweepError
-from sweep.page.axes import grid, lay_out, log_uniform, sampled, zipped
+from sweep.page.axes import grid, log_uniform, sampled, zipped
+from sweep.page.resolve import resolve
 from sweep.results.dataset import lane_table, skeleton
 from sweep.results.lane_choice import choose, configuration
-from sweep.runs.runner import columns_of
 
 PRODUCT = zipped(seed=(3, 1, 2), data_seed=(0, 5, 9)) * grid(learning_rate=(1e-3, 0.1), activation=("tanh", "relu"))
 UNION = (grid(optimizer=("adam",), learning_rate=(1e-3, 1e-2)) + grid(optimizer=("sgd",), momentum=(0.0, 0.9))) * grid(
@@ -22,7 +22,7 @@ SAMPLED = grid(seed=(0, 1)) * sampled(5, learning_rate=log_uniform(1e-4, 1e-1), 
 def table(axes):
     """Lay a sweep out as a store does, in another order and with an empty place."""
     experiment = replace(tiny(), axes=axes)
-    columns = columns_of(experiment, lay_out(axes))
+    columns = resolve(experiment).columns
     order = np.array([*range(axes.size())[::-1], -1])
     flat = skeleton(
         experiment, columns, order=order, epochs=np.array([0.0, 1.0]), steps=None, snapshots=np.array([], int),

@@ -27,8 +27,10 @@ from sweep.results.store import Store, check
 from sweep.run import main
 from sweep.runs import replay as replaying
 from sweep.runs.coordinator import Coordinator
+from sweep.runs.layout import create
+from sweep.runs.planning import plan_sweep
 from sweep.runs.replay import alone, replay
-from sweep.runs.runner import create, plan_sweep, run_sweep
+from sweep.runs.runner import run_sweep
 from sweep.specs import Halving, Optimizer, Record, Target, linear_spaced
 
 LOST = 1e9  # a learning rate that loses its lanes

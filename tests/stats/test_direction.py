@@ -282,7 +282,7 @@ def test_what_is_fixed_in_a_comparison_is_where_the_first_is_best():
     worlds = {"width": [16.0, 64.0], "depth": [1.0, 2.0], "noise": [0.0, 0.1]}
     base = results({"seed": range(8), **worlds}, epochs=np.array([0.0, 1.0]), points=2)
     base = base[["status", "first_bad_epoch", "loss"]].assign_coords(data_seed=("seed", np.arange(8)))
-    base = base.expand_dims(omega0=[1.0, 2.0]).transpose("seed", *worlds, "omega0", "epoch")
+    base = base.expand_dims(omega0=[1.0, 2.0]).transpose("seed", "omega0", *worlds, "epoch")
     told = {}
     for better in BETTER:
         part = base.copy()

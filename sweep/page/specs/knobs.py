@@ -144,6 +144,10 @@ class Spec:
                 continue
             knob.check(value)
 
+    def unused(self) -> frozenset[str]:
+        """Name the fields whose values change nothing in this spec's present structure."""
+        return frozenset()
+
     def applicable(self) -> frozenset[str]:
         """Name the knobs that have a meaning for this spec's present structure."""
         return frozenset(knobs_of(type(self)))

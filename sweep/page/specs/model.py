@@ -143,9 +143,13 @@ class MLP(Model):
             return (self.initializer,) * (len(self.layers()) + 1)
         return self.initializer
 
+    def unused(self) -> frozenset[str]:
+        """Name what means nothing beside `hidden`."""
+        return frozenset() if self.hidden is None else frozenset({"width", "depth"})
+
     def applicable(self) -> frozenset[str]:
         """Name the knobs; `width` and `depth` have no meaning beside `hidden`, nor `width` at depth 0."""
-        unused = set() if self.hidden is None else {"width", "depth"}
+        unused = set(self.unused())
         if not self.layers():
             unused |= {"width", "activation"}
         if not self.layers() or self.activation not in ("sine", "cosine"):

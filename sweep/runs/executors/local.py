@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from sweep.base.signals import Terminated
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import prepare
 from sweep.engine.walk import walk_wave
+from sweep.page.experiment import Experiment
 from sweep.results.store import Store
 from sweep.runs.events import Compiled, Event
+from sweep.runs.executors import Job
+from sweep.runs.planning import plan_sweep
 from sweep.runs.wave_writer import WaveWriter
 
 
@@ -23,15 +27,27 @@ class LocalExecutor:
     def __init__(self, plan: Plan, store: Store) -> None:
         self._plan, self._store = plan, store
 
-    def run(self, waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
+    def run(self, jobs: Sequence[Job], obey: Callable[[], None]) -> Iterator[Event]:
         """Run some waves: see `Executor`."""
         begun = time.perf_counter()
         try:
             prepare(self._plan, obey)
         finally:  # what was compiled for a wave that proved too large counts too
             yield Compiled(time.perf_counter() - begun)
-        for number in waves:
-            yield from run_wave(self._plan, number, self._store, obey)
+        for job in jobs:
+            yield from run_wave(self._plan, job.wave, self._store, obey)
+
+
+def run_job(job: Job, experiment: Experiment, obey: Callable[[], None] = lambda: None) -> Iterator[Event]:
+    """Run a wave that was sent here, with a plan made anew: it is the same wherever it is made.
+
+    Args:
+        job: the wave.
+        experiment: what its page and arguments mean.
+        obey: raises what a signal asks for.
+    """
+    plan = plan_sweep(experiment, job.memory, job.wave_lanes, job.chunk_lanes)
+    yield from LocalExecutor(plan, Store(Path(job.store))).run([job], obey)
 
 
 def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) -> Iterator[Event]:

@@ -1,0 +1,62 @@
+"""The store that a plan will fill, laid out before anything is trained."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import xarray as xr
+
+from sweep.engine.plan import Plan
+from sweep.results import store as stores
+from sweep.results.dataset import skeleton
+from sweep.runs.progress import Tally
+from sweep.runs.provenance import provenance
+
+
+def create(
+    plan: Plan, path: Path, attributes: Mapping[str, str] = MappingProxyType({}), *, fresh: bool = False
+) -> None:
+    """Make the store that a plan will fill.
+
+    Args:
+        plan: the plan.
+        path: where.
+        attributes: of the store, beside those that say where its numbers come from.
+        fresh: move a store that is there aside.
+
+    Raises:
+        SweepError: where the place can't be written.
+    """
+    counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
+    told = {**attributes, **provenance(plan), **counts, "complete": False}
+    stores.create(path, laid_out(plan), plan.chunk_lanes, told, fresh=fresh)
+
+
+def laid_out(plan: Plan) -> xr.Dataset:
+    """Lay out the Dataset that a plan will fill: coordinates in full, variables all NaN."""
+    steps = np.concatenate(plan.steps, axis=1)
+    trainings = [block.training for block, _ in plan.blocks()]
+    return skeleton(
+        plan.experiment,
+        plan.resolved.columns,
+        order=plan.order(),
+        epochs=plan.epochs,
+        steps=steps[:, 0] if (steps == steps[:, :1]).all() else None,
+        snapshots=plan.snapshots,
+        quantities=list({q.name: q for training in trainings for q in training.quantities()}.values()),
+        sizes=dimension_values(plan),
+    )
+
+
+def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
+    """Give the coordinates of the dimensions that quantities have, the longest there are, as of the deepest network."""
+    trainings = [block.training for block, _ in plan.blocks()]
+    used = {dim for training in trainings for quantity in training.quantities() for dim in quantity.dims}
+    found: dict[str, np.ndarray] = {}
+    for training in trainings:
+        for dim, values in training.dimensions().items():
+            if dim in used and len(values) > len(found.get(dim, ())):
+                found[dim] = values
+    return found

@@ -1,0 +1,51 @@
+"""Plans of sweeps on this machine: checked, and made anew where memory ran out."""
+
+import warnings
+
+from sweep.base.errors import SweepError, SweepWarning
+from sweep.engine.numerics import settled
+from sweep.engine.plan import Plan, pack
+from sweep.engine.program import check_metrics
+from sweep.page.experiment import Experiment
+from sweep.page.resolve import resolve
+from sweep.page.specs.stop import Halving
+from sweep.runs.devices import check_environment, use_all_cores
+
+
+def plan_sweep(
+    experiment: Experiment, memory: int | None = None, wave_lanes: int | None = None, chunk_lanes: int | None = None
+) -> Plan:
+    """Plan a sweep on this machine, and make sure that its metrics have the dimensions they state."""
+    use_all_cores()
+    check_environment()
+    with settled(experiment.precision):
+        plan = pack(resolve(experiment), memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
+        for program in plan.programs:
+            for block, numbers in zip(program.blocks, program.numbers, strict=True):
+                check_metrics(block, tuple(numbers))
+    return plan
+
+
+def halved(plan: Plan, trouble: str) -> Plan:
+    """Plan the same with waves half as large.
+
+    Raises:
+        SweepError: if they can't be halved.
+    """
+    half = 2 ** ((plan.wave_lanes - 1).bit_length() - 1)
+    if isinstance(plan.experiment.stop, Halving):
+        raise SweepError(
+            f"{trouble} with {plan.wave_lanes} lanes at once, and Halving compares all of them: sweep fewer lanes, "
+            f"or give more with --memory"
+        )
+    if half < plan.chunk_lanes:
+        raise SweepError(
+            f"{trouble} with {plan.wave_lanes} lanes at once, and fewer are not possible with the store's chunks of "
+            f"{plan.chunk_lanes}: start anew with --fresh and a smaller --memory"
+        )
+    told = f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}"
+    warnings.warn(told, SweepWarning, stacklevel=2)
+    return pack(
+        plan.resolved, memory=plan.memory, devices=plan.devices,
+        wave_lanes=half, chunk_lanes=plan.chunk_lanes,
+    )  # fmt: skip

@@ -1,0 +1,137 @@
+"""Waves as jobs: in any order, elsewhere, twice, and several at once, a store ends with the same bits."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from helpers import tiny
+
+from sweep import Record, grid, linear_spaced, open_results, run_sweep, zipped
+from sweep.base.signals import Terminated
+from sweep.results import store as stores
+from sweep.runs.coordinator import Coordinator
+from sweep.runs.events import Advanced, Compiled, Event, Saved
+from sweep.runs.executors import Job, jobs_of
+from sweep.runs.executors.local import LocalExecutor
+from sweep.runs.layout import create
+from sweep.runs.planning import plan_sweep
+from sweep.runs.wave_writer import WaveWriter
+
+AXES = zipped(seed=range(6), data_seed=range(6)) * grid(learning_rate=(1e-3, 1e-2))
+EXPERIMENT = tiny(axes=AXES, record=Record(at=linear_spaced(3), snapshots=2))
+WAVES = 3
+
+
+@pytest.fixture(scope="module")
+def expected() -> xr.Dataset:
+    return run_sweep(EXPERIMENT)
+
+
+def begun(path: Path) -> tuple[LocalExecutor, list[Job], stores.Store]:
+    plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
+    create(plan, path, {"page": "page.py", "arguments": '["--epochs", "12"]'})
+    store = stores.Store(path)
+    return LocalExecutor(plan, store), jobs_of(plan, range(WAVES), store), store
+
+
+def nothing() -> None:
+    pass
+
+
+def finish(path: Path) -> xr.Dataset:
+    """Have the coordinator do what is left, and open what there is."""
+    Coordinator(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), stores.Store(path), lambda told: None).run()
+    return open_results(path)
+
+
+def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
+    for name in other.variables:
+        assert one[name].values.tobytes() == other[name].values.tobytes(), name
+
+
+def test_a_job_is_plain_values() -> None:
+    job = Job("page.py", ("--epochs", "12"), "store", 1, 4, 2, 2**30)
+    assert pickle.loads(pickle.dumps(job)) == job
+    assert len(pickle.dumps(job)) < 500
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 1, 2, 0, 1)], ids=["any order", "some twice"])
+def test_waves_in_any_order_and_more_than_once_are_the_same(
+    order: Sequence[int], expected: xr.Dataset, tmp_path: Path
+) -> None:
+    executor, jobs, store = begun(tmp_path / "store")
+    events = list(executor.run([jobs[number] for number in order], nothing))
+    assert isinstance(events[0], Compiled)
+    assert [event.wave for event in events if isinstance(event, Advanced) and event.finished] == list(order)
+    assert not list(store.path.glob("checkpoint*"))
+    assert_same(finish(store.path), expected)
+
+
+def test_a_wave_can_be_run_in_another_process_that_is_sent_a_job(expected: xr.Dataset, tmp_path: Path) -> None:
+    _, jobs, store = begun(tmp_path / "store")
+    (tmp_path / "jobs").write_bytes(pickle.dumps(jobs))
+    code = (
+        "import pathlib, pickle, sys\n"
+        f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
+        "from sweep.runs.executors.local import run_job\n"
+        "from test_executors import EXPERIMENT\n"
+        "for job in reversed(pickle.loads(pathlib.Path('jobs').read_bytes())):\n"
+        "    print(*[type(event).__name__ for event in run_job(job, EXPERIMENT)])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Compiled") == WAVES
+    assert (store.sealed()).all()
+    assert_same(finish(store.path), expected)
+
+
+def test_several_waves_that_have_begun_go_on_from_checkpoints_of_their_own(
+    expected: xr.Dataset, tmp_path: Path
+) -> None:
+    executor, jobs, store = begun(tmp_path / "store")
+    for job in jobs[1:]:
+        events: list[Event] = []
+
+        def obey(events: list[Event] = events) -> None:
+            if sum(isinstance(event, Advanced) for event in events) == 4:
+                raise Terminated
+
+        with pytest.raises(Terminated):
+            events.extend(executor.run([job], obey))
+        assert isinstance(events[-1], Saved)
+    assert sorted(path.name for path in store.path.glob("checkpoint*")) == [
+        "checkpoint-0000000004", "checkpoint-0000000008",
+    ]  # fmt: skip
+    plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
+    standing = {number: WaveWriter(plan, number, stores.Store(store.path)).position for number in (1, 2)}
+    assert all(position is not None and position.done.min() > 0 for position in standing.values())
+    again, whole = (
+        finish(path).attrs["lane_steps_executed"] for path in (store.path, begun(tmp_path / "whole")[2].path)
+    )
+    assert again < 0.6 * whole  # of two waves what came after their checkpoints, and all of the third
+    assert_same(open_results(store.path), expected)
+    assert not list(store.path.glob("checkpoint*"))
+
+
+def test_the_checkpoint_of_an_older_store_is_gone_on_with(expected: xr.Dataset, tmp_path: Path) -> None:
+    """It had one for all waves."""
+    executor, jobs, store = begun(tmp_path / "store")
+    events: list[Event] = []
+
+    def obey() -> None:
+        if sum(isinstance(event, Advanced) for event in events) == 4:
+            raise Terminated
+
+    with pytest.raises(Terminated):
+        events.extend(executor.run([jobs[1]], obey))
+    (store.path / "checkpoint-0000000004").rename(store.path / "checkpoint")
+    plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
+    position = WaveWriter(plan, 1, stores.Store(store.path)).position
+    assert position is not None
+    assert position.done.min() > 0
+    assert_same(finish(store.path), expected)
+    assert not list(store.path.glob("checkpoint*"))
