@@ -160,7 +160,7 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
             told = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains anew)"
             console.print(told, soft_wrap=True)
         directory = options.figures_dir or default_directory(store, what.experiment.name, complete=True)
-        drawn = draw_figures(ds, wanted(ds), directory)
+        drawn = draw_figures(ds, wanted(ds, own=what.experiment.figures), directory)
         show_summary(console, ds, store, drawn)
         show_family(console, ds, store, f"{_python()} -m sweep.report")
     except (KeyboardInterrupt, Terminated):

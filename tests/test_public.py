@@ -15,7 +15,7 @@ import pytest
 import sweep
 import sweep.plots
 from sweep.base.labels import METRICS
-from sweep.page.specs.figure import NEEDS
+from sweep.page.specs.figure import KINDS
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -35,7 +35,7 @@ def test_no_public_function_has_the_name_of_a_module() -> None:
     """A module, once imported, would hide it."""
     for path in [ROOT / "sweep", *(each.parent for each in (ROOT / "sweep").rglob("__init__.py"))]:
         package = importlib.import_module(".".join(path.relative_to(ROOT).parts))
-        names = {*dir(package), *(NEEDS if package is sweep.plots else ())}
+        names = {*dir(package), *(KINDS if package is sweep.plots else ())}
         public = {name for name in names if not inspect.ismodule(getattr(package, name))}
         assert not public & {module.name for module in pkgutil.iter_modules(package.__path__)}, path
 
@@ -114,7 +114,7 @@ def test_constraints_are_names_versions_and_markers_only() -> None:
 
 def test_the_changelog_names_every_figure() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text()
-    assert all(f"`{name}`" in changelog for name in NEEDS)
+    assert all(f"`{name}`" in changelog for name in KINDS)
 
 
 def test_no_metric_shares_a_name_with_another() -> None:

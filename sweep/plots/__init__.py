@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from sweep.base.errors import SweepError
-from sweep.page.specs.figure import NEEDS
+from sweep.page.specs.figure import KINDS
 
 try:
     import matplotlib as matplotlib
@@ -25,7 +25,6 @@ except (OSError, ValueError) as error:  # what it reads and writes when it is lo
 def __getattr__(name: str) -> Any:
     if name == "heatmap":
         return import_module("sweep.plots.plane").heatmap
-    if name not in NEEDS:
+    if name not in KINDS:
         raise AttributeError(f"module 'sweep.plots' has no attribute {name!r}")
-    registry = import_module("sweep.plots.registry")
-    return (registry.FIGURES | registry.FILMS)[name]
+    return import_module("sweep.plots.registry").function_of(name)

@@ -1,6 +1,7 @@
 """Which figures a store calls for, and saving them; for the commands. The other modules draw."""
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -9,12 +10,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, SweepWarning, unknown
 from sweep.base.signals import drawing
 from sweep.files import whole_files
 from sweep.files.places import made, try_writing
 from sweep.page.load import is_asked, older_store_of, store_of
-from sweep.page.specs.figure import NEEDS, Figure, check, fitting
+from sweep.page.specs.figure import KINDS, Figure, check, fitting
 
 if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
     import xarray as xr
@@ -39,12 +40,13 @@ _SIGNED: Final = {
 FORMS: Final = {"screen": (".png", ".svg"), "print": (".pdf", ".svg")}  # a film is a GIF in both
 
 
-def wanted(ds: "xr.Dataset", only: Sequence[str] = ()) -> tuple[Figure, ...]:
+def wanted(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Figure] = ()) -> tuple[Figure, ...]:
     """Choose the figures to draw: those that the page names, else all that fit; of these only some if asked.
 
     Args:
         ds: results; `figures` among their attributes is a JSON list of names and options.
         only: names; one that the page does not name is drawn with its defaults.
+        own: figures of the page, where it is at hand: of those that it draws itself a store has the names alone.
 
     Returns:
         Figures, none of which needs anything that the results lack.
@@ -53,16 +55,29 @@ def wanted(ds: "xr.Dataset", only: Sequence[str] = ()) -> tuple[Figure, ...]:
         SweepError: for a name that does not exist, and for a figure that does not fit.
     """
     for name in only:
-        if name not in NEEDS:
-            raise unknown("figure", name, NEEDS)
-    stated = [Figure(each["name"], each.get("options", {})) for each in json.loads(ds.attrs.get("figures", "[]"))]
+        if name not in KINDS:
+            raise unknown("figure", name, KINDS)
+    stated = list(_stated(ds, own))
     if only:
         named = {figure.name for figure in stated}
         stated = [figure for figure in stated if figure.name in only]
         stated += [Figure(name) for name in dict.fromkeys(only) if name not in named]
     for figure in stated:
         check(figure, _available(ds))
-    return tuple(stated) or fitting(_available(ds))
+    return tuple(stated) if stated or ds.attrs.get("figures", "[]") != "[]" else fitting(_available(ds))
+
+
+def _stated(ds: "xr.Dataset", own: Iterable[Figure]) -> Iterator[Figure]:
+    """Give the figures that the page names; of those that it draws itself the ones whose functions are at hand."""
+    functions = {figure.name: figure for figure in own if figure.function}
+    for each in json.loads(ds.attrs.get("figures", "[]")):
+        if each["name"] in KINDS:
+            yield Figure(each["name"], each.get("options", {}))
+        elif each["name"] in functions:
+            yield functions[each["name"]]
+        else:
+            told = f"figure {each['name']!r} is drawn by a function of its page: `python -m sweep.run` draws it"
+            warnings.warn(told, SweepWarning, stacklevel=3)
 
 
 def draw_figures(
@@ -82,30 +97,37 @@ def draw_figures(
     Raises:
         SweepError: for a figure that does not fit the results, before any is saved, and where nothing can be written.
     """
-    from sweep.plots.registry import FIGURES, FILMS
     from sweep.plots.style import printed
 
     figures = tuple(figures)
     files = places(figures, directory, form=form)
     with drawing(), printed() if form == "print" else nullcontext():
-        drawn = [(FIGURES | FILMS)[figure.name](ds, **figure.options) for figure in figures]
+        drawn = [_drawn(ds, figure) for figure in figures]
         with _told(directory), made(directory):
             for each, paths in zip(drawn, files, strict=True):
                 save(each, paths)
     return list(chain.from_iterable(files))
 
 
+def _drawn(ds: "xr.Dataset", figure: Figure) -> "MatplotlibFigure | Film":
+    from sweep.plots.own import draw_own
+    from sweep.plots.registry import function_of
+
+    if figure.function is not None:
+        return draw_own(ds, figure)
+    return function_of(figure.name)(ds, **figure.options)
+
+
 def places(
     figures: Iterable[Figure], directory: Path, *, form: Literal["screen", "print"] = "screen"
 ) -> list[list[Path]]:
     """Give the files of each figure, as `draw_figures` saves them."""
-    from sweep.plots.registry import FILMS
-
     count, found = Counter[str](), []
     for figure in figures:
         count[figure.name] += 1
         stem = figure.name if count[figure.name] == 1 else f"{figure.name}_{count[figure.name]}"
-        suffixes = (".gif",) if figure.name in FILMS else FORMS[form]
+        moves = figure.function is None and KINDS[figure.name].moves
+        suffixes = (".gif",) if moves else FORMS[form]
         found.append([directory / f"{stem}{suffix}" for suffix in suffixes])
     return found
 
@@ -136,7 +158,7 @@ def check_directory(directory: Path) -> None:
     with _told(directory):
         try_writing(directory)
         for path in directory.iterdir() if directory.is_dir() else ():
-            if path.stem in NEEDS and path.suffix in _SIGNED and not is_drawn(path):
+            if path.stem in KINDS and path.suffix in _SIGNED and not is_drawn(path):
                 raise SweepError(f"{path} is no figure that sweep drew: name another --figures-dir")
 
 

@@ -1,34 +1,48 @@
-"""Figures by name: each takes labelled results and the figure's options, and returns a matplotlib figure or a film."""
+"""The functions of figures by name: each takes labelled results and options, and gives a matplotlib figure or a film.
 
-from collections.abc import Callable
-from typing import Final
+Which figures there are, and where their functions lie, stands in `page.specs.figure`.
+"""
 
-from matplotlib.figure import Figure
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, Final
 
-from sweep.plots.convergence import epochs_to_converge
-from sweep.plots.epoch_maps import frequency_epoch, learning_rate_epoch, metric_epoch, space_epoch
-from sweep.plots.film import Film
-from sweep.plots.growing import growth
-from sweep.plots.heatmaps import heatmap, heatmap_film
-from sweep.plots.lines import curves, loss_curves, metric_curves
-from sweep.plots.networks import fits
-from sweep.plots.outcomes import outcome, share
+from sweep.page.specs.figure import KINDS
 
-FIGURES: Final[dict[str, Callable[..., Figure]]] = {
-    draw.__name__: draw
-    for draw in (
-        frequency_epoch,
-        learning_rate_epoch,
-        metric_epoch,
-        epochs_to_converge,
-        outcome,
-        share,
-        curves,
-        loss_curves,
-        metric_curves,
-        fits,
-        space_epoch,
-        heatmap,
-    )
-}
-FILMS: Final[dict[str, Callable[..., Film]]] = {"growth": growth, "heatmap_film": heatmap_film}
+
+class _Functions(Mapping[str, Callable[..., Any]]):
+    """Functions that are imported when they are asked for.
+
+    Args:
+        moves: whether they make films.
+    """
+
+    def __init__(self, *, moves: bool) -> None:
+        self._names = [name for name, kind in KINDS.items() if kind.moves == moves]
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        """Import a function."""
+        if name not in self._names:
+            raise KeyError(name)
+        return function_of(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """List the names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._names)
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """Give the function that draws a figure.
+
+    Args:
+        name: one of `KINDS`.
+    """
+    return getattr(import_module(f"sweep.plots.{KINDS[name].module}"), name)
+
+
+FIGURES: Final = _Functions(moves=False)
+FILMS: Final = _Functions(moves=True)

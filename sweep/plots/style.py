@@ -106,7 +106,7 @@ def styled(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Conc
     """Have a figure drawn with these settings, once it is known that the results have what it needs.
 
     Args:
-        draw: takes results and options; its name is one of `specs.figure.NEEDS`.
+        draw: takes results and options; its name is one of `specs.figure.KINDS`.
     """
 
     @functools.wraps(draw)
@@ -115,7 +115,7 @@ def styled(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Conc
         figure = asked.Figure(draw.__name__, {name: value for name, value in given if value is not None})
         asked.check(figure, available(ds))
         # Selections copy, so the rest, which may be gigabytes, is left behind.
-        used = {"status", "stop_epoch", "loss", "target", *asked.NEEDS[figure.name], *asked.referred(figure)}
+        used = {"status", "stop_epoch", "loss", "target", *asked.KINDS[figure.name].needs, *asked.referred(figure)}
         with matplotlib.rc_context(settings()):
             return draw(ds[[name for name in ds.data_vars if name in used]], *args, **kwargs)
 

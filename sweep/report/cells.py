@@ -14,7 +14,7 @@ import xarray as xr
 
 from sweep import stats
 from sweep.base import labels
-from sweep.page.specs.figure import NEEDS
+from sweep.page.specs.figure import KINDS
 from sweep.plots import style
 from sweep.plots.scale import in_order
 from sweep.report import dimensions
@@ -257,6 +257,6 @@ def _last_record(ds: xr.Dataset, metric: str) -> int:
 def _asked(ds: xr.Dataset, names: list[str]) -> Iterator[str]:
     """Give the metrics that the page's figures name, and before them the one that its first figure is always of."""
     asked = json.loads(ds.attrs.get("figures", "[]"))
-    first = [metric for figure in asked[:1] for metric in NEEDS.get(figure["name"], ())]
+    first = [metric for figure in asked[:1] for metric in KINDS[figure["name"]].needs if figure["name"] in KINDS]
     named = [figure.get("options", {}).get("metric") for figure in asked]
     yield from (metric for metric in [*first, *named] if metric in names)

@@ -286,3 +286,16 @@ def test_the_fingerprint_changes_with_the_text_of_a_pages_module_and_metric():
         for metric in (one, two)
     ]
     assert len({fingerprint(experiment) for experiment in made}) == 4
+
+
+def test_a_page_of_a_million_lanes_is_made_without_laying_them_out(monkeypatch):
+    def laid_out(axes):
+        raise AssertionError("lanes were laid out")
+
+    monkeypatch.setattr("sweep.page.resolve.lay_out", laid_out)
+    axes = grid(seed=range(1000), learning_rate=np.geomspace(1e-4, 1, 500)) * grid(width=(4, 8))
+    assert tiny(axes=axes).axes.size() == 10**6
+    with pytest.raises(SweepError, match="learning_rate must be greater than 0"):
+        tiny(axes=grid(seed=range(1000), learning_rate=[*np.geomspace(1e-4, 1, 999), 0.0]))
+    with pytest.raises(SweepError, match="axis 'momentum' does not apply to optimizer 'adam'"):
+        tiny(axes=grid(seed=range(1000), momentum=np.linspace(0, 0.9, 1000)))

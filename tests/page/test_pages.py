@@ -13,7 +13,7 @@ from sweep.claims.verdicts import Verdict, judge
 from sweep.page.identity import fingerprint
 from sweep.page.load import SMOKE_EPOCHS, SMOKE_LANES, page_name, smoke
 from sweep.page.resolve import resolve
-from sweep.page.specs.figure import NEEDS
+from sweep.page.specs.figure import KINDS
 from sweep.specs import Claim
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,7 @@ def test_toy_size_is_small_and_keeps_the_ends_of_each_axis(page: Path) -> None:
 def test_the_pages_between_them_name_every_figure() -> None:
     """Figures that no page asks for would only ever be drawn by accident."""
     named = {figure.name for page in PAGES for figure in load(page).figures}
-    assert named == set(NEEDS)
+    assert named == set(KINDS)
 
 
 @pytest.mark.parametrize(

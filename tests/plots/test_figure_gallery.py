@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from synthetic import results
 
 from sweep.base import labels
-from sweep.page.specs.figure import NEEDS
+from sweep.page.specs.figure import KINDS
 
 ROOT = Path(__file__).parents[2]
 GALLERY = ROOT / "docs" / "gallery.md"
@@ -40,7 +40,7 @@ def synthetic_store(path: str):
 
 def test_every_figure_is_shown_with_lines_that_call_it():
     parts = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", TEXT, flags=re.DOTALL | re.MULTILINE))
-    assert set(parts) == set(NEEDS)
+    assert set(parts) == set(KINDS)
     for name, part in parts.items():
         assert re.search(rf"!\[{name}\]\(.*\.(png|gif)\)", part), name
         assert f"plots.{name}(" in part, name

@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 from synthetic import AXES, results
 
 from sweep.base.errors import SweepError
-from sweep.page.specs.figure import NAMED, NEEDS, Figure
+from sweep.page.specs.figure import KINDS, Figure
 from sweep.plots.gallery import _settle, check_directory, default_directory, draw_figures, is_drawn, save, wanted
 from sweep.plots.registry import FIGURES
 
@@ -22,7 +22,7 @@ def asking(*figures):
 
 
 def test_a_page_without_figures_gets_all_that_fit():
-    assert [figure.name for figure in wanted(results(AXES))] == [name for name in NEEDS if name not in NAMED]
+    assert [figure.name for figure in wanted(results(AXES))] == [name for name in KINDS if not KINDS[name].asked]
     names = [figure.name for figure in wanted(results({"seed": [0]}).drop_vars("prediction"))]
     assert names == ["frequency_epoch", "curves", "loss_curves", "space_epoch"]
 
@@ -137,7 +137,7 @@ def test_the_question_as_it_was_asked_has_a_folder_of_its_own():
 def test_for_print_figures_are_columns_in_letters_that_can_be_read(tmp_path):
     ds = results(AXES)
     screen = draw_figures(ds, [Figure("frequency_epoch")], tmp_path / "screen")
-    names = [name for name in NEEDS if name in FIGURES and name != "share"]  # which needs a bound
+    names = [name for name in KINDS if name in FIGURES and name != "share"]  # which needs a bound
     paths = draw_figures(ds, [Figure(name) for name in names], tmp_path, form="print")
     assert [path.name for path in paths] == [f"{name}.{kind}" for name in names for kind in ("pdf", "svg")]
     for path in paths[::2]:

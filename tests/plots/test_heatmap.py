@@ -19,7 +19,7 @@ import sweep.plots
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.page.specs.figure import NEEDS, STATISTICS, Figure
+from sweep.page.specs.figure import KINDS, STATISTICS, Figure
 from sweep.plots import heatmap, plane, style
 from sweep.plots.gallery import draw_figures
 from sweep.plots.registry import FIGURES, FILMS
@@ -44,8 +44,8 @@ def rates(**kwargs):
 def test_figures_are_imported_from_the_package_and_no_room_hides_one():
     for module in pkgutil.iter_modules(sweep.plots.__path__):
         importlib.import_module(f"sweep.plots.{module.name}")
-        assert module.name not in {*NEEDS, "heatmap"}
-    for name in NEEDS:
+        assert module.name not in {*KINDS, "heatmap"}
+    for name in KINDS:
         assert callable(getattr(sweep.plots, name)), name
     assert sweep.plots.curves is FIGURES["curves"]
     with pytest.raises(AttributeError, match="no attribute 'heat'"):
@@ -366,7 +366,7 @@ def test_zero_and_negative_values_are_drawn_by_every_figure_with_a_logarithmic_s
 def test_every_figure_on_one_seed_and_on_irregular_axes(name, case):
     ds = rates()
     ds = ds.isel(seed=[0]) if case == "one seed" else ds.assign_coords(learning_rate=[0.0, 1e-3, 0.5], width=[3.0, 4.0])
-    figure = (FIGURES | FILMS)[name](ds, **({"at_most": 0.5} if name == "share" else {}))
+    figure = {**FIGURES, **FILMS}[name](ds, **({"at_most": 0.5} if name == "share" else {}))
     if name in FILMS:
         assert len({image.size for image in figure.images()}) == 1
         return
@@ -429,7 +429,7 @@ def test_a_hundred_thousand_lanes_take_less_than_two_seconds(name):
     axes = {"seed": range(10), "learning_rate": np.geomspace(1e-5, 1, 100), "width": np.arange(1.0, 101)}
     ds = results(axes, frequencies=[1.0, 2.0], epochs=SMALL, points=8)
     start = time.process_time()
-    (FIGURES | FILMS)[name](ds, **({"at_most": 0.5} if name == "share" else {}))
+    {**FIGURES, **FILMS}[name](ds, **({"at_most": 0.5} if name == "share" else {}))
     assert time.process_time() - start < 2
 
 

@@ -17,7 +17,7 @@ from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.base.text import visible
-from sweep.page.specs.figure import NAMED, NEEDS
+from sweep.page.specs.figure import KINDS
 from sweep.plots import heatmap, style
 from sweep.plots.cells import draw_cells, hatch, log_norm, merged, norm_of, step_line
 from sweep.plots.gallery import save
@@ -380,7 +380,7 @@ def test_nothing_is_chosen_by_a_loss_that_is_not_there():
 
 
 def test_every_figure_that_can_be_asked_for_can_be_drawn():
-    assert sorted([*FIGURES, *FILMS]) == sorted(NEEDS)
+    assert sorted([*FIGURES, *FILMS]) == sorted(KINDS)
 
 
 def test_frequency_epoch_draws_medians_at_each_widths_best_learning_rate():
@@ -630,12 +630,12 @@ OPTIONS = {"share": {"at_most": 0.5}}
     [
         pytest.param(name, each, marks=[pytest.mark.slow] * ((row + column) % 2))  # half of them in `make test`
         for row, name in enumerate(FIGURES)
-        for column, each in enumerate(MOST_AWKWARD if name in NAMED else STORES)
+        for column, each in enumerate(MOST_AWKWARD if KINDS[name].asked else STORES)
     ],
 )
 def test_every_figure_on_every_awkward_store(name, store):
     ds = STORES[store]()
-    if not set(NEEDS[name]) <= style.available(ds):
+    if not set(KINDS[name].needs) <= style.available(ds):
         with pytest.raises(SweepError, match=f"figure {name!r} needs"):
             FIGURES[name](ds)
         return
@@ -770,7 +770,7 @@ def test_words_are_drawn_as_they_are_whatever_they_are(words, tmp_path):
     for name in ds.variables:
         ds[name].attrs |= {"long_name": words[:300], "units": words[:40]}
     for name, draw in FIGURES.items():
-        figure = draw(ds, **OPTIONS.get(name, {})) if set(NEEDS[name]) <= style.available(ds) else None
+        figure = draw(ds, **OPTIONS.get(name, {})) if set(KINDS[name].needs) <= style.available(ds) else None
         if figure is None:
             continue
         assert max(figure.get_size_inches()) < 30

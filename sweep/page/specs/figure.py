@@ -1,42 +1,51 @@
 """A figure as a page asks for it: a name, what it needs, and its options. Drawing is in `sweep.plots`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, called, unknown
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
 from sweep.page.specs.knobs import check_finite
 
-# Variables and dimensions that a Dataset must have for the figure to be drawn, and the options it takes.
-NEEDS: Final[dict[str, tuple[str, ...]]] = {
-    "frequency_epoch": ("spectral_error", "frequency"),
-    "learning_rate_epoch": ("loss", "learning_rate"),
-    "metric_epoch": (),
-    "epochs_to_converge": ("loss", "learning_rate", "width"),
-    "outcome": (),
-    "share": (),
-    "curves": ("spectral_error", "frequency"),
-    "loss_curves": ("loss",),
-    "metric_curves": (),
-    "fits": ("prediction", "x"),
-    "growth": ("prediction", "x"),
-    "space_epoch": ("spatial_error", "x"),
-    "heatmap": (),
-    "heatmap_film": (),
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of a figure before it is drawn. To add one is to declare it here and to write its function.
+
+    Args:
+        module: of `sweep.plots`, which has a function of the figure's name.
+        needs: variables and dimensions that results must have.
+        options: that it takes, by name.
+        asked: whether only a page, or a person, that names it gets it: it answers a question of theirs.
+        moves: whether it is a film.
+    """
+
+    module: str
+    needs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    asked: bool = False
+    moves: bool = False
+
+
+# In the order in which they are read.
+KINDS: Final[dict[str, Kind]] = {
+    "frequency_epoch": Kind("epoch_maps", ("spectral_error", "frequency")),
+    "learning_rate_epoch": Kind("epoch_maps", ("loss", "learning_rate")),
+    "metric_epoch": Kind("epoch_maps", options=("metric", "rows"), asked=True),
+    "epochs_to_converge": Kind("convergence", ("loss", "learning_rate", "width"), ("threshold",)),
+    "outcome": Kind("outcomes", options=("metric", "rows", "columns"), asked=True),
+    "share": Kind("outcomes", options=("metric", "rows", "columns", "at_most", "at_least"), asked=True),
+    "curves": Kind("lines", ("spectral_error", "frequency")),
+    "loss_curves": Kind("lines", ("loss",), ("reference",)),
+    "metric_curves": Kind("lines", options=("metric", "lines"), asked=True),
+    "fits": Kind("networks", ("prediction", "x")),
+    "growth": Kind("growing", ("prediction", "x"), asked=True, moves=True),
+    "space_epoch": Kind("epoch_maps", ("spatial_error", "x")),
+    "heatmap": Kind("heatmaps", options=("metric", "x", "y", "facet", "statistic"), asked=True),
+    "heatmap_film": Kind("heatmaps", options=("metric", "x", "y", "statistic"), asked=True, moves=True),
 }
-OPTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "metric_epoch": ("metric", "rows"),
-    "epochs_to_converge": ("threshold",),
-    "outcome": ("metric", "rows", "columns"),
-    "share": ("metric", "rows", "columns", "at_most", "at_least"),
-    "loss_curves": ("reference",),
-    "metric_curves": ("metric", "lines"),
-    "heatmap": ("metric", "x", "y", "facet", "statistic"),
-    "heatmap_film": ("metric", "x", "y", "statistic"),
-}
-# Figures of what a page asks about: only a page, or a person, that names them gets them.
-NAMED: Final = frozenset({"metric_epoch", "outcome", "share", "metric_curves", "growth", "heatmap", "heatmap_film"})
 # Over seeds, in the cells of a heatmap; a lost lane counts as its metric's worst value.
 STATISTICS: Final = ("median", "interquartile mean", "lower quartile", "upper quartile", "lowest", "highest")
 
@@ -47,32 +56,56 @@ _ALWAYS: Final = frozenset({"epoch", "seed"})  # dimensions of all results
 _MANY: Final = frozenset({*(name for name, metric in METRICS.items() if metric.dims), *RECORDED, *DIMENSIONS})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Figure:
     """A figure of a page.
 
     Args:
-        name: one of `NEEDS`.
+        name: one of `KINDS`; or a function of the page's own, after which the figure is called:
+            `function(axes, ds, **options)` draws results on matplotlib's axes, and may return a title.
         options: by name: `threshold` (loss at which a lane counts as converged), `reference` (name of a
             recorded quantity to draw over the measured loss), `metric` (what is drawn, one number a record; the
             loss by default; a heatmap takes any), `rows`, `columns` and `lines` (swept dimensions), `at_most` or
             `at_least` (the metric's last value at which a seed counts), `x`, `y` and `facet` (any dimensions),
-            `statistic` (over seeds, one of `STATISTICS`).
+            `statistic` (over seeds, one of `STATISTICS`). A function of the page's own gets any.
 
     Raises:
         SweepError: for a figure or an option that does not exist, or an option's value of the wrong kind.
     """
 
     name: str
-    options: Mapping[str, float | str] = field(default_factory=dict)
+    options: Mapping[str, float | str]
+    function: Callable[..., str | None] | None
 
-    def __post_init__(self) -> None:
-        if self.name not in NEEDS:
-            raise unknown("figure", self.name, NEEDS)
+    def __init__(
+        self, name: str | Callable[..., str | None], options: Mapping[str, float | str] = MappingProxyType({})
+    ) -> None:
+        function = None if isinstance(name, str) else name
+        object.__setattr__(self, "name", name if function is None else called(function))
+        object.__setattr__(self, "options", dict(options))
+        object.__setattr__(self, "function", function)
+        if function is None:
+            self._check()
+        else:
+            self._check_own()
+
+    def _check_own(self) -> None:
+        """Refuse what is no function, and a name under which no file, or another figure, would be saved."""
+        if not callable(self.function):
+            raise SweepError(f"a figure is a name or a function of axes and results, got {self.function!r}")
+        if not self.name.isidentifier():
+            raise SweepError(f"a figure's function needs a name of its own, got {self.name!r}: define it with def")
+        if self.name in KINDS:
+            raise SweepError(f"figure {self.name!r} of the page's own has the name of another figure: rename it")
+
+    def _check(self) -> None:
+        if self.name not in KINDS:
+            raise unknown("figure", self.name, KINDS)
+        takes = KINDS[self.name].options
         for option, value in self.options.items():
-            if option not in OPTIONS.get(self.name, ()):
-                takes = ", ".join(OPTIONS.get(self.name, ())) or "no options"
-                raise SweepError(f"figure {self.name!r} has no option {option!r}: it takes {takes}")
+            if option not in takes:
+                known = ", ".join(takes) or "no options"
+                raise SweepError(f"figure {self.name!r} has no option {option!r}: it takes {known}")
             if option in _NUMBERS:
                 check_finite(f"{option} of figure {self.name!r}", value)
             elif not isinstance(value, str):
@@ -107,9 +140,19 @@ class Figure:
             raise SweepError(f"figure {self.name!r} has {asked['rows']!r} for both rows and columns: name two")
 
 
+def needs_of(figure: Figure) -> tuple[str, ...]:
+    """Name the variables and dimensions without which a figure can't be drawn, as far as that is known."""
+    return KINDS[figure.name].needs if figure.function is None else ()
+
+
 def referred(figure: Figure) -> tuple[str, ...]:
-    """Name the variables and dimensions that a figure's options, given or by default, refer to."""
-    given = {"metric": "loss", **figure.options} if "metric" in OPTIONS.get(figure.name, ()) else figure.options
+    """Name the variables and dimensions that a figure's options, given or by default, refer to.
+
+    What a page's own function makes of its options nobody knows.
+    """
+    if figure.function is not None:
+        return ()
+    given = {"metric": "loss", **figure.options} if "metric" in KINDS[figure.name].options else figure.options
     names = {option: str(value) for option, value in given.items() if option not in (*_NUMBERS, "statistic")}
     return tuple(name for option, name in names.items() if option not in _DRAWN or name not in _ALWAYS)
 
@@ -117,9 +160,10 @@ def referred(figure: Figure) -> tuple[str, ...]:
 def fitting(available: frozenset[str]) -> tuple[Figure, ...]:
     """Choose the figures that results with these variables and dimensions can show, in reading order.
 
-    Those that answer a page's own question (`NAMED`) are not among them.
+    Those that answer a question of a page's own are not among them.
     """
-    return tuple(Figure(name) for name, needs in NEEDS.items() if name not in NAMED and available.issuperset(needs))
+    fit = (name for name, kind in KINDS.items() if not kind.asked and available.issuperset(kind.needs))
+    return tuple(map(Figure, fit))
 
 
 def check(figure: Figure, available: frozenset[str]) -> None:
@@ -132,7 +176,7 @@ def check(figure: Figure, available: frozenset[str]) -> None:
     Raises:
         SweepError: naming what is missing.
     """
-    missing = [repr(name) for name in (*NEEDS[figure.name], *referred(figure)) if name not in available]
+    missing = [repr(name) for name in (*needs_of(figure), *referred(figure)) if name not in available]
     if missing:
         lacking = f"figure {figure.name!r} needs {' and '.join(missing)}, which these results lack"
         raise SweepError(f"{lacking}: they have {', '.join(sorted(available))}")

@@ -1,0 +1,118 @@
+"""Figures that a page draws itself."""
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+from drawn import texts
+from synthetic import AXES, results
+
+from sweep import Figure, SweepError, SweepWarning, load
+from sweep.cli.command import guarded
+from sweep.page.identity import describe, fingerprint
+from sweep.plot import main as plot
+from sweep.plots.gallery import draw_figures, wanted
+from sweep.plots.own import draw_own
+from sweep.run import main as run
+
+PAGE = """
+from sweep import MLP, Experiment, Figure, Linear, Record, grid, log_spaced
+
+
+def scatter(axes, ds, marker="o"):
+    last = ds.loss.isel(epoch=-1)
+    axes.plot(ds.learning_rate, last.median("seed"), marker)
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss")
+    return "The loss at $the$ end"
+
+
+experiment = Experiment(
+    question="Can a page draw?", task=Linear(points=8), model=MLP(depth=0),
+    axes=grid(seed=range(2), learning_rate=(0.01, 0.1)), epochs=4, record=Record(metrics=("loss",), at=log_spaced(2)),
+    figures=(Figure(scatter, {{"marker": "s"}}){more},),
+)
+"""
+
+
+def bars(axes, ds, width=0.5):
+    axes.bar([0], [float(ds["loss"].isel(epoch=-1).mean())], width)
+
+
+def test_it_is_drawn_with_the_question_its_title_and_the_page() -> None:
+    ds = results(AXES)
+    told = texts(draw_own(ds, Figure(bars, {"width": 0.2})))
+    assert "Which frequency comes first?" in told
+    assert "bars" in told  # no title of its own: its name
+    assert "Drawn by bars of the page" in told
+    assert "Page: synthetic/page" in told
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda axes, ds: None, "a figure's function needs a name of its own, got '<lambda>': define it with def"),
+        (3, "a figure is a name or a function of axes and results, got 3"),
+    ],
+)
+def test_what_can_not_be_a_figure_is_refused(function, told: str) -> None:
+    with pytest.raises(SweepError, match=f"^{told}$"):
+        Figure(function)
+
+
+def test_a_function_that_would_hide_a_figure_is_refused() -> None:
+    def curves(axes, ds):
+        pass
+
+    with pytest.raises(SweepError, match="figure 'curves' of the page's own has the name of another figure"):
+        Figure(curves)
+
+
+def test_what_it_raises_is_one_line_and_no_figure_is_saved(tmp_path: Path) -> None:
+    def broken(axes, ds):
+        raise KeyError("nothing")
+
+    def counting(axes, ds):
+        return 3
+
+    for function, told in (
+        (broken, "figure 'broken' raised KeyError: 'nothing'"),
+        (counting, "figure 'counting' must return its title or nothing, got 3"),
+    ):
+        with pytest.raises(SweepError, match=told):
+            draw_figures(results(AXES), [Figure("loss_curves"), Figure(function)], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_draws_it_and_a_store_alone_says_who_does(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("page.py").write_text(PAGE.format(more=', Figure("loss_curves")'))
+    assert guarded(run, ["page.py", "--out", "store", "--figures-dir", "drawn"]) == 0
+    assert sorted(path.name for path in Path("drawn").iterdir()) == [
+        "loss_curves.png", "loss_curves.svg", "scatter.png", "scatter.svg",
+    ]  # fmt: skip
+    assert "The loss at $the$ end" in Path("drawn/scatter.svg").read_text()
+    capsys.readouterr()
+    assert guarded(plot, ["store", "--out", "again"]) == 0
+    assert "note: figure 'scatter' is drawn by a function of its page: `python -m sweep.run`" in capsys.readouterr().err
+    assert sorted(path.name for path in Path("again").iterdir()) == ["loss_curves.png", "loss_curves.svg"]
+
+
+def test_a_page_that_draws_all_itself_gets_no_other_figures(tmp_path: Path) -> None:
+    ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "scatter", "options": {}}]))
+    with pytest.warns(SweepWarning, match="scatter"):
+        assert wanted(ds) == ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert wanted(ds.drop_attrs(deep=False)) != ()
+
+
+def test_how_it_is_drawn_is_no_part_of_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "page.py").write_text(PAGE.format(more=""))
+    first = load(tmp_path / "page.py")
+    told, code = describe(first), fingerprint(first)  # before its text is another
+    (tmp_path / "page.py").write_text(PAGE.format(more="").replace("isel(epoch=-1)", "isel(epoch=0)"))
+    other = load(tmp_path / "page.py")
+    assert describe(other) != told
+    assert fingerprint(other) == code
