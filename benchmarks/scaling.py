@@ -67,13 +67,13 @@ def _environment() -> dict[str, str]:
 
 def _swept(experiment: Any, out: Path, figures: bool = False) -> dict[str, Any]:
     """Run a sweep into a store, draw its figures if wanted, and say what all of it took."""
-    from sweep.plots.gallery import draw_figures, wanted
+    from sweep.plots.gallery import choose_figures, draw_figures
     from sweep.runs.runner import run_sweep
 
     begun = time.perf_counter()
     ds = run_sweep(experiment, out=out)
     swept = time.perf_counter()
-    drawn = draw_figures(ds, wanted(ds), out / "figures") if figures else []
+    drawn = draw_figures(ds, choose_figures(ds), out / "figures") if figures else []
     names = ("lane_steps", "lane_steps_executed", "lane_steps_planned", "training_seconds", "compile_seconds")
     return {
         **{name: ds.attrs[name] for name in names},

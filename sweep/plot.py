@@ -40,14 +40,20 @@ class Options:
 def main(args: Sequence[str]) -> None:
     """Draw the figures that the command line asks for, and print the paths of the files."""
     options = parse(Options, args, PROG)
-    from sweep.plots.gallery import default_directory, draw_figures, is_drawn, places, wanted  # heavy, as is the next
+    from sweep.plots.gallery import (  # heavy, as is the next
+        choose_figures,
+        default_directory,
+        draw_figures,
+        is_drawn,
+        places,
+    )
     from sweep.results.dataset import open_results
 
     ds = open_results(options.store)
     directory = options.out or default_directory(
         options.store, str(ds.attrs.get("name", "")), bool(ds.attrs.get("complete"))
     )
-    figures = wanted(ds, options.only)
+    figures = choose_figures(ds, options.only)
     for path in chain.from_iterable(places(figures, directory, form=options.form)):
         outputs.check(path, is_drawn, force=options.force)
     streams.outlast()

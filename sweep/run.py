@@ -134,7 +134,7 @@ def _replay(what: Chosen, options: Options, memory: int | None) -> None:
 
 def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]) -> None:
     from sweep.cli.terminal import show_family, show_summary
-    from sweep.plots.gallery import check_directory, default_directory, draw_figures, wanted
+    from sweep.plots.gallery import check_directory, choose_figures, default_directory, draw_figures
     from sweep.runs.runner import run_sweep
 
     import_module("sweep.plots")  # refuses before hours of training if matplotlib can't be loaded
@@ -160,7 +160,7 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
             told = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains anew)"
             console.print(told, soft_wrap=True)
         directory = options.figures_dir or default_directory(store, what.experiment.name, complete=True)
-        drawn = draw_figures(ds, wanted(ds, own=what.experiment.figures), directory)
+        drawn = draw_figures(ds, choose_figures(ds, own=what.experiment.figures), directory)
         show_summary(console, ds, store, drawn)
         show_family(console, ds, store, f"{_python()} -m sweep.report")
     except (KeyboardInterrupt, Terminated):

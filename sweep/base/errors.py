@@ -70,6 +70,6 @@ def blaming(culprit: str) -> Iterator[None]:
         raise SweepError(f"{culprit} raised {type(error).__name__}: {told}") from error
 
 
-def called(function: object) -> str:
+def name_of(function: object) -> str:
     """Give the name by which a page knows a function: its own, or that of its kind where it has none."""
     return getattr(function, "__name__", None) or type(function).__name__

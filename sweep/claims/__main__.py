@@ -50,19 +50,19 @@ def main(args: Sequence[str]) -> None:
         raise SweepError(f"no store named: {PROG} results/PAGE [options]")
     if options.answers and not options.out:
         raise SweepError("--answers shows the verdicts of all stores: name the file that keeps them with --out")
-    verdicts = _gathered(options.stores, options.experiments, KEPT if options.out else SHOWN)
+    verdicts = _judge_all(options.stores, options.experiments, KEPT if options.out else SHOWN)
     _write(verdicts, options)
     if options.out:
         streams.outlast()
     _show(verdicts)
 
 
-def _gathered(stores: Iterable[Path], experiments: Path, variations: Variations) -> "list[Verdict]":
+def _judge_all(stores: Iterable[Path], experiments: Path, variations: Variations) -> "list[Verdict]":
     """Decide the claims of all stores; refuse to decide one twice."""
     origin: dict[str, Path] = {}
     verdicts = []
     for store in stores:
-        for verdict in judged(store, experiments, variations):
+        for verdict in judge_store(store, experiments, variations):
             if verdict.id in origin:
                 raise SweepError(
                     f"claim {verdict.id!r} is decided by {origin[verdict.id]} and by {store}: name one of them, "
@@ -73,7 +73,7 @@ def _gathered(stores: Iterable[Path], experiments: Path, variations: Variations)
     return verdicts
 
 
-def judged(store: Path, experiments: Path, variations: Variations) -> "Iterator[Verdict]":
+def judge_store(store: Path, experiments: Path, variations: Variations) -> "Iterator[Verdict]":
     """Decide the claims of one store's page.
 
     Args:
@@ -102,9 +102,9 @@ def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variati
     their measures, unless its fingerprint is the store's.
     """
     from sweep.page.identity import fingerprint, stored_fingerprint
-    from sweep.results.attribute_checks import needed
+    from sweep.results.attribute_checks import check_provenance
 
-    needed(store, attributes)
+    check_provenance(store, attributes)
     page, _, varied = attributes["name"].partition(VARIED)
     path = experiments / f"{page}.py"
     if not attributes["complete"]:
@@ -133,7 +133,7 @@ def _write(verdicts: "list[Verdict]", options: Options) -> None:
 
     if not options.out:
         return
-    known = verdict_tables.merged(verdict_tables.load(options.out), verdicts)
+    known = verdict_tables.merge(verdict_tables.load(options.out), verdicts)
     texts = {options.out: verdict_tables.as_json(known)}
     if options.answers:
         page = verdict_tables.read_page(options.answers)
@@ -144,12 +144,12 @@ def _write(verdicts: "list[Verdict]", options: Options) -> None:
 def _show(verdicts: "list[Verdict]") -> None:
     """Print the verdicts of the stores named, each figure below its claim; the other columns need no more room."""
     from sweep.base import tables
-    from sweep.claims.verdict_tables import HEAD, said
+    from sweep.claims.verdict_tables import HEAD, verdict_words
     from sweep.cli.terminal import Terminal
 
     rows = []
     for verdict in verdicts:
-        claim, *others = said(verdict)
+        claim, *others = verdict_words(verdict)
         rows.append((f"{claim}\n{verdict.figure}".strip() + "\n", *others))
     tables.show(Terminal(highlight=False), HEAD[:-1], rows, text=True, most=MOST)
 

@@ -45,7 +45,7 @@ def _verdicts(entries: Any) -> list[Verdict]:
     return [Verdict(**{**entry, **{name: float(entry[name]) for name in _NUMBERS}}) for entry in entries]
 
 
-def merged(kept: Iterable[Verdict], new: Iterable[Verdict]) -> list[Verdict]:
+def merge(kept: Iterable[Verdict], new: Iterable[Verdict]) -> list[Verdict]:
     """Put new verdicts in the place of those of the same id, ordered by source, then id, where C2 is before C10."""
     by_id = {verdict.id: verdict for verdict in (*kept, *new)}
     return sorted(by_id.values(), key=lambda verdict: (verdict.source, _natural(verdict.id)))
@@ -130,22 +130,22 @@ def table(verdicts: Iterable[Verdict], folder: Path) -> str:
 
 
 def _cells(verdict: Verdict, folder: Path) -> list[str]:
-    *words, decided = (" ".join(cell.split()).replace("|", "\\|") for cell in said(verdict))
+    *words, decided = (" ".join(cell.split()).replace("|", "\\|") for cell in verdict_words(verdict))
     return [*words, f"**{decided}**", _link(verdict.figure, folder)]
 
 
-def said(verdict: Verdict) -> list[str]:
+def verdict_words(verdict: Verdict) -> list[str]:
     """Give what is shown of a verdict, in the order of `HEAD`, without the figure."""
     claim = f"{verdict.id}: {verdict.text}"
     measured = (
-        f"{short_number(verdict.value)} [{short_number(verdict.low)}, {short_number(verdict.high)}]{_held(verdict)}"
+        f"{short_number(verdict.value)} [{short_number(verdict.low)}, {short_number(verdict.high)}]{_coverage(verdict)}"
     )
     seeds = f"{verdict.seeds} (+{verdict.unknown} unknown)" if verdict.unknown else str(verdict.seeds)
     outcome = f"{verdict.verdict} (exploratory)" if verdict.exploratory else verdict.verdict
     return [claim, verdict.source, verdict.criterion, measured, seeds, outcome]
 
 
-def _held(verdict: Verdict) -> str:
+def _coverage(verdict: Verdict) -> str:
     """Say of the interval of a mean what it held in, where values were skewed, if that is not 95%."""
     share = skewed_coverage(verdict.seeds) if verdict.criterion.startswith("mean ") else None
     return "" if share is None else f" ({share:.0%} if values are skewed)"

@@ -74,7 +74,7 @@ def judge(claim: Claim, ds: xr.Dataset, page_name: str) -> Verdict:
         SweepError: for a measure that raises, or that gives something else than one number (or, for a share, one
             truth value) for each seed.
     """
-    found = INTERVALS[claim.statistic](_values(claim, _measured(claim, ds)))
+    found = INTERVALS[claim.statistic](_values(claim, _measure(claim, ds)))
     return Verdict(
         id=claim.id,
         source=claim.source,
@@ -121,7 +121,7 @@ def figure_path(page_name: str, figure: str) -> str:
     return Path(FIGURES, page_name, f"{figure}.png").as_posix()
 
 
-def _measured(claim: Claim, ds: xr.Dataset) -> Any:
+def _measure(claim: Claim, ds: xr.Dataset) -> Any:
     """Call the measure, which is the page's own."""
     with blaming(_measure_of(claim)):
         try:

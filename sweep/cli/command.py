@@ -19,7 +19,7 @@ from sweep.base.errors import UNWRITABLE, SweepError
 from sweep.base.signals import ENDINGS, HungUp, Terminated, commanded
 from sweep.base.text import visible
 from sweep.cli import crash, streams
-from sweep.files.places import given
+from sweep.files.places import as_given
 
 _LONGEST: Final = 300  # letters of another library's message
 _Options = TypeVar("_Options")
@@ -56,13 +56,13 @@ def parse_known(options: type[_Options], args: Sequence[str], prog: str) -> tupl
 
 
 def _with_places(options: Any) -> Any:
-    """Give options with all paths in them as their files are opened: see `places.given`."""
+    """Give options with all paths in them as their files are opened: see `places.as_given`."""
     changed: dict[str, Any] = {}
     for name, value in ((each.name, getattr(options, each.name)) for each in fields(options) if each.init):
         if isinstance(value, Path):
-            changed[name] = given(value)
+            changed[name] = as_given(value)
         elif isinstance(value, tuple) and value and all(isinstance(each, Path) for each in value):
-            changed[name] = tuple(map(given, value))
+            changed[name] = tuple(map(as_given, value))
     return replace(options, **changed)
 
 
@@ -119,16 +119,16 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
         args = sys.argv[1:]
         streams.settle(debug="--debug" in args)
     with streams.shown(debug="--debug" in args):
-        return _guarded(main, args)
+        return _run_guarded(main, args)
 
 
-def _guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> int:
+def _run_guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> int:
     try:
         os.getcwd()
     except OSError as error:
         return _tell(f"the working directory can't be used ({error.strerror}): change to one that is there", args, 2)
     try:
-        _flushed(main, args)
+        _run_and_flush(main, args)
     except SweepError as error:
         return _tell(str(error), args, 2)
     except KeyboardInterrupt:
@@ -154,7 +154,7 @@ def say(text: object) -> None:
     sys.stdout.flush()
 
 
-def _flushed(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> None:
+def _run_and_flush(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> None:
     """Run it, and have all that it said go out while a failure can still be told."""
     try:
         main(args)
@@ -224,12 +224,12 @@ def one_line(box: str) -> str:
     lines = [line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))]
     sections = [part.split("\n") for part in re.split(r"(?m)^[─-]{4,}$", "\n".join(lines))]
     first, *others = sections if "╭" in plain else sections[1:]
-    meant = [line.split()[0].rstrip(",") for section in others for line in _suggested(section)]
+    meant = [line.split()[0].rstrip(",") for section in others for line in _suggestions(section)]
     wrong = " ".join(" ".join(first).split())
     return f"{wrong}; did you mean {meant[0]}?" if meant else wrong
 
 
-def _suggested(section: Sequence[str]) -> list[str]:
+def _suggestions(section: Sequence[str]) -> list[str]:
     """Give the option lines of a section of suggestions."""
     suggests = any(line.startswith(("Perhaps you meant", "Arguments similar")) for line in section)
     return [line for line in section if line.startswith("--")] if suggests else []

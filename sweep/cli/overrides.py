@@ -36,13 +36,13 @@ def override(experiment: Experiment, args: Sequence[str], prog: str) -> Experime
     given = parse(form, args, prog)
     changed: dict[str, Any] = {name: getattr(given, name) for name in OWN}
     for part in _parts(experiment):
-        changed[part] = _applied(getattr(experiment, part), getattr(given, part))
+        changed[part] = _apply(getattr(experiment, part), getattr(given, part))
     changed["axes"] = _axes(experiment.axes, vars(given.axes))
     _refuse_swept(experiment, changed["axes"], args)
     return replace(experiment, **changed)
 
 
-def changed(page: Experiment, experiment: Experiment) -> dict[str, Any]:
+def list_changes(page: Experiment, experiment: Experiment) -> dict[str, Any]:
     """List what `override` changed, by name: {"epochs": 500, "task.noise": 0.1, "axes.width": (8, 16)}."""
     found = {name: getattr(experiment, name) for name in OWN if getattr(experiment, name) != getattr(page, name)}
     for part in _parts(experiment):
@@ -147,7 +147,7 @@ def _axes_form(experiment: Experiment) -> tuple[type, Any]:
     return form, field(default_factory=form)
 
 
-def _applied(spec: Any, given: Any) -> Any:
+def _apply(spec: Any, given: Any) -> Any:
     return replace(spec, **{f.name: getattr(given, f.name) for f in fields(given)})
 
 

@@ -13,8 +13,8 @@ from sweep.base import tables
 from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, STATUS
 from sweep.page.experiment import Experiment
-from sweep.page.identity import differing
-from sweep.results.attribute_checks import needed
+from sweep.page.identity import differing_fields
+from sweep.results.attribute_checks import check_provenance
 from sweep.results.dataset import LANE
 from sweep.results.distance import Distance, distances, last_epoch, same_end
 from sweep.results.lane_choice import stored_lane
@@ -56,8 +56,8 @@ def replay_lane(
             more than one has; and for a lane that has not run yet.
     """
     attributes = check(path)
-    needed(path, attributes)
-    if fields := differing(experiment, attributes):
+    check_provenance(path, attributes)
+    if fields := differing_fields(experiment, attributes):
         raise SweepError(f"{path} holds another experiment, it differs in {fields}: name the page's store with --out")
     stored, knobs = stored_lane(path, wanted)
     lane, told = int(stored[LANE]), ", ".join(f"{name} {value}" for name, value in knobs.items())

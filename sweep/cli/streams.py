@@ -114,7 +114,7 @@ def shown(*, debug: bool) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("default" if debug else "ignore")
             warnings.filterwarnings("always", category=SweepWarning)
-            warnings.showwarning = _telling(output)
+            warnings.showwarning = _warning_printer(output)
             yield
     finally:
         output.say_waiting()
@@ -124,7 +124,7 @@ def shown(*, debug: bool) -> Iterator[None]:
             sys.stdout = open(os.devnull, "w") if output.broken else before  # noqa: SIM115  (at exit it fails no more)
 
 
-def _telling(output: Output) -> Callable[..., None]:
+def _warning_printer(output: Output) -> Callable[..., None]:
     """Give what shows warnings, each of ours once and before the next output: a store may be opened twice."""
     told: set[str] = set()
 

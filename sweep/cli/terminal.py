@@ -161,7 +161,7 @@ class _Bar:
             total=None if compiling else told.plan.lane_steps(),
             completed=told.lane_steps,
             rate=self._rate.words(told),
-            ended=_ended(told),
+            ended=_end_counts(told),
         )
 
 
@@ -188,7 +188,7 @@ class _Lines:
             f"training {share:4.0%}",
             rate,
             f"ETA {left:.0f} s" if share else "",
-            _ended(told),
+            _end_counts(told),
         ]
         self._console.print(", ".join(part for part in parts if part))
 
@@ -196,7 +196,7 @@ class _Lines:
 Watcher = _Bar | _Lines
 
 
-def _ended(told: "Told") -> str:
+def _end_counts(told: "Told") -> str:
     """Say how many lanes of the wave have ended early, and how; that some might diverge always."""
     shown = [f"{count} {STATUS[status]}" for status, count in told.ended.items() if count or status == DIVERGED]
     return ", ".join(shown)
@@ -205,7 +205,7 @@ def _ended(told: "Told") -> str:
 def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterable[Path]) -> None:
     """Print the closing table: best learning rates, halving epochs, order of convergence, where files lie."""
     from sweep import stats  # heavy, and `--help` is not
-    from sweep.plots.view import said
+    from sweep.plots.view import place_words
 
     summary = stats.summary(ds)
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
@@ -217,11 +217,11 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     for row in _lowest(summary, dims, rows):
         place = dict(zip(dims, row, strict=True))
         here, lanes = summary.isel(place), ds.isel(place)
-        names = [said(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
+        names = [place_words(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
         cells.append((*names, *(_FORMS.get(name, _number)(here[name].values) for name in columns)))
     heads = [*(dim.replace("_", " ") for dim in dims), *columns.values()]
     tables.show(console, heads, cells, names=len(dims))
-    for line in _explained(summary, ds):
+    for line in _column_meanings(summary, ds):
         console.print(line)
     if len(rows) > MOST_ROWS:
         console.print(f"the {MOST_ROWS} of {len(rows)} rows with the lowest loss")
@@ -275,7 +275,7 @@ def _lowest(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...]])
     return [rows[index] for index in order[:MOST_ROWS]]
 
 
-def _explained(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
+def _column_meanings(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
     """Say what the columns mean, as far as they are there."""
     if "best_learning_rate" in summary:
         yield "best rate: lowest median final loss over seeds, diverged ones as infinite; the rest is at this rate"

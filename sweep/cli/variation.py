@@ -74,17 +74,17 @@ def chosen(choice: Choice, rest: Sequence[str], prog: str) -> Chosen:
         SystemExit: with code 0, after `--help`.
     """
     attributes = {"page": choice.page.as_posix(), "arguments": json.dumps([*choice.arguments(), *rest])}
-    from sweep.files.places import SPARE, given
+    from sweep.files.places import SPARE, as_given
 
-    experiment = _varied(choice, rest, prog)
+    experiment = _load_varied(choice, rest, prog)
     if choice.zoom is None:
-        return Chosen(experiment, given(choice.out or _place(experiment), SPARE), attributes)
-    from sweep.page.zoom import told, zoomed
+        return Chosen(experiment, as_given(choice.out or _place(experiment), SPARE), attributes)
+    from sweep.page.zoom import parent_attribute, zoom_into
 
     wanted = pairs("--zoom", choice.zoom)
-    finer = zoomed(experiment, wanted)
-    store = given(choice.out or _place(finer), SPARE)
-    parent = told(experiment, wanted, os.path.relpath(_place(experiment), store))
+    finer = zoom_into(experiment, wanted)
+    store = as_given(choice.out or _place(finer), SPARE)
+    parent = parent_attribute(experiment, wanted, os.path.relpath(_place(experiment), store))
     return Chosen(finer, store, attributes | {"parent": parent})
 
 
@@ -102,21 +102,21 @@ def _place(experiment: "Experiment") -> Path:
 
 def _is_older(store: Path, page: str, experiment: "Experiment") -> bool:
     """Tell whether a folder holds the results of a variation of a page, stored when their names had "-" for "@"."""
-    from sweep.page.identity import differing
+    from sweep.page.identity import differing_fields
     from sweep.page.load import VARIED
     from sweep.results.store import check
 
     try:
         attributes = check(store)
         own = str(attributes["name"]).partition(VARIED)[0] == page
-        return own and not differing(experiment, attributes)
+        return own and not differing_fields(experiment, attributes)
     except (SweepError, KeyError, TypeError, ValueError):  # no store of ours, or none that says what it is
         return False
 
 
-def _varied(choice: Choice, rest: Sequence[str], prog: str) -> "Experiment":
+def _load_varied(choice: Choice, rest: Sequence[str], prog: str) -> "Experiment":
     """Load the page, and apply `--smoke` and overrides."""
-    from sweep.cli.overrides import changed, override
+    from sweep.cli.overrides import list_changes, override
     from sweep.page.identity import fingerprint
     from sweep.page.load import EXPERIMENT, FULL, VARIED, in_words, load, smoke
 
@@ -124,6 +124,6 @@ def _varied(choice: Choice, rest: Sequence[str], prog: str) -> "Experiment":
     page = smoke(page) if choice.smoke else page
     experiment = override(page, rest, prog) if rest else page
     if fingerprint(experiment) != fingerprint(page):
-        told = in_words(changed(page, experiment), fingerprint(experiment)[:8])
+        told = in_words(list_changes(page, experiment), fingerprint(experiment)[:8])
         experiment = replace(experiment, name=f"{page.name}{VARIED}{told}")
     return experiment

@@ -66,18 +66,18 @@ def main(args: Sequence[str]) -> None:
     options = parse(Options, args, PROG)
     out = _place(options)
     from sweep.cli.terminal import Terminal
-    from sweep.compare.page_differences import differing
+    from sweep.compare.page_differences import compare_pages
     from sweep.compare.summary import compare, times
     from sweep.compare.terminal import show_comparison
 
-    stores, left_out = _opened(options)
+    stores, left_out = _open(options)
     if options.check:
         _check_complete(stores)
     compared = compare(stores, options.metric, options.epoch)
     reached = times(compared, options.threshold)
-    figure = _drawn(compared, options) if out else None
+    figure = _draw(compared, options) if out else None
     console = Terminal(highlight=False)
-    fields = differing(list(stores.values())) if options.by is None else None
+    fields = compare_pages(list(stores.values())) if options.by is None else None
     show_comparison(console, replace(compared, notes=(*left_out, *compared.notes)), fields, reached)
     if out:
         _write(out, figure, compared)
@@ -117,15 +117,15 @@ def _is_ours(out: Path) -> bool:
     return {path.name for path in out.iterdir()} == {TABLE, *(f"{FIGURE}{suffix}" for suffix in SUFFIXES)}
 
 
-def _opened(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
+def _open(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
     """Open the stores, or cut one into slices, by name; and say which of its lanes are in none."""
-    from sweep.compare.alignment import sliced
+    from sweep.compare.alignment import slice_by
     from sweep.results.dataset import open_results
-    from sweep.results.lane_tables import lacking
+    from sweep.results.lane_tables import count_lacking
 
     if options.by is not None:
         whole = open_results(options.stores[0])
-        slices, count = sliced(whole, options.by), lacking(whole, options.by)
+        slices, count = slice_by(whole, options.by), count_lacking(whole, options.by)
         return slices, [f"{count} of {whole['status'].size} lanes have no {options.by} and are left out"] * bool(count)
     short = [store.resolve().name for store in options.stores]
     names = short if len(set(short)) == len(short) else list(map(str, options.stores))
@@ -141,7 +141,7 @@ def _check_complete(stores: "dict[str, xr.Dataset]") -> None:
             raise SweepError(f"--check takes complete stores: of {name} {count} lanes have not run to their end")
 
 
-def _drawn(compared: "Comparison", options: Options) -> Any:
+def _draw(compared: "Comparison", options: Options) -> Any:
     from sweep.plots.comparison import comparison
 
     return comparison(compared, options.rows, options.columns)

@@ -17,7 +17,7 @@ from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
 from sweep.base.labels import SEEDS
 from sweep.results import schema
-from sweep.results.lane_tables import LANE, Frame, Part, part_of, stacked
+from sweep.results.lane_tables import LANE, Frame, Part, part_of, stack_lanes
 
 _MOST_LISTED: Final = 6
 _CELL, _PAIR = "cell", "pair"
@@ -60,19 +60,19 @@ def align(stores: Mapping[str, xr.Dataset], metric: str) -> Aligned:
     for name, ds in stores.items():
         _check(name, ds, metric)
     parts = _with_fixed([part_of(name, ds, metric) for name, ds in stores.items()])
-    cells = reduce(_joined, parts[1:], _combinations(parts[0]))
+    cells = reduce(_join, parts[1:], _combinations(parts[0]))
     if not len(cells):
         raise SweepError(_disjoint(parts))
-    cells, dims = _ordered(cells)
-    laid = {part.name: _laid_out(part, cells, dims, parts) for part in parts}
-    met = xr.align(*_shared_seeds(list(laid.values())), join="inner", exclude=["seed", *dims])
+    cells, dims = _order(cells)
+    laid = {part.name: _lay_out(part, cells, dims, parts) for part in parts}
+    met = xr.align(*_keep_shared_seeds(list(laid.values())), join="inner", exclude=["seed", *dims])
     shared = dict(zip(laid, met, strict=True))
     _check_records(shared)
     notes = (*_metrics(stores), *_only(parts), *_records(laid, shared))
     return Aligned(shared, tuple(dims), notes)
 
 
-def sliced(ds: xr.Dataset, by: str) -> dict[str, xr.Dataset]:
+def slice_by(ds: xr.Dataset, by: str) -> dict[str, xr.Dataset]:
     """Cut results into slices, one for each value of a knob.
 
     Args:
@@ -89,19 +89,23 @@ def sliced(ds: xr.Dataset, by: str) -> dict[str, xr.Dataset]:
     swept = schema.knobs(ds)
     if by in SEEDS:
         others = [name for name in swept if name not in SEEDS]
-        instead = f"name another of {_listed(others)}" if others else "name two stores, as no other knob is swept here"
+        instead = (
+            f"name another of {_list_values(others)}" if others else "name two stores, as no other knob is swept here"
+        )
         raise SweepError(f"--by {by}: differences are judged over seeds; {instead}")
     if not swept:
         raise SweepError(f"--by {by}: the page of this store sweeps no knob; name two stores")
     if by not in swept:
         raise unknown("swept knob", by, swept)
-    flat = stacked(ds)
+    flat = stack_lanes(ds)
     values = flat[by].values
     several = pd.unique(values)
     several = [value for value in several if value == value and value != ""]
     if len(several) < 2:
-        raise SweepError(f"--by {by}: it takes only {_listed(several)} here; name a knob with two values or more")
-    named = {_shown(v) if isinstance(v, str) else f"{by.replace('_', ' ')} {_shown(v)}": v for v in several}
+        raise SweepError(f"--by {by}: it takes only {_list_values(several)} here; name a knob with two values or more")
+    named = {
+        _format_value(v) if isinstance(v, str) else f"{by.replace('_', ' ')} {_format_value(v)}": v for v in several
+    }
     return {name: flat.isel(lane=values == value).drop_vars(by) for name, value in named.items()}
 
 
@@ -111,7 +115,7 @@ def sliced(ds: xr.Dataset, by: str) -> dict[str, xr.Dataset]:
 def _check(name: str, ds: xr.Dataset, metric: str) -> None:
     if metric not in ds.data_vars:
         known = [str(each) for each, v in ds.data_vars.items() if "epoch" in v.dims]
-        raise SweepError(f"{name} has no metric {metric!r}: name another with --metric; it has {_listed(known)}")
+        raise SweepError(f"{name} has no metric {metric!r}: name another with --metric; it has {_list_values(known)}")
     if "epoch" not in ds[metric].dims:
         raise SweepError(f"{metric!r} in {name} is not over epochs: name a metric with --metric, such as loss")
 
@@ -136,7 +140,7 @@ def _combinations(part: Part) -> Frame:
     return part.table[part.knobs].drop_duplicates(ignore_index=True)
 
 
-def _joined(cells: Frame, part: Part) -> Frame:
+def _join(cells: Frame, part: Part) -> Frame:
     """Keep the combinations that a part has too."""
     own = _combinations(part)
     common = [knob for knob in own if knob in cells]
@@ -152,12 +156,12 @@ def _disjoint(parts: Sequence[Part]) -> str:
             if not set(mine) & set(theirs):
                 return (
                     f"{first.name} and {other.name} share no {knob.replace('_', ' ')}: "
-                    f"{_listed(mine)} against {_listed(theirs)}; name stores that do"
+                    f"{_list_values(mine)} against {_list_values(theirs)}; name stores that do"
                 )
-    return f"{_listed(part.name for part in parts)} share no combination of knobs: name stores that do"
+    return f"{_list_values(part.name for part in parts)} share no combination of knobs: name stores that do"
 
 
-def _ordered(cells: Frame) -> tuple[Frame, dict[str, list[str]]]:
+def _order(cells: Frame) -> tuple[Frame, dict[str, list[str]]]:
     """Sort combinations and name the dimensions that they are laid out along, each with its knobs, main knob first.
 
     A knob whose value follows from another's lies along that one; what then is no full grid is one dimension, `point`.
@@ -186,7 +190,7 @@ def _codes(column: Frame) -> np.ndarray:
     return pd.factorize(column, sort=column.dtype.kind == "f")[0]
 
 
-def _laid_out(part: Part, cells: Frame, dims: Mapping[str, list[str]], parts: Sequence[Part]) -> xr.Dataset:
+def _lay_out(part: Part, cells: Frame, dims: Mapping[str, list[str]], parts: Sequence[Part]) -> xr.Dataset:
     """Put a part's lanes in their places."""
     seeds = part.table[list(SEEDS)].drop_duplicates(ignore_index=True).sort_values(list(SEEDS), ignore_index=True)
     lanes = part.table.rename_axis(LANE).reset_index().merge(seeds.rename_axis(_PAIR).reset_index(), on=list(SEEDS))
@@ -220,7 +224,7 @@ def _coordinates(cells: Frame, dims: Mapping[str, list[str]], parts: Sequence[Pa
     return found
 
 
-def _shared_seeds(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+def _keep_shared_seeds(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     """Keep the seeds that all have; where there are none, each its own."""
     keys = [list(zip(*(part[name].values for name in SEEDS), strict=True)) for part in parts]
     common = set.intersection(*map(set, keys))
@@ -235,9 +239,11 @@ def _check_records(shared: Mapping[str, xr.Dataset]) -> None:
     any_part = next(iter(shared.values()))
     for dim, size in any_part.sizes.items():
         if size == 0:
-            raise SweepError(f"{_listed(shared)} share no {dim}: name stores that do")
+            raise SweepError(f"{_list_values(shared)} share no {dim}: name stores that do")
     if not (any_part["epoch"] > 0).any():
-        raise SweepError(f"{_listed(shared)} share no record but that before training: name stores of like records")
+        raise SweepError(
+            f"{_list_values(shared)} share no record but that before training: name stores of like records"
+        )
 
 
 # What only some have, in words.
@@ -247,7 +253,7 @@ def _metrics(stores: Mapping[str, xr.Dataset]) -> list[str]:
     recorded = {name: {str(each) for each in ds.data_vars if "epoch" in ds[each].dims} for name, ds in stores.items()}
     union = set.union(*recorded.values())
     return [
-        f"{each}: only in {_listed(name for name in recorded if each in recorded[name])}"
+        f"{each}: only in {_list_values(name for name in recorded if each in recorded[name])}"
         for each in sorted(union)
         if not all(each in names for names in recorded.values())
     ]
@@ -260,11 +266,13 @@ def _only(parts: Sequence[Part]) -> list[str]:
         values = {part.name: set(part.table[knob].dropna()) if knob in part.table else set() for part in parts}
         without = [name for name, each in values.items() if not each]
         if without and len(without) < len(parts):
-            told.append(f"{knob}: {_listed(without)} {'has' if len(without) == 1 else 'have'} none, the same along it")
+            told.append(
+                f"{knob}: {_list_values(without)} {'has' if len(without) == 1 else 'have'} none, the same along it"
+            )
         having = {name: each for name, each in values.items() if each}
         common = set.intersection(*having.values()) if having else set()
         rest = {name: each - common for name, each in having.items() if each - common}
-        told += [f"{knob}: only {name} has {_listed(sorted(each, key=_rank))}" for name, each in rest.items()]
+        told += [f"{knob}: only {name} has {_list_values(sorted(each, key=_rank))}" for name, each in rest.items()]
     return told
 
 
@@ -275,21 +283,21 @@ def _records(laid: Mapping[str, xr.Dataset], shared: Mapping[str, xr.Dataset]) -
     for dim in ("epoch", *(str(dim) for dim in common.dims if dim not in ("epoch", *schema.lane_dims(common)))):
         more = {name: part.sizes[dim] for name, part in laid.items() if part.sizes[dim] > common.sizes[dim]}
         if more:
-            of = _listed(f"{count} of {name}" for name, count in more.items())
-            last = f", the last {_shown(common[dim].values[-1])}"
+            of = _list_values(f"{count} of {name}" for name, count in more.items())
+            last = f", the last {_format_value(common[dim].values[-1])}"
             told.append(f"{dim}: {common.sizes[dim]} shared{last}; there are {of}")
     return told
 
 
-def _listed(values: Any) -> str:
+def _list_values(values: Any) -> str:
     """List values shortly: the first and last of many."""
-    texts = [_shown(value) for value in values]
+    texts = [_format_value(value) for value in values]
     if len(texts) > _MOST_LISTED:
         return f"{texts[0]}, {texts[1]}, ..., {texts[-1]} ({len(texts)} values)"
     return ", ".join(texts) or "nothing"
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """Write a value as it was typed: 16, 0.000268, adam."""
     return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import xarray as xr
 
-from sweep.page.identity import filled
+from sweep.page.identity import fill_defaults
 
 # Not how it was computed: what is drawn and claimed. Axes are told by the results' own coordinates.
 _ASIDE: Final = ("kind", "figures", "claims", "axes")
@@ -16,7 +16,7 @@ NONE: Final = "-"  # where one has no such field
 _LONGEST: Final = 60  # letters of a value
 
 
-def differing(results: Sequence[xr.Dataset]) -> dict[str, tuple[str, ...]]:
+def compare_pages(results: Sequence[xr.Dataset]) -> dict[str, tuple[str, ...]]:
     """Tell in which fields pages, versions, devices and arithmetic differ.
 
     Args:
@@ -32,13 +32,13 @@ def differing(results: Sequence[xr.Dataset]) -> dict[str, tuple[str, ...]]:
     for name in dict.fromkeys(name for each in fields for name in each):
         values = [each.get(name, NONE) for each in fields]
         if any(value != values[0] for value in values):
-            found[name] = tuple(map(_shortened, _own_lines(values)))
+            found[name] = tuple(map(_shorten, _own_lines(values)))
     return found
 
 
 def _fields(attributes: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     """Give all fields as text."""
-    page = filled(json.loads(attributes.get("experiment", "{}")))
+    page = fill_defaults(json.loads(attributes.get("experiment", "{}")))
     for name, value in page.items():
         if name not in _ASIDE:
             yield from _flat(name, value)
@@ -54,19 +54,19 @@ def _fields(attributes: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
 def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
     """Give a value's fields with their path: "model.width"."""
     if not isinstance(value, Mapping):
-        yield name, _told(value)
+        yield name, _format_value(value)
         return
     for key, inner in value.items():
         yield from _flat(name if key == "kind" else f"{name}.{key}", inner)
 
 
-def _told(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """Write a value as a page would."""
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{key}={_told(each)}" for key, each in value.items() if key != "kind")
+        inner = ", ".join(f"{key}={_format_value(each)}" for key, each in value.items() if key != "kind")
         return f"{value.get('kind', '')}({inner})"
     if isinstance(value, list):
-        return f"({', '.join(map(_told, value))})"
+        return f"({', '.join(map(_format_value, value))})"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -78,6 +78,6 @@ def _own_lines(values: Sequence[str]) -> list[str]:
     return ["\n".join(line for line in value.splitlines() if line not in common) or NONE for value in values]
 
 
-def _shortened(value: str) -> str:
+def _shorten(value: str) -> str:
     value = " ".join(value.split())
     return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 4]} ..."

@@ -62,7 +62,7 @@ def differences(first: xr.DataArray, second: xr.DataArray, *, ratio: bool) -> xr
         15 (2002) 1-25.
     """
     dims = [dim for dim in first.dims if dim != "seed"]
-    before, after = (_scaled(each.transpose("seed", *dims), ratio) for each in (first, second))
+    before, after = (_as_matrix(each.transpose("seed", *dims), ratio) for each in (first, second))
     pairs = shared_seeds(first, second)
     if pairs.size:
         before, after = before[pairs[:, 0]], after[pairs[:, 1]]
@@ -231,13 +231,13 @@ def maxima(scores: np.ndarray, exchanges: np.ndarray, known: np.ndarray | None =
         some = slice(start, start + _CELLS)
         sizes = np.abs(exchanges @ scores[:, some])
         if known is not None and not known[:, some].all():
-            sizes *= _levelled(exchanges, known[:, some])
+            sizes *= _level_factors(exchanges, known[:, some])
         np.maximum(largest, sizes.max(axis=1), out=largest)
         own.append(sizes[0])
     return largest, np.concatenate(own)
 
 
-def _levelled(exchanges: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _level_factors(exchanges: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Give the factors that bring sums over two samples to variance 1 where these lack data.
 
     With j of all k known lanes in the second sample a sum of unit scores has the variance j (k - j) / (k (k - 1)),
@@ -257,7 +257,7 @@ def shares_at_least(largest: np.ndarray, own: np.ndarray) -> np.ndarray:
     return 1 - np.searchsorted(np.sort(largest), own * (1 - _ROUNDING)) / len(largest)
 
 
-def _scaled(values: xr.DataArray, ratio: bool) -> np.ndarray:
+def _as_matrix(values: xr.DataArray, ratio: bool) -> np.ndarray:
     """Give values as a matrix, seeds then cells, in double precision."""
     matrix = values.values.astype(float).reshape(values.sizes["seed"], -1)
     if not ratio:

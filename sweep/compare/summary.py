@@ -130,7 +130,7 @@ def compare(stores: Mapping[str, xr.Dataset], metric: str = "loss", epoch: float
         raise SweepError("a comparison takes two stores or more, or one and --by KNOB")
     aligned = align(stores, metric)
     better = _better(aligned.parts, metric)
-    parts = {name: _directed(part, metric, better) for name, part in aligned.parts.items()}
+    parts = {name: _with_direction(part, metric, better) for name, part in aligned.parts.items()}
     one = next(iter(parts.values()))
     if epoch is not None:
         _check(epoch, one["epoch"].values)
@@ -141,7 +141,7 @@ def compare(stores: Mapping[str, xr.Dataset], metric: str = "loss", epoch: float
     before, *others = values
     found = {name: differences(values[before], values[name], ratio=ratio) for name in others}
     equal = {name: _same(parts[before], parts[name], metric) for name in others}
-    notes = (*aligned.notes, *_unfinished(stores), *_hanging_together(parts))
+    notes = (*aligned.notes, *_unfinished_notes(stores), *_dependence_notes(parts))
     return Comparison(metric, better, ratio, epoch, parts, values, found, equal, notes)
 
 
@@ -157,7 +157,7 @@ def _better(parts: Mapping[str, xr.Dataset], metric: str) -> labels.Better:
     return found
 
 
-def _directed(part: xr.Dataset, metric: str, better: labels.Better) -> xr.Dataset:
+def _with_direction(part: xr.Dataset, metric: str, better: labels.Better) -> xr.Dataset:
     """Let a part, which may be older than the others, say which values of the metric are better."""
     return part.assign({metric: part[metric].assign_attrs(better=better)}) if better else part
 
@@ -179,7 +179,7 @@ def _same(first: xr.Dataset, second: xr.Dataset, metric: str) -> bool:
     return bool(places.size) and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
-def _unfinished(stores: Mapping[str, xr.Dataset]) -> list[str]:
+def _unfinished_notes(stores: Mapping[str, xr.Dataset]) -> list[str]:
     """Say of which stores not all lanes have run."""
     counts = {name: schema.unseen(ds) for name, ds in stores.items()}
     return [
@@ -189,7 +189,7 @@ def _unfinished(stores: Mapping[str, xr.Dataset]) -> list[str]:
     ]
 
 
-def _hanging_together(parts: Mapping[str, xr.Dataset]) -> list[str]:
+def _dependence_notes(parts: Mapping[str, xr.Dataset]) -> list[str]:
     """Say of which parts the seeds are not as many as they seem."""
     return [
         f"{name}: some of its lanes share a seed or a data_seed and others do not, so that its {part.sizes['seed']} "

@@ -26,7 +26,7 @@ def show_comparison(
         fields: what differs in pages and versions, as `page_differences` has it; None for slices of one store.
         reached: how soon the parts get to a threshold.
     """
-    for line in (*_shared(compared), *compared.notes):
+    for line in (*_shared_words(compared), *compared.notes):
         console.print(line, soft_wrap=True)
     if fields is not None:
         _show_fields(console, list(compared.parts), fields)
@@ -34,12 +34,12 @@ def show_comparison(
     for name in compared.found:
         told = f"{name} against {compared.first}: {compared.outcome(name)}"
         console.print(told, style="bold", soft_wrap=True)
-        console.print(_tested(compared, name), soft_wrap=True)
+        console.print(_test_words(compared, name), soft_wrap=True)
         if not compared.equal[name]:
             _show_changes(console, compared, name)
 
 
-def _shared(compared: Comparison) -> Iterator[str]:
+def _shared_words(compared: Comparison) -> Iterator[str]:
     """Say what is compared, and over what."""
     found = next(iter(compared.found.values()))
     cells = " x ".join(f"{dim} {size}" for dim, size in found["difference"].sizes.items()) or "one cell"
@@ -86,7 +86,7 @@ def _interval(low: float, high: float) -> str:
     return f"[{short_number(low)}, {short_number(high)}]"
 
 
-def _tested(compared: Comparison, name: str) -> str:
+def _test_words(compared: Comparison, name: str) -> str:
     """Say what was tested and what came out."""
     found = compared.found[name].attrs
     if found["design"] == TOO_FEW:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from sweep.base.errors import blaming
 from sweep.engine.tasks import Data
-from sweep.engine.tasks.inputs import given
+from sweep.engine.tasks.inputs import given_points
 from sweep.page.shape import PREDICTION, Shape
 from sweep.page.specs.task import Task
 
@@ -97,7 +97,7 @@ def spectral_operator(task: Task, points: Array) -> Array:
         design = _design(points[0], jnp.asarray(frequencies, points.dtype), jnp)
         inverse = _pseudo_inverse(design)
     else:
-        x, periods = given(task)[0], frequencies * (task.high - task.low)
+        x, periods = given_points(task)[0], frequencies * (task.high - task.low)
         design = _design(x, frequencies, np)
         periodic = task.placement == "grid" and np.allclose(periods, np.round(periods), rtol=0, atol=1e-9)
         inverse = design.T * 2 / task.points if periodic else np.linalg.pinv(design)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.base.errors import SweepError, article, blaming, called
+from sweep.base.errors import SweepError, article, blaming, name_of
 from sweep.engine.keys import matrices, normal, uniforms
 from sweep.engine.sine import cosine, sine
 from sweep.page.specs.model import MLP, FromModule, Model
@@ -119,12 +119,12 @@ def _initial(parts: dict[int, _Part], key: Key[Array, ""], dtype: Any) -> Parame
     drawn = {quantile: matrices(quantile(entries), shapes) for quantile in used}
     parameters: dict[str, dict[str, Array]] = {}
     for number, part in parts.items():
-        values = _scaled(part, drawn[INITIALIZERS[part.initializer][0]][number])
+        values = _scale(part, drawn[INITIALIZERS[part.initializer][0]][number])
         parameters.setdefault(part.layer, {})[part.name] = values[0] if part.name == "bias" else values
     return parameters
 
 
-def _scaled(part: _Part, drawn: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+def _scale(part: _Part, drawn: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
     """Give numbers of deviation 1 the deviation of their initialiser; dead ones are 0."""
     variance = INITIALIZERS[part.initializer][1]
     # In the precision of the run before dividing: JAX divides traced whole numbers in float32.
@@ -260,7 +260,7 @@ def network(model: Model, padded: bool) -> Functions:
 
 
 def _from_module(model: FromModule) -> Functions:
-    culprit = f"the module of {called(model.build)!r}"
+    culprit = f"the module of {name_of(model.build)!r}"
     with blaming(culprit):
         module = model.build(model.width)
     if not issubclass(type(module), nn.Module):

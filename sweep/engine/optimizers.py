@@ -26,10 +26,10 @@ def optimizer(spec: Optimizer, steps: int, numbers: Numbers, dtype: Any) -> opta
     """
     own = {name: numbers[name].astype(dtype) for name in sorted(spec.applicable()) if name in numbers}
     rate = SCHEDULES[spec.schedule](own, steps)
-    return optax.flatten(OPTIMIZERS[spec.name](_counted_in(dtype, rate) if callable(rate) else rate, own))
+    return optax.flatten(OPTIMIZERS[spec.name](_with_count_in(dtype, rate) if callable(rate) else rate, own))
 
 
-def _counted_in(dtype: Any, schedule: Callable[[Any], Any]) -> optax.Schedule:
+def _with_count_in(dtype: Any, schedule: Callable[[Any], Any]) -> optax.Schedule:
     """Hand the count over as a number of this precision: JAX divides whole numbers in float32 even in float64."""
     return lambda count: schedule(jnp.asarray(count, dtype))
 

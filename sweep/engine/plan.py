@@ -26,7 +26,7 @@ from sweep.engine.cost import (
 )
 from sweep.engine.program import Block, Device
 from sweep.engine.regression import training_of
-from sweep.engine.stopping import explained
+from sweep.engine.stopping import explain
 from sweep.page.axes import Lanes
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import Resolved, Variant, numbers_of, shape_of
@@ -217,7 +217,7 @@ def pack(
         sized.append(_with_room(program, own, devices.count))
         waves += own
     if experiment.stop is not None:
-        reasons += explained(experiment.stop, epochs, lanes, experiment.stop_better())
+        reasons += explain(experiment.stop, epochs, lanes, experiment.stop_better())
     if together and len(waves) > 1:
         raise SweepError(
             f"Halving compares all lanes with each other, but they make {len(waves)} waves in {len(sized)} "

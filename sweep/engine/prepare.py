@@ -78,13 +78,13 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
         obey()
     for error in errors:
         raise error
-    taken = max(taken_bytes(program, plan) for program in plan.programs)
+    taken = max(program_bytes(program, plan) for program in plan.programs)
     if taken > plan.memory:
         raise OutOfMemoryError(f"the program takes {size_words(taken)}, which is more than {size_words(plan.memory)}")
     return time.perf_counter() - begun
 
 
-def taken_bytes(program: Program, plan: Plan) -> int:
+def program_bytes(program: Program, plan: Plan) -> int:
     """Ask the compiler what a program takes, on all devices together; 0 where it can't tell."""
     analysis = training_program(program, plan).memory_analysis()
     if analysis is None:

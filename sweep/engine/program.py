@@ -119,7 +119,7 @@ def _advance_tile(block: Block, arrays: BlockArrays, start: Int[Array, ""], step
         accepted = ~lost.any() | (taken == 1)
         # What a step computes on the way, as a loss, is of the state before it.
         bad_step = jnp.where(lost, first + sound, walk.lanes.first_bad_step).astype(jnp.int32)
-        kept = _frozen(trial._replace(first_bad_step=bad_step), walk.lanes, bad_step != NEVER)
+        kept = _freeze(trial._replace(first_bad_step=bad_step), walk.lanes, bad_step != NEVER)
         lanes = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), kept, walk.lanes)
         stride = jnp.where(accepted, 2 * taken if block.training.stays_not_finite else taken, taken // 2)
         return _Walk(lanes, walk.done + jnp.where(accepted, taken, 0), stride, walk.tried + taken)
@@ -147,7 +147,7 @@ def _run(
 
     def through_a_period(at: tuple[Array, State, Array]) -> tuple[Array, State, Array]:
         step, states, sound = at
-        states = _renewed(block.training, period, arrays, states, step)
+        states = _renew(block.training, period, arrays, states, step)
         end = jnp.minimum(step + period - step % period, last)
         return end, *jax.lax.fori_loop(step, end, step_once, (states, sound))
 
@@ -160,7 +160,7 @@ def _sound(training: Training, states: State) -> Bool[Array, " tile"]:
     return jax.vmap(lambda state: _all_finite(training.must_be_finite(state)))(states)
 
 
-def _frozen(lanes: Lane, before: Lane, dead: Bool[Array, " tile"]) -> Lane:
+def _freeze(lanes: Lane, before: Lane, dead: Bool[Array, " tile"]) -> Lane:
     """Give dead lanes the state that they had before."""
 
     def choose(new: Array, old: Array) -> Array:
@@ -169,7 +169,7 @@ def _frozen(lanes: Lane, before: Lane, dead: Bool[Array, " tile"]) -> Lane:
     return lanes._replace(state=jax.tree.map(choose, lanes.state, before.state))
 
 
-def _renewed(training: Training, period: int, arrays: BlockArrays, states: State, step: Int[Array, ""]) -> State:
+def _renew(training: Training, period: int, arrays: BlockArrays, states: State, step: Int[Array, ""]) -> State:
     """Have a tile's lanes renew what stays for a period, where one begins."""
     fresh = step % period == 0  # the same for all lanes, so one branch runs
     renew = jax.vmap(training.renew, in_axes=(0, 0, None, 0, None))
@@ -203,7 +203,7 @@ def _advance_block(
         def measure(lane: tuple[Numbers, Data, Lane]) -> tuple[Lane, dict[str, Array]]:
             return finish(block, *lane, start + steps)
 
-        together = _measured_together(block)
+        together = _lanes_a_measurement(block)
         each = jax.vmap(measure) if together == block.tile else partial(jax.lax.map, measure, batch_size=together)
         return each((arrays.numbers, arrays.data, lanes))
 
@@ -223,7 +223,7 @@ def _advance_block(
     return jax.lax.fori_loop(0, live, one_tile, (arrays.lanes, empty, jnp.int32(0)))
 
 
-def _measured_together(block: Block) -> int:
+def _lanes_a_measurement(block: Block) -> int:
     """Tell how many lanes of a tile are measured at once: all, but where a step looks at a small part of the points.
 
     The tile's size is right for steps; of all points its arrays would be gigabytes.

@@ -4,7 +4,7 @@ import numpy as np
 
 from sweep.base.labels import CUT, REACHED, RUNNING, SEEDS, Better, worst
 from sweep.page.axes import Lanes
-from sweep.page.resolve import grouped
+from sweep.page.resolve import group_rows
 from sweep.page.specs.stop import Halving, Stop, Target
 
 
@@ -49,14 +49,14 @@ class StoppingRule:
         """
         status = np.full(len(values), RUNNING, np.int8)
         if isinstance(self._rule, Target):
-            status[reached(self._rule, values, running, self._better)] = REACHED
+            status[have_reached(self._rule, values, running, self._better)] = REACHED
         if isinstance(self._rule, Halving) and record in self._rungs:
             out = cut(self._rule, values, running, self._competitor, self._competition, self._better)
             status[out] = CUT
         return status
 
 
-def explained(rule: Stop, epochs: np.ndarray, lanes: Lanes, better: Better) -> list[str]:
+def explain(rule: Stop, epochs: np.ndarray, lanes: Lanes, better: Better) -> list[str]:
     """Say in sentences what a rule will do, as `--plan` prints them."""
     if isinstance(rule, Target):
         least, most = rule.bounds(better)
@@ -75,7 +75,7 @@ def explained(rule: Stop, epochs: np.ndarray, lanes: Lanes, better: Better) -> l
     return found + (["nothing will be cut: no competitor has another to compete with"] if own == competition else [])
 
 
-def reached(rule: Target, values: np.ndarray, running: np.ndarray, better: Better) -> np.ndarray:
+def have_reached(rule: Target, values: np.ndarray, running: np.ndarray, better: Better) -> np.ndarray:
     """Tell which running lanes have reached their target.
 
     Args:
@@ -111,8 +111,8 @@ def competitors(rule: Halving, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
         Two arrays of shape (lanes,).
     """
     apart = [name for name in lanes.columns if rule.by == "lane" or name not in SEEDS]
-    own, _ = grouped([lanes.columns[name] for name in apart], len(lanes))
-    competition, _ = grouped([lanes.columns[name] for name in rule.within], len(lanes))
+    own, _ = group_rows([lanes.columns[name] for name in apart], len(lanes))
+    competition, _ = group_rows([lanes.columns[name] for name in rule.within], len(lanes))
     return own, competition
 
 

@@ -70,7 +70,7 @@ def _bound(equation: Any, operands: list[Any]) -> Any:
     """Bind an equation as it is, but for the jaxprs among its parameters that decompose a batch."""
     params = equation.params
     if any(_decomposes(jaxpr) for jaxpr in _within(params)):
-        params = {name: _rewritten(value) for name, value in params.items()}
+        params = {name: _rewrite(value) for name, value in params.items()}
     return equation.primitive.bind(*operands, **equation.primitive.get_bind_params(params))
 
 
@@ -86,19 +86,19 @@ def _decomposes(jaxpr: Any) -> bool:
     return any(_is_batched(each) or any(map(_decomposes, _within(each.params))) for each in jaxpr.eqns)
 
 
-def _rewritten(value: Any) -> Any:
+def _rewrite(value: Any) -> Any:
     """Give a parameter's jaxprs in which each decomposition is of one matrix; anything else as it is."""
     if isinstance(value, tuple):
         named: Any = type(value)  # some have names
-        return getattr(named, "_make", named)(map(_rewritten, value))
+        return getattr(named, "_make", named)(map(_rewrite, value))
     if isinstance(value, core.ClosedJaxpr) and _decomposes(value.jaxpr):
-        return _traced(value.jaxpr, value.consts)
+        return _trace(value.jaxpr, value.consts)
     if isinstance(value, core.Jaxpr) and _decomposes(value):
-        return _traced(value, ()).jaxpr
+        return _trace(value, ()).jaxpr
     return value
 
 
-def _traced(jaxpr: Any, constants: Sequence[Any]) -> Any:
+def _trace(jaxpr: Any, constants: Sequence[Any]) -> Any:
     shapes = [
         jax.ShapeDtypeStruct(var.aval.shape, var.aval.dtype, weak_type=getattr(var.aval, "weak_type", False))
         for var in jaxpr.invars

@@ -120,7 +120,7 @@ class WaveRunner:
         self._wave = plan.waves[number]
         self._program = plan.programs[self._wave.program]
         sizes = [len(chosen) for chosen in self._wave.chosen]
-        self.lane_status = [_beginning(size) for size in sizes] if at is None else deepcopy(at.lane_status)
+        self.lane_status = [_running_lanes(size) for size in sizes] if at is None else deepcopy(at.lane_status)
         own = [np.arange(size) for size in sizes] if at is None else at.seated
         self._seats: list[Seats] = []
         for block, lanes in zip(self._program.blocks, own, strict=True):
@@ -238,7 +238,7 @@ class WaveRunner:
         return Position(self._number, record, self._wave.start, done, deepcopy(self.lane_status), seated, leaves)
 
 
-def _beginning(size: int) -> LaneStatus:
+def _running_lanes(size: int) -> LaneStatus:
     return LaneStatus(np.full(size, RUNNING, np.int8), np.full(size, NEVER), {})
 
 

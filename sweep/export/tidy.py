@@ -111,10 +111,10 @@ def columns(ds: xr.Dataset, table: Table) -> dict[str, dict[str, str]]:
     names = ["lane", *schema.knobs(ds), "status", *own, *table.values]
     told = {name: dict(ds[name].attrs) if name in ds.variables else {} for name in names}
     told["lane"] = labels.DIMENSIONS["lane"].attributes()
-    return {name: _described(name, attrs) for name, attrs in told.items()}
+    return {name: _describe(name, attrs) for name, attrs in told.items()}
 
 
-def _described(name: str, attributes: Mapping[str, Any]) -> dict[str, str]:
+def _describe(name: str, attributes: Mapping[str, Any]) -> dict[str, str]:
     units, better = str(attributes.get("units", "1")), labels.better(name, attributes)
     found = {"units": units, "long_name": str(attributes.get("long_name", name))}
     return found | ({"better": better} if better else {})

@@ -129,7 +129,7 @@ def locked(folder: Path, name: str = LOCK) -> Iterator[Lock]:
     """
     descriptor = _open(folder, name)
     try:
-        lock = _taken(folder, name, descriptor)
+        lock = _take(folder, name, descriptor)
         try:
             with _beating(lock):
                 yield lock
@@ -156,7 +156,7 @@ def in_use(folder: Path, holder: Holder | None = None, name: str = LOCK) -> Swee
     return SweepError(f"{folder} is in use by {by}{elsewhere}: wait for it, or name another place with --out")
 
 
-def _taken(folder: Path, name: str, descriptor: int) -> Lock:
+def _take(folder: Path, name: str, descriptor: int) -> Lock:
     """Take the lock."""
     for _ in range(_TRIES):
         flocked = _flock(descriptor)
@@ -183,7 +183,7 @@ def _try(folder: Path, name: str, flocked: bool | None) -> Lock | None:
     if _is_there(file):
         if not _has_ended(file, before, flocked):
             return None
-        if not _cleared(file, before):
+        if not _clear(file, before):
             return None
     mine = Holder(this_process(), token(), datetime.now().strftime("%Y-%m-%d %H:%M:%S"), flocked is True)
     try:
@@ -219,7 +219,7 @@ def _has_ended(file: Path, holder: Holder | None, flocked: bool | None) -> bool:
     return _age(file) > SILENT if gone is None else gone
 
 
-def _cleared(file: Path, holder: Holder | None) -> bool:
+def _clear(file: Path, holder: Holder | None) -> bool:
     """Move the file of one that has ended out of the way; of several processes that do so at once only one can.
 
     Where another process was quicker, and what was moved is its file already, that is put back.

@@ -45,13 +45,13 @@ class Owner:
             return True
         except (PermissionError, OverflowError):  # another user's; no number of a process
             pass
-        return bool(self.started) and self.started != _started(self.pid)  # its number may be another's by now
+        return bool(self.started) and self.started != _start_of(self.pid)  # its number may be another's by now
 
 
 def this_process() -> Owner:
     """Give this process."""
     pid = os.getpid()
-    return Owner(**_here(), pid=pid, started=_started(pid))
+    return Owner(**_here(), pid=pid, started=_start_of(pid))
 
 
 def token() -> str:
@@ -84,7 +84,7 @@ def _text(path: str) -> str:
         return ""
 
 
-def _started(pid: int) -> str:
+def _start_of(pid: int) -> str:
     """Give the moment at which a process started, "" where the system does not tell."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()

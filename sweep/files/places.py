@@ -17,7 +17,7 @@ LONGEST_PATH: Final = 3500  # bytes of a whole path: of 4096, as commands put na
 SPARE: Final = 15  # bytes that may come behind the name of a store, as in "page.old-1"
 
 
-def given(path: str | Path, spare: int = 0) -> Path:
+def as_given(path: str | Path, spare: int = 0) -> Path:
     """Read a path as it was given: "~" is the home folder, whoever opens it.
 
     Args:

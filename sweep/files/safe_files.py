@@ -67,7 +67,7 @@ def _kind(mode: int) -> str:
     return next((name for test, name in kinds.items() if test(mode)), "something unknown")
 
 
-def listed(folder: Path) -> dict[str, int]:
+def list_files(folder: Path) -> dict[str, int]:
     """List the files of a folder and of the folders in it, with their sizes; what vanishes meanwhile is left out.
 
     Args:

@@ -154,7 +154,7 @@ def grid(**values: Iterable[Value]) -> Axes:
     """
     factors = []
     for knob, given in values.items():
-        listed = _listed(knob, given)
+        listed = _list_values(knob, given)
         if len(set(listed)) < len(listed):
             repeated = next(value for value in listed if listed.count(value) > 1)
             raise SweepError(f"axis {knob!r} has {repeated!r} twice: give each value once")
@@ -170,7 +170,7 @@ def zipped(**values: Iterable[Value]) -> Axes:
     Raises:
         SweepError: for axes of different lengths, or a row given twice.
     """
-    columns = {knob: _listed(knob, given) for knob, given in values.items()}
+    columns = {knob: _list_values(knob, given) for knob, given in values.items()}
     lengths = {knob: len(column) for knob, column in columns.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{knob} {length}" for knob, length in lengths.items())
@@ -250,7 +250,7 @@ def _one_factor(columns: Mapping[str, list[Value]], dimension: str) -> Axes:
     return Axes((Factor(tuple(columns), rows, dimension),)) if columns else Axes()
 
 
-def _listed(knob: str, given: Iterable[Value]) -> list[Value]:
+def _list_values(knob: str, given: Iterable[Value]) -> list[Value]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise SweepError(f"axis {knob!r} must be a list of values, got {given!r}")
     if isinstance(given, Sized):
@@ -303,11 +303,11 @@ def lay_out(axes: Axes) -> Lanes:
     for at, factor in enumerate(axes.factors):
         inner, outer = prod(sizes[at + 1 :]), prod(sizes[:at])
         for knob in factor.knobs:
-            columns[knob] = np.tile(np.repeat(typed(factor.column(knob)), inner), outer)
+            columns[knob] = np.tile(np.repeat(as_column(factor.column(knob)), inner), outer)
     return Lanes(tuple(zip(axes.dimensions(), sizes, strict=True)), columns)
 
 
-def typed(values: Iterable[Value | None]) -> np.ndarray:
+def as_column(values: Iterable[Value | None]) -> np.ndarray:
     """Make an array of one kind: text ("" for None), whole numbers, or float64 (NaN for None)."""
     listed = list(values)
     present = [value for value in listed if value is not None]

@@ -12,7 +12,7 @@ from sweep.base.text import check_text
 from sweep.page.axes import POINT, Axes, Value
 from sweep.page.resolve import PARTS, applicable, structures, with_values
 from sweep.page.specs.claim import Claim
-from sweep.page.specs.figure import Figure, needs_of, referred
+from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
 from sweep.page.specs.loss import CLASSIFYING, PRECISIONS
 from sweep.page.specs.model import Model
@@ -143,7 +143,7 @@ def _check_figure(page: Experiment, figure: Figure) -> None:
     has |= {"prediction"} if page.shown() and page.record.snapshots else set()
     factors = zip(page.axes.dimensions(), page.axes.factors, strict=True)
     has |= {knob for name, factor in factors if name.startswith(POINT) for knob in factor.knobs}
-    for need in (*needs_of(figure), *referred(figure)):
+    for need in (*needs_of(figure), *references_of(figure)):
         if need not in has:
             raise SweepError(f"figure {figure.name!r} needs {need!r}, which this page neither sweeps nor records")
 

@@ -126,14 +126,14 @@ class _Reader:
         elif id(thing) not in self._seen:
             self._seen.add(id(thing))
             yield self._text(thing)
-            for name, value in sorted(_used(thing).items()):
+            for name, value in sorted(_names_used(thing).items()):
                 if not isinstance(value, ModuleType):
                     yield f"{name}: {self._value(value)}"
 
     def _value(self, value: Any) -> str:
         """Write a value down by what it holds, never by its address."""
         if type(value) in SPECS:
-            return json.dumps(_lasting(describe(value)), sort_keys=True)
+            return json.dumps(_lasting_form(describe(value)), sort_keys=True)
         if isinstance(value, Mapping):
             return f"{{{', '.join(f'{self._value(k)}: {self._value(v)}' for k, v in value.items())}}}"
         if isinstance(value, set | frozenset):
@@ -185,13 +185,13 @@ def _bytecode(constant: Any) -> str:
     return repr(sorted(map(repr, constant))) if isinstance(constant, frozenset) else repr(constant)
 
 
-def _used(thing: FunctionType | type) -> dict[str, Any]:
+def _names_used(thing: FunctionType | type) -> dict[str, Any]:
     """Find the globals, closed-over variables and defaults of a function; bases and those of methods of a class."""
     if isinstance(thing, type):
         found = {base.__name__: base for base in thing.__bases__}
         members = [getattr(m, "__func__", None) or getattr(m, "fget", m) for m in vars(thing).values()]
         methods = [inspect.unwrap(m) for m in members if callable(m)]
-        return functools.reduce(dict.__or__, [_used(m) for m in methods if isinstance(m, FunctionType)], found)
+        return functools.reduce(dict.__or__, [_names_used(m) for m in methods if isinstance(m, FunctionType)], found)
     names = {name for name in _names(thing.__code__) if not name.startswith("__")}  # of a page's file nothing counts
     found = {name: value for name, value in thing.__globals__.items() if name in names}
     for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
@@ -247,26 +247,26 @@ def fingerprint_of(description: Mapping[str, Any]) -> str:
 
 def _numeric(description: Mapping[str, Any]) -> dict[str, Any]:
     """Give of a description what changes numbers, in the form that lasts."""
-    return _lasting({key: value for key, value in description.items() if key not in COSMETIC})
+    return _lasting_form({key: value for key, value in description.items() if key not in COSMETIC})
 
 
-def _lasting(value: Any) -> Any:
+def _lasting_form(value: Any) -> Any:
     """Leave out of a description fields at their declared defaults, and the modules of ours that it mentions."""
     if isinstance(value, str):
         return _NAMED.sub("sweep", _IMPORTED.sub(r"\1 sweep", value))
     if isinstance(value, Mapping):
-        kept = {key: _lasting(each) for key, each in value.items()}
+        kept = {key: _lasting_form(each) for key, each in value.items()}
         usual = defaults().get(str(value.get("kind")), {})
-        return {key: each for key, each in kept.items() if key not in usual or each != _lasting(usual[key])}
-    return [_lasting(each) for each in value] if isinstance(value, tuple | list) else value
+        return {key: each for key, each in kept.items() if key not in usual or each != _lasting_form(usual[key])}
+    return [_lasting_form(each) for each in value] if isinstance(value, tuple | list) else value
 
 
-def filled(value: Any) -> Any:
+def fill_defaults(value: Any) -> Any:
     """Put into a description, of any version, the fields that it leaves out as they are at their defaults."""
     if isinstance(value, Mapping):
         whole = {**defaults().get(str(value.get("kind")), {}), **value}
-        return {key: filled(each) for key, each in whole.items()}
-    return [filled(each) for each in value] if isinstance(value, tuple | list) else value
+        return {key: fill_defaults(each) for key, each in whole.items()}
+    return [fill_defaults(each) for each in value] if isinstance(value, tuple | list) else value
 
 
 @functools.cache
@@ -282,7 +282,7 @@ def _defaults(spec: type) -> Iterator[tuple[str, Any]]:
             yield field.name, describe(default)
 
 
-def differing(experiment: Experiment, attributes: Mapping[str, Any]) -> str:
+def differing_fields(experiment: Experiment, attributes: Mapping[str, Any]) -> str:
     """Say in what an experiment differs from that of a store, as far as it changes numbers; "" if in nothing.
 
     Args:

@@ -49,7 +49,7 @@ def load(page: str | Path, variable: str = EXPERIMENT) -> Experiment:
     file, name = str(path.resolve()), page_name(path)
     _check_name(name)
     try:
-        experiment = getattr(_executed(file), variable, None)
+        experiment = getattr(_execute(file), variable, None)
     except SweepError as error:
         raise SweepError(f"{page}: {error}") from error
     except (Exception, SystemExit) as error:
@@ -73,7 +73,7 @@ def _check_name(name: str) -> None:
         raise SweepError(f"a page's name can't have {VARIED} in it, which marks variations of a page: rename {wrong}")
 
 
-def _executed(file: str) -> ModuleType:
+def _execute(file: str) -> ModuleType:
     """Execute a page as a module of its own: always its present text, as bytecode caches go by whole seconds."""
     text = decode_source(Path(file).read_bytes())
     module = ModuleType("sweep_page_" + "_".join(Path(file).with_suffix("").parts[1:]))

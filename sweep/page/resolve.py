@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sweep.base.labels import SEEDS
-from sweep.page.axes import Axes, Factor, Lanes, Value, lay_out, typed
+from sweep.page.axes import Axes, Factor, Lanes, Value, as_column, lay_out
 from sweep.page.shape import Shape, blank, steps_per_epoch
 from sweep.page.specs.knobs import Knob, knobs_of
 
@@ -44,12 +44,12 @@ def structures(page: Experiment) -> Iterator[Structure]:
 
 def _groups(factor: Factor, knobs: Mapping[str, Knob]) -> list[Structure]:
     """Group the rows of a factor by structure."""
-    columns = {name: typed(factor.column(name)) for name in factor.knobs}
+    columns = {name: as_column(factor.column(name)) for name in factor.knobs}
     structural = [name for name in factor.knobs if not knobs[name].traced]
-    group, rows = grouped([columns[name] for name in structural], len(factor.rows))
+    group, rows = group_rows([columns[name] for name in structural], len(factor.rows))
     found = []
     for number, row in enumerate(rows):
-        values = {name: _whole(value) for name, value in zip(structural, row, strict=True) if not _missing(value)}
+        values = {name: _whole(value) for name, value in zip(structural, row, strict=True) if not _is_missing(value)}
         traced = {name: columns[name][group == number] for name in factor.knobs if knobs[name].traced}
         found.append(Structure(values, {name: ends for name, own in traced.items() if (ends := _ends(own))}))
     return found
@@ -112,10 +112,10 @@ def resolve(page: Experiment) -> Resolved:
     lanes = lay_out(page.axes)
     knobs = page.knobs()
     structural = [name for name in lanes.columns if not knobs[name][1].traced]
-    group, rows = grouped([lanes.columns[name] for name in structural], len(lanes))
+    group, rows = group_rows([lanes.columns[name] for name in structural], len(lanes))
     variants = []
     for number, row in enumerate(rows):
-        values = {name: _whole(value) for name, value in zip(structural, row, strict=True) if not _missing(value)}
+        values = {name: _whole(value) for name, value in zip(structural, row, strict=True) if not _is_missing(value)}
         variants.append(Variant(with_values(page, values), np.flatnonzero(group == number)))
     return Resolved(page, lanes, tuple(variants))
 
@@ -176,7 +176,7 @@ def shape_of(page: Experiment) -> Shape:
     )
 
 
-def _missing(value: Any) -> bool:
+def _is_missing(value: Any) -> bool:
     return value == "" or value != value  # NaN is the number that differs from itself
 
 
@@ -185,7 +185,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def grouped(columns: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
+def group_rows(columns: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
     """Number the distinct rows of some columns in order of appearance.
 
     Args:

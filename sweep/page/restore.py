@@ -20,7 +20,7 @@ STOPS: Final = ("Target", "Halving")
 CODE: Final = ("function", "build")  # fields of specs that hold code of the page's
 
 
-def restored(description: Mapping[str, Any]) -> Experiment:
+def restore(description: Mapping[str, Any]) -> Experiment:
     """Make an experiment of its description, as `identity.describe` gives it, without figures and claims.
 
     Raises:
@@ -28,19 +28,19 @@ def restored(description: Mapping[str, Any]) -> Experiment:
     """
     fields = {name: value for name, value in description.items() if name not in ("kind", "figures", "claims")}
     try:
-        return Experiment(**{name: _made(value) for name, value in fields.items()})
+        return Experiment(**{name: _make(value) for name, value in fields.items()})
     except (TypeError, KeyError, ValueError) as error:
         raise SweepError(f"the experiment that the store describes can't be made by this version: {error}") from error
 
 
-def _made(value: Any) -> Any:
+def _make(value: Any) -> Any:
     """Make a value of its description: specs of their fields, tuples of lists."""
     if isinstance(value, list):
-        return tuple(map(_made, value))
+        return tuple(map(_make, value))
     if not isinstance(value, Mapping):
         return value
     told = ("kind", "better") if value.get("kind") in STOPS else ("kind",)  # which is better is said by the metric
-    fields = {name: _made(each) for name, each in value.items() if name not in told}
+    fields = {name: _make(each) for name, each in value.items() if name not in told}
     if "kind" not in value:
         return fields
     if any(name in fields for name in CODE):

@@ -20,7 +20,7 @@ MOST: Final = 10_000  # values of an axis
 SAME: Final = 1e-9  # relative; a value that is one of the parent's but for rounding is that one, to the bit
 
 
-def zoomed(parent: Experiment, wanted: Mapping[str, str]) -> Experiment:
+def zoom_into(parent: Experiment, wanted: Mapping[str, str]) -> Experiment:
     """Give the experiment that looks closer at a rectangle of another one's grid.
 
     Values are spaced by ratios where the parent's axis is, by differences elsewhere; whole numbers are rounded and
@@ -50,12 +50,12 @@ def zoomed(parent: Experiment, wanted: Mapping[str, str]) -> Experiment:
     return replace(child, name=f"{parent.name}{VARIED}zoom-{in_words(ranges, fingerprint(child)[:8])}")
 
 
-def told(parent: Experiment, wanted: Mapping[str, str], path: str) -> str:
+def parent_attribute(parent: Experiment, wanted: Mapping[str, str], path: str) -> str:
     """Say in a store what it is a part of: the attribute `parent`, JSON.
 
     Args:
         parent: the experiment that was zoomed into.
-        wanted: as `zoomed` takes it.
+        wanted: as `zoom_into` takes it.
         path: of the parent's store, seen from the child's.
     """
     return json.dumps({"path": path, "fingerprint": fingerprint(parent), "zoom": dict(wanted)})

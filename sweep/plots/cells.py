@@ -30,7 +30,7 @@ _FARTHEST = 1e250  # ends of a scale, with room for its ticks and arrows
 _MOST_CELLS = 256  # in a row or a column: more are not told apart, and of a thousand a panel shows but one
 
 
-def merged(cells: xr.DataArray) -> xr.DataArray:
+def merge_cells(cells: xr.DataArray) -> xr.DataArray:
     """Put neighbouring cells together by their median where there are too many to be told apart.
 
     Args:
@@ -150,7 +150,9 @@ def step_line(axes: Axes, epochs: xr.DataArray, down: Scale, across: Scale) -> N
 def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: QuadMesh) -> None:
     """Print each finite cell's number in it where there is room, light on dark and dark on light."""
     box = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
-    texts = {place: style.number(float(value)) for place, value in np.ndenumerate(cells.values) if np.isfinite(value)}
+    texts = {
+        place: style.format_number(float(value)) for place, value in np.ndenumerate(cells.values) if np.isfinite(value)
+    }
     longest = max(map(len, texts.values()), default=0)
     place = axes.get_subplotspec()
     beside = 1 if place is None else place.get_gridspec().ncols

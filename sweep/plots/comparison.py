@@ -20,12 +20,12 @@ from sweep.base.labels import Better
 from sweep.compare.permutation import ALPHA, CONTROL
 from sweep.compare.summary import Comparison
 from sweep.plots import style
-from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, merged, norm_of, numbers
+from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, merge_cells, norm_of, numbers
 from sweep.plots.maps import table
 from sweep.plots.metric import colours
 from sweep.plots.scale import scale_of
 from sweep.plots.sheet import entitle, finish, sheet
-from sweep.plots.view import View, said
+from sweep.plots.view import View, place_words
 from sweep.stats.intervals import FEWEST
 
 _MOST_PARTS: Final = 6
@@ -67,13 +67,13 @@ def comparison(compared: Comparison, rows: str | None = None, columns: str | Non
 
 def _chosen(compared: Comparison, rows: str | None, columns: str | None) -> tuple[View, Dims]:
     """Choose what is shown, over which rows and columns."""
-    data = _gathered(compared)
+    data = _gather(compared)
     free = [str(dim) for dim in data["difference"].dims if dim != "other"]
     for dim in (rows, columns):
         if dim is not None and dim not in free:
             raise unknown("dimension of what is compared", dim, free)
     if rows is not None and rows == columns:
-        raise SweepError(f"rows and columns can't both be {rows!r}: name two of {style.listed(free)}")
+        raise SweepError(f"rows and columns can't both be {rows!r}: name two of {style.join_words(free)}")
     columns = columns or next((dim for dim in free if dim == "epoch" != rows), None)
     free = [dim for dim in free if dim not in (rows, columns)]
     if rows is None and len(free) > (columns is None):
@@ -82,11 +82,11 @@ def _chosen(compared: Comparison, rows: str | None, columns: str | None) -> tupl
     facet = free[0] if free else None
     drawn, parts = data.sizes["part"], len(compared.parts)
     rules = (f"{drawn} of {parts} parts are drawn",) * (drawn < parts)
-    chosen = _fixed(View(data, data, facet, rules), free[1:], compared.better).thinned(facet, _MOST_FACETS)
+    chosen = _fix(View(data, data, facet, rules), free[1:], compared.better).thinned(facet, _MOST_FACETS)
     return chosen, (rows, columns)
 
 
-def _gathered(compared: Comparison) -> xr.Dataset:
+def _gather(compared: Comparison) -> xr.Dataset:
     """Put what is drawn into one Dataset: medians along `part`, differences along `other`; and all lanes' status."""
     names = list(compared.parts)
     if len(names) > _MOST_PARTS:  # the first, and others evenly spread
@@ -107,7 +107,7 @@ def _common(compared: Comparison, key: str) -> str:
     return values.pop() if len(values) == 1 else ""
 
 
-def _fixed(chosen: View, dims: Sequence[str], better: Better) -> View:
+def _fix(chosen: View, dims: Sequence[str], better: Better) -> View:
     """Take what else varies where the first part is best anywhere; of a metric without a best, where it is lowest."""
     if not dims:
         return chosen
@@ -116,7 +116,7 @@ def _fixed(chosen: View, dims: Sequence[str], better: Better) -> View:
     score = score.fillna(np.inf)
     places = {dim: int(place) for dim, place in score.argmin(score.dims).items() if dim in dims}
     data = chosen.data.isel(places)
-    where = style.listed(said(data, chosen.whole, dim) for dim in dims)
+    where = style.join_words(place_words(data, chosen.whole, dim) for dim in dims)
     return replace(chosen, data=data, rules=(*chosen.rules, f"At {where}, where the first has its {which} median"))
 
 
@@ -133,7 +133,7 @@ class _Content:
         return list(self.chosen.panels())
 
     def cells(self, values: xr.DataArray) -> xr.DataArray:
-        return merged(table(self.chosen, values.reset_coords(drop=True), *self.dims))
+        return merge_cells(table(self.chosen, values.reset_coords(drop=True), *self.dims))
 
 
 # Where it is drawn.
@@ -171,30 +171,30 @@ def _draw_values(what: _Content, figure: Figure, places: list[list[Axes]]) -> se
             covers = {"diverged": np.isinf(each), "not_run": each.isnull()}
             kinds |= _panel(axes, each, each, norm, colours(compared.better), covers)
             entitle(axes, _title(what.chosen, panel, str(name)))
-    colour_bar(figure, [axes for row in places for axes in row], flat, _wrapped(compared.words))
+    colour_bar(figure, [axes for row in places for axes in row], flat, _wrap(compared.words))
     return kinds
 
 
 def _draw_gaps(what: _Content, figure: Figure, places: list[list[Axes]]) -> set[str]:
     """Draw all differences with one norm and one colour bar, covered where seeds alone would make them."""
     compared = what.compared
-    norm, drawn = _diverging(what.chosen.data["difference"], compared.ratio), []
+    norm, drawn = _symmetric_norm(what.chosen.data["difference"], compared.ratio), []
     kinds: set[str] = set()
     for panel, axes_row in zip(what.panels, places, strict=True):
         for place, axes in enumerate(axes_row):
             gaps, p = (what.cells(panel[name].isel(other=place)) for name in ("difference", "p"))
             first, second = (what.cells(panel["median"].isel(part=part)) for part in (0, place + 1))
             covers = _covers(gaps, p, first, second)
-            shown = _shown(gaps.where(~covers["diverged"]), compared.ratio)
+            shown = _for_colour_bar(gaps.where(~covers["diverged"]), compared.ratio)
             bare = shown.where(~xr.concat(covers.values(), "cover").any("cover"))
-            kinds |= _panel(axes, shown, bare, norm, _diverging_colours(compared.better), covers)
+            kinds |= _panel(axes, shown, bare, norm, _symmetric_colours(compared.better), covers)
             entitle(axes, _title(what.chosen, panel, compared.against(str(panel["other"].values[place]))))
             drawn.append(shown)
-    colour_bar(figure, [axes for row in places for axes in row], drawn, _wrapped(compared.gap_words))
+    colour_bar(figure, [axes for row in places for axes in row], drawn, _wrap(compared.gap_words))
     if isinstance(norm, LogNorm) and norm.vmax is not None and norm.vmax < _SHORT:
         ticks = norm.vmax ** np.linspace(-1, 1, 5)
         figure.axes[-1].minorticks_off()
-        figure.axes[-1].set_yticks(ticks, [style.number(each) for each in ticks])
+        figure.axes[-1].set_yticks(ticks, [style.format_number(each) for each in ticks])
     return kinds
 
 
@@ -215,7 +215,7 @@ def _panel(
 
 
 def _title(chosen: View, panel: xr.Dataset, words: str) -> str:
-    return words if chosen.facet is None else f"{words}, {said(panel, chosen.whole, chosen.facet)}"
+    return words if chosen.facet is None else f"{words}, {place_words(panel, chosen.whole, chosen.facet)}"
 
 
 # Differences as they are drawn.
@@ -234,7 +234,7 @@ def _covers(gaps: xr.DataArray, p: xr.DataArray, first: xr.DataArray, second: xr
     }
 
 
-def _diverging(gaps: xr.DataArray, ratio: bool) -> Normalize:
+def _symmetric_norm(gaps: xr.DataArray, ratio: bool) -> Normalize:
     """Give a norm whose middle is no difference and which reaches as far to both sides, by `cells.norm_of`."""
     sizes = abs(gaps).where(stats.finite(gaps))
     most = float(norm_of([sizes, -sizes]).vmax or 0) if sizes.max() > 0 else 0.0
@@ -244,14 +244,14 @@ def _diverging(gaps: xr.DataArray, ratio: bool) -> Normalize:
     return Normalize(-most or -1, most or 1)
 
 
-def _shown(gaps: xr.DataArray, ratio: bool) -> xr.DataArray:
+def _for_colour_bar(gaps: xr.DataArray, ratio: bool) -> xr.DataArray:
     """Give differences as the colour bar has them: those of logarithms as ratios, infinite ones beyond its ends."""
     most = 300.0 if ratio else 1e300  # whose exponential is finite, or itself is, so that it has a colour
     beyond = gaps.clip(-most, most)
     return xr.apply_ufunc(np.exp, beyond, keep_attrs=True) if ratio else beyond
 
 
-def _diverging_colours(better: Better) -> Colormap:
+def _symmetric_colours(better: Better) -> Colormap:
     """Give colours in which blue is better and red is worse; others where neither side is."""
     return matplotlib.colormaps[{"higher": "RdBu", "lower": "RdBu_r", None: "PuOr"}[better]]
 
@@ -259,7 +259,7 @@ def _diverging_colours(better: Better) -> Colormap:
 # Words.
 
 
-def _wrapped(text: str) -> str:
+def _wrap(text: str) -> str:
     """Break the label of a colour bar."""
     return textwrap.fill(text, _LABEL)
 
@@ -275,16 +275,16 @@ def _rule(compared: Comparison, seeds: str) -> str:
     tested = [each for each in found if each["tested"]]
     if not tested:
         return f"{what}. {gap}"
-    cells, exchanges = (style.spread([each[key] for each in tested]) for key in ("tested", "exchanges"))
+    cells, exchanges = (style.format_range([each[key] for each in tested]) for key in ("tested", "exchanges"))
     mean = "mean ratio (geometric)" if compared.ratio else "mean difference"
     alone = " of each panel alone" * (len(found) > 1)
-    control = f"{CONTROL}{alone}, {style.counted(cells, 'cell')}, {exchanges} exchanges"
+    control = f"{CONTROL}{alone}, {style.format_count(cells, 'cell')}, {exchanges} exchanges"
     return f"{what}. {gap}. Covered where the {mean} is within seed noise ({control})"
 
 
 def _seeds(compared: Comparison) -> str:
     counts = [each.sizes["seed"] for each in compared.values.values()]
-    return f"{style.spread(counts)} seeds" if max(counts) > 1 else "1 seed"
+    return f"{style.format_range(counts)} seeds" if max(counts) > 1 else "1 seed"
 
 
 def _legend(chosen: View, kinds: set[str]) -> list[Patch]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sweep import stats
 from sweep.base import labels
 from sweep.plots import style
-from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, log_norm, merged, numbers
+from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, log_norm, merge_cells, numbers
 from sweep.plots.scale import scale_of
 from sweep.plots.sheet import entitle, finish, sheet
 from sweep.plots.view import view
@@ -19,7 +19,7 @@ _ENDS = ("diverged", "censored", "cut")  # of lanes that do not get there; of as
 _SHARE = 0.05  # of the median initial loss: the threshold where a page states none
 
 
-@style.styled
+@style.with_style
 def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure:
     """Draw the median epochs until the loss is at most a threshold, learning rate against width.
 
@@ -37,7 +37,7 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
     level = _SHARE * stats.initial(ds, "loss") if threshold is None else threshold
     found = [_cells(panel, level) for panel in chosen.panels()]
     title = _title([epochs for epochs, _ in found], level) if np.isfinite(level) else chosen.nothing
-    found = [(merged(epochs), _most(epochs, ends)) for epochs, ends in found]
+    found = [(merge_cells(epochs), _most(epochs, ends)) for epochs, ends in found]
     cells = [epochs for epochs, _ in found]
     figure, panels = sheet(len(cells))
     norm, kinds = log_norm(cells), set[str]()
@@ -54,7 +54,7 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
     why = f"{_SHARE:.0%} of the median initial loss" if threshold is None else "given by the page"
     rule = (
         f"Median over {chosen.seeds} of the first recorded epoch with training loss at most "
-        f"{style.number(level)} ({why}); a lane that diverges, be it later, counts as +inf"
+        f"{style.format_number(level)} ({why}); a lane that diverges, be it later, counts as +inf"
     )
     texts = {
         "diverged": f"median lane {chosen.ended(labels.DIVERGED, labels.FAILED)}",
@@ -86,8 +86,8 @@ def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, list[xr.DataA
 
 
 def _most(epochs: xr.DataArray, ends: Sequence[xr.DataArray]) -> xr.DataArray:
-    """Say to which of `_ENDS` most lanes came, in cells that `merged` may have put together, reached ones left out."""
-    counts = [merged(each.where(np.isinf(epochs))).fillna(-1) for each in ends]
+    """Say to which of `_ENDS` most lanes came, in cells that `merge_cells` may have put together, reached ones left out."""
+    counts = [merge_cells(each.where(np.isinf(epochs))).fillna(-1) for each in ends]
     return xr.concat(counts, "end", coords="minimal", compat="override").argmax("end")
 
 
@@ -96,12 +96,12 @@ def _title(cells: Sequence[xr.DataArray], level: float) -> str:
     reached = sum(int(stats.finite(each).sum()) for each in cells)
     total = sum(each.size for each in cells)
     if not reached:
-        return f"No combination of learning rate and width reaches a loss of {style.number(level)}"
+        return f"No combination of learning rate and width reaches a loss of {style.format_number(level)}"
     quickest = min(cells, key=lambda each: float(each.min()))
     place = quickest.fillna(np.inf).argmin(("learning_rate", "width"))
     best = quickest.isel(place)
-    rate, width = (style.number(best[name].item()) for name in ("learning_rate", "width"))
+    rate, width = (style.format_number(best[name].item()) for name in ("learning_rate", "width"))
     return (
-        f"{reached} of {total} combinations reach a loss of {style.number(level)}; the fastest, "
-        f"learning rate {rate} at width {width}, takes {style.counted(style.number(best.item()), 'epoch')}"
+        f"{reached} of {total} combinations reach a loss of {style.format_number(level)}; the fastest, "
+        f"learning rate {rate} at width {width}, takes {style.format_count(style.format_number(best.item()), 'epoch')}"
     )

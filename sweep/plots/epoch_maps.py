@@ -9,17 +9,17 @@ from matplotlib.figure import Figure
 
 from sweep import stats
 from sweep.plots import style
-from sweep.plots.cells import legend_step, log_norm, merged, norm_of, step_line
+from sweep.plots.cells import legend_step, log_norm, merge_cells, norm_of, step_line
 from sweep.plots.maps import draw_maps, entries, table
 from sweep.plots.metric import best_in_words, check, colours, highest, lost_in_words, swept
 from sweep.plots.scale import scale_of
 from sweep.plots.sheet import finish
 from sweep.plots.training_range import mark_ends
-from sweep.plots.view import View, said, view
+from sweep.plots.view import View, place_words, view
 from sweep.results import schema
 
 
-@style.styled
+@style.with_style
 def frequency_epoch(ds: xr.Dataset) -> Figure:
     """Draw which frequency is learned when: median spectral error over seeds, frequency against epoch.
 
@@ -30,7 +30,7 @@ def frequency_epoch(ds: xr.Dataset) -> Figure:
         One panel per width at its best learning rate; a line marks where each frequency's error halves.
     """
     chosen, cells = _medians(ds, "spectral_error", "frequency")
-    drawn = [merged(each) for each in cells]
+    drawn = [merge_cells(each) for each in cells]
     figure, axes, kinds = draw_maps(chosen, drawn, Normalize(0.0, 1.0), style.bright_is_good())
     for panel, each in zip(axes, drawn, strict=True):
         step_line(panel, stats.halving_epoch(each), scale_of(each["frequency"]), scale_of(each["epoch"]))
@@ -45,7 +45,7 @@ def frequency_epoch(ds: xr.Dataset) -> Figure:
     return finish(figure, chosen, order_in_words(chosen, order, halving), rule, handles)
 
 
-@style.styled
+@style.with_style
 def learning_rate_epoch(ds: xr.Dataset) -> Figure:
     """Draw how fast each learning rate is: median loss over seeds, learning rate against epoch.
 
@@ -57,12 +57,12 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
     """
     chosen, cells = _medians(ds, "loss", "learning_rate")
     ends = [each.isel(epoch=-1) for each in cells]
-    cells = [merged(each) for each in cells]
+    cells = [merge_cells(each) for each in cells]
     norm = log_norm(cells, highest=highest(chosen, "loss"))
     figure, _, kinds = draw_maps(chosen, cells, norm, style.bright_is_good())
     best = [float(stats.best_learning_rate(panel)) for panel in chosen.panels()]
     known = [rate for rate in best if np.isfinite(rate)]
-    title = f"The final loss is lowest at learning rate {style.spread(known)}" if known else chosen.nothing
+    title = f"The final loss is lowest at learning rate {style.format_range(known)}" if known else chosen.nothing
     title += f", depending on {style.words(chosen.facet)}" if len(set(known)) > 1 else ""
     if known and any(int((end == end.min()).sum()) > 1 for end in ends if np.isfinite(end.min())):
         title = "Several learning rates share the lowest final loss"
@@ -70,7 +70,7 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
 
-@style.styled
+@style.with_style
 def metric_epoch(ds: xr.Dataset, metric: str = "loss", rows: str | None = None) -> Figure:
     """Draw a metric's median over seeds, a swept dimension against epoch.
 
@@ -85,7 +85,7 @@ def metric_epoch(ds: xr.Dataset, metric: str = "loss", rows: str | None = None) 
     check(ds, metric, rows)
     rows, better = rows or next(iter(swept(ds)), None), schema.better(ds[metric])
     chosen, cells = _medians(ds, metric, rows)
-    cells = [merged(each) for each in cells]
+    cells = [merge_cells(each) for each in cells]
     norm = norm_of(cells, highest=highest(chosen, metric))
     figure, _, kinds = draw_maps(chosen, cells, norm, colours(better))
     title = best_in_words(chosen, metric, (rows, chosen.facet))
@@ -93,7 +93,7 @@ def metric_epoch(ds: xr.Dataset, metric: str = "loss", rows: str | None = None) 
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
 
-@style.styled
+@style.with_style
 def space_epoch(ds: xr.Dataset) -> Figure:
     """Draw where the network is wrong when: median absolute error over seeds, x against epoch.
 
@@ -105,7 +105,7 @@ def space_epoch(ds: xr.Dataset) -> Figure:
     """
     chosen, cells = _medians(ds, "spatial_error", "x")
     # Two decades: below, the lines along which the error changes sign would draw the eye.
-    drawn = [merged(each) for each in cells]
+    drawn = [merge_cells(each) for each in cells]
     figure, axes, kinds = draw_maps(chosen, drawn, log_norm(drawn, decades=2), style.bright_is_good())
     handles = mark_ends(axes, ds["x"], "y")
     ends = [each.isel(epoch=-1) for each in cells if np.isfinite(each.isel(epoch=-1)).all()]
@@ -113,9 +113,9 @@ def space_epoch(ds: xr.Dataset) -> Figure:
     if ends:
         worst = max(ends, key=lambda end: float(end.max()))
         peak = worst.isel(x=worst.argmax("x"))
-        place, height = style.number(peak["x"].item()), style.number(peak.item())
+        place, height = style.format_number(peak["x"].item()), style.format_number(peak.item())
         title = f"At the end the median error is largest at x = {place}: {height}"
-        title += f" ({said(peak, chosen.whole, chosen.facet)})" if chosen.facet else ""
+        title += f" ({place_words(peak, chosen.whole, chosen.facet)})" if chosen.facet else ""
         title = title if peak.item() else "At the end the median error is 0 everywhere"
     rule = f"Median over {chosen.seeds} of the absolute error"
     return finish(figure, chosen, title, rule, handles + entries(kinds, chosen))
@@ -155,7 +155,8 @@ def _one_in_words(chosen: View, halving: Sequence[xr.DataArray]) -> str:
     """Say when the only frequency halved its error, and in which panels it never did."""
     reached = [each.item() for each in halving if np.isfinite(each).all()]
     never = [chosen.title(panel) for panel, each in zip(chosen.panels(), halving, strict=True) if np.isinf(each).all()]
-    told = f"Frequency {style.number(halving[0]['frequency'].item())} halved its error at epoch {style.spread(reached)}"
+    frequency = style.format_number(halving[0]["frequency"].item())
+    told = f"Frequency {frequency} halved its error at epoch {style.format_range(reached)}"
     if not never:
         return told
     return f"{told}, and never {f'at {never[0]}' if len(never) == 1 else f'in {len(never)} of {len(halving)} panels'}"

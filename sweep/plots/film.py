@@ -40,9 +40,9 @@ class Film:
     def images(self) -> list[Image.Image]:
         """Render the frames: what stands still once, which takes nearly all the time of a frame."""
         with matplotlib.rc_context(settings()):
-            return list(self._rendered())
+            return list(self._render())
 
-    def _rendered(self) -> Iterator[Image.Image]:
+    def _render(self) -> Iterator[Image.Image]:
         self.figure.set_dpi(_DPI)
         canvas = FigureCanvasAgg(self.figure)
         canvas.draw()
@@ -62,13 +62,13 @@ class Film:
             file: where to.
         """
         images = self.images()
-        palette = _suiting(images[0], images[-1]) if self.colours is None else _of(self.colours)
+        palette = _suitable(images[0], images[-1]) if self.colours is None else _of(self.colours)
         first, *rest = (image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images)
         stay = [*repeat(_FRAME, len(rest)), _LAST]
         first.save(file, "GIF", save_all=True, append_images=rest, duration=stay, loop=0, comment=b"sweep")
 
 
-def _suiting(*images: Image.Image) -> Image.Image:
+def _suitable(*images: Image.Image) -> Image.Image:
     both = Image.fromarray(np.concatenate([np.asarray(image) for image in images]))
     return both.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE)  # which keeps white white
 

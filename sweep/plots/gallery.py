@@ -15,7 +15,7 @@ from sweep.base.signals import drawing
 from sweep.files import whole_files
 from sweep.files.places import made, try_writing
 from sweep.page.load import is_asked, older_store_of, store_of
-from sweep.page.specs.figure import KINDS, Figure, check, fitting
+from sweep.page.specs.figure import KINDS, Figure, check, fitting_figures
 
 if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
     import xarray as xr
@@ -40,7 +40,7 @@ _SIGNED: Final = {
 FORMS: Final = {"screen": (".png", ".svg"), "print": (".pdf", ".svg")}  # a film is a GIF in both
 
 
-def wanted(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Figure] = ()) -> tuple[Figure, ...]:
+def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Figure] = ()) -> tuple[Figure, ...]:
     """Choose the figures to draw: those that the page names, else all that fit; of these only some if asked.
 
     Args:
@@ -57,17 +57,17 @@ def wanted(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Figure] = (
     for name in only:
         if name not in KINDS:
             raise unknown("figure", name, KINDS)
-    stated = list(_stated(ds, own))
+    stated = list(_page_figures(ds, own))
     if only:
         named = {figure.name for figure in stated}
         stated = [figure for figure in stated if figure.name in only]
         stated += [Figure(name) for name in dict.fromkeys(only) if name not in named]
     for figure in stated:
         check(figure, _available(ds))
-    return tuple(stated) if stated or ds.attrs.get("figures", "[]") != "[]" else fitting(_available(ds))
+    return tuple(stated) if stated or ds.attrs.get("figures", "[]") != "[]" else fitting_figures(_available(ds))
 
 
-def _stated(ds: "xr.Dataset", own: Iterable[Figure]) -> Iterator[Figure]:
+def _page_figures(ds: "xr.Dataset", own: Iterable[Figure]) -> Iterator[Figure]:
     """Give the figures that the page names; of those that it draws itself the ones whose functions are at hand."""
     functions = {figure.name: figure for figure in own if figure.function}
     for each in json.loads(ds.attrs.get("figures", "[]")):
@@ -102,14 +102,14 @@ def draw_figures(
     figures = tuple(figures)
     files = places(figures, directory, form=form)
     with drawing(), printed() if form == "print" else nullcontext():
-        drawn = [_drawn(ds, figure) for figure in figures]
-        with _told(directory), made(directory):
+        drawn = [_draw(ds, figure) for figure in figures]
+        with _in_one_line(directory), made(directory):
             for each, paths in zip(drawn, files, strict=True):
                 save(each, paths)
     return list(chain.from_iterable(files))
 
 
-def _drawn(ds: "xr.Dataset", figure: Figure) -> "MatplotlibFigure | Film":
+def _draw(ds: "xr.Dataset", figure: Figure) -> "MatplotlibFigure | Film":
     from sweep.plots.own import draw_own
     from sweep.plots.registry import function_of
 
@@ -140,7 +140,7 @@ def is_drawn(path: Path) -> bool:
 
 
 @contextmanager
-def _told(directory: Path) -> Iterator[None]:
+def _in_one_line(directory: Path) -> Iterator[None]:
     """Turn a failure to write into one line."""
     try:
         yield
@@ -155,7 +155,7 @@ def check_directory(directory: Path) -> None:
     Raises:
         SweepError: where they can't, or where something else has the name of a figure.
     """
-    with _told(directory):
+    with _in_one_line(directory):
         try_writing(directory)
         for path in directory.iterdir() if directory.is_dir() else ():
             if path.stem in KINDS and path.suffix in _SIGNED and not is_drawn(path):

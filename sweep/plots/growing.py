@@ -16,7 +16,7 @@ _MOST_FRAMES: Final = 60
 _BOX: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 
 
-@style.styled
+@style.with_style
 def growth(ds: xr.Dataset) -> Film:
     """Draw the network's output over the target, a frame per snapshot and a panel per width.
 
@@ -38,7 +38,7 @@ def growth(ds: xr.Dataset) -> Film:
 
     def draw(frame: int) -> list[Artist]:
         place = {"transform": panels[0].transAxes, "va": "top", "bbox": _BOX}
-        corner = panels[0].text(0.02, 0.97, f"epoch {style.number(epochs[frame])}", **place)
+        corner = panels[0].text(0.02, 0.97, f"epoch {style.format_number(epochs[frame])}", **place)
         moving = [artist for axes, row in zip(panels, rows, strict=True) for artist in row.draw(axes, frame)]
         return [*moving, corner]
 

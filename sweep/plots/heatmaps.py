@@ -30,7 +30,7 @@ _SHADES: Final = (72, 16)  # of the colour map and of grey: cells have no edges,
 _BOX: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
 
 
-@style.styled
+@style.with_style
 def heatmap(
     ds: xr.Dataset,
     metric: str = "loss",
@@ -61,20 +61,20 @@ def heatmap(
     y = y or next((name for name in (*dims, *swept(ds, x, facet)) if name not in (x, facet, "epoch")), None)
     drawn = [name for name in (x, y, facet) if name is not None]
     if len(set(drawn)) < len(drawn):
-        told = style.listed(map(repr, drawn))
+        told = style.join_words(map(repr, drawn))
         raise SweepError(f"figure 'heatmap' draws {told} as x, y and facet: name different dimensions")
     left = [name for name in dims if name not in (*drawn, "epoch")]
     if left:
-        told = style.listed(f"{name} ({ds.sizes[name]} values)" for name in left)
+        told = style.join_words(f"{name} ({ds.sizes[name]} values)" for name in left)
         raise SweepError(f"figure 'heatmap' of {metric!r} leaves {told}: make it x, y or the facet")
     chosen = view(ds, *filter(None, (x, y)), facet=facet)
     if "epoch" in dims and "epoch" not in (x, y, facet):
-        last = f"At the last record, epoch {style.number(ds['epoch'][-1].item())}"
+        last = f"At the last record, epoch {style.format_number(ds['epoch'][-1].item())}"
         chosen = replace(chosen, data=chosen.data.isel(epoch=-1), rules=(last, *chosen.rules))
     return plane.draw(Cells(chosen, metric, x, y, statistic))
 
 
-@style.styled
+@style.with_style
 def heatmap_film(
     ds: xr.Dataset, metric: str = "loss", x: str | None = None, y: str | None = None, statistic: str = "median"
 ) -> Film:
@@ -107,11 +107,11 @@ def heatmap_film(
     better = frames[-1].better
     cuts = [frame.cut() for frame in frames]
     figure, panels, kinds = draw_maps(frames[-1].chosen, cells[-1], norm, colours(better), cuts[-1])
-    epochs = [style.number(frame.chosen.data["epoch"].item()) for frame in frames]
+    epochs = [style.format_number(frame.chosen.data["epoch"].item()) for frame in frames]
     told = plane.in_words(frames[-1], cells[-1])
     title = f"At epoch {epochs[-1]} {told[0].lower()}{told[1:]}"
     finish(figure, chosen, title, plane.rule(frames[-1]), plane.entries(frames[-1], kinds))
-    for artist in _moving(panels):
+    for artist in _moving_artists(panels):
         artist.remove()
 
     def draw(frame: int) -> list[Artist]:
@@ -120,7 +120,7 @@ def heatmap_film(
             draw_mesh(axes, each, rows, columns, norm=norm, cmap=colours(better))
             hatch_missing(axes, each, rows, columns, cut)
         place: dict[str, Any] = {"transform": panels[0].transAxes, "va": "top", "bbox": _BOX}
-        return [*_moving(panels), panels[0].text(0.02, 0.97, f"epoch {epochs[frame]}", **place)]
+        return [*_moving_artists(panels), panels[0].text(0.02, 0.97, f"epoch {epochs[frame]}", **place)]
 
     return Film(figure, len(frames), draw, _palette(colours(better)))
 
@@ -134,6 +134,6 @@ def _palette(cmap: Colormap) -> np.ndarray:
     return np.concatenate([cmap(cells)[:, :3], ends, greys[:, None].repeat(3, axis=1), *hatches])
 
 
-def _moving(panels: Sequence[Axes]) -> list[Artist]:
+def _moving_artists(panels: Sequence[Axes]) -> list[Artist]:
     """List what is drawn anew in each frame: cells and hatches."""
     return [artist for axes in panels for artist in (*axes.collections, *axes.patches)]

@@ -18,7 +18,7 @@ from sweep.plots.epoch_maps import order_in_words
 from sweep.plots.metric import best_in_words, check
 from sweep.plots.scale import Scale, scale_of, spans_decades
 from sweep.plots.sheet import entitle, finish, log_ticks, message, sheet
-from sweep.plots.view import MOST_PANELS, View, said, view
+from sweep.plots.view import MOST_PANELS, View, place_words, view
 from sweep.results import schema
 
 _MOST_LINES = 10
@@ -30,7 +30,7 @@ _FAR = np.finfo(np.float32).max  # where a band goes whose quartile is a lost la
 _Limit: TypeAlias = Callable[[Sequence[Axes], Sequence[xr.Dataset]], None]
 
 
-@style.styled
+@style.with_style
 def curves(ds: xr.Dataset) -> Figure:
     """Draw spectral error against epoch, a line per frequency.
 
@@ -53,7 +53,7 @@ def curves(ds: xr.Dataset) -> Figure:
     return finish(figure, chosen, title, rule, lines + _crosses(panels, chosen), key)
 
 
-@style.styled
+@style.with_style
 def loss_curves(ds: xr.Dataset, reference: str | None = None) -> Figure:
     """Draw loss against epoch, a line per learning rate or per whatever else was swept.
 
@@ -77,7 +77,7 @@ def loss_curves(ds: xr.Dataset, reference: str | None = None) -> Figure:
     return finish(figure, chosen, title, rule, lines + _crosses(panels, chosen), key)
 
 
-@style.styled
+@style.with_style
 def metric_curves(ds: xr.Dataset, metric: str = "loss", lines: str | None = None) -> Figure:
     """Draw a metric against epoch, a line per value of a swept dimension.
 
@@ -182,9 +182,9 @@ def _line_values(chosen: View, dim: str) -> list[Any]:
 
 def _legend_lines(chosen: View, dim: str, colours: np.ndarray) -> list[Line2D]:
     if dim in chosen.drawn:
-        texts = [style.number(value) or "none" for value in _line_values(chosen, dim)]
+        texts = [style.format_number(value) or "none" for value in _line_values(chosen, dim)]
     else:
-        texts = [said(chosen.data.isel({dim: index}), chosen.whole, dim) for index in range(len(colours))]
+        texts = [place_words(chosen.data.isel({dim: index}), chosen.whole, dim) for index in range(len(colours))]
     texts = [text.removeprefix(f"{style.words(dim)} ") for text in texts]
     return [Line2D([], [], color=colour, label=text) for colour, text in zip(colours, texts, strict=True)]
 

@@ -10,7 +10,7 @@ from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
 from sweep.plots import style, unions
-from sweep.plots.view import MOST_PANELS, View, said
+from sweep.plots.view import MOST_PANELS, View, place_words
 from sweep.results import schema
 
 
@@ -23,7 +23,7 @@ def check(ds: xr.Dataset, metric: str, *dims: str | None) -> None:
         dims: the dimensions that a page wants it drawn over, None for one that it leaves open.
     """
     if (own := schema.own_dims(ds, metric)) != ("epoch",):
-        over = style.listed(own)
+        over = style.join_words(own)
         raise SweepError(f"metric {metric!r} is over {over or 'no epochs'}; here it must be one number a record")
     known = [*schema.swept_dims(ds), *schema.union_knobs(ds)]
     for dim in dims:
@@ -46,7 +46,7 @@ def swept(ds: xr.Dataset, *taken: str | None) -> list[str]:
 
 
 def _within(ds: xr.Dataset, dim: str) -> list[str]:
-    knob = unions.telling(ds, MOST_PANELS)
+    knob = unions.telling_knob(ds, MOST_PANELS)
     if knob is None or unions.dimension(ds, knob) != dim or ds.sizes[dim] <= MOST_PANELS:
         return [dim]
     numbers = [name for name in schema.along(ds, dim) if name != dim and ds[name].dtype.kind in "iuf"]
@@ -86,17 +86,17 @@ def best_in_words(chosen: View, metric: str, dims: Sequence[str | None]) -> str:
     last = last.where(np.isfinite(last))
     better, what = schema.better(chosen.data[metric]), f"median final {style.words(metric)}"
     if better is None and last.min() < last.max():
-        low, high = (_valued(chosen, last, end, dims) for end in (last.min(), last.max()))
+        low, high = (_value_words(chosen, last, end, dims) for end in (last.min(), last.max()))
         return f"The {what} goes from {low}, to {high}"
     best = last.max() if better == "higher" else last.min()
     which = {"higher": "highest ", "lower": "lowest ", None: ""}[better]
-    return f"The {which}{what} is {_valued(chosen, last, best, dims)}"
+    return f"The {which}{what} is {_value_words(chosen, last, best, dims)}"
 
 
-def _valued(chosen: View, last: xr.DataArray, value: xr.DataArray, dims: Sequence[str | None]) -> str:
+def _value_words(chosen: View, last: xr.DataArray, value: xr.DataArray, dims: Sequence[str | None]) -> str:
     """Say a value and where it is taken."""
     place = place_in_words(chosen, last == value, dims)
-    return f"{style.number(value.item())}, {place}" if place else style.number(value.item())
+    return f"{style.format_number(value.item())}, {place}" if place else style.format_number(value.item())
 
 
 def place_in_words(chosen: View, where: xr.DataArray, dims: Sequence[str | None]) -> str:
@@ -113,5 +113,5 @@ def place_in_words(chosen: View, where: xr.DataArray, dims: Sequence[str | None]
         of = f"values of {style.words(where.dims[0])}" if alone else "combinations"
         return f"at {'all' if count == where.size else f'{count} of'} {where.size} {of}"
     place = where.isel(where.argmax(where.dims)) if where.dims else where
-    told = style.listed(said(place, chosen.whole, dim) for dim in dims if dim is not None)
+    told = style.join_words(place_words(place, chosen.whole, dim) for dim in dims if dim is not None)
     return f"at {told}" if told else ""

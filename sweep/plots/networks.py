@@ -29,7 +29,7 @@ _NETWORK: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 1.3}
 _SEEDS: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 0, "alpha": 0.2}
 
 
-@style.styled
+@style.with_style
 def fits(ds: xr.Dataset) -> Figure:
     """Draw the network's output over the target: a column per moment, a row per width.
 
@@ -55,7 +55,7 @@ def fits(ds: xr.Dataset) -> Figure:
             row.draw(axes, moment)
         line[0].set_ylabel(chosen.title(part).replace(", ", "\n"))
     for axes, moment in zip(grid[0], moments, strict=True):
-        axes.set_title(f"epoch {style.number(moment)}")
+        axes.set_title(f"epoch {style.format_number(moment)}")
     handles = dress(panels, chosen, rows)
     for line, row in zip(grid, rows, strict=True):
         for moment, axes in enumerate(line):
@@ -97,7 +97,7 @@ class Networks:
             drawn.append(axes.fill_between(self.x, low, high, zorder=1, **_SEEDS))
         if np.isfinite(first).any():
             return [*drawn, *axes.plot(self.x, first, zorder=3, **_NETWORK)]
-        return [*drawn, message(axes, _ended(self.status))]
+        return [*drawn, message(axes, _end_words(self.status))]
 
     def mark_out_of_sight(self, axes: Axes, moment: int) -> None:
         """Say on which side a network lies of which the axes, with their limits, show nothing."""
@@ -158,12 +158,12 @@ def _span(target: np.ndarray) -> tuple[float, float]:
 def rule(chosen: View, rows: Sequence[Networks]) -> str:
     """Give the caption's first sentence."""
     data = chosen.data
-    seed = f" of seed {style.number(data['seed'].values[0])}, the first that ran" if "seed" in data.dims else ""
+    seed = f" of seed {style.format_number(data['seed'].values[0])}, the first that ran" if "seed" in data.dims else ""
     band = "; band: where 5% to 95% of the seeds with this target lie, lost ones left out"
     return f"The network{seed}, against the noiseless target" + band * any(row.several for row in rows)
 
 
-def _ended(code: int) -> str:
+def _end_words(code: int) -> str:
     return "not run" if code in labels.UNSEEN else style.words(labels.STATUS[code])
 
 
@@ -187,7 +187,7 @@ def fit_in_words(chosen: View) -> str:
         unseen = chosen.data["status"].isin(labels.UNSEEN).all()
         return chosen.nothing if unseen else "No drawn network has a finite output at the end"
     best = int(np.nanargmin([error[-1] for error in errors]))
-    moments = [style.number(moment) for moment in rows[best]["snapshot_epoch"].values[[0, -1]]]
+    moments = [style.format_number(moment) for moment in rows[best]["snapshot_epoch"].values[[0, -1]]]
     first, last = (_short(error) for error in errors[best][[0, -1]])
     place = chosen.title(rows[best])
     where = f", at {place}" if place else ""
@@ -204,7 +204,7 @@ def fit_in_words(chosen: View) -> str:
 
 
 def _short(error: float) -> str:
-    return style.number(float(f"{error:.2g}"))
+    return style.format_number(float(f"{error:.2g}"))
 
 
 def _root_mean_square(part: xr.Dataset, where: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sweep import stats
 from sweep.base import labels
 from sweep.plots import style
-from sweep.plots.cells import merged, norm_of
+from sweep.plots.cells import merge_cells, norm_of
 from sweep.plots.maps import draw_maps, entries, table, write_numbers
 from sweep.plots.metric import best_in_words, check, colours, highest, lost_in_words, place_in_words, swept
 from sweep.plots.sheet import finish
@@ -18,7 +18,7 @@ from sweep.plots.view import View, view
 from sweep.results import schema
 
 
-@style.styled
+@style.with_style
 def outcome(ds: xr.Dataset, metric: str = "loss", rows: str | None = None, columns: str | None = None) -> Figure:
     """Draw the median over seeds of a metric at the last record, one swept dimension against another.
 
@@ -43,7 +43,7 @@ def outcome(ds: xr.Dataset, metric: str = "loss", rows: str | None = None, colum
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
 
-@style.styled
+@style.with_style
 def share(
     ds: xr.Dataset,
     metric: str = "loss",
@@ -75,14 +75,16 @@ def share(
     shares = stats.seeded(reached.astype(float).where(last.notnull())).mean("seed")
     what = f"a final {style.words(metric)} of {bound}"
     cells = _cells(chosen, shares.assign_attrs(long_name=f"share of seeds with {what}"), dims)
-    figure, panels, kinds = draw_maps(chosen, cells, Normalize(0, 1), colours(_wanted(better, at_least is None)))
+    figure, panels, kinds = draw_maps(
+        chosen, cells, Normalize(0, 1), colours(_direction_of_share(better, at_least is None))
+    )
     write_numbers(panels, cells)
     rule = f"Share of {chosen.seeds} with {what}" + (lost_in_words(chosen, better) if better else _absent(chosen))
-    title = _finding(chosen, shares, what, (*dims[::-1], chosen.facet))
+    title = _finding_words(chosen, shares, what, (*dims[::-1], chosen.facet))
     return finish(figure, chosen, title, rule, entries(kinds, chosen))
 
 
-def _wanted(better: labels.Better, at_most: bool) -> labels.Better:
+def _direction_of_share(better: labels.Better, at_most: bool) -> labels.Better:
     """Tell which shares are better: those of good values, and not of bad ones."""
     return better and ("higher" if at_most == (better == "lower") else "lower")
 
@@ -105,10 +107,10 @@ def _chosen(
 
 
 def _cells(chosen: View, values: xr.DataArray, dims: tuple[str | None, str | None]) -> list[xr.DataArray]:
-    return [merged(table(chosen, each, *dims)) for each in chosen.split(values)]
+    return [merge_cells(table(chosen, each, *dims)) for each in chosen.split(values)]
 
 
-def _finding(chosen: View, shares: xr.DataArray, what: str, dims: Sequence[str | None]) -> str:
+def _finding_words(chosen: View, shares: xr.DataArray, what: str, dims: Sequence[str | None]) -> str:
     """Say in a title between which shares of seeds there are, and where."""
     if shares.isnull().all():
         return chosen.nothing

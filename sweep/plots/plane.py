@@ -14,11 +14,11 @@ from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
 from sweep.plots import style, unions
-from sweep.plots.cells import legend_patch, merged, norm_of
+from sweep.plots.cells import legend_patch, merge_cells, norm_of
 from sweep.plots.maps import draw_maps, table, write_numbers
 from sweep.plots.metric import colours
 from sweep.plots.sheet import finish
-from sweep.plots.view import MOST_PANELS, View, said
+from sweep.plots.view import MOST_PANELS, View, place_words
 from sweep.results import schema
 
 _SEED: Final = "seed"
@@ -122,7 +122,7 @@ class Cells:
         for part in self.chosen.split(values):
             single = STATISTICS[self.statistic](part) if self.seeded else part
             label = values.attrs | {"long_name": style.name(self.chosen.whole[self.name])}
-            found.append(merged(table(self.chosen, single.assign_attrs(label), self.y, self.x)))
+            found.append(merge_cells(table(self.chosen, single.assign_attrs(label), self.y, self.x)))
         return found
 
     def cut(self) -> list[xr.DataArray] | None:
@@ -131,7 +131,7 @@ class Cells:
             return None
         which = xr.where(self.chosen.data["status"] == labels.CUT, 1.0, -1.0) * np.isinf(self.values)
         most = which.sum(_SEED) if self.seeded else which
-        return [merged(table(self.chosen, part, self.y, self.x)) > 0 for part in self.chosen.split(most)]
+        return [merge_cells(table(self.chosen, part, self.y, self.x)) > 0 for part in self.chosen.split(most)]
 
 
 def draw(what: Cells) -> Figure:
@@ -147,7 +147,7 @@ def draw(what: Cells) -> Figure:
 
 def rule(what: Cells) -> str:
     """Say in a caption what a cell stands for."""
-    name = f"{style.name(what.chosen.whole[what.name])}{_selected(what)}"
+    name = f"{style.name(what.chosen.whole[what.name])}{_selection_words(what)}"
     if not what.seeded:
         return f"Each cell: the {name} of one lane"
     worst = f"{labels.worst(what.better):+}"
@@ -155,13 +155,12 @@ def rule(what: Cells) -> str:
     return f"{what.statistic.capitalize()} over {what.chosen.seeds} of the {name}{lost}"
 
 
-def _selected(what: Cells) -> str:
+def _selection_words(what: Cells) -> str:
     """Say at which values the array itself was taken, as `.sel(learning_rate=0.01)` leaves them behind."""
     array = what.chosen.whole[what.name]
     left = [each for name, each in array.coords.items() if each.ndim == 0 and name not in ("step", "data_seed")]
-    return (
-        " at " + style.listed(f"{style.words(each.name)} {style.number(each.item())}" for each in left) if left else ""
-    )
+    told = style.join_words(f"{style.words(each.name)} {style.format_number(each.item())}" for each in left)
+    return f" at {told}" if left else ""
 
 
 def in_words(what: Cells, cells: Sequence[xr.DataArray]) -> str:
@@ -174,30 +173,30 @@ def in_words(what: Cells, cells: Sequence[xr.DataArray]) -> str:
     high = float(np.nanmax([each.max() for each in finite]))
     told = f"{what.statistic} " * what.seeded + style.words(what.name)
     if what.better is None and low < high:
-        return f"The {told} goes from {_valued(what, finite, low)}, to {_valued(what, finite, high)}"
+        return f"The {told} goes from {_value_words(what, finite, low)}, to {_value_words(what, finite, high)}"
     which = {"higher": "highest ", "lower": "lowest ", None: ""}[what.better]
-    return f"The {which}{told} is {_valued(what, finite, high if what.better == 'higher' else low)}"
+    return f"The {which}{told} is {_value_words(what, finite, high if what.better == 'higher' else low)}"
 
 
-def _valued(what: Cells, cells: Sequence[xr.DataArray], value: float) -> str:
+def _value_words(what: Cells, cells: Sequence[xr.DataArray], value: float) -> str:
     """Say a value and where it lies, or in how many cells."""
     chosen = what.chosen
     count = sum(int((each == value).sum()) for each in cells)
     if count > 1:
-        return f"{style.number(value)}, in {count} of {sum(each.size for each in cells)} cells"
+        return f"{style.format_number(value)}, in {count} of {sum(each.size for each in cells)} cells"
     panel = next(each for each in cells if (each == value).any())
     place = panel.isel((panel == value).argmax(panel.dims))
     names = dict.fromkeys((chosen.facet, what.y, what.x))
-    where = style.listed(_place(place, chosen, name) for name in names if name is not None)
-    return f"{style.number(value)}, at {where}"
+    where = style.join_words(_place(place, chosen, name) for name in names if name is not None)
+    return f"{style.format_number(value)}, at {where}"
 
 
 def _place(cell: xr.DataArray, chosen: View, name: str) -> str:
     if name in cell.coords and cell[name].dtype.kind in "UO" and chosen.numbered(name):  # in words already
         return cell[name].item().replace("\n", " ")
     if chosen.numbered(name):
-        return said(cell, chosen.whole, name)
-    return f"{style.words(name)} {style.number(cell[name].item())}"
+        return place_words(cell, chosen.whole, name)
+    return f"{style.words(name)} {style.format_number(cell[name].item())}"
 
 
 def entries(what: Cells, kinds: set[str]) -> list[Patch]:
@@ -235,7 +234,7 @@ def _chosen(ds: xr.Dataset, name: str, x: str, y: str, facet: str | None, statis
     unions.check_apart(array, (x, y), facet)
     _refuse_left(array, dims)
     rest = [str(dim) for dim in array.dims if dim not in (*dims.values(), _SEED)]
-    rules = tuple(f"At {said(array.isel({dim: 0}), ds, dim)}" for dim in rest)
+    rules = tuple(f"At {place_words(array.isel({dim: 0}), ds, dim)}" for dim in rest)
     ds = ds.isel(dict.fromkeys(rest, 0), missing_dims="ignore")
     for dim in dict.fromkeys(dims.values()):
         keys = [each for each in names if dims[each] == dim and each != dim]
@@ -249,7 +248,7 @@ def _chosen(ds: xr.Dataset, name: str, x: str, y: str, facet: str | None, statis
 def _refuse_left(array: xr.DataArray, dims: dict[str, str]) -> None:
     left = [str(dim) for dim in array.dims if array.sizes[dim] > 1 and dim not in (*dims.values(), _SEED)]
     if left:
-        told = style.listed(f"{dim} ({array.sizes[dim]} values)" for dim in left)
+        told = style.join_words(f"{dim} ({array.sizes[dim]} values)" for dim in left)
         choices = ", ".join(f"{dim}={array[dim].values[0].item()!r}" for dim in left)
-        drawn = style.listed(repr(name) for name in dims)
+        drawn = style.join_words(repr(name) for name in dims)
         raise SweepError(f"heatmap over {drawn} leaves {told}: choose one value, as in .sel({choices}), or facet by it")

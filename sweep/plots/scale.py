@@ -89,7 +89,7 @@ class Scale:
     def _texts(self) -> list[str]:
         """Write the values; a word that does not apply somewhere is empty there, which among others says nothing."""
         empty = "none" if len(self.values) > 1 else ""
-        return [style.number(value) or empty for value in self.values]
+        return [style.format_number(value) or empty for value in self.values]
 
     def _round_ticks(self) -> tuple[np.ndarray, list[str]]:
         apart = int(self.zero_apart)
@@ -97,7 +97,7 @@ class Scale:
         places = _round_ratios(low, high) if self.kind == "log" else _round_differences(low, high)
         slack = 1e-9 * (high - low)
         places = places[(places >= low - slack) & (places <= high + slack)]
-        texts = [style.number(value) for value in (*self.values[:apart], *places)]
+        texts = [style.format_number(value) for value in (*self.values[:apart], *places)]
         return np.concatenate([self.centres[:apart], places]), texts
 
 

@@ -90,9 +90,9 @@ def finish(
                 axes.set_ylabel(textwrap.fill(axes.get_ylabel(), room))
     settings: Any = matplotlib.rcParams
     large, medium, small = (settings[name] for name in ("figure.titlesize", "font.size", "figure.labelsize"))
-    question = _wrapped(str(chosen.whole.attrs.get("question", "")), medium, width)
-    heading = _wrapped(title, large * _BOLD, width)
-    caption = _wrapped(". ".join((rule, *_small_print(chosen))) + ".", small, width)
+    question = _wrap(str(chosen.whole.attrs.get("question", "")), medium, width)
+    heading = _wrap(title, large * _BOLD, width)
+    caption = _wrap(". ".join((rule, *_small_print(chosen))) + ".", small, width)
     columns = _legend_columns(handles, width)
     lines = -(-len(handles) // max(columns, 1)) + bool(key)
     legend = 0.17 * lines + 0.09 * bool(lines)
@@ -152,7 +152,7 @@ def message(axes: Axes, text: str) -> Text:
 def entitle(axes: Axes, text: str) -> None:
     """Set a panel's title, in as many lines as keep it from running into the next panel's."""
     width = axes.get_window_extent().width / axes.figure.dpi
-    axes.set_title(_wrapped(text, 9, max(width, 2.8)))
+    axes.set_title(_wrap(text, 9, max(width, 2.8)))
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
@@ -166,7 +166,7 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
     short = high / low < 100
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,)))
     if short or (low > 1e-4 and high < 1e5):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: style.number(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: style.format_number(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -206,10 +206,10 @@ def _losses(status: xr.DataArray) -> str:
     told = [f"{counts[code]} {style.words(labels.STATUS[code])}" for code in bad if counts[code]]
     if counts[labels.REACHED]:
         told.append(f"{counts[labels.REACHED]} reached the target, their values carried forward")
-    return f"{style.counted(status.size, 'lane')}, {', '.join(told) or 'none diverged'}"
+    return f"{style.format_count(status.size, 'lane')}, {', '.join(told) or 'none diverged'}"
 
 
-def _wrapped(text: str, size: float, width: float) -> str:
+def _wrap(text: str, size: float, width: float) -> str:
     shown = text if len(text) <= 2 * LONGEST else f"{text[: 2 * LONGEST]} ..."
     return textwrap.fill(shown, max(20, int((width - 0.16) * 72 / (size * _LETTER))))
 

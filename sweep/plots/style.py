@@ -102,7 +102,7 @@ COVERS: Final = {
 PATTERNS: Final = HATCHES | COVERS
 
 
-def styled(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Concatenate[xr.Dataset, _P], _Drawn]:
+def with_style(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Concatenate[xr.Dataset, _P], _Drawn]:
     """Have a figure drawn with these settings, once it is known that the results have what it needs.
 
     Args:
@@ -115,7 +115,7 @@ def styled(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Conc
         figure = asked.Figure(draw.__name__, {name: value for name, value in given if value is not None})
         asked.check(figure, available(ds))
         # Selections copy, so the rest, which may be gigabytes, is left behind.
-        used = {"status", "stop_epoch", "loss", "target", *asked.KINDS[figure.name].needs, *asked.referred(figure)}
+        used = {"status", "stop_epoch", "loss", "target", *asked.KINDS[figure.name].needs, *asked.references_of(figure)}
         with matplotlib.rc_context(settings()):
             return draw(ds[[name for name in ds.data_vars if name in used]], *args, **kwargs)
 
@@ -156,7 +156,7 @@ def plain(text: str) -> str:
     return visible(text).replace("$", r"\$")
 
 
-def number(value: object) -> str:
+def format_number(value: object) -> str:
     """Write a coordinate or a result shortly: 64, 0.001, 1e-05, 1250; text stays as it is."""
     if isinstance(value, (str, bytes, bool, np.bool_)):
         return str(value)
@@ -166,20 +166,20 @@ def number(value: object) -> str:
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
-def counted(count: int | str, word: str) -> str:
+def format_count(count: int | str, word: str) -> str:
     """Write a number of things: "1 lane", "20 lanes"."""
     return f"{count} {word}" if str(count) == "1" else f"{count} {word}s"
 
 
-def listed(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str]) -> str:
     """Join words as in a sentence: "a, b and c"."""
     *most, last = list(words) or [""]
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def spread(values: Sequence[float] | np.ndarray) -> str:
+def format_range(values: Sequence[float] | np.ndarray) -> str:
     """Write one number, or the range that several span: "0.98", "0.71 to 1"."""
-    low, high = number(np.min(values)), number(np.max(values))
+    low, high = format_number(np.min(values)), format_number(np.max(values))
     return low if low == high else f"{low} to {high}"
 
 

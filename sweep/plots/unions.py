@@ -45,7 +45,7 @@ def check_apart(array: xr.DataArray | xr.Dataset, axes: Sequence[str], facet: st
             raise SweepError(f"{name!r} lies along {dim!r}, so one can't be drawn against the other: leave one out")
 
 
-def telling(ds: xr.Dataset, most: int) -> str | None:
+def telling_knob(ds: xr.Dataset, most: int) -> str | None:
     """Give the knob that tells the parts of a union apart: the first whose 2 to `most` values are words."""
     words = [name for name in schema.union_knobs(ds) if ds[name].dtype.kind in "UO"]
     return next((name for name in words if 1 < len(values_of(ds, name)) <= most), None)
@@ -63,7 +63,7 @@ def part(array: _Labelled, knob: str, value: object) -> _Labelled:
     return taken.drop_vars(knob).assign_coords({knob: ((), value, array[knob].attrs)})
 
 
-def unfolded(array: _Labelled, names: Sequence[str]) -> _Labelled:
+def unfold_knobs(array: _Labelled, names: Sequence[str]) -> _Labelled:
     """Make dimensions of those names that are knobs along another dimension.
 
     Args:
@@ -110,8 +110,8 @@ def single(array: _Labelled, dim: str, keys: Sequence[str]) -> _Labelled:
         return array.isel({dim: [group[0] for group in found]})
     same = array.isel({dim: twice})
     others = [name for name in schema.along(array, dim) if name not in (dim, *keys) and len(values_of(same, name)) > 1]
-    shared = style.listed(f"{key} {style.number(same[key].values[0])}" for key in keys)
-    told = f"{len(twice)} lanes along {dim!r} have {shared}: they differ in {style.listed(others) or dim}"
+    shared = style.join_words(f"{key} {style.format_number(same[key].values[0])}" for key in keys)
+    told = f"{len(twice)} lanes along {dim!r} have {shared}: they differ in {style.join_words(others) or dim}"
     if not others:
         raise SweepError(f"{told}; choose one, as in .isel({dim}=[0])")
     value = same[others[0]].values[0].item()

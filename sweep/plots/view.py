@@ -45,7 +45,7 @@ class View:
     @property
     def seeds(self) -> str:
         """How many seeds each median is over, in words."""
-        return style.counted(self.data.sizes.get("seed", 1), "seed")
+        return style.format_count(self.data.sizes.get("seed", 1), "seed")
 
     def ended(self, *codes: int) -> str:
         """Name those of some statuses that lanes shown here have: "diverged or cut"."""
@@ -80,13 +80,13 @@ class View:
     def split(self, array: _Labelled) -> Iterator[_Labelled]:
         """Give one panel's part after the other of something that was made of `data`."""
         if self.facet is None:
-            yield unions.unfolded(array, self.drawn)
+            yield unions.unfold_knobs(array, self.drawn)
         elif self.facet in array.dims:
             for index in range(array.sizes[self.facet]):
-                yield unions.unfolded(array.isel({self.facet: index}), self.drawn)
+                yield unions.unfold_knobs(array.isel({self.facet: index}), self.drawn)
         else:
             for value in unions.values_of(array, self.facet):
-                yield unions.unfolded(unions.part(array, self.facet, value), self.drawn)
+                yield unions.unfold_knobs(unions.part(array, self.facet, value), self.drawn)
 
     def title(self, panel: xr.Dataset) -> str:
         """Say which panel this is: "width 64, learning rate 0.001"."""
@@ -94,7 +94,7 @@ class View:
         taken = rate is not None and rate.ndim == 0  # else each row or column of the panel has its own
         names = [] if self.facet is None else [self.facet]
         names += ["learning_rate"] * taken
-        return ", ".join(dict.fromkeys(said(panel, self.whole, name) for name in names))
+        return ", ".join(dict.fromkeys(place_words(panel, self.whole, name) for name in names))
 
     def ordered(self, *dims: str) -> "View":
         """Sort numeric dimensions and leave out padding."""
@@ -185,7 +185,7 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
 
 def _part(ds: xr.Dataset, free: list[str], drawn: tuple[str, ...]) -> str | None:
     """Name the knob with a panel for each part of a union, where the union's own points do not make the panels."""
-    knob = unions.telling(ds, MOST_PANELS)
+    knob = unions.telling_knob(ds, MOST_PANELS)
     dim = None if knob is None or knob in drawn else unions.dimension(ds, knob)
     every = _facet(ds, [each for each in free if each != "learning_rate"], drawn)
     return knob if dim in free and dim != every else None
@@ -196,7 +196,7 @@ def _part_by_part(ds: xr.Dataset, dim: str, keys: list[str]) -> tuple[xr.Dataset
     groups = unions.groups(ds, dim, keys)
     left_out = ds.sizes[dim] - sum(map(len, groups))
     lacking = [style.words(name) for name in keys if len(unions.groups(ds, dim, [name])) < len(set(ds[name].values))]
-    told = f"Left out: {style.counted(left_out, 'combination')} without {style.listed(lacking)}"
+    told = f"Left out: {style.format_count(left_out, 'combination')} without {style.join_words(lacking)}"
     rules = (told,) * bool(left_out)
     if all(len(group) == 1 for group in groups):
         return ds.isel({dim: [group[0] for group in groups]}), rules
@@ -207,7 +207,7 @@ def _part_by_part(ds: xr.Dataset, dim: str, keys: list[str]) -> tuple[xr.Dataset
     return ds.isel({dim: best}), (f"At each {whose}'s best combination ({_how(ds)})", *rules)
 
 
-def said(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
+def place_words(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
     """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
     knobs = [name for name in schema.along(whole, dim) if name != dim or not schema.is_numbered(whole, dim)] or [dim]
     told = ", ".join(f"{style.words(name)} {text}" for name, text in _values(panel, knobs).items())
@@ -218,7 +218,7 @@ def _values(panel: xr.Dataset | xr.DataArray, knobs: list[str]) -> dict[str, str
     """Write the values of those knobs that apply to a selection."""
     values = {name: panel[name].item() for name in knobs if name in panel.coords}
     apply = {name: value for name, value in values.items() if value == value and value != ""}
-    return {name: style.number(value) for name, value in apply.items()}
+    return {name: style.format_number(value) for name, value in apply.items()}
 
 
 def _put(panel: xr.DataArray, knobs: list[str]) -> str:
@@ -253,7 +253,7 @@ def _fix(ds: xr.Dataset, dims: list[str]) -> tuple[xr.Dataset, tuple[str, ...]]:
     else:
         taken = ds.isel(stats.best_place(ds, dims))
         why = f" ({_how(ds)})"
-    return taken, (f"At {style.listed(said(taken, ds, dim) for dim in dims)}{why}",)
+    return taken, (f"At {style.join_words(place_words(taken, ds, dim) for dim in dims)}{why}",)
 
 
 def _how(ds: xr.Dataset) -> str:

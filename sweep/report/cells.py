@@ -63,7 +63,7 @@ def embed(ds: xr.Dataset, room: int = ROOM) -> tuple[dict[str, Any], Embedded]:
     Returns:
         What the page's script reads, and the packed arrays.
     """
-    ds = _ordered(ds)
+    ds = _in_order(ds)
     swept, held = schema.swept_dims(ds), Embedded(room, _CURVES * room)
     cells = prod(ds.sizes[dim] for dim in swept)
     seen = ds.assign(status=ds["status"].where(ds["status"] != labels.RUNNING, np.int8(labels.FINISHED)))
@@ -74,7 +74,7 @@ def embed(ds: xr.Dataset, room: int = ROOM) -> tuple[dict[str, Any], Embedded]:
     described = {dim: dimensions.describe(ds, dim) for dim in [*swept, *sorted(used - {*swept})]}
     about = {
         "cells": cells,
-        "seeds": [style.number(value) for value in np.atleast_1d(stats.seeded(ds)["seed"].values)]
+        "seeds": [style.format_number(value) for value in np.atleast_1d(stats.seeded(ds)["seed"].values)]
         if "seed" in ds.coords
         else ["0"],
         "swept": swept,
@@ -97,7 +97,7 @@ def metrics(ds: xr.Dataset) -> list[str]:
     return sorted(schema.metrics(ds), key=lambda name: ("x" in ds[name].dims, order.get(name, len(order)), name))
 
 
-def _ordered(ds: xr.Dataset) -> xr.Dataset:
+def _in_order(ds: xr.Dataset) -> xr.Dataset:
     return in_order(ds, *(str(dim) for dim in ds.dims if dim in ds.coords and ds[dim].ndim == 1))
 
 
@@ -161,14 +161,14 @@ def _about(ds: xr.Dataset, name: str, kept: xr.DataArray) -> dict[str, Any]:
 
 def _summary(held: Embedded, ds: xr.Dataset, name: str, time: str, room: int) -> None:
     """Keep median and quartiles of as many records as there is room for, the first and the last among them."""
-    thin = {"x": _spread(ds.sizes["x"], _MOST_POINTS)} if "x" in ds[name].dims else {}
+    thin = {"x": _spread_indices(ds.sizes["x"], _MOST_POINTS)} if "x" in ds[name].dims else {}
     cells = prod(size for dim, size in ds[name].sizes.items() if dim not in ("seed", time, "x"))
     record = cells * len(thin.get("x", [0])) * 3 * 2
     most = room // max(record, 1)
     if most < min(_LEAST_RECORDS, ds.sizes[time]):
         held.notes.append(f"{style.words(name)} is left out: there is no room for it")
         return
-    thin |= {time: _spread(ds.sizes[time], most)}
+    thin |= {time: _spread_indices(ds.sizes[time], most)}
     values = _values(ds[[name, "status"]].isel(thin), name)
     quartiles = stats.over_seeds(values).transpose(time, ...)
     scale = Quantiser.of(np.stack([quartiles[each].values for each in ("lower", "median", "upper")]))
@@ -180,21 +180,21 @@ def _summary(held: Embedded, ds: xr.Dataset, name: str, time: str, room: int) ->
     kept = {dim: [int(index) for index in indices] for dim, indices in thin.items()}
     about = _about(ds, name, quartiles["median"])
     held.variables[name] = about | {"form": "summary", "arrays": arrays, "scale": scaled, "kept": kept}
-    held.notes.append(_told(ds, name, scale, kept))
+    held.notes.append(_words_of(ds, name, scale, kept))
 
 
-def _told(ds: xr.Dataset, name: str, scale: Quantiser, kept: dict[str, list[int]]) -> str:
+def _words_of(ds: xr.Dataset, name: str, scale: Quantiser, kept: dict[str, list[int]]) -> str:
     within = f"{scale.error:.2g}" + (" of its value" if scale.log else "")
     thinned = [
         f"{len(indices)} of {ds.sizes[dim]} {'records' if 'epoch' in dim else f'points of {dim}'}"
         for dim, indices in kept.items()
         if len(indices) < ds.sizes[dim]
     ]
-    also = f", at {style.listed(thinned)}" if thinned else ""
+    also = f", at {style.join_words(thinned)}" if thinned else ""
     return f"{style.words(name)}: median and quartiles over seeds instead of every seed, each within {within}{also}"
 
 
-def _spread(size: int, most: int) -> np.ndarray:
+def _spread_indices(size: int, most: int) -> np.ndarray:
     """Choose at most so many of some indices, evenly, with both ends."""
     if most < 2:
         return np.array([size - 1])
@@ -239,7 +239,7 @@ def _first_view(ds: xr.Dataset, swept: list[str], held: Embedded) -> dict[str, A
     names = [name for name in held.variables if name in metrics(ds)]
     if not names:
         return {}
-    metric = next(iter(_asked(ds, names)), names[0])
+    metric = next(iter(_asked_metrics(ds, names)), names[0])
     own = [dim for dim in held.variables[metric]["dims"] if dim not in (*swept, "seed", "epoch")]
     varied = sorted((dim for dim in swept if ds.sizes[dim] > 1), key=lambda dim: dim != "learning_rate")
     axes = ["epoch", *own] if own else [*varied, "epoch"] if len(varied) > 1 else ["epoch", *varied]
@@ -254,7 +254,7 @@ def _last_record(ds: xr.Dataset, metric: str) -> int:
     return int(np.flatnonzero(seen)[-1]) if seen.any() else 0
 
 
-def _asked(ds: xr.Dataset, names: list[str]) -> Iterator[str]:
+def _asked_metrics(ds: xr.Dataset, names: list[str]) -> Iterator[str]:
     """Give the metrics that the page's figures name, and before them the one that its first figure is always of."""
     asked = json.loads(ds.attrs.get("figures", "[]"))
     first = [metric for figure in asked[:1] for metric in KINDS[figure["name"]].needs if figure["name"] in KINDS]

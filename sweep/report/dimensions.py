@@ -7,7 +7,7 @@ import xarray as xr
 
 from sweep.plots import style
 from sweep.plots.scale import scale_of
-from sweep.plots.view import said
+from sweep.plots.view import place_words
 from sweep.results import schema
 
 
@@ -45,8 +45,8 @@ def _scale(ds: xr.Dataset, dim: str) -> tuple[str, str, np.ndarray]:
 
 def _texts(ds: xr.Dataset, dim: str) -> list[str]:
     if dim in schema.swept_dims(ds) and _combinations(ds, dim):
-        return [said(ds.isel({dim: index}), ds, dim) for index in range(ds.sizes[dim])]
-    return [style.number(value) for value in ds[dim].values]
+        return [place_words(ds.isel({dim: index}), ds, dim) for index in range(ds.sizes[dim])]
+    return [style.format_number(value) for value in ds[dim].values]
 
 
 def _combinations(ds: xr.Dataset, dim: str) -> bool:

@@ -41,7 +41,7 @@ def make(ds: xr.Dataset, key: str, *, store: Path, room: int, verdicts: Sequence
     complete = bool(ds.attrs.get("complete"))
     return {
         "key": key,
-        "name": _named(ds, store),
+        "name": _name_of(ds, store),
         "question": str(ds.attrs.get("question", "")) or str(ds.attrs.get("name", store.name)),
         "summary": _summary(ds, about),
         "notes": held.notes,
@@ -53,14 +53,14 @@ def make(ds: xr.Dataset, key: str, *, store: Path, room: int, verdicts: Sequence
         "data": {
             "key": key,
             "command": _command(ds, store),
-            "zoomed": zoomed(ds),
+            "zoomed": zoom_ranges(ds),
             **about,
             "plots": bokeh_models.items(),
         },
     }
 
 
-def _named(ds: xr.Dataset, store: Path) -> str:
+def _name_of(ds: xr.Dataset, store: Path) -> str:
     """Name results by their page and how it was varied, which tells two variations apart better than a hash."""
     return " ".join([str(ds.attrs.get("name", store.name)), *json.loads(ds.attrs.get("arguments", "[]"))])
 
@@ -68,16 +68,15 @@ def _named(ds: xr.Dataset, store: Path) -> str:
 def _summary(ds: xr.Dataset, about: dict[str, Any]) -> str:
     """Say in a line how much there is."""
     status = ds["status"].values
-    lanes = style.counted(f"{status.size:,}", "lane")
+    lanes = style.format_count(f"{status.size:,}", "lane")
     ended = [
         f"{int((status == code).sum()):,} {style.words(word)}"
         for code, word in enumerate(labels.STATUS)
         if (status == code).any()
     ]
-    sizes = " × ".join(
-        [style.counted(len(about["seeds"]), "seed"), *(f"{ds.sizes[dim]} {style.words(dim)}" for dim in about["swept"])]
-    )
-    told = "all finished" if bool((status == labels.FINISHED).all()) else style.listed(ended)
+    seeds = style.format_count(len(about["seeds"]), "seed")
+    sizes = " × ".join([seeds, *(f"{ds.sizes[dim]} {style.words(dim)}" for dim in about["swept"])])
+    told = "all finished" if bool((status == labels.FINISHED).all()) else style.join_words(ended)
     return f"{lanes} ({sizes}); {told}"
 
 
@@ -101,30 +100,30 @@ def _pretty(value: Any) -> str:
 
 def _claims(ds: xr.Dataset, verdicts: Sequence[Verdict]) -> list[list[str]]:
     """Give the verdicts of this page's claims, as rows."""
-    from sweep.claims.verdict_tables import said
+    from sweep.claims.verdict_tables import verdict_words
 
     experiment = json.loads(ds.attrs.get("experiment", "{}"))
     known = {(claim["id"], claim["source"]) for claim in experiment.get("claims") or ()}
-    return [said(verdict) for verdict in verdicts if (verdict.id, verdict.source) in known]
+    return [verdict_words(verdict) for verdict in verdicts if (verdict.id, verdict.source) in known]
 
 
 def figures(ds: xr.Dataset) -> list[dict[str, str]]:
     """Draw a store's figures as images that a page holds: of PNG and SVG the smaller."""
-    from sweep.plots.gallery import draw_figures, wanted
+    from sweep.plots.gallery import choose_figures, draw_figures
 
     with whole_files.temporary() as folder:
         try:
-            paths = draw_figures(ds, wanted(ds), folder)
+            paths = draw_figures(ds, choose_figures(ds), folder)
         except SweepError as error:
             return [{"name": "figures", "source": "", "note": str(error)}]
         smallest: dict[str, Path] = {}
         for path in sorted(paths, key=lambda path: path.stat().st_size, reverse=True):
             smallest[path.stem] = path
         stems = dict.fromkeys(path.stem for path in paths)
-        return [{"name": style.words(stem), "source": _embedded(smallest[stem]), "note": ""} for stem in stems]
+        return [{"name": style.words(stem), "source": _embed(smallest[stem]), "note": ""} for stem in stems]
 
 
-def _embedded(path: Path) -> str:
+def _embed(path: Path) -> str:
     return f"data:{_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
@@ -156,7 +155,7 @@ def parent(ds: xr.Dataset) -> dict[str, Any]:
     return json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
 
 
-def zoomed(ds: xr.Dataset) -> dict[str, list[float]]:
+def zoom_ranges(ds: xr.Dataset) -> dict[str, list[float]]:
     """Give the ranges of numeric swept dimensions, by which a child is outlined on its parent."""
     swept = [dim for dim in schema.swept_dims(ds) if ds[dim].dtype.kind in "iuf"]
     return {dim: [float(ds[dim].min()), float(ds[dim].max())] for dim in swept if ds.sizes[dim] > 1}

@@ -19,7 +19,7 @@ from sweep.base.labels import DIMENSIONS, SEEDS, STATUS
 from sweep.base.text import has_unseen
 from sweep.files.bounded_json import LARGEST, parse
 from sweep.files.places import ROOT
-from sweep.files.safe_files import listed, read_regular
+from sweep.files.safe_files import list_files, read_regular
 from sweep.page.specs.knobs import LARGEST_SEED
 from sweep.page.specs.stop import BOUNDS
 from sweep.results.array_checks import (
@@ -91,7 +91,7 @@ def check(path: Path, told: Meta) -> None:
         SweepError: for anything else, in one line.
     """
     try:
-        files = listed(path)
+        files = list_files(path)
     except OSError as error:
         raise SweepError(
             f"{path} is refused: {error.filename} {error.strerror}; a store holds plain files alone: "
@@ -152,7 +152,7 @@ def _memory() -> int:
         return 2**36  # an operating system that does not tell
 
 
-def needed(path: Path, told: Mapping[str, Any]) -> None:
+def check_provenance(path: Path, told: Mapping[str, Any]) -> None:
     """Make sure that a store says where its numbers come from.
 
     Args:
@@ -404,7 +404,7 @@ def _check_chunks(path: Path, arrays: Mapping[str, Array], files: Mapping[str, i
 # Values.
 
 
-def checked(flat: xr.Dataset) -> xr.Dataset:
+def check_values(flat: xr.Dataset) -> xr.Dataset:
     """Check the values of a store by which others are found, and say which of its arrays are coordinates.
 
     Args:

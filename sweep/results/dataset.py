@@ -53,7 +53,7 @@ def skeleton(
     """
     coords: dict[str, Any] = {LANE: (LANE, order, DIMENSIONS[LANE].attributes())}
     for name, column in columns.items():
-        coords[name] = (LANE, *_coded(name, column[order], experiment))
+        coords[name] = (LANE, *_encode(name, column[order], experiment))
     coords["epoch"] = ("epoch", epochs, DIMENSIONS["epoch"].attributes())
     if len(snapshots):
         coords["snapshot_epoch"] = (
@@ -90,7 +90,7 @@ def _dimensions(axes: Axes) -> list[tuple[str, int, tuple[str, ...]]]:
     return [(n, len(f.rows), f.knobs) for n, f in zip(axes.dimensions(), axes.factors, strict=True)]
 
 
-def _coded(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
+def _encode(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
     """Give a knob's values as they are stored, names as codes, with their attributes."""
     attributes: dict[str, Any] = {
         "long_name": name.replace("_", " "),
@@ -166,7 +166,7 @@ def unfold(flat: xr.Dataset) -> xr.Dataset:
     coords: dict[Any, Any] = {name: c.variable.load() for name, c in flat.coords.items() if LANE not in c.dims}
     for dim, size, knobs in factors:
         coords[dim] = xr.Variable((dim,), np.arange(size), DIMENSIONS["point"].attributes())
-        coords |= {knob: _along(_decoded(unfolded(flat[knob])), dim) for knob in knobs}
+        coords |= {knob: _along(_decode(unfolded(flat[knob])), dim) for knob in knobs}
         if coords[dim].ndim > 1:  # whose values name its places, so that they can't differ from place to place
             raise ValueError(f"the values of {dim} are not those of one dimension")
     return xr.Dataset(variables, coords, flat.attrs)
@@ -186,7 +186,7 @@ def lane_table(flat: xr.Dataset) -> xr.Dataset:
     check_lanes(flat[LANE].values, [size for _, size, _ in factors])
     taken = flat[LANE].values >= 0
     knobs = [knob for *_, own in factors for knob in own]
-    table = {knob: _decoded(flat[knob].variable.load())[taken] for knob in knobs}
+    table = {knob: _decode(flat[knob].variable.load())[taken] for knob in knobs}
     lanes = flat[LANE].values[taken]
     places = np.unravel_index(lanes, [size for _, size, _ in factors]) if factors else ()
     unnamed = {name: (LANE, at) for (name, _, own), at in zip(factors, places, strict=True) if name not in own}
@@ -200,7 +200,7 @@ def _blocks(array: xr.DataArray) -> Iterator[slice]:
     return (slice(start, start + lanes) for start in range(0, len(array), lanes))
 
 
-def _decoded(values: xr.Variable) -> xr.Variable:
+def _decode(values: xr.Variable) -> xr.Variable:
     if "flag_meanings" not in values.attrs:
         return values
     attributes = {key: value for key, value in values.attrs.items() if not key.startswith("flag_")}

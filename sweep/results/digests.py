@@ -225,7 +225,7 @@ def begin(store: Path, lanes: tuple[int, int], digest: str) -> None:
         lanes: place of the wave's first lane, and of the first behind it.
         digest: of no records, see `of_records`.
     """
-    earlier = _parsed(store / _wave_file(lanes[0]), lanes[0])  # of a larger wave, for which memory ran out
+    earlier = _parse(store / _wave_file(lanes[0]), lanes[0])  # of a larger wave, for which memory ran out
     reach = max(lanes[1], earlier["stop"] if earlier else 0)
     begun = {"stop": reach, "record": 0, "curves": digest}
     _write(store / _wave_file(lanes[0]), begun)
@@ -281,22 +281,22 @@ def _grids(store: Path) -> list[Grid]:
     return [Grid(store, name) for name in wave_arrays(store)]
 
 
-def sealed(store: Path, places: int) -> np.ndarray:
+def sealed_places(store: Path, places: int) -> np.ndarray:
     """Tell of each place for a lane whether its wave has ended and is stored.
 
     Args:
         store: the store.
         places: how many places it has.
     """
-    return _covered(places, ((n, each) for n, each in _waves(store) if each is not None and "chunks" in each))
+    return _cover(places, ((n, each) for n, each in _waves(store) if each is not None and "chunks" in each))
 
 
-def begun(store: Path, places: int) -> np.ndarray:
+def begun_places(store: Path, places: int) -> np.ndarray:
     """Tell of each place for a lane whether there are digests of its wave, which has ended or is running."""
-    return _covered(places, _waves(store))
+    return _cover(places, _waves(store))
 
 
-def _covered(places: int, waves: Iterable[tuple[int, dict[str, Any] | None]]) -> np.ndarray:
+def _cover(places: int, waves: Iterable[tuple[int, dict[str, Any] | None]]) -> np.ndarray:
     found = np.zeros(places, bool)
     for start, content in waves:
         if content is not None:
@@ -318,10 +318,10 @@ def _waves(store: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     folder = store / FOLDER
     for name in sorted(os.listdir(folder) if folder.is_dir() else ()):
         if matched := _WAVE.fullmatch(name):
-            yield int(matched[1]), _parsed(folder / name, int(matched[1]))
+            yield int(matched[1]), _parse(folder / name, int(matched[1]))
 
 
-def _parsed(path: Path, start: int) -> dict[str, Any] | None:
+def _parse(path: Path, start: int) -> dict[str, Any] | None:
     """Read the digests of a wave, None where they are no such thing."""
     try:
         content = _read(path)
@@ -388,7 +388,7 @@ def _layout_damages(store: Path, only: Collection[str] = ()) -> list[Damage]:
         large = [file for file in files if _size(store / file) > _MOST_LAYOUT_BYTES]  # not read for their digests
         if large:
             return [Damage(file, "is larger than it can be") for file in large]
-        wrong = [damage for file in files if (damage := _compared(store, file, layout["files"][file]))]
+        wrong = [damage for file in files if (damage := _compare(store, file, layout["files"][file]))]
         if [damage.file for damage in wrong] != [ROOT]:
             break
     return wrong
@@ -437,7 +437,7 @@ def _is_within(file: Any) -> bool:
     return isinstance(file, str) and not Path(file).is_absolute() and ".." not in Path(file).parts
 
 
-def _compared(
+def _compare(
     store: Path, file: str, known: Sequence[str | None], lanes: tuple[int, int] | None = None
 ) -> Damage | None:
     """Compare a file with the digests that it may have."""
@@ -459,7 +459,7 @@ def _chunk_damages(
     large = [file for file, most in files.items() if _size(store / file) > most]
     if large:  # what is no chunk by its size is not read for its digest
         return [Damage(file, "is larger than a chunk can be", lanes) for file in large]
-    return [damage for file in files if (damage := _compared(store, file, [known[file]], lanes))]
+    return [damage for file in files if (damage := _compare(store, file, [known[file]], lanes))]
 
 
 def _size(path: Path) -> int:
@@ -497,7 +497,7 @@ def accept_root(store: Path) -> None:
     _write(store / FOLDER / LAYOUT, layout)
 
 
-def known(store: Path) -> dict[str, list[str | None]] | None:
+def known_digests(store: Path) -> dict[str, list[str | None]] | None:
     """Give for each file of the layout the digests that it may have, None where that can't be read."""
     layout = _layout(store)
     return None if layout is None else layout["files"]

@@ -67,10 +67,12 @@ def choose(table: xr.Dataset, wanted: Mapping[str, str]) -> int:
         if name not in table:
             raise unknown("swept knob", name, [str(each) for each in table.data_vars])
         column = table[name].values
-        has = _having(name, text, column)
+        has = _has_value(name, text, column)
         if not (here & has).any():
             given = [f"{other}={wanted[other]}" for other in wanted if other != name]
-            raise SweepError(f"no lane with {','.join(given)} has {name}={text}: there it is {_listed(column[here])}")
+            raise SweepError(
+                f"no lane with {','.join(given)} has {name}={text}: there it is {_list_values(column[here])}"
+            )
         here &= has
     if np.count_nonzero(here) > 1:
         raise _several(table.isel({LANE: here}), wanted)
@@ -81,10 +83,10 @@ def configuration(table: xr.Dataset, lane: int) -> dict[str, str]:
     """Write down the values of a lane's knobs, those that apply to it, as `choose` reads them."""
     own = table.sel({LANE: lane})
     values = {str(name): own[name].item() for name in own.data_vars}
-    return {name: _written(value) for name, value in values.items() if not _missing(value)}
+    return {name: _format_value(value) for name, value in values.items() if not _is_missing(value)}
 
 
-def _having(name: str, text: str, column: np.ndarray) -> np.ndarray:
+def _has_value(name: str, text: str, column: np.ndarray) -> np.ndarray:
     """Tell which lanes have a value."""
     if column.dtype.kind not in "iuf":
         if text not in column:
@@ -93,12 +95,12 @@ def _having(name: str, text: str, column: np.ndarray) -> np.ndarray:
     try:
         value = float(text)
     except ValueError:
-        raise SweepError(f"{name} is a number here, got {text!r}: it has {_listed(column)}") from None
+        raise SweepError(f"{name} is a number here, got {text!r}: it has {_list_values(column)}") from None
     if np.isnan(value):
         return np.isnan(column.astype(float))
     nearest = _by_distance(column, value)[:1]
     if not np.isclose(nearest, value, rtol=TOLERANCE, atol=0).any():
-        raise SweepError(f"no lane has {name}={text}: nearest are {_listed(_by_distance(column, value)[:2])}")
+        raise SweepError(f"no lane has {name}={text}: nearest are {_list_values(_by_distance(column, value)[:2])}")
     return column == nearest
 
 
@@ -111,24 +113,24 @@ def _by_distance(column: np.ndarray, value: float) -> np.ndarray:
 def _several(table: xr.Dataset, wanted: Mapping[str, str]) -> SweepError:
     """Ask for the knobs in which the lanes that are left differ."""
     varying = [str(name) for name in table.data_vars if len(np.unique(table[name].values)) > 1]
-    told = "; ".join(f"{name} is {_listed(table[name].values)}" for name in varying)
+    told = "; ".join(f"{name} is {_list_values(table[name].values)}" for name in varying)
     having = f" have {','.join(f'{name}={text}' for name, text in wanted.items())}" if wanted else ""
     return SweepError(f"{table.sizes[LANE]} lanes{having or ' are there'}: name more knobs; {told}")
 
 
-def _listed(column: np.ndarray) -> str:
+def _list_values(column: np.ndarray) -> str:
     """List the distinct values of a column, of many the first few."""
-    words = [_written(value) for value in np.unique(column).tolist() if not _missing(value)]
+    words = [_format_value(value) for value in np.unique(column).tolist() if not _is_missing(value)]
     rest = f", ... ({len(words)} values)" if len(words) > MOST_VALUES else ""
     return ", ".join(words[:MOST_VALUES]) + rest or "not set"
 
 
-def _written(value: object) -> str:
+def _format_value(value: object) -> str:
     """Write a value as it is typed: no quotes around names, whole numbers without a point."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return value if isinstance(value, str) else repr(value)
 
 
-def _missing(value: object) -> bool:
+def _is_missing(value: object) -> bool:
     return value == "" or value != value  # NaN is the number that differs from itself

@@ -46,7 +46,7 @@ class Part:
         return next((each for each in found if isinstance(each, Words)), None)
 
 
-def stacked(ds: xr.Dataset) -> xr.Dataset:
+def stack_lanes(ds: xr.Dataset) -> xr.Dataset:
     """Put all lanes in one row; every knob becomes a coordinate along it."""
     dims = schema.lane_dims(ds)
     if dims == (LANE,):
@@ -61,9 +61,9 @@ def stacked(ds: xr.Dataset) -> xr.Dataset:
     return flat.assign_coords({name: (LANE, column, attributes[name]) for name, column in columns.items()})
 
 
-def lacking(ds: xr.Dataset, knob: str) -> int:
+def count_lacking(ds: xr.Dataset, knob: str) -> int:
     """Count the lanes that have no such knob, as those of Adam in a union with SGD have no momentum."""
-    return int(_column(stacked(ds)[knob].values).isna().sum())
+    return int(_column(stack_lanes(ds)[knob].values).isna().sum())
 
 
 def part_of(name: str, ds: xr.Dataset, metric: str) -> Part:
@@ -78,7 +78,7 @@ def part_of(name: str, ds: xr.Dataset, metric: str) -> Part:
         The part; its table has both seeds, at the page's value where they are not swept.
     """
     used = [each for each in (metric, "status", "stop_epoch", "first_bad_epoch") if each in ds.data_vars]
-    flat = stacked(ds[used].drop_vars("step", errors="ignore"))
+    flat = stack_lanes(ds[used].drop_vars("step", errors="ignore"))
     table = pd.DataFrame(
         {knob: _column(flat[knob].values) for knob in schema.knobs(flat)}, index=range(flat.sizes[LANE])
     )

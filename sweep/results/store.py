@@ -28,7 +28,7 @@ from sweep.files import locks, whole_files
 from sweep.files.bounded_json import parse
 from sweep.files.locks import Lock
 from sweep.files.places import ROOT, made
-from sweep.files.safe_files import listed, load_arrays, read_regular
+from sweep.files.safe_files import list_files, load_arrays, read_regular
 from sweep.results import attribute_checks, digests
 from sweep.results.digests import Damage
 
@@ -106,7 +106,7 @@ class Store:
         digests.mark_running(self.path, (start, stop), record, self._digest_of(arrays, record))
 
     def _digest_of(self, arrays: Mapping[str, np.ndarray], record: int) -> str:
-        counts = _counted(self.path, self._group, record)
+        counts = _entries_of(self.path, self._group, record)
         none = {name: np.empty((0, 0)) for name in counts} if record == 0 else arrays
         return digests.of_records(none, counts)
 
@@ -126,7 +126,7 @@ class Store:
 
     def sealed(self) -> np.ndarray:
         """Tell of each place for a lane whether its wave has ended and is stored."""
-        return digests.sealed(self.path, self._group["status"].shape[0])  # type: ignore[union-attr]
+        return digests.sealed_places(self.path, self._group["status"].shape[0])  # type: ignore[union-attr]
 
     def save_checkpoint(self, start: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Replace the checkpoint of a wave: its state, and where it stands, behind its digest.
@@ -221,7 +221,7 @@ def create(
             ready = beside / "store"
             whole.to_zarr(ready, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
             with _storable():
-                attribute_checks.examine(ready, attribute_checks.attributes(ready), listed(ready))
+                attribute_checks.examine(ready, attribute_checks.attributes(ready), list_files(ready))
             digests.write_layout(ready, list(map(str, skeleton.coords)), list(map(str, skeleton.data_vars)))
             if fresh and exists(path):
                 move_aside(path)
@@ -264,12 +264,12 @@ def move_aside(path: Path) -> Path:
     if not ((path / ROOT).is_file() or has_digests(path)):
         raise _not_a_store(path)
     with locked(path) as lock:
-        aside = _moved(path)
+        aside = _free_place(path)
         lock.moved(aside)
         return aside
 
 
-def _moved(path: Path) -> Path:
+def _free_place(path: Path) -> Path:
     number = 1
     while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
@@ -316,7 +316,7 @@ def check(path: Path) -> Meta:
     Raises:
         SweepError: for a path without a store, a root that can't be read, another schema, or what no store holds.
     """
-    attributes = stated(path)
+    attributes = read_attributes(path)
     try:
         attribute_checks.check(path, attributes)
     except SweepError:
@@ -326,7 +326,7 @@ def check(path: Path) -> Meta:
     return attributes
 
 
-def stated(path: Path) -> Meta:
+def read_attributes(path: Path) -> Meta:
     """Read a store's attributes, whatever else is wrong with it.
 
     Raises:
@@ -383,13 +383,13 @@ def reading(path: Path) -> Iterator[xr.Dataset]:
         warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
         # Units are words here: "seconds" are no dates to decode.
         with xr.open_zarr(path, consolidated=False, chunks=None, zarr_format=3, decode_times=False) as lazy:
-            yield attribute_checks.checked(_without_unsealed(lazy, path))
+            yield attribute_checks.check_values(_without_unsealed(lazy, path))
     if not has_digests(path):  # said of what could be read alone: a refusal is one line
         told = f"{path} carries no digests, as it is of schema {lazy.attrs['schema']}: damage is not seen"
         warnings.warn(told, SweepWarning, stacklevel=3)
 
 
-def damaged(path: Path, what: str) -> str:
+def damage_words(path: Path, what: str) -> str:
     """Say that a store is damaged, and what can be done about it."""
     if not has_digests(path):
         return f"{path} is truncated or damaged: {what}; run the page again with --fresh"
@@ -435,7 +435,7 @@ def verify(path: Path) -> None:
         SweepError: for a path that holds no store, or a damaged one. Of a store without digests only missing arrays
             are seen, which is said in a warning when it is read.
     """
-    attributes = stated(path)
+    attributes = read_attributes(path)
     if not has_digests(path):
         attribute_checks.check(path, attributes)
         if attributes["schema"] not in UNDIGESTED:
@@ -462,16 +462,16 @@ def blamed(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in UNWRITABLE:
             raise unwritable(path, error) from error
-        raise SweepError(damaged(path, f"{error.filename or ''} {error.strerror or error}".strip())) from error
+        raise SweepError(damage_words(path, f"{error.filename or ''} {error.strerror or error}".strip())) from error
     except Exception as error:
-        raise SweepError(damaged(path, str(error).partition("\n")[0] or type(error).__name__)) from error
+        raise SweepError(damage_words(path, str(error).partition("\n")[0] or type(error).__name__)) from error
 
 
 def _refuse(path: Path, found: Sequence[Damage]) -> None:
     """Refuse a store with damages."""
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise SweepError(damaged(path, f"{found[0].file} {found[0].what}{more}"))
+        raise SweepError(damage_words(path, f"{found[0].file} {found[0].what}{more}"))
 
 
 def damages(path: Path) -> list[Damage]:
@@ -483,7 +483,7 @@ def damages(path: Path) -> list[Damage]:
             return found
         found += _loose_damages(path)
         if not found:
-            attribute_checks.check(path, stated(path))
+            attribute_checks.check(path, read_attributes(path))
         return [*found, *_running_damages(path)]
 
 
@@ -499,7 +499,7 @@ def _refuse_linked_folders(path: Path) -> None:
 def _loose_damages(path: Path) -> list[Damage]:
     """Find chunks of waves that have no digests, and yet every wave has some before it has chunks."""
     grids, found = [digests.Grid(path, name) for name in digests.wave_arrays(path)], []
-    begun = digests.begun(path, grids[0].shape[0])
+    begun = digests.begun_places(path, grids[0].shape[0])
     for grid in grids:
         for start in map(int, np.flatnonzero(~begun[:: grid.chunks[0]]) * grid.chunks[0]):
             lanes = start, min(start + grid.chunks[0], grid.shape[0])
@@ -513,7 +513,7 @@ def _running_damages(path: Path) -> list[Damage]:
     found, group = [], zarr.open_group(path, mode="r", use_consolidated=False)
     for start, stop, record, digest in digests.running(path):
         try:
-            counts = _counted(path, group, record)
+            counts = _entries_of(path, group, record)
             names = digests.wave_arrays(path)  # all, as all must be such that they can be read
             arrays = {name: np.asarray(group[name][start:stop]) for name in names}  # type: ignore[index]
             whole = digests.of_records(arrays, counts) == digest
@@ -526,7 +526,7 @@ def _running_damages(path: Path) -> list[Damage]:
     return found
 
 
-def _counted(path: Path, group: zarr.Group, record: int) -> dict[str, int]:
+def _entries_of(path: Path, group: zarr.Group, record: int) -> dict[str, int]:
     """Tell for each array of curves how many entries of its second dimension are of the first records.
 
     Whether and when lanes have ended, which changes between records, is known from the checkpoint.
@@ -549,7 +549,7 @@ def _without_unsealed(lazy: xr.Dataset, path: Path) -> xr.Dataset:
     if lazy.attrs.get("complete") or not has_digests(path):
         return lazy
     status = lazy["status"].load()
-    running = np.isin(status.values, ENDED) & ~digests.sealed(path, status.size)
+    running = np.isin(status.values, ENDED) & ~digests.sealed_places(path, status.size)
     for start, stop, record, _ in digests.running(path):
         running[start:stop] |= record > 0 and lazy["lane"].values[start:stop] >= 0
     return lazy.assign(status=status.copy(data=np.where(running, np.int8(RUNNING), status.values)))

@@ -31,9 +31,9 @@ class Curves:
         names |= {"target", *ENDS}
         names &= set(store.names())  # no snapshots, no predictions
         self._status = np.full(len(self._wave.lanes), RUNNING, np.int8)
-        self._held = {name: self._taken_over(name) for name in sorted(names)}
+        self._held = {name: self._take_over(name) for name in sorted(names)}
 
-    def _taken_over(self, name: str) -> np.ndarray:
+    def _take_over(self, name: str) -> np.ndarray:
         if name in ENDS:  # told with every segment
             return np.full(self._wave.places, np.nan)
         return self._store.read(name, self._wave.start, self._wave.start + self._wave.places)

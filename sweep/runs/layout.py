@@ -31,10 +31,10 @@ def create(
     """
     counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
     told = {**attributes, **provenance(plan), **counts, "complete": False}
-    stores.create(path, laid_out(plan), plan.chunk_lanes, told, fresh=fresh)
+    stores.create(path, lay_out_store(plan), plan.chunk_lanes, told, fresh=fresh)
 
 
-def laid_out(plan: Plan) -> xr.Dataset:
+def lay_out_store(plan: Plan) -> xr.Dataset:
     """Lay out the Dataset that a plan will fill: coordinates in full, variables all NaN."""
     steps = np.concatenate(plan.steps, axis=1)
     trainings = [block.training for block, _ in plan.blocks()]

@@ -26,7 +26,7 @@ def plan_sweep(
     return plan
 
 
-def halved(plan: Plan, trouble: str) -> Plan:
+def halve(plan: Plan, trouble: str) -> Plan:
     """Plan the same with waves half as large.
 
     Raises:

@@ -17,13 +17,13 @@ from sweep.files import whole_files
 from sweep.files.locks import Lock
 from sweep.files.places import ROOT
 from sweep.page.experiment import Experiment
-from sweep.page.identity import differing
-from sweep.page.restore import restored
+from sweep.page.identity import differing_fields
+from sweep.page.restore import restore
 from sweep.results import digests
 from sweep.results import store as stores
-from sweep.results.attribute_checks import needed
+from sweep.results.attribute_checks import check_provenance
 from sweep.results.digests import CHECKPOINT, LAYOUT, Damage
-from sweep.runs.layout import laid_out
+from sweep.runs.layout import lay_out_store
 from sweep.runs.planning import plan_sweep
 
 _ANEW: Final = "run the page again with --fresh"
@@ -70,7 +70,7 @@ def _forget(path: Path, lock: Lock, found: Sequence[Damage]) -> None:
 
 def _take_over(path: Path, files: set[str], page: Experiment | None) -> None:
     """Write metadata and coordinates anew, those that come out as they were."""
-    allowed = digests.known(path)
+    allowed = digests.known_digests(path)
     assert allowed is not None
     with whole_files.beside(path.parent) as folder:
         again = _laid_out_again(path, page, folder)
@@ -89,7 +89,7 @@ def _write_layout(path: Path, page: Experiment | None) -> None:
     """Write the digests of the layout anew, if all but the attributes is as the experiment has it laid out again."""
     with whole_files.beside(path.parent) as folder:
         again = _laid_out_again(path, page, folder)
-        expected = digests.known(again)
+        expected = digests.known_digests(again)
         assert expected is not None
         for file, digest in expected.items():
             if file != ROOT and digests.of_file(path / file) not in digest:
@@ -103,15 +103,15 @@ def _write_layout(path: Path, page: Experiment | None) -> None:
 
 def _laid_out_again(path: Path, page: Experiment | None, folder: Path) -> Path:
     """Make a store as this one was made, beside it; its metadata and coordinates are the same to the last bit."""
-    attributes = stores.stated(path)
-    needed(path, attributes)
-    if page and (fields := differing(page, attributes)):
+    attributes = stores.read_attributes(path)
+    check_provenance(path, attributes)
+    if page and (fields := differing_fields(page, attributes)):
         raise SweepError(f"the page {page.name} is not the page of {path}, it differs in {fields}")
     try:
-        experiment = page or restored(json.loads(attributes["experiment"]))
+        experiment = page or restore(json.loads(attributes["experiment"]))
     except SweepError as error:
         raise SweepError(f"{path} can't be mended from what it holds, as {error}: name it with --page PAGE") from error
     begun = json.loads(attributes["plan"])
     plan = plan_sweep(experiment, wave_lanes=begun["wave_lanes"], chunk_lanes=begun["chunk_lanes"])
-    stores.create(folder / "store", laid_out(plan), plan.chunk_lanes, {})
+    stores.create(folder / "store", lay_out_store(plan), plan.chunk_lanes, {})
     return folder / "store"

@@ -71,7 +71,7 @@ def replay(
     own = alone(plan, lane, here["tiles"])
     foreign = {name: (stored.get(name), now) for name, now in here.items() if stored.get(name) != now}
     try:
-        return Replay(_trained(own, watch), own.programs[0].blocks[0], foreign)
+        return Replay(_train(own, watch), own.programs[0].blocks[0], foreign)
     except OutOfMemoryError as error:
         raise SweepError(f"{error} for one lane's tile: give more with --memory") from error
 
@@ -106,7 +106,7 @@ def alone(plan: Plan, lane: int, tiles: list[int]) -> Plan:
     raise ValueError(f"no block has lane {lane}")
 
 
-def _trained(plan: Plan, watch: Callable[[Progress], None]) -> xr.Dataset:
+def _train(plan: Plan, watch: Callable[[Progress], None]) -> xr.Dataset:
     """Train a plan's one lane by way of a store that is gone afterwards."""
     with whole_files.temporary() as folder:
         path = folder / "store"

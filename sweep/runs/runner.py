@@ -12,15 +12,15 @@ from sweep.base.errors import SweepError
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.files import whole_files
-from sweep.files.places import SPARE, given
+from sweep.files.places import SPARE, as_given
 from sweep.page.experiment import Experiment
-from sweep.page.identity import differing
+from sweep.page.identity import differing_fields
 from sweep.results import store as stores
-from sweep.results.attribute_checks import needed
+from sweep.results.attribute_checks import check_provenance
 from sweep.results.dataset import open_results
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
-from sweep.runs.planning import halved, plan_sweep
+from sweep.runs.planning import halve, plan_sweep
 from sweep.runs.progress import Progress
 from sweep.runs.provenance import page, provenance
 
@@ -58,7 +58,7 @@ def run_sweep(
     if out is None:
         with whole_files.temporary() as folder:
             return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
-    path = given(out, SPARE)
+    path = as_given(out, SPARE)
     in_the_way = stores.exists(path)
     if in_the_way and not fresh:
         if not is_complete(experiment, path):
@@ -91,7 +91,7 @@ def _settle(path: Path, told: Mapping[str, str]) -> None:
 def _train(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> None:
     """Train what a store lacks; where memory runs out, with waves half as large: tiles, and so bits, stay."""
     while (trouble := _out_of_memory(plan, store, watch)) is not None:
-        plan = halved(plan, trouble)
+        plan = halve(plan, trouble)
         store.note(plan=provenance(plan)["plan"])  # a resume need not learn it again
 
 
@@ -111,8 +111,8 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
         SweepError: if it belongs to another experiment.
     """
     attributes = stores.check(path)
-    needed(path, attributes)
-    if fields := differing(experiment, attributes):
+    check_provenance(path, attributes)
+    if fields := differing_fields(experiment, attributes):
         raise SweepError(
             f"{path} holds another experiment, it differs in {fields}: "
             f"--fresh moves it aside, --out names another place"

@@ -58,7 +58,7 @@ def share(values: Any) -> Interval:
     Sources:
         E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209-212.
     """
-    known, unknown = _told(values)
+    known, unknown = _known_values(values)
     if not known.size:
         return Interval(np.nan, *_EVERYTHING, 0, unknown)
     found = stats.binomtest(int(known.sum()), known.size).proportion_ci(LEVEL, method="wilson")
@@ -81,7 +81,7 @@ def median(values: Any) -> Interval:
         Statistics & Probability Letters 4 (1986) 75-79; J. Nyblom, Note on interpolated order statistics, Statistics
         & Probability Letters 14 (1992) 129-131.
     """
-    known, unknown = _told(values)
+    known, unknown = _known_values(values)
     ordered, seeds = np.sort(known), known.size
     low, high = _EVERYTHING
     if seeds >= FEWEST:
@@ -136,7 +136,7 @@ def mean(values: Any) -> Interval:
     Args:
         values: one for each seed.
     """
-    known, unknown = _told(values)
+    known, unknown = _known_values(values)
     if not known.size or {-np.inf, np.inf} <= {*known}:
         return Interval(np.nan, *_EVERYTHING, known.size, unknown)
     if np.isneginf(known).any():
@@ -193,7 +193,7 @@ def interquartile_mean(values: Any) -> Interval:
     Sources:
         K. K. Yuen, The two-sample trimmed t for unequal population variances, Biometrika 61 (1974) 165-170.
     """
-    known, unknown = _told(values)
+    known, unknown = _known_values(values)
     seeds, value = known.size, float(middle_mean(known))
     if _steady(known):
         return Interval(value, value, value, seeds, unknown)
@@ -261,7 +261,7 @@ def variation(values: Any) -> Interval:
     Args:
         values: one for each seed.
     """
-    known, unknown = _told(values)
+    known, unknown = _known_values(values)
     if np.isneginf(known).any() or known.size < 2:
         return Interval(np.nan, *_EVERYTHING, known.size, unknown)
     if np.isposinf(known).any():
@@ -319,7 +319,7 @@ def _variation(values: np.ndarray, axis: int = -1) -> Any:
         return np.divide(spread, center, out=np.zeros_like(spread), where=spread > 0)
 
 
-def _told(values: Any) -> tuple[np.ndarray, int]:
+def _known_values(values: Any) -> tuple[np.ndarray, int]:
     """Give the values that are there, and the number of those that are not."""
     array = np.asarray(values, float).ravel()
     known = array[~np.isnan(array)]

@@ -63,7 +63,9 @@ def with_interval(
         parts, array, input_core_dims=[["seed"]], output_core_dims=[[]] * 6, vectorize=True,
         output_dtypes=[float, float, float, int, int, int],
     )  # fmt: skip
-    named = _named(dict(zip(("value", "low", "high", "seeds", "infinite", "unknown"), found, strict=True)), array.attrs)
+    named = _assemble(
+        dict(zip(("value", "low", "high", "seeds", "infinite", "unknown"), found, strict=True)), array.attrs
+    )
     for end in ("low", "high") if statistic is intervals.mean else ():
         told = ", ".join(f"{share:.0%} of {seeds} seeds" for seeds, share in intervals.SKEWED.items())
         named[end].attrs["comment"] = f"holds in less than 95% where values are skewed: lognormal(1) in {told}"
@@ -91,7 +93,7 @@ def share_converged(error: xr.DataArray, threshold: float, status: xr.DataArray 
     infinite, unknown = (times == np.inf).sum("seed"), times.isnull().sum("seed")
     counts = {"seeds": seeds, "infinite": infinite, "unknown": unknown}
     attributes = {"units": "1", "long_name": "share of seeds that have converged"}
-    return _named({"value": value, "low": low, "high": high} | counts, attributes)
+    return _assemble({"value": value, "low": low, "high": high} | counts, attributes)
 
 
 def _shares(done: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -124,7 +126,7 @@ def power_law(times: xr.DataArray, dim: str = "frequency") -> xr.Dataset:
     return found.assign(left_out=gone.assign_attrs(units="1", long_name=f"points along {dim} left out of the fits"))
 
 
-def _named(parts: dict[str, xr.DataArray], attributes: dict) -> xr.Dataset:
+def _assemble(parts: dict[str, xr.DataArray], attributes: dict) -> xr.Dataset:
     """Put a statistic together: its value and ends have the units of what it is of, its counts have none."""
     found = xr.Dataset(parts)
     for name in found.data_vars:

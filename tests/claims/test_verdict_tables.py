@@ -57,7 +57,7 @@ def test_new_verdicts_replace_those_of_their_id_and_the_order_is_that_of_people(
         return replace(VERDICT, id=id, source=source, **more)
 
     kept = [named("C10"), named("A1", "002"), named("C2")]
-    merged = verdict_tables.merged(
+    merged = verdict_tables.merge(
         kept, [named("C2", verdict="confirmed"), named("C1"), named("C2b"), named("B9", "001a")]
     )
     assert [verdict.id for verdict in merged] == ["C1", "C2", "C2b", "C10", "B9", "A1"]
@@ -121,6 +121,6 @@ def test_files_are_replaced_all_or_none(tmp_path):
 
 def test_the_interval_of_a_mean_of_few_seeds_says_what_it_holds_in():
     few = replace(VERDICT, criterion="mean at least 0.5", seeds=8)
-    assert verdict_tables.said(few)[3].endswith("if values are skewed)")
+    assert verdict_tables.verdict_words(few)[3].endswith("if values are skewed)")
     for other in (replace(few, seeds=512), replace(few, criterion="median at least 0.5")):
-        assert "skewed" not in verdict_tables.said(other)[3]
+        assert "skewed" not in verdict_tables.verdict_words(other)[3]

@@ -9,7 +9,7 @@ from synthetic import AXES, EPOCHS, results
 
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.compare.alignment import align, sliced
+from sweep.compare.alignment import align, slice_by
 
 
 def small(axes, *, page=None, epochs=EPOCHS) -> xr.Dataset:
@@ -66,7 +66,7 @@ def test_the_one_lane_of_a_page_without_axes_meets_itself_and_its_like_in_a_grid
 def test_a_page_without_axes_has_no_slices(by, message):
     ds = alone() if by == "width" else small({"seed": range(3)})
     with pytest.raises(SweepError, match=f"^--by {by}: .*{message}.*"):
-        sliced(ds, by)
+        slice_by(ds, by)
 
 
 def test_an_axis_that_is_longer_or_ordered_otherwise_is_cut_to_what_is_shared():
@@ -155,7 +155,7 @@ def test_a_grid_meets_a_union_of_the_same_combinations():
 
 def test_slices_of_an_axis():
     ds = small(AXES)
-    parts = align(sliced(ds, "width"), "loss").parts
+    parts = align(slice_by(ds, "width"), "loss").parts
     assert list(parts) == ["width 16", "width 64"]
     for name, width in (("width 16", 16), ("width 64", 64)):
         expected = ds["loss"].sel(width=width)
@@ -164,7 +164,7 @@ def test_slices_of_an_axis():
 
 def test_slices_of_a_union_match_on_what_applies_to_both():
     """Adam has no momentum: it is the same along SGD's."""
-    aligned = align(sliced(union(), "optimizer"), "loss")
+    aligned = align(slice_by(union(), "optimizer"), "loss")
     assert aligned.dims == ("learning_rate", "momentum")
     first = {name: part["loss"].isel(epoch=0, seed=1).transpose(*aligned.dims) for name, part in aligned.parts.items()}
     assert first["adam"].values.tolist() == [[10, 10], [11, 11]]
@@ -219,9 +219,9 @@ def test_nothing_in_common_is_refused_in_one_line(other, message):
 def test_a_knob_that_cannot_be_sliced_is_refused(by, message):
     ds = small({**AXES, "depth": [2]})
     with pytest.raises(SweepError, match=message):
-        sliced(ds, by)
+        slice_by(ds, by)
 
 
 def test_a_refused_seed_names_what_can_be_sliced():
     with pytest.raises(SweepError, match=r"name another of learning_rate, width$"):
-        sliced(small(AXES).assign_coords(data_seed=("seed", range(5))), "seed")
+        slice_by(small(AXES).assign_coords(data_seed=("seed", range(5))), "seed")

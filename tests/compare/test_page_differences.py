@@ -4,7 +4,7 @@ import json
 
 import xarray as xr
 
-from sweep.compare.page_differences import differing
+from sweep.compare.page_differences import compare_pages
 
 PAGE = {
     "kind": "Experiment",
@@ -33,17 +33,17 @@ def stored(changes=None, **attributes) -> xr.Dataset:
 
 
 def test_the_same_page_run_again_differs_in_nothing():
-    assert differing([stored(), stored(created="yesterday", training_seconds=9.0)]) == {}
+    assert compare_pages([stored(), stored(created="yesterday", training_seconds=9.0)]) == {}
 
 
 def test_what_is_drawn_and_claimed_makes_no_difference_and_axes_are_told_elsewhere():
     other = stored({"figures": [{"name": "fits"}], "claims": [{"id": "C1"}], "axes": {"kind": "Axes", "factors": [1]}})
-    assert differing([stored(), other]) == {}
+    assert compare_pages([stored(), other]) == {}
 
 
 def test_fields_are_named_by_their_path_with_each_value():
     other = stored({"task": {"kind": "Sine", "noise": 0.1, "frequencies": [1.0, 3.0]}, "epochs": 1000})
-    assert differing([stored(), other, stored()]) == {
+    assert compare_pages([stored(), other, stored()]) == {
         "task.noise": ("0", "0.1", "0"),
         "task.frequencies": ("(1, 2)", "(1, 3)", "(1, 2)"),
         "epochs": ("500", "1000", "500"),
@@ -56,7 +56,7 @@ def test_versions_device_and_arithmetic_are_told():
         arithmetic=json.dumps({"engine": 4, "tiles": [16, 8]}),
         device="1 x gpu",
     )
-    assert differing([stored(), other]) == {
+    assert compare_pages([stored(), other]) == {
         "versions.jax": ("0.10.1", "0.11.0"),
         "arithmetic.engine": ("3", "4"),
         "device": ("2 x cpu", "1 x gpu"),
@@ -66,21 +66,21 @@ def test_versions_device_and_arithmetic_are_told():
 def test_a_field_that_only_one_has_is_a_dash_and_none_is_a_word():
     """Of a class of the page's own no default is known; a field of ours that is not there is at its default."""
     one, other = stored({"task": {"kind": "Own", "depth": None}}), stored({"task": {"kind": "Own"}})
-    assert differing([one, other]) == {"task.depth": ("none", "-")}
+    assert compare_pages([one, other]) == {"task.depth": ("none", "-")}
 
 
 def test_of_source_only_the_lines_that_differ_are_shown_and_shortly():
     sources = [f"def target(x):\n    y = 2 * x\n    return {end}" for end in ("y", "y + 1")]
     one, other = (stored({"task": {"kind": "FromFunction", "function": source}}) for source in sources)
-    assert differing([one, other]) == {"task.function": ("return y", "return y + 1")}
-    (_, long), *_ = differing([stored(), stored({"question": "why " * 100})]).values()
+    assert compare_pages([one, other]) == {"task.function": ("return y", "return y + 1")}
+    (_, long), *_ = compare_pages([stored(), stored({"question": "why " * 100})]).values()
     assert len(long) == 60
     assert long.endswith(" ...")
 
 
 def test_a_stop_that_one_page_lacks_is_written_as_in_a_page():
     one, other = stored({"stop": None}), stored({"stop": {"kind": "Target", "threshold": 0.01}})
-    assert differing([one, other])["stop"] == ("none", "Target")
+    assert compare_pages([one, other])["stop"] == ("none", "Target")
 
 
 def test_a_field_that_an_older_store_lacks_is_at_its_default():
@@ -88,9 +88,9 @@ def test_a_field_that_an_older_store_lacks_is_at_its_default():
         stored({"stop": {"kind": "Target", "value": 0.1, "metric": "loss"}}),
         stored({"stop": {"kind": "Target", "value": 0.1, "metric": "loss", "at_least": None, "at_most": None}}),
     )
-    assert differing([one, other]) == {}
+    assert compare_pages([one, other]) == {}
     other = stored({"stop": {"kind": "Target", "at_most": 0.1}})
-    assert differing([one, other]) == {"stop.value": ("0.1", "none"), "stop.at_most": ("none", "0.1")}
+    assert compare_pages([one, other]) == {"stop.value": ("0.1", "none"), "stop.at_most": ("none", "0.1")}
     metrics = ({"kind": "Metric", "name": "own"}, {"kind": "Metric", "name": "own", "better": None})
     one, other = (stored({"record": {"kind": "Record", "own": [metric]}}) for metric in metrics)
-    assert differing([one, other]) == {}
+    assert compare_pages([one, other]) == {}

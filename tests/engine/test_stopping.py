@@ -20,8 +20,8 @@ from sweep.engine import cost, stopping, wave
 from sweep.engine.prepare import prepare, training_program
 from sweep.engine.wave import Position, WaveRunner
 from sweep.page.axes import grid, lay_out, zipped
-from sweep.page.identity import describe, differing, fingerprint, fingerprint_of
-from sweep.page.restore import restored
+from sweep.page.identity import describe, differing_fields, fingerprint, fingerprint_of
+from sweep.page.restore import restore
 from sweep.page.specs.stop import BOUNDS
 from sweep.runs import runner, wave_writer
 from sweep.runs.runner import run_sweep
@@ -390,8 +390,8 @@ def test_a_lane_that_has_all_it_can_have_beside_a_lost_one_ranks_last_and_warns_
 )
 def test_a_target_is_reached_from_its_metrics_side_or_the_one_that_is_named(rule, better, there):
     values, running = np.array([0.5, 0.9, 1.0, np.nan]), np.ones(4, bool)
-    assert stopping.reached(rule, values, running, better).tolist() == there
-    assert not stopping.reached(rule, values, ~running, better).any()
+    assert stopping.have_reached(rule, values, running, better).tolist() == there
+    assert not stopping.have_reached(rule, values, ~running, better).any()
 
 
 @pytest.mark.core
@@ -436,7 +436,7 @@ def test_stores_from_when_the_lower_accuracy_was_the_better_are_of_another_exper
         before = describe(experiment)
         before["stop"] = {key: value for key, value in before["stop"].items() if key not in ("better", *BOUNDS[1:])}
         assert fingerprint_of(before) != fingerprint(experiment)
-        assert differing(experiment, {"experiment": json.dumps(before)}) == "stop"
+        assert differing_fields(experiment, {"experiment": json.dumps(before)}) == "stop"
     by_loss = describe(xor(Target(0.1)))
     del by_loss["stop"]["at_least"], by_loss["stop"]["at_most"]
     assert by_loss["stop"] == {"kind": "Target", "value": 0.1, "metric": "loss"}
@@ -474,4 +474,4 @@ def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_i
 @pytest.mark.parametrize("rule", [Halving(metric="accuracy"), Target(at_least=0.9, metric="accuracy"), Target(0.1)])
 def test_a_stored_experiment_that_stops_is_made_again_of_its_description(rule):
     experiment = xor(rule)
-    assert fingerprint(restored(json.loads(json.dumps(describe(experiment))))) == fingerprint(experiment)
+    assert fingerprint(restore(json.loads(json.dumps(describe(experiment))))) == fingerprint(experiment)

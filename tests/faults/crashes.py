@@ -229,12 +229,12 @@ def reborn() -> Iterator[None]:
     """Be another process than the one that has crashed, which has this one's number: that one is known to be dead."""
     from sweep.files import owners
 
-    started = owners._started
-    owners._started = lambda pid: f"{started(pid)}1"
+    started = owners._start_of
+    owners._start_of = lambda pid: f"{started(pid)}1"
     try:
         yield
     finally:
-        owners._started = started
+        owners._start_of = started
 
 
 def child(folder: str, stage: str, number: int) -> None:

@@ -158,7 +158,7 @@ def test_of_two_that_take_over_at_once_one_gets_it(tmp_path, monkeypatch):
     foreign = locks.Holder(replace(here, machine="f" * 8, boot="f" * 8), owners.token(), "then", False)
     quick = locks.Holder(here, owners.token(), "now", False)
     (tmp_path / "lock.json").write_text(json.dumps({**vars(quick), "owner": vars(here)}))
-    assert not locks._cleared(tmp_path / "lock.json", foreign), "another process has taken over since it was read"
+    assert not locks._clear(tmp_path / "lock.json", foreign), "another process has taken over since it was read"
     assert locks._read(tmp_path / "lock.json") == quick, "and still holds it"
     assert os.listdir(tmp_path) == ["lock.json"]
 

@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 from helpers import tiny
 
-from sweep.page.identity import MODULES, SPECS, defaults, describe, differing, fingerprint, fingerprint_of, source
+from sweep.page.identity import (
+    MODULES,
+    SPECS,
+    defaults,
+    describe,
+    differing_fields,
+    fingerprint,
+    fingerprint_of,
+    source,
+)
 from sweep.page.load import load
 from sweep.page.specs.knobs import Spec
 from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES
@@ -337,9 +346,9 @@ def test_a_function_of_ours_is_named_and_not_read() -> None:
 )
 def test_it_says_in_which_fields_a_store_differs(change: dict, named: str) -> None:
     attributes = {"experiment": json.dumps(describe(tiny()))}
-    assert differing(replace(tiny(), **change), attributes) == named
+    assert differing_fields(replace(tiny(), **change), attributes) == named
 
 
 def test_a_field_that_only_one_of_the_two_has_is_named() -> None:
     described = describe(tiny()) | {"epochs": 1000, "mood": "good"}
-    assert differing(replace(tiny(), epochs=12), {"experiment": json.dumps(described)}) == "epochs, mood"
+    assert differing_fields(replace(tiny(), epochs=12), {"experiment": json.dumps(described)}) == "epochs, mood"

@@ -14,7 +14,7 @@ from sweep.cli.command import guarded
 from sweep.cli.terminal import Terminal, show_family
 from sweep.page.identity import fingerprint
 from sweep.page.load import load
-from sweep.page.zoom import told, zoomed
+from sweep.page.zoom import parent_attribute, zoom_into
 from sweep.results import store as stores
 from sweep.results.dataset import open_results
 from sweep.run import Options, main, resolve
@@ -31,7 +31,7 @@ PARENT = tiny(
 
 
 def values(parent, knob: str, text: str) -> list:
-    return list(zoomed(parent, {knob: text}).axes.values(knob))
+    return list(zoom_into(parent, {knob: text}).axes.values(knob))
 
 
 def test_values_are_spaced_as_the_parent_s_axis_is_and_the_ends_are_as_typed() -> None:
@@ -62,14 +62,14 @@ def test_a_value_of_the_parent_is_taken_from_there_to_the_bit() -> None:
 
 
 def test_several_axes_are_zoomed_together_and_all_else_stays() -> None:
-    child = zoomed(PARENT, {"learning_rate": "1e-3:1e-2:4", "width": "8:16:2"})
+    child = zoom_into(PARENT, {"learning_rate": "1e-3:1e-2:4", "width": "8:16:2"})
     assert child.axes.dimensions() == PARENT.axes.dimensions()
     assert child.axes.factors[0] == PARENT.axes.factors[0]
     assert (len(child.axes.values("learning_rate")), child.axes.values("width")) == (4, (8, 16))
     assert replace(child, axes=PARENT.axes, name=PARENT.name) == PARENT
     assert child.name == "experiment@zoom-learning_rate-0.001-0.01-4,width-8-16-2"
     assert fingerprint(child) != fingerprint(PARENT)
-    assert zoomed(PARENT, {"width": "8:16:2"}).name != zoomed(PARENT, {"width": "8:16:3"}).name
+    assert zoom_into(PARENT, {"width": "8:16:2"}).name != zoom_into(PARENT, {"width": "8:16:3"}).name
 
 
 def test_a_sampled_range_of_one_knob_is_an_axis_too() -> None:
@@ -110,14 +110,14 @@ UNION = tiny(axes=grid(optimizer=("adam",), learning_rate=(1e-3, 1e-2)) + grid(o
 )  # fmt: skip
 def test_what_is_no_range_of_an_axis_is_refused_in_one_line(parent, wanted, said) -> None:
     with pytest.raises(SweepError) as refused:
-        zoomed(parent, wanted)
+        zoom_into(parent, wanted)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_where_parent_and_child_coincide_every_number_is_the_same_to_the_bit() -> None:
     parent = replace(PARENT, model=MLP(width=6, depth=1), axes=grid(seed=(0, 1), learning_rate=RATES))
-    child = zoomed(parent, {"learning_rate": "1e-3:1e-2:5"})
+    child = zoom_into(parent, {"learning_rate": "1e-3:1e-2:5"})
     shared = [rate for rate in RATES if rate in child.axes.values("learning_rate")]
     assert len(shared) == 3
     whole, part = (run_sweep(each).sel(learning_rate=shared) for each in (parent, child))
@@ -190,7 +190,9 @@ def test_the_door_runs_it_says_how_to_see_both_and_replays_a_lane_of_it(folder: 
     both = capsys.readouterr().out
     assert "is complete: nothing to train" in both
     assert f"-m sweep.report results/page results/{child.name}" in both
-    assert stores.check(child)["parent"] == told(load("page.py"), {"learning_rate": "1e-4:1e-2:5"}, "../page")
+    assert stores.check(child)["parent"] == parent_attribute(
+        load("page.py"), {"learning_rate": "1e-4:1e-2:5"}, "../page"
+    )
     found, whole = open_results(child), open_results("results/page")
     assert found.sizes["learning_rate"] == 5
     assert found.loss.sel(learning_rate=1e-3).values.tobytes() == whole.loss.sel(learning_rate=1e-3).values.tobytes()

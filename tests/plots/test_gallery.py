@@ -11,7 +11,15 @@ from synthetic import AXES, results
 
 from sweep.base.errors import SweepError
 from sweep.page.specs.figure import KINDS, Figure
-from sweep.plots.gallery import _settle, check_directory, default_directory, draw_figures, is_drawn, save, wanted
+from sweep.plots.gallery import (
+    _settle,
+    check_directory,
+    choose_figures,
+    default_directory,
+    draw_figures,
+    is_drawn,
+    save,
+)
 from sweep.plots.registry import FIGURES
 
 
@@ -22,17 +30,19 @@ def asking(*figures):
 
 
 def test_a_page_without_figures_gets_all_that_fit():
-    assert [figure.name for figure in wanted(results(AXES))] == [name for name in KINDS if not KINDS[name].asked]
-    names = [figure.name for figure in wanted(results({"seed": [0]}).drop_vars("prediction"))]
+    assert [figure.name for figure in choose_figures(results(AXES))] == [
+        name for name in KINDS if not KINDS[name].asked
+    ]
+    names = [figure.name for figure in choose_figures(results({"seed": [0]}).drop_vars("prediction"))]
     assert names == ["frequency_epoch", "curves", "loss_curves", "space_epoch"]
 
 
 def test_a_pages_own_figures_come_with_their_options():
     ds = asking({"name": "epochs_to_converge", "options": {"threshold": 0.5}}, {"name": "curves"})
-    assert wanted(ds) == (Figure("epochs_to_converge", {"threshold": 0.5}), Figure("curves"))
-    assert wanted(ds, ["epochs_to_converge"]) == (Figure("epochs_to_converge", {"threshold": 0.5}),)
-    assert wanted(ds, ["fits", "fits"]) == (Figure("fits"),)
-    assert wanted(ds, ["outcome"]) == (Figure("outcome"),)
+    assert choose_figures(ds) == (Figure("epochs_to_converge", {"threshold": 0.5}), Figure("curves"))
+    assert choose_figures(ds, ["epochs_to_converge"]) == (Figure("epochs_to_converge", {"threshold": 0.5}),)
+    assert choose_figures(ds, ["fits", "fits"]) == (Figure("fits"),)
+    assert choose_figures(ds, ["outcome"]) == (Figure("outcome"),)
 
 
 @pytest.mark.parametrize(
@@ -48,18 +58,18 @@ def test_a_pages_own_figures_come_with_their_options():
 def test_a_figure_that_does_not_fit_names_what_is_missing(figure, lost, message):
     ds = asking(figure).isel({lost: 0}, drop=True)
     with pytest.raises(SweepError, match=message):
-        wanted(ds)
+        choose_figures(ds)
 
 
 def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(SweepError, match="did you mean 'space_epoch'"):
-        wanted(results(AXES), ["space_epochs"])
+        choose_figures(results(AXES), ["space_epochs"])
 
 
 def test_every_figure_is_saved_small_in_both_formats(tmp_path):
     ds = results(AXES)
-    paths = draw_figures(ds, wanted(ds), tmp_path / "a" / "b")
-    names = [figure.name for figure in wanted(ds)]
+    paths = draw_figures(ds, choose_figures(ds), tmp_path / "a" / "b")
+    names = [figure.name for figure in choose_figures(ds)]
     assert sorted(path.name for path in paths) == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
     for path in paths:
         if path.suffix == ".svg":

@@ -10,7 +10,7 @@ from synthetic import ended, results
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.page.specs.figure import KINDS, Figure, check, fitting, referred
+from sweep.page.specs.figure import KINDS, Figure, check, fitting_figures, references_of
 from sweep.plots import style
 from sweep.plots.cells import norm_of
 from sweep.plots.registry import FIGURES
@@ -60,13 +60,13 @@ def test_outcome_draws_and_prints_the_median_of_the_last_values():
     expected[1, 1:] = NAN
     np.testing.assert_allclose(mesh_of(axes).get_array().filled(NAN), expected)
     printed = [text.get_text() for text in axes.texts]
-    assert printed == [style.number(each) for each in expected.ravel() if np.isfinite(each)]
+    assert printed == [style.format_number(each) for each in expected.ravel() if np.isfinite(each)]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("omega0", "learning rate")
     assert sorted(hatches(axes)) == sorted(style.HATCHES[each][2] for each in ("diverged", "not_run"))
     assert legend(figure) == ["median lane diverged", "not run"]
     row, column = np.unravel_index(np.nanargmin(expected), expected.shape)
     where = f"omega0 {ds.omega0.values[column]:g} and learning rate {ds.learning_rate.values[row]:g}"
-    lowest = style.number(np.nanmin(expected))
+    lowest = style.format_number(np.nanmin(expected))
     assert f"The lowest median final extrapolation error is {lowest}, at {where}" in texts(figure)
 
 
@@ -277,10 +277,10 @@ def test_options_that_make_no_sense_are_refused(name, options, message):
 
 def test_what_options_refer_to_must_be_there():
     figure = Figure("share", {"at_most": 0.1, "metric": "accuracy", "rows": "omega0"})
-    assert set(referred(figure)) == {"accuracy", "omega0"}
-    assert referred(Figure("outcome")) == ("loss",)
-    assert referred(Figure("loss_curves", {"reference": "closed_form"})) == ("closed_form",)
-    assert referred(Figure("epochs_to_converge", {"threshold": 1.0})) == ()
+    assert set(references_of(figure)) == {"accuracy", "omega0"}
+    assert references_of(Figure("outcome")) == ("loss",)
+    assert references_of(Figure("loss_curves", {"reference": "closed_form"})) == ("closed_form",)
+    assert references_of(Figure("epochs_to_converge", {"threshold": 1.0})) == ()
     check(figure, frozenset({"accuracy", "omega0"}))
     with pytest.raises(SweepError, match="needs 'omega0', which these results lack"):
         check(figure, frozenset({"accuracy", "loss"}))
@@ -298,7 +298,7 @@ def test_metrics_over_more_than_epochs_and_unswept_rows_are_refused_when_drawn()
 
 def test_figures_of_a_pages_own_question_are_drawn_only_where_they_are_named():
     ds = knobs(omega0=[1.0, 4.0])
-    fit = fitting(frozenset(map(str, (*ds.data_vars, *ds.dims))))
+    fit = fitting_figures(frozenset(map(str, (*ds.data_vars, *ds.dims))))
     assert not any(KINDS[figure.name].asked for figure in fit)
 
 

@@ -12,7 +12,7 @@ from sweep import Figure, SweepError, SweepWarning, load
 from sweep.cli.command import guarded
 from sweep.page.identity import describe, fingerprint
 from sweep.plot import main as plot
-from sweep.plots.gallery import draw_figures, wanted
+from sweep.plots.gallery import choose_figures, draw_figures
 from sweep.plots.own import draw_own
 from sweep.run import main as run
 
@@ -102,10 +102,10 @@ def test_a_run_draws_it_and_a_store_alone_says_who_does(tmp_path: Path, monkeypa
 def test_a_page_that_draws_all_itself_gets_no_other_figures(tmp_path: Path) -> None:
     ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "scatter", "options": {}}]))
     with pytest.warns(SweepWarning, match="scatter"):
-        assert wanted(ds) == ()
+        assert choose_figures(ds) == ()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert wanted(ds.drop_attrs(deep=False)) != ()
+        assert choose_figures(ds.drop_attrs(deep=False)) != ()
 
 
 def test_how_it_is_drawn_is_no_part_of_a_hash(tmp_path: Path) -> None:

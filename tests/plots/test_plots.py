@@ -19,7 +19,7 @@ from sweep.base.errors import SweepError
 from sweep.base.text import visible
 from sweep.page.specs.figure import KINDS
 from sweep.plots import heatmap, style
-from sweep.plots.cells import draw_cells, hatch, log_norm, merged, norm_of, step_line
+from sweep.plots.cells import draw_cells, hatch, log_norm, merge_cells, norm_of, step_line
 from sweep.plots.gallery import save
 from sweep.plots.registry import FIGURES, FILMS
 from sweep.plots.scale import in_order, linear_edges, scale_of
@@ -114,7 +114,7 @@ def test_units_are_printed_unless_they_say_nothing():
 def test_numbers_are_short_and_zero_has_no_sign():
     values = (64.0, 1e-3, 1e-5, 1250.4, -0.0, 0.12345, "relu", True)
     expected = ["64", "0.001", "1e-05", "1250", "0", "0.123", "relu", "True"]
-    assert [style.number(each) for each in values] == expected
+    assert [style.format_number(each) for each in values] == expected
 
 
 # One heatmap
@@ -227,7 +227,7 @@ def test_five_cells_near_the_largest_number_leave_the_others_their_colours_and_t
 
 def test_few_cells_are_left_as_they_are():
     cells = xr.DataArray(np.ones((256, 3)), {"a": np.arange(256.0), "b": [1.0, 2, 3]}, ("a", "b"))
-    assert merged(cells) is cells
+    assert merge_cells(cells) is cells
 
 
 def test_many_cells_are_put_together_by_their_median_in_both_directions():
@@ -237,7 +237,7 @@ def test_many_cells_are_put_together_by_their_median_in_both_directions():
     values[6:9, :5] = [np.nan, 1.0, 2.0, 3.0, np.nan]
     coords = {"a": ("a", 2.0 ** np.linspace(0, 9, 600), {"long_name": "size", "units": "cm"}), "b": np.arange(1025)}
     cells = xr.DataArray(values, coords, ("a", "b"), "error", {"long_name": "loss"})
-    found = merged(cells)
+    found = merge_cells(cells)
     assert found.shape == (200, 205)
     np.testing.assert_array_equal(found[:3, 0], [np.nan, np.inf, 2.0])
     expected = np.median(values[9:].reshape(197, 3, 205, 5).swapaxes(1, 2).reshape(197, 205, 15), axis=-1)
@@ -251,7 +251,7 @@ def test_many_cells_are_put_together_by_their_median_in_both_directions():
 
 def test_a_zero_on_a_log_axis_stays_alone_and_the_last_cell_may_be_of_fewer():
     epochs = np.concatenate([[0.0], np.geomspace(1, 1e4, 512)])
-    found = merged(xr.DataArray([np.arange(513.0)], {"a": [1.0], "epoch": epochs}, ("a", "epoch")))
+    found = merge_cells(xr.DataArray([np.arange(513.0)], {"a": [1.0], "epoch": epochs}, ("a", "epoch")))
     np.testing.assert_array_equal(found[0, :3], [0, 2, 5])  # of 0 alone, of 1 to 3, of 4 to 6
     np.testing.assert_array_equal(found[0, -2:], [509, 511.5])  # 512 = 170 * 3 + 2
     assert found["epoch"][0] == 0
@@ -329,7 +329,7 @@ def test_of_thousands_of_combinations_lines_go_from_the_lowest_loss_to_the_highe
     assert len(last) == 10
     assert last == sorted(last)
     assert last[-1] / last[0] == pytest.approx(count)
-    assert legend(figure)[0] == f"noise {style.number(float(np.argmin(order)) / 10)}"
+    assert legend(figure)[0] == f"noise {style.format_number(float(np.argmin(order)) / 10)}"
     assert "They go from the lowest median final loss to the highest" in texts(figure)
 
 
@@ -472,7 +472,7 @@ def test_epochs_to_converge_prints_medians_and_hatches_the_rest():
     assert np.isinf(expected).sum() == 3
     np.testing.assert_array_equal(cells.filled(np.inf), expected)
     printed = [text.get_text() for text in axes.texts]
-    assert printed == [style.number(each) for each in expected.ravel() if np.isfinite(each)]
+    assert printed == [style.format_number(each) for each in expected.ravel() if np.isfinite(each)]
     assert sorted(hatches(axes)) == sorted(style.HATCHES[kind][2] for kind in ("diverged", "censored", "not_run"))
     assert legend(figure) == ["median lane diverged", "median lane not there by the end", "not run"]
     assert "at most 1 (given by the page)" in texts(figure)

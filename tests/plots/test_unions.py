@@ -11,7 +11,7 @@ from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.page.specs.figure import Figure
 from sweep.plots import style, unions
-from sweep.plots.gallery import wanted
+from sweep.plots.gallery import choose_figures
 from sweep.plots.registry import FIGURES
 from sweep.plots.view import MOST_PANELS, view
 
@@ -44,10 +44,10 @@ def test_a_name_is_a_dimension_or_lies_along_one():
 
 
 def test_the_word_with_two_to_six_values_tells_the_parts_apart():
-    assert unions.telling(union(), MOST_PANELS) == "optimizer"
-    assert unions.telling(union().isel(point=slice(8)), MOST_PANELS) is None, "one value"
-    assert unions.telling(union().drop_vars("optimizer"), MOST_PANELS) is None, "numbers alone"
-    assert unions.telling(results({"seed": [0], "activation": ["relu", "tanh"]}), MOST_PANELS) is None, "no union"
+    assert unions.telling_knob(union(), MOST_PANELS) == "optimizer"
+    assert unions.telling_knob(union().isel(point=slice(8)), MOST_PANELS) is None, "one value"
+    assert unions.telling_knob(union().drop_vars("optimizer"), MOST_PANELS) is None, "numbers alone"
+    assert unions.telling_knob(results({"seed": [0], "activation": ["relu", "tanh"]}), MOST_PANELS) is None, "no union"
 
 
 def test_lanes_are_grouped_by_their_knobs_and_those_without_one_are_left_out():
@@ -58,7 +58,7 @@ def test_lanes_are_grouped_by_their_knobs_and_those_without_one_are_left_out():
 
 def test_unfolding_puts_every_lane_where_its_knobs_say():
     ds = union(epochs=SMALL).isel(point=[3, 1, 0, 2, 5, 7, 4])
-    wide = unions.unfolded(ds, ["learning_rate", "momentum", "epoch"])
+    wide = unions.unfold_knobs(ds, ["learning_rate", "momentum", "epoch"])
     assert wide.sizes["learning_rate"] == 4
     for lane in range(7):
         one = ds.isel(point=lane)
@@ -160,7 +160,7 @@ def test_lines_of_a_union_have_one_colour_in_all_panels():
 
 
 def test_a_union_s_knobs_count_as_there_when_figures_are_chosen():
-    names = [figure.name for figure in wanted(union())]
+    names = [figure.name for figure in choose_figures(union())]
     assert "learning_rate_epoch" in names
     assert "epochs_to_converge" not in names, "no width"
 

@@ -119,7 +119,7 @@ def test_other_arithmetic_is_told_and_has_tiles_of_its_own(several, monkeypatch)
     here = replaying.arithmetic
     monkeypatch.setattr(planning, "tile_size", lambda cost, platform: 2)
     monkeypatch.setattr(replaying, "arithmetic", lambda plan: here(plan) | {"device": "abacus", "jax": "0.0"})
-    monkeypatch.setattr(replaying, "_trained", lambda plan, watch: None)
+    monkeypatch.setattr(replaying, "_train", lambda plan, watch: None)
     _, replayed = again(EXPERIMENT, several, seed=1, learning_rate=1e-2, width=3)
     kept = json.loads(check(several)["arithmetic"])
     assert replayed.foreign == {

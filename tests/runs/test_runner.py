@@ -157,7 +157,7 @@ def crowd() -> Experiment:
 
 @pytest.mark.parametrize("trouble", ["device", "analysis"])
 def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: Path, monkeypatch, trouble) -> None:
-    whole, compiled, taken = run_sweep(crowd()), prepare.compiled, prepare.taken_bytes
+    whole, compiled, taken = run_sweep(crowd()), prepare.compiled, prepare.program_bytes
 
     def exhausted(blocks: Any, *args: Any) -> Any:
         if blocks[0].tiles * blocks[0].tile > 1024:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sweep.engine.keys import matrices, normal, uniforms
-from sweep.engine.tasks.inputs import as_inputs, given, place
+from sweep.engine.tasks.inputs import as_inputs, given_points, place
 from sweep.engine.tasks.targets import random_phases, target_function
 from sweep.page.specs.task import Task
 from sweep.page.specs.window import Window
@@ -58,7 +58,7 @@ def draw(task: Task, key: Key[Array, ""], numbers: Numbers, dtype: np.dtype, sho
     clean = target_at(points)
     noise = numbers["noise"].astype(dtype) * normal(drawn[NOISE][0])
     x_inputs = x_clean = None
-    if shown and (task.placement == "random" or not np.array_equal(shown.values()[None, :], given(task))):
+    if shown and (task.placement == "random" or not np.array_equal(shown.values()[None, :], given_points(task))):
         x = jnp.asarray(shown.values()[None, :], dtype)
         x_inputs, x_clean = as_inputs(task, x, points), target_at(x)
     return Data(points, as_inputs(task, points, points), clean + noise, clean, x_inputs, x_clean)

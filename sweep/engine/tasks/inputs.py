@@ -19,10 +19,10 @@ def place(
     """
     if drawn is not None:
         return task.low + (task.high - task.low) * (drawn + 1) / 2
-    return jnp.asarray(given(task), dtype)
+    return jnp.asarray(given_points(task), dtype)
 
 
-def given(task: Task) -> np.ndarray:
+def given_points(task: Task) -> np.ndarray:
     """Give the training points of a task that draws none, in float64: those of a table, or a grid."""
     if isinstance(task, Table):
         return np.array(task.rows, float).T

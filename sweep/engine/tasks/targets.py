@@ -6,7 +6,7 @@ from typing import Any, Final
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sweep.base.errors import SweepError, blaming, called
+from sweep.base.errors import SweepError, blaming, name_of
 from sweep.page.specs.task import FromFunction, Linear, Sine, SumOfSines, Table, Task
 
 Numbers = dict[str, Array]
@@ -63,7 +63,7 @@ def linear(task: Linear, numbers: Numbers, drawn: Drawn) -> Target:
 
 def from_function(task: FromFunction, numbers: Numbers, drawn: Drawn) -> Target:
     """Build the page's own f(x, **parameters); a single number is a constant target."""
-    culprit = f"the target function {called(task.function)!r}"
+    culprit = f"the target function {name_of(task.function)!r}"
 
     def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
         with blaming(culprit):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from sweep.base.errors import SweepError, called, unknown
+from sweep.base.errors import SweepError, name_of, unknown
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
 from sweep.page.specs.knobs import check_finite
 
@@ -81,7 +81,7 @@ class Figure:
         self, name: str | Callable[..., str | None], options: Mapping[str, float | str] = MappingProxyType({})
     ) -> None:
         function = None if isinstance(name, str) else name
-        object.__setattr__(self, "name", name if function is None else called(function))
+        object.__setattr__(self, "name", name if function is None else name_of(function))
         object.__setattr__(self, "options", dict(options))
         object.__setattr__(self, "function", function)
         if function is None:
@@ -145,7 +145,7 @@ def needs_of(figure: Figure) -> tuple[str, ...]:
     return KINDS[figure.name].needs if figure.function is None else ()
 
 
-def referred(figure: Figure) -> tuple[str, ...]:
+def references_of(figure: Figure) -> tuple[str, ...]:
     """Name the variables and dimensions that a figure's options, given or by default, refer to.
 
     What a page's own function makes of its options nobody knows.
@@ -157,7 +157,7 @@ def referred(figure: Figure) -> tuple[str, ...]:
     return tuple(name for option, name in names.items() if option not in _DRAWN or name not in _ALWAYS)
 
 
-def fitting(available: frozenset[str]) -> tuple[Figure, ...]:
+def fitting_figures(available: frozenset[str]) -> tuple[Figure, ...]:
     """Choose the figures that results with these variables and dimensions can show, in reading order.
 
     Those that answer a question of a page's own are not among them.
@@ -176,7 +176,7 @@ def check(figure: Figure, available: frozenset[str]) -> None:
     Raises:
         SweepError: naming what is missing.
     """
-    missing = [repr(name) for name in (*needs_of(figure), *referred(figure)) if name not in available]
+    missing = [repr(name) for name in (*needs_of(figure), *references_of(figure)) if name not in available]
     if missing:
         lacking = f"figure {figure.name!r} needs {' and '.join(missing)}, which these results lack"
         raise SweepError(f"{lacking}: they have {', '.join(sorted(available))}")
