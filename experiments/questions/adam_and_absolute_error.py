@@ -8,8 +8,21 @@ and learning rate are not given there: 1-128-1 with tanh and PyTorch's initial w
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, grid, log_spaced, measures, zipped
-from sweep.specs import AtMost, Claim, Window
+from sweep import (
+    MLP,
+    AtMost,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    grid,
+    log_spaced,
+    measures,
+    zipped,
+)
 
 
 def final_loss(ds, learning_rate, output_activation):

@@ -6,8 +6,21 @@ absolute error and Adam for 1000 steps, at PyTorch's default rate 1e-3 and ten t
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, grid, log_spaced, measures, zipped
-from sweep.specs import AtMost, Claim, Window
+from sweep import (
+    MLP,
+    AtMost,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    grid,
+    log_spaced,
+    measures,
+    zipped,
+)
 
 
 def at_default_rate(ds):

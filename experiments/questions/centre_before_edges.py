@@ -14,8 +14,22 @@ from math import pi
 
 import numpy as np
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, log_spaced, measures, zipped
-from sweep.specs import AtLeast, AtMost, Claim, Window
+from sweep import (
+    MLP,
+    AtLeast,
+    AtMost,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    epochs_to,
+    log_spaced,
+    measures,
+    zipped,
+)
 
 AS_ASKED, LARGE_BIASES, SCALED = range(3)
 

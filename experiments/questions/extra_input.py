@@ -5,8 +5,23 @@ The network of 001b with four hidden layers of 128 and 150 points: x alone, x be
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, grid, measures, stats, zipped
-from sweep.specs import AtMost, Claim, Window, linear_spaced
+from sweep import (
+    MLP,
+    AtMost,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    epochs_to,
+    grid,
+    linear_spaced,
+    measures,
+    stats,
+    zipped,
+)
 
 
 def epochs(ds, inputs):

@@ -5,8 +5,7 @@ they are or standardised; mean squared error, Keras' initial weights and Adam wi
 at 1e-3; here 3000 are run, at that rate and at higher ones.
 """
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, grid, log_spaced, measures, stats
-from sweep.specs import AtLeast, Claim, Table
+from sweep import MLP, AtLeast, Claim, Experiment, Figure, Optimizer, Record, Table, grid, log_spaced, measures, stats
 
 
 def loss(ds, inputs, epoch):

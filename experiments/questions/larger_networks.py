@@ -13,8 +13,25 @@ from math import pi
 
 import xarray as xr
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, grid, log_spaced, measures, stats, zipped
-from sweep.specs import AtLeast, AtMost, Between, Claim, Window
+from sweep import (
+    MLP,
+    AtLeast,
+    AtMost,
+    Between,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    epochs_to,
+    grid,
+    log_spaced,
+    measures,
+    stats,
+    zipped,
+)
 
 TWO, FOUR = 2 / (2 * pi), 4 / (2 * pi)  # cycles per unit of x of sin(2x) and sin(4x)
 

@@ -5,8 +5,7 @@ System 003a: one neuron, x = linspace(0, 10, 100), noise of deviation 1, Keras' 
 is the noise.
 """
 
-from sweep import MLP, Experiment, Figure, Linear, Metric, Optimizer, Record, log_spaced, stats, zipped
-from sweep.specs import AtLeast, Claim
+from sweep import MLP, AtLeast, Claim, Experiment, Figure, Linear, Metric, Optimizer, Record, log_spaced, stats, zipped
 
 
 def least_squares_loss(moment):

@@ -6,8 +6,22 @@ beside the whole.
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, measures, stats, zipped
-from sweep.specs import AtLeast, Between, Claim, linear_spaced
+from sweep import (
+    MLP,
+    AtLeast,
+    Between,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    epochs_to,
+    linear_spaced,
+    measures,
+    stats,
+    zipped,
+)
 
 HALF_RANGE, FEW_POINTS, ALL_POINTS = range(3)
 

@@ -8,8 +8,24 @@ from math import pi
 
 import numpy as np
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, epochs_to, grid, log_spaced, measures, stats, zipped
-from sweep.specs import AtLeast, AtMost, Between, Claim
+from sweep import (
+    MLP,
+    AtLeast,
+    AtMost,
+    Between,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    epochs_to,
+    grid,
+    log_spaced,
+    measures,
+    stats,
+    zipped,
+)
 
 PERIODS = (1, 2, 3, 4, 5)  # of length pi
 

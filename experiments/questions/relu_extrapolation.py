@@ -7,8 +7,23 @@ points of sin(x) on [0, 2 pi], both ends included, looked at on [0, 4 pi].
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, grid, log_spaced, measures, stats, zipped
-from sweep.specs import AtLeast, AtMost, Claim, Window
+from sweep import (
+    MLP,
+    AtLeast,
+    AtMost,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    grid,
+    log_spaced,
+    measures,
+    stats,
+    zipped,
+)
 
 
 def rms_error(ds, width, low, high):

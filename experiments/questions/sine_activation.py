@@ -8,8 +8,7 @@ frequencies, are swept around it; the rate 0.3 was added when no rate up to 0.1 
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, grid, log_spaced, measures
-from sweep.specs import AtLeast, Claim, Window
+from sweep import MLP, AtLeast, Claim, Experiment, Figure, Optimizer, Record, Sine, Window, grid, log_spaced, measures
 
 
 def extrapolates(ds, learning_rate, omega0):

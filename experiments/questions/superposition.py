@@ -9,8 +9,22 @@ question it saw a scalar, here t scaled to [-1, 1].
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, SumOfSines, epochs_to, grid, measures, stats
-from sweep.specs import AtLeast, AtMost, Claim, every
+from sweep import (
+    MLP,
+    AtLeast,
+    AtMost,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    SumOfSines,
+    epochs_to,
+    every,
+    grid,
+    measures,
+    stats,
+)
 
 LOW, HIGH = 4 / (2 * pi), 14 / (2 * pi)  # cycles per unit of t
 

@@ -6,8 +6,22 @@ weights of PyTorch, 2000 epochs on all points. The advice of the answer page is 
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, grid, log_spaced, stats, zipped
-from sweep.specs import AtLeast, AtMost, Claim, Window
+from sweep import (
+    MLP,
+    AtLeast,
+    AtMost,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    grid,
+    log_spaced,
+    stats,
+    zipped,
+)
 
 
 def final_loss(ds, optimizer, learning_rate, activation):

@@ -5,8 +5,7 @@ The training of 004 over widths and depths; 35 neurons in one layer have as many
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, grid, log_spaced, stats, zipped
-from sweep.specs import AtLeast, Claim
+from sweep import MLP, AtLeast, Claim, Experiment, Figure, Optimizer, Record, Sine, grid, log_spaced, stats, zipped
 
 STUCK = 0.176  # just below the loss of the best straight line, 0.5 - 3 / pi^2 = 0.196
 

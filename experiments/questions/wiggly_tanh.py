@@ -7,8 +7,21 @@ steps. Beside it a linear output, a sine in place of the hidden tanh, and both.
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, log_spaced, measures, stats, zipped
-from sweep.specs import AtLeast, Claim, Window
+from sweep import (
+    MLP,
+    AtLeast,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    log_spaced,
+    measures,
+    stats,
+    zipped,
+)
 
 AS_ASKED, LINEAR_OUTPUT, SINE, BOTH = range(4)
 

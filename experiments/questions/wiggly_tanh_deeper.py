@@ -5,8 +5,21 @@ System 002b: as 002a, with three hidden layers of 32, 128 and 32 neurons. 16 see
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, log_spaced, measures, stats, zipped
-from sweep.specs import AtLeast, Claim, Window
+from sweep import (
+    MLP,
+    AtLeast,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    log_spaced,
+    measures,
+    stats,
+    zipped,
+)
 
 
 def wiggles(ds):

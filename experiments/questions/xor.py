@@ -5,8 +5,7 @@ weights and Adam at 1e-3 with epsilon 1e-7, all four rows in one batch. Asked ar
 see what follows, and wider layers too.
 """
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, grid, measures
-from sweep.specs import XOR, AtLeast, Claim, every
+from sweep import MLP, XOR, AtLeast, Claim, Experiment, Figure, Optimizer, Record, every, grid, measures
 
 
 def accuracy(ds, activation, epoch):

@@ -7,8 +7,22 @@ hidden layer with as many parameters (106): 35 neurons.
 
 from math import pi
 
-from sweep import MLP, Experiment, Figure, Optimizer, Record, Sine, log_spaced, measures, stats, zipped
-from sweep.specs import AtLeast, AtMost, Claim, Window
+from sweep import (
+    MLP,
+    AtLeast,
+    AtMost,
+    Claim,
+    Experiment,
+    Figure,
+    Optimizer,
+    Record,
+    Sine,
+    Window,
+    log_spaced,
+    measures,
+    stats,
+    zipped,
+)
 
 PLATEAUS = (0.5, 0.5 - 3 / pi**2)  # mean squared error of the best constant and of the best straight line
 DEEP, WIDE = 5, 35  # neurons of the four hidden layers, and of the one

@@ -86,7 +86,7 @@ def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, list[xr.DataA
 
 
 def _most(epochs: xr.DataArray, ends: Sequence[xr.DataArray]) -> xr.DataArray:
-    """Say to which of `_ENDS` most lanes came, in cells that `merge_cells` may have put together, reached ones left out."""
+    """Say to which of `_ENDS` most lanes came, in cells that may be several put together; reached ones are left out."""
     counts = [merge_cells(each.where(np.isinf(epochs))).fillna(-1) for each in ends]
     return xr.concat(counts, "end", coords="minimal", compat="override").argmax("end")
 
