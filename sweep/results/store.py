@@ -70,7 +70,10 @@ class Store:
         chunk, stop = array.chunks[0], start + len(values)
         whole = start % chunk == 0 and (stop % chunk == 0 or stop == array.shape[0])
         assert whole, "a chunk would be torn"
-        array[start:stop] = values
+        # One at a time: of several at once zarr would still write the others after one had failed, be it in a lock that
+        # is no longer held, or in another working directory.
+        for first in range(start, stop, chunk):
+            array[first : first + chunk] = values[first - start : first - start + chunk]
 
     def read(self, name: str, start: int, stop: int) -> np.ndarray:
         """Read one variable for a run of lanes."""

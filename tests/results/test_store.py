@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_lanes_written_out_of_order_come_back_as_a_grid(store: Store) -> None:
     assert ds.seed.values.tolist() == [0, 10, 20, 30, 40, 50]
     np.testing.assert_array_equal(ds.loss.values, values[::-1])
     assert ds.loss.sel(seed=50, epoch=0.0) == 0
+
+
+def test_after_a_write_that_failed_nothing_more_is_written(tmp_path: Path) -> None:
+    store = stores.create(tmp_path / "store", skeleton(64), 2, {})
+    store.begin(0, 64)
+    (store.path / "loss/c/0/0").mkdir(parents=True)  # where the first chunk's file belongs
+    with pytest.raises(OSError, match="c/0"):
+        store.write("loss", 0, np.zeros((64, 3), np.float32))
+    time.sleep(0.2)
+    assert [path.name for path in (store.path / "loss/c").iterdir()] == ["0"]
 
 
 def test_opening_reads_block_by_block_and_holds_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
