@@ -140,7 +140,7 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
     import_module("sweep.plots")  # refuses before hours of training if matplotlib can't be loaded
     store = what.store
     if options.figures_dir is not None:
-        check_directory(options.figures_dir)
+        check_directory(options.figures_dir, what.experiment.figures)
     console = _console(options)
     streams.outlast()
 

@@ -86,7 +86,7 @@ def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> tuple[in
     values = _bytes(recorded)
     # State twice, for the update that is not in place, or what drawing it takes; values on the device and on
     # their way from it.
-    must = block.training.must_be_finite(arrays.lanes.state)
+    must = jax.eval_shape(block.training.must_be_finite, arrays.lanes.state)
     beside = max(_bytes(arrays.lanes), 4 * _bytes(must))
     return _bytes(arrays) + beside + 2 * values, values * records
 

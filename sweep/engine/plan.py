@@ -62,8 +62,17 @@ class Devices:
         return cls(devices[0].platform, devices[0].device_kind, len(devices))
 
     def live(self) -> tuple[Device, ...]:
-        """Give this process's devices of that kind."""
-        return tuple(jax.devices(self.platform)[: self.count])
+        """Give this process's devices of that kind.
+
+        Raises:
+            SweepError: where there are fewer, or others.
+        """
+        found = tuple(jax.devices(self.platform)[: self.count])
+        if Devices.of(found) != self:
+            raise SweepError(
+                f"the plan is for {self.count} x {self.kind}, here are {len(found)} x {found[0].device_kind}"
+            )
+        return found
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from sweep.base.labels import Quantity
+from sweep.base.labels import RECORDED, Quantity
 from sweep.engine import metrics
 from sweep.engine.keys import Keys, stream
 from sweep.engine.networks import Functions, network
@@ -185,8 +185,12 @@ class Regression(Training):
         )  # fmt: skip
         return metrics.measure(moment), jnp.isfinite(loss)
 
-    def constants(self, data: Data) -> dict[str, Array]:
-        """Give the noiseless target over x, for a task that has an x."""
+    def constants(self) -> tuple[Quantity, ...]:
+        """The noiseless target over x, for a task that has an x."""
+        return (RECORDED["target"],) if self.shape.shown else ()
+
+    def constant_values(self, data: Data) -> dict[str, Array]:
+        """Give the target."""
         if self.shape.shown is None:
             return {}
         return {"target": data.clean if data.x_clean is None else data.x_clean}

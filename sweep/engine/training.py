@@ -148,8 +148,12 @@ class Training(ABC):
             Its quantities by name; and whether the lane is sound: if not it is lost from this record on.
         """
 
-    def constants(self, data: Data) -> dict[str, Array]:
-        """Give what is stored once for each lane, such as the target that it learns.
+    def constants(self) -> tuple[Quantity, ...]:
+        """List what is stored once for each lane, such as the target that it learns."""
+        return ()
+
+    def constant_values(self, data: Data) -> dict[str, Array]:
+        """Give its values.
 
         Args:
             data: of any number of lanes, which are the first axes of each array.

@@ -34,6 +34,10 @@ class LaneStatus:
     ended: np.ndarray
     last: dict[str, np.ndarray]
 
+    def is_of(self, lanes: int) -> bool:
+        """Tell whether this is of so many lanes."""
+        return all(len(values) == lanes for values in (self.status, self.ended, *self.last.values()))
+
     def end(self, lanes: np.ndarray, status: int, steps: Any) -> None:
         """Note that some of the lanes have ended."""
         self.status[lanes], self.ended[lanes] = status, steps
@@ -81,9 +85,14 @@ class Position:
                 for block, names, seated in zip(program.blocks, names_of(program), self.seated, strict=False)
                 for leaf in jax.tree.leaves(lane_shapes(block, names)[0].lanes)
             ]
-        sizes = [len(own_status.status) for own_status in self.lane_status]
         held = [(leaf.shape, leaf.dtype) for leaf in self.leaves]
-        return sizes == [len(chosen) for chosen in wave.chosen] and held == wanted
+        sizes = [len(chosen) for chosen in wave.chosen]
+        parts = zip(self.lane_status, self.seated, sizes, strict=False)
+        return (
+            len(self.lane_status) == len(self.seated) == len(sizes) == self.done.size
+            and all(own_status.is_of(size) and _are_places(seated, size) for own_status, seated, size in parts)
+            and held == wanted
+        )
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Position":
@@ -158,7 +167,7 @@ class WaveRunner:
     def _constants(self) -> list[dict[str, np.ndarray]]:
         """Take what is stored once for each lane off the devices."""
         return [
-            seats.taken(seats.block.training.constants(arrays.data))
+            seats.taken(seats.block.training.constant_values(arrays.data))
             for seats, arrays in zip(self._seats, self._arrays, strict=True)
         ]
 
@@ -236,6 +245,11 @@ class WaveRunner:
         ]  # fmt: skip
         seated = [seats.lanes for seats in self._seats]
         return Position(self._number, record, self._wave.start, done, deepcopy(self.lane_status), seated, leaves)
+
+
+def _are_places(seated: np.ndarray, lanes: int) -> bool:
+    """Tell whether these are numbers of some of so many lanes, each once."""
+    return len(np.unique(seated)) == len(seated) and bool(np.isin(seated, np.arange(lanes)).all())
 
 
 def _running_lanes(size: int) -> LaneStatus:

@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from io import BytesIO
@@ -54,7 +53,10 @@ def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Fig
     Raises:
         SweepError: for a name that does not exist, and for a figure that does not fit.
     """
+    of_page = {each["name"] for each in json.loads(ds.attrs.get("figures", "[]")) if each.get("own")}
     for name in only:
+        if name in of_page:
+            raise SweepError(_drawn_by_its_page(name))
         if name not in KINDS:
             raise unknown("figure", name, KINDS)
     stated = list(_page_figures(ds, own))
@@ -69,15 +71,18 @@ def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Fig
 
 def _page_figures(ds: "xr.Dataset", own: Iterable[Figure]) -> Iterator[Figure]:
     """Give the figures that the page names; of those that it draws itself the ones whose functions are at hand."""
-    functions = {figure.name: figure for figure in own if figure.function}
+    functions = [figure for figure in own if figure.function]
     for each in json.loads(ds.attrs.get("figures", "[]")):
-        if each["name"] in KINDS:
+        if not each.get("own"):
             yield Figure(each["name"], each.get("options", {}))
-        elif each["name"] in functions:
-            yield functions[each["name"]]
+        elif functions:
+            yield functions.pop(0)
         else:
-            told = f"figure {each['name']!r} is drawn by a function of its page: `python -m sweep.run` draws it"
-            warnings.warn(told, SweepWarning, stacklevel=3)
+            warnings.warn(_drawn_by_its_page(each["name"]), SweepWarning, stacklevel=3)
+
+
+def _drawn_by_its_page(name: str) -> str:
+    return f"figure {name!r} is drawn by a function of its page: `python -m sweep.run` draws it"
 
 
 def draw_figures(
@@ -122,13 +127,15 @@ def places(
     figures: Iterable[Figure], directory: Path, *, form: Literal["screen", "print"] = "screen"
 ) -> list[list[Path]]:
     """Give the files of each figure, as `draw_figures` saves them."""
-    count, found = Counter[str](), []
+    taken: set[str] = set()
+    found = []
     for figure in figures:
-        count[figure.name] += 1
-        stem = figure.name if count[figure.name] == 1 else f"{figure.name}_{count[figure.name]}"
+        stem, number = figure.name, 2
+        while stem in taken:
+            stem, number = f"{figure.name}_{number}", number + 1
+        taken.add(stem)
         moves = figure.function is None and KINDS[figure.name].moves
-        suffixes = (".gif",) if moves else FORMS[form]
-        found.append([directory / f"{stem}{suffix}" for suffix in suffixes])
+        found.append([directory / f"{stem}{suffix}" for suffix in ((".gif",) if moves else FORMS[form])])
     return found
 
 
@@ -149,16 +156,21 @@ def _in_one_line(directory: Path) -> Iterator[None]:
         raise SweepError(f"cannot write figures to {directory}: {reason}; choose another folder") from error
 
 
-def check_directory(directory: Path) -> None:
+def check_directory(directory: Path, own: Iterable[Figure] = ()) -> None:
     """Make sure, before hours of training, that figures can be written to a folder that was asked for.
+
+    Args:
+        directory: the folder.
+        own: the page's figures, some of which may have names of their own.
 
     Raises:
         SweepError: where they can't, or where something else has the name of a figure.
     """
     with _in_one_line(directory):
         try_writing(directory)
+        names = {*KINDS, *(figure.name for figure in own)}
         for path in directory.iterdir() if directory.is_dir() else ():
-            if path.stem in KINDS and path.suffix in _SIGNED and not is_drawn(path):
+            if path.stem in names and path.suffix in _SIGNED and not is_drawn(path):
                 raise SweepError(f"{path} is no figure that sweep drew: name another --figures-dir")
 
 

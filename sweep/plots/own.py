@@ -25,7 +25,7 @@ def draw_own(ds: xr.Dataset, figure: Figure) -> MatplotlibFigure:
     with matplotlib.rc_context(style.settings()):
         made, (axes,) = sheet(1)
         with blaming(f"figure {figure.name!r}"):
-            title = figure.function(axes, ds, **figure.options)
+            title = figure.function(axes, ds.copy(), **figure.options)  # a copy, so that it changes nothing of others
         if title is not None and not isinstance(title, str):
             raise SweepError(f"figure {figure.name!r} must return its title or nothing, got {title!r}")
         rule = f"Drawn by {figure.name} of the page"

@@ -257,6 +257,7 @@ def _last_record(ds: xr.Dataset, metric: str) -> int:
 def _asked_metrics(ds: xr.Dataset, names: list[str]) -> Iterator[str]:
     """Give the metrics that the page's figures name, and before them the one that its first figure is always of."""
     asked = json.loads(ds.attrs.get("figures", "[]"))
-    first = [metric for figure in asked[:1] for metric in KINDS[figure["name"]].needs if figure["name"] in KINDS]
+    known = [figure["name"] for figure in asked[:1] if figure["name"] in KINDS]
+    first = [metric for name in known for metric in KINDS[name].needs]
     named = [figure.get("options", {}).get("metric") for figure in asked]
     yield from (metric for metric in [*first, *named] if metric in names)

@@ -34,6 +34,7 @@ def skeleton(
     steps: np.ndarray | None,
     snapshots: np.ndarray,
     quantities: Sequence[Quantity],
+    constants: Sequence[Quantity],
     sizes: Mapping[str, np.ndarray],
 ) -> xr.Dataset:
     """Lay out the Dataset of a sweep that has not run: coordinates in full, variables all NaN.
@@ -46,6 +47,7 @@ def skeleton(
         steps: optimiser steps at each record, None where lanes differ in it.
         snapshots: the records at which predictions are kept.
         quantities: what a record holds.
+        constants: what is stored once for each lane.
         sizes: coordinate values of the dimensions that quantities have.
 
     Returns:
@@ -76,8 +78,7 @@ def skeleton(
     kept = [q for q in quantities if length[TIME.get(q.name, "epoch")]]  # no snapshots, no predictions
     nan = np.dtype(experiment.precision).type(np.nan)
     variables = {q.name: empty(q, (LANE, TIME.get(q.name, "epoch"), *q.dims), nan) for q in kept}
-    if "x" in sizes:
-        variables["target"] = empty(RECORDED["target"], (LANE, "x"), nan)
+    variables |= {q.name: empty(q, (LANE, *q.dims), nan) for q in constants}
     for name in ("first_bad_epoch", *(["stop_epoch"] if experiment.stop else [])):
         variables[name] = empty(RECORDED[name], (LANE,), np.float64(np.nan))
     dims, values, attributes = empty(RECORDED["status"], (LANE,), np.int8(NOT_RUN))

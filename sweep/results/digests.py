@@ -360,9 +360,12 @@ def is_complete(store: Path) -> bool:
 
 
 def _checkpoint_damages(store: Path) -> list[Damage]:
-    """Compare checkpoints with the digests that they begin with; what a complete sweep has left is of no use."""
-    found = [] if is_complete(store) else [_checkpoint_damage(store, name) for name in checkpoints(store)]
-    return [damage for damage in found if damage]
+    """Compare checkpoints with the digests that they begin with, those of waves that run: others are of no use."""
+    if is_complete(store):
+        return []
+    used = {checkpoint_file(start) for start, *_ in running(store)}
+    names = [name for name in checkpoints(store) if name in used or not CHECKPOINT.fullmatch(name)[1]]  # type: ignore[index]
+    return [damage for name in names if (damage := _checkpoint_damage(store, name))]
 
 
 def _checkpoint_damage(store: Path, name: str) -> Damage | None:

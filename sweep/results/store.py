@@ -1,7 +1,7 @@
 """Stores: a Zarr hierarchy that is laid out through xarray and filled chunk by chunk while a sweep runs.
 
 Zarr does not write a chunk that equals the fill value, so that a missing chunk alone says nothing: how far a lane
-has come stands in `status`, and what was written where in the digests (see `sweep.digests`). Beside the arrays lie a
+has come stands in `status`, and what was written where in the digests (see `digests`). Beside the arrays lie a
 checkpoint of each running wave and a heartbeat (what the run has executed so far); all are replaced in one move and
 gone when the sweep is complete.
 """
@@ -147,7 +147,7 @@ class Store:
             file.write(digest.encode())
 
     def load_checkpoint(self, start: int) -> dict[str, np.ndarray] | None:
-        """Load the checkpoint of a wave, or the one that an older store has for all waves.
+        """Load the checkpoint of a wave.
 
         Args:
             start: place of the wave's first lane.
@@ -155,10 +155,23 @@ class Store:
         Returns:
             Arrays by name, None where there is none. Whether it is whole was seen when the store was verified.
         """
-        for name in (digests.checkpoint_file(start), SINGLE_CHECKPOINT):
-            with suppress(FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-                return load_arrays(self.path / name, MOST_CHECKPOINT_BYTES, digests.HEADER)
+        return self._load(digests.checkpoint_file(start))
+
+    def _load(self, name: str) -> dict[str, np.ndarray] | None:
+        with suppress(FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return load_arrays(self.path / name, MOST_CHECKPOINT_BYTES, digests.HEADER)
         return None
+
+    def settle_checkpoints(self) -> None:
+        """Give the checkpoint of an older store to its wave, and remove those of waves that no longer run."""
+        self._check_held()
+        single = self._load(SINGLE_CHECKPOINT)
+        if single is not None and single.get("place", np.empty(0)).shape == (3,):
+            os.replace(self.path / SINGLE_CHECKPOINT, self.path / digests.checkpoint_file(int(single["place"][2])))
+        used = {digests.checkpoint_file(start) for start, *_ in digests.running(self.path)}
+        for name in digests.checkpoints(self.path):
+            if name not in used:
+                digests.remove(self.path / name)
 
     def drop_checkpoint(self, start: int) -> None:
         """Remove the checkpoint of a wave, which has ended."""
@@ -482,7 +495,8 @@ def damages(path: Path) -> list[Damage]:
     with blamed(path):
         _refuse_linked_folders(path)
         found = digests.damages(path)
-        if any(damage.lanes is None for damage in found):  # without its layout a store says nothing
+        layout = [each for each in found if each.lanes is None and not digests.CHECKPOINT.fullmatch(each.file)]
+        if layout:  # without it a store says nothing
             return found
         found += _loose_damages(path)
         if not found:
@@ -524,7 +538,11 @@ def _running_damages(path: Path) -> list[Damage]:
             whole = False
         if not whole:
             found.append(
-                Damage("the wave that was running", "does not hold what it did at its checkpoint", (start, stop))
+                Damage(
+                    f"the wave that was running at place {start}",
+                    "does not hold what it did at its checkpoint",
+                    (start, stop),
+                )
             )
     return found
 

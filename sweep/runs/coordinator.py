@@ -35,6 +35,7 @@ class Coordinator:
         self._plan, self._store, self._watch = plan, store, watch
         attributes = store.attributes()
         _refuse_other_bits(attributes, plan, store.path)
+        store.settle_checkpoints()
         counted = attributes | store.last_beat()
         self._tally = Tally(**{name: counted[name] for name in asdict(Tally())})
         stored, ends = stored_waves(plan, store), tuple(sorted(ENDS.keys() & set(store.names())))
@@ -51,6 +52,7 @@ class Coordinator:
         try:
             with deferred() as requests:
                 self._train(requests)
+            assert len(stored_waves(self._plan, self._store)) == len(self._plan.waves), "an executor left waves out"
             self._store.note(**asdict(self._tally), complete=True)
             self._store.clear()
         except OSError as error:
@@ -72,22 +74,19 @@ class Coordinator:
             self._store.beat(asdict(self._tally))
         elif isinstance(event, Advanced):
             self._advance(event)
+        elif isinstance(event, Saved):
+            self._store.note(**asdict(self._tally) | {"lane_steps": self._tally.lane_steps + event.living})
         else:
-            self._note_saved(event)
+            self._tally.lane_steps += event.living
+            self._done[event.wave] = _all_steps(self._plan, event.wave)
+            self._store.note(**asdict(self._tally))
 
     def _advance(self, event: Advanced) -> None:
         self._tally.lane_steps_executed += event.executed
         self._tally.training_seconds += event.seconds
         self._done[event.wave] = event.done
         self._store.beat(asdict(self._tally))
-        if event.finished:
-            self._tally.lane_steps += event.living
-            self._done[event.wave] = _all_steps(self._plan, event.wave)
-            self._store.note(**asdict(self._tally))
         self._tell("training", event.ended)
-
-    def _note_saved(self, event: Saved) -> None:
-        self._store.note(**asdict(self._tally) | {"lane_steps": self._tally.lane_steps + event.living})
 
     def _tell(self, stage: str, ended: dict[int, int]) -> None:
         self._watch(Progress(stage, self._plan, sum(self._done.values()), ended, self._tally))

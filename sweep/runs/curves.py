@@ -27,8 +27,8 @@ class Curves:
     def __init__(self, plan: Plan, wave: int, store: Store) -> None:
         self._plan, self._wave, self._store = plan, plan.waves[wave], store
         trainings = [block.training for block in plan.programs[self._wave.program].blocks]
-        names = {quantity.name for training in trainings for quantity in training.quantities()}
-        names |= {"target", *ENDS}
+        names = {each.name for training in trainings for each in (*training.quantities(), *training.constants())}
+        names |= {*ENDS}
         names &= set(store.names())  # no snapshots, no predictions
         self._status = np.full(len(self._wave.lanes), RUNNING, np.int8)
         self._held = {name: self._take_over(name) for name in sorted(names)}

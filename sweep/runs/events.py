@@ -21,20 +21,16 @@ class Advanced:
     Args:
         wave: its place in the plan.
         done: steps that its lanes have come, frozen lanes counted as if they lived.
-        living: steps that they have taken while they lived.
         executed: lane-steps executed in this segment, those of padding lanes and repeated ones included.
         seconds: time inside the program.
         ended: how many of its lanes have ended early, by status.
-        finished: whether the wave has ended, and is stored.
     """
 
     wave: int
     done: int
-    living: int
     executed: int
     seconds: float
     ended: dict[int, int]
-    finished: bool
 
 
 @dataclass(frozen=True)
@@ -50,4 +46,17 @@ class Saved:
     living: int
 
 
-Event = Compiled | Advanced | Saved
+@dataclass(frozen=True)
+class Ended:
+    """A wave has ended, and is stored.
+
+    Args:
+        wave: its place in the plan.
+        living: steps that its lanes have taken while they lived.
+    """
+
+    wave: int
+    living: int
+
+
+Event = Compiled | Advanced | Saved | Ended

@@ -46,6 +46,7 @@ def lay_out_store(plan: Plan) -> xr.Dataset:
         steps=steps[:, 0] if (steps == steps[:, :1]).all() else None,
         snapshots=plan.snapshots,
         quantities=list({q.name: q for training in trainings for q in training.quantities()}.values()),
+        constants=list({q.name: q for training in trainings for q in training.constants()}.values()),
         sizes=dimension_values(plan),
     )
 
@@ -53,7 +54,12 @@ def lay_out_store(plan: Plan) -> xr.Dataset:
 def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
     """Give the coordinates of the dimensions that quantities have, the longest there are, as of the deepest network."""
     trainings = [block.training for block, _ in plan.blocks()]
-    used = {dim for training in trainings for quantity in training.quantities() for dim in quantity.dims}
+    used = {
+        dim
+        for training in trainings
+        for quantity in (*training.quantities(), *training.constants())
+        for dim in quantity.dims
+    }
     found: dict[str, np.ndarray] = {}
     for training in trainings:
         for dim, values in training.dimensions().items():

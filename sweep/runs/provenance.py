@@ -12,6 +12,7 @@ from sweep.engine.numerics import consequential
 from sweep.engine.plan import Plan
 from sweep.page.experiment import Experiment
 from sweep.page.identity import describe, fingerprint
+from sweep.page.specs.figure import Figure
 
 # Raised whenever our own code comes to compute other bits for the same page.
 ENGINE: Final = 3
@@ -56,8 +57,14 @@ def page(experiment: Experiment) -> dict[str, str]:
         "name": experiment.name,
         "question": experiment.question,
         "experiment": json.dumps(describe(experiment)),
-        "figures": json.dumps([{"name": each.name, "options": dict(each.options)} for each in experiment.figures]),
+        "figures": json.dumps([_described_figure(each) for each in experiment.figures]),
     }
+
+
+def _described_figure(figure: Figure) -> dict[str, Any]:
+    """Say which figure the page asks for; "own" is one that a function of the page draws, which no store holds."""
+    told = {"name": figure.name, "options": dict(figure.options)}
+    return told if figure.function is None else told | {"own": True}
 
 
 def arithmetic(plan: Plan) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def _version(name: str) -> str:
 
 def _commit() -> str:
     """Name the commit of the code that runs, with a mark if files differ from it; "" outside a checkout."""
-    home = Path(__file__).parent.parent
+    home = Path(__file__).parents[2]
     if not (home / ".git").exists():
         return ""
     command = ["git", "-C", str(home), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]

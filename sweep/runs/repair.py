@@ -52,8 +52,8 @@ def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | N
         _take_over(path, {damage.file for damage in found if damage.lanes is None}, page)
     else:
         _forget(path, lock, found)
-        return
-    if further := stores.damages(path):  # what could not be seen before
+    further = stores.damages(path)  # what could not be seen before
+    if further and set(further) != set(found):
         repair(path, lock, further, page)
 
 

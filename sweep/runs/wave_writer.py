@@ -10,7 +10,7 @@ from sweep.engine.walk import Segment, living_steps
 from sweep.engine.wave import Position
 from sweep.results.store import Store
 from sweep.runs.curves import Curves
-from sweep.runs.events import Advanced, Saved
+from sweep.runs.events import Advanced, Ended, Saved
 
 SAVE_SECONDS: Final = 10.0  # how often what there is goes to disk ...
 SAVE_SECONDS_MOST: Final = 25.0  # ... where saving itself is slow
@@ -30,6 +30,7 @@ class WaveWriter:
         self._wave = plan.waves[number]
         self.position = self._stored_position()
         if self.position is None:  # from nothing, whatever a killed run wrote of it
+            store.drop_checkpoint(self._wave.start)
             store.begin(self._wave.start, self._wave.start + self._wave.places)
         self._curves = Curves(plan, number, store)
         self._due = time.monotonic() + SAVE_SECONDS
@@ -48,17 +49,21 @@ class WaveWriter:
         return position if fits else None
 
     def take(self, segment: Segment) -> Advanced:
-        """Take what a segment has brought; the last one ends the wave."""
+        """Take what a segment has brought."""
         self._curves.take(segment)
-        finished = segment.record == len(self._plan.epochs) - 1
-        if finished:
-            self._curves.close()
-            self._store.drop_checkpoint(self._wave.start)
         steps = zip(segment.done, self._wave.rows, strict=True)
         done = sum(int(taken) * len(rows) for taken, rows in steps)
-        return Advanced(
-            self._number, done, living_steps(segment), segment.executed, segment.seconds, self._curves.ended(), finished
-        )
+        return Advanced(self._number, done, segment.executed, segment.seconds, self._curves.ended())
+
+    def is_last(self, segment: Segment) -> bool:
+        """Tell whether a segment ends the wave."""
+        return segment.record == len(self._plan.epochs) - 1
+
+    def close(self, segment: Segment) -> Ended:
+        """End the wave: from now on it is stored, and its checkpoint of no use."""
+        self._curves.close()
+        self._store.drop_checkpoint(self._wave.start)
+        return Ended(self._number, living_steps(segment))
 
     def is_due(self) -> bool:
         """Tell whether it is time to save."""

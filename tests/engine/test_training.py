@@ -74,7 +74,10 @@ class Iterated(Training):
     def measure(self, state: Any, data: Any, shared: Any, numbers: Any, step: Any) -> Any:
         return {"x_now": state["x"], "pair": jnp.stack([state["x"], data["start"]])}, jnp.isfinite(state["x"])
 
-    def constants(self, data: Any) -> dict[str, Any]:
+    def constants(self) -> tuple[Quantity, ...]:
+        return (Quantity("start"),)
+
+    def constant_values(self, data: Any) -> dict[str, Any]:
         return {"start": data["start"]}
 
 

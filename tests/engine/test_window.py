@@ -74,7 +74,8 @@ def attributes_of_x(experiment: Any) -> dict[str, Any]:
     plan, none = planned(experiment), np.array([], int)
     laid = skeleton(
         experiment, resolve(experiment).columns, order=plan.order(), epochs=plan.epochs,
-        steps=None, snapshots=none, quantities=[METRICS["spatial_error"]], sizes=dimension_values(plan),
+        steps=None, snapshots=none, quantities=[METRICS["spatial_error"]], constants=[],
+        sizes=dimension_values(plan),
     )  # fmt: skip
     return laid["x"].attrs
 

@@ -118,7 +118,7 @@ def test_lanes_stored_in_any_order_come_back_on_the_grid(axes, random):
     order = np.array(random.sample(range(len(lanes)), len(lanes)))
     flat = skeleton(
         experiment, resolve(experiment).columns, order=order, epochs=np.array([0.0, 1.0]), steps=None,
-        snapshots=np.array([0]), quantities=[], sizes={},
+        snapshots=np.array([0]), quantities=[], constants=[], sizes={},
     )  # fmt: skip
     flat["number"] = ("lane", order)  # what a lane would have stored
     ds = unfold(flat)

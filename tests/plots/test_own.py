@@ -4,6 +4,7 @@ import json
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawn import texts
 from synthetic import AXES, results
@@ -12,8 +13,9 @@ from sweep import Figure, SweepError, SweepWarning, load
 from sweep.cli.command import guarded
 from sweep.page.identity import describe, fingerprint
 from sweep.plot import main as plot
-from sweep.plots.gallery import choose_figures, draw_figures
+from sweep.plots.gallery import check_directory, choose_figures, draw_figures
 from sweep.plots.own import draw_own
+from sweep.report import cells
 from sweep.run import main as run
 
 PAGE = """
@@ -100,12 +102,71 @@ def test_a_run_draws_it_and_a_store_alone_says_who_does(tmp_path: Path, monkeypa
 
 
 def test_a_page_that_draws_all_itself_gets_no_other_figures(tmp_path: Path) -> None:
-    ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "scatter", "options": {}}]))
+    ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "scatter", "options": {}, "own": True}]))
     with pytest.warns(SweepWarning, match="scatter"):
         assert choose_figures(ds) == ()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert choose_figures(ds.drop_attrs(deep=False)) != ()
+
+
+def test_one_function_may_make_several_figures_with_options_of_their_own(tmp_path: Path) -> None:
+    own = [Figure(bars, {"width": 0.2}), Figure(bars, {"width": 0.9})]
+    told = [{"name": "bars", "options": dict(each.options), "own": True} for each in own]
+    ds = results(AXES).assign_attrs(figures=json.dumps(told))
+    assert [figure.options["width"] for figure in choose_figures(ds, own=own)] == [0.2, 0.9]
+    files = draw_figures(ds, choose_figures(ds, own=own), tmp_path)
+    assert sorted(path.name for path in files) == ["bars.png", "bars.svg", "bars_2.png", "bars_2.svg"]
+    assert len({path.read_bytes() for path in files}) == 4
+
+
+def test_a_function_with_the_name_of_a_second_figure_does_not_take_its_place(tmp_path: Path) -> None:
+    def loss_curves_2(axes, ds):
+        axes.plot([0, 1])
+
+    figures = [Figure("loss_curves"), Figure("loss_curves"), Figure(loss_curves_2)]
+    files = draw_figures(results(AXES), figures, tmp_path)
+    assert len(set(files)) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"k": [1, 2]}, "option 'k' of figure 'bars' must be a finite number, got"),
+        ({"k": float("nan")}, "option 'k' of figure 'bars' must be a finite number, got nan"),
+        ({"a b": 1}, "option 'a b' of figure 'bars' must have the name of an argument"),
+        ({"k": "x" * 2000}, "option 'k' of figure 'bars' must have at most 1000 letters"),
+        ({f"k{i}": 1 for i in range(21)}, "figure 'bars' takes at most 20 options, got 21"),
+    ],
+)
+def test_options_that_no_store_can_hold_are_refused_when_the_page_is_made(options, told: str) -> None:
+    with pytest.raises(SweepError, match=told):
+        Figure(bars, options)
+    assert Figure(bars, {"k": np.float32(1)}).options == {"k": 1.0}
+
+
+def test_it_can_not_be_asked_of_the_store_alone_and_its_place_is_not_taken(tmp_path: Path) -> None:
+    ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "bars", "options": {}, "own": True}]))
+    with pytest.raises(SweepError, match="figure 'bars' is drawn by a function of its page"):
+        choose_figures(ds, ["bars"])
+    (tmp_path / "bars.png").write_text("mine")
+    with pytest.raises(SweepError, match=r"bars\.png is no figure that sweep drew"):
+        check_directory(tmp_path, [Figure(bars)])
+
+
+def test_what_it_does_to_the_results_is_its_own_affair() -> None:
+    def spoiling(axes, ds):
+        ds["loss"] = ds["loss"] * 0
+
+    ds = results(AXES)
+    draw_own(ds, Figure(spoiling))
+    assert float(ds["loss"].max()) > 0
+
+
+def test_a_report_of_a_page_whose_first_figure_is_its_own_is_made() -> None:
+    ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "bars", "options": {}, "own": True}]))
+    about, _ = cells.embed(ds)
+    assert about["first"]["metric"]
 
 
 def test_how_it_is_drawn_is_no_part_of_a_hash(tmp_path: Path) -> None:

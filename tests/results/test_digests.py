@@ -240,7 +240,9 @@ def test_what_a_running_wave_had_at_its_checkpoint_is_verified(stopped: Path, tm
     earlier = np.asarray(group["loss"][running : running + 4])
     earlier[1, 0] *= 1.5
     group["loss"][running : running + 4] = earlier
-    with pytest.raises(SweepError, match="the wave that was running does not hold what it did at its checkpoint"):
+    with pytest.raises(
+        SweepError, match="the wave that was running at place 4 does not hold what it did at its checkpoint"
+    ):
         run_sweep(EXPERIMENT, out=path, resume=True)
 
 

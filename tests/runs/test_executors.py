@@ -14,11 +14,12 @@ from sweep import Record, grid, linear_spaced, open_results, run_sweep, zipped
 from sweep.base.signals import Terminated
 from sweep.results import store as stores
 from sweep.runs.coordinator import Coordinator
-from sweep.runs.events import Advanced, Compiled, Event, Saved
+from sweep.runs.events import Advanced, Compiled, Ended, Event, Saved
 from sweep.runs.executors import Job, jobs_of
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
+from sweep.runs.repair import repair
 from sweep.runs.wave_writer import WaveWriter
 
 AXES = zipped(seed=range(6), data_seed=range(6)) * grid(learning_rate=(1e-3, 1e-2))
@@ -66,7 +67,7 @@ def test_waves_in_any_order_and_more_than_once_are_the_same(
     executor, jobs, store = begun(tmp_path / "store")
     events = list(executor.run([jobs[number] for number in order], nothing))
     assert isinstance(events[0], Compiled)
-    assert [event.wave for event in events if isinstance(event, Advanced) and event.finished] == list(order)
+    assert [event.wave for event in events if isinstance(event, Ended)] == list(order)
     assert not list(store.path.glob("checkpoint*"))
     assert_same(finish(store.path), expected)
 
@@ -130,8 +131,51 @@ def test_the_checkpoint_of_an_older_store_is_gone_on_with(expected: xr.Dataset, 
         events.extend(executor.run([jobs[1]], obey))
     (store.path / "checkpoint-0000000004").rename(store.path / "checkpoint")
     plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
+    store.settle_checkpoints()  # as the coordinator does
+    assert [path.name for path in store.path.glob("checkpoint*")] == ["checkpoint-0000000004"]
     position = WaveWriter(plan, 1, stores.Store(store.path)).position
     assert position is not None
     assert position.done.min() > 0
     assert_same(finish(store.path), expected)
     assert not list(store.path.glob("checkpoint*"))
+
+
+def test_checkpoints_of_waves_that_do_not_run_are_neither_read_nor_kept(expected: xr.Dataset, tmp_path: Path) -> None:
+    executor, jobs, store = begun(tmp_path / "store")
+    list(executor.run(jobs[:1], nothing))
+    for name in (
+        "checkpoint-0000000000",
+        "checkpoint-0000000008",
+    ):  # of one that has ended, and of one that never began
+        (store.path / name).write_bytes(b"x" * 100)
+    assert stores.damages(store.path) == []
+    assert_same(finish(store.path), expected)
+    assert not list(store.path.glob("checkpoint*"))
+
+
+def test_a_damaged_checkpoint_hides_no_other_damage(tmp_path: Path) -> None:
+    executor, jobs, store = begun(tmp_path / "store")
+    events: list[Event] = []
+
+    def obey() -> None:
+        if sum(isinstance(event, Advanced) for event in events) == 4:
+            raise Terminated
+
+    with pytest.raises(Terminated):
+        events.extend(executor.run([jobs[1]], obey))
+    (store.path / "checkpoint-0000000004").write_bytes(b"x")
+    for chunk in (store.path / "loss" / "c").glob("2/*"):
+        chunk.write_bytes(b"x")
+    found = [damage.file for damage in stores.damages(store.path)]
+    assert found == ["checkpoint-0000000004", "the wave that was running at place 4"]
+    with stores.locked(store.path) as lock:
+        repair(store.path, lock, stores.damages(store.path), EXPERIMENT)
+    assert stores.damages(store.path) == []
+
+
+def test_a_sweep_of_which_waves_were_left_out_is_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, store = begun(tmp_path / "store")
+    monkeypatch.setattr(LocalExecutor, "run", lambda self, jobs, obey: iter(()))
+    with pytest.raises(AssertionError, match="an executor left waves out"):
+        finish(store.path)
+    assert not stores.check(store.path)["complete"]

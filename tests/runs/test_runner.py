@@ -428,3 +428,10 @@ def test_a_complete_store_says_what_its_page_says_now(tmp_path: Path) -> None:
     assert json.loads(again.attrs["figures"]) == [{"name": "loss_curves", "options": {}}]
     assert again.attrs["created"] == first.attrs["created"]
     assert open_results(out).attrs["question"] == "Other words?"
+
+
+def test_a_store_names_the_commit_that_wrote_it(ds) -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    assert ds.attrs["commit"].startswith(done.stdout.strip()[:7])
+    assert bool(ds.attrs["commit"]) == (done.returncode == 0)

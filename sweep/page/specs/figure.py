@@ -7,7 +7,8 @@ from typing import Final
 
 from sweep.base.errors import SweepError, name_of, unknown
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
-from sweep.page.specs.knobs import check_finite
+from sweep.base.text import check_text
+from sweep.page.specs.knobs import check_finite, plain
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ KINDS: Final[dict[str, Kind]] = {
 # Over seeds, in the cells of a heatmap; a lost lane counts as its metric's worst value.
 STATISTICS: Final = ("median", "interquartile mean", "lower quartile", "upper quartile", "lowest", "highest")
 
+_MOST_OPTIONS: Final = 20  # of a figure of a page's own, which a store has to hold
 _NUMBERS: Final = ("threshold", "at_most", "at_least")
 _SWEPT: Final = ("rows", "columns", "lines")
 _DRAWN: Final = ("x", "y", "facet")
@@ -82,7 +84,7 @@ class Figure:
     ) -> None:
         function = None if isinstance(name, str) else name
         object.__setattr__(self, "name", name if function is None else name_of(function))
-        object.__setattr__(self, "options", dict(options))
+        object.__setattr__(self, "options", {name: plain(value) for name, value in options.items()})
         object.__setattr__(self, "function", function)
         if function is None:
             self._check()
@@ -97,6 +99,16 @@ class Figure:
             raise SweepError(f"a figure's function needs a name of its own, got {self.name!r}: define it with def")
         if self.name in KINDS:
             raise SweepError(f"figure {self.name!r} of the page's own has the name of another figure: rename it")
+        if len(self.options) > _MOST_OPTIONS:
+            raise SweepError(f"figure {self.name!r} takes at most {_MOST_OPTIONS} options, got {len(self.options)}")
+        for option, value in self.options.items():
+            label = f"option {option!r} of figure {self.name!r}"
+            if not isinstance(option, str) or not option.isidentifier():
+                raise SweepError(f"{label} must have the name of an argument")
+            if isinstance(value, str):
+                check_text(label, value)
+            else:
+                check_finite(label, value)
 
     def _check(self) -> None:
         if self.name not in KINDS:

@@ -41,6 +41,8 @@ class LocalExecutor:
 def run_job(job: Job, experiment: Experiment, obey: Callable[[], None] = lambda: None) -> Iterator[Event]:
     """Run a wave that was sent here, with a plan made anew: it is the same wherever it is made.
 
+    Whoever sends it holds the store's lock.
+
     Args:
         job: the wave.
         experiment: what its page and arguments mean.
@@ -61,13 +63,15 @@ def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) ->
     """
     writer = WaveWriter(plan, number, store)
     for segment in walk_wave(plan, number, writer.position):
-        event = writer.take(segment)
-        yield event
-        if not event.finished and writer.is_due():
+        yield writer.take(segment)
+        last = writer.is_last(segment)
+        if last:
+            yield writer.close(segment)
+        elif writer.is_due():
             yield writer.save(segment)
         try:
             obey()
         except (KeyboardInterrupt, Terminated):
-            if not event.finished:
+            if not last:
                 yield writer.save(segment)
             raise
