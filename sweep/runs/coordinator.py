@@ -11,7 +11,7 @@ from sweep.base.signals import Requests, deferred
 from sweep.engine.plan import Plan
 from sweep.results.store import Store
 from sweep.runs.curves import ENDS
-from sweep.runs.events import Advanced, Compiled, Event, Saved
+from sweep.runs.events import Compiled, Ended, Event, Executed, Saved
 from sweep.runs.executors import jobs_of
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.progress import Progress, Tally
@@ -69,24 +69,22 @@ class Coordinator:
             self._take(event)
 
     def _take(self, event: Event) -> None:
+        tally = self._tally
         if isinstance(event, Compiled):
-            self._tally.compile_seconds += event.seconds
-            self._store.beat(asdict(self._tally))
-        elif isinstance(event, Advanced):
-            self._advance(event)
+            tally.compile_seconds += event.seconds
+            self._store.beat(asdict(tally))
+        elif isinstance(event, Executed):
+            tally.lane_steps_executed += event.executed
+            tally.training_seconds += event.seconds
+            self._store.beat(asdict(tally))
         elif isinstance(event, Saved):
-            self._store.note(**asdict(self._tally) | {"lane_steps": self._tally.lane_steps + event.living})
+            self._store.note(**asdict(tally) | {"lane_steps": tally.lane_steps + event.living})
+        elif isinstance(event, Ended):
+            tally.lane_steps += event.living
+            self._store.note(**asdict(tally))
         else:
-            self._tally.lane_steps += event.living
-            self._done[event.wave] = _all_steps(self._plan, event.wave)
-            self._store.note(**asdict(self._tally))
-
-    def _advance(self, event: Advanced) -> None:
-        self._tally.lane_steps_executed += event.executed
-        self._tally.training_seconds += event.seconds
-        self._done[event.wave] = event.done
-        self._store.beat(asdict(self._tally))
-        self._tell("training", event.ended)
+            self._done[event.wave] = event.done
+            self._tell("training", event.ended)
 
     def _tell(self, stage: str, ended: dict[int, int]) -> None:
         self._watch(Progress(stage, self._plan, sum(self._done.values()), ended, self._tally))

@@ -15,21 +15,32 @@ class Compiled:
 
 
 @dataclass(frozen=True)
+class Executed:
+    """The program has run for a segment, of which nothing is stored yet.
+
+    Args:
+        wave: its place in the plan.
+        executed: lane-steps, those of padding lanes and repeated ones included.
+        seconds: time inside the program.
+    """
+
+    wave: int
+    executed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Advanced:
-    """A wave has come one segment further.
+    """A wave has come one segment further, and what was to be stored of it is.
 
     Args:
         wave: its place in the plan.
         done: steps that its lanes have come, frozen lanes counted as if they lived.
-        executed: lane-steps executed in this segment, those of padding lanes and repeated ones included.
-        seconds: time inside the program.
         ended: how many of its lanes have ended early, by status.
     """
 
     wave: int
     done: int
-    executed: int
-    seconds: float
     ended: dict[int, int]
 
 
@@ -59,4 +70,4 @@ class Ended:
     living: int
 
 
-Event = Compiled | Advanced | Saved | Ended
+Event = Compiled | Executed | Saved | Ended | Advanced

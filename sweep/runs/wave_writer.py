@@ -10,7 +10,7 @@ from sweep.engine.walk import Segment, living_steps
 from sweep.engine.wave import Position
 from sweep.results.store import Store
 from sweep.runs.curves import Curves
-from sweep.runs.events import Advanced, Ended, Saved
+from sweep.runs.events import Advanced, Ended, Executed, Saved
 
 SAVE_SECONDS: Final = 10.0  # how often what there is goes to disk ...
 SAVE_SECONDS_MOST: Final = 25.0  # ... where saving itself is slow
@@ -48,12 +48,16 @@ class WaveWriter:
         fits = position.wave == self._number and position.fits(self._plan) and position.record <= known
         return position if fits else None
 
-    def take(self, segment: Segment) -> Advanced:
+    def take(self, segment: Segment) -> Executed:
         """Take what a segment has brought."""
         self._curves.take(segment)
+        return Executed(self._number, segment.executed, segment.seconds)
+
+    def stand(self, segment: Segment) -> Advanced:
+        """Say where the wave stands after a segment."""
         steps = zip(segment.done, self._wave.rows, strict=True)
         done = sum(int(taken) * len(rows) for taken, rows in steps)
-        return Advanced(self._number, done, segment.executed, segment.seconds, self._curves.ended())
+        return Advanced(self._number, done, self._curves.ended())
 
     def is_last(self, segment: Segment) -> bool:
         """Tell whether a segment ends the wave."""

@@ -75,7 +75,7 @@ def incomplete(page: Path, store: Path) -> Path:
     from sweep.base.signals import Terminated
 
     def watch(progress: Any) -> None:
-        if progress.lane_steps > 3 * progress.plan.lane_steps() // 4:
+        if progress.lane_steps > progress.plan.lane_steps() // 2:
             signal.raise_signal(signal.SIGTERM)
 
     with small_waves(), contextlib.suppress(Terminated):

@@ -170,7 +170,7 @@ def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: P
     if trouble == "device":
         monkeypatch.setattr(prepare, "compiled", exhausted)
     else:
-        monkeypatch.setattr(prepare, "taken_bytes", large)
+        monkeypatch.setattr(prepare, "program_bytes", large)
     with pytest.warns(UserWarning, match="compiling again for waves of") as told:
         halved = run_sweep(crowd(), out=tmp_path / "store")
     assert [str(each.message).split(": ")[-1] for each in told] == [
@@ -183,7 +183,7 @@ def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: P
 
 
 def test_where_not_even_a_chunk_fits_one_line_says_so(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(prepare, "taken_bytes", lambda program, plan: 2**60)
+    monkeypatch.setattr(prepare, "program_bytes", lambda program, plan: 2**60)
     few = replace(crowd(), axes=grid(seed=range(600)))
     raised = pytest.raises(SweepError, match=r"with 256 lanes at once.*start anew with --fresh and a smaller --memory")
     with pytest.warns(UserWarning, match="instead of 600"), raised:
@@ -402,6 +402,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
     stores.Store(path).note(complete=False)
+    stores.Store(path).begin(0, stores.read(path).lane.size)  # a wave that runs
     (path / name).write_bytes(b"PK truncated")
     with pytest.raises(SweepError, match=f"is damaged: {name} is not what was written"):
         run_sweep(EXPERIMENT, out=path, resume=True)

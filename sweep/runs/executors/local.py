@@ -69,6 +69,7 @@ def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) ->
             yield writer.close(segment)
         elif writer.is_due():
             yield writer.save(segment)
+        yield writer.stand(segment)
         try:
             obey()
         except (KeyboardInterrupt, Terminated):
