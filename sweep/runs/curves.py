@@ -53,6 +53,8 @@ class Curves:
                 self._held[name][rows] = values
 
     def _put(self, name: str, rows: np.ndarray, value: np.ndarray, record: int) -> None:
+        if name not in self._held:  # predictions without snapshots, or a metric that is younger than the store
+            return
         moment: Any = record
         if name in TIME:  # kept at some records only
             moment = np.flatnonzero(self._plan.snapshots == record)

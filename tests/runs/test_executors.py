@@ -179,3 +179,11 @@ def test_a_sweep_of_which_waves_were_left_out_is_not_complete(tmp_path: Path, mo
     with pytest.raises(AssertionError, match="an executor left waves out"):
         finish(store.path)
     assert not stores.check(store.path)["complete"]
+
+
+def test_a_metric_that_is_younger_than_the_store_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor, jobs, store = begun(tmp_path / "store")
+    names = set(store.names()) - {"parameter_norm"}
+    monkeypatch.setattr(store, "names", lambda: tuple(names))
+    assert "parameter_norm" in EXPERIMENT.metrics()
+    assert isinstance(list(executor.run(jobs[:1], nothing))[-2], Ended)
