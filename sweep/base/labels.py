@@ -27,6 +27,7 @@ class Quantity:
         units: units as printed on an axis; "1" for a pure number.
         long_name: the words on an axis or a colour bar.
         better: which values are better. None: it has no best, nothing is chosen and no lane stopped by it.
+        needs: what a page must have for it to be measured (`Experiment.has`), such as "x".
     """
 
     name: str
@@ -34,6 +35,7 @@ class Quantity:
     units: str = "1"
     long_name: str = ""
     better: Better = None
+    needs: tuple[str, ...] = ()
 
     def attributes(self) -> dict[str, str]:
         """Give the attributes of a stored variable, as the CF conventions name them, and `better` if it has a best."""
@@ -92,11 +94,26 @@ METRICS: Final = _index(
         Quantity("loss", long_name="training loss", better="lower"),
         Quantity("clean_loss", long_name="loss against the noiseless target", better="lower"),
         Quantity(
-            "spectral_error", ("frequency",), long_name="relative spectral error |f_k - h_k| / |f_k|", better="lower"
+            "spectral_error",
+            ("frequency",),
+            long_name="relative spectral error |f_k - h_k| / |f_k|",
+            better="lower",
+            needs=("frequency",),
         ),
-        Quantity("spatial_error", ("x",), long_name="absolute error |f(x) - h(x)|", better="lower"),
-        Quantity("extrapolation_error", long_name="root mean square error beyond the training range", better="lower"),
-        Quantity("accuracy", long_name="share of points classified correctly", better="higher"),
+        Quantity(
+            "spatial_error",
+            ("x",),
+            long_name="absolute error |f(x) - h(x)|",
+            better="lower",
+            needs=("x",),
+        ),
+        Quantity(
+            "extrapolation_error",
+            long_name="root mean square error beyond the training range",
+            better="lower",
+            needs=("x", "beyond"),
+        ),
+        Quantity("accuracy", long_name="share of points classified correctly", better="higher", needs=("classes",)),
         Quantity("gradient_norm", ("layer",), long_name="gradient norm per layer"),
         Quantity("parameter_norm", long_name="parameter norm"),
     )

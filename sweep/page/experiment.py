@@ -98,14 +98,18 @@ class Experiment(Spec):
         own = self.task.window()
         return own and (self._shown or self.record.x or own)
 
+    def has(self) -> frozenset[str]:
+        """Name what metrics may need: an "x", some of it "beyond" the training range, a "frequency", "classes"."""
+        shown, task = self.shown(), self.task
+        found = {"x"} if shown else set()
+        found |= {"beyond"} if shown and shown.beyond(task.low, task.high).any() else set()
+        found |= {"frequency"} if task.reported_frequencies() else set()
+        return frozenset(found | ({"classes"} if self.loss in CLASSIFYING else set()))
+
     def applicable_metrics(self) -> frozenset[str]:
         """Name the built-in metrics that this task, seen over this x, can give with this loss."""
-        shown, task = self.shown(), self.task
-        missing = set() if shown else {"spatial_error"}
-        missing |= set() if shown and shown.beyond(task.low, task.high).any() else {"extrapolation_error"}
-        missing |= set() if task.reported_frequencies() else {"spectral_error"}
-        missing |= set() if self.loss in CLASSIFYING else {"accuracy"}
-        return frozenset(METRICS) - missing
+        has = self.has()
+        return frozenset(name for name, quantity in METRICS.items() if has.issuperset(quantity.needs))
 
     def metrics(self) -> tuple[str, ...]:
         """Name the built-in metrics recorded, in the order of the vocabulary; `loss` always is."""
