@@ -222,7 +222,7 @@ FINGERPRINTS = {
 
 
 def test_no_default_has_changed() -> None:
-    """To change one is to change what is said by all stores that leave it out: raise the schema. A new one is added here."""
+    """To change one changes what all stores say that leave it out: raise the schema. A new one is added here."""
     bare = {
         spec: {name: {"kind": value["kind"]} if (spec, name) in FULLER else value for name, value in fields.items()}
         for spec, fields in defaults().items()
