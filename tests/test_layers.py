@@ -4,6 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -34,6 +35,7 @@ FACES = {"__init__", "axes", "measures", "seeds", "specs"}  # public names of wh
 COMMANDS = {"__main__", "check", "plot", "run"}  # ... and `__main__` of a folder
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Find all modules by their names below `sweep`; a folder has that of its `__init__`."""
     found = {}
@@ -44,7 +46,8 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """List what a module imports, within functions too, but not what only type checkers see."""
     tree = ast.parse(path.read_text())
     unseen = {
@@ -59,15 +62,16 @@ def imports(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
-def own(path: Path) -> set[str]:
+@cache
+def own(path: Path) -> frozenset[str]:
     """List the modules of ours that a module imports, the longest names alone."""
     known = modules()
     names = {name.removeprefix("sweep.") for name in imports(path) if name.startswith("sweep.")}
     found = {name for name in names if name in known}
-    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
+    return frozenset(name for name in found if not any(other.startswith(f"{name}.") for other in found))
 
 
 def folder(name: str) -> str:

@@ -37,9 +37,7 @@ def test_every_command_there_is_can_be_called(tmp_path: Path) -> None:
     assert set(COMMANDS) == modules | folders
 
 
-@pytest.mark.parametrize(
-    "args", [("check", "nothing"), ("run", "--help"), ("compare", "one"), ("plot", "a", "--form", "x")]
-)
+@pytest.mark.parametrize("args", [("check", "nothing"), ("run", "--help")])
 def test_it_does_what_the_module_does(args: tuple[str, ...], tmp_path: Path) -> None:
     assert call(tmp_path, "sweep", *args) == call(tmp_path, f"sweep.{args[0]}", *args[1:])
 

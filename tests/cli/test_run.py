@@ -16,9 +16,9 @@ from synthetic import ended, results
 from sweep import open_results
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.cli.command import one_line
+from sweep.cli.command import guarded, one_line
 from sweep.cli.terminal import MOST_ROWS, show_summary
-from sweep.run import Options, resolve, to_bytes
+from sweep.run import Options, main, resolve, to_bytes
 
 ROOT = Path(__file__).parents[2]
 PAGE = """
@@ -47,6 +47,20 @@ def run(folder: Path, *args: str, module: str = "sweep.run") -> subprocess.Compl
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", module, *args]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, check=False)
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run the command in this process, which saves a start of Python and of JAX."""
+    monkeypatch.chdir(folder)
+
+    def call(*args: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        code = guarded(main, args)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(args, code, said.out, said.err)
+
+    return call
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -153,11 +167,11 @@ def test_a_changed_question_is_the_same_experiment(folder: Path) -> None:
     ids=["knob", "activation", "empty", "width", "rate", "nyquist", "figure", "misfit"],
 )
 def test_a_page_with_a_mistake_is_refused_in_one_line_and_nothing_changes(
-    folder: Path, change: dict[str, object], told: tuple[str, ...]
+    folder: Path, here, change: dict[str, object], told: tuple[str, ...]
 ) -> None:
     (folder / "page.py").write_text(PAGE.format(**GOOD | change))
     before = snapshot(folder)
-    assert_refused(run(folder, "page.py"), "page.py", *told)
+    assert_refused(here("page.py"), "page.py", *told)
     assert {k: v for k, v in snapshot(folder).items() if "__pycache__" not in k} == before
 
 
@@ -182,12 +196,12 @@ def test_a_page_with_a_mistake_is_refused_in_one_line_and_nothing_changes(
     ids=lambda value: "_".join(value) if value and value[0].endswith(".py") else None,
 )
 def test_a_bad_command_line_is_refused_in_one_line_and_nothing_changes(
-    folder: Path, args: tuple[str, ...], told: tuple[str, ...]
+    folder: Path, here, args: tuple[str, ...], told: tuple[str, ...]
 ) -> None:
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere" / "diary.txt").write_text("mine")
     before = snapshot(folder)
-    assert_refused(run(folder, *args), *told)
+    assert_refused(here(*args), *told)
     assert {k: v for k, v in snapshot(folder).items() if "__pycache__" not in k} == before
 
 
