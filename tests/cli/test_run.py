@@ -130,13 +130,13 @@ def test_a_knob_tied_to_another_is_changed_together_with_it_or_not_at_all(folder
     assert experiment.axes.factors[0].rows == ((3, 5), (4, 6))
 
 
-def test_another_experiment_in_the_way_is_refused_and_fresh_moves_it_aside(folder: Path) -> None:
-    assert run(folder, "page.py").returncode == 0
+def test_another_experiment_in_the_way_is_refused_and_fresh_moves_it_aside(folder: Path, here) -> None:
+    assert here("page.py").returncode == 0
     (folder / "page.py").write_text(PAGE.format(**GOOD | {"width": 5}))
     before = snapshot(folder)
-    assert_refused(run(folder, "page.py"), "results/page", "another experiment, it differs in model", "--fresh")
+    assert_refused(here("page.py"), "results/page", "another experiment, it differs in model", "--fresh")
     assert snapshot(folder) == before
-    assert run(folder, "page.py", "--fresh").returncode == 0
+    assert here("page.py", "--fresh").returncode == 0
     assert '"width": 4' in open_results(folder / "results" / "page.old-1").attrs["experiment"]
     assert '"width": 5' in open_results(folder / "results" / "page").attrs["experiment"]
 
@@ -223,8 +223,8 @@ def test_an_error_of_ours_has_exit_code_1_and_one_line(folder: Path) -> None:
     kept.unlink()
 
 
-def test_a_plan_is_printed_and_nothing_is_trained(folder: Path) -> None:
-    done = run(folder, "page.py", "--plan")
+def test_a_plan_is_printed_and_nothing_is_trained(folder: Path, here) -> None:
+    done = here("page.py", "--plan")
     assert done.returncode == 0, done.stderr
     for told in ("2 lanes (seed 2)", "one program", "tile", "memory", "estimate"):
         assert told in done.stdout
@@ -426,11 +426,11 @@ def test_compiled_programs_are_kept_for_the_next_process_and_give_the_same_bits(
     assert one.loss.values.tobytes() == two.loss.values.tobytes()
 
 
-def test_a_cache_that_others_can_write_to_is_refused(folder: Path) -> None:
+def test_a_cache_that_others_can_write_to_is_refused(folder: Path, here) -> None:
     (folder / "cache").mkdir()
     (folder / "cache").chmod(0o777)
     before = snapshot(folder)
-    done = run(folder, "page.py", "--compile-cache", "cache")
+    done = here("page.py", "--compile-cache", "cache")
     assert_refused(done, "others can write to cache", "name a folder of your own")
     assert snapshot(folder) == before
 
