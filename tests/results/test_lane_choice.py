@@ -26,7 +26,7 @@ def table(axes):
     order = np.array([*range(axes.size())[::-1], -1])
     flat = skeleton(
         experiment, columns, order=order, epochs=np.array([0.0, 1.0]), steps=None, snapshots=np.array([], int),
-        quantities=[], sizes={},
+        quantities=[], constants=[], sizes={},
     )  # fmt: skip
     return lane_table(flat)
 
