@@ -6,4 +6,6 @@ first use, so that `import sweep` imports no JAX; which module it is of, and so 
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
+# A page that imports all is not to load matplotlib.
+__all__ = [name for name in _names if name != "plots"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -26,6 +26,11 @@ def test_every_public_name_is_documented() -> None:
         assert inspect.getdoc(getattr(sweep, name)), name
 
 
+def test_a_page_that_imports_all_loads_no_matplotlib() -> None:
+    code = "from sweep import *; import sys; sys.exit('matplotlib' in sys.modules or 'MLP' not in globals())"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="No sweep attribute gird"):
         sweep.gird  # noqa: B018

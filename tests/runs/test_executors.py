@@ -1,6 +1,7 @@
 """Waves as jobs: in any order, elsewhere, twice, and several at once, a store ends with the same bits."""
 
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -110,6 +111,10 @@ def test_several_waves_that_have_begun_go_on_from_checkpoints_of_their_own(
     plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
     standing = {number: WaveWriter(plan, number, stores.Store(store.path)).position for number in (1, 2)}
     assert all(position is not None and position.done.min() > 0 for position in standing.values())
+    shutil.copytree(store.path, tmp_path / "other")
+    other = LocalExecutor(plan, stores.Store(tmp_path / "other"))
+    list(other.run(jobs[1:2], nothing))  # whose checkpoint is of no use once it has ended
+    assert [path.name for path in (tmp_path / "other").glob("checkpoint*")] == ["checkpoint-0000000008"]
     again, whole = (
         finish(path).attrs["lane_steps_executed"] for path in (store.path, begun(tmp_path / "whole")[2].path)
     )
@@ -149,8 +154,9 @@ def test_checkpoints_of_waves_that_do_not_run_are_neither_read_nor_kept(expected
     ):  # of one that has ended, and of one that never began
         (store.path / name).write_bytes(b"x" * 100)
     assert stores.damages(store.path) == []
-    assert_same(finish(store.path), expected)
+    store.settle_checkpoints()
     assert not list(store.path.glob("checkpoint*"))
+    assert_same(finish(store.path), expected)
 
 
 def test_a_damaged_checkpoint_hides_no_other_damage(tmp_path: Path) -> None:
