@@ -101,7 +101,7 @@ def compare_system(system: System, worker: Worker, steps: int) -> dict[str, Any]
     experiment = first_lane(load(ROOT / "experiments" / "questions" / f"{system.page}.py", system.variable))
     plan = pack(resolve(experiment))
     ((block, _),) = plan.blocks()
-    handed = drawn(plan, (block.shape.model.width,), steps)  # type: ignore[attr-defined]
+    handed = drawn(plan, (block.training.shape.model.width,), steps)  # type: ignore[attr-defined]
     check_data(system, handed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "handover.npz"

@@ -45,14 +45,20 @@ def structures(page: Experiment) -> Iterator[Structure]:
 def _groups(factor: Factor, knobs: Mapping[str, Knob]) -> list[Structure]:
     """Group the rows of a factor by structure."""
     columns = {name: as_column(factor.column(name)) for name in factor.knobs}
-    structural = [name for name in factor.knobs if not knobs[name].traced]
-    group, rows = group_rows([columns[name] for name in structural], len(factor.rows))
+    structural = {name: column for name, column in columns.items() if not knobs[name].traced}
     found = []
-    for number, row in enumerate(rows):
-        values = {name: _whole(value) for name, value in zip(structural, row, strict=True) if not _is_missing(value)}
-        traced = {name: columns[name][group == number] for name in factor.knobs if knobs[name].traced}
+    for values, members in _by_structure(structural, len(factor.rows)):
+        traced = {name: column[members] for name, column in columns.items() if knobs[name].traced}
         found.append(Structure(values, {name: ends for name, own in traced.items() if (ends := _ends(own))}))
     return found
+
+
+def _by_structure(structural: Mapping[str, np.ndarray], size: int) -> Iterator[tuple[dict[str, Value], np.ndarray]]:
+    """Give each structure's values, of the structural knobs that it has, and the numbers of its rows."""
+    group, rows = group_rows(list(structural.values()), size)
+    for number, row in enumerate(rows):
+        values = {name: _whole(value) for name, value in zip(structural, row, strict=True) if not _is_missing(value)}
+        yield values, np.flatnonzero(group == number)
 
 
 def _ends(column: np.ndarray) -> tuple[Value, Value] | None:
@@ -111,13 +117,11 @@ def resolve(page: Experiment) -> Resolved:
     """
     lanes = lay_out(page.axes)
     knobs = page.knobs()
-    structural = [name for name in lanes.columns if not knobs[name][1].traced]
-    group, rows = group_rows([lanes.columns[name] for name in structural], len(lanes))
-    variants = []
-    for number, row in enumerate(rows):
-        values = {name: _whole(value) for name, value in zip(structural, row, strict=True) if not _is_missing(value)}
-        variants.append(Variant(with_values(page, values), np.flatnonzero(group == number)))
-    return Resolved(page, lanes, tuple(variants))
+    structural = {name: column for name, column in lanes.columns.items() if not knobs[name][1].traced}
+    variants = tuple(
+        Variant(with_values(page, values), members) for values, members in _by_structure(structural, len(lanes))
+    )
+    return Resolved(page, lanes, variants)
 
 
 def with_values(page: Experiment, values: Mapping[str, Value]) -> Experiment:

@@ -53,26 +53,27 @@ def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Fig
     Raises:
         SweepError: for a name that does not exist, and for a figure that does not fit.
     """
-    of_page = {each["name"] for each in json.loads(ds.attrs.get("figures", "[]")) if each.get("own")}
+    of_page = json.loads(ds.attrs.get("figures", "[]"))
+    own_names = {each["name"] for each in of_page if each.get("own")}
     for name in only:
-        if name in of_page:
+        if name in own_names:
             raise SweepError(_drawn_by_its_page(name))
         if name not in KINDS:
             raise unknown("figure", name, KINDS)
-    stated = list(_page_figures(ds, own))
+    stated = list(_page_figures(of_page, own))
     if only:
         named = {figure.name for figure in stated}
         stated = [figure for figure in stated if figure.name in only]
         stated += [Figure(name) for name in dict.fromkeys(only) if name not in named]
     for figure in stated:
         check(figure, _available(ds))
-    return tuple(stated) if stated or ds.attrs.get("figures", "[]") != "[]" else fitting_figures(_available(ds))
+    return tuple(stated) if stated or of_page else fitting_figures(_available(ds))
 
 
-def _page_figures(ds: "xr.Dataset", own: Iterable[Figure]) -> Iterator[Figure]:
+def _page_figures(of_page: Iterable[dict[str, Any]], own: Iterable[Figure]) -> Iterator[Figure]:
     """Give the figures that the page names; of those that it draws itself the ones whose functions are at hand."""
     functions = [figure for figure in own if figure.function]
-    for each in json.loads(ds.attrs.get("figures", "[]")):
+    for each in of_page:
         if not each.get("own"):
             yield Figure(each["name"], each.get("options", {}))
         elif functions:
