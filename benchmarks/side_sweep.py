@@ -33,7 +33,9 @@ class Engine:
         own = Case(**case | {"widths": tuple(case["widths"])})
         self._training = _planned(own, log_spaced(1))
         self._compared = _planned(own, every(CHECK_STEPS))  # the same program: the cadence is no part of it
-        seconds = prepare(self._training)
+        begun = time.perf_counter()
+        prepare(self._training)
+        seconds = time.perf_counter() - begun
         drawn(self._training, own.widths, CHECK_STEPS).save(Path(path))
         return {"compile_seconds": seconds, "tiles": [block.tile for block, _ in self._training.blocks()]}
 

@@ -1,7 +1,6 @@
 """Compiling what a plan needs, in threads, and noticing where its memory does not do."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
@@ -36,7 +35,7 @@ def numerics(plan: Plan) -> AbstractContextManager[None]:
     return settled(plan.experiment.precision)
 
 
-def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
+def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
     """Compile what a plan needs, once in a process.
 
     The programs that begin lanes are compiled beside the training program, in threads of their own, so that
@@ -46,13 +45,9 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
         plan: what to prepare.
         obey: raises to stop waiting.
 
-    Returns:
-        Seconds spent.
-
     Raises:
         OutOfMemoryError: if the compiled program takes more than the plan's budget.
     """
-    begun = time.perf_counter()
     errors: list[BaseException] = []
 
     def run(job: Callable[[], Any]) -> None:
@@ -81,7 +76,6 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> float:
     taken = max(program_bytes(program, plan) for program in plan.programs)
     if taken > plan.memory:
         raise OutOfMemoryError(f"the program takes {size_words(taken)}, which is more than {size_words(plan.memory)}")
-    return time.perf_counter() - begun
 
 
 def program_bytes(program: Program, plan: Plan) -> int:
