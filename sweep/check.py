@@ -10,6 +10,7 @@ import tyro
 
 from sweep.base.errors import SweepError
 from sweep.cli.command import command, parse, say
+from sweep.cli.optional import OptionalPath
 
 PROG = "python -m sweep.check"
 
@@ -29,7 +30,7 @@ class Options:
 
     store: tyro.conf.Positional[Path]
     repair: bool = False
-    page: Path | None = None
+    page: OptionalPath = None
     debug: bool = False
 
 

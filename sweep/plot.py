@@ -10,6 +10,7 @@ import tyro
 
 from sweep.cli import streams
 from sweep.cli.command import command, parse, say
+from sweep.cli.optional import OptionalPath
 from sweep.files import outputs
 
 PROG = "python -m sweep.plot"
@@ -30,7 +31,7 @@ class Options:
     """
 
     store: tyro.conf.Positional[Path]
-    out: Path | None = None
+    out: OptionalPath = None
     only: tuple[str, ...] = ()
     form: Literal["screen", "print"] = "screen"
     force: bool = False

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.base.errors import SweepError
 from sweep.base.signals import Terminated, told_when_ended
 from sweep.cli import streams
 from sweep.cli.command import command, pairs, parse_known, to_bytes
+from sweep.cli.optional import OptionalPath, OptionalText
 from sweep.cli.variation import Choice, Chosen, chosen
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ class Options(Choice):
         debug: show the traceback of an error.
     """
 
-    figures_dir: Path | None = None
+    figures_dir: OptionalPath = None
     plan: bool = False
     resume: bool = False
     fresh: bool = False
-    lane: str | None = None
-    memory: str | None = None
-    compile_cache: Path | None = None
+    lane: OptionalText = None
+    memory: OptionalText = None
+    compile_cache: OptionalPath = None
     debug: bool = False
 
 

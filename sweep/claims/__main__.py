@@ -10,6 +10,7 @@ import tyro
 from sweep.base.errors import SweepError
 from sweep.cli import streams
 from sweep.cli.command import command, parse
+from sweep.cli.optional import OptionalPath
 from sweep.page.experiment import Experiment
 from sweep.page.load import FULL, VARIED, load, smoke
 
@@ -37,8 +38,8 @@ class Options:
     """
 
     stores: tyro.conf.Positional[tuple[Path, ...]]
-    out: Path | None = None
-    answers: Path | None = None
+    out: OptionalPath = None
+    answers: OptionalPath = None
     experiments: Path = Path("experiments")
     debug: bool = False
 

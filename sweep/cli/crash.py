@@ -8,7 +8,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +39,8 @@ def keep(error: BaseException, args: Sequence[str]) -> Path | None:
 
 
 def _versions() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # takes a while, and few runs end in an error
+
     found = [f"python {platform.python_version()}", platform.platform()]
     for name in PACKAGES:
         try:

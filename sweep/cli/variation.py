@@ -12,6 +12,7 @@ import tyro
 
 from sweep.base.errors import SweepError
 from sweep.cli.command import pairs
+from sweep.cli.optional import OptionalPath, OptionalText
 
 if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
@@ -50,10 +51,10 @@ class Choice:
     """
 
     page: tyro.conf.Positional[Path]
-    out: Path | None = None
+    out: OptionalPath = None
     full: bool = False
     smoke: bool = False
-    zoom: str | None = None
+    zoom: OptionalText = None
 
     def arguments(self) -> list[str]:
         """Give the options that say which variation of the page this is."""

@@ -9,6 +9,7 @@ import tyro
 
 from sweep.base.errors import SweepError
 from sweep.cli.command import command, parse
+from sweep.cli.optional import OptionalNumber, OptionalPath, OptionalText
 from sweep.results import schema
 
 if TYPE_CHECKING:  # heavy, and `--help` is not
@@ -45,13 +46,13 @@ class Options:
     """
 
     stores: tyro.conf.Positional[tuple[Path, ...]]
-    out: Path | None = None
+    out: OptionalPath = None
     metric: str = "loss"
-    epoch: float | None = None
-    rows: str | None = None
-    columns: str | None = None
-    by: str | None = None
-    threshold: float | None = None
+    epoch: OptionalNumber = None
+    rows: OptionalText = None
+    columns: OptionalText = None
+    by: OptionalText = None
+    threshold: OptionalNumber = None
     check: bool = False
     force: bool = False
     debug: bool = False

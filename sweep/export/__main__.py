@@ -8,6 +8,7 @@ import tyro
 
 from sweep.cli import streams
 from sweep.cli.command import command, parse, say
+from sweep.cli.optional import OptionalPath
 from sweep.export.formats import find
 from sweep.files import outputs
 from sweep.results import schema
@@ -31,7 +32,7 @@ class Options:
 
     store: tyro.conf.Positional[Path]
     to: str
-    out: Path | None = None
+    out: OptionalPath = None
     metric: tuple[str, ...] = ()
     force: bool = False
     debug: bool = False
