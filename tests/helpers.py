@@ -14,7 +14,7 @@ from flax import linen as nn
 from sweep.base.labels import DIVERGED
 from sweep.engine import program as programs
 from sweep.engine.plan import Devices, Plan, pack
-from sweep.engine.prepare import numerics
+from sweep.engine.prepare import settings_of
 from sweep.engine.walk import Segment, walk_wave
 from sweep.engine.wave import Position
 from sweep.page import resolve as resolving
@@ -145,8 +145,8 @@ def numbers_of(plan: Plan, lane: int) -> tuple[programs.Block, dict[str, np.ndar
 def data_of(plan: Plan, lane: int) -> Any:
     """Draw a lane's `Data` as the program does, as NumPy arrays."""
     block, numbers = numbers_of(plan, lane)
-    with numerics(plan):
-        begin = programs.compiled_beginning(block, tuple(numbers), plan.devices.live())
+    with settings_of(plan):
+        begin = programs.compile_beginning(block, tuple(numbers), plan.devices.live())
         rows = (block.tiles * plan.devices.count, block.tile)
         place = programs.sharding(plan.devices.live())
         data = begin({k: jax.device_put(np.broadcast_to(v, rows), place) for k, v in numbers.items()})[1]

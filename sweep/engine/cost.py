@@ -1,4 +1,4 @@
-"""Rough costs of lanes: cache, time and memory. Estimates only, but for the tile size, which fixes the bits."""
+"""Rough costs of lanes: cache, time and memory, all estimates. Only the tile size matters for results, their bits."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import numpy as np
 from sweep.engine.program import Block, Device, lane_shapes
 from sweep.engine.training import Cost
 
-# Rough figures of one 2020s CPU core, used only for estimates and for the size of tiles.
+# Rough figures of one CPU core of the 2020s.
 COMPILE_SECONDS_A_LAYER: Final = 0.3
 FLOPS: Final = {"cpu": 1.0e11}  # matrix products, per device and second
 FLOPS_ACCELERATOR: Final = 5.0e12
@@ -23,8 +23,8 @@ TILE_BYTES: Final = {"cpu": 2 * 2**20}
 TILE_BYTES_ACCELERATOR: Final = 2**28
 TILE_LARGEST: Final = {"cpu": 32}
 TILE_LARGEST_ACCELERATOR: Final = 4096
-# More lanes on the devices than these bytes hold train no faster: many tiles for each device are there already.
-# Fewer are saved sooner, as a save rewrites a wave, and leave memory to others.
+# Larger waves train no faster: each device has many tiles already. Smaller ones are saved sooner, since a save rewrites
+# a wave, and leave memory to other programs.
 WAVE_BYTES: Final = {"cpu": 2**29}
 WAVE_BYTES_ACCELERATOR: Final = 2**32
 
@@ -41,12 +41,12 @@ def tile_size(cost: Cost, platform: str) -> int:
 
 
 def wave_bytes(platform: str) -> int:
-    """Tell how many bytes a wave should at most take, however much memory there is."""
+    """Return the bytes that a wave should take at most, even if there is more memory."""
     return WAVE_BYTES.get(platform, WAVE_BYTES_ACCELERATOR)
 
 
 def tile_bytes(block: Block) -> int:
-    """Estimate the bytes that the arrays of one tile take while it is advanced, beside those of its lanes."""
+    """Estimate the bytes that a tile takes while it is advanced, without the state and data of its lanes."""
     return int(block.training.cost().bytes) * block.tile
 
 
@@ -62,7 +62,7 @@ def compile_seconds(cost: Cost) -> float:
 
 
 def free_memory(devices: Sequence[Device]) -> int:
-    """Tell how many bytes are free on some devices together; CPU devices share what the operating system has."""
+    """Return the bytes that are free on all devices together; CPU devices share the memory of the machine."""
     stats = [device.memory_stats() for device in devices]
     if all(stats):
         return min(each["bytes_limit"] - each["bytes_in_use"] for each in stats) * len(devices)
@@ -70,22 +70,22 @@ def free_memory(devices: Sequence[Device]) -> int:
 
 
 def _free_on_host() -> int:
-    """Ask Linux what can be had without swapping; elsewhere take half of what is built in."""
+    """Return the memory that Linux says is available; on other systems half of the machine's."""
     try:
         found = re.search(r"MemAvailable: +([0-9]+) kB", Path("/proc/meminfo").read_text())
         if found:
             return int(found[1]) * 1024
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
-        return 4 * 2**30  # an operating system that does not tell
+        return 4 * 2**30  # an operating system that does not say
 
 
 def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> tuple[int, int]:
     """Estimate a lane's memory on its device, and that of its curves in the host's buffer."""
     arrays, recorded = lane_shapes(block, names)
     values = _bytes(recorded)
-    # State twice, for the update that is not in place, or what drawing it takes; values on the device and on
-    # their way from it.
+    # The state twice, since the update is not in place, or what drawing it takes; the values on the device and while
+    # they are copied.
     must = jax.eval_shape(block.training.must_be_finite, arrays.lanes.state)
     beside = max(_bytes(arrays.lanes), 4 * _bytes(must))
     return _bytes(arrays) + beside + 2 * values, values * records

@@ -1,11 +1,11 @@
 """Random numbers that depend on a lane's coordinates and on nothing else.
 
-A key is made from a seed and the name of what is drawn, never from a lane's position, so that growing or
-reordering a sweep changes no lane's draws. Keys are typed threefry keys: with `rbg` keys `vmap` would use
+A key is made from a seed and the name of a stream, never from a lane's position, so that growing or reordering a
+sweep changes no lane's random numbers. Keys are typed threefry keys: with `rbg` keys `vmap` would use
 the first lane's key for all lanes.
 
-Lanes begin in microseconds, but XLA takes a tenth of a second to compile one hash. So whatever begins a lane
-draws all its numbers by one: `uniforms` gives uniform numbers, and a distribution is a function of these.
+Drawing takes microseconds, but XLA takes a tenth of a second to compile one hash. So all numbers of a lane's beginning
+come from one hash: `uniforms` gives uniform numbers, and each distribution is a function of these.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.extend.random import threefry2x32_p
 from jaxtyping import Array, Float, Key, UInt32
 
-# Numbers are fixed for good: renumbering a stream would change every stored result.
+# These numbers never change: with another number for a stream every result would be another.
 STREAMS: Final = {"weights": 0, "batches": 1, "data": 2}
 ROWS: Final = 2**20  # a counter has 32 bits for the number of a matrix and its rows
 Shapes = Mapping[int, tuple[int, int]]
@@ -25,7 +25,7 @@ Shapes = Mapping[int, tuple[int, int]]
 def stream(seed: UInt32[Array, ""], name: str) -> Key[Array, ""]:
     """Make the key of one named stream of a seed: its two words are the stream's number and the seed.
 
-    Threefry is made for keys that count: to hash them first would make them no more different.
+    Threefry is designed for keys that are counters; hashing them first would not improve them.
 
     Args:
         seed: `seed` for weights and batches, `data_seed` for data.
@@ -44,20 +44,20 @@ class Keys(NamedTuple):
 
     @classmethod
     def of(cls, numbers: Mapping[str, Array]) -> "Keys":
-        """Make them of a lane's traced numbers."""
+        """Make the keys of a lane from its traced numbers."""
         seed, data_seed = numbers["seed"], numbers["data_seed"]
         return cls(stream(seed, "weights"), stream(seed, "batches"), stream(data_seed, "data"))
 
 
 def uniforms(key: Key[Array, ""], shapes: Shapes, dtype: Any) -> Float[Array, " entries"]:
-    """Draw numbered matrices of uniform numbers on (-1, 1), all by one hash and one after another.
+    """Draw numbered matrices of uniform numbers on (-1, 1), all by one hash, as one flat array.
 
-    Entry (i, j) of matrix m is the hash of the counter (m, i, j), whatever the shapes, so that a narrow
-    network's matrix is the corner of that of a wide one. `jax.random` counts through a matrix row by row, and
-    would need a key, made by another hash, for each row.
+    Entry (i, j) of matrix m is the hash of the counter (m, i, j) and does not depend on shapes, so that a narrow
+    network's matrix is the corner of a wide one's. `jax.random` counts through a matrix row by row; it would need a key
+    for each row, which is another hash.
 
     Args:
-        key: of the stream that is drawn from.
+        key: the key of the stream.
         shapes: of each matrix, by its number in the stream; at least one.
         dtype: precision; all its mantissa is random.
     """

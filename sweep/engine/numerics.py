@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import jax
 
-# Settings that we could not ask to be otherwise, each with what JAX has without them: compilers and derivatives that
-# may give other bits. XLA's own flags are such settings, but for those that begin like one of these.
+# Settings that no context can change, each with its default in JAX: with others, compilers and derivatives may give
+# other bits. The flags of XLA are such settings too, except those that begin like one of `_HARMLESS_FLAGS`.
 _CONSEQUENTIAL: Final[dict[str, Any]] = {
     "jax_allow_f16_reductions": True, "jax_compiler_enable_remat_pass": True, "jax_custom_vjp3": False,
     "jax_disable_most_optimizations": False, "jax_enable_pgle": False, "jax_exec_time_optimization_effort": 0.0,
@@ -21,11 +21,11 @@ _HARMLESS_FLAGS: Final = ("--xla_force_host_platform_device_count", "--xla_dump"
 
 
 @contextmanager
-def settled(precision: str) -> Iterator[None]:
-    """Compute in one precision, never in a shortened one on accelerators, and as JAX does where nobody set anything.
+def standard_settings(precision: str) -> Iterator[None]:
+    """Compute in one precision, without shorter products on accelerators, and otherwise with JAX's defaults.
 
-    Settings of JAX are each thread's own: a thread that works for a sweep enters this, and leaves it before it hands
-    control to anybody else.
+    Settings of JAX belong to a thread: one that works for a sweep enters this context, and leaves it before other code
+    runs in it.
 
     Args:
         precision: "float32" or "float64".

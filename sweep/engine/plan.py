@@ -1,7 +1,7 @@
-"""Plans: lanes gathered into blocks, blocks into programs, tiles dealt to devices, waves cut to fit the memory.
+"""Plans: lanes are grouped into blocks, blocks into programs, and lanes are divided into waves that fit the memory.
 
-A plan decides nothing about numbers but the tile size, which depends on the training and the kind of device
-alone. It explains itself: `Plan.reasons` are the sentences that `--plan` prints.
+Of all that a plan decides only the tile size changes bits, and it depends on the training and the kind of device alone.
+`Plan.reasons` are the sentences with which `--plan` explains a plan.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,15 +36,15 @@ from sweep.page.specs.stop import Halving
 MAX_BLOCKS: Final = 32
 MAX_COMPILE_SECONDS: Final = 30.0
 PADDING: Final = (1.0, 1.25, 1.5, 2.0)  # how much wider than a network its block may be; 1 is no padding
-PADDED_LANES: Final = 64  # of each structure, on one device, for which padding is weighed: whatever there really are,
-#                           since a lane's bits depend on its block and must not on how many others there are
-CHUNK_LANES: Final = 1024  # at least so many lanes in a stored chunk, where there are more ...
-CHUNKS: Final = 8  # ... and of larger waves at most twice so many chunks
+PADDED_LANES: Final = 64  # lanes of each structure, on one device, for which padding is weighed. Not the true number:
+#                           a lane's bits depend on its block, and must not depend on how many others there are
+CHUNK_LANES: Final = 1024  # a stored chunk has at least so many lanes, if there are as many,
+CHUNKS: Final = 8  # and a larger wave at most twice so many chunks
 
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices that a plan is made for, as words: a plan can be sent elsewhere.
+    """A description of the devices that a plan is made for, so that a plan can be sent to another process.
 
     Args:
         platform: "cpu", "gpu" or "tpu".
@@ -58,11 +58,11 @@ class Devices:
 
     @classmethod
     def of(cls, devices: Sequence[Device]) -> "Devices":
-        """Describe devices, all of one kind."""
+        """Describe devices of one kind."""
         return cls(devices[0].platform, devices[0].device_kind, len(devices))
 
     def live(self) -> tuple[Device, ...]:
-        """Give this process's devices of that kind.
+        """Return this process's devices of this kind.
 
         Raises:
             SweepError: where there are fewer, or others.
@@ -80,7 +80,7 @@ class Program:
     """The blocks that are compiled together, and their lanes.
 
     Args:
-        blocks: with room for the largest wave.
+        blocks: with space for the largest wave.
         members: for each block the numbers of its lanes in the layout of the sweep.
         numbers: for each block its traced numbers, one array of shape (members,) for each knob.
     """
@@ -95,9 +95,9 @@ class Wave:
     """The lanes that are on the devices at once.
 
     Args:
-        program: which program leads them.
-        start: place of its first lane in the store; a wave is stored as one run of whole chunks.
-        places: how many places that run has; those behind its lanes stay empty.
+        program: number of the program that trains them.
+        start: place of its first lane in the store; a wave is stored in whole chunks, one after another.
+        places: number of places in these chunks; those after its lanes stay empty.
         lanes: their numbers in the layout of the sweep, in stored order.
         chosen: for each block, which of its members are in this wave.
         rows: for each block, where those stand in `lanes`.
@@ -119,12 +119,12 @@ class Plan:
         resolved: what is run, and its lanes.
         programs: usually one.
         waves: in the order in which they are run and stored.
-        devices: where tiles are dealt to.
+        devices: over which tiles are distributed.
         epochs: epoch of each record.
         steps: optimiser steps at each record, for each program an array of shape (records, blocks).
         snapshots: the records at which predictions are kept.
         wave_lanes: lanes in a full wave.
-        chunk_lanes: lanes in a stored chunk; every wave starts at a whole one.
+        chunk_lanes: lanes in a stored chunk; every wave begins with a new chunk.
         wave_bytes: memory that a full wave takes, on the devices and in the host's buffers.
         memory: the budget in bytes.
         reasons: why the plan is as it is.
@@ -154,14 +154,14 @@ class Plan:
         return self.resolved.lanes
 
     def order(self) -> np.ndarray:
-        """Give the lanes' numbers in stored order, -1 for an empty place."""
+        """Return the lanes' numbers in stored order, -1 for an empty place."""
         order = np.full(self.waves[-1].start + self.waves[-1].places, -1)
         for wave in self.waves:
             order[wave.start : wave.start + len(wave.lanes)] = wave.lanes
         return order
 
     def blocks(self) -> Iterator[tuple[Block, np.ndarray]]:
-        """Give the blocks of all programs, each with the numbers of its lanes in the layout of the sweep."""
+        """Yield the blocks of all programs, each with the numbers of its lanes in the layout of the sweep."""
         for program in self.programs:
             yield from zip(program.blocks, program.members, strict=True)
 
@@ -200,8 +200,8 @@ def pack(
         chunk_lanes: lanes in a chunk, as a store has it; None chooses.
 
     Raises:
-        SweepError: if not even the smallest wave fits the budget, or if lanes that are compared with each other
-            do not fit into one wave.
+        SweepError: if even the smallest wave does not fit the budget, or if lanes that Halving compares with each
+            other do not fit into one wave.
     """
     devices = devices or Devices.of(jax.devices())
     memory = free_memory(devices.live()) // 2 if memory is None else memory
@@ -223,7 +223,7 @@ def pack(
     waves: list[Wave] = []
     for program in programs:
         own = _waves(len(sized), program, most, chunk, waves[-1].start + waves[-1].places if waves else 0)
-        sized.append(_with_room(program, own, devices.count))
+        sized.append(_with_capacity(program, own, devices.count))
         waves += own
     if experiment.stop is not None:
         reasons += explain(experiment.stop, epochs, lanes, experiment.stop_better())
@@ -242,9 +242,9 @@ def pack(
 
 
 def _group_widths(variants: Sequence[Variant], platform: str, reasons: list[str]) -> list[list[Variant]]:
-    """Give each structure a block; of too many, let neighbouring widths share padded ones if that is expected to pay.
+    """Give each structure a block; if there are too many, let similar widths share padded blocks where that saves time.
 
-    Up to `MAX_BLOCKS` structures nothing is weighed, so that growing a grid changes no lane's block, nor its bits.
+    Up to `MAX_BLOCKS` structures there is no padding, so that growing a grid changes no lane's block and no bits.
     """
     if len(variants) <= MAX_BLOCKS:
         reasons.append(f"{len(variants)} structure(s), at most {MAX_BLOCKS}: a block for each, no padding")
@@ -274,7 +274,7 @@ def _expected_seconds(groups: list[list[Variant]], platform: str) -> tuple[float
 
 
 def _buckets(variants: Sequence[Variant], ratio: float) -> list[list[Variant]]:
-    """Put structures that differ only in width together, as long as the widest is within `ratio` of the rest."""
+    """Group structures that differ only in width, if the widest is at most `ratio` times as wide as the others."""
 
     def width(variant: Variant) -> int:
         return variant.page.model.width  # type: ignore[attr-defined]
@@ -297,7 +297,7 @@ def _buckets(variants: Sequence[Variant], ratio: float) -> list[list[Variant]]:
 
 
 def _programs(groups: list[list[Variant]], lanes: Lanes, platform: str, reasons: list[str]) -> list[Program]:
-    """Fill programs with blocks up to the limits on their number and compile time."""
+    """Distribute blocks over programs, within the limits on their number and on compile time."""
     parts: list[list[tuple[Block, np.ndarray, dict[str, np.ndarray]]]] = [[]]
     seconds = 0.0
     for group in groups:
@@ -332,10 +332,10 @@ def _block(group: list[Variant], lanes: Lanes, platform: str) -> tuple[Block, np
 
 
 def _records(experiment: Experiment, programs: list[Program]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Place records in epochs, and in each block's own optimiser steps.
+    """Return the epochs of the records, and the optimiser steps of each block at them.
 
-    Blocks with other batch sizes take other numbers of steps to an epoch. Records are whole steps of the
-    block with the fewest, and the nearest whole steps of the others.
+    The number of steps in an epoch depends on the batch size. Records are at whole steps of the block with the fewest
+    steps, and at the nearest whole steps of the others.
     """
     trainings = [block.training for program in programs for block in program.blocks]
     fewest = min(trainings, key=lambda training: training.steps_per_epoch)
@@ -348,7 +348,7 @@ def _records(experiment: Experiment, programs: list[Program]) -> tuple[np.ndarra
 
 
 def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int:
-    """Estimate the memory of one wave: every seat of its tiles on the devices, every lane in the host's buffer."""
+    """Estimate the memory of one wave: all lanes of its tiles on the devices, and its curves in the host's buffer."""
     total, of = 0, sum(len(members) for members in program.members)
     for block, numbers, members in zip(program.blocks, program.numbers, program.members, strict=True):
         on_device, on_host = bytes_a_lane(block, tuple(numbers), records)
@@ -359,14 +359,14 @@ def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int
 
 
 def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reasons: list[str]) -> int:
-    """Choose how many lanes are on the devices at once: all, or a power of two.
+    """Choose the number of lanes in a wave: all, or a power of two.
 
     Args:
         costs: bytes that a wave of so many lanes takes.
-        memory: the budget, which is never passed.
-        enough: bytes that more than a chunk of lanes should not pass.
-        lanes: all there are.
-        reasons: where to say why.
+        memory: the budget, which is a strict limit.
+        enough: the limit for waves of more than `CHUNK_LANES` lanes.
+        lanes: number of all lanes.
+        reasons: the list to which the explanation is added.
     """
     wave = lanes
     while costs(wave) > (enough if wave > CHUNK_LANES else memory):
@@ -376,23 +376,23 @@ def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reas
                 f"{size_words(costs(1))}; give more with --memory"
             )
         wave = 2 ** ((wave - 1).bit_length() - 1)
-    told = f"{size_words(costs(wave))} of {size_words(memory)}"
+    size = f"{size_words(costs(wave))} of {size_words(memory)}"
     if wave == lanes:
-        reasons.append(f"one wave takes {told}")
+        reasons.append(f"one wave takes {size}")
     else:
         why = f", as waves above {size_words(enough)} train no faster" if enough < memory else ""
-        reasons.append(f"waves of up to {wave} lanes take {told} each{why}")
+        reasons.append(f"waves of up to {wave} lanes take {size} each{why}")
     return wave
 
 
 def _chunk(wave: int) -> int:
-    """Choose the lanes in a chunk: a power of two, so that waves can be halved, and at most half a wave."""
+    """Choose the number of lanes in a chunk: a power of two, so that waves can be halved, and at most half a wave."""
     largest = max(CHUNK_LANES, wave // CHUNKS)
     return 2 ** (max(1, min(wave // 2, largest)).bit_length() - 1)
 
 
 def _waves(number: int, program: Program, most: int, chunk: int, start: int) -> list[Wave]:
-    """Cut a program's lanes into waves, each with its share of every block."""
+    """Divide a program's lanes into waves, each with its share of every block."""
     block = np.concatenate([np.full(len(m), at) for at, m in enumerate(program.members)])
     index = np.concatenate([np.arange(len(m)) for m in program.members])
     share = np.concatenate([(np.arange(len(m)) + 0.5) / len(m) for m in program.members])
@@ -410,8 +410,8 @@ def _waves(number: int, program: Program, most: int, chunk: int, start: int) -> 
     return waves
 
 
-def _with_room(program: Program, waves: list[Wave], devices: int) -> Program:
-    """Give each block room for the tiles of its largest wave."""
+def _with_capacity(program: Program, waves: list[Wave], devices: int) -> Program:
+    """Give each block space for the tiles of its largest wave."""
     blocks = []
     for at, block in enumerate(program.blocks):
         tiles = max(ceil(len(wave.chosen[at]) / block.tile) for wave in waves)

@@ -1,4 +1,4 @@
-"""Compiling what a plan needs, in threads, and noticing where its memory does not do."""
+"""Compiling what a plan needs, in threads, and telling when its memory is not enough."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,9 +8,9 @@ from typing import Any, Final
 import jax
 
 from sweep.engine.cost import size_words
-from sweep.engine.numerics import settled
+from sweep.engine.numerics import standard_settings
 from sweep.engine.plan import Plan, Program
-from sweep.engine.program import compiled, compiled_beginning
+from sweep.engine.program import compile_beginning, compile_training
 
 WAIT_SECONDS: Final = 0.1  # how often a wait for the compiler looks whether it should stop
 
@@ -20,8 +20,8 @@ class OutOfMemoryError(Exception):
 
 
 @contextmanager
-def noticing_memory() -> Iterator[None]:
-    """Turn the device's complaint about memory into `OutOfMemoryError`."""
+def translate_out_of_memory() -> Iterator[None]:
+    """Raise `OutOfMemoryError` for what JAX raises where a device has too little memory."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -30,19 +30,19 @@ def noticing_memory() -> Iterator[None]:
         raise OutOfMemoryError("out of memory on the device") from error
 
 
-def numerics(plan: Plan) -> AbstractContextManager[None]:
-    """Compute in the precision that the page asks for."""
-    return settled(plan.experiment.precision)
+def settings_of(plan: Plan) -> AbstractContextManager[None]:
+    """Give the settings of JAX under which a plan is computed, as a context."""
+    return standard_settings(plan.experiment.precision)
 
 
 def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
     """Compile what a plan needs, once in a process.
 
-    The programs that begin lanes are compiled beside the training program, in threads of their own, so that
-    two cores are at work and `obey` is asked meanwhile.
+    The programs that begin lanes and the training program are compiled in two threads, so that two cores work,
+    and `obey` is called while they do.
 
     Args:
-        plan: what to prepare.
+        plan: what is compiled.
         obey: raises to stop waiting.
 
     Raises:
@@ -52,7 +52,7 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
 
     def run(job: Callable[[], Any]) -> None:
         try:
-            with noticing_memory(), numerics(plan):  # each thread has settings of its own
+            with translate_out_of_memory(), settings_of(plan):  # each thread has settings of its own
                 job()
         except BaseException as error:
             errors.append(error)
@@ -79,7 +79,7 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
 
 
 def program_bytes(program: Program, plan: Plan) -> int:
-    """Ask the compiler what a program takes, on all devices together; 0 where it can't tell."""
+    """Count the bytes that a program takes on all devices, as the compiler says; 0 where it does not say."""
     analysis = training_program(program, plan).memory_analysis()
     if analysis is None:
         return 0
@@ -94,10 +94,10 @@ def names_of(program: Program) -> tuple[tuple[str, ...], ...]:
 
 def training_program(program: Program, plan: Plan) -> Any:
     """Give the compiled program that trains."""
-    return compiled(program.blocks, names_of(program), plan.devices.live())
+    return compile_training(program.blocks, names_of(program), plan.devices.live())
 
 
 def beginning_programs(program: Program, plan: Plan) -> list[Any]:
     """Give the compiled programs that begin lanes, block by block."""
     named = zip(program.blocks, names_of(program), strict=True)
-    return [compiled_beginning(block, names, plan.devices.live()) for block, names in named]
+    return [compile_beginning(block, names, plan.devices.live()) for block, names in named]

@@ -1,8 +1,8 @@
-"""The one program that leads all lanes through their training, tile by tile.
+"""The one program that trains all lanes, tile by tile.
 
-Nothing here knows a file, a clock, a terminal, or what is trained. The program takes room for a wave of lanes, block by
-block, and a traced number of tiles that are alive, so that waves, survivors and resumed sweeps are served
-by the same compiled code.
+Nothing here knows a file, a clock, a terminal, or what is trained. The arrays of the program have space for a wave of
+lanes, block by block, and the number of tiles in use is traced. So the same compiled code serves all waves, the lanes
+that are left after others ended, and resumed sweeps.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ from jaxtyping import Array, Bool, Int
 from sweep.base.errors import SweepError
 from sweep.engine.keys import Keys
 from sweep.engine.training import Data, Numbers, State, Training
-from sweep.engine.unbatched import unbatched
+from sweep.engine.unbatched import unbatch
 
 Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
 NEVER: Final = -1  # `first_bad_step` of a lane that is finite so far
-SHARED: Final = ()  # what lanes have in common: nothing yet
-_MEASURED_TILES: Final = 8  # times as many points as a tile's step that a record may look at together
-# Beginning a lane runs once and takes microseconds, but its random numbers take XLA longer to optimise than to
-# compile plainly, and so small a module need not be split. Only options that all supported releases of jax know.
+SHARED: Final = ()  # arrays that all lanes have in common: none yet
+_MEASURED_TILES: Final = 8  # a record may use this many times the points of a tile's step at once
+# The program that begins lanes runs once, for microseconds, and optimising it takes XLA longer than compiling it
+# without. So small a module need not be split either. All supported releases of jax know these options.
 QUICK: Final = {"xla_backend_optimization_level": 0, "xla_cpu_parallel_codegen_split_count": 1}
 
 
@@ -35,9 +35,9 @@ class Block:
     """The lanes of one training inside the program.
 
     Args:
-        training: what decides their code.
-        tile: lanes advanced together.
-        tiles: room for this many tiles on each device.
+        training: what is trained; it decides the code.
+        tile: number of lanes that are advanced together.
+        tiles: number of tiles that each device has space for.
     """
 
     training: Training
@@ -46,11 +46,11 @@ class Block:
 
 
 class Lane(NamedTuple):
-    """What one lane carries from step to step.
+    """What one lane keeps from step to step.
 
     Args:
-        state: of its training, the last sound one.
-        first_bad_step: steps taken when it first was not finite; `NEVER` so far.
+        state: the last sound state of its training.
+        first_bad_step: number of steps after which it was first not finite; `NEVER` while it is.
     """
 
     state: State
@@ -58,7 +58,7 @@ class Lane(NamedTuple):
 
 
 class BlockArrays(NamedTuple):
-    """The arrays of one block: each leaf starts with the axes (tiles of all devices, tile)."""
+    """The arrays of one block; the leading axes of each are (tiles of all devices, lanes of a tile)."""
 
     lanes: Lane
     data: Data
@@ -66,7 +66,7 @@ class BlockArrays(NamedTuple):
 
 
 def begin(block: Block, numbers: Numbers) -> tuple[Lane, Data]:
-    """Draw what one lane begins with."""
+    """Draw the initial state and the data of one lane."""
     state, data = block.training.begin(Keys.of(numbers), numbers, SHARED)
     return Lane(state, jnp.int32(NEVER)), data
 
@@ -74,7 +74,7 @@ def begin(block: Block, numbers: Numbers) -> tuple[Lane, Data]:
 def finish(
     block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Array, ""]
 ) -> tuple[Lane, dict[str, Array]]:
-    """Measure one lane; NaN from the first moment on at which it is not sound."""
+    """Measure one lane; values are NaN from the first record on at which it is not sound."""
     values, sound = block.training.measure(lane.state, data, SHARED, numbers, step)
     bad = (lane.first_bad_step == NEVER) & ~sound
     first_bad = jnp.where(bad, step, lane.first_bad_step).astype(jnp.int32)
@@ -88,13 +88,13 @@ def _all_finite(tree: Any) -> Bool[Array, ""]:
 
 
 class _Walk(NamedTuple):
-    """How far the lanes of a tile have come in a segment.
+    """Progress of a tile's lanes in a segment.
 
     Args:
-        lanes: their states, of dead ones the last sound one.
-        done: steps taken.
-        stride: steps to try next.
-        tried: steps executed, those that led nowhere included.
+        lanes: their states; of lost lanes the last sound one.
+        done: number of steps taken.
+        stride: number of steps to try next.
+        tried: number of steps executed, with those that were tried again.
     """
 
     lanes: Lane
@@ -104,12 +104,12 @@ class _Walk(NamedTuple):
 
 
 def _advance_tile(block: Block, arrays: BlockArrays, start: Int[Array, ""], steps: Int[Array, ""]) -> _Walk:
-    """Advance the lanes of one tile by some steps; a lane that stops being finite is frozen and dated.
+    """Advance the lanes of one tile by some steps; a lane that is no longer finite is frozen, and the step is noted.
 
-    To look at every parameter at every step, and to keep the old ones until it is known that the new ones
-    are finite, costs a fifth of a step. So many steps are tried without looking, where the training says that what is
-    not finite never is again. Where a lane was lost, the same steps are tried again from where they began, in halves,
-    down to the single step that lost it. Tries are runs of one compiled loop, so their bits are those of any other cut.
+    Checking every parameter after every step, and keeping the old ones until then, costs a fifth of a step. So many
+    steps are tried before a check, if the training says that what is not finite stays so. If a lane was lost, the same
+    steps are tried again from where they began, half as many at a time, down to the one step that lost the lane. All
+    tries run one compiled loop, so the bits do not depend on how the steps are divided.
     """
 
     def try_stride(walk: _Walk) -> _Walk:
@@ -117,7 +117,7 @@ def _advance_tile(block: Block, arrays: BlockArrays, start: Int[Array, ""], step
         trial, sound = _run(block, arrays, walk.lanes, first, taken)
         lost = (walk.lanes.first_bad_step == NEVER) & ~(sound & _sound(block.training, trial.state))
         accepted = ~lost.any() | (taken == 1)
-        # What a step computes on the way, as a loss, is of the state before it.
+        # A step's loss is that of the state before the step.
         bad_step = jnp.where(lost, first + sound, walk.lanes.first_bad_step).astype(jnp.int32)
         kept = _freeze(trial._replace(first_bad_step=bad_step), walk.lanes, bad_step != NEVER)
         lanes = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), kept, walk.lanes)
@@ -131,7 +131,7 @@ def _advance_tile(block: Block, arrays: BlockArrays, start: Int[Array, ""], step
 def _run(
     block: Block, arrays: BlockArrays, lanes: Lane, first: Int[Array, ""], taken: Int[Array, ""]
 ) -> tuple[Lane, Bool[Array, " tile"]]:
-    """Take some steps with all lanes of a tile, and tell of which all was finite that steps computed on the way."""
+    """Take some steps with all lanes of a tile, and tell for which lanes everything that was computed was finite."""
 
     def step_once(step: Int[Array, ""], carry: tuple[State, Array]) -> tuple[State, Array]:
         states, sound = carry
@@ -145,14 +145,14 @@ def _run(
         states, sound = jax.lax.fori_loop(first, last, step_once, (lanes.state, sound))
         return lanes._replace(state=states), sound
 
-    def through_a_period(at: tuple[Array, State, Array]) -> tuple[Array, State, Array]:
+    def run_period(at: tuple[Array, State, Array]) -> tuple[Array, State, Array]:
         step, states, sound = at
         states = _renew(block.training, period, arrays, states, step)
         end = jnp.minimum(step + period - step % period, last)
         return end, *jax.lax.fori_loop(step, end, step_once, (states, sound))
 
-    # Outside of the loop over steps, which would copy what a period has at each.
-    _, states, sound = jax.lax.while_loop(lambda at: at[0] < last, through_a_period, (first, lanes.state, sound))
+    # Outside of the loop over steps, in which XLA would copy the order at every step.
+    _, states, sound = jax.lax.while_loop(lambda at: at[0] < last, run_period, (first, lanes.state, sound))
     return lanes._replace(state=states), sound
 
 
@@ -160,17 +160,17 @@ def _sound(training: Training, states: State) -> Bool[Array, " tile"]:
     return jax.vmap(lambda state: _all_finite(training.must_be_finite(state)))(states)
 
 
-def _freeze(lanes: Lane, before: Lane, dead: Bool[Array, " tile"]) -> Lane:
-    """Give dead lanes the state that they had before."""
+def _freeze(lanes: Lane, before: Lane, lost: Bool[Array, " tile"]) -> Lane:
+    """Return lost lanes to the state before."""
 
     def choose(new: Array, old: Array) -> Array:
-        return jnp.where(dead.reshape(-1, *(1,) * (new.ndim - 1)), old, new)
+        return jnp.where(lost.reshape(-1, *(1,) * (new.ndim - 1)), old, new)
 
     return lanes._replace(state=jax.tree.map(choose, lanes.state, before.state))
 
 
 def _renew(training: Training, period: int, arrays: BlockArrays, states: State, step: Int[Array, ""]) -> State:
-    """Have a tile's lanes renew what stays for a period, where one begins."""
+    """Call `renew` for a tile's lanes if a period begins at this step."""
     fresh = step % period == 0  # the same for all lanes, so one branch runs
     renew = jax.vmap(training.renew, in_axes=(0, 0, None, 0, None))
     return jax.lax.cond(fresh, lambda: renew(states, arrays.data, SHARED, arrays.numbers, step), lambda: states)
@@ -186,11 +186,11 @@ def _advance_block(
 ) -> tuple[Lane, dict[str, Array], Int[Array, ""]]:
     """Advance the first `live` tiles of a block, one after another, so that each stays in cache; measure at records.
 
-    Between records (where a segment was cut for time) nothing may be seen that changes a lane: with batches the
-    loss over all points can overflow before that of the present batch, and clocks must not date it.
+    Between records, where a segment ended by time, nothing is measured: with batches, the loss over all points can
+    overflow before that of the present batch does, and the date of a lost lane must not depend on a clock.
     """
 
-    def at(tree: Any, tile: Int[Array, ""]) -> Any:
+    def take(tree: Any, tile: Int[Array, ""]) -> Any:
         return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, tile, keepdims=False), tree)
 
     def put(tree: Any, values: Any, tile: Int[Array, ""]) -> Any:
@@ -199,7 +199,7 @@ def _advance_block(
 
         return jax.tree.map(place, tree, values)
 
-    def measured(arrays: BlockArrays, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
+    def measure_tile(arrays: BlockArrays, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
         def measure(lane: tuple[Numbers, Data, Lane]) -> tuple[Lane, dict[str, Array]]:
             return finish(block, *lane, start + steps)
 
@@ -207,26 +207,26 @@ def _advance_block(
         each = jax.vmap(measure) if together == block.tile else partial(jax.lax.map, measure, batch_size=together)
         return each((arrays.numbers, arrays.data, lanes))
 
-    def unmeasured(arrays: BlockArrays, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
+    def measure_nothing(arrays: BlockArrays, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
         return lanes, jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), like)
 
     def one_tile(tile: Int[Array, ""], carry: Any) -> Any:
         lanes, values, tried = carry
-        own = BlockArrays(at(lanes, tile), at(arrays.data, tile), at(arrays.numbers, tile))
+        own = BlockArrays(take(lanes, tile), take(arrays.data, tile), take(arrays.numbers, tile))
         walk = _advance_tile(block, own, start, steps)
-        new = jax.lax.cond(at_record, measured, unmeasured, own, walk.lanes)
+        new = jax.lax.cond(at_record, measure_tile, measure_nothing, own, walk.lanes)
         return put(lanes, new[0], tile), put(values, new[1], tile), tried + walk.tried
 
     first = jax.tree.map(lambda leaf: leaf[0], arrays)
-    like = jax.eval_shape(measured, first, first.lanes)[1]
+    like = jax.eval_shape(measure_tile, first, first.lanes)[1]
     empty = jax.tree.map(lambda leaf: jnp.full((block.tiles, *leaf.shape), jnp.nan, leaf.dtype), like)
     return jax.lax.fori_loop(0, live, one_tile, (arrays.lanes, empty, jnp.int32(0)))
 
 
 def _lanes_a_measurement(block: Block) -> int:
-    """Tell how many lanes of a tile are measured at once: all, but where a step looks at a small part of the points.
+    """Return how many lanes of a tile are measured at once: all, except where a batch is a small part of the points.
 
-    The tile's size is right for steps; of all points its arrays would be gigabytes.
+    The size of the tile suits a step; for all points its arrays could be gigabytes.
     """
     cost = block.training.cost()
     fitting = max(1, block.tile * _MEASURED_TILES * cost.points // cost.of_points)
@@ -234,12 +234,12 @@ def _lanes_a_measurement(block: Block) -> int:
 
 
 def mesh_of(devices: Sequence[Device]) -> Mesh:
-    """Line devices up; tiles are dealt out along this line."""
+    """Make a mesh of one axis, over which tiles are distributed."""
     return Mesh(np.array(devices), ("device",), axis_types=(AxisType.Auto,))
 
 
 def sharding(devices: Sequence[Device]) -> NamedSharding:
-    """Give the placement of every array of a block: tiles over devices."""
+    """Return the sharding of every array of a block: tiles over devices."""
     return NamedSharding(mesh_of(devices), PartitionSpec("device"))
 
 
@@ -248,15 +248,15 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
 
     Args:
         blocks: all blocks of the plan.
-        devices: where tiles are dealt out to.
+        devices: over which tiles are distributed.
 
     Returns:
         A jitted function of `lanes` (donated), `data`, `numbers` (one pytree for each block), `start` and
-        `steps` (optimiser steps taken and to take, one number for each block), `live` (tiles alive, of
-        shape (devices, blocks)) and `at_record` (whether a record is taken there); it returns new lanes, the
-        values of a record, block by block, and the steps that tiles have tried, of the shape of `live`.
+        `steps` (optimiser steps taken and to take, one number for each block), `live` (tiles in use, of shape
+        (devices, blocks)) and `at_record` (whether it measures). It returns the new lanes, the measured values,
+        block by block, and the steps that tiles executed, of the shape of `live`.
     """
-    dealt, same = PartitionSpec("device"), PartitionSpec()
+    split, same = PartitionSpec("device"), PartitionSpec()
 
     def train(lanes: Any, data: Any, numbers: Any, start: Array, steps: Array, live: Array, at_record: Array) -> Any:
         done = [
@@ -267,11 +267,11 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
         return list(lanes), list(values), jnp.stack(tried)[None]
 
     mapped = jax.shard_map(
-        unbatched(train) if devices[0].platform == "cpu" else train,
+        unbatch(train) if devices[0].platform == "cpu" else train,
         mesh=mesh_of(devices),
-        in_specs=(dealt, dealt, dealt, same, same, dealt, same),
-        out_specs=(dealt, dealt, dealt),
-        check_vma=False,  # the trip counts differ between devices, which the check can't follow
+        in_specs=(split, split, split, same, same, split, same),
+        out_specs=(split, split, split),
+        check_vma=False,  # loops differ in length between devices, which the check does not allow
     )
     return jax.jit(mapped, donate_argnums=0)
 
@@ -279,7 +279,7 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
 def beginning(block: Block, devices: tuple[Device, ...]) -> Any:
     """Build the small program that draws the data and initial parameters of a block's lanes."""
     lanes = jax.vmap(jax.vmap(partial(begin, block)))
-    return jax.jit(unbatched(lanes) if devices[0].platform == "cpu" else lanes, out_shardings=sharding(devices))
+    return jax.jit(unbatch(lanes) if devices[0].platform == "cpu" else lanes, out_shardings=sharding(devices))
 
 
 def array_shapes(block: Block, devices: tuple[Device, ...], names: tuple[str, ...]) -> BlockArrays:
@@ -293,29 +293,29 @@ def array_shapes(block: Block, devices: tuple[Device, ...], names: tuple[str, ..
     leading = (block.tiles * len(devices), block.tile)
     place = sharding(devices)
 
-    def described(leaf: Any) -> jax.ShapeDtypeStruct:
+    def describe(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
     numbers: Any = {name: jax.ShapeDtypeStruct(leading, number_dtype(name, block.training)) for name in names}
     lanes, data = jax.eval_shape(jax.vmap(jax.vmap(partial(begin, block))), numbers)
-    return jax.tree.map(described, BlockArrays(lanes, data, numbers))
+    return jax.tree.map(describe, BlockArrays(lanes, data, numbers))
 
 
 def number_dtype(name: str, training: Training) -> Any:
-    """Give the dtype in which a traced number enters the program."""
+    """Return the dtype of a traced number in the program."""
     if name in ("seed", "data_seed"):
         return np.uint32
     return np.int32 if name == "width" else np.dtype(training.precision)
 
 
 @lru_cache(maxsize=64)
-def compiled(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devices: tuple[Device, ...]) -> Any:
+def compile_training(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devices: tuple[Device, ...]) -> Any:
     """Compile the training program for these blocks once in a process.
 
     Args:
         blocks: all blocks.
         names: for each block the names of its traced numbers.
-        devices: where tiles are dealt out to.
+        devices: over which tiles are distributed.
     """
     described = [array_shapes(block, devices, own) for block, own in zip(blocks, names, strict=True)]
     counts = jax.ShapeDtypeStruct((len(blocks),), np.int32)
@@ -328,7 +328,7 @@ def compiled(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devi
 
 
 @lru_cache(maxsize=256)
-def compiled_beginning(block: Block, names: tuple[str, ...], devices: tuple[Device, ...]) -> Any:
+def compile_beginning(block: Block, names: tuple[str, ...], devices: tuple[Device, ...]) -> Any:
     """Compile the program that begins a block's lanes once in a process."""
     return beginning(block, devices).lower(array_shapes(block, devices, names).numbers).compile(compiler_options=QUICK)
 
@@ -352,7 +352,7 @@ def _lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[BlockArrays, dic
 
 
 def check_metrics(block: Block, names: tuple[str, ...]) -> None:
-    """Refuse a metric whose value has not the dimensions it states, and a target, module or metric that fails.
+    """Refuse a metric whose value does not have the stated dimensions, and a target, module or metric that fails.
 
     Args:
         block: one block.

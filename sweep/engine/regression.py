@@ -21,7 +21,7 @@ from sweep.page.identity import describe
 from sweep.page.resolve import shape_of
 from sweep.page.shape import Shape
 
-RANKED_POINTS: Final = 128  # at most so many points are shuffled by counting; a hundred are twice as fast so
+RANKED_POINTS: Final = 128  # up to so many points are shuffled by counting, which takes half the time for a hundred
 
 
 class State(NamedTuple):
@@ -52,35 +52,35 @@ class Regression(Training):
 
     @property
     def precision(self) -> str:
-        """Of all arrays but those of seeds, widths and orders."""
+        """Precision of all arrays except seeds, widths and orders."""
         return self.shape.precision
 
     @property
     def steps(self) -> int:
-        """Optimiser steps in the whole training."""
+        """Number of optimiser steps in the whole training."""
         return self.shape.steps
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in a pass over the points, the short last one included."""
+        """Number of batches in a pass over the points; the last one may be shorter."""
         return self.shape.steps_per_epoch()
 
     @property
     def renewed_every(self) -> int | None:
-        """The points get a new order where an epoch begins."""
+        """Each epoch begins with a new order of the points."""
         return None if self.shape.batch_size is None else self.steps_per_epoch
 
     @property
     def stays_not_finite(self) -> bool:
-        """A loss that is not finite is noted, and parameters that are not never are again (tests/engine)."""
+        """True: a loss that is not finite is noted, and parameters that are not finite stay so (tests/engine)."""
         return True
 
     def quantities(self) -> tuple[Quantity, ...]:
-        """The metrics of the page, and the prediction."""
+        """List the metrics of the page, and the prediction."""
         return self.shape.quantities()
 
     def dimensions(self) -> Mapping[str, np.ndarray]:
-        """Layers, and, where the task has them, x and frequencies."""
+        """Return the layers, and x and the frequencies if the task has them."""
         found: dict[str, np.ndarray] = {"layer": np.arange(self.shape.model.layers_told_apart())}
         if self.shape.shown:
             found["x"] = self.shape.shown.values()
@@ -89,7 +89,7 @@ class Regression(Training):
         return found
 
     def cost(self) -> Cost:
-        """Say what a lane takes, by its layers; a module of the page's own says how many it counts as."""
+        """Estimate the cost of a lane from the sizes of its layers."""
         shape = self.shape
         layers = shape.model.layer_sizes(shape.task.input_size())
         points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
@@ -108,7 +108,7 @@ class Regression(Training):
         """Name network, optimiser and points."""
         return f"{self.shape.model.words()}, {self.shape.optimizer.name}, {self.shape.task.points} points"
 
-    def described(self) -> Any:
+    def description(self) -> Any:
         """Give the network's spec."""
         return describe(self.shape)["model"]
 
@@ -127,7 +127,7 @@ class Regression(Training):
     def step(
         self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[State, Bool[Array, ""]]:
-        """Take one optimiser step, and tell whether the loss before it was finite."""
+        """Take one optimiser step, and tell whether the loss before the step was finite."""
         inputs, target, weights = self._batch(data, state.order, step)
 
         def objective(parameters: Any) -> Float[Array, ""]:
@@ -143,7 +143,7 @@ class Regression(Training):
     def _batch(
         self, data: Data, order: Int[Array, " points"] | None, step: Int[Array, ""]
     ) -> tuple[Array, Array, Array]:
-        """Choose inputs, targets and weights of one step; weight 0 fills up the short last batch."""
+        """Choose inputs, targets and weights of one step; points of weight 0 fill a shorter last batch."""
         if order is None or self.shape.batch_size is None:
             return data.inputs, data.target, jnp.ones_like(data.target)
         size, points = self.shape.batch_size, self.shape.task.points
@@ -152,18 +152,18 @@ class Regression(Training):
         return data.inputs[:, chosen], data.target[chosen], (place < points).astype(data.target.dtype)
 
     def renew(self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]) -> State:
-        """Draw a new order of the points, as each epoch starts with."""
+        """Draw a new order of the points for an epoch."""
         key = jax.random.fold_in(stream(numbers["seed"], "batches"), step // self.steps_per_epoch)
         return state._replace(order=permutation(key, self.shape.task.points).astype(jnp.int32))
 
     def must_be_finite(self, state: State) -> Any:
-        """The parameters."""
+        """Return the parameters."""
         return state.parameters
 
     def measure(
         self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[dict[str, Array], Bool[Array, ""]]:
-        """Measure the metrics, over all points; a lane whose loss over these is not finite is lost."""
+        """Measure the metrics over all points; a lane whose loss is not finite is lost."""
         shape, functions = self.shape, self._network()
 
         def predict(parameters: Any) -> tuple[Array, Array]:
@@ -186,7 +186,7 @@ class Regression(Training):
         return metrics.measure(moment), jnp.isfinite(loss)
 
     def constants(self) -> tuple[Quantity, ...]:
-        """The noiseless target over x, for a task that has an x."""
+        """List the noiseless target over x, if the task has an x."""
         return (RECORDED["target"],) if self.shape.shown else ()
 
     def constant_values(self, data: Data) -> dict[str, Array]:
@@ -197,20 +197,20 @@ class Regression(Training):
 
 
 def training_of(page: Experiment, padded: bool = False) -> Training:
-    """Give the training of a page whose lanes have one structure.
+    """Return the training of a page whose lanes have one structure.
 
     Args:
-        page: that of a `Variant`.
-        padded: whether lanes may be narrower than it.
+        page: the page of a `Variant`.
+        padded: whether lanes may be narrower than its model.
     """
     return Regression(shape_of(page), padded)
 
 
 def permutation(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
-    """Draw an order of 0 ... size - 1: that of random numbers, equal ones in the order they are drawn in.
+    """Draw a permutation of 0 ... size - 1: the ranks, or the order, of random numbers; equal ones keep their order.
 
-    Counting, for each number of a few, those before it takes size^2 comparisons, which are vectorised; a sort is not.
-    Of 32 bits so few are equal that one sort will do, where `jax.random.permutation` takes two.
+    Up to `RANKED_POINTS` numbers are ranked by size^2 comparisons, which are vectorised, while a sort is not. With 32
+    bits so few numbers are equal that one sort is enough, where `jax.random.permutation` takes two.
     """
     drawn, place = jax.random.bits(key, (size,), jnp.uint32), jnp.arange(size)
     if size > RANKED_POINTS:

@@ -1,4 +1,4 @@
-"""Where lanes sit: tiles of a block dealt out to the devices in turn."""
+"""The seats of lanes: a block's tiles are distributed over the devices in turn, and each lane has a place in a tile."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -11,13 +11,13 @@ from sweep.engine.program import Block, sharding
 
 
 class Seats:
-    """The places of some lanes of a block.
+    """The places of some of a block's lanes.
 
     Args:
         block: the block.
-        lanes: numbers of the lanes that sit, among those of the block in the wave.
-        devices: where the tiles are.
-        first: which device gets the first tile, and so one more than others where they don't come out even.
+        lanes: numbers of these lanes among the block's lanes in the wave.
+        devices: over which tiles are distributed.
+        first: the device that gets the first tile, and so one more than others if the division leaves a remainder.
     """
 
     def __init__(self, block: Block, lanes: np.ndarray, devices: Sequence[Any], first: int = 0) -> None:
@@ -29,29 +29,29 @@ class Seats:
         self.place = np.arange(len(lanes)) % block.tile
         self.live = np.bincount((np.arange(self.tiles) + first) % count, minlength=count)
 
-    def seated(self, values: np.ndarray) -> jax.Array:
-        """Put one value for each lane onto the devices; empty seats of the last tile repeat the first lane."""
-        # Tiles behind the last one are never advanced, so that what they hold does not matter.
+    def put(self, values: np.ndarray) -> jax.Array:
+        """Copy one value for each lane to the devices; unused places of the last tile repeat the first lane."""
+        # Tiles after the last one are never advanced, so their values do not matter.
         full = np.empty((len(self._devices) * self.block.tiles, self.block.tile, *values.shape[1:]), values.dtype)
         if len(self.lanes):
             full[self.tile[-1]] = values[0]
             full[self.tile, self.place] = values
         return jax.device_put(full, sharding(self._devices))
 
-    def taken(self, tree: Any) -> Any:
-        """Take the lanes' values off the devices, as copies, in the lanes' order."""
+    def take(self, tree: Any) -> Any:
+        """Copy the lanes' values from the devices, in the lanes' order."""
         return jax.tree.map(lambda leaf: np.asarray(leaf)[self.tile, self.place], tree)
 
-    def moved(self, trees: Any, kept: np.ndarray, first: int) -> tuple["Seats", Any]:
-        """Seat some of the lanes closer together.
+    def move(self, trees: Any, kept: np.ndarray, first: int) -> tuple["Seats", Any]:
+        """Move some of the lanes into as few tiles as possible.
 
         Args:
             trees: arrays on the devices.
-            kept: which lanes stay.
+            kept: which lanes are kept.
             first: which device gets the first tile.
 
         Returns:
-            Their seats, and their arrays there.
+            Their seats, and their arrays.
         """
         seats = Seats(self.block, self.lanes[kept], self._devices, first)
-        return seats, jax.tree.map(lambda leaf: seats.seated(self.taken(leaf)[kept]), trees)
+        return seats, jax.tree.map(lambda leaf: seats.put(self.take(leaf)[kept]), trees)

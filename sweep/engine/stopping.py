@@ -1,4 +1,4 @@
-"""Rules that end lanes early: pure functions of what a record holds, so that no clock and no wave decides."""
+"""Rules that end lanes early: pure functions of a record's values, so that neither clocks nor waves matter."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from sweep.page.specs.stop import Halving, Stop, Target
 
 
 class StoppingRule:
-    """Ends lanes of one wave by the rule of their page.
+    """The rule of a page that ends lanes early, for the lanes of one wave.
 
     Args:
         rule: the rule, None for none.
         epochs: epoch of each record.
         lanes: all lanes of the sweep.
-        here: numbers of those in the wave.
+        here: numbers of the lanes in the wave.
         better: which values of the rule's metric are better.
     """
 
@@ -26,21 +26,21 @@ class StoppingRule:
             self._rungs = rungs(rule, epochs)
             self._competitor, self._competition = (numbers[here] for numbers in competitors(rule, lanes))
 
-    def wanted(self) -> bool:
+    def exists(self) -> bool:
         """Tell whether there is a rule."""
         return self._rule is not None
 
     def carries(self) -> bool:
-        """Tell whether lanes that it has ended carry their last values forward."""
+        """Tell whether lanes that it has ended repeat their last values in later records."""
         return isinstance(self._rule, Target)
 
     def metric(self) -> str:
-        """Name the metric that the rule looks at."""
+        """Return the metric that decides."""
         assert self._rule is not None
         return self._rule.metric
 
-    def ended(self, record: int, values: np.ndarray, running: np.ndarray) -> np.ndarray:
-        """Give each lane's new status, REACHED or CUT, and RUNNING for those whose status does not change.
+    def new_status(self, record: int, values: np.ndarray, running: np.ndarray) -> np.ndarray:
+        """Return REACHED or CUT for the lanes that end at this record, RUNNING for all others.
 
         Args:
             record: which record this is.
@@ -51,13 +51,13 @@ class StoppingRule:
         if isinstance(self._rule, Target):
             status[have_reached(self._rule, values, running, self._better)] = REACHED
         if isinstance(self._rule, Halving) and record in self._rungs:
-            out = cut(self._rule, values, running, self._competitor, self._competition, self._better)
+            out = cut_lanes(self._rule, values, running, self._competitor, self._competition, self._better)
             status[out] = CUT
         return status
 
 
 def explain(rule: Stop, epochs: np.ndarray, lanes: Lanes, better: Better) -> list[str]:
-    """Say in sentences what a rule will do, as `--plan` prints them."""
+    """Describe in sentences what a rule will do, for `--plan`."""
     if isinstance(rule, Target):
         least, most = rule.bounds(better)
         bound = f"at most {most:g}" if least is None else f"at least {least:g}"
@@ -99,13 +99,13 @@ def rungs(rule: Halving, epochs: np.ndarray) -> frozenset[int]:
     while share < 1:
         shares.append(share)
         share /= rule.keep
-    # A share that is a record but for rounding is that record.
+    # A share that differs from a record only by rounding is that record.
     found = np.searchsorted(epochs, np.array(shares) * epochs[-1] * (1 - 1e-9))
     return frozenset(int(record) for record in found if 0 < record < len(epochs) - 1)
 
 
 def competitors(rule: Halving, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
-    """Number each lane's competitor and the competition that it is in.
+    """Return the number of each lane's competitor, and of the competition that it takes part in.
 
     Returns:
         Two arrays of shape (lanes,).
@@ -116,7 +116,7 @@ def competitors(rule: Halving, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
     return own, competition
 
 
-def cut(
+def cut_lanes(
     rule: Halving,
     values: np.ndarray,
     running: np.ndarray,
@@ -153,5 +153,5 @@ def _medians(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Give the median of each group 0, 1, 2, ..."""
     order = np.lexsort((values, group))
     _, begins, sizes = np.unique(group[order], return_index=True, return_counts=True)
-    with np.errstate(invalid="ignore"):  # between the best there can be and the worst lies NaN, which ranks last
+    with np.errstate(invalid="ignore"):  # the mean of -inf and +inf is NaN, which ranks last
         return (values[order][begins + (sizes - 1) // 2] + values[order][begins + sizes // 2]) / 2

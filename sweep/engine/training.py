@@ -1,6 +1,6 @@
-"""The joint between the engine and what it trains: three pure functions of one lane, and what a plan must know of them.
+"""The interface between the engine and what it trains: three pure functions of one lane, and what a plan must know.
 
-Tiles, freezing, seats, waves and checkpoints know nothing else of a training. `regression` is the one there is.
+Tiles, freezing, seats, waves and checkpoints know nothing else of a training. `regression` implements it.
 """
 
 from abc import ABC, abstractmethod
@@ -14,22 +14,22 @@ from sweep.base.labels import Quantity
 from sweep.engine.keys import Keys
 
 Numbers = dict[str, Array]  # a lane's traced numbers by the names of their knobs, scalars
-State = Any  # a pytree of arrays: what a step changes
-Data = Any  # ... and what it only reads, of this lane
-Shared = Any  # ... and of all lanes
+State = Any  # a pytree of arrays that a step changes
+Data = Any  # a pytree of arrays of this lane that a step only reads
+Shared = Any  # the same, of all lanes
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one lane takes, roughly: it decides the size of tiles, and with them bits, and all estimates.
+    """Rough cost of one lane. The size of tiles, and so the bits of results, and all estimates follow from it.
 
     Args:
-        flops: of the matrix products of a step, and of their derivatives.
-        activations: nonlinear functions that a step evaluates, each with its derivative.
-        bytes: that a step touches.
-        layers: in which it is compiled.
-        points: that a step looks at ...
-        of_points: ... of those that a record looks at.
+        flops: floating-point operations of a step's matrix products and their derivatives.
+        activations: evaluations of nonlinear functions in a step, each with its derivative.
+        bytes: memory that a step reads and writes.
+        layers: number of layers, for the time of compiling.
+        points: training points used in a step.
+        of_points: training points used in a record.
     """
 
     flops: float
@@ -41,7 +41,7 @@ class Cost:
 
 
 class Training(ABC):
-    """A training of one lane. Hashable: two that are equal are compiled once.
+    """The training of one lane. Hashable: equal ones share a compiled program.
 
     The functions are pure and traced. They see one lane: scalars in `numbers`, arrays without an axis for lanes.
     """
@@ -49,62 +49,62 @@ class Training(ABC):
     @property
     @abstractmethod
     def precision(self) -> str:
-        """float32 or float64: the type in which numbers enter and values leave."""
+        """Type of the traced numbers and of recorded values, float32 or float64."""
 
     @property
     @abstractmethod
     def steps(self) -> int:
-        """How many steps the whole training takes."""
+        """Number of steps in the whole training."""
 
     @property
     @abstractmethod
     def steps_per_epoch(self) -> int:
-        """How many of them are an epoch."""
+        """Number of steps in an epoch."""
 
     @property
     def renewed_every(self) -> int | None:
-        """After how many steps `renew` is called, from step 0 on; None for never."""
+        """Number of steps between calls of `renew`, the first at step 0; None for no calls."""
         return None
 
     @property
     def stays_not_finite(self) -> bool:
-        """Whether what is not finite once is so in every later step. Only then whole segments are tried (`program`).
+        """Whether a value that is not finite can never become finite again. If so, `program` checks whole segments.
 
-        The sign of infinity, clipping and integers are finite again; so by default every step is looked at.
+        It is not so with a sign, clipping or integers; hence the default is False, and every step is checked.
         """
         return False
 
     @property
     def padded(self) -> bool:
-        """Whether arrays may have places that a lane does not use, as those of a narrower network."""
+        """Whether arrays may be padded: a narrower network does not use all of their entries."""
         return False
 
     @abstractmethod
     def quantities(self) -> tuple[Quantity, ...]:
-        """List what `measure` gives, in order."""
+        """List the quantities that `measure` returns, in order."""
 
     @abstractmethod
     def dimensions(self) -> Mapping[str, Any]:
-        """Give the coordinates of every dimension that quantities have here."""
+        """Return the coordinates of every dimension of these quantities."""
 
     @abstractmethod
     def cost(self) -> Cost:
-        """Say what a lane takes."""
+        """Return the cost of a lane."""
 
     @abstractmethod
     def words(self) -> str:
-        """Say in words what is the same for all lanes that are trained so."""
+        """Describe in a few words what all lanes of this training have in common."""
 
     @abstractmethod
-    def described(self) -> Any:
-        """Give JSON-able data by which a store tells its blocks apart."""
+    def description(self) -> Any:
+        """Return a description for JSON, by which a store distinguishes its blocks."""
 
     @abstractmethod
     def begin(self, keys: Keys, numbers: Numbers, shared: Shared) -> tuple[State, Data]:
-        """Draw what the lane begins with.
+        """Draw the lane's initial state and its data.
 
         Args:
-            keys: of the streams of its `seed` and `data_seed`.
+            keys: of the random streams of its `seed` and `data_seed`.
             numbers: its traced numbers.
             shared: what lanes have in common.
         """
@@ -113,30 +113,29 @@ class Training(ABC):
     def step(
         self, state: State, data: Data, shared: Shared, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[State, Bool[Array, ""]]:
-        """Take a step, wherever it leads.
+        """Take one step, also where its result is not finite.
 
         Args:
-            state: after `step` steps.
+            state: the state after `step` steps.
             data: as `begin` gave it.
             shared: what lanes have in common.
             numbers: the lane's traced numbers.
             step: the same for all lanes of a tile.
 
         Returns:
-            The state after it; and whether all was finite that the step computed of the state before it,
-            such as a loss.
+            The new state, and whether everything that was computed from the old one, such as a loss, was finite.
         """
 
     def renew(self, state: State, data: Data, shared: Shared, numbers: Numbers, step: Int[Array, ""]) -> State:
-        """Change what stays for `renewed_every` steps, such as an order of points.
+        """Change the part of the state that stays the same for `renewed_every` steps, such as an order of points.
 
-        Not in `step`, since XLA copies at each step what a loop over steps only reads in part.
+        This is not done in `step`, because XLA would copy that part at every step.
         """
-        raise NotImplementedError(f"{type(self).__name__} states renewed_every and has no renew")
+        raise NotImplementedError(f"{type(self).__name__} has renewed_every but no renew")
 
     @abstractmethod
     def must_be_finite(self, state: State) -> Any:
-        """Give the part of a state that must be finite, or else the lane is lost, and keeps the one before."""
+        """Return the part of a state that must be finite; otherwise the lane is lost and keeps the previous state."""
 
     @abstractmethod
     def measure(
@@ -145,17 +144,17 @@ class Training(ABC):
         """Measure the lane at a record.
 
         Returns:
-            Its quantities by name; and whether the lane is sound: if not it is lost from this record on.
+            The quantities by name, and whether the lane is sound; if not, it is lost from this record on.
         """
 
     def constants(self) -> tuple[Quantity, ...]:
-        """List what is stored once for each lane, such as the target that it learns."""
+        """List the quantities that are stored once for each lane, such as its target."""
         return ()
 
     def constant_values(self, data: Data) -> dict[str, Array]:
-        """Give its values.
+        """Return the values of `constants`.
 
         Args:
-            data: of any number of lanes, which are the first axes of each array.
+            data: of several lanes; these are the leading axes of each array.
         """
         return {}

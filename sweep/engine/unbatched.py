@@ -1,9 +1,10 @@
-"""No decomposition of several matrices at once on CPU, because two devices would then wait for each other for ever.
+"""Decompositions of one matrix at a time on CPU: with batches, two devices can wait for each other for ever.
 
-jaxlib's LAPACK calls (`ParallelBatchMap`) deal a batch out to XLA's threads and wait for them. But they are called
-from these very threads: once each of them waits, nobody is left to do the work. A call for one matrix asks nobody. So
-a program is traced, and each decomposition of a batch in it is made one of each matrix in turn, whoever wrote it: a
-page's own metric, module or target, or we. The numbers are those of the batch: LAPACK takes matrix after matrix anyway.
+jaxlib's LAPACK calls (`ParallelBatchMap`) distribute a batch over XLA's threads and wait for them. But they are called
+from these same threads: once all of them wait, none is left to do the work. A call for one matrix needs no other
+thread. So a program is traced, and each decomposition of a batch in it is replaced by one decomposition for each matrix
+in turn, also in a page's own metric, module or target. The numbers stay the same: LAPACK takes the matrices of a batch
+one after another, too.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +15,21 @@ import jax
 from jax import lax
 from jax.extend import core
 
-# The primitives that LAPACK computes on CPU, and how many dimensions their first operand has without a batch.
+# The primitives that LAPACK computes on CPU, each with the dimensions of its first operand without a batch.
 DECOMPOSITIONS: Final = {
     "cholesky": 2, "eig": 2, "eigh": 2, "geqp3": 2, "geqrf": 2, "hessenberg": 2, "householder_product": 2, "lu": 2,
     "ormqr": 2, "qr": 2, "schur": 2, "svd": 2, "triangular_solve": 2, "tridiagonal": 2, "tridiagonal_solve": 1,
 }  # fmt: skip
 
 
-def unbatched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a function that computes the same, each decomposition of one matrix at a time.
+def unbatch(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that computes the same, with each decomposition of one matrix at a time.
 
     Args:
         function: of pytrees of arrays, to be traced.
     """
 
-    @wraps(function)  # the name too, so that what has no decomposition compiles to the very same program
+    @wraps(function)  # with the name, so that a function without decompositions compiles to exactly the same program
     def in_turn(*args: Any) -> Any:
         closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
         leaves = _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(args))
@@ -38,7 +39,7 @@ def unbatched(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-    """Trace a jaxpr's equations again, those that decompose a batch in another form."""
+    """Trace a jaxpr's equations again, with those that decompose a batch replaced."""
     known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *arguments], strict=True))
 
     def read(atom: Any) -> Any:
@@ -47,7 +48,7 @@ def _evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any]) ->
     for equation in jaxpr.eqns:
         operands = [read(atom) for atom in equation.invars]
         with equation.ctx.manager:
-            found = _in_turn(equation, operands) if _is_batched(equation) else _bound(equation, operands)
+            found = _in_turn(equation, operands) if _is_batched(equation) else _bind(equation, operands)
         outputs = found if equation.primitive.multiple_results else [found]
         known |= dict(zip(equation.outvars, outputs, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
@@ -66,8 +67,8 @@ def _in_turn(equation: Any, operands: list[Any]) -> Any:
     return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), found)
 
 
-def _bound(equation: Any, operands: list[Any]) -> Any:
-    """Bind an equation as it is, but for the jaxprs among its parameters that decompose a batch."""
+def _bind(equation: Any, operands: list[Any]) -> Any:
+    """Bind an equation unchanged, except for jaxprs among its parameters that decompose a batch."""
     params = equation.params
     if any(_decomposes(jaxpr) for jaxpr in _within(params)):
         params = {name: _rewrite(value) for name, value in params.items()}
@@ -87,7 +88,7 @@ def _decomposes(jaxpr: Any) -> bool:
 
 
 def _rewrite(value: Any) -> Any:
-    """Give a parameter's jaxprs in which each decomposition is of one matrix; anything else as it is."""
+    """Return a parameter with the jaxprs in it rewritten; anything else unchanged."""
     if isinstance(value, tuple):
         named: Any = type(value)  # some have names
         return getattr(named, "_make", named)(map(_rewrite, value))

@@ -1,7 +1,7 @@
-"""Walking a wave segment by segment.
+"""Training a wave segment by segment.
 
-A segment ends at the next record or after about a second, whichever is first. Everything that must happen
-now and then (progress, streaming, checkpoints, stopping) happens between segments, in whoever iterates.
+A segment ends at the next record or after about a second, whichever is first. Progress, writing, checkpoints and
+stopping happen between segments, in the code that iterates over them.
 """
 
 import time
@@ -15,7 +15,7 @@ import numpy as np
 
 from sweep.engine.cost import step_seconds
 from sweep.engine.plan import Plan, Program, Wave
-from sweep.engine.prepare import noticing_memory, numerics
+from sweep.engine.prepare import settings_of, translate_out_of_memory
 from sweep.engine.program import NEVER
 from sweep.engine.wave import Position, WaveRunner
 
@@ -34,11 +34,11 @@ class Segment:
             have diverged or were cut, the last value for those that have reached their target.
         constants: what is stored once for each lane, such as its target, block by block; with record 0 only.
         status: for each block its lanes' status.
-        ended: for each block, steps after which lanes ended; `NEVER` for those that run.
+        ended: for each block, the steps after which its lanes ended; `NEVER` for those that run.
         done: optimiser steps taken, for each block.
-        executed: lane-steps executed in this segment, those of padding lanes and repeated ones included.
+        executed: lane-steps executed in this segment, with those of padding lanes and repeated ones.
         seconds: time inside the program.
-        position: takes a copy of the state, to go on from later.
+        position: a function that copies the state, for a checkpoint.
     """
 
     wave: int
@@ -56,32 +56,32 @@ class Segment:
 def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Iterator[Segment]:
     """Run one wave, segment by segment.
 
-    Everything that is done with arrays, up to the next segment and in taking a copy of the state, is done inside
-    `numerics`; nothing below enters it again. It is left at each yield, else it would leak into whoever iterates.
+    All work on arrays, up to the next segment and in copying the state, is done inside `settings_of`; nothing below
+    enters it again. It is left at each yield, so that the settings do not reach the code that iterates.
 
     Args:
         plan: what to run.
         number: the wave's place in it.
-        at: where to go on from; None begins it.
+        at: the position to continue from; None begins the wave.
 
     Yields:
         Each segment as it finishes.
     """
     segments = _segments(plan, number, at)
     while True:
-        with noticing_memory(), numerics(plan):
+        with translate_out_of_memory(), settings_of(plan):
             segment = next(segments, None)
         if segment is None:
             return
-        yield replace(segment, position=_inside_numerics(plan, segment.position))
+        yield replace(segment, position=_inside_settings(plan, segment.position))
 
 
-def _inside_numerics(plan: Plan, position: Callable[[], Position]) -> Callable[[], Position]:
-    def settled_position() -> Position:
-        with numerics(plan):
+def _inside_settings(plan: Plan, position: Callable[[], Position]) -> Callable[[], Position]:
+    def position_inside() -> Position:
+        with settings_of(plan):
             return position()
 
-    return settled_position
+    return position_inside
 
 
 def _segments(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]:
@@ -99,7 +99,7 @@ def _segments(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]
             pace.learn(target - done, seconds)
             done = target
             full = runner.settle(values, done, record if arrived else None)
-            runner.close_ranks()
+            runner.compact()
             yield Segment(
                 wave=number,
                 record=record if arrived else None,
@@ -115,16 +115,16 @@ def _segments(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]
 
 
 class _Pace:
-    """Learns how fast the program is, so as to stop about every second."""
+    """Learns how fast the program is, so that a segment takes about a second."""
 
     def __init__(self, program: Program, wave: Wave, platform: str, devices: int) -> None:
         of_lane = [step_seconds(block.training.cost(), platform) for block in program.blocks]
         self._weights = np.array(of_lane) * [len(chosen) for chosen in wave.chosen]
-        self._factor = 1 / devices  # of true seconds to estimated ones
-        self._most = 1  # steps that are dared: an estimate may be far off before anything was timed
+        self._factor = 1 / devices  # true seconds per estimated second
+        self._most = 1  # steps at most: before anything was timed, an estimate can be wrong by far
 
     def learn(self, steps: np.ndarray, seconds: float) -> None:
-        """Compare an estimate with what it took."""
+        """Compare an estimate with the measured time."""
         estimated = float(self._weights @ steps)
         if estimated > 0:
             self._factor = seconds / estimated
@@ -138,7 +138,7 @@ class _Pace:
 
 
 def ended_epochs(plan: Plan, segment: Segment, *statuses: int) -> np.ndarray:
-    """Date the ends of a wave's lanes in epochs, NaN for lanes of another status, in stored order."""
+    """Return the epochs at which a wave's lanes ended, in stored order; NaN for lanes of another status."""
     wave = plan.waves[segment.wave]
     epochs = np.full(len(wave.lanes), np.nan)
     blocks = plan.programs[wave.program].blocks
@@ -148,6 +148,6 @@ def ended_epochs(plan: Plan, segment: Segment, *statuses: int) -> np.ndarray:
 
 
 def living_steps(segment: Segment) -> int:
-    """Count the steps that a wave's real lanes have taken while they lived."""
+    """Count the steps of a wave's lanes up to their ends, without padding lanes."""
     steps = zip(segment.done, segment.ended, strict=True)
     return sum(int(np.where(ended == NEVER, done, np.minimum(ended, done)).sum()) for done, ended in steps)

@@ -12,22 +12,22 @@ import numpy as np
 from sweep.base.labels import CUT, DIVERGED, REACHED, RUNNING
 from sweep.engine.cost import step_seconds
 from sweep.engine.plan import Plan
-from sweep.engine.prepare import beginning_programs, names_of, numerics, training_program
+from sweep.engine.prepare import beginning_programs, names_of, settings_of, training_program
 from sweep.engine.program import NEVER, BlockArrays, lane_shapes, number_dtype, sharding
 from sweep.engine.seats import Seats
 from sweep.engine.stopping import StoppingRule
 
-WORTH_MOVING: Final = 0.05  # share of a block's live tiles that must be saved before lanes change seats
+WORTH_MOVING: Final = 0.05  # share of a block's tiles that must become free before lanes are moved
 
 
 @dataclass
 class LaneStatus:
-    """What has become of the lanes of a block in a wave.
+    """The status of a block's lanes in a wave.
 
     Args:
-        status: RUNNING, or how the lane has ended.
-        ended: steps after which it had, `NEVER` for those that run.
-        last: what the last record holds, where reached lanes have to carry it forward.
+        status: RUNNING, or how each lane has ended.
+        ended: number of steps after which it ended; `NEVER` while it runs.
+        last: values of the last record, if lanes that reached their target repeat them.
     """
 
     status: np.ndarray
@@ -35,24 +35,24 @@ class LaneStatus:
     last: dict[str, np.ndarray]
 
     def is_of(self, lanes: int) -> bool:
-        """Tell whether this is of so many lanes."""
+        """Tell whether all arrays have this many lanes."""
         return all(len(values) == lanes for values in (self.status, self.ended, *self.last.values()))
 
     def end(self, lanes: np.ndarray, status: int, steps: Any) -> None:
-        """Note that some of the lanes have ended."""
+        """Record that some lanes have ended."""
         self.status[lanes], self.ended[lanes] = status, steps
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a wave stands: enough to go on from there.
+    """The position of a wave in its training: all that is needed to continue.
 
     Args:
         wave: its place in the plan.
         record: the next record to measure.
         start: place of the wave's first lane in the store.
         done: optimiser steps taken, for each block.
-        lane_status: of each block's lanes.
+        lane_status: the status of each block's lanes.
         seated: for each block, which of its lanes are on the devices.
         leaves: the arrays of the seated lanes' state, lanes first, block by block in the order of the pytree.
     """
@@ -66,7 +66,7 @@ class Position:
     leaves: list[np.ndarray]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Give all of it as named arrays, as a checkpoint holds them."""
+        """Return everything as named arrays, as a checkpoint holds them."""
         found = {"place": np.array([self.wave, self.record, self.start]), "done": self.done}
         for at, (own_status, seated) in enumerate(zip(self.lane_status, self.seated, strict=True)):
             found |= {f"{at}/status": own_status.status, f"{at}/ended": own_status.ended, f"{at}/seated": seated}
@@ -74,12 +74,12 @@ class Position:
         return found | {f"leaf/{at:05d}": leaf for at, leaf in enumerate(self.leaves)}
 
     def fits(self, plan: Plan) -> bool:
-        """Tell whether a plan has such a wave, with a state of these arrays; one of another version may have others."""
+        """Tell whether a plan has this wave, with a state of the same arrays; another version may have other ones."""
         if self.wave >= len(plan.waves) or plan.waves[self.wave].start != self.start:
             return False
         wave = plan.waves[self.wave]
         program = plan.programs[wave.program]
-        with numerics(plan):
+        with settings_of(plan):
             wanted = [
                 ((len(seated), *leaf.shape), leaf.dtype)
                 for block, names, seated in zip(program.blocks, names_of(program), self.seated, strict=False)
@@ -96,10 +96,10 @@ class Position:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Position":
-        """Make a position of what `arrays` gave.
+        """Make a position from the arrays of `arrays`.
 
         Raises:
-            KeyError: if something is missing.
+            KeyError: if one is missing.
         """
         wave, record, start = arrays["place"].tolist()
         blocks = range(len(arrays["done"]))
@@ -116,12 +116,12 @@ class Position:
 
 
 class WaveRunner:
-    """The lanes of a wave on the devices, and what the host knows of them.
+    """The lanes of a wave on the devices, and their status on the host.
 
     Args:
         plan: the plan.
         number: the wave's place in it.
-        at: where to go on from.
+        at: the position to continue from; None begins the wave.
     """
 
     def __init__(self, plan: Plan, number: int, at: Position | None) -> None:
@@ -140,51 +140,51 @@ class WaveRunner:
         )
         self._arrays = [self._begin(block) for block in range(len(sizes))]
         if at is not None:
-            self._put_back(at.leaves)
+            self._restore(at.leaves)
         self.constants = self._constants() if at is None or at.record == 0 else []
-        self._seat_count()
+        self._count_live_tiles()
 
     def _begin(self, at: int) -> BlockArrays:
         """Draw data and initial parameters of a block's seated lanes, on the devices."""
         block, seats = self._program.blocks[at], self._seats[at]
         chosen = self._wave.chosen[at][seats.lanes]
-        with np.errstate(over="ignore"):  # a number that this precision can't hold is infinite, and its lane lost
+        with np.errstate(over="ignore"):  # a number too large for this precision becomes infinite, and its lane is lost
             numbers = {
-                name: seats.seated(values[chosen].astype(number_dtype(name, block.training)))
+                name: seats.put(values[chosen].astype(number_dtype(name, block.training)))
                 for name, values in self._program.numbers[at].items()
             }
         lanes, data = beginning_programs(self._program, self._plan)[at](numbers)
         return BlockArrays(lanes, data, numbers)
 
-    def _put_back(self, leaves: list[np.ndarray]) -> None:
-        """Put saved state in the place of the state that lanes began with."""
+    def _restore(self, leaves: list[np.ndarray]) -> None:
+        """Replace the initial state by a saved one."""
         given = iter(leaves)
         for at, (seats, arrays) in enumerate(zip(self._seats, self._arrays, strict=True)):
             structure = jax.tree.structure(arrays.lanes)
-            own = [seats.seated(next(given)) for _ in range(structure.num_leaves)]
+            own = [seats.put(next(given)) for _ in range(structure.num_leaves)]
             self._arrays[at] = arrays._replace(lanes=jax.tree.unflatten(structure, own))
 
     def _constants(self) -> list[dict[str, np.ndarray]]:
-        """Take what is stored once for each lane off the devices."""
+        """Copy from the devices what is stored once for each lane."""
         return [
-            seats.taken(seats.block.training.constant_values(arrays.data))
+            seats.take(seats.block.training.constant_values(arrays.data))
             for seats, arrays in zip(self._seats, self._arrays, strict=True)
         ]
 
     def _least_loaded(self, others: Iterable[Seats]) -> int:
-        """Find the device that has least to do with the tiles of other blocks."""
+        """Return the device with the least work for the tiles of other blocks."""
         platform = self._plan.devices.platform
         load = [each.live * each.block.tile * step_seconds(each.block.training.cost(), platform) for each in others]
         return int(np.argmin(np.sum(load, axis=0))) if load else 0
 
-    def _seat_count(self) -> None:
+    def _count_live_tiles(self) -> None:
         counts = np.stack([seats.live for seats in self._seats], 1).astype(np.int32)
         self._live = jax.device_put(counts, sharding(self._devices))
 
     def advance(
         self, done: np.ndarray, steps: np.ndarray, at_record: bool
     ) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
-        """Run the program; give what it measured of the seated lanes, and how many steps tiles have tried."""
+        """Run the program; return the values that it measured, and the number of steps that tiles executed."""
         lanes, data, numbers = (list(part) for part in zip(*self._arrays, strict=True))
         run = training_program(self._program, self._plan)
         lanes, values, tried = run(
@@ -195,19 +195,19 @@ class WaveRunner:
         return values, np.asarray(tried)
 
     def settle(self, values: list[Any], done: np.ndarray, record: int | None) -> list[dict[str, np.ndarray]]:
-        """Note who has diverged, reached the target or was cut; give a record's values for all lanes."""
+        """Record which lanes diverged, reached the target or were cut; return a record's values for all lanes."""
         for seats, own_status, arrays in zip(self._seats, self.lane_status, self._arrays, strict=True):
             bad = np.full(len(own_status.status), NEVER)
-            bad[seats.lanes] = seats.taken(arrays.lanes.first_bad_step)
+            bad[seats.lanes] = seats.take(arrays.lanes.first_bad_step)
             lost = (own_status.status == RUNNING) & (bad != NEVER)
             own_status.end(lost, DIVERGED, bad[lost])
         if record is None:
             return []
         full = [
-            {name: _for_all(seats, own_status, name, seats.taken(value)) for name, value in own.items()}
+            {name: _for_all(seats, own_status, name, seats.take(value)) for name, value in own.items()}
             for seats, own_status, own in zip(self._seats, self.lane_status, values, strict=True)
         ]
-        if self._rule.wanted():
+        if self._rule.exists():
             self._end_by_rule(full, done, record)
         return full
 
@@ -216,39 +216,39 @@ class WaveRunner:
         metric, running = np.empty(len(self._wave.lanes)), np.empty(len(self._wave.lanes), bool)
         for rows, own_status, values in zip(self._wave.rows, self.lane_status, full, strict=True):
             metric[rows], running[rows] = values[self._rule.metric()], own_status.status == RUNNING
-        verdict = self._rule.ended(record, metric, running)
+        verdict = self._rule.new_status(record, metric, running)
         for rows, own_status, values, steps in zip(self._wave.rows, self.lane_status, full, done, strict=True):
             for status in (REACHED, CUT):
                 own_status.end(verdict[rows] == status, status, steps)
             own_status.last = values if self._rule.carries() else {}
 
-    def close_ranks(self) -> None:
-        """Take lanes that have ended out of their tiles, where enough of them make whole tiles."""
+    def compact(self) -> None:
+        """Move the running lanes into fewer tiles, if that frees enough of them."""
         moved = False
         for at, (seats, own_status) in enumerate(zip(self._seats, self.lane_status, strict=True)):
             running = own_status.status[seats.lanes] == RUNNING
             saved = seats.tiles - ceil(np.count_nonzero(running) / seats.block.tile)
             if saved > WORTH_MOVING * seats.tiles:
                 others = self._seats[:at] + self._seats[at + 1 :]
-                self._seats[at], arrays = seats.moved(self._arrays[at], running, self._least_loaded(others))
+                self._seats[at], arrays = seats.move(self._arrays[at], running, self._least_loaded(others))
                 self._arrays[at] = BlockArrays(*arrays)
                 moved = True
         if moved:
-            self._seat_count()
+            self._count_live_tiles()
 
     def position(self, record: int, done: np.ndarray) -> Position:
-        """Copy the state, to go on from later."""
+        """Copy the state, for a checkpoint."""
         leaves = [
             leaf
             for seats, arrays in zip(self._seats, self._arrays, strict=True)
-            for leaf in jax.tree.leaves(seats.taken(arrays.lanes))
+            for leaf in jax.tree.leaves(seats.take(arrays.lanes))
         ]  # fmt: skip
         seated = [seats.lanes for seats in self._seats]
         return Position(self._number, record, self._wave.start, done, deepcopy(self.lane_status), seated, leaves)
 
 
 def _are_places(seated: np.ndarray, lanes: int) -> bool:
-    """Tell whether these are numbers of some of so many lanes, each once."""
+    """Tell whether these are distinct numbers of lanes, out of so many lanes."""
     return len(np.unique(seated)) == len(seated) and bool(np.isin(seated, np.arange(lanes)).all())
 
 
@@ -257,7 +257,7 @@ def _running_lanes(size: int) -> LaneStatus:
 
 
 def _for_all(seats: Seats, own_status: LaneStatus, name: str, measured: np.ndarray) -> np.ndarray:
-    """Give a quantity for all lanes of a block, those that have left their seats too."""
+    """Return a quantity for all lanes of a block, also those that have ended and left the devices."""
     full = np.full((len(own_status.status), *measured.shape[1:]), np.nan, measured.dtype)
     full[seats.lanes] = measured
     full[own_status.status == CUT] = np.nan

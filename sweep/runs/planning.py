@@ -3,7 +3,7 @@
 import warnings
 
 from sweep.base.errors import SweepError, SweepWarning
-from sweep.engine.numerics import settled
+from sweep.engine.numerics import standard_settings
 from sweep.engine.plan import Plan, pack
 from sweep.engine.program import check_metrics
 from sweep.page.experiment import Experiment
@@ -18,7 +18,7 @@ def plan_sweep(
     """Plan a sweep on this machine, and make sure that its metrics have the dimensions they state."""
     use_all_cores()
     check_environment()
-    with settled(experiment.precision):
+    with standard_settings(experiment.precision):
         plan = pack(resolve(experiment), memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):

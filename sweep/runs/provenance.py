@@ -27,7 +27,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
             "tile": block.tile,
             "padded": block.training.padded,
             "lanes": len(members),
-            "layers": block.training.described(),
+            "layers": block.training.description(),
         }
         for block, members in plan.blocks()
     ]

@@ -148,7 +148,7 @@ def test_what_is_known_of_settings_is_what_this_jax_has_without_them() -> None:
 
 def test_what_a_notebook_has_set_comes_back() -> None:
     with jax.debug_nans(True), jax.default_matmul_precision("bfloat16"):
-        with numerics.settled("float64"):
+        with numerics.standard_settings("float64"):
             assert jnp.log(jnp.float64(-1.0)).dtype == np.float64
         assert jax.config.jax_debug_nans
         assert jax.config.jax_default_matmul_precision == "bfloat16"

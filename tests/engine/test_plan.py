@@ -17,7 +17,7 @@ from sweep.engine import cost
 from sweep.engine import plan as planning
 from sweep.engine.cost import tile_size
 from sweep.engine.plan import CHUNK_LANES, MAX_BLOCKS, MAX_COMPILE_SECONDS, Devices, Plan, pack
-from sweep.engine.prepare import numerics, training_program
+from sweep.engine.prepare import settings_of, training_program
 from sweep.engine.program import Block
 from sweep.engine.regression import training_of
 from sweep.engine.seats import Seats
@@ -228,7 +228,7 @@ def test_large_waves_are_stored_in_few_chunks():
 
 def test_the_estimate_of_memory_covers_what_the_compiler_says_the_program_takes():
     plan = planned(tiny(axes=grid(seed=range(256)), model=MLP(width=32, depth=3), record=Record(at=log_spaced(3))))
-    with numerics(plan):
+    with settings_of(plan):
         analysis = training_program(plan.programs[0], plan).memory_analysis()
     taken = (
         analysis.argument_size_in_bytes + analysis.output_size_in_bytes

@@ -159,7 +159,7 @@ def test_halving_cuts_whom_a_plain_loop_cuts(rule, racing, full):
 )  # fmt: skip
 def test_a_rung_keeps_the_share_of_living_competitors_it_states(values, running, competitor, keep):
     competition = competitor % 2
-    out = stopping.cut(Halving(keep=keep), values, running, competitor, competition, "lower")
+    out = stopping.cut_lanes(Halving(keep=keep), values, running, competitor, competition, "lower")
     assert not (out & ~running).any()
     score = {
         each: np.median(np.where(np.isnan(own := values[competitor == each]), np.inf, own)) for each in set(competitor)
@@ -369,13 +369,13 @@ def xor(rule, **changes):
 )
 def test_a_rung_keeps_the_better_ones_whichever_way_that_is_and_lost_lanes_are_the_worst(better, keep, kept):
     everybody = np.ones(8, bool)
-    out = stopping.cut(Halving(keep=keep), ACCURACIES, everybody, COMPETITORS, np.zeros(8, int), better)
+    out = stopping.cut_lanes(Halving(keep=keep), ACCURACIES, everybody, COMPETITORS, np.zeros(8, int), better)
     assert set(COMPETITORS[~out].tolist()) == kept
 
 
 def test_a_lane_that_has_all_it_can_have_beside_a_lost_one_ranks_last_and_warns_of_nothing():
     values, running = np.array([np.inf, np.nan, 0.1, 0.2]), np.ones(4, bool)
-    out = stopping.cut(Halving(keep=0.5), values, running, np.array([0, 0, 1, 1]), np.zeros(4, int), "higher")
+    out = stopping.cut_lanes(Halving(keep=0.5), values, running, np.array([0, 0, 1, 1]), np.zeros(4, int), "higher")
     assert out.tolist() == [True, True, False, False]
 
 

@@ -49,7 +49,7 @@ class Iterated(Training):
     def words(self) -> str:
         return "a map"
 
-    def described(self) -> Any:
+    def description(self) -> Any:
         return "map"
 
     def begin(self, keys: Any, numbers: Any, shared: Any) -> tuple[Any, Any]:
@@ -173,6 +173,6 @@ def test_a_training_that_states_a_period_must_renew() -> None:
         def renew(self, *args: Any) -> Any:
             return Training.renew(self, *args)
 
-    with pytest.raises(NotImplementedError, match="Silent states renewed_every and has no renew"):
+    with pytest.raises(NotImplementedError, match="Silent has renewed_every but no renew"):
         next(iter(walk.walk_wave(plan_of(Silent()), 0)))
     jax.clear_caches()

@@ -13,7 +13,7 @@ from helpers import planned, tiny
 from sweep.axes import grid
 from sweep.engine import program as programs
 from sweep.engine.prepare import names_of
-from sweep.engine.unbatched import unbatched
+from sweep.engine.unbatched import unbatch
 from sweep.runs.runner import run_sweep
 from sweep.specs import Metric, Optimizer, Record, linear_spaced
 
@@ -86,7 +86,7 @@ QUICK = ("eigh", "svd", "solve", "tridiagonal_solve", "a batch of its own", "in 
 def test_a_decomposition_is_of_one_matrix_and_its_numbers_are_those_of_the_batch(name):
     lanes = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6, 6)) / 4, jnp.float32)
     plain = in_a_tile(DECOMPOSED[name])
-    lowered = jax.jit(unbatched(plain)).lower(lanes)
+    lowered = jax.jit(unbatch(plain)).lower(lanes)
     assert batches(jax.jit(plain).lower(lanes).as_text())  # else nothing is shown
     assert not batches(lowered.as_text())
     for one, all_at_once in zip(
@@ -97,7 +97,7 @@ def test_a_decomposition_is_of_one_matrix_and_its_numbers_are_those_of_the_batch
 
 
 def lowered(experiment, monkeypatch, wrap):
-    monkeypatch.setattr(programs, "unbatched", wrap)
+    monkeypatch.setattr(programs, "unbatch", wrap)
     plan = planned(experiment, 2)
     (program,) = plan.programs
     arrays = [
@@ -121,7 +121,7 @@ def operations(lowered):
 
 def test_a_program_without_decompositions_is_the_very_same_program(monkeypatch):
     experiment = tiny(axes=grid(seed=(0, 1), width=(3, 4), batch_size=(16, 5)), record=Record(at=linear_spaced(2)))
-    assert lowered(experiment, monkeypatch, unbatched) == lowered(experiment, monkeypatch, lambda function: function)
+    assert lowered(experiment, monkeypatch, unbatch) == lowered(experiment, monkeypatch, lambda function: function)
 
 
 def top(moment, matrices):

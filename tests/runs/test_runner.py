@@ -157,7 +157,7 @@ def crowd() -> Experiment:
 
 @pytest.mark.parametrize("trouble", ["device", "analysis"])
 def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: Path, monkeypatch, trouble) -> None:
-    whole, compiled, taken = run_sweep(crowd()), prepare.compiled, prepare.program_bytes
+    whole, compiled, taken = run_sweep(crowd()), prepare.compile_training, prepare.program_bytes
 
     def exhausted(blocks: Any, *args: Any) -> Any:
         if blocks[0].tiles * blocks[0].tile > 1024:
@@ -168,7 +168,7 @@ def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: P
         return 2**60 if len(plan.waves) < 4 else taken(program, plan)
 
     if trouble == "device":
-        monkeypatch.setattr(prepare, "compiled", exhausted)
+        monkeypatch.setattr(prepare, "compile_training", exhausted)
     else:
         monkeypatch.setattr(prepare, "program_bytes", large)
     with pytest.warns(UserWarning, match="compiling again for waves of") as told:
@@ -194,7 +194,7 @@ def test_another_error_of_the_device_is_not_taken_for_lack_of_memory(monkeypatch
     def broken(*args: Any) -> Any:
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(prepare, "compiled", broken)
+    monkeypatch.setattr(prepare, "compile_training", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         run_sweep(crowd())
 
