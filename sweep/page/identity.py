@@ -14,6 +14,8 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from pkgutil import iter_modules
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
@@ -36,24 +38,23 @@ SPECS: Final = (
     Axes, Cadence, Experiment, Factor, FromFunction, FromModule, Halving, Linear, MLP, Metric, Optimizer, Record, Sine,
     SumOfSines, Table, Target, Window,
 )  # fmt: skip
-# Names of our modules and packages, former ones too. Where code lies is no part of what it is.
-_WORDS: Final = (
-    "alignment answers axes cells claim claims cli compare comparing comparison convergence cost curves devices "
-    "differences differing dimensions distance document epoch_maps errors execute experiment export exporting "
-    "figure film folder formats gallery growing heatmaps identity inputs intervals keys knobs labels lane_choice "
-    "lane_tables lines long maps measures metric model models netcdf networks optim optimizer outcomes outputs "
-    "overrides packing page pages places plan plane plot plots provenance record registry replay replaying report "
-    "reporting results run runner scale seats section seeds session shape sheet signals sine spacing specs stats "
-    "stop store style targets task tasks terminal tidy trackers train training_range unions variation verdicts "
-    "view window zoom "
-    "array_schema bounded_json check crash digests locks numerics owners repair restoring safe_files schema streams "
-    "tables text unbatched whole_files "
-    "__main__ array_checks attribute_checks base bokeh_models command dataset engine files html lanes load metrics "
-    "optimizers page_differences permutation restore runs seed_statistics stopping summary verdict_tables version "
-    "checks coordinator events executors local loss prepare program regression resolve training walk wave wave_writer "
-    "layout planning progress own"
+# Names that modules and packages of ours had, as stored descriptions may still tell them.
+_FORMER: Final = (
+    "answers array_schema comparing differences differing execute exporting models optim pages replaying reporting "
+    "restoring session train"
 )
-MODULES: Final = frozenset(_WORDS.split())
+
+
+def _module_names(folder: Path) -> Iterator[str]:
+    """List the modules and packages in a folder, without importing them."""
+    for module in iter_modules([str(folder)]):
+        yield module.name
+        if module.ispkg:
+            yield from _module_names(folder / module.name)
+
+
+# Names of our modules and packages, former ones too. Where code lies is no part of what it is.
+MODULES: Final = frozenset({*_module_names(Path(__file__).parents[1]), *_FORMER.split()})
 _PATH: Final = rf"(?:\.(?:{'|'.join(sorted(MODULES))})\b)"
 _IMPORTED: Final = re.compile(rf"\b(from|import)\s+sweep{_PATH}+(?!\.)")
 _NAMED: Final = re.compile(rf"(?<![\w.])sweep{_PATH}+(?=\.\w)")
