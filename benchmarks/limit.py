@@ -24,7 +24,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.cases import Case
-from sweep.engine.networks import ACTIVATIONS
+from sweep.page.specs.activation import ACTIVATIONS
 
 SIDE: Final = 2048
 LENGTHS: Final = (2**14, 2**15, 2**16)  # numbers in an array of one core; the best counts
@@ -84,7 +84,7 @@ def _activations(name: str) -> float:
         z = _on_each(lambda index: np.random.default_rng(index).standard_normal(length, np.float32))
         return len(jax.devices()) * PASSES * length / _best(_activation_passes(function), z, jnp.ones_like(z))
 
-    return max(measured(function, length) for function in {JAX[name], ACTIVATIONS[name]} for length in LENGTHS)
+    return max(measured(function, length) for function in {JAX[name], ACTIVATIONS[name].load()} for length in LENGTHS)
 
 
 @cache

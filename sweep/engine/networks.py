@@ -7,7 +7,7 @@ each activation keeps their outputs at zero, and so their gradients and optimise
 
 from collections.abc import Callable
 from math import erf
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,51 +16,27 @@ from jaxtyping import Array, Float, Int, Key
 
 from sweep.base.errors import SweepError, article, blaming, name_of
 from sweep.engine.keys import matrices, normal, uniforms
-from sweep.engine.sine import cosine, sine
+from sweep.page.specs.activation import ACTIVATIONS
+from sweep.page.specs.initializer import INITIALIZERS
 from sweep.page.specs.model import MLP, FromModule, Model
 
 Parameters = Any  # a pytree of arrays, as Flax makes it
 Numbers = dict[str, Array]
-Quantile = Callable[[Float[Array, "..."]], Float[Array, "..."]]
-
-ACTIVATIONS: Final[dict[str, Callable[[Array], Array]]] = {
-    "tanh": jnp.tanh,
-    "relu": jax.nn.relu,
-    "sine": sine,
-    "cosine": cosine,
-    "sigmoid": jax.nn.sigmoid,
-    "gelu": jax.nn.gelu,
-    "softplus": jax.nn.softplus,
-    "silu": jax.nn.silu,
-    "elu": jax.nn.elu,
-    "identity": lambda z: z,
-}
 
 
-def _truncated(u: Float[Array, "..."]) -> Float[Array, "..."]:
+def identity(z: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Give z."""
+    return z
+
+
+def truncated_normal(u: Float[Array, "..."]) -> Float[Array, "..."]:
     """Normal cut at two deviations and scaled back to deviation 1, as Flax and Keras draw theirs."""
     return normal(erf(2**0.5) * u) / 0.87962566103423978
 
 
-def _uniform(u: Float[Array, "..."]) -> Float[Array, "..."]:
+def uniform(u: Float[Array, "..."]) -> Float[Array, "..."]:
     """Uniform with deviation 1: on +-sqrt(3)."""
     return 3**0.5 * u
-
-
-# Each initialiser is a distribution of deviation 1, as a function of a uniform number on (-1, 1), and the variance
-# given to it, from true fan-in and fan-out.
-INITIALIZERS: Final[dict[str, tuple[Quantile, Callable[[Any, Any], Any]]]] = {
-    "lecun_normal": (_truncated, lambda fan_in, fan_out: 1 / fan_in),
-    "lecun_uniform": (_uniform, lambda fan_in, fan_out: 1 / fan_in),
-    "glorot_normal": (_truncated, lambda fan_in, fan_out: 2 / (fan_in + fan_out)),
-    "glorot_uniform": (_uniform, lambda fan_in, fan_out: 2 / (fan_in + fan_out)),
-    "he_normal": (_truncated, lambda fan_in, fan_out: 2 / fan_in),
-    "he_uniform": (_uniform, lambda fan_in, fan_out: 2 / fan_in),
-    "pytorch_uniform": (_uniform, lambda fan_in, fan_out: 1 / (3 * fan_in)),  # U(+-1/sqrt(fan_in))
-    "pytorch_normal": (normal, lambda fan_in, fan_out: 1 / (3 * fan_in)),  # kaiming_normal_(a=sqrt(5))
-    "normal": (normal, lambda fan_in, fan_out: 1.0),
-    "zeros": (jnp.zeros_like, lambda fan_in, fan_out: 1.0),
-}
 
 
 class _Part(NamedTuple):
@@ -115,18 +91,19 @@ def _initial(parts: dict[int, _Part], key: Key[Array, ""], dtype: Any) -> Parame
     """
     shapes = {number: part.shape for number, part in parts.items()}
     entries = uniforms(key, shapes, dtype)
-    used = {INITIALIZERS[part.initializer][0]: None for part in parts.values()}  # no set: its order would vary
+    quantiles = {number: INITIALIZERS[part.initializer].load() for number, part in parts.items()}
+    used = dict.fromkeys(quantiles.values())  # no set: its order would vary
     drawn = {quantile: matrices(quantile(entries), shapes) for quantile in used}
     parameters: dict[str, dict[str, Array]] = {}
     for number, part in parts.items():
-        values = _scale(part, drawn[INITIALIZERS[part.initializer][0]][number])
+        values = _scale(part, drawn[quantiles[number]][number])
         parameters.setdefault(part.layer, {})[part.name] = values[0] if part.name == "bias" else values
     return parameters
 
 
 def _scale(part: _Part, drawn: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
     """Give numbers of deviation 1 the deviation of their initialiser; dead ones are 0."""
-    variance = INITIALIZERS[part.initializer][1]
+    variance = INITIALIZERS[part.initializer].variance
     # In the precision of the run before dividing: JAX divides traced whole numbers in float32.
     fan_in, fan_out = (jnp.asarray(fan, drawn.dtype) for fan in part.fans)
     values = drawn * (jnp.sqrt(variance(fan_in, fan_out)) * part.scale).astype(drawn.dtype)
@@ -211,10 +188,10 @@ class Network(nn.Module):
             z = dense(h)
             if layer == 0 and "omega0" in model.applicable():
                 z = numbers["omega0"].astype(z.dtype) * z
-            h = ACTIVATIONS[model.activation](z)
+            h = ACTIVATIONS[model.activation].load()(z)
             if self.padded:  # cos(0) and sigmoid(0) are not 0
                 h = jnp.where((jnp.arange(dense.features) < numbers["width"])[:, None], h, 0)
-        return ACTIVATIONS[model.output_activation](layers[-1](h))
+        return ACTIVATIONS[model.output_activation].load()(layers[-1](h))
 
 
 class Functions(NamedTuple):
@@ -241,9 +218,11 @@ def network(model: Model, padded: bool) -> Functions:
         model: its structure.
         padded: whether its layers have dead neurons beyond each lane's number `width`.
     """
-    if isinstance(model, FromModule):
-        return _from_module(model)
-    assert isinstance(model, MLP)
+    return model.functions.load()(model, padded)
+
+
+def perceptron(model: MLP, padded: bool) -> Functions:
+    """Build the functions of a multilayer perceptron."""
     names = [f"layer_{layer}" for layer in range(len(model.layers()) + 1)]
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
@@ -259,7 +238,8 @@ def network(model: Model, padded: bool) -> Functions:
     return Functions(init, applied(product), applied(product_of_steps), lambda tree: [tree[name] for name in names])
 
 
-def _from_module(model: FromModule) -> Functions:
+def from_module(model: FromModule, padded: bool) -> Functions:
+    """Build the functions of a module of the page's own, which is never padded."""
     culprit = f"the module of {name_of(model.build)!r}"
     with blaming(culprit):
         module = model.build(model.width)

@@ -18,7 +18,7 @@ from sweep.engine import walk
 from sweep.engine.cost import tile_size
 from sweep.engine.prepare import prepare
 from sweep.engine.program import Block
-from sweep.page.specs.model import ACTIVATIONS
+from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.optimizer import OPTIMIZERS
 from sweep.specs import MLP, Linear, Optimizer, Record, SumOfSines, linear_spaced
 
@@ -122,8 +122,9 @@ def arguments(blocks: tuple[Block, ...], names: list[tuple[str, ...]]) -> tuple[
 
 def everything() -> list[Any]:
     """Gather experiments that between them use every part that could be bound to a CPU."""
-    both = zipped(activation=ACTIVATIONS[:7], optimizer=list(OPTIMIZERS))
-    rest = grid(activation=ACTIVATIONS[7:])
+    activations, optimizers = list(ACTIVATIONS), list(OPTIMIZERS)
+    both = zipped(activation=activations[: len(optimizers)], optimizer=optimizers)
+    rest = grid(activation=activations[len(optimizers) :])
     record = Record(at=linear_spaced(2))
     sines = SumOfSines(frequencies=(1, 2.5), points=64, noise=0.1)
     small = MLP(width=8, depth=1)

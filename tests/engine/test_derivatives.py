@@ -13,7 +13,7 @@ from sweep.axes import grid
 from sweep.engine.keys import stream
 from sweep.engine.networks import network
 from sweep.engine.plan import MAX_BLOCKS
-from sweep.page.specs.model import ACTIVATIONS
+from sweep.page.specs.activation import ACTIVATIONS
 from sweep.specs import MLP, Metric, Optimizer, Record, linear_spaced
 
 DERIVATIVES = {

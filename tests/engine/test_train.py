@@ -39,7 +39,7 @@ from sweep.engine.regression import Regression
 from sweep.page.axes import grid, zipped
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import shape_of
-from sweep.page.specs.model import ACTIVATIONS
+from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES
 from sweep.specs import MLP, Linear, Optimizer, Record, SumOfSines, every, linear_spaced
 
@@ -97,7 +97,7 @@ def drawn_experiment(number: int, precision: str) -> Experiment:
         model=MLP(
             width=int(rng.integers(3, 12)),
             depth=int(rng.integers(1, 4)),
-            activation=str(rng.choice(ACTIVATIONS)),
+            activation=str(rng.choice(list(ACTIVATIONS))),
             bias=bool(rng.choice([True, True, False])),
             initializer="glorot_normal",
             bias_initializer="normal",

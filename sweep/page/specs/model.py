@@ -3,36 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sweep.base.errors import SweepError, unknown
+from sweep.base.registry import Entry
+from sweep.page.specs.activation import ACTIVATIONS
+from sweep.page.specs.initializer import INITIALIZERS
 from sweep.page.specs.knobs import Spec, choice, count, number
 
-ACTIVATIONS: Final = (
-    "tanh",
-    "relu",
-    "sine",
-    "cosine",
-    "sigmoid",
-    "gelu",
-    "softplus",
-    "silu",
-    "elu",
-    "identity",
-)
+_OF_BIASES: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
+_PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
 _UNKNOWN_WIDTH: Final = 64  # taken for that of a module that has none
-INITIALIZERS: Final = (
-    "lecun_normal",
-    "lecun_uniform",
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "pytorch_uniform",
-    "pytorch_normal",
-    "normal",
-    "zeros",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +22,8 @@ class Model(Spec):
 
     What the engine must know of one is said here, as of a module of the page's own, of which nothing is known.
     """
+
+    functions: ClassVar[Entry]  # (model, padded) to its pure functions
 
     def layer_sizes(self, inputs: int) -> tuple[tuple[int, int], ...]:
         """Give inputs and outputs of each layer, for estimates of cost: of a module three layers of its width."""
@@ -73,7 +56,7 @@ class MLP(Model):
         bias: whether layers have biases.
         output_bias: whether the output layer has one, where layers have.
         initializer: how weights are drawn, one of `INITIALIZERS`, or one name for each layer.
-        bias_initializer: how biases are drawn ("zeros", "normal", "pytorch_uniform").
+        bias_initializer: how biases are drawn, one of those `INITIALIZERS` that biases may have.
         initial_scale: factor on all initial weights (not on biases).
         bias_scale: factor on all initial biases.
         omega0: factor on the first hidden layer's sum, s(omega0 (W x + b)), where s is a sine or a cosine: the scale
@@ -83,6 +66,8 @@ class MLP(Model):
         SweepError: for an unknown name, a width below 1 or a wrong number of initialisers.
     """
 
+    functions: ClassVar[Entry] = Entry("sweep.engine.networks:perceptron")
+
     hidden: tuple[int, ...] | None = None
     width: int = count(64, units="neurons")
     depth: int = count(3, at_least=0, units="hidden layers")
@@ -91,7 +76,7 @@ class MLP(Model):
     bias: bool = True
     output_bias: bool = True
     initializer: str | tuple[str, ...] = "lecun_normal"
-    bias_initializer: str = choice("zeros", ("zeros", "normal", "pytorch_uniform"), kind="bias initializer")
+    bias_initializer: str = choice("zeros", _OF_BIASES, kind="bias initializer")
     initial_scale: float = number(1.0, at_least=0.0)
     bias_scale: float = number(1.0, at_least=0.0)
     omega0: float = number(1.0, above=0.0)
@@ -103,11 +88,11 @@ class MLP(Model):
                 raise SweepError(f"model.hidden must hold whole numbers of at least 1, got {width!r}")
         for name in ("bias_scale", "omega0"):
             if getattr(self, name) != 1 and name not in self.applicable():
-                needs = {"bias_scale": "biases", "omega0": "activation 'sine' or 'cosine'"}[name]
+                needs = {"bias_scale": "biases", "omega0": f"activation {_PERIODIC}"}[name]
                 raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
         names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
         for name in names:
-            if name not in INITIALIZERS:
+            if name not in tuple(INITIALIZERS):  # whatever it is, hashable or not
                 raise unknown("initializer", name, INITIALIZERS)
         layers = len(self.layers()) + 1
         if not isinstance(self.initializer, str) and len(names) != layers:
@@ -152,7 +137,7 @@ class MLP(Model):
         unused = set(self.unused())
         if not self.layers():
             unused |= {"width", "activation"}
-        if not self.layers() or self.activation not in ("sine", "cosine"):
+        if not self.layers() or not ACTIVATIONS[self.activation].periodic:
             unused.add("omega0")
         if not self.bias:
             unused |= {"bias_scale", "bias_initializer"}
@@ -169,6 +154,8 @@ class FromModule(Model):
         width: handed to `build`; each width is a block of its own, never padded.
         initial_scale: factor on all initial parameters.
     """
+
+    functions: ClassVar[Entry] = Entry("sweep.engine.networks:from_module")
 
     build: Callable[[int], Any]
     width: int = count(64, units="neurons")

@@ -1,0 +1,31 @@
+"""The functions that neurons apply, by name."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sweep.base.registry import Entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation(Entry):
+    """A function s(z) of arrays of any shape.
+
+    Args:
+        periodic: whether it is, so that `omega0` is a factor on its frequency.
+    """
+
+    periodic: bool = False
+
+
+ACTIVATIONS: Final[dict[str, Activation]] = {
+    "tanh": Activation("jax.numpy:tanh"),
+    "relu": Activation("jax.nn:relu"),
+    "sine": Activation("sweep.engine.sine:sine", periodic=True),
+    "cosine": Activation("sweep.engine.sine:cosine", periodic=True),
+    "sigmoid": Activation("jax.nn:sigmoid"),
+    "gelu": Activation("jax.nn:gelu"),
+    "softplus": Activation("jax.nn:softplus"),
+    "silu": Activation("jax.nn:silu"),
+    "elu": Activation("jax.nn:elu"),
+    "identity": Activation("sweep.engine.networks:identity"),
+}
