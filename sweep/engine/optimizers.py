@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from sweep.page.specs.optimizer import Optimizer
+from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES, Optimizer
 
 Numbers = dict[str, Array]
 WARMUP: Final = 0.1  # share of the training over which "warmup_cosine" rises linearly to its peak
@@ -25,8 +25,9 @@ def optimizer(spec: Optimizer, steps: int, numbers: Numbers, dtype: Any) -> opta
         dtype: precision of the numbers.
     """
     own = {name: numbers[name].astype(dtype) for name in sorted(spec.applicable()) if name in numbers}
-    rate = SCHEDULES[spec.schedule](own, steps)
-    return optax.flatten(OPTIMIZERS[spec.name](_with_count_in(dtype, rate) if callable(rate) else rate, own))
+    rate = SCHEDULES[spec.schedule].load()(own, steps)
+    build = OPTIMIZERS[spec.name].load()
+    return optax.flatten(build(_with_count_in(dtype, rate) if callable(rate) else rate, own))
 
 
 def _with_count_in(dtype: Any, schedule: Callable[[Any], Any]) -> optax.Schedule:
@@ -34,45 +35,70 @@ def _with_count_in(dtype: Any, schedule: Callable[[Any], Any]) -> optax.Schedule
     return lambda count: schedule(jnp.asarray(count, dtype))
 
 
-def _sgd(rate: Any, n: Numbers) -> optax.GradientTransformation:
-    # Coupled decay, added to the gradient before the momentum, as PyTorch's SGD has it.
+# Optimisers.
+
+
+def sgd(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Coupled decay, added to the gradient before the momentum, as PyTorch's SGD has it."""
     return optax.chain(optax.add_decayed_weights(n["weight_decay"]), optax.sgd(rate, momentum=n["momentum"]))
 
 
-OPTIMIZERS: Final[dict[str, Callable[[Any, Numbers], optax.GradientTransformation]]] = {
-    "sgd": _sgd,
-    "adam": lambda rate, n: optax.adam(rate, n["beta1"], n["beta2"], n["epsilon"]),
-    "adamw": lambda rate, n: optax.adamw(rate, n["beta1"], n["beta2"], n["epsilon"], weight_decay=n["weight_decay"]),
-    "nadam": lambda rate, n: optax.nadam(rate, n["beta1"], n["beta2"], n["epsilon"]),
-    "rmsprop": lambda rate, n: optax.rmsprop(rate, n["decay"], n["epsilon"]),
-    "adagrad": lambda rate, n: optax.adagrad(rate, eps=n["epsilon"]),
-    "lion": lambda rate, n: optax.lion(rate, n["beta1"], n["beta2"], weight_decay=n["weight_decay"]),
-}
+def adam(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Adam."""
+    return optax.adam(rate, n["beta1"], n["beta2"], n["epsilon"])
 
 
-def _linear(n: Numbers, steps: int) -> optax.Schedule:
+def adamw(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Adam with decoupled decay."""
+    return optax.adamw(rate, n["beta1"], n["beta2"], n["epsilon"], weight_decay=n["weight_decay"])
+
+
+def nadam(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Adam with Nesterov's momentum."""
+    return optax.nadam(rate, n["beta1"], n["beta2"], n["epsilon"])
+
+
+def rmsprop(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """RMSprop."""
+    return optax.rmsprop(rate, n["decay"], n["epsilon"])
+
+
+def adagrad(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Adagrad."""
+    return optax.adagrad(rate, eps=n["epsilon"])
+
+
+def lion(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Lion, with decoupled decay."""
+    return optax.lion(rate, n["beta1"], n["beta2"], weight_decay=n["weight_decay"])
+
+
+# Schedules.
+
+
+def constant(n: Numbers, steps: int) -> Array:
+    """The learning rate as it is."""
+    return n["learning_rate"]
+
+
+def linear(n: Numbers, steps: int) -> optax.Schedule:
+    """A straight line from the learning rate to its last fraction."""
     return lambda count: n["learning_rate"] * (1 - (1 - n["final_fraction"]) * jnp.minimum(count / steps, 1))
 
 
-def _cosine(n: Numbers, steps: int) -> optax.Schedule:
+def cosine(n: Numbers, steps: int) -> optax.Schedule:
+    """Half a cosine from the learning rate to its last fraction."""
     return optax.cosine_decay_schedule(n["learning_rate"], steps, n["final_fraction"])
 
 
-def _exponential(n: Numbers, steps: int) -> optax.Schedule:
+def exponential(n: Numbers, steps: int) -> optax.Schedule:
+    """The same factor at each step, down to the last fraction."""
     return lambda count: n["learning_rate"] * n["final_fraction"] ** jnp.minimum(count / steps, 1)
 
 
-def _warmup_cosine(n: Numbers, steps: int) -> optax.Schedule:
+def warmup_cosine(n: Numbers, steps: int) -> optax.Schedule:
+    """A straight line up from 0 over the first `WARMUP` of the steps, then half a cosine."""
     warmup = max(1, round(WARMUP * steps))
     rise = optax.linear_schedule(0.0, n["learning_rate"], warmup)
     fall = optax.cosine_decay_schedule(n["learning_rate"], max(1, steps - warmup), n["final_fraction"])
     return optax.join_schedules([rise, fall], [warmup])
-
-
-SCHEDULES: Final[dict[str, Callable[[Numbers, int], Any]]] = {
-    "constant": lambda n, steps: n["learning_rate"],
-    "linear": _linear,
-    "cosine": _cosine,
-    "exponential": _exponential,
-    "warmup_cosine": _warmup_cosine,
-}

@@ -1,28 +1,43 @@
 """How parameters are updated."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from sweep.base.errors import SweepError
+from sweep.base.registry import Entry
 from sweep.page.specs.knobs import Spec, choice, knobs_of, number
 
-# The numbers that each optimiser takes beside the learning rate, with optax's defaults.
-OPTIMIZERS: Final[dict[str, dict[str, float]]] = {
-    "sgd": {"momentum": 0.0, "weight_decay": 0.0},
-    "adam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
-    "adamw": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 1e-4},
-    "nadam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
-    "rmsprop": {"decay": 0.9, "epsilon": 1e-8},
-    "adagrad": {"epsilon": 1e-7},
-    "lion": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3},
+
+@dataclass(frozen=True, kw_only=True)
+class Numbered(Entry):
+    """An optimiser, or a form of schedule, with its numbers.
+
+    Args:
+        numbers: that it takes beside the learning rate, with their defaults: optax's where it has them.
+    """
+
+    numbers: Mapping[str, float]
+
+
+_ADAM: Final = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+# (learning rate or schedule, numbers) to an optax optimiser.
+OPTIMIZERS: Final[dict[str, Numbered]] = {
+    "sgd": Numbered("sweep.engine.optimizers:sgd", numbers={"momentum": 0.0, "weight_decay": 0.0}),
+    "adam": Numbered("sweep.engine.optimizers:adam", numbers=_ADAM),
+    "adamw": Numbered("sweep.engine.optimizers:adamw", numbers={**_ADAM, "weight_decay": 1e-4}),
+    "nadam": Numbered("sweep.engine.optimizers:nadam", numbers=_ADAM),
+    "rmsprop": Numbered("sweep.engine.optimizers:rmsprop", numbers={"decay": 0.9, "epsilon": 1e-8}),
+    "adagrad": Numbered("sweep.engine.optimizers:adagrad", numbers={"epsilon": 1e-7}),
+    "lion": Numbered("sweep.engine.optimizers:lion", numbers={"beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3}),
 }
-# The numbers that each form of schedule takes, with their defaults.
-SCHEDULES: Final[dict[str, dict[str, float]]] = {
-    "constant": {},
-    "linear": {"final_fraction": 0.0},
-    "cosine": {"final_fraction": 0.0},
-    "exponential": {"final_fraction": 0.01},
-    "warmup_cosine": {"final_fraction": 0.0},
+# (numbers, steps of the whole training) to a learning rate, or to a function of the steps taken that gives it.
+SCHEDULES: Final[dict[str, Numbered]] = {
+    "constant": Numbered("sweep.engine.optimizers:constant", numbers={}),
+    "linear": Numbered("sweep.engine.optimizers:linear", numbers={"final_fraction": 0.0}),
+    "cosine": Numbered("sweep.engine.optimizers:cosine", numbers={"final_fraction": 0.0}),
+    "exponential": Numbered("sweep.engine.optimizers:exponential", numbers={"final_fraction": 0.01}),
+    "warmup_cosine": Numbered("sweep.engine.optimizers:warmup_cosine", numbers={"final_fraction": 0.0}),
 }
 _ALWAYS: Final = frozenset({"optimizer", "schedule", "learning_rate"})
 
@@ -71,8 +86,11 @@ class Optimizer(Spec):
 
     def applicable(self) -> frozenset[str]:
         """Name the knobs that this optimiser and schedule take."""
-        return _ALWAYS | set(OPTIMIZERS[self.name]) | set(SCHEDULES[self.schedule])
+        return _ALWAYS | self._defaults().keys()
 
     def default(self, name: str) -> float | None:
         """Give the value of a number that was left None, None where it does not apply."""
-        return {**OPTIMIZERS[self.name], **SCHEDULES[self.schedule]}.get(name)
+        return self._defaults().get(name)
+
+    def _defaults(self) -> dict[str, float]:
+        return {**OPTIMIZERS[self.name].numbers, **SCHEDULES[self.schedule].numbers}
