@@ -7,7 +7,9 @@ that one thing has one name everywhere.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
+
+from sweep.base.registry import Entry
 
 SCHEMA: Final = 2  # layout of the store; raised whenever an older reader would misread a newer store
 UNDIGESTED: Final = (1,)  # layouts without digests, which can still be read
@@ -27,7 +29,6 @@ class Quantity:
         units: units as printed on an axis; "1" for a pure number.
         long_name: the words on an axis or a colour bar.
         better: which values are better. None: it has no best, nothing is chosen and no lane stopped by it.
-        needs: what a page must have for it to be measured (`Experiment.has`), such as "x".
     """
 
     name: str
@@ -35,12 +36,22 @@ class Quantity:
     units: str = "1"
     long_name: str = ""
     better: Better = None
-    needs: tuple[str, ...] = ()
 
     def attributes(self) -> dict[str, str]:
         """Give the attributes of a stored variable, as the CF conventions name them, and `better` if it has a best."""
         told = {"units": self.units, "long_name": self.long_name or words(self.name)}
         return told | ({"better": self.better} if self.better else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltIn(Quantity, Entry):
+    """A metric that is not a page's own; its function is of a `sweep.Moment`.
+
+    Args:
+        needs: what a page must have for it to be measured (`Experiment.has`), such as "x".
+    """
+
+    needs: tuple[str, ...] = ()
 
 
 def words(name: object) -> str:
@@ -69,7 +80,10 @@ def worst(better: Better) -> float:
     return -inf if better == "higher" else inf
 
 
-def _index(quantities: tuple[Quantity, ...]) -> dict[str, Quantity]:
+_Quantity = TypeVar("_Quantity", bound=Quantity)
+
+
+def _index(quantities: tuple[_Quantity, ...]) -> dict[str, _Quantity]:
     return {quantity.name: quantity for quantity in quantities}
 
 
@@ -88,34 +102,48 @@ DIMENSIONS: Final = _index(
     )
 )
 
-# What can be recorded. The functions that compute these live in `sweep.engine.metrics`; a page may add its own.
+# What can be recorded; a page may add its own.
 METRICS: Final = _index(
     (
-        Quantity("loss", long_name="training loss", better="lower"),
-        Quantity("clean_loss", long_name="loss against the noiseless target", better="lower"),
-        Quantity(
+        BuiltIn("sweep.engine.metrics:loss", "loss", long_name="training loss", better="lower"),
+        BuiltIn(
+            "sweep.engine.metrics:clean_loss",
+            "clean_loss",
+            long_name="loss against the noiseless target",
+            better="lower",
+        ),
+        BuiltIn(
+            "sweep.engine.metrics:spectral_error",
             "spectral_error",
             ("frequency",),
             long_name="relative spectral error |f_k - h_k| / |f_k|",
             better="lower",
             needs=("frequency",),
         ),
-        Quantity(
+        BuiltIn(
+            "sweep.engine.metrics:spatial_error",
             "spatial_error",
             ("x",),
             long_name="absolute error |f(x) - h(x)|",
             better="lower",
             needs=("x",),
         ),
-        Quantity(
+        BuiltIn(
+            "sweep.engine.metrics:extrapolation_error",
             "extrapolation_error",
             long_name="root mean square error beyond the training range",
             better="lower",
             needs=("x", "beyond"),
         ),
-        Quantity("accuracy", long_name="share of points classified correctly", better="higher", needs=("classes",)),
-        Quantity("gradient_norm", ("layer",), long_name="gradient norm per layer"),
-        Quantity("parameter_norm", long_name="parameter norm"),
+        BuiltIn(
+            "sweep.engine.metrics:accuracy",
+            "accuracy",
+            long_name="share of points classified correctly",
+            better="higher",
+            needs=("classes",),
+        ),
+        BuiltIn("sweep.engine.metrics:gradient_norm", "gradient_norm", ("layer",), long_name="gradient norm per layer"),
+        BuiltIn("sweep.engine.metrics:parameter_norm", "parameter_norm", long_name="parameter norm"),
     )
 )
 

@@ -4,19 +4,19 @@ A metric of the page's own is a function of the same `Moment`.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int
 
 from sweep.base.errors import blaming
+from sweep.base.labels import METRICS
 from sweep.engine.tasks import Data
-from sweep.engine.tasks.inputs import given_points
 from sweep.page.shape import PREDICTION, Shape
+from sweep.page.specs.loss import LOSSES
 from sweep.page.specs.task import Task
 
 Numbers = dict[str, Array]
@@ -57,32 +57,6 @@ class Moment(NamedTuple):
     apply: Callable[[Any, Array], Float[Array, " points"]] | None = None
 
 
-def loss_function(name: str) -> Callable[[Array, Array, Array], Float[Array, ""]]:
-    """Give a loss of (prediction, target, weights), with weight 1 for points that count and 0 for padding."""
-    return LOSSES[name]
-
-
-def _mean(values: Array, weights: Array) -> Float[Array, ""]:
-    return jnp.sum(weights * values) / jnp.sum(weights)
-
-
-LOSSES: Final[dict[str, Callable[[Array, Array, Array], Float[Array, ""]]]] = {
-    "mean_squared": lambda h, y, w: _mean((h - y) ** 2, w),
-    "summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2),
-    "half_summed_squared": lambda h, y, w: jnp.sum(w * (h - y) ** 2) / 2,
-    "mean_absolute": lambda h, y, w: _mean(jnp.abs(h - y), w),
-    "binary_cross_entropy": lambda h, y, w: _mean(_cross_entropy(jnp.clip(h, _CLIP, 1 - _CLIP), y), w),
-    "binary_cross_entropy_with_logits": lambda h, y, w: _mean(optax.sigmoid_binary_cross_entropy(h, y), w),
-}
-# The network's output above which a point counts as of class 1, for losses that know classes.
-BOUNDARY: Final = {"binary_cross_entropy": 0.5, "binary_cross_entropy_with_logits": 0.0}
-_CLIP: Final = 1e-7  # a probability of exactly 0 or 1 would have an infinite loss; Keras clips at the same
-
-
-def _cross_entropy(p: Array, y: Array) -> Array:
-    return -y * jnp.log(p) - (1 - y) * jnp.log1p(-p)
-
-
 def spectral_operator(task: Task, points: Array) -> Array:
     """Give the matrix that takes values at the points to real and imaginary coefficients, frequency by frequency.
 
@@ -97,7 +71,7 @@ def spectral_operator(task: Task, points: Array) -> Array:
         design = _design(points[0], jnp.asarray(frequencies, points.dtype), jnp)
         inverse = _pseudo_inverse(design)
     else:
-        x, periods = given_points(task)[0], frequencies * (task.high - task.low)
+        x, periods = task.given_points()[0], frequencies * (task.high - task.low)
         design = _design(x, frequencies, np)
         periodic = task.placement == "grid" and np.allclose(periods, np.round(periods), rtol=0, atol=1e-9)
         inverse = design.T * 2 / task.points if periodic else np.linalg.pinv(design)
@@ -132,14 +106,24 @@ def gradient_norm(moment: Moment) -> Float[Array, " layer"]:
     return jnp.stack([_norm(layer) for layer in moment.gradient_by_layer])
 
 
+def parameter_norm(moment: Moment) -> Float[Array, ""]:
+    """Euclidean norm of all parameters."""
+    return _norm(moment.parameters)
+
+
 def _norm(tree: Any) -> Float[Array, ""]:
     return jnp.sqrt(sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), jnp.zeros(())))
+
+
+def loss(moment: Moment) -> Float[Array, ""]:
+    """Training loss over all points."""
+    return moment.loss
 
 
 def clean_loss(moment: Moment) -> Float[Array, ""]:
     """Training loss with the noiseless targets in place of the noisy ones."""
     ones = jnp.ones_like(moment.prediction)
-    return loss_function(moment.shape.loss)(moment.prediction, moment.data.clean, ones)
+    return LOSSES[moment.shape.loss].load()(moment.prediction, moment.data.clean, ones)
 
 
 def spatial_error(moment: Moment) -> Float[Array, " x"]:
@@ -159,25 +143,14 @@ def extrapolation_error(moment: Moment) -> Float[Array, ""]:
 
 def accuracy(moment: Moment) -> Float[Array, ""]:
     """Share of training points whose output lies on the side of the boundary where their target does."""
-    boundary = BOUNDARY[moment.shape.loss]
+    boundary = LOSSES[moment.shape.loss].boundary
+    assert boundary is not None
     return jnp.mean((moment.prediction > boundary) == (moment.data.target > 0.5))
-
-
-METRIC_FUNCTIONS: Final[dict[str, Callable[[Moment], Array]]] = {
-    "loss": lambda moment: moment.loss,
-    "clean_loss": clean_loss,
-    "spectral_error": spectral_error,
-    "spatial_error": spatial_error,
-    "extrapolation_error": extrapolation_error,
-    "accuracy": accuracy,
-    "gradient_norm": gradient_norm,
-    "parameter_norm": lambda moment: _norm(moment.parameters),
-}
 
 
 def measure(moment: Moment) -> dict[str, Array]:
     """Compute everything that a record of this Shape holds."""
-    found = {name: METRIC_FUNCTIONS[name](moment) for name in moment.shape.metrics}
+    found = {name: METRICS[name].load()(moment) for name in moment.shape.metrics}
     for metric in moment.shape.own:
         with blaming(f"metric {metric.name!r}"):
             found[metric.name] = jnp.asarray(metric.function(moment))

@@ -20,6 +20,7 @@ from sweep.page.experiment import Experiment
 from sweep.page.identity import describe
 from sweep.page.resolve import shape_of
 from sweep.page.shape import Shape
+from sweep.page.specs.loss import LOSSES
 
 RANKED_POINTS: Final = 128  # up to so many points are shuffled by counting, which takes half the time for a hundred
 
@@ -132,7 +133,7 @@ class Regression(Training):
 
         def objective(parameters: Any) -> Float[Array, ""]:
             prediction = self._network().apply_in_steps(parameters, inputs, numbers)
-            return metrics.loss_function(self.shape.loss)(prediction, target, weights)
+            return LOSSES[self.shape.loss].load()(prediction, target, weights)
 
         loss, gradient = jax.value_and_grad(objective)(state.parameters)
         rule = optimizer(self.shape.optimizer, self.shape.steps, numbers, np.dtype(self.precision))
@@ -169,7 +170,7 @@ class Regression(Training):
         def predict(parameters: Any) -> tuple[Array, Array]:
             prediction = functions.apply_in_steps(parameters, data.inputs, numbers)
             weights = jnp.ones_like(data.target)
-            return metrics.loss_function(shape.loss)(prediction, data.target, weights), prediction
+            return LOSSES[shape.loss].load()(prediction, data.target, weights), prediction
 
         (loss, prediction), gradient = jax.value_and_grad(predict, has_aux=True)(state.parameters)
         x = x_clean = x_prediction = None

@@ -13,18 +13,13 @@ from hypothesis import strategies as st
 
 from sweep.axes import grid, zipped
 from sweep.base.errors import SweepError
-from sweep.base.labels import METRICS
 from sweep.engine import metrics
 from sweep.engine.tasks import Data
 from sweep.page.resolve import shape_of
+from sweep.page.specs.loss import LOSSES
 from sweep.page.specs.record import Cadence
 from sweep.runs import runner
 from sweep.specs import MLP, FromFunction, Metric, Optimizer, Record, Task, every, linear_spaced, log_spaced
-
-
-def test_every_metric_of_the_vocabulary_has_a_function_and_no_other():
-    assert set(metrics.METRIC_FUNCTIONS) == set(METRICS)
-
 
 # ---------------------------------------------------------------------------------------------------------
 # The spectral error of known signals.
@@ -226,7 +221,7 @@ def test_losses_leave_padding_out():
         "binary_cross_entropy_with_logits": np.mean(cross_entropy(1 / (1 + np.exp(-h[:2])), y[:2])),
     }  # fmt: skip
     with jax.enable_x64(True):
-        got = {name: float(loss(*map(jnp.asarray, (h, y, weights)))) for name, loss in metrics.LOSSES.items()}
+        got = {name: float(loss.load()(*map(jnp.asarray, (h, y, weights)))) for name, loss in LOSSES.items()}
     assert got == pytest.approx(expected, rel=1e-8)
 
 
@@ -237,7 +232,7 @@ def test_cross_entropies_are_those_of_bernoulli_s_law_and_never_infinite(precisi
         ones = jnp.ones(1, precision)
 
         def loss(name: str, h: float, target: float) -> float:
-            return float(metrics.LOSSES[name](jnp.full(1, h, precision), jnp.full(1, target, precision), ones))
+            return float(LOSSES[name].load()(jnp.full(1, h, precision), jnp.full(1, target, precision), ones))
 
         got = [loss("binary_cross_entropy", *each) for each in zip(p, y, strict=True)]
         wild = [loss("binary_cross_entropy_with_logits", h, t) for h in (-1e4, 1e4) for t in (0, 1)]

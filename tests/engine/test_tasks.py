@@ -12,7 +12,6 @@ from scipy import stats
 
 from sweep.engine import cost, program, tasks
 from sweep.engine.keys import stream
-from sweep.engine.tasks import targets
 from sweep.page.axes import grid
 from sweep.page.specs import task as specs
 from sweep.specs import MLP, XOR, FromFunction, Linear, Optimizer, Record, Sine, SumOfSines, Table, Task, Window, every
@@ -30,11 +29,6 @@ def numbers(task: Task, **changes: float) -> dict[str, Any]:
     page = numbers_of_one(tiny(task=task))
     found = {name: column[0] for name, column in page.items()} | changes
     return {k: jnp.asarray(v, np.uint32 if "seed" in k else np.float64) for k, v in found.items()}
-
-
-def test_every_task_has_its_target_function():
-    kinds = {kind for kind in vars(specs).values() if isinstance(kind, type) and issubclass(kind, Task)} - {Task}
-    assert set(targets.TARGETS) == kinds
 
 
 def test_what_is_drawn_keeps_its_numbers_for_good():

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sweep.engine.keys import matrices, normal, uniforms
-from sweep.engine.tasks.inputs import as_inputs, given_points, place
-from sweep.engine.tasks.targets import random_phases, target_function
+from sweep.engine.tasks.inputs import as_inputs, place
+from sweep.engine.tasks.targets import target_function
 from sweep.page.specs.task import Task
 from sweep.page.specs.window import Window
 
@@ -50,7 +50,7 @@ def draw(task: Task, key: Key[Array, ""], numbers: Numbers, dtype: np.dtype, sho
     shapes = {NOISE: (1, task.points)}
     if task.placement == "random":
         shapes[POINTS] = (task.features(), task.points)
-    if phases := random_phases(task):
+    if phases := task.random_phases():
         shapes[PHASES] = (1, phases)
     drawn = matrices(uniforms(key, shapes, dtype), shapes)
     points = place(task, drawn.get(POINTS), dtype)
@@ -58,7 +58,7 @@ def draw(task: Task, key: Key[Array, ""], numbers: Numbers, dtype: np.dtype, sho
     clean = target_at(points)
     noise = numbers["noise"].astype(dtype) * normal(drawn[NOISE][0])
     x_inputs = x_clean = None
-    if shown and (task.placement == "random" or not np.array_equal(shown.values()[None, :], given_points(task))):
+    if shown and (task.placement == "random" or not np.array_equal(shown.values()[None, :], task.given_points())):
         x = jnp.asarray(shown.values()[None, :], dtype)
         x_inputs, x_clean = as_inputs(task, x, points), target_at(x)
     return Data(points, as_inputs(task, points, points), clean + noise, clean, x_inputs, x_clean)

@@ -4,7 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sweep.page.specs.task import Table, Task
+from sweep.page.specs.task import INPUTS, Task
+
+Rows = Float[Array, "_ _"]  # one for each feature, or for each input
 
 
 def place(
@@ -19,16 +21,7 @@ def place(
     """
     if drawn is not None:
         return task.low + (task.high - task.low) * (drawn + 1) / 2
-    return jnp.asarray(given_points(task), dtype)
-
-
-def given_points(task: Task) -> np.ndarray:
-    """Give the training points of a task that draws none, in float64: those of a table, or a grid."""
-    if isinstance(task, Table):
-        return np.array(task.rows, float).T
-    grid = task.window()
-    assert grid is not None
-    return grid.values()[None, :]
+    return jnp.asarray(task.given_points(), dtype)
 
 
 def as_inputs(
@@ -41,12 +34,35 @@ def as_inputs(
         x: any positions.
         points: the training points, by which inputs are standardised.
     """
-    if task.inputs == "scaled":
-        return (2 * x - (task.low + task.high)) / (task.high - task.low)
-    if task.inputs == "standardised":
-        return (x - points.mean(axis=1, keepdims=True)) / points.std(axis=1, keepdims=True)
-    if task.inputs == "circle":
-        angle = 2 * jnp.pi / (task.high - task.low) * x
-        return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)])
-    beside = {"as_is": [], "with_constant": [jnp.ones_like(x[:1])], "with_copy": [x]}
-    return jnp.concatenate([x, *beside[task.inputs]])
+    return INPUTS[task.inputs].load()(task, x, points)
+
+
+def scaled(task: Task, x: Rows, points: Rows) -> Rows:
+    """[low, high] mapped to [-1, 1]."""
+    return (2 * x - (task.low + task.high)) / (task.high - task.low)
+
+
+def as_is(task: Task, x: Rows, points: Rows) -> Rows:
+    """X itself."""
+    return x
+
+
+def standardised(task: Task, x: Rows, points: Rows) -> Rows:
+    """Mean 0 and deviation 1 over the training points, feature by feature."""
+    return (x - points.mean(axis=1, keepdims=True)) / points.std(axis=1, keepdims=True)
+
+
+def circle(task: Task, x: Rows, points: Rows) -> Rows:
+    """(cos t, sin t), t = 2 pi x / (high - low)."""
+    angle = 2 * jnp.pi / (task.high - task.low) * x
+    return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)])
+
+
+def with_constant(task: Task, x: Rows, points: Rows) -> Rows:
+    """(x, 1)."""
+    return jnp.concatenate([x, jnp.ones_like(x[:1])])
+
+
+def with_copy(task: Task, x: Rows, points: Rows) -> Rows:
+    """(x, x)."""
+    return jnp.concatenate([x, x])

@@ -1,7 +1,6 @@
 """Target functions f(x), one builder for each kind of task."""
 
 from collections.abc import Callable
-from typing import Any, Final
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -22,12 +21,7 @@ def target_function(task: Task, numbers: Numbers, drawn: Drawn) -> Target:
         numbers: the lane's traced numbers.
         drawn: uniform numbers on (-1, 1), as many as the task has random phases.
     """
-    return TARGETS[type(task)](task, numbers, drawn)
-
-
-def random_phases(task: Task) -> int:
-    """Count the phases that are drawn."""
-    return len(task.frequencies) if isinstance(task, SumOfSines) and task.phases == "random" else 0
+    return task.target_of.load()(task, numbers, drawn)
 
 
 def sum_of_sines(task: SumOfSines, numbers: Numbers, drawn: Drawn) -> Target:
@@ -82,12 +76,3 @@ def from_function(task: FromFunction, numbers: Numbers, drawn: Drawn) -> Target:
 def table(task: Table, numbers: Numbers, drawn: Drawn) -> Target:
     """Look targets up; they are known at the rows only, and asked for there only."""
     return lambda x: jnp.asarray(task.targets, x.dtype)
-
-
-TARGETS: Final[dict[type, Callable[[Any, Numbers, Drawn], Target]]] = {
-    SumOfSines: sum_of_sines,
-    Sine: sine,
-    Linear: linear,
-    FromFunction: from_function,
-    Table: table,
-}

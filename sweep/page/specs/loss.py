@@ -1,13 +1,30 @@
 """The training losses by name, and the precisions in which they are computed."""
 
+from dataclasses import dataclass
 from typing import Final
 
-CLASSIFYING: Final = ("binary_cross_entropy", "binary_cross_entropy_with_logits")  # losses of targets 0 and 1
-LOSSES: Final = (
-    "mean_squared",
-    "summed_squared",
-    "half_summed_squared",
-    "mean_absolute",
-    *CLASSIFYING,
-)
+from sweep.base.registry import Entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Entry):
+    """A function of prediction, target and weights: 1 for points that count, 0 for padding.
+
+    Args:
+        boundary: of a loss of targets 0 and 1 the network's output above which a point counts as of class 1; None
+            for one that knows no classes.
+    """
+
+    boundary: float | None = None
+
+
+LOSSES: Final[dict[str, Loss]] = {
+    "mean_squared": Loss("sweep.engine.losses:mean_squared"),
+    "summed_squared": Loss("sweep.engine.losses:summed_squared"),
+    "half_summed_squared": Loss("sweep.engine.losses:half_summed_squared"),
+    "mean_absolute": Loss("sweep.engine.losses:mean_absolute"),
+    "binary_cross_entropy": Loss("sweep.engine.losses:binary_cross_entropy", boundary=0.5),
+    "binary_cross_entropy_with_logits": Loss("sweep.engine.losses:binary_cross_entropy_with_logits", boundary=0.0),
+}
+CLASSIFYING: Final = frozenset(name for name, loss in LOSSES.items() if loss.boundary is not None)
 PRECISIONS: Final = ("float32", "float64")

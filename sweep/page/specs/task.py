@@ -2,16 +2,41 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
+
+import numpy as np
 
 from sweep.base.errors import SweepError
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
+from sweep.base.registry import Entry
 from sweep.page.specs.knobs import Spec, check_finite, choice, count, knobs_of, number, plain
 from sweep.page.specs.window import Window
 
 LONGEST_NAME: Final = 80  # letters of a parameter, which stands on axes and in names of folders
 PLACEMENTS = ("grid", "grid_with_end", "random")
-INPUTS = ("scaled", "as_is", "standardised", "circle", "with_constant", "with_copy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(Entry):
+    """What a network sees of x: a function of task, x and training points, by which it may be standardised.
+
+    Args:
+        size: features of x to the numbers that are seen of one point.
+        ranged: whether it needs the range of x.
+    """
+
+    size: Callable[[int], int] = lambda features: features
+    ranged: bool = False
+
+
+INPUTS: Final[dict[str, Inputs]] = {
+    "scaled": Inputs("sweep.engine.tasks.inputs:scaled", ranged=True),
+    "as_is": Inputs("sweep.engine.tasks.inputs:as_is"),
+    "standardised": Inputs("sweep.engine.tasks.inputs:standardised"),
+    "circle": Inputs("sweep.engine.tasks.inputs:circle", size=lambda features: 2, ranged=True),
+    "with_constant": Inputs("sweep.engine.tasks.inputs:with_constant", size=lambda features: features + 1),
+    "with_copy": Inputs("sweep.engine.tasks.inputs:with_copy", size=lambda features: 2 * features),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +56,8 @@ class Task(Spec):
     Raises:
         SweepError: for a value out of its range.
     """
+
+    target_of: ClassVar[Entry]  # (task, traced numbers, uniform numbers for random phases) to f
 
     points: int = count(128, at_least=2)
     low: float = number(0.0, units="units of x", traced=False)
@@ -60,13 +87,21 @@ class Task(Spec):
 
     def input_size(self) -> int:
         """Tell how many numbers the network sees of one point."""
-        return {"circle": 2, "with_constant": self.features() + 1, "with_copy": 2 * self.features()}.get(
-            self.inputs, self.features()
-        )
+        return INPUTS[self.inputs].size(self.features())
 
     def window(self) -> Window | None:
         """Give the x that errors are shown over where the page names none; None where points are no single x."""
         return Window(self.low, self.high, self.points, self.placement != "grid") if self.features() == 1 else None
+
+    def given_points(self) -> np.ndarray:
+        """Give the training points of a task that draws none, one row for each feature, in float64: a grid."""
+        grid = self.window()
+        assert grid is not None
+        return grid.values()[None, :]
+
+    def random_phases(self) -> int:
+        """Count the phases that are drawn."""
+        return 0
 
     def reported_frequencies(self) -> tuple[float, ...]:
         """List the frequencies, in cycles per unit of x, at which the spectral error is read."""
@@ -99,6 +134,8 @@ class SumOfSines(Task):
             lengths that differ.
     """
 
+    target_of: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:sum_of_sines")
+
     frequencies: tuple[float, ...] = (1.0,)
     amplitudes: float | tuple[float, ...] = 1.0
     phases: Literal["random"] | tuple[float, ...] = "random"
@@ -126,6 +163,10 @@ class SumOfSines(Task):
             return self.amplitudes
         return (self.amplitudes,) * len(self.frequencies)
 
+    def random_phases(self) -> int:
+        """Count the phases that are drawn."""
+        return len(self.frequencies) if self.phases == "random" else 0
+
     def reported_frequencies(self) -> tuple[float, ...]:
         """List k_i."""
         return self.frequencies
@@ -140,6 +181,8 @@ class Sine(Task):
         amplitude: a.
         phase: phi in radians.
     """
+
+    target_of: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:sine")
 
     target_frequency: float = number(1.0, above=0.0, units="cycles per unit of x")
     amplitude: float = number(1.0, above=0.0)
@@ -158,6 +201,8 @@ class Linear(Task):
         slopes: w, one number for each feature.
         intercept: b.
     """
+
+    target_of: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:linear")
 
     slopes: tuple[float, ...] = (2.0,)
     intercept: float = number(1.0)
@@ -186,6 +231,8 @@ class FromFunction(Task):
         parameters: numbers handed to the function by name; each is a knob that an axis may sweep.
         frequencies: where to read the spectral error, in cycles per unit of x.
     """
+
+    target_of: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:from_function")
 
     function: Callable[..., Any] = field()
     parameters: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -227,6 +274,8 @@ class Table(Task):
         SweepError: for fewer than two rows, or rows and targets that do not fit together.
     """
 
+    target_of: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:table")
+
     rows: tuple[tuple[float, ...], ...] = ()
     targets: tuple[float, ...] = ()
 
@@ -245,7 +294,7 @@ class Table(Task):
             raise SweepError(f"task.rows must have one length, and at least one number each, got {self.rows}")
         for number_ in (*self.targets, *(each for row in self.rows for each in row)):
             check_finite("numbers of task.rows and task.targets", number_)
-        if self.inputs in ("scaled", "circle"):
+        if INPUTS[self.inputs].ranged:
             raise SweepError(f"inputs {self.inputs!r} need a range, which a Table has not: take 'as_is'")
         if self.inputs == "standardised" and any(len(set(column)) == 1 for column in zip(*self.rows, strict=True)):
             raise SweepError("inputs can't be 'standardised' where a number is the same in all rows: leave it out")
@@ -256,6 +305,10 @@ class Table(Task):
 
     def window(self) -> None:
         """Between given rows there is no target."""
+
+    def given_points(self) -> np.ndarray:
+        """Give the rows, one row for each feature, in float64."""
+        return np.array(self.rows, float).T
 
     def applicable(self) -> frozenset[str]:
         """Name the knobs: the points are given."""
