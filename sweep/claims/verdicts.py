@@ -1,6 +1,5 @@
 """Judging claims: what results say of a statement, by an interval and a criterion that was set before."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,20 +9,13 @@ import xarray as xr
 
 from sweep.base.errors import SweepError, blaming
 from sweep.page.load import is_asked
-from sweep.page.specs.claim import Claim, Criterion
-from sweep.stats import intervals
+from sweep.page.specs.claim import STATISTICS, Claim, Criterion
 from sweep.stats.intervals import Interval
 
 CONFIRMED: Final = "confirmed"
 REFUTED: Final = "refuted"
 UNDECIDED: Final = "undecided"
 FIGURES: Final = "figures"  # the folder of committed figures, seen from the project's root
-INTERVALS: Final[dict[str, Callable[[Any], Interval]]] = {
-    "share": intervals.share,
-    "median": intervals.median,
-    "mean": intervals.mean,
-    "variation": intervals.variation,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +66,7 @@ def judge(claim: Claim, ds: xr.Dataset, page_name: str) -> Verdict:
         SweepError: for a measure that raises, or that gives something else than one number (or, for a share, one
             truth value) for each seed.
     """
-    found = INTERVALS[claim.statistic](_values(claim, _measure(claim, ds)))
+    found = STATISTICS[claim.statistic].load()(_values(claim, _measure(claim, ds)))
     return Verdict(
         id=claim.id,
         source=claim.source,

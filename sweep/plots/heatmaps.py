@@ -47,7 +47,7 @@ def heatmap(
         x: the dimension across: `epoch`, one that the metric has of its own, or a swept one.
         y: the dimension upwards; by default the metric's own, else the first swept one, else a single row.
         facet: the dimension with a panel per value; by default as in the other figures.
-        statistic: over seeds, one of `plane.STATISTICS`.
+        statistic: over seeds, one of `specs.figure.STATISTICS`.
 
     Returns:
         Panels whose other swept dimensions are chosen as in the other figures: the best learning rate, and else the
@@ -85,7 +85,7 @@ def heatmap_film(
         metric: any that is one number a record.
         x: the dimension across; by default the last swept one that varies.
         y: the dimension upwards; by default the first other one.
-        statistic: over seeds, one of `plane.STATISTICS`.
+        statistic: over seeds, one of `specs.figure.STATISTICS`.
 
     Returns:
         At most 60 frames, evenly spread over the records, under one scale.

@@ -1,6 +1,6 @@
 """A heatmap of any two dimensions of an array: what must be chosen first, and the drawing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
+from sweep.page.specs.figure import STATISTICS
 from sweep.plots import style, unions
 from sweep.plots.cells import legend_patch, merge_cells, norm_of
 from sweep.plots.maps import draw_maps, table, write_numbers
@@ -22,22 +23,6 @@ from sweep.plots.view import MOST_PANELS, View, place_words
 from sweep.results import schema
 
 _SEED: Final = "seed"
-
-
-def _interquartile_mean(array: xr.DataArray) -> xr.DataArray:
-    from sweep.stats.seed_statistics import interquartile_mean  # which loads SciPy, and no other figure needs that
-
-    return interquartile_mean(array)
-
-
-STATISTICS: Final[dict[str, Callable[[xr.DataArray], xr.DataArray]]] = {
-    "median": stats.median,
-    "interquartile mean": _interquartile_mean,
-    "lower quartile": lambda array: stats.over_seeds(array)["lower"],
-    "upper quartile": lambda array: stats.over_seeds(array)["upper"],
-    "lowest": lambda array: array.reduce(np.fmin.reduce, _SEED),
-    "highest": lambda array: array.reduce(np.fmax.reduce, _SEED),
-}
 
 
 def heatmap(
@@ -120,7 +105,7 @@ class Cells:
         """Give each panel's cells, rows then columns: the statistic of some values of each lane."""
         found = []
         for part in self.chosen.split(values):
-            single = STATISTICS[self.statistic](part) if self.seeded else part
+            single = STATISTICS[self.statistic].load()(part) if self.seeded else part
             label = values.attrs | {"long_name": style.name(self.chosen.whole[self.name])}
             found.append(merge_cells(table(self.chosen, single.assign_attrs(label), self.y, self.x)))
         return found

@@ -75,6 +75,26 @@ def median(array: xr.DataArray) -> xr.DataArray:
     return quantiles(array, (0.5,)).isel(quantile=0, drop=True).rename(array.name)
 
 
+def lower_quartile(array: xr.DataArray) -> xr.DataArray:
+    """Give the lower quartile over seeds."""
+    return over_seeds(array)["lower"]
+
+
+def upper_quartile(array: xr.DataArray) -> xr.DataArray:
+    """Give the upper quartile over seeds."""
+    return over_seeds(array)["upper"]
+
+
+def lowest_seed(array: xr.DataArray) -> xr.DataArray:
+    """Give the lowest value of any seed; NaN does not count."""
+    return array.reduce(np.fmin.reduce, "seed")
+
+
+def highest_seed(array: xr.DataArray) -> xr.DataArray:
+    """Give the highest value of any seed; NaN does not count."""
+    return array.reduce(np.fmax.reduce, "seed")
+
+
 def quantiles(array: xr.DataArray, shares: tuple[float, ...]) -> xr.DataArray:
     """Give quantiles over seeds, along a new last dimension `quantile`.
 

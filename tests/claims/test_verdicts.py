@@ -9,7 +9,7 @@ from synthetic import EPOCHS, results
 
 from sweep import stats
 from sweep.base.errors import SweepError
-from sweep.claims.verdicts import INTERVALS, decide, figure_path, judge
+from sweep.claims.verdicts import decide, figure_path, judge
 from sweep.page.specs.claim import STATISTICS
 from sweep.specs import AtLeast, AtMost, Between, Claim
 from sweep.stats.intervals import Interval
@@ -30,10 +30,6 @@ def over_seeds(*values, dtype=None):
 
 def judged(measure, criterion, statistic="median"):
     return judge(claiming(measure, criterion, statistic), RESULTS, "questions/xor").verdict
-
-
-def test_every_statistic_has_its_interval():
-    assert set(INTERVALS) == set(STATISTICS)
 
 
 # Known answers: frequency 8 of seed s is halved after 6.4 ln 2 (1 + s / 10) epochs, that is after 4.4 to 11.1.

@@ -19,8 +19,8 @@ import sweep.plots
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.page.specs.figure import KINDS, STATISTICS, Figure
-from sweep.plots import heatmap, plane, style
+from sweep.page.specs.figure import KINDS, Figure
+from sweep.plots import heatmap, style
 from sweep.plots.gallery import draw_figures
 from sweep.plots.registry import FIGURES, FILMS
 from sweep.plots.scale import scale_of
@@ -122,10 +122,6 @@ def test_the_title_names_the_best_cell_and_a_dimension_of_one_value_is_told():
     assert "in 12 of 12 cells" in texts(heatmap((ds.loss * 0).rename("loss"), x="epoch", y="width"))
     high = texts(heatmap(array.rename("accuracy").drop_attrs(), x="epoch", y="width"))
     assert "The highest median accuracy is 1, in 11 of 12 cells" in high
-
-
-def test_a_page_may_name_every_statistic_that_can_be_drawn():
-    assert tuple(plane.STATISTICS) == STATISTICS
 
 
 # What must be chosen first

@@ -6,15 +6,16 @@ from math import inf
 from typing import Any, Final
 
 from sweep.base.errors import SweepError, unknown
+from sweep.base.registry import Entry
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import Spec, check_finite
 
 # How a measure's values of all seeds become one number, and whose interval that number is given.
-STATISTICS: Final[dict[str, str]] = {
-    "share": "share of seeds for which the measure is true, with Wilson's interval",
-    "median": "median over seeds, with an interval of order statistics; +inf counts",
-    "mean": "mean over seeds, with a BCa bootstrap interval",
-    "variation": "standard deviation over mean, with a BCa bootstrap interval",
+STATISTICS: Final[dict[str, Entry]] = {
+    "share": Entry("sweep.stats.intervals:share"),  # of seeds for which the measure is true
+    "median": Entry("sweep.stats.intervals:median"),
+    "mean": Entry("sweep.stats.intervals:mean"),
+    "variation": Entry("sweep.stats.intervals:variation"),  # standard deviation over mean
 }
 
 

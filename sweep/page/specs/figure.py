@@ -7,6 +7,7 @@ from typing import Final
 
 from sweep.base.errors import SweepError, name_of, unknown
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
+from sweep.base.registry import Entry
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import check_finite, plain
 
@@ -48,7 +49,14 @@ KINDS: Final[dict[str, Kind]] = {
     "heatmap_film": Kind("heatmaps", options=("metric", "x", "y", "statistic"), asked=True, moves=True),
 }
 # Over seeds, in the cells of a heatmap; a lost lane counts as its metric's worst value.
-STATISTICS: Final = ("median", "interquartile mean", "lower quartile", "upper quartile", "lowest", "highest")
+STATISTICS: Final[dict[str, Entry]] = {
+    "median": Entry("sweep.stats.lanes:median"),
+    "interquartile mean": Entry("sweep.stats.seed_statistics:interquartile_mean"),
+    "lower quartile": Entry("sweep.stats.lanes:lower_quartile"),
+    "upper quartile": Entry("sweep.stats.lanes:upper_quartile"),
+    "lowest": Entry("sweep.stats.lanes:lowest_seed"),
+    "highest": Entry("sweep.stats.lanes:highest_seed"),
+}
 
 _MOST_OPTIONS: Final = 20  # of a figure of a page's own, which a store has to hold
 _NUMBERS: Final = ("threshold", "at_most", "at_least")
@@ -122,7 +130,7 @@ class Figure:
                 check_finite(f"{option} of figure {self.name!r}", value)
             elif not isinstance(value, str):
                 raise SweepError(f"{option} of figure {self.name!r} must be a name, got {value!r}")
-        if self.options.get("statistic", STATISTICS[0]) not in STATISTICS:
+        if self.options.get("statistic", "median") not in STATISTICS:
             raise unknown(f"statistic of figure {self.name!r}", str(self.options["statistic"]), STATISTICS)
         self._check_metric()
         self._check_swept()

@@ -1,0 +1,79 @@
+"""What is known by name: each is declared once, and the function that its declaration names is there."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from sweep.base.labels import METRICS
+from sweep.base.registry import Entry
+from sweep.page.specs import claim, figure
+from sweep.page.specs.activation import ACTIVATIONS
+from sweep.page.specs.initializer import INITIALIZERS, Initializer
+from sweep.page.specs.loss import CLASSIFYING, LOSSES
+from sweep.page.specs.model import Model
+from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES
+from sweep.page.specs.task import INPUTS, Task
+
+
+def below(spec: type) -> Iterator[type]:
+    """List the kinds of a spec that are ours."""
+    for each in spec.__subclasses__():
+        if each.__module__.startswith("sweep."):
+            yield each
+            yield from below(each)
+
+
+REGISTRIES = {
+    "activations": ACTIVATIONS,
+    "claims' statistics": claim.STATISTICS,
+    "heatmaps' statistics": figure.STATISTICS,
+    "initialisers": INITIALIZERS,
+    "inputs": INPUTS,
+    "losses": LOSSES,
+    "metrics": METRICS,
+    "models": {kind.__name__: kind.functions for kind in below(Model)},  # type: ignore[attr-defined]
+    "optimisers": OPTIMIZERS,
+    "schedules": SCHEDULES,
+    "tasks": {kind.__name__: kind.target_of for kind in below(Task)},  # type: ignore[attr-defined]
+}
+ENTRIES = [
+    pytest.param(entry, id=f"{kind}: {name}") for kind, all_ in REGISTRIES.items() for name, entry in all_.items()
+]
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_the_function_of_every_declaration_is_there(entry: Entry) -> None:
+    assert callable(entry.load())
+
+
+def test_no_two_names_stand_for_one_thing() -> None:
+    """Initialisers share distributions, and differ in their variance."""
+    told = [
+        (entry.load(), entry.variance(2.0, 3.0) if isinstance(entry, Initializer) else None)
+        for registry in REGISTRIES.values()
+        for entry in registry.values()
+    ]
+    assert [each for each in told if told.count(each) > 1] == []
+    assert all(name == metric.name for name, metric in METRICS.items())
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_what_results_are_read_by_lies_where_there_is_no_jax(kind: str) -> None:
+    homes = ("sweep.stats.",) if "statistics" in kind else ("sweep.engine.", "jax.")
+    assert all(entry.function.startswith(homes) for entry in REGISTRIES[kind].values())
+
+
+def test_declarations_load_nothing_of_what_they_name() -> None:
+    modules = {entry.function.partition(":")[0] for registry in REGISTRIES.values() for entry in registry.values()}
+    code = f"import sys, sweep.page.experiment; sys.exit(' '.join({modules} & sys.modules.keys()) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_loss_of_classes_has_a_boundary() -> None:
+    assert {name: LOSSES[name].boundary for name in CLASSIFYING} == {
+        "binary_cross_entropy": 0.5,
+        "binary_cross_entropy_with_logits": 0.0,
+    }
