@@ -1,6 +1,6 @@
 """Specs keep what a page means: sequences of any kind, and defaults."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from helpers import tiny
 
 from sweep.base.errors import SweepError
 from sweep.page.resolve import shape_of, with_values
+from sweep.page.specs.knobs import Spec, number
 from sweep.specs import MLP, Figure, FromFunction, Linear, Metric, Record, SumOfSines, Window
 
 
@@ -52,3 +53,25 @@ def test_what_is_neither_true_nor_false_is_refused(value) -> None:
         MLP(bias=value)
     with pytest.raises(SweepError, match="end of Window must be True or False, got"):
         Window(0.0, 1.0, end=value)
+
+
+@dataclass(frozen=True)
+class Bounded(Spec):
+    open_: float = number(0.5, name="open", above=0.0, below=1.0)
+    closed: float = number(0.5, at_least=0.0, at_most=1.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("open_", 0.0, "open must be greater than 0, got 0.0"),
+        ("open_", 1.0, "open must be less than 1, got 1.0"),
+        ("closed", -1e-9, "closed must be at least 0, got -1e-09"),
+        ("closed", 1.5, "closed must be at most 1, got 1.5"),
+    ],
+)
+def test_a_number_beyond_its_bounds_is_refused(field: str, value: float, words: str) -> None:
+    assert Bounded(closed=0.0) != Bounded(closed=1.0)
+    with pytest.raises(SweepError) as told:
+        Bounded(**{field: value})
+    assert str(told.value) == words

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from math import isfinite
-from typing import Any, Final
+from operator import ge, gt, le, lt
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 
@@ -52,26 +53,39 @@ class _Marks:
     choices: tuple[str, ...] = ()
 
 
+class Bounds(TypedDict, total=False):
+    """Between which numbers a field's value must lie."""
+
+    above: float
+    at_least: float
+    below: float
+    at_most: float
+
+
+_BOUNDS: Final[dict[str, tuple[str, Callable[[Any, Any], bool]]]] = {
+    "above": ("greater than", gt),
+    "at_least": ("at least", ge),
+    "below": ("less than", lt),
+    "at_most": ("at most", le),
+}
+
+
 def number(
     default: float | None,
     *,
     name: str | None = None,
     units: str = "1",
-    above: float | None = None,
-    at_least: float | None = None,
-    below: float | None = None,
     traced: bool = True,
+    **bounds: Unpack[Bounds],
 ) -> Any:
     """Declare a field that holds any finite number within the bounds given, traced unless points are laid out by it."""
 
     def check(label: str, value: Any) -> None:
         check_finite(label, value)
-        if above is not None and not value > above:
-            raise SweepError(f"{label} must be greater than {above:g}, got {value!r}")
-        if at_least is not None and not value >= at_least:
-            raise SweepError(f"{label} must be at least {at_least:g}, got {value!r}")
-        if below is not None and not value < below:
-            raise SweepError(f"{label} must be less than {below:g}, got {value!r}")
+        for bound, limit in bounds.items():
+            words, holds = _BOUNDS[bound]
+            if not holds(value, limit):
+                raise SweepError(f"{label} must be {words} {limit:g}, got {value!r}")
 
     return _declare(default, _Marks(name, traced, units, check, float))
 
