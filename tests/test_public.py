@@ -68,6 +68,7 @@ reveal_type(uniform(0, 1))
 reveal_type(sweep.stats.final)
 reveal_type(sweep.seeds.power_law)
 reveal_type(sweep.measures.radius)
+reveal_type(sweep.specs.MLP)
 reveal_type(sweep.SweepError("x").args)
 reveal_type(sweep.__version__)
 Experiment(question=3, task=Sine(), model=MLP(), axes=grid())
@@ -77,7 +78,7 @@ REVEALED = [
     "int", "Axes", "Dataset", "DataArray", "Experiment", "int", "tuple[type[Halving], type[Window], type[AtMost]]",
     "(steps: int) -> Cadence", "Range", "(ds: Dataset, name: str) -> DataArray",
     '(times: DataArray, dim: str = "frequency") -> Dataset',
-    "(ds: Dataset, tolerance: float, centre: float = 0) -> DataArray", "tuple[Any, ...]", "str",
+    "(ds: Dataset, tolerance: float, centre: float = 0) -> DataArray", "type[MLP]", "tuple[Any, ...]", "str",
 ]  # fmt: skip
 
 
