@@ -218,13 +218,13 @@ cells check checks claim claims cli command compare comparing comparison converg
 dataset devices differences differing digests dimensions distance document engine epoch_maps errors events execute
 executors experiment export exporting figure files film folder formats gallery growing heatmaps html identity
 initializer inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load local locks long loss
-losses maps measures metric metrics model models netcdf networks numerics optim optimizer optimizers outcomes
-outputs overrides own owners packing page page_differences pages permutation places plan plane planning plot plots
-prepare program progress provenance record registry regression repair replay replaying report reporting resolve
-restore restoring results run runner runs safe_files scale schema seats section seed_statistics seeds session shape
-sheet signals sine spacing specs stats stop stopping store streams style summary tables targets task tasks terminal
-text tidy trackers train training training_range unbatched unions variation verdict_tables verdicts version view
-walk wave wave_writer whole_files window zoom
+losses maps measures metric metrics model models netcdf networks numerics optim optimizer optimizers optional
+outcomes outputs overrides own owners packing page page_differences pages permutation places plan plane planning
+plot plots prepare program progress provenance record registry regression repair replay replaying report reporting
+resolve restore restoring results run runner runs safe_files scale schema seats section seed_statistics seeds
+session shape sheet signals sine spacing specs stats stop stopping store streams style summary tables targets task
+tasks terminal text tidy trackers train training training_range unbatched unions variation verdict_tables verdicts
+version view walk wave wave_writer whole_files window zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",
