@@ -102,7 +102,7 @@ def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variati
     their measures, unless its fingerprint is the store's.
     """
     from sweep.page.identity import fingerprint, stored_fingerprint
-    from sweep.results.attribute_checks import check_provenance
+    from sweep.results.checks.attributes import check_provenance
 
     check_provenance(store, attributes)
     page, _, varied = attributes["name"].partition(VARIED)

@@ -14,7 +14,7 @@ from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, STATUS
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
-from sweep.results.attribute_checks import check_provenance
+from sweep.results.checks.attributes import check_provenance
 from sweep.results.dataset import LANE
 from sweep.results.distance import Distance, distances, last_epoch, same_end
 from sweep.results.lane_choice import stored_lane

@@ -10,7 +10,7 @@ import xarray as xr
 from sweep.base.errors import SweepError, unknown
 from sweep.base.labels import ENDED, STATUS, words
 from sweep.results.dataset import LANE, lane_table
-from sweep.results.store import reading
+from sweep.results.store.reading import open_flat
 
 TOLERANCE: Final = 1e-6  # relative, so that a sampled value can be given with seven digits
 MOST_VALUES: Final = 6  # of a knob that are listed in a refusal
@@ -29,7 +29,7 @@ def stored_lane(path: Path, wanted: Mapping[str, str]) -> tuple[xr.Dataset, dict
     Raises:
         SweepError: for a store that can't be read, values that no lane or several have, and a lane that has not run.
     """
-    with reading(path) as flat:
+    with open_flat(path) as flat:
         table = lane_table(flat)
         lane = choose(table, wanted)
         stored = flat.isel({LANE: np.flatnonzero(flat[LANE].values == lane)[0]}).load()
