@@ -578,6 +578,21 @@ def test_what_is_larger_than_a_coordinate_can_be_is_not_read_for_its_digest(
     assert [damage.file for damage in stores.damages(store)] == ["seed/c/1"]
 
 
+def test_what_is_larger_than_a_checkpoint_can_be_is_not_read_for_its_digest(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = copied(stopped, tmp_path)
+    monkeypatch.setattr(checkpoints, "MOST_CHECKPOINT_BYTES", (store / CHECKPOINT).stat().st_size)
+    assert not stores.damages(store)
+    append(store / CHECKPOINT)
+    monkeypatch.setattr(checkpoints, "hash_rest", lambda file, skip: 1 / 0)
+    found = [(damage.file, damage.what) for damage in stores.damages(store)]
+    assert found == [(CHECKPOINT, "is larger than a checkpoint can be")]
+    assert is_refused(store)
+    assert check(store, "--repair") == 0
+    assert not (store / CHECKPOINT).exists()
+
+
 def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended(whole: Path, tmp_path: Path) -> None:
     store = copied(whole, tmp_path)
     shutil.move(store / "loss", tmp_path / "elsewhere")

@@ -79,6 +79,8 @@ def _compare(store: Path, name: str) -> Damage | None:
     """Compare one checkpoint; it is opened only once, since a run that goes on may replace it meanwhile."""
     try:
         with open_regular(store / name) as file:
+            if os.fstat(file.fileno()).st_size > MOST_CHECKPOINT_BYTES:
+                return Damage(name, "is larger than a checkpoint can be")
             intact = file.read(DIGEST_BYTES) == hash_rest(file, DIGEST_BYTES).encode()
     except FileNotFoundError:
         return None
