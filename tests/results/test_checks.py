@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from helpers import tiny
 
-from sweep import SweepError, open_results, run_sweep
+from sweep import Metric, Record, SweepError, log_spaced, open_results, run_sweep
+from sweep.base.labels import METRICS, Quantity
 from sweep.cli.command import guarded
 from sweep.files.bounded_json import MOST_DEPTH, parse
 from sweep.results import store as stores
@@ -242,6 +243,10 @@ def test_a_parent_is_seen_from_the_store(store: Path, path: str) -> None:
         ("plan", {"wave_lanes": 10**12, "chunk_lanes": 8}, "its wave_lanes is not a number of lanes"),
         ("experiment", {"seed": "0"}, "its seed is not a whole number"),
         ("experiment", {"claims": [5]}, "a claim has no id"),
+        ("experiment", {"record": []}, "its record is not an object"),
+        ("experiment", {"record": {"own": {"name": "a"}}}, "its own metrics are not a list"),
+        ("experiment", {"record": {"own": ["a"]}}, "a metric of its own is not an object"),
+        ("experiment", {"record": {"own": [{"name": "../a"}]}}, "is not a name for a metric"),
         ("arguments", ["\x1b[2J"], "holds control characters"),
     ],
 )
@@ -389,6 +394,19 @@ def test_values_by_which_others_are_found_are_checked(store: Path, name: str, va
     written: Any = zarr.open_array(store / name, mode="r+")
     written[...] = values
     assert told in refusal(store)
+
+
+def test_a_metric_of_the_pages_own_may_have_the_name_of_one_that_sweep_gets_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Metric("roughness", lambda moment: moment.loss)
+    ds = run_sweep(tiny(record=Record(own=(own,), at=log_spaced(2), snapshots=0)), out=tmp_path / "store")
+    monkeypatch.setitem(METRICS, "roughness", Quantity("roughness", ("frequency",)))
+    assert open_results(tmp_path / "store").identical(ds)
+    described = json.loads(ds.attrs["experiment"])
+    described["record"]["own"] = []
+    stores.Store(tmp_path / "store").note(experiment=json.dumps(described))
+    assert "array roughness does not have the dimensions" in refusal(tmp_path / "store")
 
 
 # Chunks.

@@ -1,6 +1,6 @@
 """All of a store: its files, its attributes, its arrays and how these fit each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from sweep.results.checks.arrays import LANE, Array, read_array
 from sweep.results.checks.attributes import check_attributes
 from sweep.results.checks.chunks import check_chunks, list_chunks
 from sweep.results.checks.scalars import check_name, require
+from sweep.results.checks.structured import own_metrics
 from sweep.results.checks.variables import check_variable
 
 MOST_ARRAYS: Final = 1_000
@@ -58,7 +59,7 @@ def examine(path: Path, attributes: Mapping[str, Any], files: Mapping[str, int])
     """
     check_attributes(attributes)
     arrays = _read_arrays(path, attributes["arrays"], files)
-    _check_together(arrays, parse(attributes["dimensions"]))
+    _check_together(arrays, parse(attributes["dimensions"]), own_metrics(attributes))
     missing = _check_chunks(path, arrays, files)
     there = attributes.get("complete") is not True or missing <= MOST_UNWRITTEN_BYTES
     require(there, f"{missing / 2**30:,.0f} GiB of a complete store are not there")
@@ -79,7 +80,7 @@ def _read_arrays(path: Path, names: Any, files: Mapping[str, int]) -> dict[str, 
     return {name: read_array(path, name) for name in names}
 
 
-def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any]) -> None:
+def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any], own: Set[str]) -> None:
     """Make sure that arrays fit the axes and each other."""
     for name in (LANE, "status", "first_bad_epoch"):
         require(name in arrays, f"it lists no {name}")
@@ -89,7 +90,7 @@ def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any]) -> None
     twice = sorted(({name for name, *_ in factors} - knobs) & set(arrays))
     require(not twice, f"{', '.join(twice)} is the name of an array and of a dimension")
     for array in arrays.values():
-        check_variable(array, knobs)
+        check_variable(array, knobs, own)
     _check_sizes(arrays)
 
 

@@ -24,6 +24,16 @@ MOST_WORD_LETTERS: Final = 1_000  # of the name of a device, or of the version o
 _RESERVED: Final = frozenset({*DIMENSIONS, *OF_A_LANE})
 
 
+def own_metrics(attributes: Mapping[str, Any]) -> frozenset[str]:
+    """Name the metrics that are a page's own, as a store describes its experiment.
+
+    Args:
+        attributes: of a store; checked ones. Without a description no metric is known to be a page's own.
+    """
+    record = parse(attributes.get("experiment", "{}")).get("record") or {}
+    return frozenset(metric["name"] for metric in record.get("own") or ())
+
+
 def check_structured(name: str, text: str) -> None:
     """Check an attribute that is JSON text.
 
@@ -77,11 +87,12 @@ def _lies_along_itself(name: str, found: Sequence[Any]) -> bool:
 
 def _check_experiment(found: Any) -> None:
     _require_object(found)
-    for name in ("task", "model", "optimizer", "stop"):
+    for name in ("task", "model", "optimizer", "stop", "record"):
         require(isinstance(found.get(name), dict | None), f"its {name} is not an object")
     for name in ("seed", "data_seed"):
         require(is_whole_number(found.get(name, 0)), f"its {name} is not a whole number")
     _check_claims(found.get("claims") or [])
+    _check_own_metrics((found.get("record") or {}).get("own") or [])
     _check_stop(found.get("stop") or {})
 
 
@@ -90,6 +101,13 @@ def _check_claims(found: Any) -> None:
     for claim in found:
         texts = isinstance(claim, dict) and all(isinstance(claim.get(name), str) for name in ("id", "source"))
         require(texts, "a claim has no id or no source")
+
+
+def _check_own_metrics(found: Any) -> None:
+    require(isinstance(found, list), "its own metrics are not a list")
+    for metric in found:
+        require(isinstance(metric, dict), "a metric of its own is not an object")
+        check_name(metric.get("name"), "a metric")
 
 
 def _check_stop(found: Mapping[str, Any]) -> None:

@@ -10,12 +10,14 @@ from sweep.results.checks.scalars import require
 OF_A_LANE: Final = {"status": "int8", "first_bad_epoch": "float64", "stop_epoch": "float64"}
 
 
-def check_variable(array: Array, knobs: Set[str]) -> None:
+def check_variable(array: Array, knobs: Set[str], own_metrics: Set[str]) -> None:
     """Make sure that an array has the type and the dimensions that belong to its name.
 
     Args:
         array: the array.
         knobs: the names of the swept knobs.
+        own_metrics: the names of the metrics that are the page's own. One of them may have the name of a metric that
+            sweep has got since, with other dimensions.
 
     Raises:
         ValueError: naming it.
@@ -25,7 +27,7 @@ def check_variable(array: Array, knobs: Set[str]) -> None:
     if array.name == "status" and "flag_meanings" in array.attributes:
         words = words_of(array.attributes)
         require(tuple(words) == STATUS[: len(words)], "the words of its status are not those of results")
-    right = _is_knob(array) if array.name in knobs else _is_variable(array)
+    right = _is_knob(array) if array.name in knobs else _is_variable(array, own_metrics)
     require(right, f"array {array.name} does not have the dimensions, or the type, that it has in results")
 
 
@@ -34,7 +36,7 @@ def _is_knob(array: Array) -> bool:
     return array.dims == (LANE,) and array.dtype in types
 
 
-def _is_variable(array: Array) -> bool:
+def _is_variable(array: Array, own_metrics: Set[str]) -> bool:
     """Tell whether an array that is no knob is what its name says."""
     name, dims, dtype = array.name, array.dims, array.dtype
     if name in OF_A_LANE:
@@ -47,7 +49,7 @@ def _is_variable(array: Array) -> bool:
         return dims == (LANE, "x") and dtype in FLOATS
     if name == "prediction":
         return dims == (LANE, "snapshot_epoch", *RECORDED[name].dims) and dtype in FLOATS
-    return _is_metric(array) and (name not in METRICS or dims[2:] == METRICS[name].dims)
+    return _is_metric(array) and (name in own_metrics or name not in METRICS or dims[2:] == METRICS[name].dims)
 
 
 def _is_metric(array: Array) -> bool:
