@@ -35,7 +35,7 @@ def open_results(path: str | Path) -> xr.Dataset:
         and `status` says why. Coordinates are as typed in the page.
 
     Raises:
-        SweepError: for a path that holds no store, a truncated one, or one of another schema.
+        SweepError: for a path that holds no store, a damaged one, or one of another schema.
     """
     with open_flat(Path(path)) as flat:
         check_memory(Path(path), flat.nbytes)
@@ -46,7 +46,7 @@ def open_results(path: str | Path) -> xr.Dataset:
 
 
 def _check_complete(ds: xr.Dataset, path: str | Path) -> None:
-    """Refuse a store without digests that lacks what its attributes and its lanes' status say is there."""
+    """Refuse a store without digests that lacks lanes or losses which its attributes and its status say are there."""
     status = ds.status.values
     if ds.attrs.get("complete") and bool(np.isin(status, UNSEEN).any()):
         raise SweepError(f"{path} is truncated: lanes of a complete sweep have not run; run it again with --fresh")
@@ -122,7 +122,7 @@ def lane_table(flat: xr.Dataset) -> xr.Dataset:
 
 
 def _blocks(array: xr.DataArray) -> Iterator[slice]:
-    """Cut the lanes of a variable into runs of whole stored chunks."""
+    """Divide the lanes of a variable into runs of complete stored chunks."""
     chunk = array.encoding.get("chunks", (1,))[0]
     lanes = max(1, _BLOCK_BYTES // max(1, chunk * array[:1].nbytes)) * chunk
     return (slice(start, start + lanes) for start in range(0, len(array), lanes))
@@ -137,7 +137,7 @@ def _decode(values: xr.Variable) -> xr.Variable:
 
 
 def _along(values: xr.Variable, dim: str) -> xr.Variable:
-    """Keep a knob's own dimension only, unless its value also depends on another (as a default may)."""
+    """Drop all dimensions of a knob but its own, unless its value depends on others too, as a default may."""
     alone = values.isel({other: 0 for other in values.dims if other != dim})
     again = alone.set_dims(dict(values.sizes)).transpose(*values.dims).values
     same = (values.values == again) | ((values.values != values.values) & (again != again))
