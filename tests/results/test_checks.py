@@ -409,6 +409,16 @@ def test_a_metric_of_the_pages_own_may_have_the_name_of_one_that_sweep_gets_late
     assert "array roughness does not have the dimensions" in refusal(tmp_path / "store")
 
 
+def test_no_store_can_say_that_a_metric_of_the_first_stores_is_its_pages_own(store: Path) -> None:
+    """Figures know these by name, with their dimensions."""
+    described = json.loads(json.loads((store / "zarr.json").read_text())["attributes"]["experiment"])
+    described["record"]["own"] = [{"kind": "Metric", "name": "spatial_error"}]
+    root(store, experiment=json.dumps(described))
+    shutil.rmtree(store / "spatial_error")
+    shutil.copytree(store / "loss", store / "spatial_error")
+    assert "array spatial_error does not have the dimensions" in refusal(store)
+
+
 # Chunks.
 
 FRAME = b"\x28\xb5\x2f\xfd"

@@ -7,6 +7,10 @@ from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STATUS
 from sweep.results.checks.arrays import FLOATS, INNER, LANE, Array, words_of
 from sweep.results.checks.scalars import require
 
+# The metrics that sweep has had from its first store on: in no store can one of them be a page's own.
+_FIRST_METRICS: Final = frozenset(
+    {"loss", "clean_loss", "spectral_error", "spatial_error", "gradient_norm", "parameter_norm"}
+)
 OF_A_LANE: Final = {"status": "int8", "first_bad_epoch": "float64", "stop_epoch": "float64"}
 
 
@@ -49,7 +53,9 @@ def _is_variable(array: Array, own_metrics: Set[str]) -> bool:
         return dims == (LANE, "x") and dtype in FLOATS
     if name == "prediction":
         return dims == (LANE, "snapshot_epoch", *RECORDED[name].dims) and dtype in FLOATS
-    return _is_metric(array) and (name in own_metrics or name not in METRICS or dims[2:] == METRICS[name].dims)
+    if name in METRICS and name not in own_metrics - _FIRST_METRICS:
+        return _is_metric(array) and dims[2:] == METRICS[name].dims
+    return _is_metric(array)
 
 
 def _is_metric(array: Array) -> bool:
