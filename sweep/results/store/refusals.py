@@ -45,7 +45,7 @@ def refuse_damages(path: Path, damages: Sequence[Damage]) -> None:
     """
     if damages:
         more = f" (and {len(damages) - 1} more)" if len(damages) > 1 else ""
-        raise _damaged(path, f"{damages[0].file} {damages[0].what}{more}")
+        raise _damage_error(path, f"{damages[0].file} {damages[0].what}{more}")
 
 
 def blame_store(path: Path) -> AbstractContextManager[None]:
@@ -64,13 +64,13 @@ def blame_store(path: Path) -> AbstractContextManager[None]:
 
 def _error_of(path: Path, error: Exception) -> SweepError:
     if not isinstance(error, OSError):
-        return _damaged(path, str(error).partition("\n")[0] or type(error).__name__)
+        return _damage_error(path, str(error).partition("\n")[0] or type(error).__name__)
     if error.errno in UNWRITABLE:
         return unwritable(path, error)
-    return _damaged(path, f"{error.filename or ''} {error.strerror or error}".strip())
+    return _damage_error(path, f"{error.filename or ''} {error.strerror or error}".strip())
 
 
-def _damaged(path: Path, what: str) -> SweepError:
+def _damage_error(path: Path, what: str) -> SweepError:
     """Build the error for a damaged store, which says how it can be repaired."""
     if not has_digests(path):
         return SweepError(f"{path} is truncated or damaged: {what}; run the page again with --fresh")
