@@ -72,7 +72,7 @@ def _repair(options: Options) -> None:
     from sweep.runs.repair import repair
 
     page = load(options.page) if options.page else None
-    with stores.locked(options.store) as lock, stores.blamed(options.store):
+    with stores.hold(options.store) as lock, stores.blame_store(options.store):
         repair(options.store, lock, stores.damages(options.store), page)
 
 

@@ -1,8 +1,8 @@
 """The one exception and the one warning that a user sees, and the suggestion that goes with an unknown name."""
 
 import errno
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
 from typing import Final
 
@@ -52,11 +52,11 @@ def article(noun: str) -> str:
 
 
 @contextmanager
-def blaming(culprit: str) -> Iterator[None]:
-    """Turn whatever a function of the page's own raises into one line that names it.
+def convert_errors(convert: Callable[[Exception], SweepError]) -> Iterator[None]:
+    """Replace an exception that is raised within by the line that a user sees.
 
     Args:
-        culprit: what is called, such as "metric 'overshoot'".
+        convert: builds that error from the exception. A `SweepError` passes as it is and is not given to it.
 
     Raises:
         SweepError: in place of any other exception.
@@ -66,8 +66,24 @@ def blaming(culprit: str) -> Iterator[None]:
     except SweepError:
         raise
     except Exception as error:
-        told = next(iter(str(error).splitlines()), "")
-        raise SweepError(f"{culprit} raised {type(error).__name__}: {told}") from error
+        raise convert(error) from error
+
+
+def blaming(culprit: str) -> AbstractContextManager[None]:
+    """Turn whatever a function of the page's own raises into one line that names it.
+
+    Args:
+        culprit: what is called, such as "metric 'overshoot'".
+
+    Raises:
+        SweepError: in place of any other exception.
+    """
+
+    def convert(error: Exception) -> SweepError:
+        message = next(iter(str(error).splitlines()), "")
+        return SweepError(f"{culprit} raised {type(error).__name__}: {message}")
+
+    return convert_errors(convert)
 
 
 def name_of(function: object) -> str:

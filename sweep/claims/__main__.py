@@ -99,11 +99,11 @@ def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variati
 
     To load a page is to run it: it is the user's own file, as for `sweep.run`. The store only says which of the pages
     in the folder it is of. So its name never leads out of that folder, be it by "..", by an absolute path or by a link
-    (`attribute_checks` refuse such a name too); and of a page that was run nothing counts, neither its claims nor
+    (`results.checks` refuses such a name too); and of a page that was run nothing counts, neither its claims nor
     their measures, unless its fingerprint is the store's.
     """
     from sweep.page.identity import fingerprint, stored_fingerprint
-    from sweep.results.attribute_checks import check_provenance
+    from sweep.results.checks.attributes import check_provenance
 
     check_provenance(store, attributes)
     page, _, varied = attributes["name"].partition(VARIED)

@@ -14,7 +14,7 @@ from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, STATUS
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
-from sweep.results.attribute_checks import check_provenance
+from sweep.results.checks.attributes import check_provenance
 from sweep.results.dataset import LANE
 from sweep.results.distance import Distance, distances, last_epoch, same_end
 from sweep.results.lane_choice import stored_lane
@@ -76,7 +76,7 @@ def _show(
     """Print the comparison; tell whether all is as it should be."""
     training, found = replayed.block.training, distances(stored, replayed.curves)
     ended = same_end(stored, replayed.curves)
-    same = ended and all(each.parts is None for each in found)
+    same = ended and all(each.first_difference is None for each in found)
     console.print(
         f"{training.words()}, {training.steps} steps in {training.precision}; trained again in {seconds:.1f} s, "
         f"alone in a tile of {replayed.block.tile}{', padded to this width' if training.padded else ''}",
@@ -106,7 +106,7 @@ def _arithmetic_words(arithmetic: dict[str, Any], foreign: dict[str, tuple[Any, 
 def _rows(found: Sequence[Distance]) -> list[tuple[str, ...]]:
     rows = []
     for each in sorted(found, key=lambda each: (each.entries, each.name)):
-        parts = "-" if each.parts is None else f"{each.parts:.6g}"
+        parts = "-" if each.first_difference is None else f"{each.first_difference:.6g}"
         told = (f"{each.absolute:.3g}", f"{each.relative:.3g}", parts)
         size = f"{each.records} x {each.entries}" if each.entries > 1 else str(each.records)
         rows.append((each.name, size, *told, f"{each.stored:.5g}", f"{each.replayed:.5g}"))
@@ -144,7 +144,7 @@ def _end_words(curves: "xr.Dataset") -> str:
 def _verdict(found: Sequence[Distance], same: bool, foreign: bool) -> str:
     if same:
         return f"distance 0: every stored number of {len(found)} quantities came out again"
-    parts = [each.parts for each in found if each.parts is not None]
+    parts = [each.first_difference for each in found if each.first_difference is not None]
     why = "which the other arithmetic may account for" if foreign else "although the arithmetic is as stored"
     if not parts:
         return f"distance 0 in all {len(found)} quantities, but the lane ended otherwise, {why}"

@@ -138,7 +138,7 @@ def _open(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
 def _check_complete(stores: "dict[str, xr.Dataset]") -> None:
     """Refuse to judge by lanes that have not run."""
     for name, ds in stores.items():
-        if count := schema.unseen(ds):
+        if count := schema.count_unseen(ds):
             raise SweepError(f"--check takes complete stores: of {name} {count} lanes have not run to their end")
 
 

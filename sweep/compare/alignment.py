@@ -125,7 +125,7 @@ def _with_fixed(parts: Sequence[Part]) -> list[Part]:
     swept = list(dict.fromkeys(knob for part in parts for knob in part.knobs))
     for part in parts:
         for knob in swept:
-            value = part.fixed(knob) if knob not in part.table else None
+            value = part.page_value(knob) if knob not in part.table else None
             if value is not None:
                 part.table[knob] = value if isinstance(value, str) else float(value)
     return list(parts)

@@ -181,7 +181,7 @@ def _same(first: xr.Dataset, second: xr.Dataset, metric: str) -> bool:
 
 def _unfinished_notes(stores: Mapping[str, xr.Dataset]) -> list[str]:
     """Say of which stores not all lanes have run."""
-    counts = {name: schema.unseen(ds) for name, ds in stores.items()}
+    counts = {name: schema.count_unseen(ds) for name, ds in stores.items()}
     return [
         f"{name} is incomplete: {count} of {stores[name]['status'].size} lanes have not run to their end"
         for name, count in counts.items()

@@ -51,7 +51,7 @@ def main(args: Sequence[str]) -> None:
     outputs.check_apart(out, [options.store])
     outputs.check(out, chosen.is_ours, force=options.force)
     streams.outlast()
-    if unfinished := schema.unseen(ds):
+    if unfinished := schema.count_unseen(ds):
         say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")
     with outputs.replacing(out) as place:
         chosen.write(ds, metrics, place, say)

@@ -1,17 +1,18 @@
-"""Files of a folder that somebody else may have filled: only regular ones are opened, and links are never followed.
+"""Files of a folder that somebody else may have filled: only regular files are opened, and links are never followed.
 
 The folder itself may be a link; nothing in it may be one.
 """
 
 import errno
 import os
+import shutil
 import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 
@@ -21,35 +22,80 @@ _PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | ge
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 
 
+def exists(path: Path) -> bool:
+    """Tell whether there is anything at a path, be it a link that leads nowhere."""
+    return path.exists() or path.is_symlink()
+
+
+def remove(path: Path) -> None:
+    """Remove whatever is at a path, a folder with all that is in it; of a link only the link is removed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading, within a `with` block.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The open file.
+
+    Raises:
+        OSError: for a file that is not there, that is not a regular file, or that can't be opened.
+    """
+    check_regular(path)  # before it is opened: opening a device or a pipe can already have an effect
+    with open(os.open(path, os.O_RDONLY | _PLAIN | _BINARY), "rb") as file:
+        _check_kind(os.fstat(file.fileno()).st_mode, path)
+        yield file
+
+
 def read_regular(path: Path, most: int) -> bytes:
-    """Read a file whole.
+    """Read all of a file.
 
     Args:
         path: the file.
         most: bytes that it may have.
 
     Raises:
-        OSError: for a file that is not there, is no regular file, or is larger.
+        OSError: for a file that is not there, that is not a regular file, or that is larger.
     """
     return read_beginning(path, most + 1, most)
 
 
 def read_beginning(path: Path, count: int, most: int) -> bytes:
-    """Read the first bytes of a file; otherwise as `read_regular`."""
-    check_regular(path)  # before it is opened: to open a device or a pipe may be an act already
-    with open(os.open(path, os.O_RDONLY | _PLAIN | _BINARY), "rb") as file:
-        state = os.fstat(file.fileno())
-        _check_kind(state.st_mode, path)
-        if state.st_size > most:
-            raise OSError(errno.EFBIG, f"is larger than {most:,} bytes", str(path))
-        return file.read(min(count, state.st_size + 1))  # room for no more than there is
+    """Read the first bytes of a file.
+
+    Args:
+        path: the file.
+        count: how many bytes to read.
+        most: bytes that the file may have.
+
+    Raises:
+        OSError: as `read_regular`.
+    """
+    with open_regular(path) as file:
+        size = _check_size(file, path, most)
+        return file.read(min(count, size + 1))  # `read` allocates as much as it is asked for
+
+
+def _check_size(file: BinaryIO, path: Path, most: int) -> int:
+    """Refuse an open file that is too large; returns its size in bytes."""
+    size = os.fstat(file.fileno()).st_size
+    if size > most:
+        raise OSError(errno.EFBIG, f"is larger than {most:,} bytes", str(path))
+    return size
 
 
 def check_regular(path: Path) -> None:
-    """Make sure that what is at a place is a regular file.
+    """Make sure that a path leads to a regular file.
 
     Raises:
-        OSError: where nothing is there, or something else.
+        OSError: if there is nothing, or something else.
     """
     _check_kind(os.lstat(path).st_mode, path)
 
@@ -68,17 +114,17 @@ def _kind(mode: int) -> str:
 
 
 def list_files(folder: Path) -> dict[str, int]:
-    """List the files of a folder and of the folders in it, with their sizes; what vanishes meanwhile is left out.
+    """List the files of a folder and of the folders in it, with their sizes; files that vanish meanwhile are left out.
 
     Args:
-        folder: which; it may be a link itself.
+        folder: the folder, which may itself be a link.
 
     Returns:
-        Sizes by path, seen from the folder, with "/" between names.
+        Sizes in bytes by path relative to the folder, with "/" between names.
 
     Raises:
-        OSError: for a link, a pipe, a socket or a device anywhere in it, for too many files or too deep a nesting, and
-            for a folder that can't be read.
+        OSError: for a link, a pipe, a socket or a device anywhere in it, for too many files, for folders nested too
+            deeply, and for a folder that can't be read.
     """
     found: dict[str, int] = {}
     waiting = [(folder, "", 0)]
@@ -119,14 +165,11 @@ def load_arrays(path: Path, most: int, skip: int = 0) -> dict[str, np.ndarray]:
 
     Raises:
         OSError: as `read_regular`.
-        ValueError: for an array that claims to be larger than what there is of it, or is packed.
+        ValueError: for an array that claims to be larger than its entry in the file, or that is compressed.
         KeyError, EOFError, zipfile.BadZipFile: for a damaged file.
     """
-    check_regular(path)
-    with open(os.open(path, os.O_RDONLY | _PLAIN | _BINARY), "rb") as file:
-        _check_kind(os.fstat(file.fileno()).st_mode, path)
-        if os.fstat(file.fileno()).st_size > most:
-            raise OSError(errno.EFBIG, f"is larger than {most:,} bytes", str(path))
+    with open_regular(path) as file:
+        _check_size(file, path, most)
         with zipfile.ZipFile(file) as archive:
             for entry in archive.infolist():
                 _check_entry(archive, entry)
@@ -136,13 +179,13 @@ def load_arrays(path: Path, most: int, skip: int = 0) -> dict[str, np.ndarray]:
 
 
 def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """Refuse an array of which there is less than it claims, before NumPy makes room for it."""
+    """Refuse an array whose header claims more than the file holds, before NumPy allocates memory for it."""
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-        raise ValueError(f"{entry.filename} is packed")
+        raise ValueError(f"{entry.filename} is compressed")
     with archive.open(entry) as content:
         version = np.lib.format.read_magic(content)
         if version != (1, 0):
-            raise ValueError(f"{entry.filename} has a header of another form")
+            raise ValueError(f"{entry.filename} has a header of another version")
         shape, _, dtype = np.lib.format.read_array_header_1_0(content)
         if dtype.hasobject or prod(shape) * dtype.itemsize > entry.file_size:
             raise ValueError(f"{entry.filename} is shorter than it claims")

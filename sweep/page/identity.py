@@ -40,8 +40,8 @@ SPECS: Final = (
 )  # fmt: skip
 # Names that modules and packages of ours had, as stored descriptions may still tell them.
 _FORMER: Final = (
-    "answers array_schema comparing differences differing execute exporting models optim pages replaying reporting "
-    "restoring session train"
+    "answers array_checks array_schema attribute_checks comparing differences differing execute exporting models "
+    "optim pages replaying reporting restoring session train"
 )
 
 

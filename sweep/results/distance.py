@@ -1,4 +1,4 @@
-"""How far a lane that was trained again is from the stored one: quantity by quantity, and where they part."""
+"""How far a lane that was trained again is from the stored one, quantity by quantity, and since when."""
 
 from dataclasses import dataclass
 
@@ -18,12 +18,13 @@ class Distance:
     Args:
         name: the quantity.
         records: how many records were compared.
-        entries: numbers in each of them.
+        entries: numbers in each record.
         absolute: largest |replayed - stored|; infinite where only one of them is a number.
-        relative: largest |replayed - stored| / |stored|; infinite where something stands against nothing.
-        parts: epoch of the first record at which they differ, None if they never do.
-        stored: of the last record compared, the mean of the entries that are numbers.
-        replayed: the same of the other curve.
+        relative: largest |replayed - stored| / |stored|; infinite where only one of
+            them is a number.
+        first_difference: epoch of the first record at which they differ, None if they never do.
+        stored: mean over the entries of the stored curve that are numbers, at the last record compared.
+        replayed: the same of the replayed curve.
     """
 
     name: str
@@ -31,20 +32,20 @@ class Distance:
     entries: int
     absolute: float
     relative: float
-    parts: float | None
+    first_difference: float | None
     stored: float
     replayed: float
 
 
 def distances(stored: xr.Dataset, replayed: xr.Dataset) -> list[Distance]:
-    """Compare a lane with its stored self, each quantity over all records that both can have.
+    """Compare a lane that was trained again with the stored one, each quantity over all records that both can have.
 
-    What is NaN in both is equal: what follows divergence, say, or a layer that a network does not have. A lane that
-    was cut is compared up to the record that cut it.
+    Entries that are NaN in both count as equal, such as those after divergence, or of a layer that a network does not
+    have. A lane that was cut is compared up to the record at which it was cut.
 
     Args:
         stored: a lane as stored, without the dimension `lane`.
-        replayed: the same lane trained again; a dimension of it may be shorter.
+        replayed: the same lane trained again; its dimensions may be shorter.
     """
     found = []
     for name in [str(name) for name in stored.data_vars if name not in ENDINGS]:
@@ -59,12 +60,15 @@ def distances(stored: xr.Dataset, replayed: xr.Dataset) -> list[Distance]:
 
 
 def last_epoch(stored: xr.Dataset) -> float:
-    """Give the epoch up to which a lane can be had again: where it was cut others decided, and nobody does now."""
+    """Give the epoch up to which a lane can be trained again alone: a lane is cut by comparison with others."""
     return float(stored.stop_epoch) if int(stored.status) == CUT else np.inf
 
 
 def same_end(stored: xr.Dataset, replayed: xr.Dataset) -> bool:
-    """Tell whether a lane ended as its stored self did, and when; one that was cut has to live up to there."""
+    """Tell whether a lane ended as the stored one did, and at the same epoch.
+
+    A replay has no other lanes to be compared with, so one that was cut has only to reach the epoch of the cut.
+    """
     if int(stored.status) == CUT:
         return int(replayed.status) != DIVERGED or float(replayed.first_bad_epoch) > last_epoch(stored)
     endings = [(float(stored[name]), float(replayed[name])) for name in ENDINGS if name in stored]
@@ -78,14 +82,14 @@ def _distance(name: str, epochs: np.ndarray, old: np.ndarray, new: np.ndarray) -
         apart = np.where(differs, np.abs(new - old), 0.0)
         share = np.where(differs, apart / np.abs(old), 0.0)
     apart, share = (np.where(np.isnan(each), np.inf, each) for each in (apart, share))
-    parted = epochs[differs.any(1)]
+    differing = epochs[differs.any(1)]
     return Distance(
         name=name,
         records=len(epochs),
         entries=old.shape[1],
         absolute=float(apart.max(initial=0.0)),
         relative=float(share.max(initial=0.0)),
-        parts=float(parted[0]) if len(parted) else None,
+        first_difference=float(differing[0]) if len(differing) else None,
         stored=_mean(old[-1:]),
         replayed=_mean(new[-1:]),
     )

@@ -10,26 +10,27 @@ import xarray as xr
 from sweep.base.errors import SweepError, unknown
 from sweep.base.labels import ENDED, STATUS, words
 from sweep.results.dataset import LANE, lane_table
-from sweep.results.store import reading
+from sweep.results.store.reading import open_flat
 
 TOLERANCE: Final = 1e-6  # relative, so that a sampled value can be given with seven digits
-MOST_VALUES: Final = 6  # of a knob that are listed in a refusal
+MOST_VALUES: Final = 6  # of a knob that an error lists
 
 
 def stored_lane(path: Path, wanted: Mapping[str, str]) -> tuple[xr.Dataset, dict[str, str]]:
-    """Read one lane of a store, and nothing else of its curves.
+    """Read one lane of a store, without reading the curves of the others.
 
     Args:
         path: the store, complete or not.
-        wanted: values as text for as many knobs as tell the lane from all others, see `choose`.
+        wanted: by knob a value as text; only the wanted lane may have all of them, see `choose`.
 
     Returns:
         The lane as stored, without the dimension `lane`, and the values of its knobs as text.
 
     Raises:
-        SweepError: for a store that can't be read, values that no lane or several have, and a lane that has not run.
+        SweepError: for a store that can't be read, values that no lane has or that several have, and a lane that has
+            not ended.
     """
-    with reading(path) as flat:
+    with open_flat(path) as flat:
         table = lane_table(flat)
         lane = choose(table, wanted)
         stored = flat.isel({LANE: np.flatnonzero(flat[LANE].values == lane)[0]}).load()
@@ -39,7 +40,7 @@ def stored_lane(path: Path, wanted: Mapping[str, str]) -> tuple[xr.Dataset, dict
 
 
 def _refuse_unfinished(stored: xr.Dataset, which: str) -> None:
-    """Refuse a lane of which nothing, or not all, is there."""
+    """Refuse a lane that has not ended, or whose values are missing."""
     ended = int(stored.status) in ENDED
     if not ended and not stored.attrs["complete"]:
         status = words(STATUS[int(stored.status)])
@@ -49,18 +50,18 @@ def _refuse_unfinished(stored: xr.Dataset, which: str) -> None:
 
 
 def choose(table: xr.Dataset, wanted: Mapping[str, str]) -> int:
-    """Find the one lane that has some knob values.
+    """Find the one lane that has certain values of its knobs.
 
     Args:
         table: what `lane_table` gives.
-        wanted: values as text for as many knobs as tell the lane from all others. A number is matched with the
-            nearest stored one, which must be equal to within `TOLERANCE`.
+        wanted: by knob a value as text; knobs in which the lanes do not differ may be left out. A number is matched
+            with the nearest stored one, which must be equal to within `TOLERANCE`.
 
     Returns:
         Its number in the axes.
 
     Raises:
-        SweepError: for a knob or a value that is not there, and unless there is exactly one such lane.
+        SweepError: for a knob or a value that no lane has, and if no lane or several have all values.
     """
     here = np.ones(table.sizes[LANE], bool)
     for name, text in wanted.items():
@@ -75,12 +76,12 @@ def choose(table: xr.Dataset, wanted: Mapping[str, str]) -> int:
             )
         here &= has
     if np.count_nonzero(here) > 1:
-        raise _several(table.isel({LANE: here}), wanted)
+        raise _ambiguity(table.isel({LANE: here}), wanted)
     return int(table[LANE].values[here][0])
 
 
 def configuration(table: xr.Dataset, lane: int) -> dict[str, str]:
-    """Write down the values of a lane's knobs, those that apply to it, as `choose` reads them."""
+    """Give the values of the knobs that apply to a lane, as texts that `choose` reads."""
     own = table.sel({LANE: lane})
     values = {str(name): own[name].item() for name in own.data_vars}
     return {name: _format_value(value) for name, value in values.items() if not _is_missing(value)}
@@ -110,23 +111,23 @@ def _by_distance(column: np.ndarray, value: float) -> np.ndarray:
     return values[np.argsort(np.abs(values - value), kind="stable")]
 
 
-def _several(table: xr.Dataset, wanted: Mapping[str, str]) -> SweepError:
-    """Ask for the knobs in which the lanes that are left differ."""
+def _ambiguity(table: xr.Dataset, wanted: Mapping[str, str]) -> SweepError:
+    """Build the error for values that several lanes have: it names the knobs in which these lanes differ."""
     varying = [str(name) for name in table.data_vars if len(np.unique(table[name].values)) > 1]
-    told = "; ".join(f"{name} is {_list_values(table[name].values)}" for name in varying)
+    differing = "; ".join(f"{name} is {_list_values(table[name].values)}" for name in varying)
     having = f" have {','.join(f'{name}={text}' for name, text in wanted.items())}" if wanted else ""
-    return SweepError(f"{table.sizes[LANE]} lanes{having or ' are there'}: name more knobs; {told}")
+    return SweepError(f"{table.sizes[LANE]} lanes{having or ' are there'}: name more knobs; {differing}")
 
 
 def _list_values(column: np.ndarray) -> str:
-    """List the distinct values of a column, of many the first few."""
+    """List the distinct values of a column; if there are many, only the first few."""
     words = [_format_value(value) for value in np.unique(column).tolist() if not _is_missing(value)]
     rest = f", ... ({len(words)} values)" if len(words) > MOST_VALUES else ""
     return ", ".join(words[:MOST_VALUES]) + rest or "not set"
 
 
 def _format_value(value: object) -> str:
-    """Write a value as it is typed: no quotes around names, whole numbers without a point."""
+    """Write a value as it is typed on a command line: words without quotes, whole numbers without a point."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return value if isinstance(value, str) else repr(value)

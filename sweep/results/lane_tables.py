@@ -1,4 +1,4 @@
-"""Lanes as a table of their knobs, in one row however they were laid out: what results are matched by."""
+"""Lanes as a table of their knobs, by which the lanes of several results are matched."""
 
 import json
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ Frame = Any  # a pandas.DataFrame or one of its columns, whose declared types ar
 
 @dataclass(frozen=True)
 class Part:
-    """Results with their lanes in one row.
+    """Results with all lanes along one dimension.
 
     Args:
-        name: what they are called.
+        name: by which the results are shown.
         data: over `lane`.
-        table: the lanes' knobs, a column each; NaN or None where a knob does not apply.
-        attributes: of the knobs, as of coordinates.
+        table: a row for each lane, a column for each knob; NaN or None where a knob does not apply.
+        attributes: for each knob those of its coordinate.
     """
 
     name: str
@@ -36,22 +36,22 @@ class Part:
 
     @property
     def knobs(self) -> list[str]:
-        """Name the knobs that tell combinations apart, without those that apply to no lane."""
+        """Name the knobs in which combinations may differ: no seeds, and none that applies to no lane."""
         return [name for name in self.table if name not in SEEDS and self.table[name].notna().any()]
 
-    def fixed(self, knob: str) -> Words | None:
-        """Give the value that the page fixes for a knob that it does not sweep, None where it has none."""
+    def page_value(self, knob: str) -> Words | None:
+        """Give the value that the page has for a knob that it does not sweep, None if it has none."""
         page = json.loads(self.data.attrs.get("experiment", "{}"))
         found = [spec[knob] for spec in (page, *(page.get(name) or {} for name in _SPECS)) if knob in spec]
         return next((each for each in found if isinstance(each, Words)), None)
 
 
 def stack_lanes(ds: xr.Dataset) -> xr.Dataset:
-    """Put all lanes in one row; every knob becomes a coordinate along it."""
+    """Put all lanes along the one dimension `lane`; every knob becomes a coordinate along it."""
     dims = schema.lane_dims(ds)
     if dims == (LANE,):
         return ds
-    if not dims:  # of a page without axes, whose one lane has no dimension
+    if not dims:  # a page without axes has one lane, without a dimension
         return ds.expand_dims(LANE)
     knobs = schema.knobs(ds)
     columns = {name: ds[name].broadcast_like(ds["status"]).transpose(*dims).values.ravel() for name in knobs}
@@ -62,20 +62,20 @@ def stack_lanes(ds: xr.Dataset) -> xr.Dataset:
 
 
 def count_lacking(ds: xr.Dataset, knob: str) -> int:
-    """Count the lanes that have no such knob, as those of Adam in a union with SGD have no momentum."""
+    """Count the lanes to which a knob does not apply, as momentum does not to lanes of Adam in a union with SGD."""
     return int(_column(stack_lanes(ds)[knob].values).isna().sum())
 
 
 def part_of(name: str, ds: xr.Dataset, metric: str) -> Part:
-    """Put the lanes of results in one row, with the metric and what became of them.
+    """Put the lanes of results along one dimension, with a metric and how each lane ended.
 
     Args:
-        name: of the results.
+        name: by which the results are shown.
         ds: as `open_results` gives them, or a slice of them.
         metric: one of their variables.
 
     Returns:
-        The part; its table has both seeds, at the page's value where they are not swept.
+        The part. Its table has both seeds; one that is not swept has the page's value.
     """
     used = [each for each in (metric, "status", "stop_epoch", "first_bad_epoch") if each in ds.data_vars]
     flat = stack_lanes(ds[used].drop_vars("step", errors="ignore"))
@@ -85,12 +85,12 @@ def part_of(name: str, ds: xr.Dataset, metric: str) -> Part:
     part = Part(name, flat, table, {knob: flat[knob].attrs for knob in table})
     for seed in SEEDS:
         if seed not in table:
-            table[seed] = float(part.fixed(seed) or 0)
+            table[seed] = float(part.page_value(seed) or 0)
     return part
 
 
 def _column(values: np.ndarray) -> Frame:
-    """Give a knob's values as they are matched: numbers as float64, words as they are, None for "does not apply"."""
+    """Give a knob's values in the form that is matched: numbers as float64, words as text, None if it is not set."""
     if values.dtype.kind in "iuf":
         return pd.Series(values.astype(float))
     return pd.Series(values.astype(str), dtype=object).replace("", None)

@@ -1,7 +1,8 @@
-"""What results hold: the dimensions and knobs that tell lanes apart, a variable's own dimensions, and its direction.
+"""What results hold: the dimensions and knobs by which lanes differ, a variable's own dimensions, and its direction.
 
-Everything that reads results asks here. Results are what `open_results` gives, a selection of it, or lanes in one row;
-their `status` has the dimensions of the lanes and no others. Units, words and status codes are those of `base.labels`.
+Everything that reads results learns this here. Results are what `open_results` gives, a selection of it, or a Dataset
+with all lanes along one dimension. Their `status` has the dimensions of the lanes and no others. Units, words and
+status codes are those of `base.labels`.
 """
 
 import re
@@ -19,45 +20,46 @@ Labelled = xr.DataArray | xr.Dataset
 
 
 def lane_dims(ds: xr.Dataset) -> tuple[str, ...]:
-    """Name the dimensions along which lanes lie, `seed` among them where it has one of its own."""
+    """Name the dimensions along which lanes lie. `seed` is one of them if seeds are swept as a dimension."""
     return tuple(map(str, ds["status"].dims))
 
 
 def swept_dims(ds: xr.Dataset) -> list[str]:
-    """Name the swept dimensions, seeds aside: those whose combinations are cells."""
+    """Name the dimensions of lanes except `seed`: their combinations are cells."""
     return [dim for dim in lane_dims(ds) if dim != SEED]
 
 
 def own_dims(ds: xr.Dataset, name: Any) -> tuple[str, ...]:
-    """Name the dimensions that a variable has beside those of lanes: its time and, say, `frequency`."""
+    """Name the dimensions that a variable has beside those of lanes, such as `epoch` and `frequency`."""
     return tuple(str(dim) for dim in ds[name].dims if dim not in ds["status"].dims)
 
 
 def metrics(ds: xr.Dataset) -> list[str]:
-    """Name the variables that lanes have at every record, in the order of the store."""
+    """Name the variables that have a value for each lane and record, in the order of the store."""
     lanes = {*lane_dims(ds)}
     return [str(name) for name, each in ds.data_vars.items() if lanes <= {*each.dims} and "epoch" in each.dims]
 
 
 def along(array: Labelled, dim: str) -> list[str]:
-    """Name the coordinates along a dimension, its own among them."""
+    """Name the coordinates along a dimension, including the one that has its name."""
     return [str(name) for name, coordinate in array.coords.items() if coordinate.dims == (dim,)]
 
 
 def is_numbered(array: Labelled, dim: str) -> bool:
-    """Tell whether a dimension's own values are mere numbers of combinations of knobs, as of a union."""
+    """Tell whether the values of a dimension only number combinations of knobs, as those of a union do."""
     return _NUMBERED.fullmatch(dim) is not None and len(along(array, dim)) > 1
 
 
 def knobs(ds: xr.Dataset, dims: Sequence[str] | None = None) -> list[str]:
     """Name the swept knobs, in the order of the dimensions along which they lie.
 
-    These are the coordinates along lanes, without mere numbers of combinations. One whose value depends on several
-    knobs, as a default may, has several dimensions and stands where the first of them does.
+    These are the coordinates along lanes, except those that only number combinations. A knob whose value depends on
+    several others, as a default may, has several dimensions; its place in the order is that of the first of them.
 
     Args:
         ds: results.
-        dims: only those that lie along these and no others; by default those of lanes.
+        dims: the dimensions to name the knobs of, leaving out knobs that have any other dimension; None for those of
+            lanes.
     """
     dims = lane_dims(ds) if dims is None else dims
     names = [name for name, each in ds.coords.items() if each.dims and {*each.dims} <= {*dims}]
@@ -66,16 +68,16 @@ def knobs(ds: xr.Dataset, dims: Sequence[str] | None = None) -> list[str]:
 
 
 def union_knobs(ds: Labelled) -> list[str]:
-    """Name the knobs that tell the combinations of numbered dimensions apart."""
+    """Name the knobs in which the combinations along numbered dimensions differ."""
     dims = [str(dim) for dim in ds.dims if is_numbered(ds, str(dim))]
     return [name for dim in dims for name in along(ds, dim) if name != dim]
 
 
 def better(array: xr.DataArray) -> labels.Better:
-    """Tell which values of a variable are better, by its attribute `better`, or else by its name."""
+    """Tell which values of a variable are better: by its attribute `better`, by its name if it has none."""
     return labels.better(array.name, array.attrs)
 
 
-def unseen(ds: xr.Dataset) -> int:
-    """Count the lanes that have not run to their end."""
+def count_unseen(ds: xr.Dataset) -> int:
+    """Count the lanes that have not run, or are still running."""
     return int(ds["status"].isin(labels.UNSEEN).sum())

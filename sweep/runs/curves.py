@@ -81,7 +81,7 @@ class Curves:
     def close(self) -> None:
         """Write everything, and how and when the lanes have ended."""
         self._write(self._held, np.where(self._status == RUNNING, FINISHED, self._status))
-        self._store.seal(self._wave.start, self._wave.start + self._wave.places)
+        self._store.mark_stored(self._wave.start, self._wave.start + self._wave.places)
 
     def _write(self, arrays: Mapping[str, np.ndarray], status: np.ndarray) -> None:
         for name, values in arrays.items():

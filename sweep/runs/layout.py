@@ -10,7 +10,7 @@ import xarray as xr
 
 from sweep.engine.plan import Plan
 from sweep.results import store as stores
-from sweep.results.dataset import skeleton
+from sweep.results.skeleton import skeleton
 from sweep.runs.progress import Tally
 from sweep.runs.provenance import provenance
 

@@ -16,12 +16,13 @@ from sweep.base.errors import SweepError
 from sweep.files import whole_files
 from sweep.files.locks import Lock
 from sweep.files.places import ROOT
+from sweep.files.safe_files import remove
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.page.restore import restore
 from sweep.results import digests
 from sweep.results import store as stores
-from sweep.results.attribute_checks import check_provenance
+from sweep.results.checks.attributes import check_provenance
 from sweep.results.digests import CHECKPOINT, LAYOUT, Damage
 from sweep.runs.layout import lay_out_store
 from sweep.runs.planning import plan_sweep
@@ -46,7 +47,7 @@ def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | N
     if f"{digests.FOLDER}/{LAYOUT}" in files:
         _write_layout(path, page)
     elif ROOT in files:
-        digests.remove(path / ROOT)
+        remove(path / ROOT)
         digests.restore_root(path)
     elif any(damage.lanes is None for damage in found if not CHECKPOINT.fullmatch(damage.file)):
         _take_over(path, {damage.file for damage in found if damage.lanes is None}, page)
@@ -62,8 +63,8 @@ def _forget(path: Path, lock: Lock, found: Sequence[Damage]) -> None:
     waves = {damage.lanes for damage in found if damage.lanes}
     if waves:
         stores.Store(path, lock).note(complete=False)
-    for name in digests.checkpoints(path):
-        digests.remove(path / name)
+    for name in digests.list_checkpoints(path):
+        remove(path / name)
     for lanes in sorted(waves):
         digests.forget(path, lanes)
 
@@ -71,14 +72,13 @@ def _forget(path: Path, lock: Lock, found: Sequence[Damage]) -> None:
 def _take_over(path: Path, files: set[str], page: Experiment | None) -> None:
     """Write metadata and coordinates anew, those that come out as they were."""
     allowed = digests.known_digests(path)
-    assert allowed is not None
     with whole_files.beside(path.parent) as folder:
         again = _laid_out_again(path, page, folder)
         for file in sorted(files):
-            if digests.of_file(again / file) not in allowed[file]:
+            if digests.hash_file(again / file) not in allowed[file]:
                 raise SweepError(f"{path} can't be mended: {file} does not come out as it was written; {_ANEW}")
         for file in sorted(files):
-            digests.remove(path / file)
+            remove(path / file)
             if (again / file).exists():
                 (path / file).parent.mkdir(parents=True, exist_ok=True)
                 with whole_files.writing(path / file) as place:
@@ -90,13 +90,12 @@ def _write_layout(path: Path, page: Experiment | None) -> None:
     with whole_files.beside(path.parent) as folder:
         again = _laid_out_again(path, page, folder)
         expected = digests.known_digests(again)
-        assert expected is not None
         for file, digest in expected.items():
-            if file != ROOT and digests.of_file(path / file) not in digest:
+            if file != ROOT and digests.hash_file(path / file) not in digest:
                 raise SweepError(f"{path} can't be mended: its digests are lost, and {file} may be damaged; {_ANEW}")
         shutil.copyfile(path / ROOT, again / ROOT)
         digests.accept_root(again)  # before it takes its place, so that its copy of the attributes is never another
-        digests.remove(path / digests.FOLDER / LAYOUT)
+        remove(path / digests.FOLDER / LAYOUT)
         (path / digests.FOLDER).mkdir(exist_ok=True)
         os.replace(again / digests.FOLDER / LAYOUT, path / digests.FOLDER / LAYOUT)
 

@@ -13,10 +13,11 @@ from sweep.engine.plan import Plan
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.files import whole_files
 from sweep.files.places import SPARE, as_given
+from sweep.files.safe_files import exists
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.results import store as stores
-from sweep.results.attribute_checks import check_provenance
+from sweep.results.checks.attributes import check_provenance
 from sweep.results.dataset import open_results
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
@@ -59,7 +60,7 @@ def run_sweep(
         with whole_files.temporary() as folder:
             return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
     path = as_given(out, SPARE)
-    in_the_way = stores.exists(path)
+    in_the_way = exists(path)
     if in_the_way and not fresh:
         if not is_complete(experiment, path):
             _go_on(experiment, path, resume, memory, watch)
@@ -69,7 +70,7 @@ def run_sweep(
         return open_results(path)
     plan = plan_sweep(experiment, memory)  # refuses, if it must, before anything on disk changes
     create(plan, path, attributes, fresh=in_the_way)
-    with stores.locked(path) as lock:
+    with stores.hold(path) as lock:
         is_complete(experiment, path)  # refuses what another run has put there meanwhile
         _train(plan, stores.Store(path, lock), watch)
     return open_results(path)
@@ -81,7 +82,7 @@ def _settle(path: Path, told: Mapping[str, str]) -> None:
     Its page may ask for other figures by now. A store that is only to be read stays as it is.
     """
     attributes = stores.check(path)
-    with suppress(SweepError, OSError), stores.locked(path) as lock:  # which removes what was half written
+    with suppress(SweepError, OSError), stores.hold(path) as lock:  # which removes what was half written
         store = stores.Store(path, lock)
         if any(attributes.get(name) != text for name, text in told.items()):
             store.note(**told)
@@ -124,7 +125,7 @@ def _go_on(
     experiment: Experiment, path: Path, resume: bool, memory: int | None, watch: Callable[[Progress], None]
 ) -> None:
     """Go on with an incomplete store, with the waves that it was begun with."""
-    with stores.locked(path) as lock:
+    with stores.hold(path) as lock:
         if not resume:
             raise SweepError(f"{path} is incomplete: --resume goes on with it, --fresh moves it aside and starts anew")
         stores.verify(path)

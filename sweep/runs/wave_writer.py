@@ -44,7 +44,7 @@ class WaveWriter:
             position = Position.of_arrays(loaded)
         except (KeyError, ValueError, TypeError, IndexError):  # not one of this version's
             return None
-        known = self._store.recorded(self._wave.start, self._wave.start + self._wave.places)
+        known = self._store.count_records(self._wave.start, self._wave.start + self._wave.places)
         fits = position.wave == self._number and position.fits(self._plan) and position.record <= known
         return position if fits else None
 
@@ -86,8 +86,8 @@ class WaveWriter:
 
 def stored_waves(plan: Plan, store: Store) -> set[int]:
     """Find the waves that have ended and are stored."""
-    sealed = store.sealed()
-    return {n for n, wave in enumerate(plan.waves) if sealed[wave.start : wave.start + wave.places].all()}
+    stored = store.stored_places()
+    return {n for n, wave in enumerate(plan.waves) if stored[wave.start : wave.start + wave.places].all()}
 
 
 def stored_steps(plan: Plan, number: int, store: Store, ends: tuple[str, ...]) -> int:

@@ -13,7 +13,7 @@ from sweep.base.errors import SweepError
 from sweep.base.labels import METRICS
 from sweep.page.axes import Axes, grid, zipped
 from sweep.page.resolve import resolve
-from sweep.results.dataset import skeleton
+from sweep.results.skeleton import skeleton
 from sweep.runs.layout import dimension_values
 from sweep.specs import MLP, XOR, Linear, Record, Sine, Window, linear_spaced
 

@@ -95,7 +95,7 @@ def original(tmp_path_factory):
     dimensions = [["seed", SEEDS, ["seed"]], ["point", POINTS, list(UNION)]]
     attributes = {"dimensions": json.dumps(dimensions), "schema": labels.SCHEMA, "name": "union", "commit": None,
                   "complete": False, "lane_steps": 1340, "question": "Größer?", "created": "today"}  # fmt: skip
-    create(folder / "union", xr.Dataset(variables, coords, attributes), 4, {}).seal(0, lanes)
+    create(folder / "union", xr.Dataset(variables, coords, attributes), 4, {}).mark_stored(0, lanes)
     return folder / "union"
 
 

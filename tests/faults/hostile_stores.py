@@ -144,7 +144,7 @@ def _text(path: Path) -> str:
 
 def _digest(path: Path) -> str | None:
     try:  # what is larger than a chunk can be is refused before its digest is asked for
-        return "0" * 32 if os.lstat(path).st_size > 2**30 else digests.of_file(path)
+        return "0" * 32 if os.lstat(path).st_size > 2**30 else digests.hash_file(path)
     except OSError:
         return None
 

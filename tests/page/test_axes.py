@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sweep.base.errors import SweepError
 from sweep.page.axes import Axes, grid, lay_out, log_uniform, sampled, uniform, zipped
 from sweep.page.resolve import resolve
-from sweep.results.dataset import skeleton, unfold
+from sweep.results.dataset import unfold
+from sweep.results.skeleton import skeleton
 from sweep.specs import MLP, Optimizer
 
 # Any axes over knobs of each kind: seeds, counts, numbers, names.

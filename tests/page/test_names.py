@@ -11,9 +11,9 @@ from sweep.base.text import check_text, visible
 from sweep.cli.command import guarded, to_bytes
 from sweep.export.__main__ import main as export
 from sweep.files import places
+from sweep.files.safe_files import exists
 from sweep.page.load import load, smoke, store_of
 from sweep.plot import main as plot
-from sweep.results import store as stores
 from sweep.run import Options, main, resolve
 from sweep.runs.runner import run_sweep
 from sweep.specs import every
@@ -168,7 +168,7 @@ def test_a_place_that_can_not_be_is_refused_before_anything_is_made(folder: Path
 @pytest.mark.slow
 def test_the_home_folder_is_written_as_shells_do(folder: Path) -> None:
     assert guarded(main, ["page.py", "--out=~/x"]) == 0
-    assert stores.exists(folder / "home/x")
+    assert exists(folder / "home/x")
     made = set(os.listdir("home")) - {".cache", ".config"}  # where other libraries keep what is theirs
     assert made == {"x"}
     assert not Path("~").exists()

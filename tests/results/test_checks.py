@@ -13,13 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import tiny
 
-from sweep import SweepError, open_results
+from sweep import Metric, Record, SweepError, log_spaced, open_results, run_sweep
+from sweep.base.labels import METRICS, Quantity
 from sweep.cli.command import guarded
 from sweep.files.bounded_json import MOST_DEPTH, parse
-from sweep.results import attribute_checks
 from sweep.results import store as stores
-from sweep.results.array_checks import PACKING
+from sweep.results.checks import attributes, hierarchy, memory
+from sweep.results.checks.arrays import words_of
+from sweep.results.checks.attributes import check_attributes
+from sweep.results.checks.chunks import MOST_EXPANSION
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from hostile_stores import age, hostile
@@ -57,7 +61,6 @@ experiment = Experiment(
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the page once; nothing may change this one."""
     from sweep.page.load import load
-    from sweep.runs.runner import run_sweep
 
     folder = tmp_path_factory.mktemp("project")
     (folder / "experiments").mkdir()
@@ -164,25 +167,23 @@ def test_a_share_of_the_generated_stores_opens_or_is_refused_in_one_line_by_ever
 @pytest.mark.parametrize(
     "name",
     [
-        *attribute_checks._TEXTS,
-        *attribute_checks._STRUCTURED,
-        *attribute_checks._COUNTS,
-        *attribute_checks._SECONDS,
+        *attributes.TEXTS,
+        *attributes.STRUCTURED,
+        *attributes.COUNTS,
+        *attributes.SECONDS,
         "complete",
     ],
 )
 @pytest.mark.parametrize("value", [None, [1], {"a": 1}, "\x1b[31m", "x" * 2**21, -1, 10**30, 0.5], ids=str)
 def test_an_attribute_of_another_type_is_refused(made: Path, name: str, value: Any) -> None:
     told = json.loads((made / "store/zarr.json").read_text())["attributes"]
-    attribute_checks.check_attributes(told)
-    if (value == 0.5 and name in attribute_checks._SECONDS) or (
-        value is None and name in attribute_checks._MAY_BE_NONE
-    ):
+    check_attributes(told)
+    if (value == 0.5 and name in attributes.SECONDS) or (value is None and name in attributes.MAY_BE_NONE):
         return  # that is what they are
     if name in ("experiment", "dimensions", "plan", "arithmetic", "figures", "arguments") and value == "x" * 2**21:
         value = "[" * 100
     with pytest.raises(ValueError, match=name):
-        attribute_checks.check_attributes({**told, name: value})
+        check_attributes({**told, name: value})
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_a_page_has_no_name_that_leads_elsewhere(store: Path, name: str) -> None
 )
 def test_pages_have_these_names(made: Path, name: str) -> None:
     told = json.loads((made / "store/zarr.json").read_text())["attributes"]
-    attribute_checks.check_attributes({**told, "name": name})
+    check_attributes({**told, "name": name})
 
 
 @pytest.mark.parametrize("path", ["/etc", "a/../b", "", "..//x", "./x", "../x\ny"])
@@ -212,9 +213,9 @@ def test_a_parent_is_seen_from_the_store(store: Path, path: str) -> None:
     [
         ("figures", [{"name": "loss_curves"}] * 5000, "at most 1,000 figures"),
         ("figures", [{"name": "loss_curves", "options": {"reference": ["a"]}}], "neither a number nor a name"),
-        ("figures", [{"name": "loss_curves", "options": {f"o{n}": 1 for n in range(99)}}], "has no options"),
-        ("figures", [{"options": {}}], "is no name for a figure"),
-        ("dimensions", [["seed", 8, ["seed", "data_seed"]]], "array activation is not over the dimensions"),
+        ("figures", [{"name": "loss_curves", "options": {f"o{n}": 1 for n in range(99)}}], "at most 20 options"),
+        ("figures", [{"options": {}}], "is not a name for a figure"),
+        ("dimensions", [["seed", 8, ["seed", "data_seed"]]], "array activation does not have the dimensions"),
         (
             "dimensions",
             [["seed", 16, ["seed", "data_seed", "learning_rate", "activation"]]],
@@ -236,12 +237,16 @@ def test_a_parent_is_seen_from_the_store(store: Path, path: str) -> None:
             ],
             "the values of activation are not those of one dimension",
         ),
-        ("dimensions", [["loss", 32, ["seed"]]], "loss is an array and a dimension"),
+        ("dimensions", [["loss", 32, ["seed"]]], "loss is the name of an array and of a dimension"),
         ("dimensions", [["epoch", 32, ["seed"]]], "can't be named epoch"),
-        ("dimensions", [["seed", 8, ["seed"]], ["seed", 4, []]], "is there twice"),
-        ("plan", {"wave_lanes": 10**12, "chunk_lanes": 8}, "its wave_lanes is no number of lanes"),
-        ("experiment", {"seed": "0"}, "its seed is no whole number"),
+        ("dimensions", [["seed", 8, ["seed"]], ["seed", 4, []]], "it names a dimension or a knob twice"),
+        ("plan", {"wave_lanes": 10**12, "chunk_lanes": 8}, "its wave_lanes is not a number of lanes"),
+        ("experiment", {"seed": "0"}, "its seed is not a whole number"),
         ("experiment", {"claims": [5]}, "a claim has no id"),
+        ("experiment", {"record": []}, "its record is not an object"),
+        ("experiment", {"record": {"own": {"name": "a"}}}, "its own metrics are not a list"),
+        ("experiment", {"record": {"own": ["a"]}}, "a metric of its own is not an object"),
+        ("experiment", {"record": {"own": [{"name": "../a"}]}}, "is not a name for a metric"),
         ("arguments", ["\x1b[2J"], "holds control characters"),
     ],
 )
@@ -283,7 +288,7 @@ def test_looking_for_the_end_of_a_text_takes_no_time_squared(text: str) -> None:
 @pytest.mark.parametrize("name", ["../store/loss", "/etc", "..", "loss/c", "x\x00y", "", 5])
 def test_arrays_have_plain_names(store: Path, name: Any) -> None:
     root(store, arrays=["lane", name])
-    assert "is no name for an array" in refusal(store)
+    assert "is not a name for an array" in refusal(store)
 
 
 def test_an_array_that_is_not_listed_is_refused(store: Path) -> None:
@@ -295,29 +300,34 @@ def test_an_array_that_is_not_listed_is_refused(store: Path) -> None:
     ("name", "key", "value", "told"),
     [
         ("loss", "shape", [10**12, 4], "the most"),
-        ("loss", "shape", [2**24, 4], "others 32"),
-        ("loss", "shape", [0, 4], "its shape is no list of sizes"),
-        ("loss", "shape", [32], "its shape is no list of sizes"),
+        ("loss", "shape", [2**24, 4], "another array has 32"),
+        ("loss", "shape", [0, 4], "its shape is not a list of sizes"),
+        ("loss", "shape", [32], "its shape is not a list of sizes"),
         ("loss", "data_type", "complex128", "its type 'complex128'"),
-        ("loss", "data_type", "int64", "is filled with"),
+        ("loss", "data_type", "int64", "its fill value is 'NaN' and not 0"),
         (
             "loss",
             "chunk_grid",
             {"name": "regular", "configuration": {"chunk_shape": [2**40, 4]}},
             "a chunk of it has more",
         ),
-        ("loss", "chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [0, 4]}}, "no size for each"),
-        ("loss", "chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [32, 4]}}, "would become"),
+        (
+            "loss",
+            "chunk_grid",
+            {"name": "regular", "configuration": {"chunk_shape": [0, 4]}},
+            "shape of its chunks is not",
+        ),
+        ("loss", "chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [32, 4]}}, "decompresses to"),
         ("loss", "codecs", [{"name": "bytes"}, {"name": "gzip"}], "its codecs"),
         ("loss", "codecs", [{"name": "numcodecs.pickle"}], "its codecs"),
         ("loss", "codecs", [{"name": "bytes"}], "bytes and not"),
-        ("loss", "fill_value", 0.25, "it is filled with"),
-        ("status", "fill_value", 2, "it is filled with"),
-        ("loss", "dimension_names", ["lane", "x"], "is not over the dimensions"),
-        ("loss", "dimension_names", ["lane", "../x"], "along dimensions that no results have"),
-        ("loss", "node_type", "group", "no array of Zarr 3"),
+        ("loss", "fill_value", 0.25, "its fill value is '0.25' and not NaN"),
+        ("status", "fill_value", 2, "its fill value is '2' and not 0"),
+        ("loss", "dimension_names", ["lane", "x"], "does not have the dimensions"),
+        ("loss", "dimension_names", ["lane", "../x"], "along dimensions that results do not have"),
+        ("loss", "node_type", "group", "it is not an array of Zarr 3"),
         ("loss", "storage_transformers", [{"name": "x"}], "storage transformers"),
-        ("epoch", "shape", [5], "epoch has 5 along epoch"),
+        ("epoch", "shape", [5], "epoch has 5 entries along epoch"),
     ],
 )
 def test_an_array_is_of_the_type_and_shape_that_results_have_it(
@@ -332,16 +342,16 @@ def test_an_array_is_of_the_type_and_shape_that_results_have_it(
     [
         ("loss", {"scale_factor": 2.0}, "would change its values"),
         ("loss", {"_FillValue": "AAAAAAAAAAA="}, "its _FillValue is not NaN"),
-        ("status", {"_FillValue": "AAAAAAAA+H8="}, "its _FillValue is not NaN"),
-        ("loss", {"units": 5}, "its units is no text"),
+        ("status", {"_FillValue": "AAAAAAAA+H8="}, "only floating-point numbers may have"),
+        ("loss", {"units": 5}, "its units is not a text"),
         ("loss", {"long_name": "\x1b[31mred"}, "its long_name holds control characters"),
-        ("loss", {"coordinates": "status loss"}, "takes loss, status for coordinates"),
-        ("x", {"train_low": "0"}, "its train_low is none"),
-        ("activation", {"flag_meanings": '["a"]'}, "its flag_values are not those of its words"),
-        ("activation", {"flag_meanings": "[[]]", "flag_values": [0]}, "is no word that a knob takes"),
-        ("activation", {"flag_meanings": '["a"]', "flag_values": [0]}, "has codes beyond its 1 words"),
-        ("activation", {"flag_meanings": '["$x_$", "b"]'}, "'$x_$' is no word that a knob takes"),
-        ("activation", {"flag_meanings": '["a", "a"]'}, "a word is there twice"),
+        ("loss", {"coordinates": "status loss"}, "names loss, status as coordinates"),
+        ("x", {"train_low": "0"}, "its train_low is not a finite number"),
+        ("activation", {"flag_meanings": '["a"]'}, "its flag_values are not the numbers of its words"),
+        ("activation", {"flag_meanings": "[[]]", "flag_values": [0]}, "is not a word that a knob takes"),
+        ("activation", {"flag_meanings": '["a"]', "flag_values": [0]}, "has codes that none of its 1 words has"),
+        ("activation", {"flag_meanings": '["$x_$", "b"]'}, "'$x_$' is not a word that a knob takes"),
+        ("activation", {"flag_meanings": '["a", "a"]'}, "its flag_meanings hold a word twice"),
         ("status", {"flag_meanings": "a b c d e f g"}, "the words of its status"),
     ],
 )
@@ -365,17 +375,17 @@ def test_units_that_xarray_would_take_for_dates_are_words(store: Path) -> None:
     [
         ("lane", np.zeros(32, np.int64), "its lanes are not the 32 of its dimensions"),
         ("lane", np.r_[-2, np.arange(1, 32)], "its lanes are not the 32 of its dimensions"),
-        ("status", np.full(32, 7, np.int8), "status has codes beyond its 7 words"),
-        ("status", np.full(32, -1, np.int8), "status has codes beyond"),
-        ("activation", np.full(32, 2, np.int16), "activation has codes beyond its 2 words"),
-        ("learning_rate", np.full(32, np.inf), "a learning_rate is not finite"),
-        ("learning_rate", np.full(32, np.nan), "its learning_rate is a number in no lane"),
-        ("seed", np.full(32, 2**40), "a seed is none"),
+        ("status", np.full(32, 7, np.int8), "its status has codes that none of its 7 words has"),
+        ("status", np.full(32, -1, np.int8), "its status has codes"),
+        ("activation", np.full(32, 2, np.int16), "its activation has codes that none of its 2 words has"),
+        ("learning_rate", np.full(32, np.inf), "its learning_rate is infinite in a lane"),
+        ("learning_rate", np.full(32, np.nan), "its learning_rate is not a number in any lane"),
+        ("seed", np.full(32, 2**40), "its seed is not from 0 to"),
         ("epoch", np.array([0.0, 2, 1, 5]), "its epoch does not rise"),
         ("epoch", np.array([0.0, 1, 2, np.nan]), "its epoch does not rise"),
-        ("frequency", np.array([1.0, 1]), "a frequency is there twice"),
+        ("frequency", np.array([1.0, 1]), "its frequency has a value twice"),
         ("x", np.full(16, np.inf), "its x is not finite"),
-        ("snapshot_epoch", np.array([0.5, 1.5]), "a snapshot is at no record"),
+        ("snapshot_epoch", np.array([0.5, 1.5]), "its snapshot_epoch has a value that is not one of epoch"),
     ],
 )
 def test_values_by_which_others_are_found_are_checked(store: Path, name: str, values: np.ndarray, told: str) -> None:
@@ -384,6 +394,29 @@ def test_values_by_which_others_are_found_are_checked(store: Path, name: str, va
     written: Any = zarr.open_array(store / name, mode="r+")
     written[...] = values
     assert told in refusal(store)
+
+
+def test_a_metric_of_the_pages_own_may_have_the_name_of_one_that_sweep_gets_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Metric("roughness", lambda moment: moment.loss)
+    ds = run_sweep(tiny(record=Record(own=(own,), at=log_spaced(2), snapshots=0)), out=tmp_path / "store")
+    monkeypatch.setitem(METRICS, "roughness", Quantity("roughness", ("frequency",)))
+    assert open_results(tmp_path / "store").identical(ds)
+    described = json.loads(ds.attrs["experiment"])
+    described["record"]["own"] = []
+    stores.Store(tmp_path / "store").note(experiment=json.dumps(described))
+    assert "array roughness does not have the dimensions" in refusal(tmp_path / "store")
+
+
+def test_no_store_can_say_that_a_metric_of_the_first_stores_is_its_pages_own(store: Path) -> None:
+    """Figures know these by name, with their dimensions."""
+    described = json.loads(json.loads((store / "zarr.json").read_text())["attributes"]["experiment"])
+    described["record"]["own"] = [{"kind": "Metric", "name": "spatial_error"}]
+    root(store, experiment=json.dumps(described))
+    shutil.rmtree(store / "spatial_error")
+    shutil.copytree(store / "loss", store / "spatial_error")
+    assert "array spatial_error does not have the dimensions" in refusal(store)
 
 
 # Chunks.
@@ -426,18 +459,18 @@ def test_no_frame_becomes_more_than_is_reckoned_with() -> None:
     """What zstd makes of nothing but zeros: the most that a byte of a frame can become."""
     from numcodecs.zstd import Zstd
 
-    assert 2**26 / len(Zstd(level=19).encode(bytes(2**26))) < PACKING
+    assert 2**26 / len(Zstd(level=19).encode(bytes(2**26))) < MOST_EXPANSION
 
 
 def test_a_complete_store_that_lacks_most_of_itself_is_refused(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attribute_checks, "MOST_UNWRITTEN", 2000)
+    monkeypatch.setattr(hierarchy, "MOST_UNWRITTEN_BYTES", 2000)
     shutil.rmtree(store / "spatial_error/c")
     assert "GiB of a complete store are not there" in refusal(store)
 
 
 def test_more_than_the_memory_is_not_tried(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attribute_checks, "_memory", lambda: 1000)
-    assert "GiB of memory: open it where there is more" in refusal(store)
+    monkeypatch.setattr(memory, "_installed_memory", lambda: 1000)
+    assert "GiB of memory: open it on a machine with more" in refusal(store)
 
 
 # Files.
@@ -563,11 +596,7 @@ def test_of_a_page_that_the_store_is_not_of_nothing_counts(store: Path, capsys: 
 
 
 def test_what_cannot_be_opened_again_is_not_made(tmp_path: Path) -> None:
-    from helpers import tiny
-
-    from sweep.runs.runner import run_sweep
-
-    with pytest.raises(SweepError, match=r"can't be stored: '\.\./x' is no page's name"):
+    with pytest.raises(SweepError, match=r"can't be stored: '\.\./x' is not the name of a page"):
         run_sweep(tiny(name="../x"), out=tmp_path / "store")
     assert list(tmp_path.iterdir()) == []
 
@@ -575,7 +604,6 @@ def test_what_cannot_be_opened_again_is_not_made(tmp_path: Path) -> None:
 def test_every_name_that_a_knob_takes_is_a_word_of_a_store() -> None:
     from sweep.page.experiment import Experiment
     from sweep.page.specs.knobs import knobs_of
-    from sweep.results.array_checks import words_of
     from sweep.specs import MLP, FromFunction, FromModule, Linear, Optimizer, Sine, SumOfSines, Table
 
     for spec in (Experiment, MLP, FromFunction, FromModule, Linear, Optimizer, Sine, SumOfSines, Table):

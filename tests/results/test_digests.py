@@ -20,9 +20,11 @@ from sweep import check as command
 from sweep.base.labels import RUNNING
 from sweep.base.signals import Terminated
 from sweep.cli.command import guarded
+from sweep.files.safe_files import remove
 from sweep.page.experiment import Experiment
 from sweep.results import digests
 from sweep.results import store as stores
+from sweep.results.digests import checkpoints, damage, layout
 from sweep.runs import wave_writer
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
@@ -122,8 +124,8 @@ def harmed(store: Path, file: str, harm: Callable) -> Iterator[None]:
     path, content = store / file, (store / file).read_bytes()
     harm(path)
     yield
-    digests.remove(path)
-    digests.remove(path.with_name("elsewhere"))
+    remove(path)
+    remove(path.with_name("elsewhere"))
     path.write_bytes(content)
 
 
@@ -353,7 +355,7 @@ def test_attributes_can_be_changed_and_a_change_that_is_broken_off_is_no_damage(
     stores.Store(path).note(question="Other?")
     stores.verify(path)
     layout = json.loads((path / "digests" / "layout.json").read_text())
-    layout["files"]["zarr.json"].append(digests.of_bytes(before))  # as it stands while a change is under way
+    layout["files"]["zarr.json"].append(digests.hash_bytes(before))  # as it stands while a change is under way
     (path / "digests" / "layout.json").write_text(json.dumps(layout))
     for content in (before, (path / "zarr.json").read_bytes()):
         (path / "zarr.json").write_bytes(content)
@@ -405,17 +407,17 @@ def test_a_checkpoint_that_a_run_replaces_meanwhile_is_no_damage(
     path = copied(stopped, tmp_path)
     arrays = stores.Store(path).load_checkpoint(RUNNING_AT)
     assert arrays is not None
-    digested = digests.of_rest
+    digested = checkpoints.hash_rest
 
     def replaced_then(file, skip: int) -> str:
         found = digested(file, skip)
-        monkeypatch.setattr(digests, "of_rest", digested)
+        monkeypatch.setattr(checkpoints, "hash_rest", digested)
         stores.Store(path).save_checkpoint(RUNNING_AT, arrays | {"done": arrays["done"] + 1})
         return found
 
-    monkeypatch.setattr(digests, "of_rest", replaced_then)
+    monkeypatch.setattr(checkpoints, "hash_rest", replaced_then)
     before = (path / CHECKPOINT).read_bytes()
-    assert not digests._checkpoint_damages(path)
+    assert not checkpoints.checkpoint_damages(path)
     assert (path / CHECKPOINT).read_bytes() != before
 
 
@@ -508,9 +510,9 @@ def test_an_older_store_that_is_given_digests_has_all_of_them_or_none(
         raise Terminated
 
     with monkeypatch.context() as patch:
-        patch.setattr(digests, "_write", killed)
+        patch.setattr(layout, "write_json", killed)
         with pytest.raises(Terminated):
-            digests.write_layout(path, ["epoch"], ["loss"])
+            layout.write_layout(path, ["epoch"], ["loss"])
     with pytest.warns(UserWarning, match="carries no digests"):
         stores.read(path)
 
@@ -561,8 +563,8 @@ def test_what_is_larger_than_a_chunk_can_be_is_not_read_for_its_digest(
     store = copied(whole, tmp_path)
     chunk = next(file for file in files(store) if file.startswith("loss/c/"))
     os.truncate(store / chunk, 2**33)
-    read = digests.of_file
-    monkeypatch.setattr(digests, "of_file", lambda path, *rest: (path != store / chunk or 1 / 0) and read(path, *rest))
+    read = damage.hash_file
+    monkeypatch.setattr(damage, "hash_file", lambda path, *rest: (path != store / chunk or 1 / 0) and read(path, *rest))
     found = [(damage.file, damage.what) for damage in stores.damages(store)]
     assert found == [(chunk, "is larger than a chunk can be")]
 
@@ -572,8 +574,23 @@ def test_what_is_larger_than_a_coordinate_can_be_is_not_read_for_its_digest(
 ) -> None:
     store = copied(whole, tmp_path)
     os.truncate(store / "seed" / "c" / "1", 2**33)
-    monkeypatch.setattr(digests, "of_file", lambda path: 1 / 0)
+    monkeypatch.setattr(damage, "hash_file", lambda path: 1 / 0)
     assert [damage.file for damage in stores.damages(store)] == ["seed/c/1"]
+
+
+def test_what_is_larger_than_a_checkpoint_can_be_is_not_read_for_its_digest(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = copied(stopped, tmp_path)
+    monkeypatch.setattr(checkpoints, "MOST_CHECKPOINT_BYTES", (store / CHECKPOINT).stat().st_size)
+    assert not stores.damages(store)
+    append(store / CHECKPOINT)
+    monkeypatch.setattr(checkpoints, "hash_rest", lambda file, skip: 1 / 0)
+    found = [(damage.file, damage.what) for damage in stores.damages(store)]
+    assert found == [(CHECKPOINT, "is larger than a checkpoint can be")]
+    assert is_refused(store)
+    assert check(store, "--repair") == 0
+    assert not (store / CHECKPOINT).exists()
 
 
 def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended(whole: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_lane_is_at_distance_0_of_itself_and_every_quantity_is_looked_at() -> 
     found = by_name(lane(), lane())
     sizes = {name: (each.records, each.entries) for name, each in found.items()}
     assert sizes == {"loss": (4, 1), "gradient_norm": (4, 2), "prediction": (2, 3), "target": (1, 3)}
-    assert all((each.absolute, each.relative, each.parts) == (0, 0, None) for each in found.values())
+    assert all((each.absolute, each.relative, each.first_difference) == (0, 0, None) for each in found.values())
     assert found["loss"].stored == found["loss"].replayed == 0.5
     assert found["gradient_norm"].stored == 7.5
 
@@ -56,15 +56,15 @@ def test_a_planted_difference_is_found_with_its_place_and_size(name, place, by, 
     replayed[name].values[place] += by
     found = by_name(lane(), replayed)
     own = found.pop(name)
-    assert (own.absolute, own.relative, own.parts) == (absolute, relative, parts)
-    assert all(each.parts is None for each in found.values())
+    assert (own.absolute, own.relative, own.first_difference) == (absolute, relative, parts)
+    assert all(each.first_difference is None for each in found.values())
 
 
 def test_the_largest_difference_need_not_be_the_first() -> None:
     replayed = lane()
     replayed.loss.values[1:] += np.array([0.5, 0.25, 1.0], np.float32)
     own = by_name(lane(), replayed)["loss"]
-    assert (own.absolute, own.relative, own.parts) == (1.0, 2.0, 1.0)
+    assert (own.absolute, own.relative, own.first_difference) == (1.0, 2.0, 1.0)
 
 
 def test_what_is_nan_in_both_is_equal_and_a_layer_or_quantity_that_a_network_does_not_have_counts_as_nan() -> None:
@@ -73,10 +73,10 @@ def test_what_is_nan_in_both_is_equal_and_a_layer_or_quantity_that_a_network_doe
     stored.gradient_norm.values[:, 1] = np.nan
     stored["accuracy"] = ("epoch", np.full(4, np.nan))
     replayed = stored.isel(layer=[0]).drop_vars("accuracy")
-    assert all(each.parts is None for each in distances(stored, replayed))
+    assert all(each.first_difference is None for each in distances(stored, replayed))
     assert same_end(stored, replayed)
     stored.accuracy.values[1] = 0.5
-    assert by_name(stored, replayed)["accuracy"].parts == 1.0
+    assert by_name(stored, replayed)["accuracy"].first_difference == 1.0
 
 
 def test_a_lane_that_was_cut_is_compared_up_to_there() -> None:
@@ -85,7 +85,7 @@ def test_a_lane_that_was_cut_is_compared_up_to_there() -> None:
     stored.gradient_norm.values[3:] = np.nan
     stored.prediction.values[1:] = np.nan
     found = by_name(stored, lane())
-    assert all(each.parts is None for each in found.values())
+    assert all(each.first_difference is None for each in found.values())
     assert [found[name].records for name in ("loss", "gradient_norm", "prediction", "target")] == [3, 3, 1, 1]
     assert found["loss"].stored == found["loss"].replayed == 1.0
     assert last_epoch(stored) == 5.0

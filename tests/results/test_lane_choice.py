@@ -9,8 +9,9 @@ from helpers import tiny
 from sweep.base.errors import SweepError
 from sweep.page.axes import grid, log_uniform, sampled, zipped
 from sweep.page.resolve import resolve
-from sweep.results.dataset import lane_table, skeleton
+from sweep.results.dataset import lane_table
 from sweep.results.lane_choice import choose, configuration
+from sweep.results.skeleton import skeleton
 
 PRODUCT = zipped(seed=(3, 1, 2), data_seed=(0, 5, 9)) * grid(learning_rate=(1e-3, 0.1), activation=("tanh", "relu"))
 UNION = (grid(optimizer=("adam",), learning_rate=(1e-3, 1e-2)) + grid(optimizer=("sgd",), momentum=(0.0, 0.9))) * grid(

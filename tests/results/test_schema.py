@@ -75,7 +75,7 @@ def test_what_has_not_run_is_counted() -> None:
     ds = results(AXES)
     status = ds["status"].values.copy()
     status.flat[:4] = labels.NOT_RUN, labels.RUNNING, labels.DIVERGED, labels.CUT
-    assert schema.unseen(ds.assign(status=ds["status"].copy(data=status))) == 2
+    assert schema.count_unseen(ds.assign(status=ds["status"].copy(data=status))) == 2
 
 
 def test_nobody_else_asks_the_status_for_its_dimensions() -> None:

@@ -77,7 +77,7 @@ def test_opening_reads_block_by_block_and_holds_nothing_twice(tmp_path: Path, mo
     store = stores.create(tmp_path / "store", flat, chunk, {})
     store.write("spatial_error", 0, np.broadcast_to(np.float32(order)[:, None, None], flat.spatial_error.shape))
     store.write("status", 0, np.where(order < 0, 0, 2).astype(np.int8))
-    store.seal(0, len(order))
+    store.mark_stored(0, len(order))
     open_results(store.path)  # what is imported once is not counted
     peaks = []
     for _ in range(3):  # what else goes on in this process can only add
@@ -185,7 +185,7 @@ def lose_root(path: Path) -> None:
 def test_a_damaged_store_is_refused_in_one_line(store: Store, harm: object, told: str) -> None:
     store.write("loss", 0, np.arange(18, dtype=np.float32).reshape(6, 3))
     store.write("status", 0, np.full(6, 2, np.int8))
-    store.seal(0, 6)
+    store.mark_stored(0, 6)
     open_results(store.path)  # whole so far
     harm(store.path)  # type: ignore[operator]
     with pytest.raises(SweepError) as refused:
@@ -207,23 +207,23 @@ def test_moving_aside_finds_a_free_name_and_takes_only_stores(store: Store, tmp_
 def test_a_lock_is_let_go_of_when_its_process_is_killed(store: Store) -> None:
     code = (
         "import sys, time; from pathlib import Path; from sweep.results import store\n"
-        "with store.locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+        "with store.hold(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(store.path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(SweepError, match=r"is in use by process [0-9]+ on"), stores.locked(store.path):
+    with pytest.raises(SweepError, match=r"is in use by process [0-9]+ on"), stores.hold(store.path):
         pass
     holder.kill()
     holder.wait(10)
-    with stores.locked(store.path):
+    with stores.hold(store.path):
         pass
 
 
 def test_of_two_that_make_one_store_at_once_the_second_is_told_who_was_first(store: Store) -> None:
     store.note(name="first")
     with (
-        stores.locked(store.path),
+        stores.hold(store.path),
         pytest.raises(SweepError, match=rf"store is in use by process {os.getpid()} on .*: wait for it"),
     ):
         stores.create(store.path, skeleton(), 2, {"name": "second"})
@@ -260,6 +260,6 @@ def test_who_holds_a_store_removes_what_killed_runs_had_begun_to_write(store: St
         (store.path / name).touch()
     (store.path / "lock.json.0123456789abcdef").touch()
     (store.path / "my.partial").touch()
-    with stores.locked(store.path):
+    with stores.hold(store.path):
         pass
     assert sorted(store.path.rglob("*")) == sorted([*before, store.path / "lock", store.path / "my.partial"])

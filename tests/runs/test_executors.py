@@ -87,7 +87,7 @@ def test_a_wave_can_be_run_in_another_process_that_is_sent_a_job(expected: xr.Da
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Compiled") == WAVES
-    assert (store.sealed()).all()
+    assert store.stored_places().all()
     assert_same(finish(store.path), expected)
 
 
@@ -174,7 +174,7 @@ def test_a_damaged_checkpoint_hides_no_other_damage(tmp_path: Path) -> None:
         chunk.write_bytes(b"x")
     found = [damage.file for damage in stores.damages(store.path)]
     assert found == ["checkpoint-0000000004", "the wave that was running at place 4"]
-    with stores.locked(store.path) as lock:
+    with stores.hold(store.path) as lock:
         repair(store.path, lock, stores.damages(store.path), EXPERIMENT)
     assert stores.damages(store.path) == []
 

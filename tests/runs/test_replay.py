@@ -60,7 +60,7 @@ def assert_the_same(lane, replayed) -> None:
     for name in lane.data_vars:
         bits = replayed.curves[name].reindex_like(lane[name]).values.astype(lane[name].dtype)
         assert bits.tobytes() == lane[name].values.tobytes(), name
-    assert all(each.parts is None for each in distances(lane, replayed.curves))
+    assert all(each.first_difference is None for each in distances(lane, replayed.curves))
     assert same_end(lane, replayed.curves)
     assert not replayed.foreign
 
@@ -149,7 +149,7 @@ def test_a_lane_that_ended_early_is_the_same_as_far_as_it_went(tmp_path: Path, c
     assert found["loss"].records == alive
     assert found["loss"].stored == lane.loss.values[alive - 1]
     assert np.isfinite(replayed.curves.loss.values).all()
-    assert all(each.parts is None for each in found.values())
+    assert all(each.first_difference is None for each in found.values())
     assert same_end(lane, replayed.curves)
     wanted = {"seed": "1", "learning_rate": str(rate)}
     assert replay_lane(Terminal(), experiment, path, wanted, memory=None, watch=lambda progress: None)

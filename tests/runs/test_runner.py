@@ -359,7 +359,7 @@ def test_fresh_leaves_a_store_in_its_place_until_the_new_sweep_is_planned(tmp_pa
 def test_fresh_does_not_take_a_store_from_under_another_run(tmp_path: Path) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
-    with stores.locked(path), pytest.raises(SweepError, match=r"is in use by process [0-9]+ on"):
+    with stores.hold(path), pytest.raises(SweepError, match=r"is in use by process [0-9]+ on"):
         run_sweep(EXPERIMENT, out=path, fresh=True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["store"]
 

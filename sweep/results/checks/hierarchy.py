@@ -1,0 +1,112 @@
+"""All of a store: its files, its attributes, its arrays and how these fit each other."""
+
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any, Final
+
+from sweep.base.errors import SweepError
+from sweep.files.bounded_json import parse
+from sweep.files.places import ROOT
+from sweep.files.safe_files import list_files
+from sweep.results.checks.arrays import LANE, Array, read_array
+from sweep.results.checks.attributes import check_attributes
+from sweep.results.checks.chunks import check_chunks, list_chunks
+from sweep.results.checks.scalars import check_name, require
+from sweep.results.checks.structured import own_metrics
+from sweep.results.checks.variables import check_variable
+
+MOST_ARRAYS: Final = 1_000
+MOST_UNWRITTEN_BYTES: Final = 2**32  # of a complete store that are not written as they equal the fill value
+
+
+def check_store(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Make sure that a store is one that `sweep` could have written.
+
+    Args:
+        path: the store.
+        attributes: its attributes, `schema`, `arrays` and `dimensions` among them.
+
+    Raises:
+        SweepError: for anything else, in one line.
+    """
+    try:
+        files = list_files(path)
+    except OSError as error:
+        raise SweepError(
+            f"{path} is refused: {error.filename} {error.strerror}; a store holds only plain files: "
+            "remove that, or name another store"
+        ) from error
+    try:
+        examine(path, attributes, files)
+    except (ValueError, OSError) as error:
+        reason = f"{error.filename} {error.strerror}" if isinstance(error, OSError) else error
+        raise SweepError(
+            f"{path} is truncated or damaged: {reason}; run the page again with --fresh, or name another store"
+        ) from error
+
+
+def examine(path: Path, attributes: Mapping[str, Any], files: Mapping[str, int]) -> None:
+    """Find what `sweep` can't have written.
+
+    Args:
+        path: the store.
+        attributes: its attributes.
+        files: all of its files, with their sizes in bytes.
+
+    Raises:
+        SweepError: for an array that is listed and not there.
+        ValueError, OSError: for anything else.
+    """
+    check_attributes(attributes)
+    arrays = _read_arrays(path, attributes["arrays"], files)
+    _check_together(arrays, parse(attributes["dimensions"]), own_metrics(attributes))
+    missing = _check_chunks(path, arrays, files)
+    there = attributes.get("complete") is not True or missing <= MOST_UNWRITTEN_BYTES
+    require(there, f"{missing / 2**30:,.0f} GiB of a complete store are not there")
+
+
+def _read_arrays(path: Path, names: Any, files: Mapping[str, int]) -> dict[str, Array]:
+    """Read the metadata of all arrays."""
+    few = isinstance(names, list) and len(names) <= MOST_ARRAYS
+    require(few, f"its attribute 'arrays' is not a list of at most {MOST_ARRAYS:,} names")
+    for name in names:
+        check_name(name, "an array")
+    require(len(set(names)) == len(names), "it lists an array twice")
+    if missing := [name for name in names if f"{name}/{ROOT}" not in files]:
+        raise SweepError(f"{path} is truncated: it lacks {', '.join(missing)}; run the page again with --fresh")
+    there = {file.partition("/")[0] for file in files if file.count("/") == 1 and file.endswith(f"/{ROOT}")}
+    unlisted = sorted(there - set(names))
+    require(not unlisted, f"it holds {', '.join(unlisted)[:80]}, which it does not list")
+    return {name: read_array(path, name) for name in names}
+
+
+def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any], own: Set[str]) -> None:
+    """Make sure that arrays fit the axes and each other."""
+    for name in (LANE, "status", "first_bad_epoch"):
+        require(name in arrays, f"it lists no {name}")
+    knobs = {knob for *_, names in factors for knob in names}
+    lacking = sorted(knobs - set(arrays))
+    require(not lacking, f"it lists no {', '.join(lacking)[:80]}, which its dimensions name")
+    twice = sorted(({name for name, *_ in factors} - knobs) & set(arrays))
+    require(not twice, f"{', '.join(twice)} is the name of an array and of a dimension")
+    for array in arrays.values():
+        check_variable(array, knobs, own)
+    _check_sizes(arrays)
+
+
+def _check_sizes(arrays: Mapping[str, Array]) -> None:
+    """Make sure that a dimension has one size in all arrays, and a coordinate."""
+    sizes: dict[str, int] = {}
+    for name, array in arrays.items():
+        for dim, size in zip(array.dims, array.shape, strict=True):
+            same = sizes.setdefault(dim, size) == size
+            require(same, f"{name} has {size:,} entries along {dim}, another array has {sizes[dim]:,}")
+    for dim in sizes:
+        known = dim in arrays and arrays[dim].dims == (dim,)
+        require(known, f"it lists no {dim}, along which other arrays lie")
+
+
+def _check_chunks(path: Path, arrays: Mapping[str, Array], files: Mapping[str, int]) -> int:
+    """Check the files of all chunks; returns the bytes that the chunks without a file would have."""
+    chunks = list_chunks(files)
+    return sum(check_chunks(path, array, chunks.get(name, {})) for name, array in arrays.items())

@@ -1,0 +1,68 @@
+"""Checks of single values of JSON: a text, a name, a number."""
+
+from math import isfinite
+from typing import Any, Final
+
+from sweep.base.text import has_unseen
+from sweep.files.bounded_json import LARGEST
+
+MOST_NAME_LETTERS: Final = 255  # the length that file systems give a name
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise an error unless something holds.
+
+    Raises:
+        ValueError: with the message.
+    """
+    if not holds:
+        raise ValueError(message)
+
+
+def check_text(value: Any, what: str, most: int) -> None:
+    """Refuse what is not a text, is too long, or holds characters that a terminal would obey.
+
+    Newlines and tabs are allowed.
+
+    Args:
+        value: the value.
+        what: the words for it in the message.
+        most: letters that it may have.
+
+    Raises:
+        ValueError: naming it.
+    """
+    require(isinstance(value, str), f"its {what} is not a text")
+    require(len(value) <= most, f"its {what} has more than {most:,} letters")
+    require(not has_unseen(value), f"its {what} holds control characters")
+
+
+def check_name(value: Any, what: str) -> None:
+    """Refuse what can't name an array, a knob or a dimension: anything but an identifier.
+
+    Args:
+        value: the value.
+        what: what it is to name, for the message.
+
+    Raises:
+        ValueError: naming it.
+    """
+    require(
+        isinstance(value, str) and len(value) <= MOST_NAME_LETTERS and value.isidentifier(),
+        f"{str(value)[:40]!r} is not a name for {what}",
+    )
+
+
+def is_whole_number(value: Any) -> bool:
+    """Tell whether a value is a whole number, which a bool is not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a finite number, which a bool is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def is_amount(value: Any) -> bool:
+    """Tell whether a value is a finite number from 0 to the largest that JSON may hold here."""
+    return is_number(value) and 0 <= value < LARGEST

@@ -1,0 +1,203 @@
+"""What the attributes of a store that are JSON text may hold, each in a form of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from sweep.base.labels import DIMENSIONS
+from sweep.files.bounded_json import parse
+from sweep.page.axes import MOST_LANES
+from sweep.page.specs.stop import BOUNDS
+from sweep.results.checks.scalars import check_name, check_text, is_number, is_whole_number, require
+from sweep.results.checks.variables import OF_A_LANE
+
+MOST_FACTORS: Final = 24  # dimensions of the axes
+MOST_KNOBS: Final = 1_000
+MOST_FIGURES: Final = 1_000
+MOST_OPTIONS: Final = 20  # of a figure
+MOST_OPTION_LETTERS: Final = 255
+MOST_ARGUMENTS: Final = 10_000
+MOST_ARGUMENT_LETTERS: Final = 2**16
+MOST_TILES: Final = 1_000_000
+MOST_PATH_LETTERS: Final = 4_096
+MOST_HASH_LETTERS: Final = 64
+MOST_WORD_LETTERS: Final = 1_000  # of the name of a device, or of the version of a package
+_RESERVED: Final = frozenset({*DIMENSIONS, *OF_A_LANE})
+
+
+def own_metrics(attributes: Mapping[str, Any]) -> frozenset[str]:
+    """Name the metrics that are a page's own, as a store describes its experiment.
+
+    Args:
+        attributes: of a store; checked ones. Without a description no metric is known to be a page's own.
+    """
+    record = parse(attributes.get("experiment", "{}")).get("record") or {}
+    return frozenset(metric["name"] for metric in record.get("own") or ())
+
+
+def check_structured(name: str, text: str) -> None:
+    """Check an attribute that is JSON text.
+
+    Args:
+        name: of the attribute, one of `FORMS`.
+        text: its value.
+
+    Raises:
+        ValueError: naming it.
+    """
+    try:
+        FORMS[name](parse(text))
+    except ValueError as error:
+        raise ValueError(f"its attribute {name!r}: {error}") from error
+
+
+def _check_dimensions(found: Any) -> None:
+    require(
+        isinstance(found, list) and len(found) <= MOST_FACTORS, f"it is not a list of at most {MOST_FACTORS} dimensions"
+    )
+    for each in found:
+        _check_dimension(each)
+    names = [name for name, *_ in found]
+    knobs = [knob for *_, own in found for knob in own]
+    distinct = len(set(names)) == len(names) and len(set(knobs)) == len(knobs)
+    require(distinct, "it names a dimension or a knob twice")
+    reserved = _RESERVED & set(knobs)
+    require(not reserved, f"a knob can't be named {', '.join(sorted(reserved))}")
+    foreign = {name for name in names if name in knobs and not _lies_along_itself(name, found)}
+    wrong = sorted(_RESERVED - {"point"} & set(names) | foreign)
+    require(not wrong, f"a dimension can't be named {', '.join(wrong)}")
+
+
+def _check_dimension(found: Any) -> None:
+    is_triple = isinstance(found, list) and len(found) == 3
+    require(is_triple, "a dimension is not given as its name, its size and its knobs")
+    name, size, knobs = found
+    check_name(name, "a dimension")
+    has_size = is_whole_number(size) and 1 <= size <= MOST_LANES
+    require(has_size, f"dimension {name!r} has no size from 1 to {MOST_LANES:,}")
+    has_knobs = isinstance(knobs, list) and len(knobs) <= MOST_KNOBS
+    require(has_knobs, f"dimension {name!r} has no list of at most {MOST_KNOBS:,} knobs")
+    for knob in knobs:
+        check_name(knob, "a knob")
+
+
+def _lies_along_itself(name: str, found: Sequence[Any]) -> bool:
+    """Tell whether the knob that has the name of a dimension lies along that dimension."""
+    return any(name == dim and name in knobs for dim, _, knobs in found)
+
+
+def _check_experiment(found: Any) -> None:
+    _require_object(found)
+    for name in ("task", "model", "optimizer", "stop", "record"):
+        require(isinstance(found.get(name), dict | None), f"its {name} is not an object")
+    for name in ("seed", "data_seed"):
+        require(is_whole_number(found.get(name, 0)), f"its {name} is not a whole number")
+    _check_claims(found.get("claims") or [])
+    _check_own_metrics((found.get("record") or {}).get("own") or [])
+    _check_stop(found.get("stop") or {})
+
+
+def _check_claims(found: Any) -> None:
+    require(isinstance(found, list), "its claims are not a list")
+    for claim in found:
+        texts = isinstance(claim, dict) and all(isinstance(claim.get(name), str) for name in ("id", "source"))
+        require(texts, "a claim has no id or no source")
+
+
+def _check_own_metrics(found: Any) -> None:
+    require(isinstance(found, list), "its own metrics are not a list")
+    for metric in found:
+        require(isinstance(metric, dict), "a metric of its own is not an object")
+        check_name(metric.get("name"), "a metric")
+
+
+def _check_stop(found: Mapping[str, Any]) -> None:
+    if found.get("kind") == "Target":
+        values = [found[name] for name in BOUNDS if found.get(name) is not None]
+        is_target = isinstance(found.get("metric"), str) and len(values) == 1 and is_number(values[0])
+        require(is_target, "its target is not one value of a metric")
+
+
+def _check_figures(found: Any) -> None:
+    few = isinstance(found, list) and len(found) <= MOST_FIGURES
+    require(few, f"it is not a list of at most {MOST_FIGURES:,} figures")
+    for figure in found:
+        require(isinstance(figure, dict), "a figure is not an object")
+        check_name(figure.get("name"), "a figure")
+        _check_options(figure["name"], figure.get("options", {}))
+
+
+def _check_options(figure: str, options: Any) -> None:
+    few = isinstance(options, dict) and len(options) <= MOST_OPTIONS
+    require(few, f"figure {figure!r} does not have an object of at most {MOST_OPTIONS} options")
+    for option, value in options.items():
+        check_name(option, f"an option of figure {figure!r}")
+        require(is_number(value) or isinstance(value, str), f"option {option!r} is neither a number nor a name")
+        if isinstance(value, str):
+            check_text(value, f"option {option!r}", MOST_OPTION_LETTERS)
+
+
+def _check_arguments(found: Any) -> None:
+    few = isinstance(found, list) and len(found) <= MOST_ARGUMENTS
+    require(few, f"it is not a list of at most {MOST_ARGUMENTS:,} arguments")
+    for argument in found:
+        check_text(argument, "argument", MOST_ARGUMENT_LETTERS)
+
+
+def _check_parent(found: Any) -> None:
+    _require_object(found)
+    check_text(found.get("path"), "parent's path", MOST_PATH_LETTERS)
+    check_text(found.get("fingerprint"), "parent's fingerprint", MOST_HASH_LETTERS)
+    require(_is_relative(found["path"]), "its path is not relative to the store")
+    zoom = found.get("zoom", {})
+    ranges = isinstance(zoom, dict) and all(isinstance(each, str) for each in zoom.values())
+    require(ranges, "its zoom is not an object of texts")
+
+
+def _is_relative(path: str) -> bool:
+    """Tell whether a path goes up some folders and then down by plain names, as from a store to its parent."""
+    parts = path.split("/")
+    down = [part for part in parts if part != ".."]
+    upwards_first = parts == [".."] * (len(parts) - len(down)) + down
+    return upwards_first and all(down) and "." not in down[:-1] and "\n" not in path
+
+
+def _check_plan(found: Any) -> None:
+    _require_object(found)
+    for name in ("wave_lanes", "chunk_lanes"):
+        known = is_whole_number(found.get(name)) and 1 <= found[name] <= MOST_LANES
+        require(known, f"its {name} is not a number of lanes from 1 to {MOST_LANES:,}")
+
+
+def _check_arithmetic(found: Any) -> None:
+    _require_object(found)
+    tiles = found.get("tiles", [])
+    few = isinstance(tiles, list) and len(tiles) <= MOST_TILES
+    require(few and all(map(_is_tile, tiles)), f"its tiles are not a list of at most {MOST_TILES:,} numbers of lanes")
+    _check_texts({name: value for name, value in found.items() if name not in ("tiles", "engine")})
+
+
+def _is_tile(value: Any) -> bool:
+    return is_whole_number(value) and 1 <= value <= MOST_LANES
+
+
+def _check_texts(found: Any) -> None:
+    _require_object(found)
+    for name, value in found.items():
+        if isinstance(value, str):
+            check_text(value, str(name), MOST_WORD_LETTERS)
+
+
+def _require_object(found: Any) -> None:
+    require(isinstance(found, dict), "it is not an object")
+
+
+FORMS: Final[Mapping[str, Callable[[Any], None]]] = {
+    "experiment": _check_experiment,
+    "dimensions": _check_dimensions,
+    "figures": _check_figures,
+    "arguments": _check_arguments,
+    "parent": _check_parent,
+    "plan": _check_plan,
+    "arithmetic": _check_arithmetic,
+    "versions": _check_texts,
+}

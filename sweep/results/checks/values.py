@@ -1,0 +1,86 @@
+"""The values of a store by which others are found: codes, records, coordinates and the numbers of lanes."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import xarray as xr
+
+from sweep.base.labels import SEEDS, STATUS
+from sweep.files.bounded_json import parse
+from sweep.page.specs.knobs import LARGEST_SEED
+from sweep.results.checks.arrays import INNER, LANE, MOMENTS, words_of
+from sweep.results.checks.scalars import require
+
+
+def check_values(flat: xr.Dataset) -> xr.Dataset:
+    """Check the values of a store by which others are found.
+
+    Args:
+        flat: a store as it is laid out, of arrays that `hierarchy.check_store` has passed.
+
+    Returns:
+        The same, with those of its arrays that are coordinates marked as such.
+
+    Raises:
+        ValueError: for codes, records or coordinates that are impossible.
+    """
+    knobs = [knob for *_, own in parse(flat.attrs["dimensions"]) for knob in own]
+    flat = flat.set_coords([name for name in ("step", *knobs, *flat.dims) if name in flat.variables])
+    _check_codes("status", flat["status"].values, len(STATUS))
+    for knob in knobs:
+        _check_knob(flat[knob][flat[LANE].values >= 0])
+    _check_records(flat)
+    for name in INNER:
+        if name in flat.coords:
+            require(bool(np.isfinite(flat[name].values).all()), f"its {name} is not finite")
+    if "frequency" in flat.coords:
+        distinct = np.unique(flat["frequency"]).size == flat["frequency"].size
+        require(distinct, "its frequency has a value twice")
+    return flat
+
+
+def check_lanes(lane: np.ndarray, sizes: Sequence[int]) -> None:
+    """Make sure that the lanes of a store are those of its axes, once each, beside empty places of number -1.
+
+    Args:
+        lane: the numbers of the lanes, in stored order.
+        sizes: of the dimensions of the axes.
+
+    Raises:
+        ValueError: if not.
+    """
+    taken = np.sort(lane[lane >= 0])
+    complete = taken.size == prod(sizes) and np.array_equal(taken, np.arange(taken.size))
+    right = complete and bool((lane >= -1).all())
+    require(right, f"its lanes are not the {prod(sizes):,} of its dimensions, once each")
+
+
+def _check_records(flat: xr.Dataset) -> None:
+    for name in MOMENTS:
+        if name in flat.coords:
+            _check_rising(name, flat[name].values)
+    if "snapshot_epoch" in flat.coords and "epoch" in flat.coords:
+        at_records = bool(np.isin(flat["snapshot_epoch"], flat["epoch"]).all())
+        require(at_records, "its snapshot_epoch has a value that is not one of epoch")
+
+
+def _check_rising(name: str, values: np.ndarray) -> None:
+    rising = bool(np.isfinite(values).all() and values[0] >= 0 and (np.diff(values) > 0).all())
+    require(rising, f"its {name} does not rise from record to record")
+
+
+def _check_knob(column: xr.DataArray) -> None:
+    name = str(column.name)
+    if "flag_meanings" in column.attrs:
+        _check_codes(name, column.values, len(words_of(dict(column.attrs))))
+    elif column.dtype.kind == "f":
+        require(not bool(np.isinf(column.values).any()), f"its {name} is infinite in a lane")
+        require(not bool(np.isnan(column.values).all()), f"its {name} is not a number in any lane")
+    if name in SEEDS:
+        inside = bool(((column >= 0) & (column <= LARGEST_SEED)).all())
+        require(inside, f"its {name} is not from 0 to {LARGEST_SEED:,} in every lane")
+
+
+def _check_codes(name: str, codes: np.ndarray, count: int) -> None:
+    require(bool(((codes >= 0) & (codes < count)).all()), f"its {name} has codes that none of its {count} words has")

@@ -1,0 +1,31 @@
+"""Digests of what a store holds, by place, so that a damaged, lost or swapped file is noticed.
+
+Two kinds of files lie in the folder `digests` of a store: `layout.json` for metadata and coordinates, see `layout`, and
+`wave-<start>.json` for each wave, see `waves`. The digest None stands for a chunk that is not there because all of it
+equals the fill value, which Zarr does not write.
+
+Imports `base`, `files` and `results.checks`. Other folders import what is listed here.
+"""
+
+from sweep.results.digests.checkpoints import CHECKPOINT, checkpoint_file, list_checkpoints
+from sweep.results.digests.damage import Damage
+from sweep.results.digests.folder import FOLDER, LAYOUT
+from sweep.results.digests.hashes import hash_bytes, hash_file
+from sweep.results.digests.layout import accept_root, known_digests, replace_root, restore_root
+from sweep.results.digests.waves import forget
+
+__all__ = [
+    "CHECKPOINT",
+    "FOLDER",
+    "LAYOUT",
+    "Damage",
+    "accept_root",
+    "checkpoint_file",
+    "forget",
+    "hash_bytes",
+    "hash_file",
+    "known_digests",
+    "list_checkpoints",
+    "replace_root",
+    "restore_root",
+]

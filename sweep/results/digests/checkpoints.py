@@ -1,0 +1,89 @@
+"""Checkpoints: the file from which an incomplete wave continues, which begins with its own digest."""
+
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from sweep.files import whole_files
+from sweep.files.safe_files import load_arrays, open_regular
+from sweep.results.digests.damage import Damage
+from sweep.results.digests.hashes import DIGEST_BYTES, hash_rest
+from sweep.results.digests.layout import is_complete
+from sweep.results.digests.waves import running_waves
+
+SINGLE_CHECKPOINT: Final = "checkpoint"  # of older stores, which had one for all waves
+CHECKPOINT: Final = re.compile(rf"{SINGLE_CHECKPOINT}(-[0-9]{{10}})?")
+MOST_CHECKPOINT_BYTES: Final = 2**40
+
+
+def checkpoint_file(start: int) -> str:
+    """Name the checkpoint of a wave, relative to the store.
+
+    Args:
+        start: place of the wave's first lane.
+    """
+    return f"{SINGLE_CHECKPOINT}-{start:010d}"
+
+
+def list_checkpoints(store: Path) -> list[str]:
+    """List the checkpoints that a store has."""
+    return sorted(name for name in os.listdir(store) if CHECKPOINT.fullmatch(name))
+
+
+def used_checkpoints(store: Path) -> set[str]:
+    """Name the checkpoints of the waves that run; any other is of no use."""
+    return {checkpoint_file(wave.start) for wave in running_waves(store)}
+
+
+def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Replace a checkpoint: its digest, and behind it the arrays.
+
+    Args:
+        path: the file.
+        arrays: by name.
+    """
+    with whole_files.writing(path) as file:
+        file.write(bytes(DIGEST_BYTES))
+        np.savez(file, allow_pickle=False, **arrays)
+        digest = hash_rest(file, DIGEST_BYTES)
+        file.seek(0)
+        file.write(digest.encode())
+
+
+def read_checkpoint(path: Path) -> dict[str, np.ndarray] | None:
+    """Read the arrays of a checkpoint, without comparing its digest.
+
+    Returns:
+        Arrays by name, None where there is no checkpoint that can be read.
+    """
+    with suppress(FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return load_arrays(path, MOST_CHECKPOINT_BYTES, DIGEST_BYTES)
+    return None
+
+
+def checkpoint_damages(store: Path) -> list[Damage]:
+    """Compare the checkpoints of running waves, and that of an older store, with the digests that they begin with."""
+    if is_complete(store):
+        return []
+    used = {*used_checkpoints(store), SINGLE_CHECKPOINT}
+    return [damage for name in list_checkpoints(store) if name in used and (damage := _compare(store, name))]
+
+
+def _compare(store: Path, name: str) -> Damage | None:
+    """Compare one checkpoint; it is opened only once, since a run that goes on may replace it meanwhile."""
+    try:
+        with open_regular(store / name) as file:
+            if os.fstat(file.fileno()).st_size > MOST_CHECKPOINT_BYTES:
+                return Damage(name, "is larger than a checkpoint can be")
+            intact = file.read(DIGEST_BYTES) == hash_rest(file, DIGEST_BYTES).encode()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Damage(name, f"can't be read ({error.strerror or error})")
+    return None if intact else Damage(name, "is not what was written")

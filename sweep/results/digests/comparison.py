@@ -1,0 +1,30 @@
+"""The files of a store compared with their digests."""
+
+from pathlib import Path
+
+from sweep.results.digests.checkpoints import checkpoint_damages
+from sweep.results.digests.damage import Damage
+from sweep.results.digests.layout import layout_damages
+from sweep.results.digests.wave_damages import stray_chunks, wave_damages
+
+
+def file_damages(store: Path) -> list[Damage]:
+    """Compare a store with its digests.
+
+    Args:
+        store: a store that has digests.
+
+    Returns:
+        What is not as it was written, and what is lost. Where metadata or coordinates are damaged these alone, since
+        nothing else can be read without them.
+    """
+    return layout_damages(store) or content_damages(store)
+
+
+def content_damages(store: Path) -> list[Damage]:
+    """Compare the chunks of stored waves and the checkpoints with their digests, and find chunks without any.
+
+    Args:
+        store: a store whose metadata and coordinates are not damaged.
+    """
+    return [*wave_damages(store), *checkpoint_damages(store), *stray_chunks(store)]

@@ -1,0 +1,111 @@
+"""The Dataset of a sweep that has not run yet: coordinates in full, variables all NaN."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sweep.base.labels import DIMENSIONS, NOT_RUN, RECORDED, SCHEMA, STATUS, Quantity, flags
+from sweep.page.axes import Axes
+from sweep.page.experiment import Experiment
+from sweep.page.specs.knobs import Knob
+from sweep.results.dataset import LANE, TIME
+
+Entry = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]  # dimensions, values and attributes of a variable
+
+
+def skeleton(
+    experiment: Experiment,
+    columns: Mapping[str, np.ndarray],
+    *,
+    order: np.ndarray,
+    epochs: np.ndarray,
+    steps: np.ndarray | None,
+    snapshots: np.ndarray,
+    quantities: Sequence[Quantity],
+    constants: Sequence[Quantity],
+    sizes: Mapping[str, np.ndarray],
+) -> xr.Dataset:
+    """Lay out the Dataset of a sweep that has not run.
+
+    Args:
+        experiment: what will be run.
+        columns: for each swept knob its value in each lane; NaN or "" where the knob does not apply.
+        order: the lanes' numbers in stored order.
+        epochs: epoch of each record.
+        steps: optimiser steps at each record, None where lanes differ in it.
+        snapshots: the records at which predictions are kept.
+        quantities: what a record holds.
+        constants: what is stored once a lane.
+        sizes: coordinate values of the dimensions that quantities have.
+
+    Returns:
+        A Dataset over the flat dimension `lane`; the all-NaN variables take no memory.
+    """
+    coords = _coordinates(experiment, columns, order, epochs, steps, snapshots, sizes)
+    length = {LANE: len(order), "epoch": len(epochs), "snapshot_epoch": len(snapshots)}
+    length |= {dim: len(values) for dim, values in sizes.items()}
+    kept = [q for q in quantities if length[TIME.get(q.name, "epoch")]]  # without snapshots there are no predictions
+    fill = np.dtype(experiment.precision).type(np.nan)
+    variables = {q.name: _empty(q, (LANE, TIME.get(q.name, "epoch"), *q.dims), length, fill) for q in kept}
+    variables |= {q.name: _empty(q, (LANE, *q.dims), length, fill) for q in constants}
+    for name in ("first_bad_epoch", *(["stop_epoch"] if experiment.stop else [])):
+        variables[name] = _empty(RECORDED[name], (LANE,), length, np.float64(np.nan))
+    dims, values, attributes = _empty(RECORDED["status"], (LANE,), length, np.int8(NOT_RUN))
+    variables["status"] = dims, values, attributes | flags(STATUS)
+    return xr.Dataset(variables, coords, {"dimensions": json.dumps(_dimensions(experiment.axes)), "schema": SCHEMA})
+
+
+def _coordinates(
+    experiment: Experiment,
+    columns: Mapping[str, np.ndarray],
+    order: np.ndarray,
+    epochs: np.ndarray,
+    steps: np.ndarray | None,
+    snapshots: np.ndarray,
+    sizes: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """Lay out the coordinates; the arguments are those of `skeleton`."""
+    coords: dict[str, Any] = {LANE: (LANE, order, DIMENSIONS[LANE].attributes())}
+    for name, column in columns.items():
+        coords[name] = (LANE, *_encode(name, column[order], experiment))
+    coords["epoch"] = ("epoch", epochs, DIMENSIONS["epoch"].attributes())
+    if len(snapshots):
+        coords["snapshot_epoch"] = ("snapshot_epoch", epochs[snapshots], DIMENSIONS["snapshot_epoch"].attributes())
+    if steps is not None:
+        coords["step"] = ("epoch", steps, RECORDED["step"].attributes())
+    for dim, values in sizes.items():
+        coords[dim] = (dim, values, DIMENSIONS[dim].attributes())
+    if "x" in sizes and not {"low", "high"} & set(columns):  # figures mark where the training points end
+        coords["x"][2].update(train_low=experiment.task.low, train_high=experiment.task.high)
+    return coords
+
+
+def _empty(quantity: Quantity, dims: tuple[str, ...], length: Mapping[str, int], fill: Any) -> Entry:
+    """Make a variable of one value, which takes no memory."""
+    return dims, np.broadcast_to(fill, [length[dim] for dim in dims]), quantity.attributes()
+
+
+def _dimensions(axes: Axes) -> list[tuple[str, int, tuple[str, ...]]]:
+    """List name, size and knobs of each factor."""
+    return [(n, len(f.rows), f.knobs) for n, f in zip(axes.dimensions(), axes.factors, strict=True)]
+
+
+def _encode(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
+    """Give the stored values of a knob, words as codes, and its attributes."""
+    knob = experiment.knobs()[name][1]
+    attributes: dict[str, Any] = {"long_name": name.replace("_", " "), "units": knob.units}
+    if column.dtype != object:
+        return column.astype(_stored_type(knob, column)), attributes
+    words = list(dict.fromkeys(column.tolist()))
+    codes = np.array([words.index(word) for word in column], np.int16)
+    return codes, attributes | {"flag_values": list(range(len(words))), "flag_meanings": json.dumps(words)}
+
+
+def _stored_type(knob: Knob, column: np.ndarray) -> Any:
+    """Choose the type of a knob's coordinate: float64 for a number, whole or not in the page; int64 for a seed."""
+    if knob.kind is float:
+        return np.float64
+    return np.int64 if knob.traced else column.dtype  # counts are NaN where they do not apply

@@ -1,0 +1,35 @@
+"""A store: a Zarr hierarchy that is laid out through xarray, and filled chunk by chunk while a sweep runs.
+
+Zarr does not write a chunk that equals the fill value, so a missing chunk alone says nothing. How far a lane has come
+stands in `status`, and what was written where in the digests. Beside the arrays lie a checkpoint for each running wave,
+and a heartbeat that says what the run has executed so far. Each is replaced in one move, and removed when the sweep is
+complete.
+
+Imports `base`, `files`, `results.checks` and `results.digests`. Other folders import what is listed here.
+"""
+
+from sweep.results.digests.folder import has_digests
+from sweep.results.store.creation import create
+from sweep.results.store.heartbeat import HEARTBEAT
+from sweep.results.store.locking import hold, move_aside
+from sweep.results.store.older_stores import adopt
+from sweep.results.store.reading import read
+from sweep.results.store.refusals import blame_store
+from sweep.results.store.verification import check, damages, read_attributes, verify
+from sweep.results.store.writer import Store
+
+__all__ = [
+    "HEARTBEAT",
+    "Store",
+    "adopt",
+    "blame_store",
+    "check",
+    "create",
+    "damages",
+    "has_digests",
+    "hold",
+    "move_aside",
+    "read",
+    "read_attributes",
+    "verify",
+]

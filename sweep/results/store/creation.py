@@ -1,0 +1,78 @@
+"""A new store: laid out through xarray beside its place, checked, and moved there."""
+
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import xarray as xr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from sweep.files import locks, whole_files
+from sweep.files.places import ROOT, made
+from sweep.files.safe_files import exists, list_files
+from sweep.results.checks.attributes import read_root
+from sweep.results.checks.hierarchy import examine
+from sweep.results.digests.layout import write_layout
+from sweep.results.store.locking import move_aside
+from sweep.results.store.refusals import refuse_unstorable, unwritable
+from sweep.results.store.writer import Store
+
+# The checksum at the end of each chunk is for readers that use Zarr without sweep.
+_CODECS: Final = (ZstdCodec(), Crc32cCodec())
+
+
+def create(
+    path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any], *, fresh: bool = False
+) -> Store:
+    """Make a store in which all variables are NaN.
+
+    The folder is prepared beside its place and moved there, so that there is a complete store or none.
+
+    Args:
+        path: where.
+        skeleton: the flat Dataset, see `skeleton.skeleton`.
+        chunk_lanes: lanes in a chunk.
+        attributes: of the store, beside the skeleton's.
+        fresh: move a store that is there aside, once the new one is ready.
+
+    Returns:
+        The store, opened; no lock is held.
+
+    Raises:
+        SweepError: if the place can't be written, if another run has just made a store there, or if the store could
+            not be opened again.
+    """
+    named = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
+    try:
+        with made(path.parent), whole_files.beside(path.parent) as beside:
+            ready = beside / "store"
+            _lay_out(ready, named, chunk_lanes)
+            if fresh and exists(path):
+                move_aside(path)
+            os.replace(ready, path)
+            whole_files.sync_files([path / ROOT])
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise locks.in_use(path) from error
+        raise unwritable(path, error) from error
+    return Store(path)
+
+
+def _lay_out(path: Path, dataset: xr.Dataset, chunk_lanes: int) -> None:
+    """Write coordinates and metadata, make sure that they can be opened again, and write their digests."""
+    encoding = _encoding(dataset, chunk_lanes)
+    dataset.to_zarr(path, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
+    with refuse_unstorable():
+        examine(path, read_root(path), list_files(path))
+    write_layout(path, list(map(str, dataset.coords)), list(map(str, dataset.data_vars)))
+
+
+def _encoding(dataset: xr.Dataset, chunk_lanes: int) -> dict[Any, dict[str, Any]]:
+    """Choose codecs and chunks: what lies along lanes is divided there and along no other dimension."""
+    encoding: dict[Any, dict[str, Any]] = {name: {"compressors": _CODECS} for name in dataset.variables}
+    for name, variable in dataset.variables.items():
+        if variable.dims[:1] == ("lane",):
+            encoding[name]["chunks"] = (chunk_lanes, *variable.shape[1:])
+    return encoding

@@ -1,0 +1,205 @@
+"""What a run writes into a store, and reads again from it."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import zarr
+
+from sweep.files.locks import Lock
+from sweep.files.places import ROOT
+from sweep.files.safe_files import remove
+from sweep.results.checks.attributes import check_attributes
+from sweep.results.digests import waves
+from sweep.results.digests.checkpoints import (
+    SINGLE_CHECKPOINT,
+    checkpoint_file,
+    list_checkpoints,
+    read_checkpoint,
+    used_checkpoints,
+    write_checkpoint,
+)
+from sweep.results.digests.curve_records import hash_curves
+from sweep.results.digests.layout import replace_root
+from sweep.results.store.heartbeat import HEARTBEAT, read_heartbeat, write_heartbeat
+from sweep.results.store.refusals import refuse_unstorable
+
+_OLDER: Final = ("checkpoint.npz",)  # what incomplete stores of schema 1 had beside their arrays
+Meta = dict[str, Any]
+
+
+class Store:
+    """An open store.
+
+    Args:
+        path: its folder.
+        lock: the lock under which the caller holds the store, asked before each write; None for a store that no other
+            process can know yet.
+    """
+
+    def __init__(self, path: Path, lock: Lock | None = None) -> None:
+        self.path, self._lock = path, lock
+        self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
+
+    def write(self, name: str, start: int, values: np.ndarray) -> None:
+        """Write one variable for a run of lanes.
+
+        Args:
+            name: the variable.
+            start: place of the first lane.
+            values: array of the variable's dimensions, lanes first; only complete chunks.
+        """
+        self._check_held()
+        array = self._group[name]
+        assert isinstance(array, zarr.Array)
+        chunk, stop = array.chunks[0], start + len(values)
+        complete = start % chunk == 0 and (stop % chunk == 0 or stop == array.shape[0])
+        assert complete, "a chunk would be torn"
+        # One chunk at a time. If several were written at once, Zarr would still write the others after one had failed,
+        # when the lock may no longer be held, or the working directory may be another.
+        for first in range(start, stop, chunk):
+            array[first : first + chunk] = values[first - start : first - start + chunk]
+
+    def read(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Read one variable for a run of lanes.
+
+        Args:
+            name: the variable.
+            start: place of the first lane.
+            stop: place of the lane behind the last one.
+        """
+        return np.asarray(self._group[name][start:stop])  # type: ignore[index]
+
+    def names(self) -> tuple[str, ...]:
+        """Name the arrays of the store."""
+        return tuple(entry.name for entry in self.path.iterdir() if (entry / ROOT).is_file())
+
+    def attributes(self) -> Meta:
+        """Give the attributes of the store."""
+        return json.loads((self.path / ROOT).read_bytes())["attributes"]
+
+    def note(self, **attributes: Any) -> None:
+        """Set attributes of the store, in one move.
+
+        Raises:
+            SweepError: for attributes with which the store could not be opened again.
+        """
+        self._check_held()
+        with refuse_unstorable():
+            check_attributes(attributes)
+        root = json.loads((self.path / ROOT).read_bytes())
+        root["attributes"] |= attributes
+        replace_root(self.path, json.dumps(root, indent=2).encode())
+
+    def begin(self, start: int, stop: int) -> None:
+        """Begin a wave: nothing of it is stored, whatever an earlier attempt left.
+
+        Args:
+            start: place of the wave's first lane.
+            stop: place of the lane behind its last one.
+        """
+        self._check_held()
+        waves.begin(self.path, (start, stop), hash_curves(self.path, self._group, {}, 0))
+
+    def mark_running(self, start: int, stop: int, record: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write down the digest of a running wave's curves, before a checkpoint relies on them.
+
+        Args:
+            start: place of the wave's first lane.
+            stop: place of the lane behind its last one.
+            record: how many records count.
+            arrays: what has been written of the wave, by name.
+        """
+        self._check_held()
+        digest = hash_curves(self.path, self._group, arrays, record)
+        waves.mark_running(self.path, (start, stop), record, digest)
+
+    def mark_stored(self, start: int, stop: int) -> None:
+        """Write down the digests of the chunks of a wave that has ended: from now on it counts as stored.
+
+        Args:
+            start: place of the wave's first lane.
+            stop: place of the lane behind its last one.
+        """
+        self._check_held()
+        waves.mark_stored(self.path, (start, stop))
+
+    def count_records(self, start: int, stop: int) -> int:
+        """Count the records that the digest of a running wave covers; 0 where there is none.
+
+        Args:
+            start: place of the wave's first lane.
+            stop: place of the lane behind its last one.
+        """
+        running = waves.running_waves(self.path)
+        return max((wave.record for wave in running if (wave.start, wave.stop) == (start, stop)), default=0)
+
+    def stored_places(self) -> np.ndarray:
+        """Tell for each place of a lane whether its wave has ended and is stored."""
+        return waves.stored_places(self.path, self._group["status"].shape[0])  # type: ignore[union-attr]
+
+    def save_checkpoint(self, start: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Replace the checkpoint of a wave: its state, and how far it has come.
+
+        Args:
+            start: place of the wave's first lane.
+            arrays: by name.
+        """
+        self._check_held()
+        write_checkpoint(self.path / checkpoint_file(start), arrays)
+
+    def load_checkpoint(self, start: int) -> dict[str, np.ndarray] | None:
+        """Load the checkpoint of a wave.
+
+        Args:
+            start: place of the wave's first lane.
+
+        Returns:
+            Arrays by name, None where there is none. Its digest was compared when the store was verified.
+        """
+        return read_checkpoint(self.path / checkpoint_file(start))
+
+    def settle_checkpoints(self) -> None:
+        """Give the checkpoint of an older store to its wave, and remove those of waves that no longer run."""
+        self._check_held()
+        single = read_checkpoint(self.path / SINGLE_CHECKPOINT)
+        if single is not None and single.get("place", np.empty(0)).shape == (3,):
+            os.replace(self.path / SINGLE_CHECKPOINT, self.path / checkpoint_file(int(single["place"][2])))
+        for name in {*list_checkpoints(self.path)} - used_checkpoints(self.path):
+            remove(self.path / name)
+
+    def drop_checkpoint(self, start: int) -> None:
+        """Remove the checkpoint of a wave that has ended, or begins anew.
+
+        Args:
+            start: place of the wave's first lane.
+        """
+        self._check_held()
+        remove(self.path / checkpoint_file(start))
+
+    def beat(self, counts: Meta) -> None:
+        """Replace the heartbeat.
+
+        Args:
+            counts: what has been executed so far, repeats included, by the names of attributes.
+        """
+        self._check_held()
+        write_heartbeat(self.path, counts)
+
+    def last_beat(self) -> Meta:
+        """Read the heartbeat; empty where there is none, or one that is not as it was written."""
+        return read_heartbeat(self.path)
+
+    def clear(self) -> None:
+        """Remove what only an incomplete sweep needs."""
+        self._check_held()
+        for name in (*list_checkpoints(self.path), HEARTBEAT, *_OLDER):
+            remove(self.path / name)
+
+    def _check_held(self) -> None:
+        """Make sure that no other process has taken the store over."""
+        if self._lock is not None:
+            self._lock.check()
