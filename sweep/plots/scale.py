@@ -63,7 +63,7 @@ class Scale:
         axis.set_minor_locator(NullLocator())
         if self.zero_apart:
             line = axis.axes.axvline if name == "x" else axis.axes.axhline
-            line(self.edges[1], color="white", linewidth=2.5, zorder=3)
+            line(self.edges[1], color=axis.axes.get_facecolor(), linewidth=2.5, zorder=3)
 
     def share(self, places: np.ndarray) -> np.ndarray:
         """Give places on the axis as shares of its length, from 0 to 1."""

@@ -1,7 +1,9 @@
-"""The sheet a figure is drawn on: a grid of panels between a title in words and a caption of small print."""
+"""The sheet a figure is drawn on: panels, and for a whole figure a title in words and a caption of small print."""
 
 import textwrap
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, cast
 
@@ -25,21 +27,87 @@ _NARROW: Final = 5.0  # inches: on a sheet that is narrower panels stand one bel
 _LINE: Final = 1.35  # line height over font size
 _LETTER: Final = 0.56  # mean letter width over font size, DejaVu Sans, on the safe side
 _BOLD: Final = 1.12  # width of bold letters over that of others
+_TITLE: Final = (9, 2.8)  # of a panel: size of its letters, least width of its lines in inches
+_MARGIN: Final = 1.2  # inches beside the panels, for labels and the colour bar
 
 
 def narrow() -> bool:
     """Tell whether a sheet is one column of a page, for print."""
-    return matplotlib.rcParams["figure.figsize"][0] < _NARROW
+    return style.settings()["figure.figsize"][0] < _NARROW
 
 
-def sheet(
+@dataclass(frozen=True)
+class Sheet(ABC):
+    """Panels to draw on, and the figure that they are of.
+
+    Args:
+        figure: the figure.
+        panels: axes in reading order.
+    """
+
+    figure: Figure
+    panels: list[Axes]
+
+    @abstractmethod
+    def name(self, chosen: View, part: xr.Dataset) -> str:
+        """Say which panel shows a part of what is drawn: "width 64, learning rate 0.001"."""
+
+    @abstractmethod
+    def entitle(self, axes: Axes, text: str, note: str = "") -> None:
+        """Set a panel's title, in as many lines as keep it from running into the next panel's, and a line below it."""
+
+    @abstractmethod
+    def width(self, axes: Axes) -> float:
+        """Estimate how wide a panel will be in inches, once all is laid out."""
+
+    @abstractmethod
+    def finish(self, chosen: View, title: str, rule: str, handles: Sequence[Artist] = (), key: str = "") -> Figure:
+        """Add what explains the panels, once they are drawn.
+
+        Args:
+            chosen: what is drawn.
+            title: the finding, in words.
+            rule: the caption's first sentence, without full stop: which statistic of what.
+            handles: what the legend explains.
+            key: the legend's own title.
+
+        Returns:
+            The figure.
+        """
+
+
+class WholeSheet(Sheet):
+    """A figure of its own: its panels stand between the page's question, the title, the legend and the caption."""
+
+    def name(self, chosen: View, part: xr.Dataset) -> str:
+        """Say which panel it is; what all of them have in common stands in the caption."""
+        return chosen.title(part)
+
+    def entitle(self, axes: Axes, text: str, note: str = "") -> None:
+        """Set a panel's title, in lines as long as the panel will be wide at least."""
+        size, least = _TITLE
+        lines = wrap(text, size, max(axes.get_window_extent().width / axes.figure.dpi, least))
+        axes.set_title(f"{lines}\n{note}".strip())
+
+    def width(self, axes: Axes) -> float:
+        """Estimate a panel's width by how many share that of the figure."""
+        place = axes.get_subplotspec()
+        beside = 1 if place is None else place.get_gridspec().ncols
+        return (self.figure.bbox.width / self.figure.dpi - _MARGIN) / beside
+
+    def finish(self, chosen: View, title: str, rule: str, handles: Sequence[Artist] = (), key: str = "") -> Figure:
+        """Add the page's question, the title, the legend and the caption, and make room for them."""
+        return _dress(self.figure, chosen, title, rule, handles, key)
+
+
+def whole_sheet(
     panels: int,
     *,
     columns: int | None = None,
     size: tuple[float, float] = (3.3, 2.7),
     sharex: bool = True,
     sharey: bool | Literal["all", "row"] = True,
-) -> tuple[Figure, list[Axes]]:
+) -> WholeSheet:
     """Make a figure with room for some panels that share their axes.
 
     Args:
@@ -50,7 +118,7 @@ def sheet(
         sharey: whether all have the same rows; "row" if only those beside each other have.
 
     Returns:
-        The figure and its axes, one per panel, in reading order.
+        The figure and its panels, in reading order.
     """
     width, height = matplotlib.rcParams["figure.figsize"]
     across = columns or (1 if narrow() else {1: 1, 2: 2, 4: 2}.get(panels, 3))
@@ -64,22 +132,11 @@ def sheet(
     flat = list(grid.flat)
     for spare in flat[panels:]:
         spare.remove()
-    return figure, flat[:panels]
+    return WholeSheet(figure, flat[:panels])
 
 
-def finish(
-    figure: Figure, chosen: View, title: str, rule: str, handles: Sequence[Artist] = (), key: str = ""
-) -> Figure:
-    """Add the page's question, the title, the legend and the caption, and make room for them.
-
-    Args:
-        figure: one from `sheet`, its panels drawn.
-        chosen: what is drawn.
-        title: the finding, in words.
-        rule: the caption's first sentence, without full stop: which statistic of what.
-        handles: what the legend explains.
-        key: the legend's own title.
-    """
+def _dress(figure: Figure, chosen: View, title: str, rule: str, handles: Sequence[Artist], key: str) -> Figure:
+    """Do what `WholeSheet.finish` says."""
     _label_outer(figure)
     width, height = figure.get_size_inches()
     if width < _NARROW:  # the panels are low, too; a colour bar is as high as all of them
@@ -90,9 +147,9 @@ def finish(
                 axes.set_ylabel(textwrap.fill(axes.get_ylabel(), room))
     settings: Any = matplotlib.rcParams
     large, medium, small = (settings[name] for name in ("figure.titlesize", "font.size", "figure.labelsize"))
-    question = _wrap(str(chosen.whole.attrs.get("question", "")), medium, width)
-    heading = _wrap(title, large * _BOLD, width)
-    caption = _wrap(". ".join((rule, *_small_print(chosen))) + ".", small, width)
+    question = wrap(str(chosen.whole.attrs.get("question", "")), medium, width)
+    heading = wrap(title, large * _BOLD, width)
+    caption = wrap(". ".join((rule, *_small_print(chosen))) + ".", small, width)
     columns = _legend_columns(handles, width)
     lines = -(-len(handles) // max(columns, 1)) + bool(key)
     legend = 0.17 * lines + 0.09 * bool(lines)
@@ -110,17 +167,21 @@ def finish(
         place = (0.5, (below - legend - 0.03) / total)
         look = {"loc": "lower center", "title": key or None, "borderpad": 0.2}
         figure.legend(handles=handles, bbox_to_anchor=place, ncols=columns, **look)
-    _write_plainly(figure)
+    write_plainly(words_of(figure))
     return figure
 
 
-def _write_plainly(figure: Figure) -> None:
-    """Have every word written as it is, dollars too; only what matplotlib writes at its own ticks has formulas."""
-    own = {id(text) for tick in figure.findobj(Tick) for text in tick.findobj(Text)}
-    own |= {id(axis.get_offset_text()) for axis in figure.findobj(Axis)}  # type: ignore[union-attr]
-    for text in figure.findobj(Text):
-        if id(text) not in own and isinstance(text, Text):
-            text.set(text=visible(text.get_text()), parse_math=False)
+def write_plainly(words: Iterable[Text]) -> None:
+    """Have words written as they are, dollars too: between two of them matplotlib would look for a formula."""
+    for text in words:
+        text.set(text=visible(text.get_text()), parse_math=False)
+
+
+def words_of(drawn: Artist) -> list[Text]:
+    """List the words that a figure or a panel holds, without what matplotlib writes at its own ticks: formulas."""
+    own = {id(text) for tick in drawn.findobj(Tick) for text in tick.findobj(Text)}
+    own |= {id(axis.get_offset_text()) for axis in drawn.findobj(Axis)}  # type: ignore[union-attr]
+    return [text for text in drawn.findobj(Text) if isinstance(text, Text) and id(text) not in own]
 
 
 def _small_print(chosen: View) -> list[str]:
@@ -147,12 +208,6 @@ def message(axes: Axes, text: str) -> Text:
         bbox=box,
         zorder=5,
     )
-
-
-def entitle(axes: Axes, text: str) -> None:
-    """Set a panel's title, in as many lines as keep it from running into the next panel's."""
-    width = axes.get_window_extent().width / axes.figure.dpi
-    axes.set_title(_wrap(text, 9, max(width, 2.8)))
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
@@ -209,7 +264,8 @@ def _losses(status: xr.DataArray) -> str:
     return f"{style.format_count(status.size, 'lane')}, {', '.join(told) or 'none diverged'}"
 
 
-def _wrap(text: str, size: float, width: float) -> str:
+def wrap(text: str, size: float, width: float) -> str:
+    """Break a text into lines of a width in inches, its letters so many points high."""
     shown = text if len(text) <= 2 * LONGEST else f"{text[: 2 * LONGEST]} ..."
     return textwrap.fill(shown, max(20, int((width - 0.16) * 72 / (size * _LETTER))))
 

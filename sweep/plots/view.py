@@ -214,6 +214,12 @@ def place_words(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -
     return told or f"no {style.words(dim)}"
 
 
+def selection_words(array: xr.DataArray | xr.Dataset) -> list[str]:
+    """Say at which values results were taken, as `.sel(learning_rate=0.01)` leaves them: "learning rate 0.01"."""
+    left = [each for name, each in array.coords.items() if each.ndim == 0 and name not in ("step", "data_seed")]
+    return [f"{style.words(each.name)} {style.format_number(each.item())}" for each in left]
+
+
 def _values(panel: xr.Dataset | xr.DataArray, knobs: list[str]) -> dict[str, str]:
     """Write the values of those knobs that apply to a selection."""
     values = {name: panel[name].item() for name in knobs if name in panel.coords}
