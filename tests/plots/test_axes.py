@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from drawn import axes_of, hatches, legend, mesh_of
-from matplotlib.collections import FillBetweenPolyCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from synthetic import AXES, ended, results, union
 
@@ -40,7 +40,7 @@ def drawn(axes):
     return {
         "lines": [(*line.get_data(), line.get_color()) for line in axes.lines],
         "cells": [each.get_array() for each in axes.collections],
-        "bands": [path.vertices for each in axes.collections if isinstance(each, FillBetweenPolyCollection)
+        "bands": [path.vertices for each in axes.collections if isinstance(each, PolyCollection)
                   for path in each.get_paths()],
         "hatches": hatches(axes),
         "words": [text.get_text() for text in axes.texts],
