@@ -1,8 +1,9 @@
-"""Figures: each module draws one family from labelled results; `registry` lists them by name.
+"""Figures from labelled results: a module of `figures` for each family, drawn with what `drawing` holds.
 
 Figures are imported from here: `heatmap`, of any two dimensions of an array, and those that a page picks by name
 (`FIGURES` and `FILMS` of `registry`), each a function of results. They are looked up on first use, so that one
-module can be imported without the others; no module has the name of a figure, which it would hide.
+module can be imported without the others; no module has the name of a figure, which it would hide. `gallery` says
+which of them a store calls for, and saves them.
 
 Imports `compare`, `stats` and what these import, and no JAX.
 """
@@ -24,7 +25,7 @@ except (OSError, ValueError) as error:  # what it reads and writes when it is lo
 
 def __getattr__(name: str) -> Any:
     if name == "heatmap":
-        return import_module("sweep.plots.plane").heatmap
+        return import_module("sweep.plots.figures.plane").heatmap
     if name not in KINDS:
         raise AttributeError(f"module 'sweep.plots' has no attribute {name!r}")
     return import_module("sweep.plots.registry").function_of(name)

@@ -15,7 +15,8 @@ from sweep import Figure as PageFigure
 from sweep import SweepError, plots
 from sweep.base import labels
 from sweep.page.specs.figure import KINDS
-from sweep.plots import heatmap, style
+from sweep.plots import heatmap
+from sweep.plots.drawing import style
 from sweep.plots.registry import FIGURES
 
 OPTIONS = {"share": {"at_most": 0.5}, "heatmap": {"metric": "spectral_error"}}

@@ -20,10 +20,12 @@ from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.page.specs.figure import KINDS, STATISTICS, Figure
-from sweep.plots import heatmap, plane, style
+from sweep.plots import heatmap
+from sweep.plots.drawing import style
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.figures import plane
 from sweep.plots.gallery import draw_figures
 from sweep.plots.registry import FIGURES, FILMS
-from sweep.plots.scale import scale_of
 
 SMALL = np.array([0.0, 1, 3, 10, 30, 100])
 INF, NAN = np.inf, np.nan
@@ -42,9 +44,9 @@ def rates(**kwargs):
 
 
 def test_figures_are_imported_from_the_package_and_no_room_hides_one():
-    for module in pkgutil.iter_modules(sweep.plots.__path__):
-        importlib.import_module(f"sweep.plots.{module.name}")
-        assert module.name not in {*KINDS, "heatmap"}
+    for module in pkgutil.walk_packages(sweep.plots.__path__, "sweep.plots."):
+        importlib.import_module(module.name)
+        assert module.name.rpartition(".")[2] not in {*KINDS, "heatmap"}
     for name in KINDS:
         assert callable(getattr(sweep.plots, name)), name
     assert sweep.plots.curves is FIGURES["curves"]

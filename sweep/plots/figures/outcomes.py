@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from sweep import stats
 from sweep.base import labels
-from sweep.plots import style
-from sweep.plots.cells import merge_cells, norm_of
-from sweep.plots.given import AxesLike, given
-from sweep.plots.maps import draw_maps, entries, sheet_of_maps, table, write_numbers
-from sweep.plots.metric import best_in_words, check, colours, highest, lost_in_words, place_in_words, swept
-from sweep.plots.view import View, view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import merge_cells, norm_of
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.maps import draw_maps, entries, sheet_of_maps, table, write_numbers
+from sweep.plots.drawing.metric import best_in_words, check, colours, highest, lost_in_words, place_in_words, swept
+from sweep.plots.drawing.view import View, view
 from sweep.results import schema
 
 

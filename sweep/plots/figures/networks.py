@@ -14,11 +14,11 @@ from matplotlib.patches import Patch
 
 from sweep import stats
 from sweep.base import labels
-from sweep.plots import style
-from sweep.plots.given import AxesLike, given
-from sweep.plots.sheet import message, narrow, whole_sheet
-from sweep.plots.training_range import inside, mark_ends
-from sweep.plots.view import View, view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.sheet import message, narrow, whole_sheet
+from sweep.plots.drawing.training_range import inside, mark_ends
+from sweep.plots.drawing.view import View, view
 
 _MOMENTS, _MOMENTS_IN_PRINT = 5, 3
 _MOST_POINTS = 256  # of a line that stays a shape in the SVG; text always does

@@ -16,9 +16,9 @@ from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
 from sweep import stats
-from sweep.plots import style
-from sweep.plots.scale import Scale, scale_of, spans_decades
-from sweep.plots.sheet import log_ticks, write_plainly
+from sweep.plots.drawing import style
+from sweep.plots.drawing.scale import Scale, scale_of, spans_decades
+from sweep.plots.drawing.sheet import log_ticks, write_plainly
 
 _MOST_CORNERS = 2000  # of hatched boxes that are smaller in an SVG as shapes than as pixels
 _LETTER = 0.066  # inches: of a digit of 7.5 points

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from sweep.base.errors import SweepError, blaming
 from sweep.page.specs.figure import Figure
-from sweep.plots import style
-from sweep.plots.sheet import whole_sheet
-from sweep.plots.view import View
+from sweep.plots.drawing import style
+from sweep.plots.drawing.sheet import whole_sheet
+from sweep.plots.drawing.view import View
 
 
 def draw_own(ds: xr.Dataset, figure: Figure) -> MatplotlibFigure:

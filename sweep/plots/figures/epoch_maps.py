@@ -8,14 +8,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sweep import stats
-from sweep.plots import style
-from sweep.plots.cells import legend_step, log_norm, merge_cells, norm_of, step_line
-from sweep.plots.given import AxesLike, given
-from sweep.plots.maps import draw_maps, entries, sheet_of_maps, table
-from sweep.plots.metric import best_in_words, check, colours, highest, lost_in_words, swept
-from sweep.plots.scale import scale_of
-from sweep.plots.training_range import mark_ends
-from sweep.plots.view import View, place_words, view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import legend_step, log_norm, merge_cells, norm_of, step_line
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.maps import draw_maps, entries, sheet_of_maps, table
+from sweep.plots.drawing.metric import best_in_words, check, colours, highest, lost_in_words, swept
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.drawing.training_range import mark_ends
+from sweep.plots.drawing.view import View, place_words, view
 from sweep.results import schema
 
 

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from sweep import stats
 from sweep.base import labels
-from sweep.plots import style
-from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, log_norm, merge_cells, numbers
-from sweep.plots.given import AxesLike, given
-from sweep.plots.scale import scale_of
-from sweep.plots.sheet import whole_sheet
-from sweep.plots.view import view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import colour_bar, draw_cells, hatch, legend_patch, log_norm, merge_cells, numbers
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.drawing.sheet import whole_sheet
+from sweep.plots.drawing.view import view
 
 _ENDS = ("diverged", "censored", "cut")  # of lanes that do not get there; of as many the first
 _SHARE = 0.05  # of the median initial loss: the threshold where a page states none

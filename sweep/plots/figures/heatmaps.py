@@ -13,15 +13,16 @@ from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
 
 from sweep.base.errors import SweepError, unknown
-from sweep.plots import plane, style
-from sweep.plots.cells import draw_mesh, hatch_missing, norm_of
-from sweep.plots.film import Film
-from sweep.plots.given import AxesLike
-from sweep.plots.maps import draw_maps, sheet_of_maps
-from sweep.plots.metric import check, colours, swept
-from sweep.plots.plane import Cells
-from sweep.plots.scale import scale_of
-from sweep.plots.view import view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import draw_mesh, hatch_missing, norm_of
+from sweep.plots.drawing.film import Film
+from sweep.plots.drawing.given import AxesLike
+from sweep.plots.drawing.maps import draw_maps, sheet_of_maps
+from sweep.plots.drawing.metric import check, colours, swept
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.drawing.view import view
+from sweep.plots.figures import plane
+from sweep.plots.figures.plane import Cells
 from sweep.results import schema
 
 _MOST_FRAMES: Final = 60

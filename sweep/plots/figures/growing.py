@@ -5,11 +5,11 @@ from typing import Any, Final
 import xarray as xr
 from matplotlib.artist import Artist
 
-from sweep.plots import style
-from sweep.plots.film import Film
-from sweep.plots.networks import dress, fit_in_words, networks, rule, run_first
-from sweep.plots.sheet import whole_sheet
-from sweep.plots.view import view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.film import Film
+from sweep.plots.drawing.sheet import whole_sheet
+from sweep.plots.drawing.view import view
+from sweep.plots.figures.networks import dress, fit_in_words, networks, rule, run_first
 
 _MOST_PANELS: Final = 3
 _MOST_FRAMES: Final = 60

@@ -19,13 +19,13 @@ from sweep.base.errors import SweepError, unknown
 from sweep.base.labels import Better
 from sweep.compare.permutation import ALPHA, CONTROL
 from sweep.compare.summary import Comparison
-from sweep.plots import style
-from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, merge_cells, norm_of, numbers
-from sweep.plots.maps import table
-from sweep.plots.metric import colours
-from sweep.plots.scale import scale_of
-from sweep.plots.sheet import WholeSheet, whole_sheet
-from sweep.plots.view import View, place_words
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import colour_bar, draw_cells, hatch, legend_patch, merge_cells, norm_of, numbers
+from sweep.plots.drawing.maps import table
+from sweep.plots.drawing.metric import colours
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.drawing.sheet import WholeSheet, whole_sheet
+from sweep.plots.drawing.view import View, place_words
 from sweep.stats.intervals import FEWEST
 
 _MOST_PARTS: Final = 6

@@ -12,12 +12,12 @@ from matplotlib.patches import Patch
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
-from sweep.plots import style, unions
-from sweep.plots.cells import legend_patch, merge_cells, norm_of
-from sweep.plots.given import AxesLike, given
-from sweep.plots.maps import draw_maps, sheet_of_maps, table, write_numbers
-from sweep.plots.metric import colours
-from sweep.plots.view import MOST_PANELS, View, place_words, selection_words
+from sweep.plots.drawing import style, unions
+from sweep.plots.drawing.cells import legend_patch, merge_cells, norm_of
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.maps import draw_maps, sheet_of_maps, table, write_numbers
+from sweep.plots.drawing.metric import colours
+from sweep.plots.drawing.view import MOST_PANELS, View, place_words, selection_words
 from sweep.results import schema
 
 _SEED: Final = "seed"

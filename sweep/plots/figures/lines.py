@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sweep import stats
-from sweep.plots import style, unions
-from sweep.plots.epoch_maps import order_in_words
-from sweep.plots.given import AxesLike, given
-from sweep.plots.metric import best_in_words, check
-from sweep.plots.scale import Scale, scale_of, spans_decades
-from sweep.plots.sheet import Sheet, log_ticks, message, whole_sheet
-from sweep.plots.view import MOST_PANELS, View, place_words, view
+from sweep.plots.drawing import style, unions
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.metric import best_in_words, check
+from sweep.plots.drawing.scale import Scale, scale_of, spans_decades
+from sweep.plots.drawing.sheet import Sheet, log_ticks, message, whole_sheet
+from sweep.plots.drawing.view import MOST_PANELS, View, place_words, view
+from sweep.plots.figures.epoch_maps import order_in_words
 from sweep.results import schema
 
 _MOST_LINES = 10

@@ -20,8 +20,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sweep.base import labels
 from sweep.base.text import LONGEST, visible
-from sweep.plots import style
-from sweep.plots.view import View
+from sweep.plots.drawing import style
+from sweep.plots.drawing.view import View
 
 _NARROW: Final = 5.0  # inches: on a sheet that is narrower panels stand one below the other
 _LINE: Final = 1.35  # line height over font size

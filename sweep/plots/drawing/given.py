@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sweep.base.errors import SweepError
-from sweep.plots import style, unions
-from sweep.plots.sheet import Sheet, words_of, wrap, write_plainly
-from sweep.plots.view import View, selection_words
+from sweep.plots.drawing import style, unions
+from sweep.plots.drawing.sheet import Sheet, words_of, wrap, write_plainly
+from sweep.plots.drawing.view import View, selection_words
 
 AxesLike: TypeAlias = Axes | Sequence[Axes] | np.ndarray
 

@@ -9,8 +9,8 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from sweep.base.spacing import steps_by_ratio
-from sweep.plots import style
-from sweep.plots.style import plain
+from sweep.plots.drawing import style
+from sweep.plots.drawing.style import plain
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 # Room of a labelled tick as a share of the axis: between two labels, and per letter.

@@ -8,11 +8,11 @@ import xarray as xr
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.patches import Patch
 
-from sweep.plots import style
-from sweep.plots.cells import colour_bar, draw_cells, hatch_missing, legend_patch, mesh_of, numbers
-from sweep.plots.scale import in_order, scale_of
-from sweep.plots.sheet import Sheet, WholeSheet, whole_sheet
-from sweep.plots.view import View
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import colour_bar, draw_cells, hatch_missing, legend_patch, mesh_of, numbers
+from sweep.plots.drawing.scale import in_order, scale_of
+from sweep.plots.drawing.sheet import Sheet, WholeSheet, whole_sheet
+from sweep.plots.drawing.view import View
 
 
 def table(chosen: View, values: xr.DataArray, rows: str | None, columns: str | None) -> xr.DataArray:

@@ -11,8 +11,8 @@ import xarray as xr
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.plots import style, unions
-from sweep.plots.scale import in_order
+from sweep.plots.drawing import style, unions
+from sweep.plots.drawing.scale import in_order
 from sweep.results import schema
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
