@@ -9,10 +9,26 @@ Imports `compare`, `stats` and what these import, and no JAX.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweep.base.errors import SweepError
 from sweep.page.specs.figure import KINDS
+
+if TYPE_CHECKING:  # what an editor knows of them
+    from sweep.plots.figures.convergence import epochs_to_converge as epochs_to_converge
+    from sweep.plots.figures.epoch_maps import frequency_epoch as frequency_epoch
+    from sweep.plots.figures.epoch_maps import learning_rate_epoch as learning_rate_epoch
+    from sweep.plots.figures.epoch_maps import metric_epoch as metric_epoch
+    from sweep.plots.figures.epoch_maps import space_epoch as space_epoch
+    from sweep.plots.figures.growing import growth as growth
+    from sweep.plots.figures.heatmaps import heatmap_film as heatmap_film
+    from sweep.plots.figures.lines import curves as curves
+    from sweep.plots.figures.lines import loss_curves as loss_curves
+    from sweep.plots.figures.lines import metric_curves as metric_curves
+    from sweep.plots.figures.networks import fits as fits
+    from sweep.plots.figures.outcomes import outcome as outcome
+    from sweep.plots.figures.outcomes import share as share
+    from sweep.plots.figures.plane import heatmap as heatmap
 
 try:
     import matplotlib as matplotlib

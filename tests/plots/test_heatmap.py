@@ -2,8 +2,10 @@
 
 import importlib
 import pkgutil
+import re
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +54,8 @@ def test_figures_are_imported_from_the_package_and_no_room_hides_one():
     assert sweep.plots.curves is FIGURES["curves"]
     with pytest.raises(AttributeError, match="no attribute 'heat'"):
         sweep.plots.heat  # noqa: B018
+    told = re.findall(r"^    from .* import (\w+) as \1$", Path(sweep.plots.__file__).read_text(), flags=re.MULTILINE)
+    assert {*told} - {"matplotlib"} == {*KINDS}, "what an editor knows of them"
 
 
 # What is drawn

@@ -97,7 +97,35 @@ class WholeSheet(Sheet):
 
     def finish(self, chosen: View, title: str, rule: str, handles: Sequence[Artist] = (), key: str = "") -> Figure:
         """Add the page's question, the title, the legend and the caption, and make room for them."""
-        return _dress(self.figure, chosen, title, rule, handles, key)
+        figure = self.figure
+        _label_outer(figure)
+        width, height = figure.get_size_inches()
+        if width < _NARROW:
+            _fold_labels(figure)
+        settings: Any = matplotlib.rcParams
+        large, medium, small = (settings[name] for name in ("figure.titlesize", "font.size", "figure.labelsize"))
+        question = wrap(str(chosen.whole.attrs.get("question", "")), medium, width)
+        heading = wrap(title, large * _BOLD, width)
+        caption = wrap(". ".join((rule, *_small_print(chosen))) + ".", small, width)
+        columns = _legend_columns(handles, width)
+        lines = -(-len(handles) // max(columns, 1)) + bool(key)
+        legend = 0.17 * lines + 0.09 * bool(lines)
+        first = 0.06 + _height(question, medium)
+        above, below = first + _height(heading, large), _height(caption, small) + legend + 0.05
+        total = height + above + below
+        figure.set_size_inches(width, total)
+        cast(ConstrainedLayoutEngine, figure.get_layout_engine()).set(rect=(0, below / total, 1, height / total))
+        write = partial(figure.text, 0.08 / width, linespacing=1.2)
+        if question:
+            write(1 - 0.06 / total, question, size=medium, va="top", color=style.QUIET)
+        write(1 - first / total, heading, size=large, va="top", weight="bold")
+        write(0.06 / total, caption, size=small, va="bottom", color=style.QUIET)
+        if handles:
+            place = (0.5, (below - legend - 0.03) / total)
+            look = {"loc": "lower center", "title": key or None, "borderpad": 0.2}
+            figure.legend(handles=handles, bbox_to_anchor=place, ncols=columns, **look)
+        write_plainly(words_of(figure))
+        return figure
 
 
 def whole_sheet(
@@ -133,42 +161,6 @@ def whole_sheet(
     for spare in flat[panels:]:
         spare.remove()
     return WholeSheet(figure, flat[:panels])
-
-
-def _dress(figure: Figure, chosen: View, title: str, rule: str, handles: Sequence[Artist], key: str) -> Figure:
-    """Do what `WholeSheet.finish` says."""
-    _label_outer(figure)
-    width, height = figure.get_size_inches()
-    if width < _NARROW:  # the panels are low, too; a colour bar is as high as all of them
-        rows = sum(axes.get_subplotspec() is not None for axes in figure.axes)
-        for axes in figure.axes:
-            room = 20 * (rows if axes.get_label() == "<colorbar>" else 1)
-            if max(map(len, axes.get_ylabel().splitlines()), default=0) > room:
-                axes.set_ylabel(textwrap.fill(axes.get_ylabel(), room))
-    settings: Any = matplotlib.rcParams
-    large, medium, small = (settings[name] for name in ("figure.titlesize", "font.size", "figure.labelsize"))
-    question = wrap(str(chosen.whole.attrs.get("question", "")), medium, width)
-    heading = wrap(title, large * _BOLD, width)
-    caption = wrap(". ".join((rule, *_small_print(chosen))) + ".", small, width)
-    columns = _legend_columns(handles, width)
-    lines = -(-len(handles) // max(columns, 1)) + bool(key)
-    legend = 0.17 * lines + 0.09 * bool(lines)
-    first = 0.06 + _height(question, medium)
-    above, below = first + _height(heading, large), _height(caption, small) + legend + 0.05
-    total = height + above + below
-    figure.set_size_inches(width, total)
-    cast(ConstrainedLayoutEngine, figure.get_layout_engine()).set(rect=(0, below / total, 1, height / total))
-    write = partial(figure.text, 0.08 / width, linespacing=1.2)
-    if question:
-        write(1 - 0.06 / total, question, size=medium, va="top", color=style.QUIET)
-    write(1 - first / total, heading, size=large, va="top", weight="bold")
-    write(0.06 / total, caption, size=small, va="bottom", color=style.QUIET)
-    if handles:
-        place = (0.5, (below - legend - 0.03) / total)
-        look = {"loc": "lower center", "title": key or None, "borderpad": 0.2}
-        figure.legend(handles=handles, bbox_to_anchor=place, ncols=columns, **look)
-    write_plainly(words_of(figure))
-    return figure
 
 
 def write_plainly(words: Iterable[Text]) -> None:
@@ -243,6 +235,15 @@ def _label_outer(figure: Figure) -> None:
         for axis, group in alone.items():
             if len(group.get_siblings(axes)) == 1:
                 axis.set_tick_params(labelleft=True, labelbottom=True)
+
+
+def _fold_labels(figure: Figure) -> None:
+    """Break what stands beside panels that are low, as they are on a narrow sheet; a colour bar is as high as all."""
+    rows = sum(axes.get_subplotspec() is not None for axes in figure.axes)
+    for axes in figure.axes:
+        room = 20 * (rows if axes.get_label() == "<colorbar>" else 1)
+        if max(map(len, axes.get_ylabel().splitlines()), default=0) > room:
+            axes.set_ylabel(textwrap.fill(axes.get_ylabel(), room))
 
 
 def _legend_columns(handles: Sequence[Artist], width: float) -> int:
