@@ -20,6 +20,7 @@ from sweep.plots.drawing.view import View, selection_words
 AxesLike: TypeAlias = Axes | Sequence[Axes] | np.ndarray
 
 _LEGEND: Final = {"fontsize": "small", "title_fontsize": "small", "frameon": True, "framealpha": 0.85}
+_SHARE: Final = 0.4  # of the panel's width: how long lines of a legend may be
 _LONG: Final = 5  # entries of a legend, more of which stand side by side
 
 
@@ -51,14 +52,20 @@ class GivenSheet(Sheet):
     def finish(self, chosen: View, title: str, rule: str, handles: Sequence[Artist] = (), key: str = "") -> Figure:
         """Add the legend within the last panel; question, title and caption are left to the caller."""
         if handles:
-            columns = 2 if len(handles) > _LONG else 1
-            self.panels[-1].legend(handles=handles, title=key or None, ncols=columns, **_LEGEND)
+            self._add_legend(handles, key)
         written = [text for axes in self.panels for text in words_of(axes) if text.get_text() != self.before.get(text)]
         write_plainly(text for text in written if "$" in text.get_text())
         for axis in (axis for axes in self.panels for axis in (axes.xaxis, axes.yaxis)):
             if axis.label in written and _numbers_hidden(axis):
                 axis.label.set_text("")
         return self.figure
+
+    def _add_legend(self, handles: Sequence[Artist], key: str) -> None:
+        """Explain the panels in the last one, in short lines, so that little is covered."""
+        axes, columns = self.panels[-1], 2 if len(handles) > _LONG else 1
+        legend = axes.legend(handles=handles, title=key or None, ncols=columns, **_LEGEND)
+        for text in (*legend.get_texts(), legend.get_title()):
+            text.set_text(wrap(text.get_text(), float(text.get_fontsize()), _SHARE * self.width(axes)))
 
 
 def given(ax: AxesLike | None, figure: str, chosen: View, panels: int, *others: str) -> GivenSheet | None:
