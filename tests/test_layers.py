@@ -119,6 +119,14 @@ def test_a_folder_without_computing_never_imports_jax(package: str) -> None:
             assert not {folder(each) for each in imports(path)} & JAX, name
 
 
+def test_what_figures_are_drawn_with_knows_no_figure_and_a_figure_no_gallery() -> None:
+    for name, path in INSIDE.items():
+        below, figures = name.startswith("plots.drawing"), name.startswith("plots.figures")
+        plots = {each for each in own(path) if folder(each) == "plots"} if below or figures else set()
+        known = ("plots.drawing",) if below else ("plots.drawing", "plots.figures")
+        assert all(each.startswith(known) for each in plots), name
+
+
 def test_nobody_imports_a_command() -> None:
     for name, path in modules().items():
         assert not [each for each in own(path) if is_command(each)], name

@@ -205,7 +205,7 @@ def _end_counts(told: "Told") -> str:
 def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterable[Path]) -> None:
     """Print the closing table: best learning rates, halving epochs, order of convergence, where files lie."""
     from sweep import stats  # heavy, and `--help` is not
-    from sweep.plots.view import place_words
+    from sweep.plots.drawing.view import place_words
 
     summary = stats.summary(ds)
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]

@@ -143,7 +143,7 @@ def _check_complete(stores: "dict[str, xr.Dataset]") -> None:
 
 
 def _draw(compared: "Comparison", options: Options) -> Any:
-    from sweep.plots.comparison import comparison
+    from sweep.plots.figures.comparison import comparison
 
     return comparison(compared, options.rows, options.columns)
 

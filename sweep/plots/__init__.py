@@ -1,17 +1,34 @@
-"""Figures: each module draws one family from labelled results; `registry` lists them by name.
+"""Figures from labelled results: a module of `figures` for each family, drawn with what `drawing` holds.
 
 Figures are imported from here: `heatmap`, of any two dimensions of an array, and those that a page picks by name
 (`FIGURES` and `FILMS` of `registry`), each a function of results. They are looked up on first use, so that one
-module can be imported without the others; no module has the name of a figure, which it would hide.
+module can be imported without the others; no module has the name of a figure, which it would hide. `gallery` says
+which of them a store calls for, and saves them.
 
 Imports `compare`, `stats` and what these import, and no JAX.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweep.base.errors import SweepError
 from sweep.page.specs.figure import KINDS
+
+if TYPE_CHECKING:  # what an editor knows of them
+    from sweep.plots.figures.convergence import epochs_to_converge as epochs_to_converge
+    from sweep.plots.figures.epoch_maps import frequency_epoch as frequency_epoch
+    from sweep.plots.figures.epoch_maps import learning_rate_epoch as learning_rate_epoch
+    from sweep.plots.figures.epoch_maps import metric_epoch as metric_epoch
+    from sweep.plots.figures.epoch_maps import space_epoch as space_epoch
+    from sweep.plots.figures.growing import growth as growth
+    from sweep.plots.figures.heatmaps import heatmap_film as heatmap_film
+    from sweep.plots.figures.lines import curves as curves
+    from sweep.plots.figures.lines import loss_curves as loss_curves
+    from sweep.plots.figures.lines import metric_curves as metric_curves
+    from sweep.plots.figures.networks import fits as fits
+    from sweep.plots.figures.outcomes import outcome as outcome
+    from sweep.plots.figures.outcomes import share as share
+    from sweep.plots.figures.plane import heatmap as heatmap
 
 try:
     import matplotlib as matplotlib
@@ -24,7 +41,7 @@ except (OSError, ValueError) as error:  # what it reads and writes when it is lo
 
 def __getattr__(name: str) -> Any:
     if name == "heatmap":
-        return import_module("sweep.plots.plane").heatmap
+        return import_module("sweep.plots.figures.plane").heatmap
     if name not in KINDS:
         raise AttributeError(f"module 'sweep.plots' has no attribute {name!r}")
     return import_module("sweep.plots.registry").function_of(name)

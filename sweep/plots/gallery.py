@@ -1,4 +1,4 @@
-"""Which figures a store calls for, and saving them; for the commands. The other modules draw."""
+"""Which figures a store calls for, and saving them; for the commands. What draws lies in `figures` and `drawing`."""
 
 import json
 import warnings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong o
     import xarray as xr
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    from sweep.plots.film import Film
+    from sweep.plots.drawing.film import Film
 
 # The pixels in an SVG are cells and faint lines, for which 100 an inch are enough; no date, so that the same
 # figure is the same file.
@@ -103,7 +103,7 @@ def draw_figures(
     Raises:
         SweepError: for a figure that does not fit the results, before any is saved, and where nothing can be written.
     """
-    from sweep.plots.style import printed
+    from sweep.plots.drawing.style import printed
 
     figures = tuple(figures)
     files = places(figures, directory, form=form)
@@ -116,7 +116,7 @@ def draw_figures(
 
 
 def _draw(ds: "xr.Dataset", figure: Figure) -> "MatplotlibFigure | Film":
-    from sweep.plots.own import draw_own
+    from sweep.plots.figures.own import draw_own
     from sweep.plots.registry import function_of
 
     if figure.function is not None:
@@ -195,7 +195,7 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
 
 
 def _available(ds: "xr.Dataset") -> frozenset[str]:
-    from sweep.plots.style import available
+    from sweep.plots.drawing.style import available
 
     return available(ds)
 
@@ -212,8 +212,8 @@ def save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
     """
     import matplotlib
 
-    from sweep.plots.film import Film
-    from sweep.plots.style import settings
+    from sweep.plots.drawing.film import Film
+    from sweep.plots.drawing.style import settings
 
     with matplotlib.rc_context(settings()):
         for path in paths:

@@ -41,7 +41,7 @@ def function_of(name: str) -> Callable[..., Any]:
     Args:
         name: one of `KINDS`.
     """
-    return getattr(import_module(f"sweep.plots.{KINDS[name].module}"), name)
+    return getattr(import_module(f"sweep.plots.figures.{KINDS[name].module}"), name)
 
 
 FIGURES: Final = _Functions(moves=False)

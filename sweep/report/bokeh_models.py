@@ -10,7 +10,7 @@ from bokeh.models import BoxSelectTool, ColorBar, ColumnDataSource, FixedTicker,
 from bokeh.plotting import figure
 from matplotlib.colors import Colormap, to_hex
 
-from sweep.plots.style import HATCHES, bright_is_good, bright_is_high, bright_is_nothing
+from sweep.plots.drawing.style import HATCHES, bright_is_good, bright_is_high, bright_is_nothing
 
 _PATTERNS: Final = {"diverged": "x", "cut": "\\", "not_run": "-"}  # crossed, slanted, level: as in the figures
 _EVENTS: Final = {"tap", "doubletap", "mousemove", "mouseleave", "selectiongeometry"}

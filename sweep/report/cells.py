@@ -15,8 +15,8 @@ import xarray as xr
 from sweep import stats
 from sweep.base import labels
 from sweep.page.specs.figure import KINDS
-from sweep.plots import style
-from sweep.plots.scale import in_order
+from sweep.plots.drawing import style
+from sweep.plots.drawing.scale import in_order
 from sweep.report import dimensions
 from sweep.report.packing import Quantiser, pack
 from sweep.results import schema

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sweep.plots import style
-from sweep.plots.scale import scale_of
-from sweep.plots.view import place_words
+from sweep.plots.drawing import style
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.drawing.view import place_words
 from sweep.results import schema
 
 

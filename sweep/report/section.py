@@ -15,7 +15,7 @@ from sweep.claims.verdicts import Verdict
 from sweep.files import whole_files
 from sweep.files.bounded_json import parse
 from sweep.page.load import FULL, VARIED, older_store_of, store_of
-from sweep.plots import style
+from sweep.plots.drawing import style
 from sweep.report import bokeh_models
 from sweep.report.cells import embed
 from sweep.results import schema

@@ -234,7 +234,7 @@ def test_help_waits_for_nothing_heavy_and_comparing_needs_no_jax():
         "import sys, sweep.compare\n"
         "heavy = {'xarray', 'matplotlib', 'scipy', 'zarr', 'jax', 'pandas'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "import sweep.compare.terminal, sweep.compare.page_differences, sweep.plots.comparison\n"
+        "import sweep.compare.terminal, sweep.compare.page_differences, sweep.plots.figures.comparison\n"
         "heavy = {'jax', 'jaxlib', 'flax', 'optax', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

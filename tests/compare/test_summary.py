@@ -10,8 +10,8 @@ from synthetic import AXES, ended, results, time_constant
 from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.compare.summary import compare, times
-from sweep.plots import style
-from sweep.plots.comparison import comparison
+from sweep.plots.drawing import style
+from sweep.plots.figures.comparison import comparison
 
 GRID = {"seed": range(8), "learning_rate": [1e-4, 1e-3, 1e-2], "width": [16.0, 64.0]}
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -14,7 +15,7 @@ from sweep.page.specs.figure import KINDS
 ROOT = Path(__file__).parents[2]
 GALLERY = ROOT / "docs" / "gallery.md"
 TEXT = GALLERY.read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+IMPORTS, ON_AXES, *BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 PICTURES = re.findall(r"!\[.*?\]\((.*?)\)", TEXT)
 SMALL = np.array([0.0, 1, 10, 100])
 
@@ -61,14 +62,25 @@ def test_the_gallery_s_own_pictures_are_small_and_all_shown():
     assert sum(path.stat().st_size for path in own) < 1_000_000
 
 
-@pytest.mark.parametrize("block", BLOCKS[1:], ids=lambda block: re.findall(r'\w+(?=\.\w+"\))', block)[-1])
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: re.findall(r'\w+(?=\.\w+"\))', block)[-1])
 def test_the_lines_make_the_picture(block, tmp_path, monkeypatch):
     assert len(block.splitlines()) == 3
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    exec(BLOCKS[0], names)
+    exec(IMPORTS, names)
     exec(block, names | {"open_results": synthetic_store})
     (made,) = tmp_path.iterdir()
     assert f'"{made.name}"' in block
     assert any(Path(picture).name == made.name for picture in PICTURES)
     assert imread(made).std() > 0.05 if made.suffix == ".png" else made.stat().st_size > 5_000
+
+
+def test_the_lines_on_given_axes_draw_side_by_side():
+    names: dict[str, object] = {"plt": plt, "ds": synthetic_store("results/freq_principle")}
+    exec(IMPORTS, names)
+    exec(ON_AXES, names)
+    figure = names["figure"]
+    assert isinstance(figure, plt.Figure)
+    titles = [axes.get_title() for axes in figure.axes]
+    plt.close(figure)
+    assert [title.split(",")[0] for title in titles] == ["width 16", "width 64"]

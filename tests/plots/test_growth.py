@@ -11,7 +11,7 @@ from synthetic import ended, results
 
 from sweep.base import labels
 from sweep.page.specs.figure import Figure
-from sweep.plots.film import Film
+from sweep.plots.drawing.film import Film
 from sweep.plots.gallery import draw_figures
 from sweep.plots.registry import FIGURES, FILMS
 

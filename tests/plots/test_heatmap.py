@@ -2,8 +2,10 @@
 
 import importlib
 import pkgutil
+import re
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,10 +22,11 @@ from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.page.specs.figure import KINDS, Figure
-from sweep.plots import heatmap, style
+from sweep.plots import heatmap
+from sweep.plots.drawing import style
+from sweep.plots.drawing.scale import scale_of
 from sweep.plots.gallery import draw_figures
 from sweep.plots.registry import FIGURES, FILMS
-from sweep.plots.scale import scale_of
 
 SMALL = np.array([0.0, 1, 3, 10, 30, 100])
 INF, NAN = np.inf, np.nan
@@ -42,14 +45,16 @@ def rates(**kwargs):
 
 
 def test_figures_are_imported_from_the_package_and_no_room_hides_one():
-    for module in pkgutil.iter_modules(sweep.plots.__path__):
-        importlib.import_module(f"sweep.plots.{module.name}")
-        assert module.name not in {*KINDS, "heatmap"}
+    for module in pkgutil.walk_packages(sweep.plots.__path__, "sweep.plots."):
+        importlib.import_module(module.name)
+        assert module.name.rpartition(".")[2] not in {*KINDS, "heatmap"}
     for name in KINDS:
         assert callable(getattr(sweep.plots, name)), name
     assert sweep.plots.curves is FIGURES["curves"]
     with pytest.raises(AttributeError, match="no attribute 'heat'"):
         sweep.plots.heat  # noqa: B018
+    told = re.findall(r"^    from .* import (\w+) as \1$", Path(sweep.plots.__file__).read_text(), flags=re.MULTILINE)
+    assert {*told} - {"matplotlib"} == {*KINDS}, "what an editor knows of them"
 
 
 # What is drawn

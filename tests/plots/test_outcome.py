@@ -11,10 +11,10 @@ from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.page.specs.figure import KINDS, Figure, check, fitting_figures, references_of
-from sweep.plots import style
-from sweep.plots.cells import norm_of
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import norm_of
+from sweep.plots.drawing.view import view
 from sweep.plots.registry import FIGURES
-from sweep.plots.view import view
 
 SMALL = np.array([0.0, 1, 3, 10, 30, 100])
 NAN, INF = np.nan, np.inf

@@ -13,8 +13,8 @@ from sweep import Figure, SweepError, SweepWarning, load
 from sweep.cli.command import guarded
 from sweep.page.identity import describe, fingerprint
 from sweep.plot import main as plot
+from sweep.plots.figures.own import draw_own
 from sweep.plots.gallery import check_directory, choose_figures, draw_figures
-from sweep.plots.own import draw_own
 from sweep.report import cells
 from sweep.run import main as run
 

@@ -19,7 +19,8 @@ from matplotlib.text import Text
 from synthetic import AXES, ended, results, union
 
 from sweep.base import labels
-from sweep.plots import heatmap, style
+from sweep.plots import heatmap
+from sweep.plots.drawing import style
 from sweep.plots.registry import FIGURES
 
 PICTURES = Path(__file__).parent / "pictures"

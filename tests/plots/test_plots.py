@@ -18,12 +18,13 @@ from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.base.text import visible
 from sweep.page.specs.figure import KINDS
-from sweep.plots import heatmap, style
-from sweep.plots.cells import draw_cells, hatch, log_norm, merge_cells, norm_of, step_line
+from sweep.plots import heatmap
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import draw_cells, hatch, log_norm, merge_cells, norm_of, step_line
+from sweep.plots.drawing.scale import in_order, linear_edges, scale_of
+from sweep.plots.drawing.view import MOST_PANELS, view
 from sweep.plots.gallery import save
 from sweep.plots.registry import FIGURES, FILMS
-from sweep.plots.scale import in_order, linear_edges, scale_of
-from sweep.plots.view import MOST_PANELS, view
 
 SMALL = np.array([0.0, 1, 3, 10, 30, 100])
 

@@ -10,10 +10,10 @@ from sweep import MLP, Experiment, Optimizer, SumOfSines, grid
 from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.page.specs.figure import Figure
-from sweep.plots import style, unions
+from sweep.plots.drawing import style, unions
+from sweep.plots.drawing.view import MOST_PANELS, view
 from sweep.plots.gallery import choose_figures
 from sweep.plots.registry import FIGURES
-from sweep.plots.view import MOST_PANELS, view
 
 SMALL = np.array([0.0, 1, 3, 10, 30, 100])
 SLOWEST = 1e-300  # atol for zeros, which a logarithmic map draws as the smallest number

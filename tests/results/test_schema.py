@@ -10,7 +10,7 @@ from synthetic import AXES, results, union
 
 from sweep import MLP, Experiment, Linear, Record, grid, log_spaced, run_sweep, stats, zipped
 from sweep.base import labels
-from sweep.plots.view import view
+from sweep.plots.drawing.view import view
 from sweep.report import cells
 from sweep.results import schema
 from sweep.results.lane_tables import stack_lanes

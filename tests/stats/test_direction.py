@@ -19,8 +19,9 @@ from sweep.claims.verdicts import judge
 from sweep.compare.summary import compare, times
 from sweep.export import cells as exported
 from sweep.page.specs.claim import AtLeast, AtMost, Claim
-from sweep.plots import heatmap, style
-from sweep.plots.comparison import comparison
+from sweep.plots import heatmap
+from sweep.plots.drawing import style
+from sweep.plots.figures.comparison import comparison
 from sweep.plots.registry import FIGURES, FILMS
 from sweep.report import bokeh_models
 from sweep.report import cells as embedded

@@ -17,7 +17,7 @@ class Kind:
     """What is known of a figure before it is drawn. To add one is to declare it here and to write its function.
 
     Args:
-        module: of `sweep.plots`, which has a function of the figure's name.
+        module: of `sweep.plots.figures`, which has a function of the figure's name.
         needs: variables and dimensions that results must have.
         options: that it takes, by name.
         asked: whether only a page, or a person, that names it gets it: it answers a question of theirs.

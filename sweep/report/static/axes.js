@@ -68,8 +68,8 @@ function dimensionTicks({kind, places, texts}) {
   return apart ? [[places[0], "0"], ...round] : round;
 }
 
-/** The ends of a scale of colours by the rule of the figures (plots/cells.py): cells far out of 5% to 95% of them do not
- *  stretch it, nor what lies above highest. told: which ends are such quantiles. */
+/** The ends of a scale of colours by the rule of the figures (plots/drawing/cells.py): cells far out of 5% to 95% of them
+ *  do not stretch it, nor what lies above highest. told: which ends are such quantiles. */
 function scaleEnds(values, log, highest = Infinity) {
   const rising = Float64Array.from(values.filter(Number.isFinite)).sort(), last = rising.length - 1;
   if (last < 0) return {low: 0, high: 1, told: ""};

@@ -9,17 +9,24 @@ from matplotlib.figure import Figure
 
 from sweep import stats
 from sweep.base import labels
-from sweep.plots import style
-from sweep.plots.cells import merge_cells, norm_of
-from sweep.plots.maps import draw_maps, entries, table, write_numbers
-from sweep.plots.metric import best_in_words, check, colours, highest, lost_in_words, place_in_words, swept
-from sweep.plots.sheet import finish
-from sweep.plots.view import View, view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import merge_cells, norm_of
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.maps import draw_maps, entries, sheet_of_maps, table, write_numbers
+from sweep.plots.drawing.metric import best_in_words, check, colours, highest, lost_in_words, place_in_words, swept
+from sweep.plots.drawing.view import View, view
 from sweep.results import schema
 
 
 @style.with_style
-def outcome(ds: xr.Dataset, metric: str = "loss", rows: str | None = None, columns: str | None = None) -> Figure:
+def outcome(
+    ds: xr.Dataset,
+    metric: str = "loss",
+    rows: str | None = None,
+    columns: str | None = None,
+    *,
+    ax: AxesLike | None = None,
+) -> Figure:
     """Draw the median over seeds of a metric at the last record, one swept dimension against another.
 
     Args:
@@ -27,6 +34,7 @@ def outcome(ds: xr.Dataset, metric: str = "loss", rows: str | None = None, colum
         metric: any that is one number a record.
         rows: a swept dimension; by default the first that varies, and none where only one does.
         columns: another; by default the next one.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         A heatmap with the number in each cell, one panel per value of a third dimension.
@@ -36,11 +44,12 @@ def outcome(ds: xr.Dataset, metric: str = "loss", rows: str | None = None, colum
     medians = stats.median(stats.final(chosen.data, metric)).assign_attrs(long_name=what)
     cells = _cells(chosen, medians, dims)
     norm = norm_of(cells, highest=highest(chosen, metric))
-    figure, panels, kinds = draw_maps(chosen, cells, norm, colours(better))
-    write_numbers(panels, cells)
+    sheet = given(ax, "outcome", chosen, len(cells)) or sheet_of_maps(cells)
+    kinds = draw_maps(sheet, chosen, cells, norm, colours(better))
+    write_numbers(sheet, cells)
     rule = f"Median over {chosen.seeds} of the {what}{lost_in_words(chosen, better)}"
     title = best_in_words(chosen, metric, (*dims[::-1], chosen.facet))
-    return finish(figure, chosen, title, rule, entries(kinds, chosen))
+    return sheet.finish(chosen, title, rule, entries(kinds, chosen))
 
 
 @style.with_style
@@ -51,6 +60,8 @@ def share(
     at_least: float | None = None,
     rows: str | None = None,
     columns: str | None = None,
+    *,
+    ax: AxesLike | None = None,
 ) -> Figure:
     """Draw the share of seeds whose last value of a metric is at most, or at least, some number.
 
@@ -61,6 +72,7 @@ def share(
         at_least: the number, or None where `at_most` is given.
         rows: a swept dimension; by default the first that varies, and none where only one does.
         columns: another; by default the next one.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         A heatmap from 0 to 1, one panel per value of a third dimension. A lost lane has the worst value there is:
@@ -75,13 +87,13 @@ def share(
     shares = stats.seeded(reached.astype(float).where(last.notnull())).mean("seed")
     what = f"a final {style.words(metric)} of {bound}"
     cells = _cells(chosen, shares.assign_attrs(long_name=f"share of seeds with {what}"), dims)
-    figure, panels, kinds = draw_maps(
-        chosen, cells, Normalize(0, 1), colours(_direction_of_share(better, at_least is None))
-    )
-    write_numbers(panels, cells)
+    sheet = given(ax, "share", chosen, len(cells)) or sheet_of_maps(cells)
+    cmap = colours(_direction_of_share(better, at_least is None))
+    kinds = draw_maps(sheet, chosen, cells, Normalize(0, 1), cmap)
+    write_numbers(sheet, cells)
     rule = f"Share of {chosen.seeds} with {what}" + (lost_in_words(chosen, better) if better else _absent(chosen))
     title = _finding_words(chosen, shares, what, (*dims[::-1], chosen.facet))
-    return finish(figure, chosen, title, rule, entries(kinds, chosen))
+    return sheet.finish(chosen, title, rule, entries(kinds, chosen))
 
 
 def _direction_of_share(better: labels.Better, at_most: bool) -> labels.Better:

@@ -14,10 +14,11 @@ from matplotlib.patches import Patch
 
 from sweep import stats
 from sweep.base import labels
-from sweep.plots import style
-from sweep.plots.sheet import finish, message, narrow, sheet
-from sweep.plots.training_range import inside, mark_ends
-from sweep.plots.view import View, view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.sheet import message, narrow, whole_sheet
+from sweep.plots.drawing.training_range import inside, mark_ends
+from sweep.plots.drawing.view import View, view
 
 _MOMENTS, _MOMENTS_IN_PRINT = 5, 3
 _MOST_POINTS = 256  # of a line that stays a shape in the SVG; text always does
@@ -30,11 +31,12 @@ _SEEDS: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 0, "alpha"
 
 
 @style.with_style
-def fits(ds: xr.Dataset) -> Figure:
+def fits(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     """Draw the network's output over the target: a column per moment, a row per width.
 
     Args:
         ds: results with `prediction` and `target` over `x`.
+        ax: axes to draw on, one for each panel, row by row; without them a figure of its own.
 
     Returns:
         Rows at each width's best learning rate. The first seed is drawn as a line; the band holds nine tenths of
@@ -46,21 +48,25 @@ def fits(ds: xr.Dataset) -> Figure:
     moments = data["snapshot_epoch"].values
     rows = [networks(part) for part in chosen.panels()]
     alike = "all" if _alike(rows) else "row"
-    figure, panels = sheet(len(rows) * len(moments), columns=len(moments), size=(2.1, 1.75), sharey=alike)
+    count = len(rows) * len(moments)
+    sheet = given(ax, "fits", chosen, count, "snapshot_epoch") or whole_sheet(
+        count, columns=len(moments), size=(2.1, 1.75), sharey=alike
+    )
+    panels = sheet.panels
     grid = [panels[start : start + len(moments)] for start in range(0, len(panels), len(moments))]
     for line, row, part in zip(grid, rows, chosen.panels(), strict=True):
         for moment, axes in enumerate(line):
             axes.set_rasterization_zorder(2 if row.x.size <= _MOST_POINTS else 4)  # long lines make a large SVG
             row.draw_target(axes)
             row.draw(axes, moment)
-        line[0].set_ylabel(chosen.title(part).replace(", ", "\n"))
+        line[0].set_ylabel(sheet.name(chosen, part).replace(", ", "\n"))
     for axes, moment in zip(grid[0], moments, strict=True):
         axes.set_title(f"epoch {style.format_number(moment)}")
     handles = dress(panels, chosen, rows)
     for line, row in zip(grid, rows, strict=True):
         for moment, axes in enumerate(line):
             row.mark_out_of_sight(axes, moment)
-    return finish(figure, chosen, fit_in_words(chosen), rule(chosen, rows), handles)
+    return sheet.finish(chosen, fit_in_words(chosen), rule(chosen, rows), handles)
 
 
 @dataclass(frozen=True)
@@ -134,9 +140,10 @@ def dress(panels: Sequence[Axes], chosen: View, rows: Sequence[Networks]) -> lis
     """Label panels of networks, limit their axes, mark the training range; give the legend's entries."""
     for axes in panels:
         axes.set_xlabel(style.label(chosen.data["x"]))
-    beside = len(panels) // len(rows)
-    for place, part in enumerate(chosen.panels() if not _alike(rows) else [chosen.data]):
-        _limit(panels[place * beside], part["target"])
+    alike, beside = _alike(rows), len(panels) // len(rows)
+    for place, part in enumerate(chosen.panels()):
+        for axes in panels[place * beside : (place + 1) * beside]:  # those of a caller may share no axis
+            _limit(axes, (chosen.data if alike else part)["target"])
     lines = [Line2D([], [], label=text, **look) for text, look in (("target", _TARGET), ("network", _NETWORK))]
     band = Patch(label=f"{_BAND[0]:.0%} to {_BAND[1]:.0%} of the seeds", **_SEEDS)
     return [*lines, *[band] * any(row.several for row in rows), *mark_ends(panels, chosen.data["x"], "x")]

@@ -9,19 +9,19 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, LogNorm, Normalize
-from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
 from sweep import stats
-from sweep.plots import style
-from sweep.plots.scale import Scale, scale_of, spans_decades
-from sweep.plots.sheet import log_ticks
+from sweep.plots.drawing import style
+from sweep.plots.drawing.scale import Scale, scale_of, spans_decades
+from sweep.plots.drawing.sheet import log_ticks, write_plainly
 
 _MOST_CORNERS = 2000  # of hatched boxes that are smaller in an SVG as shapes than as pixels
-_LETTER, _MARGIN = 0.066, 1.2  # inches: of a digit of 7.5 points; beside the panels, for labels and the colour bar
+_LETTER = 0.066  # inches: of a digit of 7.5 points
 _QUANTILE = 0.05  # of the cells, at which a scale may end at either side
 _FEW = 4  # cells, of fewer none is left out of a scale
 _FAR_APART, _FAR_ABOVE = 10.0, 1e3  # how far beyond the quantiles it need not reach: spans of a linear scale, ratio
@@ -147,18 +147,29 @@ def step_line(axes: Axes, epochs: xr.DataArray, down: Scale, across: Scale) -> N
     axes.add_line(_outlined(x, y))
 
 
-def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: QuadMesh) -> None:
-    """Print each finite cell's number in it where there is room, light on dark and dark on light."""
+def mesh_of(axes: Axes) -> QuadMesh:
+    """Give the cells that were drawn last; on axes that a caller gave there may be others."""
+    return next(artist for artist in reversed(axes.collections) if isinstance(artist, QuadMesh))
+
+
+def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: QuadMesh, width: float) -> None:
+    """Print each finite cell's number in it where there is room, light on dark and dark on light.
+
+    Args:
+        axes: where.
+        cells: drawn there.
+        down: layout of the rows.
+        across: layout of the columns.
+        mesh: the cells as they were drawn.
+        width: of the panel in inches, once it is laid out.
+    """
     box = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
     texts = {
         place: style.format_number(float(value)) for place, value in np.ndenumerate(cells.values) if np.isfinite(value)
     }
     longest = max(map(len, texts.values()), default=0)
-    place = axes.get_subplotspec()
-    beside = 1 if place is None else place.get_gridspec().ncols
     wide, high = (np.diff(scale.share(scale.edges)).min() for scale in (across, down))  # of the least cell
-    room = (axes.figure.bbox.width / axes.figure.dpi - _MARGIN) / beside * wide  # once it is laid out
-    if room < _LETTER * longest or box.width * wide < 0.42 or box.height * high < 0.17:
+    if width * wide < _LETTER * longest or box.width * wide < 0.42 or box.height * high < 0.17:
         return
     y, x = (scale.share(_middle(scale)) for scale in (down, across))
     drawn = np.ma.asarray(mesh.get_array())  # a zero on a logarithmic scale is not zero here
@@ -238,17 +249,16 @@ def _finite(values: Sequence[xr.DataArray]) -> np.ndarray:
     return np.where(np.abs(flat) < 1 / _FARTHEST, 0.0, flat)
 
 
-def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataArray], text: str) -> None:
-    """Add the figure's one colour bar.
+def colour_bar(panels: Sequence[Axes], values: Sequence[xr.DataArray], text: str) -> None:
+    """Add one colour bar beside some panels.
 
     Args:
-        figure: whose.
         panels: axes that `draw_cells` drew in, with one norm.
         values: all that they show. An arrow at an end says that some lie beyond it; without a number
             there is no bar, which would be a scale of nothing.
         text: what the colours stand for; where the scale ends at a quantile of the cells this is said below.
     """
-    mesh = next(artist for artist in panels[0].collections if isinstance(artist, QuadMesh))
+    figure, mesh = panels[0].figure, mesh_of(panels[0])
     finite = [each.values[np.isfinite(each.values)] for each in values]
     if not any(each.size for each in finite):
         return
@@ -257,8 +267,12 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], values: Sequence[xr.DataA
     extend = {(False, False): "neither", (True, False): "max", (False, True): "min", (True, True): "both"}
     text = "\n".join([text, *_ends_in_words(mesh, values)])
     look: dict[str, Any] = {"pad": 0.015, "aspect": 28, "shrink": 0.97}
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):  # which keeps it clear of the panels
+        look = {"pad": 0.05, "aspect": 28}
+    beside = panels[0] if len(panels) == 1 else panels  # of one alone any layout engine can take the room
     with np.errstate(over="ignore"):  # an arrow's end is as far out as the other end of the scale
-        bar = figure.colorbar(mesh, ax=panels, label=text, extend=extend[over, under], **look)
+        bar = figure.colorbar(mesh, ax=beside, label=text, extend=extend[over, under], **look)
+    write_plainly([bar.ax.yaxis.label])
     if isinstance(mesh.norm, LogNorm):
         log_ticks(bar.ax.yaxis, *mesh.get_clim())
 

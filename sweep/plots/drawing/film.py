@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image  # matplotlib brings it along
 
-from sweep.plots.style import settings
+from sweep.plots.drawing.style import settings
 
 _DPI: Final = 100
 _COLOURS: Final = 48

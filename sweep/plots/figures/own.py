@@ -6,9 +6,9 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from sweep.base.errors import SweepError, blaming
 from sweep.page.specs.figure import Figure
-from sweep.plots import style
-from sweep.plots.sheet import finish, sheet
-from sweep.plots.view import View
+from sweep.plots.drawing import style
+from sweep.plots.drawing.sheet import whole_sheet
+from sweep.plots.drawing.view import View
 
 
 def draw_own(ds: xr.Dataset, figure: Figure) -> MatplotlibFigure:
@@ -23,10 +23,11 @@ def draw_own(ds: xr.Dataset, figure: Figure) -> MatplotlibFigure:
     """
     assert figure.function is not None
     with matplotlib.rc_context(style.settings()):
-        made, (axes,) = sheet(1)
+        sheet = whole_sheet(1)
         with blaming(f"figure {figure.name!r}"):
-            title = figure.function(axes, ds.copy(), **figure.options)  # a copy, so that it changes nothing of others
+            own = ds.copy()  # so that it changes nothing of others
+            title = figure.function(sheet.panels[0], own, **figure.options)
         if title is not None and not isinstance(title, str):
             raise SweepError(f"figure {figure.name!r} must return its title or nothing, got {title!r}")
         rule = f"Drawn by {figure.name} of the page"
-        return finish(made, View(ds, ds, None, ()), title or style.words(figure.name), rule)
+        return sheet.finish(View(ds, ds, None, ()), title or style.words(figure.name), rule)

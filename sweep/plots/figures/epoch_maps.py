@@ -8,49 +8,50 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sweep import stats
-from sweep.plots import style
-from sweep.plots.cells import legend_step, log_norm, merge_cells, norm_of, step_line
-from sweep.plots.maps import draw_maps, entries, table
-from sweep.plots.metric import best_in_words, check, colours, highest, lost_in_words, swept
-from sweep.plots.scale import scale_of
-from sweep.plots.sheet import finish
-from sweep.plots.training_range import mark_ends
-from sweep.plots.view import View, place_words, view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import legend_step, log_norm, merge_cells, norm_of, step_line
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.maps import draw_maps, entries, sheet_of_maps, table
+from sweep.plots.drawing.metric import best_in_words, check, colours, highest, lost_in_words, swept
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.drawing.training_range import mark_ends
+from sweep.plots.drawing.view import View, place_words, view
 from sweep.results import schema
 
 
 @style.with_style
-def frequency_epoch(ds: xr.Dataset) -> Figure:
+def frequency_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     """Draw which frequency is learned when: median spectral error over seeds, frequency against epoch.
 
     Args:
         ds: results with `spectral_error`.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         One panel per width at its best learning rate; a line marks where each frequency's error halves.
     """
     chosen, cells = _medians(ds, "spectral_error", "frequency")
     drawn = [merge_cells(each) for each in cells]
-    figure, axes, kinds = draw_maps(chosen, drawn, Normalize(0.0, 1.0), style.bright_is_good())
-    for panel, each in zip(axes, drawn, strict=True):
-        step_line(panel, stats.halving_epoch(each), scale_of(each["frequency"]), scale_of(each["epoch"]))
     halving = [stats.halving_epoch(each) for each in cells]
     order = [float(stats.order_of_convergence(each)) for each in halving]
-    for panel, rho in zip(axes, order, strict=True):
-        if np.isfinite(rho):
-            panel.set_title(f"{panel.get_title()}\nrank correlation {rho:.2f}".strip())
+    notes = [f"rank correlation {rho:.2f}" if np.isfinite(rho) else "" for rho in order]
+    sheet = given(ax, "frequency_epoch", chosen, len(drawn)) or sheet_of_maps(drawn)
+    kinds = draw_maps(sheet, chosen, drawn, Normalize(0.0, 1.0), style.bright_is_good(), notes=notes)
+    for axes, each in zip(sheet.panels, drawn, strict=True):
+        step_line(axes, stats.halving_epoch(each), scale_of(each["frequency"]), scale_of(each["epoch"]))
     halved = any(np.isfinite(each).any() for each in halving)
     handles = [legend_step("median error first at most 0.5")] * halved + entries(kinds, chosen)
     rule = f"Median over {chosen.seeds} of the relative spectral error; 0 is fitted, 1 no better than nothing"
-    return finish(figure, chosen, order_in_words(chosen, order, halving), rule, handles)
+    return sheet.finish(chosen, order_in_words(chosen, order, halving), rule, handles)
 
 
 @style.with_style
-def learning_rate_epoch(ds: xr.Dataset) -> Figure:
+def learning_rate_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     """Draw how fast each learning rate is: median loss over seeds, learning rate against epoch.
 
     Args:
         ds: results with `loss` and the dimension `learning_rate`.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         One panel per width.
@@ -59,7 +60,8 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
     ends = [each.isel(epoch=-1) for each in cells]
     cells = [merge_cells(each) for each in cells]
     norm = log_norm(cells, highest=highest(chosen, "loss"))
-    figure, _, kinds = draw_maps(chosen, cells, norm, style.bright_is_good())
+    sheet = given(ax, "learning_rate_epoch", chosen, len(cells)) or sheet_of_maps(cells)
+    kinds = draw_maps(sheet, chosen, cells, norm, style.bright_is_good())
     best = [float(stats.best_learning_rate(panel)) for panel in chosen.panels()]
     known = [rate for rate in best if np.isfinite(rate)]
     title = f"The final loss is lowest at learning rate {style.format_range(known)}" if known else chosen.nothing
@@ -67,17 +69,20 @@ def learning_rate_epoch(ds: xr.Dataset) -> Figure:
     if known and any(int((end == end.min()).sum()) > 1 for end in ends if np.isfinite(end.min())):
         title = "Several learning rates share the lowest final loss"
     rule = f"Median over {chosen.seeds} of the training loss, diverged as +inf"
-    return finish(figure, chosen, title, rule, entries(kinds, chosen))
+    return sheet.finish(chosen, title, rule, entries(kinds, chosen))
 
 
 @style.with_style
-def metric_epoch(ds: xr.Dataset, metric: str = "loss", rows: str | None = None) -> Figure:
+def metric_epoch(
+    ds: xr.Dataset, metric: str = "loss", rows: str | None = None, *, ax: AxesLike | None = None
+) -> Figure:
     """Draw a metric's median over seeds, a swept dimension against epoch.
 
     Args:
         ds: results with the metric.
         metric: any that is one number a record.
         rows: a swept dimension; by default the first that varies.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         One panel per width, or per value of another dimension.
@@ -87,18 +92,20 @@ def metric_epoch(ds: xr.Dataset, metric: str = "loss", rows: str | None = None) 
     chosen, cells = _medians(ds, metric, rows)
     cells = [merge_cells(each) for each in cells]
     norm = norm_of(cells, highest=highest(chosen, metric))
-    figure, _, kinds = draw_maps(chosen, cells, norm, colours(better))
+    sheet = given(ax, "metric_epoch", chosen, len(cells)) or sheet_of_maps(cells)
+    kinds = draw_maps(sheet, chosen, cells, norm, colours(better))
     title = best_in_words(chosen, metric, (rows, chosen.facet))
     rule = f"Median over {chosen.seeds} of the {style.name(ds[metric])}{lost_in_words(chosen, better)}"
-    return finish(figure, chosen, title, rule, entries(kinds, chosen))
+    return sheet.finish(chosen, title, rule, entries(kinds, chosen))
 
 
 @style.with_style
-def space_epoch(ds: xr.Dataset) -> Figure:
+def space_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     """Draw where the network is wrong when: median absolute error over seeds, x against epoch.
 
     Args:
         ds: results with `spatial_error`.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         One panel per width at its best learning rate.
@@ -106,8 +113,9 @@ def space_epoch(ds: xr.Dataset) -> Figure:
     chosen, cells = _medians(ds, "spatial_error", "x")
     # Two decades: below, the lines along which the error changes sign would draw the eye.
     drawn = [merge_cells(each) for each in cells]
-    figure, axes, kinds = draw_maps(chosen, drawn, log_norm(drawn, decades=2), style.bright_is_good())
-    handles = mark_ends(axes, ds["x"], "y")
+    sheet = given(ax, "space_epoch", chosen, len(drawn)) or sheet_of_maps(drawn)
+    kinds = draw_maps(sheet, chosen, drawn, log_norm(drawn, decades=2), style.bright_is_good())
+    handles = mark_ends(sheet.panels, ds["x"], "y")
     ends = [each.isel(epoch=-1) for each in cells if np.isfinite(each.isel(epoch=-1)).all()]
     title = chosen.nothing
     if ends:
@@ -118,7 +126,7 @@ def space_epoch(ds: xr.Dataset) -> Figure:
         title += f" ({place_words(peak, chosen.whole, chosen.facet)})" if chosen.facet else ""
         title = title if peak.item() else "At the end the median error is 0 everywhere"
     rule = f"Median over {chosen.seeds} of the absolute error"
-    return finish(figure, chosen, title, rule, handles + entries(kinds, chosen))
+    return sheet.finish(chosen, title, rule, handles + entries(kinds, chosen))
 
 
 def order_in_words(chosen: View, order: Sequence[float], halving: Sequence[xr.DataArray]) -> str:

@@ -9,24 +9,26 @@ from matplotlib.figure import Figure
 
 from sweep import stats
 from sweep.base import labels
-from sweep.plots import style
-from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, log_norm, merge_cells, numbers
-from sweep.plots.scale import scale_of
-from sweep.plots.sheet import entitle, finish, sheet
-from sweep.plots.view import view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import colour_bar, draw_cells, hatch, legend_patch, log_norm, merge_cells, numbers
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.drawing.sheet import whole_sheet
+from sweep.plots.drawing.view import view
 
 _ENDS = ("diverged", "censored", "cut")  # of lanes that do not get there; of as many the first
 _SHARE = 0.05  # of the median initial loss: the threshold where a page states none
 
 
 @style.with_style
-def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure:
+def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: AxesLike | None = None) -> Figure:
     """Draw the median epochs until the loss is at most a threshold, learning rate against width.
 
     Args:
         ds: results with `loss` and the dimensions `learning_rate` and `width`.
         threshold: in units of the loss; by default that at which the page ended lanes, or else 5% of the median
             initial loss.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         A heatmap with the number in each cell; cells whose median lane never gets there are hatched, by
@@ -39,18 +41,18 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
     title = _title([epochs for epochs, _ in found], level) if np.isfinite(level) else chosen.nothing
     found = [(merge_cells(epochs), _most(epochs, ends)) for epochs, ends in found]
     cells = [epochs for epochs, _ in found]
-    figure, panels = sheet(len(cells))
+    sheet = given(ax, "epochs_to_converge", chosen, len(cells)) or whole_sheet(len(cells))
     norm, kinds = log_norm(cells), set[str]()
-    for axes, panel, (epochs, end) in zip(panels, chosen.panels(), found, strict=True):
+    for axes, panel, (epochs, end) in zip(sheet.panels, chosen.panels(), found, strict=True):
         down, across = (scale_of(epochs[dim]) for dim in epochs.dims)
         mesh = draw_cells(axes, epochs, down, across, norm=norm, cmap=style.bright_is_good())
         wheres = {kind: (epochs == np.inf) & (end == place) for place, kind in enumerate(_ENDS)}
         for kind, where in (wheres | {"not_run": epochs.isnull()}).items():
             if hatch(axes, where, down, across, kind) is not None:
                 kinds.add(kind)
-        numbers(axes, epochs, down, across, mesh)
-        entitle(axes, chosen.title(panel))
-    colour_bar(figure, panels, cells, "median epochs to the threshold")
+        numbers(axes, epochs, down, across, mesh, sheet.width(axes))
+        sheet.entitle(axes, sheet.name(chosen, panel))
+    colour_bar(sheet.panels, cells, "median epochs to the threshold")
     why = f"{_SHARE:.0%} of the median initial loss" if threshold is None else "given by the page"
     rule = (
         f"Median over {chosen.seeds} of the first recorded epoch with training loss at most "
@@ -63,7 +65,7 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None) -> Figure
         "not_run": chosen.unseen,
     }
     handles = [legend_patch(kind, texts[kind]) for kind in style.HATCHES if kind in kinds]
-    return finish(figure, chosen, title, rule, handles)
+    return sheet.finish(chosen, title, rule, handles)
 
 
 def _target(ds: xr.Dataset) -> float | None:

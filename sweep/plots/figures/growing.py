@@ -5,11 +5,11 @@ from typing import Any, Final
 import xarray as xr
 from matplotlib.artist import Artist
 
-from sweep.plots import style
-from sweep.plots.film import Film
-from sweep.plots.networks import dress, fit_in_words, networks, rule, run_first
-from sweep.plots.sheet import entitle, finish, sheet
-from sweep.plots.view import view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.film import Film
+from sweep.plots.drawing.sheet import whole_sheet
+from sweep.plots.drawing.view import view
+from sweep.plots.figures.networks import dress, fit_in_words, networks, rule, run_first
 
 _MOST_PANELS: Final = 3
 _MOST_FRAMES: Final = 60
@@ -30,10 +30,11 @@ def growth(ds: xr.Dataset) -> Film:
     chosen = run_first(chosen)
     epochs = chosen.data["snapshot_epoch"].values
     rows = [networks(part) for part in chosen.panels()]
-    figure, panels = sheet(len(rows), columns=len(rows), size=(3.0, 2.2))
+    sheet = whole_sheet(len(rows), columns=len(rows), size=(3.0, 2.2))
+    panels = sheet.panels
     for axes, row, part in zip(panels, rows, chosen.panels(), strict=True):
         row.draw_target(axes)
-        entitle(axes, chosen.title(part))
+        sheet.entitle(axes, sheet.name(chosen, part))
     handles = dress(panels, chosen, rows)
 
     def draw(frame: int) -> list[Artist]:
@@ -42,5 +43,5 @@ def growth(ds: xr.Dataset) -> Film:
         moving = [artist for axes, row in zip(panels, rows, strict=True) for artist in row.draw(axes, frame)]
         return [*moving, corner]
 
-    finish(figure, chosen, fit_in_words(chosen), rule(chosen, rows), handles)
+    figure = sheet.finish(chosen, fit_in_words(chosen), rule(chosen, rows), handles)
     return Film(figure, len(epochs), draw)

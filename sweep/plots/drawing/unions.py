@@ -8,7 +8,7 @@ import xarray as xr
 
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
-from sweep.plots import style
+from sweep.plots.drawing import style
 from sweep.results import schema
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)

@@ -19,13 +19,13 @@ from sweep.base.errors import SweepError, unknown
 from sweep.base.labels import Better
 from sweep.compare.permutation import ALPHA, CONTROL
 from sweep.compare.summary import Comparison
-from sweep.plots import style
-from sweep.plots.cells import colour_bar, draw_cells, hatch, legend_patch, merge_cells, norm_of, numbers
-from sweep.plots.maps import table
-from sweep.plots.metric import colours
-from sweep.plots.scale import scale_of
-from sweep.plots.sheet import entitle, finish, sheet
-from sweep.plots.view import View, place_words
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import colour_bar, draw_cells, hatch, legend_patch, merge_cells, norm_of, numbers
+from sweep.plots.drawing.maps import table
+from sweep.plots.drawing.metric import colours
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.drawing.sheet import WholeSheet, whole_sheet
+from sweep.plots.drawing.view import View, place_words
 from sweep.stats.intervals import FEWEST
 
 _MOST_PARTS: Final = 6
@@ -55,9 +55,9 @@ def comparison(compared: Comparison, rows: str | None = None, columns: str | Non
     with matplotlib.rc_context(style.settings()):
         chosen, dims = _chosen(compared, rows, columns)
         what = _Content(compared, chosen, dims)
-        figure, upper, lower = _sheet(chosen.data.sizes["part"], len(what.panels), _TALL if dims[0] else _FLAT)
-        kinds = _draw_values(what, figure, upper) | _draw_gaps(what, figure, lower)
-        finish(figure, chosen, compared.finding, _rule(compared, _seeds(compared)), _legend(chosen, kinds))
+        sheet, upper, lower = _sheet(chosen.data.sizes["part"], len(what.panels), _TALL if dims[0] else _FLAT)
+        kinds = _draw_values(what, sheet, upper) | _draw_gaps(what, sheet, lower)
+        figure = sheet.finish(chosen, compared.finding, _rule(compared, _seeds(compared)), _legend(chosen, kinds))
         _label_leftmost(upper, lower)
         return figure
 
@@ -139,17 +139,17 @@ class _Content:
 # Where it is drawn.
 
 
-def _sheet(parts: int, facets: int, height: float) -> tuple[Figure, list[list[Axes]], list[list[Axes]]]:
+def _sheet(parts: int, facets: int, height: float) -> tuple[WholeSheet, list[list[Axes]], list[list[Axes]]]:
     """Give for each facet the panels of the parts, and those of the differences: beside two parts, below more."""
     across = 3 if parts == 2 else parts
     rows = facets if parts == 2 else 2 * facets
-    figure, axes = sheet(rows * across, columns=across, size=(_WIDTH, height))
-    grid = [axes[row * across : (row + 1) * across] for row in range(rows)]
+    sheet = whole_sheet(rows * across, columns=across, size=(_WIDTH, height))
+    grid = [sheet.panels[row * across : (row + 1) * across] for row in range(rows)]
     if parts == 2:
-        return figure, [row[:2] for row in grid], [row[2:] for row in grid]
+        return sheet, [row[:2] for row in grid], [row[2:] for row in grid]
     for row in grid[1::2]:
         row[0].remove()
-    return figure, grid[::2], [row[1:] for row in grid[1::2]]
+    return sheet, grid[::2], [row[1:] for row in grid[1::2]]
 
 
 def _label_leftmost(upper: list[list[Axes]], lower: list[list[Axes]]) -> None:
@@ -158,7 +158,7 @@ def _label_leftmost(upper: list[list[Axes]], lower: list[list[Axes]]) -> None:
         row[0].yaxis.set_tick_params(labelleft=True)
 
 
-def _draw_values(what: _Content, figure: Figure, places: list[list[Axes]]) -> set[str]:
+def _draw_values(what: _Content, sheet: WholeSheet, places: list[list[Axes]]) -> set[str]:
     """Draw all parts' medians with one norm and one colour bar; gives the kinds of hatches that occur."""
     compared = what.compared
     cells = [[what.cells(each) for each in panel["median"]] for panel in what.panels]
@@ -169,13 +169,13 @@ def _draw_values(what: _Content, figure: Figure, places: list[list[Axes]]) -> se
     for panel, axes_row, row in zip(what.panels, places, cells, strict=True):
         for name, axes, each in zip(panel["part"].values, axes_row, row, strict=True):
             covers = {"diverged": np.isinf(each), "not_run": each.isnull()}
-            kinds |= _panel(axes, each, each, norm, colours(compared.better), covers)
-            entitle(axes, _title(what.chosen, panel, str(name)))
-    colour_bar(figure, [axes for row in places for axes in row], flat, _wrap(compared.words))
+            kinds |= _panel(sheet, axes, each, each, norm, colours(compared.better), covers)
+            sheet.entitle(axes, _title(what.chosen, panel, str(name)))
+    colour_bar([axes for row in places for axes in row], flat, _wrap(compared.words))
     return kinds
 
 
-def _draw_gaps(what: _Content, figure: Figure, places: list[list[Axes]]) -> set[str]:
+def _draw_gaps(what: _Content, sheet: WholeSheet, places: list[list[Axes]]) -> set[str]:
     """Draw all differences with one norm and one colour bar, covered where seeds alone would make them."""
     compared = what.compared
     norm, drawn = _symmetric_norm(what.chosen.data["difference"], compared.ratio), []
@@ -187,18 +187,20 @@ def _draw_gaps(what: _Content, figure: Figure, places: list[list[Axes]]) -> set[
             covers = _covers(gaps, p, first, second)
             shown = _for_colour_bar(gaps.where(~covers["diverged"]), compared.ratio)
             bare = shown.where(~xr.concat(covers.values(), "cover").any("cover"))
-            kinds |= _panel(axes, shown, bare, norm, _symmetric_colours(compared.better), covers)
-            entitle(axes, _title(what.chosen, panel, compared.against(str(panel["other"].values[place]))))
+            kinds |= _panel(sheet, axes, shown, bare, norm, _symmetric_colours(compared.better), covers)
+            sheet.entitle(axes, _title(what.chosen, panel, compared.against(str(panel["other"].values[place]))))
             drawn.append(shown)
-    colour_bar(figure, [axes for row in places for axes in row], drawn, _wrap(compared.gap_words))
+    colour_bar([axes for row in places for axes in row], drawn, _wrap(compared.gap_words))
     if isinstance(norm, LogNorm) and norm.vmax is not None and norm.vmax < _SHORT:
         ticks = norm.vmax ** np.linspace(-1, 1, 5)
-        figure.axes[-1].minorticks_off()
-        figure.axes[-1].set_yticks(ticks, [style.format_number(each) for each in ticks])
+        bar = sheet.figure.axes[-1]
+        bar.minorticks_off()
+        bar.set_yticks(ticks, [style.format_number(each) for each in ticks])
     return kinds
 
 
 def _panel(
+    sheet: WholeSheet,
     axes: Axes,
     cells: xr.DataArray,
     printed: xr.DataArray,
@@ -210,7 +212,7 @@ def _panel(
     down, across = (scale_of(cells[dim]) for dim in cells.dims)
     mesh = draw_cells(axes, cells, down, across, norm=norm, cmap=cmap)
     kinds = {kind for kind, where in covers.items() if hatch(axes, where, down, across, kind) is not None}
-    numbers(axes, printed, down, across, mesh)
+    numbers(axes, printed, down, across, mesh, sheet.width(axes))
     return kinds
 
 

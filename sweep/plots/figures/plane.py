@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -14,12 +13,12 @@ from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
 from sweep.page.specs.figure import STATISTICS
-from sweep.plots import style, unions
-from sweep.plots.cells import legend_patch, merge_cells, norm_of
-from sweep.plots.maps import draw_maps, table, write_numbers
-from sweep.plots.metric import colours
-from sweep.plots.sheet import finish
-from sweep.plots.view import MOST_PANELS, View, place_words
+from sweep.plots.drawing import style, unions
+from sweep.plots.drawing.cells import legend_patch, merge_cells, norm_of
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.maps import draw_maps, sheet_of_maps, table, write_numbers
+from sweep.plots.drawing.metric import colours
+from sweep.plots.drawing.view import MOST_PANELS, View, place_words, selection_words
 from sweep.results import schema
 
 _SEED: Final = "seed"
@@ -33,6 +32,7 @@ def heatmap(
     facet: str | None = None,
     statistic: str = "median",
     status: xr.DataArray | None = None,
+    ax: AxesLike | None = None,
 ) -> Figure:
     """Draw two dimensions of an array against each other: `heatmap(ds.loss, x="epoch", y="width")`.
 
@@ -47,13 +47,14 @@ def heatmap(
         statistic: over seeds, one of `STATISTICS`; +inf counts, NaN does not.
         status: `ds.status`, where at hand, of the same lanes or more: NaN is then told apart as diverged, cut and
             not run, and the caption counts lanes.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
-        A figure, to be shown or saved: `.savefig("loss.pdf")`.
+        A figure, to be shown or saved: `.savefig("loss.pdf")`; that of `ax`, where these are given.
 
     Raises:
         SweepError: for a name that is no dimension, for dimensions that are left, with the way to choose, and for an
-            array without numbers.
+            array without numbers; for another number of axes than there are panels.
     """
     name = str(array.name or "value")
     if array.dtype.kind not in "biuf" or not array.size:
@@ -63,8 +64,8 @@ def heatmap(
     ds = array.rename(name).to_dataset()
     if status is not None:
         ds = ds.assign(status=status.sel({dim: array[dim] for dim in status.dims if dim in array.coords}))
-    with matplotlib.rc_context(style.settings()):
-        return draw(Cells(_chosen(ds, name, x, y, facet, statistic), name, x, y, statistic))
+    with style.drawing(ax):
+        return draw(Cells(_chosen(ds, name, x, y, facet, statistic), name, x, y, statistic), ax)
 
 
 @dataclass(frozen=True)
@@ -119,15 +120,16 @@ class Cells:
         return [merge_cells(table(self.chosen, part, self.y, self.x)) > 0 for part in self.chosen.split(most)]
 
 
-def draw(what: Cells) -> Figure:
-    """Draw the panels of a heatmap, with hatches, numbers where there is room, and words."""
+def draw(what: Cells, ax: AxesLike | None) -> Figure:
+    """Draw the panels of a heatmap, on axes where they are given: hatches, numbers where there is room, and words."""
     chosen, values = what.chosen, what.values
     cells = what.panels(values)
     norm = norm_of(cells, highest=highest(values))
-    figure, panels, kinds = draw_maps(chosen, cells, norm, colours(what.better), what.cut())
+    sheet = given(ax, "heatmap", chosen, len(cells)) or sheet_of_maps(cells)
+    kinds = draw_maps(sheet, chosen, cells, norm, colours(what.better), what.cut())
     if "epoch" not in (what.x, what.y):
-        write_numbers(panels, cells)
-    return finish(figure, chosen, in_words(what, cells), rule(what), entries(what, kinds))
+        write_numbers(sheet, cells)
+    return sheet.finish(chosen, in_words(what, cells), rule(what), entries(what, kinds))
 
 
 def rule(what: Cells) -> str:
@@ -142,10 +144,8 @@ def rule(what: Cells) -> str:
 
 def _selection_words(what: Cells) -> str:
     """Say at which values the array itself was taken, as `.sel(learning_rate=0.01)` leaves them behind."""
-    array = what.chosen.whole[what.name]
-    left = [each for name, each in array.coords.items() if each.ndim == 0 and name not in ("step", "data_seed")]
-    told = style.join_words(f"{style.words(each.name)} {style.format_number(each.item())}" for each in left)
-    return f" at {told}" if left else ""
+    told = style.join_words(selection_words(what.chosen.whole[what.name]))
+    return f" at {told}" if told else ""
 
 
 def in_words(what: Cells, cells: Sequence[xr.DataArray]) -> str:

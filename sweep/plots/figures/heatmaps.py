@@ -13,15 +13,16 @@ from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
 
 from sweep.base.errors import SweepError, unknown
-from sweep.plots import plane, style
-from sweep.plots.cells import draw_mesh, hatch_missing, norm_of
-from sweep.plots.film import Film
-from sweep.plots.maps import draw_maps
-from sweep.plots.metric import check, colours, swept
-from sweep.plots.plane import Cells
-from sweep.plots.scale import scale_of
-from sweep.plots.sheet import finish
-from sweep.plots.view import view
+from sweep.plots.drawing import style
+from sweep.plots.drawing.cells import draw_mesh, hatch_missing, norm_of
+from sweep.plots.drawing.film import Film
+from sweep.plots.drawing.given import AxesLike
+from sweep.plots.drawing.maps import draw_maps, sheet_of_maps
+from sweep.plots.drawing.metric import check, colours, swept
+from sweep.plots.drawing.scale import scale_of
+from sweep.plots.drawing.view import view
+from sweep.plots.figures import plane
+from sweep.plots.figures.plane import Cells
 from sweep.results import schema
 
 _MOST_FRAMES: Final = 60
@@ -38,6 +39,8 @@ def heatmap(
     y: str | None = None,
     facet: str | None = None,
     statistic: str = "median",
+    *,
+    ax: AxesLike | None = None,
 ) -> Figure:
     """Draw two dimensions of any metric against each other, as `sweep.plots.heatmap` does of an array.
 
@@ -48,6 +51,7 @@ def heatmap(
         y: the dimension upwards; by default the metric's own, else the first swept one, else a single row.
         facet: the dimension with a panel per value; by default as in the other figures.
         statistic: over seeds, one of `specs.figure.STATISTICS`.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         Panels whose other swept dimensions are chosen as in the other figures: the best learning rate, and else the
@@ -71,7 +75,7 @@ def heatmap(
     if "epoch" in dims and "epoch" not in (x, y, facet):
         last = f"At the last record, epoch {style.format_number(ds['epoch'][-1].item())}"
         chosen = replace(chosen, data=chosen.data.isel(epoch=-1), rules=(last, *chosen.rules))
-    return plane.draw(Cells(chosen, metric, x, y, statistic))
+    return plane.draw(Cells(chosen, metric, x, y, statistic), ax)
 
 
 @style.with_style
@@ -106,11 +110,13 @@ def heatmap_film(
     norm = norm_of([each for drawn in cells for each in drawn], highest=plane.highest(frames[0].chosen.data[metric]))
     better = frames[-1].better
     cuts = [frame.cut() for frame in frames]
-    figure, panels, kinds = draw_maps(frames[-1].chosen, cells[-1], norm, colours(better), cuts[-1])
+    sheet = sheet_of_maps(cells[-1])
+    kinds = draw_maps(sheet, frames[-1].chosen, cells[-1], norm, colours(better), cuts[-1])
     epochs = [style.format_number(frame.chosen.data["epoch"].item()) for frame in frames]
     told = plane.in_words(frames[-1], cells[-1])
     title = f"At epoch {epochs[-1]} {told[0].lower()}{told[1:]}"
-    finish(figure, chosen, title, plane.rule(frames[-1]), plane.entries(frames[-1], kinds))
+    figure = sheet.finish(chosen, title, plane.rule(frames[-1]), plane.entries(frames[-1], kinds))
+    panels = sheet.panels
     for artist in _moving_artists(panels):
         artist.remove()
 

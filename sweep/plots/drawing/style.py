@@ -4,7 +4,7 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -57,6 +57,8 @@ COLUMN: Final[Any] = {
     "legend.title_fontsize": 7,
     "pdf.fonttype": 42,  # text stays text, in letters that every reader and every printer knows
 }
+_AXES: Final = "ax"  # what a figure is drawn on: no option, which a page could name
+_ON_GIVEN_AXES: Final[Any] = {"hatch.linewidth": RC["hatch.linewidth"]}
 _ON_PAPER: ContextVar[bool] = ContextVar("_ON_PAPER", default=False)
 
 
@@ -73,6 +75,11 @@ def printed() -> Iterator[None]:
 def settings() -> Any:
     """Give matplotlib's settings for what is drawn now, on the screen or `printed`."""
     return _defaults() | (RC | COLUMN if _ON_PAPER.get() else RC)
+
+
+def drawing(ax: object) -> AbstractContextManager[None]:
+    """Have what is drawn herein look as all figures do, or on axes that a caller gives as the caller has settled."""
+    return matplotlib.rc_context(settings() if ax is None else _ON_GIVEN_AXES)
 
 
 @functools.cache
@@ -106,17 +113,19 @@ def with_style(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[
     """Have a figure drawn with these settings, once it is known that the results have what it needs.
 
     Args:
-        draw: takes results and options; its name is one of `specs.figure.KINDS`.
+        draw: takes results, options and, unless it makes a film, `ax`; its name is one of `specs.figure.KINDS`.
     """
 
     @functools.wraps(draw)
     def drawn(ds: xr.Dataset, *args: _P.args, **kwargs: _P.kwargs) -> _Drawn:
         _, *given = inspect.signature(draw).bind(ds, *args, **kwargs).arguments.items()
-        figure = asked.Figure(draw.__name__, {name: value for name, value in given if value is not None})
+        figure = asked.Figure(
+            draw.__name__, {name: value for name, value in given if value is not None and name != _AXES}
+        )
         asked.check(figure, available(ds))
         # Selections copy, so the rest, which may be gigabytes, is left behind.
         used = {"status", "stop_epoch", "loss", "target", *asked.KINDS[figure.name].needs, *asked.references_of(figure)}
-        with matplotlib.rc_context(settings()):
+        with drawing(kwargs.get(_AXES)):
             return draw(ds[[name for name in ds.data_vars if name in used]], *args, **kwargs)
 
     return drawn

@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sweep import stats
-from sweep.plots import style, unions
-from sweep.plots.epoch_maps import order_in_words
-from sweep.plots.metric import best_in_words, check
-from sweep.plots.scale import Scale, scale_of, spans_decades
-from sweep.plots.sheet import entitle, finish, log_ticks, message, sheet
-from sweep.plots.view import MOST_PANELS, View, place_words, view
+from sweep.plots.drawing import style, unions
+from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.metric import best_in_words, check
+from sweep.plots.drawing.scale import Scale, scale_of, spans_decades
+from sweep.plots.drawing.sheet import Sheet, log_ticks, message, whole_sheet
+from sweep.plots.drawing.view import MOST_PANELS, View, place_words, view
+from sweep.plots.figures.epoch_maps import order_in_words
 from sweep.results import schema
 
 _MOST_LINES = 10
@@ -31,60 +32,67 @@ _Limit: TypeAlias = Callable[[Sequence[Axes], Sequence[xr.Dataset]], None]
 
 
 @style.with_style
-def curves(ds: xr.Dataset) -> Figure:
+def curves(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     """Draw spectral error against epoch, a line per frequency.
 
     Args:
         ds: results with `spectral_error`.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         One panel per width at its best learning rate; medians and quartiles over seeds.
     """
     whole = view(ds).ordered("frequency")
     chosen = whole.thinned("frequency", _MOST_LINES)
-    figure, panels, lines = _panels(chosen, "spectral_error", "frequency", partial(_limit_decades, most=4))
-    for axes in panels:
+    sheet = _sheet(ax, "curves", chosen)
+    lines, crosses = _draw(sheet, chosen, "spectral_error", "frequency", partial(_limit_decades, most=4))
+    for axes in sheet.panels:
         axes.axhline(stats.HALVED, color=style.QUIET, linewidth=0.8, linestyle=":", zorder=1)
     halving = [stats.halving_epoch(stats.median(stats.measured(panel, "spectral_error"))) for panel in whole.panels()]
     order = [float(stats.order_of_convergence(each)) for each in halving]
     key = style.label(ds["frequency"])
     rule = f"Lines: median over {chosen.seeds} of the relative spectral error; bands: quartiles; dotted: 0.5"
     title = order_in_words(chosen, order, halving)
-    return finish(figure, chosen, title, rule, lines + _crosses(panels, chosen), key)
+    return sheet.finish(chosen, title, rule, [*lines, *crosses], key)
 
 
 @style.with_style
-def loss_curves(ds: xr.Dataset, reference: str | None = None) -> Figure:
+def loss_curves(ds: xr.Dataset, reference: str | None = None, *, ax: AxesLike | None = None) -> Figure:
     """Draw loss against epoch, a line per learning rate or per whatever else was swept.
 
     Args:
         ds: results with `loss`.
         reference: another recorded variable to draw dashed black over the measured loss, such as a closed
             form.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         One panel per width; medians and quartiles over seeds.
     """
     dim = _line_dimension(ds)
     whole, chosen = _views(ds, "loss", dim)
-    figure, panels, lines = _panels(chosen, "loss", dim, partial(_limit_decades, most=_MOST_DECADES))
+    sheet = _sheet(ax, "loss_curves", chosen)
+    lines, crosses = _draw(sheet, chosen, "loss", dim, partial(_limit_decades, most=_MOST_DECADES))
     rule = f"Lines: median over {chosen.seeds} of the training loss; bands: quartiles"
     key = "" if dim is None else style.label(ds[dim])
     if reference is not None:
-        lines.append(_draw_reference(panels, chosen, reference))
+        lines.append(_draw_reference(sheet.panels, chosen, reference))
         rule += f"; dashed: median of {style.words(reference)}"
     title = best_in_words(whole, "loss", (dim, whole.facet))
-    return finish(figure, chosen, title, rule, lines + _crosses(panels, chosen), key)
+    return sheet.finish(chosen, title, rule, [*lines, *crosses], key)
 
 
 @style.with_style
-def metric_curves(ds: xr.Dataset, metric: str = "loss", lines: str | None = None) -> Figure:
+def metric_curves(
+    ds: xr.Dataset, metric: str = "loss", lines: str | None = None, *, ax: AxesLike | None = None
+) -> Figure:
     """Draw a metric against epoch, a line per value of a swept dimension.
 
     Args:
         ds: results with the metric.
         metric: any that is one number a record.
         lines: a swept dimension; by default the learning rate, else the first that makes no panels.
+        ax: axes to draw on, one for each panel; without them a figure of its own.
 
     Returns:
         One panel per width, or per value of another dimension; medians and quartiles over seeds.
@@ -92,11 +100,12 @@ def metric_curves(ds: xr.Dataset, metric: str = "loss", lines: str | None = None
     check(ds, metric, lines)
     dim = lines or _line_dimension(ds)
     whole, chosen = _views(ds, metric, dim)
-    figure, panels, entries = _panels(chosen, metric, dim, _limit_by_span)
+    sheet = _sheet(ax, "metric_curves", chosen)
+    entries, crosses = _draw(sheet, chosen, metric, dim, _limit_by_span)
     rule = f"Lines: median over {chosen.seeds} of the {style.name(ds[metric])}; bands: quartiles"
     key = "" if dim is None else style.label(ds[dim])
     title = best_in_words(whole, metric, (dim, whole.facet))
-    return finish(figure, chosen, title, rule, entries + _crosses(panels, chosen), key)
+    return sheet.finish(chosen, title, rule, [*entries, *crosses], key)
 
 
 def _views(ds: xr.Dataset, metric: str, dim: str | None) -> tuple[View, View]:
@@ -119,7 +128,7 @@ def _lines(chosen: View, metric: str, dim: str) -> View:
     return replace(kept, rules=(*kept.rules, order))
 
 
-def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) -> None:
+def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) -> bool:
     """Draw one median with its quartiles; a cross marks where the median lane is lost.
 
     Args:
@@ -127,6 +136,9 @@ def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) ->
         summary: `median`, `lower` and `upper` over `epoch`, as `stats.over_seeds` gives them.
         across: layout of the epochs. An epoch zero on a log axis stands apart, as a dot.
         colour: of line and band.
+
+    Returns:
+        Whether there is a cross.
     """
     low, centre, high = (summary[name].values for name in _QUARTILES)
     rest = slice(int(across.zero_apart), None)
@@ -145,33 +157,40 @@ def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) ->
     if across.zero_apart or len(drawn) == 1:
         axes.plot(across.centres[:1], drawn[:1], ".", color=colour, markersize=5)
     alive = np.flatnonzero(np.isfinite(drawn))
-    if alive.size and np.isinf(centre[-1]):
+    lost = bool(alive.size and np.isinf(centre[-1]))
+    if lost:
         axes.plot(across.centres[alive[-1]], drawn[alive[-1]], "x", color=colour, markersize=6, mew=1.8)
+    return lost
 
 
-def _panels(chosen: View, name: str, dim: str | None, limit: _Limit) -> tuple[Figure, list[Axes], list[Line2D]]:
-    """Draw a panel per facet and a line per value of a dimension; give the legend's lines."""
+def _sheet(ax: AxesLike | None, figure: str, chosen: View) -> Sheet:
+    """Give a figure's panels, one per facet."""
+    panels = sum(1 for _ in chosen.panels())
+    return given(ax, figure, chosen, panels) or whole_sheet(panels)
+
+
+def _draw(sheet: Sheet, chosen: View, name: str, dim: str | None, limit: _Limit) -> tuple[list[Line2D], list[Line2D]]:
+    """Draw a line per value of a dimension in each panel; give the legend's lines, and its cross where there is one."""
     parts = list(chosen.panels())
-    figure, panels = sheet(len(parts))
     summaries = [stats.over_seeds(stats.measured(part, name)) for part in parts]
     across = scale_of(summaries[0]["epoch"])
-    limit(panels, summaries)
+    limit(sheet.panels, summaries)
     values = [None] if dim is None else _line_values(chosen, dim)
     colours = style.line_colours(len(values))
-    for axes, part, summary in zip(panels, parts, summaries, strict=True):
+    lost = False
+    for axes, part, summary in zip(sheet.panels, parts, summaries, strict=True):
         across.apply(axes.xaxis)
         axes.set_rasterization_zorder(0 if len(across.values) <= _MOST_RECORDS else 4)
         axes.set_ylabel(style.label(part[name]))
-        entitle(axes, chosen.title(part))
+        sheet.entitle(axes, sheet.name(chosen, part))
         here = values if dim is None else part[dim].values.tolist()
         for value, colour in zip(values, colours, strict=True):
             if value in here:
                 line = summary if dim is None else summary.isel({dim: here.index(value)})
-                draw_band(axes, line, across, colour)
+                lost |= draw_band(axes, line, across, colour)
         message(axes, _why_empty(summary["median"], chosen, axes.get_yscale()))
-    if dim is None:
-        return figure, panels, []
-    return figure, panels, _legend_lines(chosen, dim, colours)
+    lines = [] if dim is None else _legend_lines(chosen, dim, colours)
+    return lines, [_legend_cross(chosen)] * lost
 
 
 def _line_values(chosen: View, dim: str) -> list[Any]:
@@ -210,26 +229,32 @@ def _limit_by_span(panels: Sequence[Axes], summaries: Sequence[xr.Dataset]) -> N
         span = np.ptp(finite) or 1.0
         bottom = max(np.min(low, where=np.isfinite(low), initial=np.inf), finite.min() - span / 2)
         top = min(np.max(high, where=np.isfinite(high), initial=-np.inf), finite.max() + span / 2)
-        panels[0].set_ylim(min(bottom, finite.min()) - 0.06 * span, max(top, finite.max()) + 0.06 * span)
+        low, high = min(bottom, finite.min()) - 0.06 * span, max(top, finite.max()) + 0.06 * span
+        for axes in panels:
+            axes.set_ylim(low, high)
     else:
-        panels[0].set(ylim=(0, 1), yticks=[])
+        for axes in panels:
+            axes.set(ylim=(0, 1), yticks=[])
 
 
 def _limit_decades(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], most: float) -> None:
     """Set a logarithmic axis by the medians, so that neither a wild quartile nor an exact zero flattens them."""
-    panels[0].set(yscale="log", ylim=(0.1, 1.0))
+    for axes in panels:
+        axes.set(yscale="log", ylim=(0.1, 1.0))
     medians = np.concatenate([each["median"].values.ravel() for each in summaries])
     medians = medians[np.isfinite(medians) & (medians > 0)].astype(float).clip(max=_FARTHEST)
     if not medians.size:
-        panels[0].set_yticks([], [], minor=False)
-        panels[0].set_yticks([], [], minor=True)
+        for axes in panels:
+            axes.set_yticks([], [], minor=False)
+            axes.set_yticks([], [], minor=True)
     else:
         start = np.concatenate([each["median"].isel(epoch=0).values.ravel() for each in summaries])
         start = start[np.isfinite(start) & (start > 0)]
         top = min(medians.max(), 1e3 * float(start.max())) if start.size else medians.max()
         low, high = max(medians.min(), top * 10.0**-most) / 1.6, top * 1.6
-        panels[0].set_ylim(low, high)
-        log_ticks(panels[0].yaxis, low, high)
+        for axes in panels:
+            axes.set_ylim(low, high)
+            log_ticks(axes.yaxis, low, high)
 
 
 def _line_dimension(ds: xr.Dataset) -> str | None:
@@ -251,8 +276,6 @@ def _draw_reference(panels: Sequence[Axes], chosen: View, reference: str) -> Lin
     return Line2D([], [], label=style.words(reference), **look)
 
 
-def _crosses(panels: Sequence[Axes], chosen: View) -> list[Line2D]:
-    """Give the legend's entry for lost medians, where there are some."""
-    some = any(line.get_marker() == "x" for axes in panels for line in axes.lines)
-    text = f"median lane {chosen.lost}"
-    return [Line2D([], [], color=style.QUIET, marker="x", linestyle="", label=text)] * some
+def _legend_cross(chosen: View) -> Line2D:
+    """Give the legend's entry for medians that are lost."""
+    return Line2D([], [], color=style.QUIET, marker="x", linestyle="", label=f"median lane {chosen.lost}")

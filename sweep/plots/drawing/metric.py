@@ -9,8 +9,8 @@ from matplotlib.colors import Colormap
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError, unknown
-from sweep.plots import style, unions
-from sweep.plots.view import MOST_PANELS, View, place_words
+from sweep.plots.drawing import style, unions
+from sweep.plots.drawing.view import MOST_PANELS, View, place_words
 from sweep.results import schema
 
 

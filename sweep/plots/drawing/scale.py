@@ -9,8 +9,8 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from sweep.base.spacing import steps_by_ratio
-from sweep.plots import style
-from sweep.plots.style import plain
+from sweep.plots.drawing import style
+from sweep.plots.drawing.style import plain
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 # Room of a labelled tick as a share of the axis: between two labels, and per letter.
@@ -63,7 +63,7 @@ class Scale:
         axis.set_minor_locator(NullLocator())
         if self.zero_apart:
             line = axis.axes.axvline if name == "x" else axis.axes.axhline
-            line(self.edges[1], color="white", linewidth=2.5, zorder=3)
+            line(self.edges[1], color=axis.axes.get_facecolor(), linewidth=2.5, zorder=3)
 
     def share(self, places: np.ndarray) -> np.ndarray:
         """Give places on the axis as shares of its length, from 0 to 1."""

@@ -11,8 +11,8 @@ import xarray as xr
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.plots import style, unions
-from sweep.plots.scale import in_order
+from sweep.plots.drawing import style, unions
+from sweep.plots.drawing.scale import in_order
 from sweep.results import schema
 
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
@@ -212,6 +212,12 @@ def place_words(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -
     knobs = [name for name in schema.along(whole, dim) if name != dim or not schema.is_numbered(whole, dim)] or [dim]
     told = ", ".join(f"{style.words(name)} {text}" for name, text in _values(panel, knobs).items())
     return told or f"no {style.words(dim)}"
+
+
+def selection_words(array: xr.DataArray | xr.Dataset) -> list[str]:
+    """Say at which values results were taken, as `.sel(learning_rate=0.01)` leaves them: "learning rate 0.01"."""
+    left = [each for name, each in array.coords.items() if each.ndim == 0 and name not in ("step", "data_seed")]
+    return [f"{style.words(each.name)} {style.format_number(each.item())}" for each in left]
 
 
 def _values(panel: xr.Dataset | xr.DataArray, knobs: list[str]) -> dict[str, str]:
