@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from sweep.base.errors import unknown
+from sweep.base.errors import unknown_name
 from sweep.cli.command import command, say
 
 COMMANDS: Final = {
@@ -37,7 +37,7 @@ def _help(args: Sequence[str]) -> None:
     """
     asked = args[0] if args else "--help"
     if asked not in ("--help", "-h"):
-        raise unknown("command", asked, COMMANDS)
+        raise unknown_name("command", asked, COMMANDS)
     width = max(map(len, COMMANDS))
     say("usage: sweep COMMAND ...\n")
     say("Thousands of small trainings in one program, and the heatmaps of how they converge.\n")

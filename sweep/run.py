@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.base.errors import SweepError
-from sweep.base.signals import Terminated, told_when_ended
+from sweep.base.signals import Terminated, set_last_words
 from sweep.cli import streams
 from sweep.cli.command import command, pairs, parse_known, to_bytes
 from sweep.cli.variation import Choice, Chosen, chosen
@@ -149,7 +149,7 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
         there = f"what there is lies in {store}" if store.exists() else "nothing was stored yet"
         return f"stopped; {there}; this goes on:", f"{_python()} -m sweep.run {shlex.join(again)} --resume"
 
-    told_when_ended(stopped)
+    set_last_words(stopped)
     try:
         with _watching(console) as watch:
             ds = run_sweep(

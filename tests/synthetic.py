@@ -56,7 +56,7 @@ def results(
     for name in ds.variables:
         known = (labels.METRICS | labels.RECORDED | labels.DIMENSIONS).get(str(name))
         ds[name].attrs = known.attributes() if known else {"units": "1", "long_name": str(name).replace("_", " ")}
-    ds["status"].attrs |= labels.flags(labels.STATUS)
+    ds["status"].attrs |= labels.flag_attributes(labels.STATUS)
     ds.attrs = {"name": "synthetic/page", "question": "Which frequency comes first?", "figures": "[]"}
     stored = ("loss", "spectral_error", "spatial_error", "prediction")
     return ds.assign({name: ds[name].astype(np.float32) for name in stored})

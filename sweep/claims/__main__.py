@@ -151,7 +151,7 @@ def _show(verdicts: "list[Verdict]") -> None:
     for verdict in verdicts:
         claim, *others = verdict_words(verdict)
         rows.append((f"{claim}\n{verdict.figure}".strip() + "\n", *others))
-    tables.show(Terminal(highlight=False), HEAD[:-1], rows, text=True, most=MOST)
+    tables.print_table(Terminal(highlight=False), HEAD[:-1], rows, text=True, max_widths=MOST)
 
 
 if __name__ == "__main__":

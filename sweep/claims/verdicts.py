@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from sweep.base.errors import SweepError, blaming
+from sweep.base.errors import SweepError, blame
 from sweep.page.load import is_asked
 from sweep.page.specs.claim import Claim, Criterion
 from sweep.stats import intervals
@@ -123,10 +123,10 @@ def figure_path(page_name: str, figure: str) -> str:
 
 def _measure(claim: Claim, ds: xr.Dataset) -> Any:
     """Call the measure, which is the page's own."""
-    with blaming(_measure_of(claim)):
+    with blame(_measure_of(claim)):
         try:
             return claim.measure(ds)
-        except SweepError as error:  # `blaming` passes it on as it is, and nobody would know which claim it is about
+        except SweepError as error:  # `blame` passes it on as it is, and nobody would know which claim it is about
             raise SweepError(f"{_measure_of(claim)}: {error}") from error
 
 

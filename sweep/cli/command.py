@@ -15,9 +15,9 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import tyro
 
-from sweep.base.errors import UNWRITABLE, SweepError
-from sweep.base.signals import ENDINGS, HungUp, Terminated, commanded
-from sweep.base.text import visible
+from sweep.base.errors import REMEDIES, SweepError
+from sweep.base.signals import ENDINGS, HungUp, Terminated, obey_signals
+from sweep.base.text import make_visible
 from sweep.cli import crash, streams
 from sweep.files.places import as_given
 
@@ -141,8 +141,8 @@ def _run_guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (so that closing it at exit fails no more)
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in UNWRITABLE:  # wherever it struck, such as a temporary folder
-            where, remedy = error.filename or "a file", UNWRITABLE[error.errno]
+        if isinstance(error, OSError) and error.errno in REMEDIES:  # wherever it struck, such as a temporary folder
+            where, remedy = error.filename or "a file", REMEDIES[error.errno]
             return _tell(f"can't write {where} ({error.strerror}): {remedy}", args, 2)
         return _tell(_internal(error, args), args, 1)
     return 0
@@ -150,7 +150,7 @@ def _run_guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -
 
 def say(text: object) -> None:
     """Print a line on standard output; what a terminal would obey in it is written out."""
-    sys.stdout.write(f"{visible(str(text))}\n")
+    sys.stdout.write(f"{make_visible(str(text))}\n")
     sys.stdout.flush()
 
 
@@ -178,13 +178,13 @@ def command(main: Callable[[Sequence[str]], object]) -> NoReturn:
     Args:
         main: takes the command line without the program.
     """
-    with commanded() as requests:
+    with obey_signals() as requests:
         code = guarded(main)
         sys.stdout.flush()
         for number in ENDINGS:  # all is said: from here on a signal ends the process at once
             signal.signal(number, signal.SIG_DFL)
-        if requests.asked and code != requests.asked.code:  # some library swallowed what was raised
-            code = _tell(f"stopped by {requests.asked.words}", sys.argv[1:], requests.asked.code)
+        if requests.ending and code != requests.ending.code:  # some library swallowed what was raised
+            code = _tell(f"stopped by {requests.ending.words}", sys.argv[1:], requests.ending.code)
         if code:
             sys.stderr.flush()
             os._exit(code)  # a compilation that was left behind must not hold the process back
@@ -195,8 +195,8 @@ def _tell(message: str, args: Sequence[str], code: int) -> int:
     streams.withhold()
     with contextlib.suppress(OSError, ValueError):  # who can't be told has the code
         if "--debug" in args:
-            sys.stderr.write(visible(traceback.format_exc()))
-        sys.stderr.write(f"sweep: {visible(' '.join(message.split()))}\n")
+            sys.stderr.write(make_visible(traceback.format_exc()))
+        sys.stderr.write(f"sweep: {make_visible(' '.join(message.split()))}\n")
         sys.stderr.flush()
     return code
 

@@ -83,7 +83,7 @@ def _show(
         soft_wrap=True,
     )
     console.print(_arithmetic_words(arithmetic, replayed.foreign), soft_wrap=True)
-    tables.show(console, COLUMNS, _rows(found))
+    tables.print_table(console, COLUMNS, _rows(found))
     for line in _notes(found):
         console.print(line)
     now = _end_words(replayed.curves)

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO, cast
 
 from sweep.base.errors import SweepError, SweepWarning
-from sweep.base.text import visible
+from sweep.base.text import make_visible
 
 LEAST_COLUMNS: Final = 20  # of a terminal that says it has fewer
 _PLAIN: Final = {"∞": "inf", "–": "-", "×": "x", "…": "..."}
@@ -81,7 +81,7 @@ def withhold() -> None:
 def note(message: object) -> None:
     """Say one line on standard error, if it can be said."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"note: {visible(' '.join(str(message).split()))}\n")
+        sys.stderr.write(f"note: {make_visible(' '.join(str(message).split()))}\n")
 
 
 def settle(*, debug: bool) -> None:

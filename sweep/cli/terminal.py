@@ -25,7 +25,7 @@ from rich.text import Text
 
 from sweep.base import tables
 from sweep.base.labels import DIVERGED, STATUS
-from sweep.base.text import visible
+from sweep.base.text import make_visible
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,20 +49,20 @@ class Terminal(Console):
     """A console that falls silent when whoever read it has gone (as `head` does): training goes on.
 
     What it prints may be a stranger's text: it is shown as it is, with no markup in it and no emoji, and what a
-    terminal would obey is written out, see `sweep.text.visible`.
+    terminal would obey is written out, see `sweep.text.make_visible`.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **options})
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Make text `visible` before its width is taken, as tables do."""
-        return super().render_str(visible(text), **options)
+        """Make text `make_visible` before its width is taken, as tables do."""
+        return super().render_str(make_visible(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render everything that is printed, its text made `visible`; what moves the cursor is rich's own."""
+        """Render everything that is printed, its text made `make_visible`; what moves the cursor is rich's own."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+            yield segment if segment.control else Segment(make_visible(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
         """Say no more."""
@@ -83,7 +83,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
         sizes = (len(members), block.tile, block.tiles * plan.devices.count, block.training.padded)
         blocks.append((str(number), block.training.words(), *map(str, sizes)))
     heads = ("block", "structure", "lanes", "tile", "tiles in a wave", "padded")
-    tables.show(console, heads, blocks, names=2)
+    tables.print_table(console, heads, blocks, label_columns=2)
     for reason in plan.reasons:
         console.print(f"- {reason}")
     platform = plan.devices.platform
@@ -220,7 +220,7 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
         names = [place_words(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
         cells.append((*names, *(_FORMS.get(name, _number)(here[name].values) for name in columns)))
     heads = [*(dim.replace("_", " ") for dim in dims), *columns.values()]
-    tables.show(console, heads, cells, names=len(dims))
+    tables.print_table(console, heads, cells, label_columns=len(dims))
     for line in _column_meanings(summary, ds):
         console.print(line)
     if len(rows) > MOST_ROWS:

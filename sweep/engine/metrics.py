@@ -13,7 +13,7 @@ import optax
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int
 
-from sweep.base.errors import blaming
+from sweep.base.errors import blame
 from sweep.engine.tasks import Data
 from sweep.engine.tasks.inputs import given_points
 from sweep.page.shape import PREDICTION, Shape
@@ -179,7 +179,7 @@ def measure(moment: Moment) -> dict[str, Array]:
     """Compute everything that a record of this Shape holds."""
     found = {name: METRIC_FUNCTIONS[name](moment) for name in moment.shape.metrics}
     for metric in moment.shape.own:
-        with blaming(f"metric {metric.name!r}"):
+        with blame(f"metric {metric.name!r}"):
             found[metric.name] = jnp.asarray(metric.function(moment))
     if moment.x_prediction is not None:
         found[PREDICTION] = moment.x_prediction

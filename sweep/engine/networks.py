@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.base.errors import SweepError, article, blaming, name_of
+from sweep.base.errors import SweepError, blame, name_of, with_article
 from sweep.engine.keys import matrices, normal, uniforms
 from sweep.engine.sine import cosine, sine
 from sweep.page.specs.model import MLP, FromModule, Model
@@ -261,17 +261,17 @@ def network(model: Model, padded: bool) -> Functions:
 
 def _from_module(model: FromModule) -> Functions:
     culprit = f"the module of {name_of(model.build)!r}"
-    with blaming(culprit):
+    with blame(culprit):
         module = model.build(model.width)
     if not issubclass(type(module), nn.Module):
         raise SweepError(
-            f"{culprit} must be a flax.linen.Module, got {article(type(module).__name__)}: return one, as "
+            f"{culprit} must be a flax.linen.Module, got {with_article(type(module).__name__)}: return one, as "
             f"flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
         )
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
         scale = numbers["initial_scale"].astype(inputs.dtype)
-        with blaming(culprit):
+        with blame(culprit):
             drawn = module.init(key, inputs.T)
         if others := sorted(set(drawn) - {"params"}):
             told = ", ".join(map(repr, others))
@@ -281,7 +281,7 @@ def _from_module(model: FromModule) -> Functions:
         return jax.tree.map(lambda leaf: leaf.astype(inputs.dtype) * scale, drawn.get("params", {}))
 
     def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
-        with blaming(culprit):
+        with blame(culprit):
             outputs = module.apply({"params": parameters}, inputs.T)
         wanted = (inputs.shape[1], 1)
         if jnp.shape(outputs) != wanted:

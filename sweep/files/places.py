@@ -9,7 +9,7 @@ from tempfile import TemporaryFile
 from typing import Final
 
 from sweep.base.errors import SweepError
-from sweep.base.text import check_letters
+from sweep.base.text import check_characters
 
 ROOT: Final = "zarr.json"  # the file that makes a folder a store, or an array of one
 LONGEST: Final = 255  # bytes of a name in a path: what file systems take
@@ -29,7 +29,7 @@ def as_given(path: str | Path, spare: int = 0) -> Path:
             text in it, with a name that is too long, or of the home folder of a user that there is not.
     """
     path = Path(path)
-    check_letters("a path", str(path))
+    check_characters("a path", str(path))
     if path.parts[:1] and path.parts[0].startswith("~"):
         try:
             path = path.expanduser()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from sweep.base.errors import SweepError, article, unknown
+from sweep.base.errors import SweepError, unknown_name, with_article
 from sweep.base.labels import METRICS, SEEDS
 from sweep.base.text import check_text
 from sweep.page.axes import POINT, Axes, Value
@@ -33,12 +33,12 @@ def check(page: Experiment) -> None:
     """
     for part, kind in (("task", Task), ("model", Model), ("optimizer", Optimizer), ("axes", Axes)):
         if not isinstance(getattr(page, part), kind):
-            raise SweepError(f"{part} must be {article(kind.__name__)}, got {getattr(page, part)!r}")
+            raise SweepError(f"{part} must be {with_article(kind.__name__)}, got {getattr(page, part)!r}")
     check_text("question", page.question)
     if isinstance(page.epochs, bool) or not isinstance(page.epochs, int) or page.epochs < 1:
         raise SweepError(f"epochs must be a whole number of at least 1, got {page.epochs!r}")
     if page.precision not in PRECISIONS:
-        raise unknown("precision", page.precision, PRECISIONS)
+        raise unknown_name("precision", page.precision, PRECISIONS)
     if page.batch_size is not None and page.batch_size > page.task.points:
         raise SweepError(f"batch_size must be at most the {page.task.points} points, got {page.batch_size}")
     _check_loss(page)
@@ -100,7 +100,7 @@ def _no_knob(page: Experiment, name: str, knobs: Mapping[str, Any]) -> SweepErro
                 f"{name!r} of {kind} is no knob, so no axis can sweep it: run a page for each value; "
                 f"its knobs are {', '.join(sorted(set(knobs) & set(knobs_of(type(owner)))))}"
             )
-    return unknown("knob", name, knobs)
+    return unknown_name("knob", name, knobs)
 
 
 def _check_record(page: Experiment) -> None:
@@ -132,7 +132,7 @@ def _check_stop(page: Experiment) -> None:
         return
     for name in page.stop.within:
         if name not in page.axes.knobs():
-            raise unknown("axis to halve within", name, page.axes.knobs())
+            raise unknown_name("axis to halve within", name, page.axes.knobs())
         if name in SEEDS and page.stop.by == "median":
             raise SweepError(f"within of Halving names {name!r}, but by='median' seeds do not compete: leave it out")
 
@@ -156,7 +156,7 @@ def _check_claims(page: Experiment) -> None:
         if names.count(claim.id) > 1:
             raise SweepError(f"claim {claim.id!r} is there twice: give each an id of its own")
         if claim.figure and page.figures and claim.figure not in {figure.name for figure in page.figures}:
-            raise unknown(f"figure of claim {claim.id!r}", claim.figure, [figure.name for figure in page.figures])
+            raise unknown_name(f"figure of claim {claim.id!r}", claim.figure, [figure.name for figure in page.figures])
 
 
 def _refuse_inapplicable(variant: Experiment, given: Set[str]) -> None:

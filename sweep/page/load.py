@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from sweep.base.errors import SweepError
-from sweep.base.text import check_letters
+from sweep.base.text import check_characters
 from sweep.page.experiment import Experiment
 from sweep.page.specs.record import log_spaced
 
@@ -66,7 +66,7 @@ def load(page: str | Path, variable: str = EXPERIMENT) -> Experiment:
 
 def _check_name(name: str) -> None:
     """Refuse a page's name that is that of a variation of another page, or of no folder."""
-    check_letters("a page's name", name)
+    check_characters("a page's name", name)
     if VARIED in name:
         *folders, last = name.split("/")
         wrong = next((f"the folder {folder}" for folder in folders if VARIED in folder), f"{last}.py")

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import SEEDS
-from sweep.base.spacing import steps_by_ratio
+from sweep.base.spacing import is_spaced_by_ratios
 from sweep.page.axes import Axes, Factor, Value
 from sweep.page.experiment import Experiment
 from sweep.page.identity import fingerprint
@@ -67,7 +67,7 @@ def _axis(parent: Experiment, name: str) -> Factor:
     if name not in swept:
         if name in parent.knobs():
             raise SweepError(f"can't zoom into {name!r}, which is not swept: --axes.{name.replace('_', '-')} sweeps it")
-        raise unknown("axis to zoom into", name, swept)
+        raise unknown_name("axis to zoom into", name, swept)
     if name in SEEDS:
         raise SweepError(f"can't zoom into {name!r}: seeds are no continuum, between two of them there is nothing")
     if parent.knobs()[name][1].kind is str:
@@ -82,7 +82,7 @@ def _values(name: str, text: str, factor: Factor) -> list[Value]:
     """Space the values that a text asks for as the parent's are."""
     low, high, count = _range(name, text)
     own = np.array(sorted(float(value) for value in factor.column(name) if value is not None))
-    if not steps_by_ratio(own):
+    if not is_spaced_by_ratios(own):
         spaced = np.linspace(low, high, count)
     elif low > 0:
         spaced = np.geomspace(low, high, count)

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sweep.base.errors import SweepError, SweepWarning, unknown
-from sweep.base.signals import drawing
+from sweep.base.errors import SweepError, SweepWarning, unknown_name
+from sweep.base.signals import shorten_patience
 from sweep.files import whole_files
 from sweep.files.places import made, try_writing
 from sweep.page.load import is_asked, older_store_of, store_of
@@ -59,7 +59,7 @@ def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Fig
         if name in own_names:
             raise SweepError(_drawn_by_its_page(name))
         if name not in KINDS:
-            raise unknown("figure", name, KINDS)
+            raise unknown_name("figure", name, KINDS)
     stated = list(_page_figures(of_page, own))
     if only:
         named = {figure.name for figure in stated}
@@ -107,7 +107,7 @@ def draw_figures(
 
     figures = tuple(figures)
     files = places(figures, directory, form=form)
-    with drawing(), printed() if form == "print" else nullcontext():
+    with shorten_patience(), printed() if form == "print" else nullcontext():
         drawn = [_draw(ds, figure) for figure in figures]
         with _in_one_line(directory), made(directory):
             for each, paths in zip(drawn, files, strict=True):

@@ -4,7 +4,7 @@ import matplotlib
 import xarray as xr
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from sweep.base.errors import SweepError, blaming
+from sweep.base.errors import SweepError, blame
 from sweep.page.specs.figure import Figure
 from sweep.plots import style
 from sweep.plots.sheet import finish, sheet
@@ -24,7 +24,7 @@ def draw_own(ds: xr.Dataset, figure: Figure) -> MatplotlibFigure:
     assert figure.function is not None
     with matplotlib.rc_context(style.settings()):
         made, (axes,) = sheet(1)
-        with blaming(f"figure {figure.name!r}"):
+        with blame(f"figure {figure.name!r}"):
             title = figure.function(axes, ds.copy(), **figure.options)  # a copy, so that it changes nothing of others
         if title is not None and not isinstance(title, str):
             raise SweepError(f"figure {figure.name!r} must return its title or nothing, got {title!r}")

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sweep.base import labels
-from sweep.base.text import LONGEST, visible
+from sweep.base.text import MAX_LENGTH, make_visible
 from sweep.plots import style
 from sweep.plots.view import View
 
@@ -120,7 +120,7 @@ def _write_plainly(figure: Figure) -> None:
     own |= {id(axis.get_offset_text()) for axis in figure.findobj(Axis)}  # type: ignore[union-attr]
     for text in figure.findobj(Text):
         if id(text) not in own and isinstance(text, Text):
-            text.set(text=visible(text.get_text()), parse_math=False)
+            text.set(text=make_visible(text.get_text()), parse_math=False)
 
 
 def _small_print(chosen: View) -> list[str]:
@@ -202,7 +202,7 @@ def _legend_columns(handles: Sequence[Artist], width: float) -> int:
 def _losses(status: xr.DataArray) -> str:
     """Say how many lanes there are and how many came to no good end."""
     counts = np.bincount(np.asarray(status.values, dtype=int).ravel(), minlength=len(labels.STATUS))
-    bad = (*labels.LOST, *reversed(labels.UNSEEN))
+    bad = (*labels.LOST, *reversed(labels.WITHOUT_DATA))
     told = [f"{counts[code]} {style.words(labels.STATUS[code])}" for code in bad if counts[code]]
     if counts[labels.REACHED]:
         told.append(f"{counts[labels.REACHED]} reached the target, their values carried forward")
@@ -210,7 +210,7 @@ def _losses(status: xr.DataArray) -> str:
 
 
 def _wrap(text: str, size: float, width: float) -> str:
-    shown = text if len(text) <= 2 * LONGEST else f"{text[: 2 * LONGEST]} ..."
+    shown = text if len(text) <= 2 * MAX_LENGTH else f"{text[: 2 * MAX_LENGTH]} ..."
     return textwrap.fill(shown, max(20, int((width - 0.16) * 72 / (size * _LETTER))))
 
 

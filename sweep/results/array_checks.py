@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STATUS
-from sweep.base.text import has_unseen
+from sweep.base.text import has_hidden_characters
 from sweep.files.bounded_json import parse
 from sweep.files.places import ROOT
 from sweep.files.safe_files import read_beginning, read_regular
@@ -176,7 +176,7 @@ def _labels(found: Meta) -> Meta:
 
 def _check_text(text: Any, what: str) -> None:
     _ask(isinstance(text, str) and len(text) <= MOST_LETTERS, f"its {what} is no text, or too long")
-    _ask(not has_unseen(text), f"its {what} holds control characters")
+    _ask(not has_hidden_characters(text), f"its {what} holds control characters")
 
 
 def words_of(attributes: Mapping[str, Any]) -> list[str]:

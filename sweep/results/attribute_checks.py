@@ -16,7 +16,7 @@ import xarray as xr
 
 from sweep.base.errors import SweepError
 from sweep.base.labels import DIMENSIONS, SEEDS, STATUS
-from sweep.base.text import has_unseen
+from sweep.base.text import has_hidden_characters
 from sweep.files.bounded_json import LARGEST, parse
 from sweep.files.places import ROOT
 from sweep.files.safe_files import list_files, read_regular
@@ -218,7 +218,7 @@ def check_text(value: Any, what: str, most: int) -> None:
     """
     _ask(isinstance(value, str), f"its {what} is no text")
     _ask(len(value) <= most, f"its {what} has more than {most:,} letters")
-    _ask(not has_unseen(value), f"its {what} holds control characters")
+    _ask(not has_hidden_characters(value), f"its {what} holds control characters")
 
 
 def check_name(value: Any, what: str) -> None:

@@ -13,7 +13,17 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepError
-from sweep.base.labels import DIMENSIONS, NOT_RUN, RECORDED, SCHEMA, STATUS, UNDIGESTED, UNSEEN, Quantity, flags
+from sweep.base.labels import (
+    DIMENSIONS,
+    NOT_RUN,
+    RECORDED,
+    SCHEMA,
+    STATUS,
+    UNDIGESTED,
+    WITHOUT_DATA,
+    Quantity,
+    flag_attributes,
+)
 from sweep.page.axes import Axes
 from sweep.page.experiment import Experiment
 from sweep.page.specs.knobs import Knob
@@ -82,7 +92,7 @@ def skeleton(
     for name in ("first_bad_epoch", *(["stop_epoch"] if experiment.stop else [])):
         variables[name] = empty(RECORDED[name], (LANE,), np.float64(np.nan))
     dims, values, attributes = empty(RECORDED["status"], (LANE,), np.int8(NOT_RUN))
-    variables["status"] = (dims, values, attributes | flags(STATUS))
+    variables["status"] = (dims, values, attributes | flag_attributes(STATUS))
     return xr.Dataset(variables, coords, {"dimensions": json.dumps(_dimensions(experiment.axes)), "schema": SCHEMA})
 
 
@@ -135,7 +145,7 @@ def open_results(path: str | Path) -> xr.Dataset:
 def _check_whole(ds: xr.Dataset, path: str | Path) -> None:
     """Refuse a store without digests that lacks what its attributes and its lanes' status say is there."""
     status = ds.status.values
-    if ds.attrs.get("complete") and bool(np.isin(status, UNSEEN).any()):
+    if ds.attrs.get("complete") and bool(np.isin(status, WITHOUT_DATA).any()):
         raise SweepError(f"{path} is truncated: lanes of a complete sweep have not run; run it again with --fresh")
     if without_loss(ds).any():
         raise SweepError(f"{path} is truncated: finished lanes have no values of loss; run it again with --fresh")

@@ -78,4 +78,4 @@ def better(array: xr.DataArray) -> labels.Better:
 
 def unseen(ds: xr.Dataset) -> int:
     """Count the lanes that have not run to their end."""
-    return int(ds["status"].isin(labels.UNSEEN).sum())
+    return int(ds["status"].isin(labels.WITHOUT_DATA).sum())

@@ -22,7 +22,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from sweep.base.errors import UNWRITABLE, SweepError, SweepWarning
+from sweep.base.errors import REMEDIES, SweepError, SweepWarning
 from sweep.base.labels import ENDED, READABLE, RUNNING, SCHEMA, UNDIGESTED
 from sweep.files import locks, whole_files
 from sweep.files.bounded_json import parse
@@ -476,7 +476,7 @@ def blamed(path: Path) -> Iterator[None]:
     except SweepError:
         raise
     except OSError as error:
-        if error.errno in UNWRITABLE:
+        if error.errno in REMEDIES:
             raise unwritable(path, error) from error
         raise SweepError(damage_words(path, f"{error.filename or ''} {error.strerror or error}".strip())) from error
     except Exception as error:

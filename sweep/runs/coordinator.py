@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sweep.base.errors import UNWRITABLE, SweepError
-from sweep.base.signals import Requests, deferred
+from sweep.base.errors import REMEDIES, SweepError
+from sweep.base.signals import Requests, defer_signals
 from sweep.engine.plan import Plan
 from sweep.results.store import Store
 from sweep.runs.curves import ENDS
@@ -50,13 +50,13 @@ class Coordinator:
             SweepError: if the store can't be written, as on a full disk.
         """
         try:
-            with deferred() as requests:
+            with defer_signals() as requests:
                 self._train(requests)
             assert len(stored_waves(self._plan, self._store)) == len(self._plan.waves), "an executor left waves out"
             self._store.note(**asdict(self._tally), complete=True)
             self._store.clear()
         except OSError as error:
-            remedy = UNWRITABLE.get(error.errno or 0, "mend that")
+            remedy = REMEDIES.get(error.errno or 0, "mend that")
             raise SweepError(
                 f"can't write {self._store.path}: {error.strerror or error}; finished lanes are intact: "
                 f"{remedy} and go on with --resume"

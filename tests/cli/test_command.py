@@ -112,12 +112,12 @@ def raising(error):
         (
             OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
             2,
-            "sweep: can't write /tmp/x (No space left on device): make room there\n",
+            "sweep: can't write /tmp/x (No space left on device): free space there\n",
         ),
         (
             OSError(errno.EROFS, "Read-only file system", "/tmp/x"),
             2,
-            "sweep: can't write /tmp/x (Read-only file system): have it made writable, or work in a folder that is\n",
+            "sweep: can't write /tmp/x (Read-only file system): make it writable, or work in a folder that is\n",
         ),
     ],
 )

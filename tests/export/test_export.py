@@ -89,7 +89,7 @@ def original(tmp_path_factory):
     status, bad = np.full((SEEDS, POINTS), labels.FINISHED, np.int8), np.full((SEEDS, POINTS), np.nan)
     status[DIVERGED], bad[DIVERGED], status[UNSEEN] = labels.DIVERGED, 1.0, labels.NOT_RUN
     variables["status"] = (
-        "lane", status.ravel()[order], labels.RECORDED["status"].attributes() | labels.flags(labels.STATUS)
+        "lane", status.ravel()[order], labels.RECORDED["status"].attributes() | labels.flag_attributes(labels.STATUS)
     )  # fmt: skip
     variables["first_bad_epoch"] = ("lane", bad.ravel()[order], labels.RECORDED["first_bad_epoch"].attributes())
     dimensions = [["seed", SEEDS, ["seed"]], ["point", POINTS, list(UNION)]]

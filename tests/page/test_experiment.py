@@ -66,7 +66,9 @@ REFUSALS: dict[str, Callable[[], object]] = {
         axes=grid(bias=("yes", "no"))
     ),
     "question must be text, got 1j": lambda: tiny(question=1j),
-    "question must have at most 1000 letters, got 1001: " + repr("q" * 40) + "...": lambda: tiny(question="q" * 1001),
+    "question must have at most 1000 characters, got 1001: " + repr("q" * 40) + "...": lambda: tiny(
+        question="q" * 1001
+    ),
     r"question can't have the character '\x1b' in it, got 'red \x1b[31m'": lambda: tiny(question="red \x1b[31m"),
     r"question can't have the character '\ud800' in it, got '\ud800'": lambda: tiny(question="\ud800"),
     r"long_name of metric 'm' can't have the character '\x00' in it, got 'a\x00'": lambda: Metric(

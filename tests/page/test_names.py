@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweep.base.errors import SweepError
-from sweep.base.text import check_text, visible
+from sweep.base.text import check_text, make_visible
 from sweep.cli.command import guarded, to_bytes
 from sweep.export.__main__ import main as export
 from sweep.files import places
@@ -202,7 +202,7 @@ def test_the_longest_names_that_can_be_are_taken(tmp_path: Path) -> None:
 
 def test_text_keeps_its_line_breaks_and_what_an_older_store_holds_can_be_printed() -> None:
     check_text("question", "One line,\n    and another: ünï, 漢字, 😀, $x_$?")
-    assert visible("a\x1b[31m\ud800\nb") == r"a\x1b[31m\ud800" + "\nb"
+    assert make_visible("a\x1b[31m\ud800\nb") == r"a\x1b[31m\ud800" + "\nb"
 
 
 @pytest.mark.parametrize("text", ["1e999GB", "1e300", "9e17KiB", "nanB", "0"])

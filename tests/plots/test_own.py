@@ -135,7 +135,7 @@ def test_a_function_with_the_name_of_a_second_figure_does_not_take_its_place(tmp
         ({"k": [1, 2]}, "option 'k' of figure 'bars' must be a finite number, got"),
         ({"k": float("nan")}, "option 'k' of figure 'bars' must be a finite number, got nan"),
         ({"a b": 1}, "option 'a b' of figure 'bars' must have the name of an argument"),
-        ({"k": "x" * 2000}, "option 'k' of figure 'bars' must have at most 1000 letters"),
+        ({"k": "x" * 2000}, "option 'k' of figure 'bars' must have at most 1000 characters"),
         ({f"k{i}": 1 for i in range(21)}, "figure 'bars' takes at most 20 options, got 21"),
     ],
 )

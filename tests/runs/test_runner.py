@@ -328,7 +328,7 @@ def test_a_disk_that_fills_leaves_finished_waves_and_a_store_to_go_on_with(tmp_p
     try:
         axes = zipped(seed=range(2000), data_seed=range(2000))
         many = replace(EXPERIMENT, axes=axes, model=MLP(depth=1, width=4), epochs=3)
-        told = r"can't write .*finished lanes are intact: make room there and go on with"
+        told = r"can't write .*finished lanes are intact: free space there and go on with"
         with pytest.raises(SweepError, match=told):
             run_sweep(many, out=disk / "store", memory=2 * 2**20)
         partial = open_results(disk / "store")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 
 _METADATA: Final = "knob"
 LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made from 32 bits
@@ -99,7 +99,7 @@ def choice(default: str, known: Iterable[str], *, kind: str, name: str | None = 
 
     def check(label: str, value: Any) -> None:
         if value not in names:
-            raise unknown(kind, value, names)
+            raise unknown_name(kind, value, names)
 
     return _declare(default, _Marks(name, False, "1", check, str, names))
 

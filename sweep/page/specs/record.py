@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import DIMENSIONS, DIRECTIONS, METRICS, RECORDED, Better, Quantity
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import Spec, check_finite
@@ -55,7 +55,7 @@ class Metric(Spec):
         check_text(f"long_name of metric {self.name!r}", self.long_name, _LABEL)
         for dim in self.dims:
             if dim not in METRIC_DIMENSIONS:
-                raise unknown(f"dimension of metric {self.name!r}", dim, METRIC_DIMENSIONS)
+                raise unknown_name(f"dimension of metric {self.name!r}", dim, METRIC_DIMENSIONS)
         if self.better is not None and self.better not in DIRECTIONS:
             raise SweepError(f"better of metric {self.name!r} must be 'lower', 'higher' or None, got {self.better!r}")
 
@@ -140,7 +140,7 @@ class Record(Spec):
         super().__post_init__()
         for name in self.metrics or ():
             if name not in METRICS:
-                raise unknown("metric", name, METRICS)
+                raise unknown_name("metric", name, METRICS)
         names = [*(self.metrics or ()), *(metric.name for metric in self.own)]
         if len(set(names)) != len(names):
             raise SweepError(f"record.metrics must be distinct, got {', '.join(names)}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import Better
 from sweep.page.specs.knobs import Spec, check_finite
 
@@ -87,7 +87,7 @@ class Halving(Spec):
         if not isinstance(self.within, tuple) or not all(isinstance(name, str) for name in self.within):
             raise SweepError(f"within of Halving must be a tuple of axes such as ('width',), got {self.within!r}")
         if self.by not in BY:
-            raise unknown("way of comparing in Halving, by", self.by, BY)
+            raise unknown_name("way of comparing in Halving, by", self.by, BY)
 
 
 Stop = Target | Halving
