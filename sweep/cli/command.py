@@ -19,7 +19,7 @@ from sweep.base.errors import REMEDIES, SweepError
 from sweep.base.signals import ENDINGS, HungUp, Terminated, obey_signals
 from sweep.base.text import make_visible
 from sweep.cli import crash, streams
-from sweep.files.places import as_given
+from sweep.files.places import parse_path
 
 _LONGEST: Final = 300  # letters of another library's message
 _Options = TypeVar("_Options")
@@ -56,13 +56,13 @@ def parse_known(options: type[_Options], args: Sequence[str], prog: str) -> tupl
 
 
 def _with_places(options: Any) -> Any:
-    """Give options with all paths in them as their files are opened: see `places.as_given`."""
+    """Give options with all paths in them as their files are opened: see `places.parse_path`."""
     changed: dict[str, Any] = {}
     for name, value in ((each.name, getattr(options, each.name)) for each in fields(options) if each.init):
         if isinstance(value, Path):
-            changed[name] = as_given(value)
+            changed[name] = parse_path(value)
         elif isinstance(value, tuple) and value and all(isinstance(each, Path) for each in value):
-            changed[name] = tuple(map(as_given, value))
+            changed[name] = tuple(map(parse_path, value))
     return replace(options, **changed)
 
 

@@ -74,16 +74,16 @@ def chosen(choice: Choice, rest: Sequence[str], prog: str) -> Chosen:
         SystemExit: with code 0, after `--help`.
     """
     attributes = {"page": choice.page.as_posix(), "arguments": json.dumps([*choice.arguments(), *rest])}
-    from sweep.files.places import SPARE, as_given
+    from sweep.files.places import SPARE, parse_path
 
     experiment = _load_varied(choice, rest, prog)
     if choice.zoom is None:
-        return Chosen(experiment, as_given(choice.out or _place(experiment), SPARE), attributes)
+        return Chosen(experiment, parse_path(choice.out or _place(experiment), SPARE), attributes)
     from sweep.page.zoom import parent_attribute, zoom_into
 
     wanted = pairs("--zoom", choice.zoom)
     finer = zoom_into(experiment, wanted)
-    store = as_given(choice.out or _place(finer), SPARE)
+    store = parse_path(choice.out or _place(finer), SPARE)
     parent = parent_attribute(experiment, wanted, os.path.relpath(_place(experiment), store))
     return Chosen(finer, store, attributes | {"parent": parent})
 

@@ -153,7 +153,7 @@ def _write(out: Path, figure: Any, compared: "Comparison") -> None:
     from sweep.files import outputs
     from sweep.plots.gallery import save
 
-    with outputs.replacing(out) as folder:
+    with outputs.replace_output(out) as folder:
         folder.mkdir()
         save(figure, [folder / f"{FIGURE}{suffix}" for suffix in SUFFIXES])
         inert_words(compared.table).to_csv(folder / TABLE, index=False)

@@ -52,7 +52,7 @@ def main(args: Sequence[str]) -> None:
     streams.outlast()
     if unfinished := schema.unseen(ds):
         say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")
-    with outputs.replacing(out) as place:
+    with outputs.replace_output(out) as place:
         chosen.write(ds, metrics, place, say)
     say(out)
 

@@ -51,7 +51,7 @@ _WORDS: Final = (
     "__main__ array_checks attribute_checks base bokeh_models command dataset engine files html lanes load metrics "
     "optimizers page_differences permutation restore runs seed_statistics stopping summary verdict_tables version "
     "checks coordinator events executors local loss prepare program regression resolve training walk wave wave_writer "
-    "layout planning progress own"
+    "layout planning progress own atomic_files"
 )
 MODULES: Final = frozenset(_WORDS.split())
 _PATH: Final = rf"(?:\.(?:{'|'.join(sorted(MODULES))})\b)"

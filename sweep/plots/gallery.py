@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sweep.base.errors import SweepError, SweepWarning, unknown_name
 from sweep.base.signals import shorten_patience
-from sweep.files import whole_files
-from sweep.files.places import made, try_writing
+from sweep.files import atomic_files
+from sweep.files.places import make_folder, try_writing
 from sweep.page.load import is_asked, older_store_of, store_of
 from sweep.page.specs.figure import KINDS, Figure, check, fitting_figures
 
@@ -109,7 +109,7 @@ def draw_figures(
     files = places(figures, directory, form=form)
     with shorten_patience(), printed() if form == "print" else nullcontext():
         drawn = [_draw(ds, figure) for figure in figures]
-        with _in_one_line(directory), made(directory):
+        with _in_one_line(directory), make_folder(directory):
             for each, paths in zip(drawn, files, strict=True):
                 save(each, paths)
     return list(chain.from_iterable(files))
@@ -223,7 +223,7 @@ def save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
             else:
                 drawn.savefig(content, format=path.suffix.removeprefix("."), **_SAVING[path.suffix])
                 _settle(drawn)
-            whole_files.write({path: content.getvalue()})
+            atomic_files.write_files({path: content.getvalue()})
 
 
 def _settle(drawn: "MatplotlibFigure") -> None:

@@ -97,7 +97,7 @@ def _write(options: Options) -> bool:
     stores = {store: open_results(store) for store in options.stores}
     going_on = not all(ds.attrs.get("complete") for ds in stores.values())
     text = report(stores, verdict_tables.load(options.claims), reload=POLL if options.live and going_on else 0.0)
-    with outputs.replacing(options.out) as beside:
+    with outputs.replace_output(options.out) as beside:
         beside.write_text(text, encoding="utf-8")
     return going_on
 

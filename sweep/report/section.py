@@ -12,7 +12,7 @@ import xarray as xr
 from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.claims.verdicts import Verdict
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.bounded_json import parse
 from sweep.page.load import FULL, VARIED, older_store_of, store_of
 from sweep.plots import style
@@ -111,7 +111,7 @@ def figures(ds: xr.Dataset) -> list[dict[str, str]]:
     """Draw a store's figures as images that a page holds: of PNG and SVG the smaller."""
     from sweep.plots.gallery import choose_figures, draw_figures
 
-    with whole_files.temporary() as folder:
+    with atomic_files.make_temporary_folder() as folder:
         try:
             paths = draw_figures(ds, choose_figures(ds), folder)
         except SweepError as error:

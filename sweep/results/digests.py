@@ -28,7 +28,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from sweep.base.errors import SweepError
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.bounded_json import parse
 from sweep.files.places import ROOT
 from sweep.files.safe_files import read_regular
@@ -126,7 +126,7 @@ def _read(path: Path) -> Any:
 
 
 def _write(path: Path, content: Any) -> None:
-    with whole_files.writing(path) as file:
+    with atomic_files.write_file(path) as file:
         file.write(json.dumps(content, separators=(",", ":")).encode())
 
 
@@ -175,28 +175,30 @@ def write_layout(
     chunks = [file for name in coordinates for file in Grid(store, name).files()]
     files = {file: [of_file(store / file)] for file in (*described, *chunks)}
     content = {"files": files, "waves": sorted(waves), "root": (store / ROOT).read_text()}
-    whole_files.sync(store)
-    with whole_files.beside(store) as beside:  # a store has the folder with what is in it, or does not have it
+    atomic_files.sync(store)
+    with atomic_files.make_folder_beside(
+        store
+    ) as beside:  # a store has the folder with what is in it, or does not have it
         (beside / FOLDER).mkdir()
         _write(beside / FOLDER / LAYOUT, content)
         for lanes in ended:
             _write(beside / _wave_file(lanes[0]), _of_ended(store, lanes, _chunks(waves, store, lanes)))
         os.replace(beside / FOLDER, store / FOLDER)
-    whole_files.sync(store / FOLDER)
+    atomic_files.sync(store / FOLDER)
 
 
 def replace_root(store: Path, text: bytes) -> None:
     """Replace the file that holds a store's attributes; whenever this is broken off, old or new one are known."""
     place = store / FOLDER / LAYOUT
     if not place.is_file():  # a store from before digests
-        with whole_files.writing(store / ROOT) as file:
+        with atomic_files.write_file(store / ROOT) as file:
             file.write(text)
         return
     layout = _read(place)
     layout["root"] = text.decode()
     layout["files"][ROOT] = [of_file(store / ROOT), of_bytes(text)]
     _write(place, layout)
-    with whole_files.writing(store / ROOT) as file:
+    with atomic_files.write_file(store / ROOT) as file:
         file.write(text)
     layout["files"][ROOT] = [of_bytes(text)]
     _write(place, layout)
@@ -243,7 +245,7 @@ def mark_running(store: Path, lanes: tuple[int, int], record: int, digest: str) 
         record: how many records count.
         digest: of these, see `of_records`.
     """
-    whole_files.sync_files(store / file for file in wave_chunks(store, lanes))
+    atomic_files.sync_files(store / file for file in wave_chunks(store, lanes))
     _write(store / _wave_file(lanes[0]), {"stop": lanes[1], "record": record, "curves": digest})
 
 
@@ -255,7 +257,7 @@ def seal(store: Path, lanes: tuple[int, int]) -> None:
         lanes: place of the wave's first lane, and of the first behind it.
     """
     files = wave_chunks(store, lanes)
-    whole_files.sync_files(store / file for file in files)
+    atomic_files.sync_files(store / file for file in files)
     _write(store / _wave_file(lanes[0]), _of_ended(store, lanes, files))
 
 
@@ -487,7 +489,7 @@ def restore_root(store: Path) -> None:
     """Write the root anew from the copy among the digests."""
     layout = _layout(store)
     assert layout is not None
-    with whole_files.writing(store / ROOT) as file:
+    with atomic_files.write_file(store / ROOT) as file:
         file.write(layout["root"].encode())
 
 

@@ -24,10 +24,10 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sweep.base.errors import REMEDIES, SweepError, SweepWarning
 from sweep.base.labels import ENDED, READABLE, RUNNING, SCHEMA, UNDIGESTED
-from sweep.files import locks, whole_files
+from sweep.files import atomic_files, locks
 from sweep.files.bounded_json import parse
 from sweep.files.locks import Lock
-from sweep.files.places import ROOT, made
+from sweep.files.places import ROOT, make_folder
 from sweep.files.safe_files import list_files, load_arrays, read_regular
 from sweep.results import attribute_checks, digests
 from sweep.results.digests import Damage
@@ -139,7 +139,7 @@ class Store:
             arrays: by name.
         """
         self._check_held()
-        with whole_files.writing(self.path / digests.checkpoint_file(start)) as file:
+        with atomic_files.write_file(self.path / digests.checkpoint_file(start)) as file:
             file.write(bytes(digests.HEADER))
             np.savez(file, allow_pickle=False, **arrays)
             digest = digests.of_rest(file, digests.HEADER)
@@ -181,7 +181,7 @@ class Store:
     def beat(self, counts: Meta) -> None:
         """Replace the heartbeat: what has been executed so far, repeats included."""
         self._check_held()
-        with whole_files.writing(self.path / HEARTBEAT) as file:
+        with atomic_files.write_file(self.path / HEARTBEAT) as file:
             file.write(json.dumps(counts | {"digest": _digest(counts)}).encode())
 
     def last_beat(self) -> Meta:
@@ -233,7 +233,7 @@ def create(
             encoding[name]["chunks"] = (chunk_lanes, *variable.shape[1:])
     whole = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
     try:
-        with made(path.parent), whole_files.beside(path.parent) as beside:
+        with make_folder(path.parent), atomic_files.make_folder_beside(path.parent) as beside:
             ready = beside / "store"
             whole.to_zarr(ready, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
             with _storable():
@@ -242,10 +242,10 @@ def create(
             if fresh and exists(path):
                 move_aside(path)
             os.replace(ready, path)
-            whole_files.sync_files([path / ROOT])
+            atomic_files.sync_files([path / ROOT])
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise locks.in_use(path) from error
+            raise locks.in_use_error(path) from error
         raise unwritable(path, error) from error
     return Store(path)
 
@@ -276,12 +276,12 @@ def move_aside(path: Path) -> Path:
         SweepError: for a path that holds something else than a store, damaged or not, or one in use.
     """
     if not exists(path):
-        raise locks.in_use(path)  # another run has moved it away just now
+        raise locks.in_use_error(path)  # another run has moved it away just now
     if not ((path / ROOT).is_file() or has_digests(path)):
         raise _not_a_store(path)
     with locked(path) as lock:
         aside = _free_place(path)
-        lock.moved(aside)
+        lock.set_folder(aside)
         return aside
 
 
@@ -305,9 +305,9 @@ def locked(path: Path) -> Iterator[locks.Lock]:
     """
     with ExitStack() as held:
         try:
-            lock = held.enter_context(locks.locked(path))
+            lock = held.enter_context(locks.lock_folder(path))
         except FileNotFoundError as error:
-            raise locks.in_use(path) from error  # another run has moved it away just now
+            raise locks.in_use_error(path) from error  # another run has moved it away just now
         except OSError as error:
             raise unwritable(path, error) from error
         _remove_leftovers(path)
@@ -319,7 +319,7 @@ def _remove_leftovers(path: Path) -> None:
     if (path / HEARTBEAT).is_dir():
         digests.remove(path / HEARTBEAT)
     for folder, _, names in os.walk(path):
-        whole_files.remove_abandoned(Path(folder))
+        atomic_files.remove_abandoned(Path(folder))
         for name in names:
             if _PARTIAL.fullmatch(name) or locks.is_leftover(name):
                 with suppress(OSError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from sweep.base.errors import SweepError
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.locks import Lock
 from sweep.files.places import ROOT
 from sweep.page.experiment import Experiment
@@ -72,7 +72,7 @@ def _take_over(path: Path, files: set[str], page: Experiment | None) -> None:
     """Write metadata and coordinates anew, those that come out as they were."""
     allowed = digests.known_digests(path)
     assert allowed is not None
-    with whole_files.beside(path.parent) as folder:
+    with atomic_files.make_folder_beside(path.parent) as folder:
         again = _laid_out_again(path, page, folder)
         for file in sorted(files):
             if digests.of_file(again / file) not in allowed[file]:
@@ -81,13 +81,13 @@ def _take_over(path: Path, files: set[str], page: Experiment | None) -> None:
             digests.remove(path / file)
             if (again / file).exists():
                 (path / file).parent.mkdir(parents=True, exist_ok=True)
-                with whole_files.writing(path / file) as place:
+                with atomic_files.write_file(path / file) as place:
                     place.write((again / file).read_bytes())
 
 
 def _write_layout(path: Path, page: Experiment | None) -> None:
     """Write the digests of the layout anew, if all but the attributes is as the experiment has it laid out again."""
-    with whole_files.beside(path.parent) as folder:
+    with atomic_files.make_folder_beside(path.parent) as folder:
         again = _laid_out_again(path, page, folder)
         expected = digests.known_digests(again)
         assert expected is not None

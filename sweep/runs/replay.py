@@ -16,7 +16,7 @@ from sweep.base.errors import SweepError
 from sweep.engine.plan import Plan, Program, Wave
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.engine.program import Block
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores
 from sweep.results.dataset import LANE
@@ -108,7 +108,7 @@ def alone(plan: Plan, lane: int, tiles: list[int]) -> Plan:
 
 def _train(plan: Plan, watch: Callable[[Progress], None]) -> xr.Dataset:
     """Train a plan's one lane by way of a store that is gone afterwards."""
-    with whole_files.temporary() as folder:
+    with atomic_files.make_temporary_folder() as folder:
         path = folder / "store"
         create(plan, path)
         Coordinator(plan, stores.Store(path), watch).run()

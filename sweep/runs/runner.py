@@ -11,8 +11,8 @@ import xarray as xr
 from sweep.base.errors import SweepError
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import OutOfMemoryError
-from sweep.files import whole_files
-from sweep.files.places import SPARE, as_given
+from sweep.files import atomic_files
+from sweep.files.places import SPARE, parse_path
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.results import store as stores
@@ -56,9 +56,9 @@ def run_sweep(
     if not isinstance(experiment, Experiment):
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) makes one of a page")
     if out is None:
-        with whole_files.temporary() as folder:
+        with atomic_files.make_temporary_folder() as folder:
             return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
-    path = as_given(out, SPARE)
+    path = parse_path(out, SPARE)
     in_the_way = stores.exists(path)
     if in_the_way and not fresh:
         if not is_complete(experiment, path):

@@ -71,7 +71,7 @@ def test_figures_take_the_place_of_figures_and_of_nothing_else(capsys, tmp_path)
     (tmp_path / "f/loss_curves.svg").unlink()
     code, said = told(capsys, *command)
     assert code == 2
-    assert "f/loss_curves.png holds something that this command did not make" in said
+    assert "f/loss_curves.png holds something that this command did not write" in said
     assert [path.name for path in (tmp_path / "f").iterdir()] == ["loss_curves.png"]
     assert (tmp_path / "f/loss_curves.png").read_text() == "a thesis"
     assert guarded(plot.main, [*command, "--force"]) == 0

@@ -199,9 +199,9 @@ def test_lanes_without_the_knob_that_is_sliced_are_counted(capsys, monkeypatch):
         ),
         (["a", "partial", "--check"], "--check takes complete stores"),
         (["a", "other", "--outt", "x"], "did you mean --out?"),
-        (["a", "other", "--out", "foreign"], "foreign holds something that this command did not make"),
-        (["a", "other", "--out", "a/inside"], "a/inside is, holds or lies in the store a"),
-        (["a", "other", "--out", "a", "--force"], "a is, holds or lies in the store a"),
+        (["a", "other", "--out", "foreign"], "foreign holds something that this command did not write"),
+        (["a", "other", "--out", "a/inside"], "a/inside is, contains or lies in the store a"),
+        (["a", "other", "--out", "a", "--force"], "a is, contains or lies in the store a"),
         (["a", "other", "--out", "/dev/null/x"], "can't write /dev/null/x"),
     ],
 )

@@ -192,11 +192,11 @@ def test_a_working_directory_that_is_gone_is_refused_in_one_line(folder: Path, m
 
 
 def test_the_longest_names_that_can_be_are_taken(tmp_path: Path) -> None:
-    assert places.as_given(tmp_path / ("x" * 255)) == tmp_path / ("x" * 255)
+    assert places.parse_path(tmp_path / ("x" * 255)) == tmp_path / ("x" * 255)
     with pytest.raises(SweepError, match="256 bytes"):
-        places.as_given("x" * 256)
+        places.parse_path("x" * 256)
     with pytest.raises(SweepError, match="at most 240"):
-        places.as_given("x" * 241, places.SPARE)
+        places.parse_path("x" * 241, places.SPARE)
     assert store_of("a/b@full") == Path("results/a/b@full")
 
 

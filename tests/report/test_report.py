@@ -393,7 +393,7 @@ def test_it_writes_one_file_and_replaces_its_own(capsys, tmp_path):
 def test_it_replaces_nothing_else_unless_forced(capsys):
     Path("notes.html").write_text("<p>mine</p>")
     assert guarded(report.main, ["store", "--out", "notes.html"]) == 2
-    assert "notes.html holds something that this command did not make" in capsys.readouterr().err
+    assert "notes.html holds something that this command did not write" in capsys.readouterr().err
     assert Path("notes.html").read_text() == "<p>mine</p>"
     assert guarded(report.main, ["store", "--out", "notes.html", "--force"]) == 0
     assert "sweep report" in Path("notes.html").read_text()[:3000]
@@ -422,7 +422,7 @@ def other_schema(path):
         (lambda path: path.write_text("[1"), ["store", "--claims", "there"], "there is not a list of verdicts"),
         (None, [], "no store named"),
         (None, ["store", "--clams", "c.json"], "did you mean --claims?"),
-        (Path.mkdir, ["store", "--out", "there"], "holds something that this command did not make"),
+        (Path.mkdir, ["store", "--out", "there"], "holds something that this command did not write"),
         (None, ["store", "--out", "/dev/null/report.html"], "can't write /dev/null/report.html"),
     ],
 )
