@@ -11,7 +11,7 @@ from sweep.base.errors import SweepError
 from sweep.cli import streams
 from sweep.cli.command import command, parse
 from sweep.page.experiment import Experiment
-from sweep.page.load import FULL, VARIED, load, smoke
+from sweep.page.load import FULL, VARIATION, load, smoke
 
 if TYPE_CHECKING:
     from sweep.claims.verdicts import Verdict
@@ -105,7 +105,7 @@ def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variati
     from sweep.results.attribute_checks import check_provenance
 
     check_provenance(store, attributes)
-    page, _, varied = attributes["name"].partition(VARIED)
+    page, _, varied = attributes["name"].partition(VARIATION)
     path = experiments / f"{page}.py"
     if not attributes["complete"]:
         raise SweepError(f"{store} is incomplete: run {path} again, with --resume")

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepError, blame
-from sweep.page.load import is_asked
+from sweep.page.load import is_unmodified
 from sweep.page.specs.claim import Claim, Criterion
 from sweep.stats import intervals
 from sweep.stats.intervals import Interval
@@ -116,7 +116,7 @@ def figure_path(page_name: str, figure: str) -> str:
         Such as "figures/questions/xor/accuracy.png", or "figures/questions/xor@full/accuracy.png" for the question
         as it was asked; "" without a figure, and for other variations, whose figures lie in their stores.
     """
-    if not figure or not is_asked(page_name):
+    if not figure or not is_unmodified(page_name):
         return ""
     return Path(FIGURES, page_name, f"{figure}.png").as_posix()
 

@@ -250,7 +250,7 @@ def show_family(console: Console, ds: "xr.Dataset", store: Path, report: str) ->
         report: the command that shows stores together.
     """
     from sweep.base.errors import SweepError
-    from sweep.page.identity import is_of
+    from sweep.page.identity import has_fingerprint
     from sweep.results.store import check
 
     if "parent" not in ds.attrs:
@@ -258,7 +258,7 @@ def show_family(console: Console, ds: "xr.Dataset", store: Path, report: str) ->
     parent = json.loads(ds.attrs["parent"])
     whole = Path(os.path.normpath(store / parent["path"]))
     try:
-        there = is_of(check(whole), parent["fingerprint"])
+        there = has_fingerprint(check(whole), parent["fingerprint"])
     except SweepError:
         there = False
     if there:

@@ -90,10 +90,10 @@ def chosen(choice: Choice, rest: Sequence[str], prog: str) -> Chosen:
 
 def _place(experiment: "Experiment") -> Path:
     """Give the store of an experiment that is given no other: its place, or an older one that holds its results."""
-    from sweep.page.load import VARIED, store_of
+    from sweep.page.load import VARIATION, default_store
 
-    place = store_of(experiment.name)
-    page, *varied = experiment.name.split(VARIED)
+    place = default_store(experiment.name)
+    page, *varied = experiment.name.split(VARIATION)
     if not varied or place.exists():
         return place
     candidates = sorted(place.parent.glob(f"{glob.escape(Path(page).name)}-*"))
@@ -103,12 +103,12 @@ def _place(experiment: "Experiment") -> Path:
 def _is_older(store: Path, page: str, experiment: "Experiment") -> bool:
     """Tell whether a folder holds the results of a variation of a page, stored when their names had "-" for "@"."""
     from sweep.page.identity import differing_fields
-    from sweep.page.load import VARIED
+    from sweep.page.load import VARIATION
     from sweep.results.store import check
 
     try:
         attributes = check(store)
-        own = str(attributes["name"]).partition(VARIED)[0] == page
+        own = str(attributes["name"]).partition(VARIATION)[0] == page
         return own and not differing_fields(experiment, attributes)
     except (SweepError, KeyError, TypeError, ValueError):  # no store of ours, or none that says what it is
         return False
@@ -118,12 +118,12 @@ def _load_varied(choice: Choice, rest: Sequence[str], prog: str) -> "Experiment"
     """Load the page, and apply `--smoke` and overrides."""
     from sweep.cli.overrides import list_changes, override
     from sweep.page.identity import fingerprint
-    from sweep.page.load import EXPERIMENT, FULL, VARIED, in_words, load, smoke
+    from sweep.page.load import EXPERIMENT, FULL, VARIATION, describe_changes, load, smoke
 
     page = load(choice.page, FULL if choice.full else EXPERIMENT)
     page = smoke(page) if choice.smoke else page
     experiment = override(page, rest, prog) if rest else page
     if fingerprint(experiment) != fingerprint(page):
-        told = in_words(list_changes(page, experiment), fingerprint(experiment)[:8])
-        experiment = replace(experiment, name=f"{page.name}{VARIED}{told}")
+        told = describe_changes(list_changes(page, experiment), fingerprint(experiment)[:8])
+        experiment = replace(experiment, name=f"{page.name}{VARIATION}{told}")
     return experiment

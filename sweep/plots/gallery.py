@@ -13,7 +13,7 @@ from sweep.base.errors import SweepError, SweepWarning, unknown_name
 from sweep.base.signals import shorten_patience
 from sweep.files import atomic_files
 from sweep.files.places import make_folder, try_writing
-from sweep.page.load import is_asked, older_store_of, store_of
+from sweep.page.load import default_store, is_unmodified, older_default_store
 from sweep.page.specs.figure import KINDS, Figure, check, fitting_figures
 
 if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
@@ -188,8 +188,8 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
         that of the question as it was asked, `results/<page>@full`; a folder inside the store for any other, so that
         smoke runs, overrides and interrupted runs never touch committed figures.
     """
-    own = [place.resolve() for place in (store_of(page), older_store_of(page))]
-    if complete and is_asked(page) and store.resolve() in own:
+    own = [place.resolve() for place in (default_store(page), older_default_store(page))]
+    if complete and is_unmodified(page) and store.resolve() in own:
         return Path("figures", page)
     return store / "figures"
 

@@ -57,10 +57,10 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "parameter 'a' of the target function must be a finite number, got nan": lambda: FromFunction(
         function=abs, parameters={"a": float("nan")}
     ),
-    "metric 'learning_rate' of the page's own has the name of a knob: rename it": lambda: tiny(
+    "metric 'learning_rate' of the page has the name of a knob: rename it": lambda: tiny(
         record=Record(own=(Metric("learning_rate", abs),))
     ),
-    "metric 'sharpness' of the page's own has the name of a knob: rename it": lambda: tiny(
+    "metric 'sharpness' of the page has the name of a knob: rename it": lambda: tiny(
         task=FromFunction(function=abs, parameters={"sharpness": 1.0}), record=Record(own=(Metric("sharpness", abs),))
     ),
     "a Table takes no points, got 7: its rows are its points": lambda: table(points=7),
@@ -125,12 +125,12 @@ REFUSALS: dict[str, Callable[[], object]] = {
         slopes=(1, 2), placement="random", inputs="circle"
     ),
     "axis 'points' does not apply to optimizer 'adam' with MLP and Table as set up here: "
-    "sweep it in a part of its own, joined with +": lambda: tiny(task=XOR, axes=grid(points=(4, 8))),
+    "sweep it in separate axes, joined with +": lambda: tiny(task=XOR, axes=grid(points=(4, 8))),
     "batch_size must be at most the 4 points, got 5": lambda: tiny(task=XOR, batch_size=5),
     "task.high must be greater than task.low, got low 2, high 1": lambda: tiny(axes=grid(low=(0.0, 2.0))),
     "omega0 must be greater than 0, got 0.0": lambda: MLP(omega0=0.0),
     "bias_scale must be at least 0, got -1": lambda: MLP(bias_scale=-1),
-    "Window must be given the smaller number first, got 2, 1": lambda: Window(2, 1),
+    "Window must have low below high, got 2, 1": lambda: Window(2, 1),
     "high of Window must be a finite number, got inf": lambda: Window(0, float("inf")),
     "points of Window must be a whole number of at least 2, got 1": lambda: Window(0, 1, 1),
     "points of Window must be a whole number of at least 2, got 2.5": lambda: Window(0, 1, 2.5),

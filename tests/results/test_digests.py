@@ -324,7 +324,7 @@ def test_coordinates_of_a_page_with_code_of_its_own_are_mended_with_the_page(
     expected = run_sweep(load(page), out=path)
     flip(path / "seed" / "c" / "1")
     assert check(path, "--repair") == 2
-    assert "has code of its page, in a Metric: name it with --page PAGE" in capsys.readouterr().err
+    assert "uses code of its page, in a Metric: name it with --page PAGE" in capsys.readouterr().err
     assert check(path, "--repair", "--page", str(page)) == 0
     xr.testing.assert_identical(open_results(path), expected)
 

@@ -13,7 +13,7 @@ import pytest
 
 from sweep import run
 from sweep.cli.command import guarded
-from sweep.page.identity import describe, differing_fields, fingerprint, is_of, stored_fingerprint
+from sweep.page.identity import describe, differing_fields, fingerprint, has_fingerprint, stored_fingerprint
 from sweep.page.load import load
 from sweep.results.dataset import open_results
 from sweep.results.store import check
@@ -51,9 +51,9 @@ def test_a_store_of_schema_1_is_known_by_what_it_says_of_its_experiment(copied):
     assert attributes["fingerprint"] != fingerprint(page), "it was taken of all fields"
     assert stored_fingerprint(attributes) == fingerprint(page)
     assert differing_fields(page, attributes) == ""
-    assert is_of(attributes, fingerprint(page))
-    assert is_of(attributes, attributes["fingerprint"]), "as a part of it that was run then has it"
-    assert not is_of(attributes, "")
+    assert has_fingerprint(attributes, fingerprint(page))
+    assert has_fingerprint(attributes, attributes["fingerprint"]), "as a part of it that was run then has it"
+    assert not has_fingerprint(attributes, "")
     changed = json.loads(attributes["experiment"])
     changed["task"]["parameters"]["rate"] = 5.0
     assert stored_fingerprint({"experiment": json.dumps(changed)}) != fingerprint(page)

@@ -8,7 +8,7 @@ from typing import Final
 from sweep.base.errors import SweepError, name_of, unknown_name
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
 from sweep.base.text import check_text
-from sweep.page.specs.knobs import check_finite, plain
+from sweep.page.specs.knobs import check_finite, to_plain
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Figure:
     ) -> None:
         function = None if isinstance(name, str) else name
         object.__setattr__(self, "name", name if function is None else name_of(function))
-        object.__setattr__(self, "options", {name: plain(value) for name, value in options.items()})
+        object.__setattr__(self, "options", {name: to_plain(value) for name, value in options.items()})
         object.__setattr__(self, "function", function)
         if function is None:
             self._check()
