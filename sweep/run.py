@@ -173,10 +173,10 @@ def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]
 def _console(options: Options) -> "Terminal":
     """Give the console to print on, compiled programs being kept where that is asked for."""
     from sweep.cli.terminal import Terminal
-    from sweep.runs.devices import keep_compiled
+    from sweep.runs.devices import cache_compiled_programs
 
     if options.compile_cache is not None:
-        keep_compiled(options.compile_cache)
+        cache_compiled_programs(options.compile_cache)
     return Terminal(highlight=False)
 
 

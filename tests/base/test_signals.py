@@ -69,7 +69,7 @@ def interrupt(
 STAGES = {
     "sweep.runs.runner:plan_sweep": signal.SIGHUP,
     "sweep.runs.executors.local:prepare": signal.SIGTERM,
-    "sweep.runs.coordinator:Coordinator._take": signal.SIGHUP,
+    "sweep.runs.coordinator:Coordinator._process": signal.SIGHUP,
     "after sweep.runs.curves:Curves.close": signal.SIGINT,
     "after sweep.runs.coordinator:Coordinator._train": signal.SIGTERM,
     "matplotlib.figure:Figure.savefig": signal.SIGINT,
@@ -78,7 +78,7 @@ STAGES = {
 }
 
 
-QUICK = ("sweep.runs.coordinator:Coordinator._take", "matplotlib.figure:Figure.savefig")
+QUICK = ("sweep.runs.coordinator:Coordinator._process", "matplotlib.figure:Figure.savefig")
 
 
 @pytest.mark.parametrize(

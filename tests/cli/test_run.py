@@ -431,7 +431,7 @@ def test_a_cache_that_others_can_write_to_is_refused(folder: Path, here) -> None
     (folder / "cache").chmod(0o777)
     before = snapshot(folder)
     done = here("page.py", "--compile-cache", "cache")
-    assert_refused(done, "others can write to cache", "name a folder of your own")
+    assert_refused(done, "others can write to cache", "name a folder that only you can write to")
     assert snapshot(folder) == before
 
 

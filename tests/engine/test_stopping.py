@@ -261,7 +261,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
     if waves > 1 and isinstance(rule, Halving):
         return  # which takes one wave
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(wave_writer, "SAVE_SECONDS_MOST", 0.0)
+    monkeypatch.setattr(wave_writer, "MOST_SAVE_SECONDS", 0.0)
     experiment, store = racing(rule), tmp_path / "store"
     plan = runner.plan_sweep
     if waves > 1:

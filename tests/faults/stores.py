@@ -48,16 +48,16 @@ def small_waves() -> Iterator[None]:
     """Plan waves of a few lanes, and save at every record."""
     from sweep.runs import runner, wave_writer
 
-    before = runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.SAVE_SECONDS_MOST
+    before = runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS
 
     def planned(experiment: Any, memory: int | None = None, wave_lanes: int | None = None, *rest: Any) -> Any:
         return before[0](experiment, memory, wave_lanes or WAVE, *rest)
 
-    runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.SAVE_SECONDS_MOST = planned, 0.0, 0.0
+    runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = planned, 0.0, 0.0
     try:
         yield
     finally:
-        runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.SAVE_SECONDS_MOST = before
+        runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = before
 
 
 def complete(page: Path, store: Path) -> Path:

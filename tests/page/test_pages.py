@@ -1,6 +1,7 @@
 """Every page loads without JAX and runs as a smoke test with all its figures."""
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,9 +70,7 @@ def test_a_page_runs_as_a_smoke_test_draws_every_figure_and_decides_its_claims(p
     assert not (tmp_path / "figures").exists()  # only unmodified pages draw into figures/
     results = open_results(store)
     verdicts = [decided(claim, results, experiment.name) for claim in experiment.claims]
-    assert all(
-        isinstance(each, Verdict) or "raised KeyError" in each or "raised IndexError" in each for each in verdicts
-    )
+    assert all(isinstance(each, Verdict) or re.search("raised (Key|Index)Error", each) for each in verdicts)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -495,7 +495,7 @@ def test_a_wave_that_begins_anew_takes_nothing_over(whole: Path, stopped: Path, 
     for name in ("loss", "first_bad_epoch"):
         group[name][14:16] = 7.0
     curves = WaveWriter(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), 3, stores.Store(path))._curves
-    assert all(np.isnan(values).all() for name, values in curves._held.items() if name != "status")
+    assert all(np.isnan(values).all() for name, values in curves._arrays.items() if name != "status")
     assert not (path / "loss" / "c" / "7").exists() or not list((path / "loss" / "c" / "7").iterdir())
 
 
@@ -543,7 +543,7 @@ def test_waves_that_are_halved_after_a_checkpoint_have_digests_of_their_own(
     """Memory may run out in any wave; what the larger one had begun is damage at no moment."""
     path = copied(stopped, tmp_path)
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)  # a save with each segment
-    monkeypatch.setattr(wave_writer, "SAVE_SECONDS_MOST", 0.0)
+    monkeypatch.setattr(wave_writer, "MOST_SAVE_SECONDS", 0.0)
     plan, seen = plan_sweep(EXPERIMENT, None, wave_lanes=2, chunk_lanes=2), []
 
     def verify(told: Progress) -> None:
