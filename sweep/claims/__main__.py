@@ -9,7 +9,7 @@ import tyro
 
 from sweep.base.errors import SweepError
 from sweep.cli import streams
-from sweep.cli.command import command, parse
+from sweep.cli.command import parse, run_command
 from sweep.page.experiment import Experiment
 from sweep.page.load import FULL, VARIATION, load, smoke
 
@@ -53,7 +53,7 @@ def main(args: Sequence[str]) -> None:
     verdicts = _judge_all(options.stores, options.experiments, KEPT if options.out else SHOWN)
     _write(verdicts, options)
     if options.out:
-        streams.outlast()
+        streams.ignore_output_failures()
     _show(verdicts)
 
 
@@ -155,4 +155,4 @@ def _show(verdicts: "list[Verdict]") -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    run_command(main)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tyro
 
 from sweep.base.errors import SweepError
-from sweep.cli.command import command, parse
+from sweep.cli.command import parse, run_command
 from sweep.results import schema
 
 if TYPE_CHECKING:  # heavy, and `--help` is not
@@ -184,4 +184,4 @@ def _disagree(compared: "Comparison") -> bool:
 
 
 if __name__ == "__main__":
-    command(main)
+    run_command(main)

@@ -74,7 +74,7 @@ STAGES = {
     "after sweep.runs.coordinator:Coordinator._train": signal.SIGTERM,
     "matplotlib.figure:Figure.savefig": signal.SIGINT,
     "sweep.cli.terminal:show_summary": signal.SIGHUP,
-    "after sweep.cli.terminal:show_family": signal.SIGTERM,
+    "after sweep.cli.terminal:show_parent": signal.SIGTERM,
 }
 
 

@@ -1,4 +1,4 @@
-"""What would give wrong numbers, or fail only later, is refused when it is written, in one line."""
+"""What would give wrong numbers, or fail later, is refused when a page is made, in one line."""
 
 from collections.abc import Callable
 from typing import Any
@@ -156,13 +156,13 @@ REFUSALS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("message", REFUSALS)
-def test_it_is_refused_in_one_line_that_says_what_to_do(message: str) -> None:
+def test_it_is_refused_in_one_line_with_a_fix(message: str) -> None:
     with pytest.raises(SweepError) as refused:
         REFUSALS[message]()
     assert str(refused.value) == message
 
 
-def test_few_random_points_are_enough_where_no_frequency_is_read() -> None:
+def test_few_random_points_are_enough_where_no_frequency_is_reported() -> None:
     assert Sine(placement="random", points=2).reported_frequencies() == ()
 
 
@@ -171,7 +171,7 @@ def test_an_exponential_that_ends_at_zero_is_refused():
         Optimizer("sgd", schedule="exponential", final_fraction=0.0)
 
 
-def test_criteria_are_closed_ranges_that_read_aloud():
+def test_criteria_are_closed_ranges_with_words():
     assert (AtLeast(0.5).low, AtLeast(0.5).high, str(AtLeast(0.5))) == (0.5, float("inf"), "at least 0.5")
     assert (AtMost(2).low, AtMost(2).high, str(AtMost(2))) == (-float("inf"), 2, "at most 2")
     assert (Between(0.5, 2).low, Between(0.5, 2).high, str(Between(0.5, 2))) == (0.5, 2, "between 0.5 and 2")

@@ -34,11 +34,11 @@ def missing() -> str:
 
 def main() -> None:
     """Be the command that the command line names, planning small waves."""
-    from sweep.cli.command import command
+    from sweep.cli.command import run_command
 
     name = sys.argv.pop(1)
     with small_waves():
-        command(trials.command(name))
+        run_command(trials.command(name))
 
 
 def _traced(ready: Prepared, stage: str, call: str, fault: str, at: int) -> Callable[[Path], tuple[str, str]]:

@@ -8,7 +8,7 @@ import pytest
 
 from sweep.base.errors import SweepError
 from sweep.base.text import check_text, make_visible
-from sweep.cli.command import guarded, to_bytes
+from sweep.cli.command import guarded, parse_size
 from sweep.export.__main__ import main as export
 from sweep.files import places
 from sweep.page.load import default_store, load, smoke
@@ -208,7 +208,7 @@ def test_text_may_have_line_breaks_and_control_characters_of_an_older_store_are_
 @pytest.mark.parametrize("text", ["1e999GB", "1e300", "9e17KiB", "nanB", "0"])
 def test_more_memory_than_any_machine_has_is_refused(text: str) -> None:
     with pytest.raises(SweepError, match="--memory must be a size such as 2GiB"):
-        to_bytes(text)
+        parse_size(text)
 
 
 def test_a_period_longer_than_the_training_records_its_first_and_last_step() -> None:

@@ -11,7 +11,7 @@ from helpers import LOSS_ONLY, tiny
 from sweep.axes import grid, sampled, uniform, zipped
 from sweep.base.errors import SweepError
 from sweep.cli.command import guarded
-from sweep.cli.terminal import Terminal, show_family
+from sweep.cli.terminal import Terminal, show_parent
 from sweep.page.identity import fingerprint
 from sweep.page.load import load
 from sweep.page.zoom import parent_attribute, zoom_into
@@ -186,7 +186,7 @@ def test_run_trains_a_zoom_says_how_to_see_both_and_replays_a_lane(folder: Path,
     assert guarded(main, ["page.py", "--zoom", ZOOM]) == 0
     (child,) = (folder / "results").iterdir()
     alone = capsys.readouterr().out
-    assert "what this is a part of is not in results/page: it stands alone" in alone
+    assert "the experiment that this is a part of is not stored in results/page" in alone
     run_sweep(load("page.py"), out="results/page")
     assert guarded(main, ["page.py", "--zoom", ZOOM]) == 0
     both = capsys.readouterr().out
@@ -209,8 +209,8 @@ def test_another_experiment_in_the_parent_s_place_is_not_used_as_the_parent(fold
     what = resolve(Options(Path("page.py"), zoom=ZOOM), [])
     ds = run_sweep(what.experiment, out=what.store, attributes=what.attributes)
     create(plan_sweep(replace(load("page.py"), epochs=3)), Path("results/page"))
-    show_family(Terminal(), ds, what.store, "report")
-    assert "not in results/page: it stands alone" in capsys.readouterr().out
+    show_parent(Terminal(), ds, what.store, "report")
+    assert "is not stored in results/page" in capsys.readouterr().out
 
 
 def test_the_plan_of_a_zoom_is_shown_without_a_store_and_an_error_has_exit_code_2(folder: Path, capsys) -> None:

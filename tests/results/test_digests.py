@@ -280,8 +280,8 @@ def test_what_is_damaged_is_named_and_mended(
     assert check(path) == 0
     lost = kind in ("loss/c/1/0", "status/c/0", "digests/wave-0000000004.json")
     told = capsys.readouterr().out
-    assert (f"mended; `python -m sweep.run page.py --epochs 6 --out {path} --resume` trains" in told) == lost
-    assert (f"mended; {path} is as it was written" in told) != lost
+    assert (f"repaired; `python -m sweep.run page.py --epochs 6 --out {path} --resume` trains" in told) == lost
+    assert (f"repaired; {path} is undamaged" in told) != lost
     ds = run_sweep(EXPERIMENT, out=path, resume=True)
     assert ds.attrs["complete"]
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
@@ -385,7 +385,7 @@ def test_an_older_store_opens_and_says_that_damage_is_not_seen(
         ds = open_results(path)
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
     assert check(path) == 0
-    assert "carries no digests" in capsys.readouterr().out
+    assert "has no digests" in capsys.readouterr().out
 
 
 def test_an_older_incomplete_store_is_gone_on_with_and_has_digests_from_then_on(

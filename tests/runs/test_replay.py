@@ -209,7 +209,7 @@ def test_the_command_prints_distance_0_and_writes_nothing(folder: Path, capsys) 
     output = capsys.readouterr().out
     for part in ("seed 1, activation tanh, learning_rate 0.001", "arithmetic: as stored", "finished, as stored"):
         assert part in output, part
-    assert "distance 0: every stored number of 2 quantities came out again" in output  # the loss and the target
+    assert "distance 0: all stored numbers of 2 quantities are equal to the bit" in output  # the loss and the target
     assert files(folder) == before
 
 
@@ -222,7 +222,7 @@ def test_a_changed_number_is_found_with_its_place_and_size_and_has_exit_code_1(f
     output = capsys.readouterr().out
     (line,) = [line.split() for line in output.splitlines() if line.startswith(" loss")]
     assert line[1:5] == ["5", f"{ds.loss.values[2] * 0.5:.3g}", f"{1 / 3:.3g}", "4"]
-    assert "distance 0.333 relative, largest in loss; they part at epoch 4, although the arithmetic is as" in output
+    assert "distance 0.333 relative, largest in loss; the first difference is at epoch 4, although the" in output
 
 
 def test_on_different_arithmetic_a_distance_is_reported_and_is_no_failure(folder: Path, capsys) -> None:
@@ -233,7 +233,7 @@ def test_on_different_arithmetic_a_distance_is_reported_and_is_no_failure(folder
     assert guarded(main, ["page.py", "--lane", LANE]) == 0
     output = capsys.readouterr().out
     assert f"differs in jaxlib {kept['jaxlib']}, stored 0.0.1. The distance need not be 0." in output
-    assert "which the other arithmetic may account for" in output
+    assert "which the different arithmetic may explain" in output
 
 
 def test_a_different_end_is_reported(folder: Path, capsys) -> None:
@@ -243,7 +243,7 @@ def test_a_different_end_is_reported(folder: Path, capsys) -> None:
         main(["page.py", "--lane", LANE])
     output = capsys.readouterr().out
     assert "ended: finished, stored diverged at epoch 3" in output
-    assert "distance 0 in all 2 quantities, but the lane ended otherwise" in output
+    assert "distance 0 in all 2 quantities, but the lane ended differently" in output
 
 
 def refused(capsys, *args: str) -> str:
@@ -260,7 +260,7 @@ def refused(capsys, *args: str) -> str:
         (("--lane", LANE, "--fresh"), "leave out --fresh"),
         (("--lane", LANE, "--plan"), "leave out --plan"),
         (("--lane", LANE, "--figures-dir", "x"), "leave out --figures-dir"),
-        (("--lane", "seed"), "--lane takes knob=value, several with commas between them, got 'seed'"),
+        (("--lane", "seed"), "--lane takes knob=value, several separated by commas, got 'seed'"),
         (("--lane", "seed=1,seed=2"), "--lane names 'seed' twice, 1 and 2"),
         (("--lane", "seed=1,activation=tanh"), "name more knobs; learning_rate is 0.001, 0.01"),
         (("--lane", LANE, "--out", "elsewhere"), "no store at elsewhere: run the page first"),
