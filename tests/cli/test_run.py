@@ -124,7 +124,9 @@ def test_knobs_of_one_axis_must_be_changed_together(folder: Path) -> None:
     (folder / "page.py").write_text(
         PAGE.format(**GOOD | {"axes": "zipped(seed=(0, 1), data_seed=(0, 1))"}).replace("grid,", "grid, zipped,")
     )
-    assert_refused(run(folder, "page.py", "--axes.seed", "3"), "tied to seed, data_seed", "--axes.data-seed")
+    assert_refused(
+        run(folder, "page.py", "--axes.seed", "3"), "an axis sweeps seed, data_seed together", "--axes.data-seed"
+    )
     options = Options(folder / "page.py")
     experiment = resolve(options, ["--axes.seed", "3", "4", "--axes.data-seed", "5", "6"]).experiment
     assert experiment.axes.factors[0].rows == ((3, 5), (4, 6))
@@ -284,7 +286,7 @@ def test_full_has_its_own_store(folder: Path) -> None:
 
 
 def test_full_is_refused_where_a_page_does_not_define_it(folder: Path) -> None:
-    assert_refused(run(folder, "page.py", "--full"), "page.py has no 'full' beside its experiment")
+    assert_refused(run(folder, "page.py", "--full"), "page.py defines no 'full'")
 
 
 @pytest.mark.parametrize(

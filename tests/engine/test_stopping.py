@@ -316,7 +316,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
         (lambda: tiny(stop=0.1), "stop must be a Target, a Halving or None"),
         (
             lambda: tiny(stop=Target(0.1, metric="spectral_error")),
-            ": name one of 'loss'",
+            "a lane can't be stopped by 'spectral_error': name one of 'loss'",
         ),
         (lambda: race(Halving(within=("depth",))), "unknown axis to halve within 'depth'"),
         (lambda: tiny(stop=Halving(within=("width",))), "unknown axis to halve within 'width'"),

@@ -182,7 +182,7 @@ def test_a_damaged_checkpoint_does_not_hide_other_damage(tmp_path: Path) -> None
 def test_a_sweep_with_missing_waves_is_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, store = begun(tmp_path / "store")
     monkeypatch.setattr(LocalExecutor, "run", lambda self, jobs, obey: iter(()))
-    with pytest.raises(AssertionError, match="an executor left waves out"):
+    with pytest.raises(AssertionError, match="an executor left out waves"):
         finish(store.path)
     assert not stores.check(store.path)["complete"]
 
