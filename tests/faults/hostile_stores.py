@@ -104,9 +104,9 @@ def hostile(store: Path, copy: Path, number: int, seed: int) -> str:
         What was changed.
     """
     shutil.copytree(store, copy, symlinks=True)
-    told = kind(number)(copy, np.random.default_rng([seed, number]))
+    change = kind(number)(copy, np.random.default_rng([seed, number]))
     (age if number % 3 == 2 else sign)(copy)
-    return told
+    return change
 
 
 def kind(number: int) -> Change:
@@ -193,10 +193,10 @@ def inside_an_attribute(store: Path, rng: Generator) -> str:
     structured = {k: v for k, v in root["attributes"].items() if isinstance(v, str) and v[:1] in ("{", "[")}
     name = pick(rng, sorted(structured))
     value = json.loads(structured[name])
-    told = somewhere(value, rng)
+    change = somewhere(value, rng)
     root["attributes"][name] = json.dumps(value)
     dump(store / ROOT, root)
-    return f"in {name}: {told}"
+    return f"in {name}: {change}"
 
 
 def somewhere(value: Any, rng: Generator) -> str:

@@ -91,7 +91,7 @@ UNION = tiny(axes=grid(optimizer=("adam",), learning_rate=(1e-3, 1e-2)) + grid(o
         (PARENT, {"noise": "0:1:3"}, "can't zoom into 'noise', which is not swept: --axes.noise sweeps it"),
         (PARENT, {"seed": "0:8:9"}, "can't zoom into 'seed': there are no values between two seeds"),
         (PARENT, {"data_seed": "0:8:9"}, "can't zoom into 'data_seed': there are no values between two seeds"),
-        (tiny(axes=grid(activation=("tanh", "relu"))), {"activation": "1:2:3"}, "'activation': there are no values between two names"),
+        (tiny(axes=grid(activation=("tanh", "relu"))), {"activation": "1:2:3"}, "no values between two names"),
         (UNION, {"learning_rate": "1e-3:1e-2:3"}, "it shares one axis with others (optimizer, learning_rate"),
         (PARENT, {"learning_rate": "1e-3:1e-2"}, "learning_rate=LOW:HIGH:COUNT, two numbers and a count, got '1e-3:1"),
         (PARENT, {"learning_rate": "low:1e-2:3"}, "two numbers and a count, got 'low:1e-2:3'"),
