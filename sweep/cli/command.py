@@ -104,7 +104,7 @@ def parse_size(text: str) -> int:
     raise SweepError(f"--memory must be a size such as 2GiB or 500MB, below 1e18 bytes, got {text!r}")
 
 
-def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None = None) -> int:
+def run_guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None = None) -> int:
     """Run a command's main function and turn an exception into one line and an exit code.
 
     Args:
@@ -119,10 +119,10 @@ def guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | None 
         args = sys.argv[1:]
         streams.prepare_process(debug="--debug" in args)
     with streams.show_warnings(debug="--debug" in args):
-        return _run_guarded(main, args)
+        return _run_and_catch(main, args)
 
 
-def _run_guarded(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> int:
+def _run_and_catch(main: Callable[[Sequence[str]], object], args: Sequence[str]) -> int:
     try:
         os.getcwd()
     except OSError as error:
@@ -180,7 +180,7 @@ def run_command(main: Callable[[Sequence[str]], object]) -> NoReturn:
         main: takes the command line without the program.
     """
     with obey_signals() as requests:
-        code = guarded(main)
+        code = run_guarded(main)
         sys.stdout.flush()
         for number in ENDINGS:  # all output is written: from here on a signal ends the process at once
             signal.signal(number, signal.SIG_DFL)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from sweep import SweepError
 from sweep.base.text import has_hidden_characters, make_inert, make_visible, short_number
-from sweep.cli.command import guarded, say
+from sweep.cli.command import run_guarded, say
 from sweep.cli.terminal import Terminal
 from sweep.export.long import inert_words
 
@@ -49,8 +49,8 @@ def test_error_messages_and_output_have_no_control_characters(text: str, capsys:
         say(f"wrote {text}x")
         raise SweepError(f"unknown page {text}x")
 
-    assert guarded(main, []) == 2
-    assert guarded(main, ["--debug"]) == 2
+    assert run_guarded(main, []) == 2
+    assert run_guarded(main, ["--debug"]) == 2
     out, err = capsys.readouterr()
     assert not has_hidden_characters(out + err)
     assert err.startswith("sweep: unknown page ")

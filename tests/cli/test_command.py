@@ -9,7 +9,7 @@ import pytest
 import tyro
 
 from sweep.base.errors import SweepError, SweepWarning
-from sweep.cli.command import guarded, parse, parse_known, say, to_one_line
+from sweep.cli.command import parse, parse_known, run_guarded, say, to_one_line
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,9 @@ def raising(error):
     ],
 )
 def test_each_error_has_its_exit_code_and_line(error, code, line, capsys):
-    assert guarded(raising(error), []) == code
+    assert run_guarded(raising(error), []) == code
     assert capsys.readouterr().err == line
-    assert guarded(raising(error), ["--debug"]) == code
+    assert run_guarded(raising(error), ["--debug"]) == code
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -143,13 +143,13 @@ def test_a_note_is_printed_with_the_next_output_and_an_error_is_one_line(after, 
             warnings.warn("old", SweepWarning, stacklevel=1)
         after(args)
 
-    assert guarded(main, []) == code
+    assert run_guarded(main, []) == code
     assert capsys.readouterr().err == error
 
 
 def test_an_internal_error_is_one_line_that_names_a_file_with_its_traceback(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert guarded(raising(ZeroDivisionError("oh\n" + "no " * 500)), ["a b", "--c"]) == 1
+    assert run_guarded(raising(ZeroDivisionError("oh\n" + "no " * 500)), ["a b", "--c"]) == 1
     error = capsys.readouterr().err
     (kept,) = tmp_path.iterdir()
     assert error.count("\n") == 1
@@ -163,7 +163,7 @@ def test_an_internal_error_is_one_line_that_names_a_file_with_its_traceback(caps
 
 def test_an_internal_error_is_printed_where_no_file_can_be_written(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    assert guarded(raising(ZeroDivisionError("oh")), ["--debug"]) == 1
+    assert run_guarded(raising(ZeroDivisionError("oh")), ["--debug"]) == 1
     error = capsys.readouterr().err
     assert "Traceback" in error
     assert error.endswith("printed with --debug; stored results are kept\n")
@@ -174,12 +174,12 @@ def test_warnings_of_sweep_are_notes_and_those_of_other_libraries_need_debug(cap
         warnings.warn("ours\nthis is", SweepWarning, stacklevel=1)
         warnings.warn("theirs", RuntimeWarning, stacklevel=1)
 
-    assert guarded(main, []) == 0
+    assert run_guarded(main, []) == 0
     assert capsys.readouterr().err == "note: ours this is\n"
-    assert guarded(main, ["--debug"]) == 0
+    assert run_guarded(main, ["--debug"]) == 0
     assert "RuntimeWarning: theirs" in capsys.readouterr().err
 
 
 def test_success_prints_nothing(capsys):
-    assert guarded(lambda args: None, ["a"]) == 0
+    assert run_guarded(lambda args: None, ["a"]) == 0
     assert capsys.readouterr().err == ""

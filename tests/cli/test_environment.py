@@ -28,7 +28,7 @@ slow = pytest.mark.slow
 
 
 def started(folder: Path, settings: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
-    code = "from sweep.cli.command import guarded; from sweep import run; raise SystemExit(guarded(run.main))"
+    code = "from sweep.cli.command import run_guarded; from sweep import run; raise SystemExit(run_guarded(run.main))"
     return subprocess.run(
         [sys.executable, "-c", code, "page.py", "--out", "store", *args], capture_output=True, text=True, check=False,
         cwd=folder, env={**HERE, "JAX_PLATFORMS": "cpu", "COLUMNS": "300", **settings}, timeout=300,

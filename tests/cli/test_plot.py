@@ -9,7 +9,7 @@ from synthetic import AXES, results
 
 from sweep import plot
 from sweep.base.errors import SweepError
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def store(monkeypatch, tmp_path):
 
 def run(capsys, *args):
     """Run the command; return its exit code and its standard error."""
-    code = guarded(plot.main, args)
+    code = run_guarded(plot.main, args)
     return code, capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("store")
 def test_plot_draws_the_named_figures_and_prints_the_files(capsys, tmp_path):
-    assert guarded(plot.main, ["store", "--only", "curves", "loss_curves", "--out", "f"]) == 0
+    assert run_guarded(plot.main, ["store", "--only", "curves", "loss_curves", "--out", "f"]) == 0
     printed = capsys.readouterr().out.split()
     assert printed == [f"f/{name}.{kind}" for name in ("curves", "loss_curves") for kind in ("png", "svg")]
     assert sorted(path.name for path in (tmp_path / "f").iterdir()) == sorted(Path(each).name for each in printed)
@@ -64,9 +64,9 @@ def test_every_refusal_is_one_line_and_code_two(capsys, args, message):
 @pytest.mark.usefixtures("store")
 def test_figures_replace_figures_and_nothing_else(capsys, tmp_path):
     command = ["store", "--only", "loss_curves", "--out", "f"]
-    assert guarded(plot.main, command) == 0
+    assert run_guarded(plot.main, command) == 0
     drawn = (tmp_path / "f/loss_curves.svg").read_bytes()
-    assert guarded(plot.main, command) == 0
+    assert run_guarded(plot.main, command) == 0
     (tmp_path / "f/loss_curves.png").write_text("a thesis")
     (tmp_path / "f/loss_curves.svg").unlink()
     code, error = run(capsys, *command)
@@ -74,20 +74,20 @@ def test_figures_replace_figures_and_nothing_else(capsys, tmp_path):
     assert "f/loss_curves.png holds something that this command did not write" in error
     assert [path.name for path in (tmp_path / "f").iterdir()] == ["loss_curves.png"]
     assert (tmp_path / "f/loss_curves.png").read_text() == "a thesis"
-    assert guarded(plot.main, [*command, "--force"]) == 0
+    assert run_guarded(plot.main, [*command, "--force"]) == 0
     assert (tmp_path / "f/loss_curves.svg").read_bytes() == drawn
 
 
 @pytest.mark.usefixtures("store")
 def test_a_film_replaces_an_older_one(capsys):
     command = ["store", "--only", "growth", "--out", "f"]
-    assert [guarded(plot.main, command) for _ in range(2)] == [0, 0]
+    assert [run_guarded(plot.main, command) for _ in range(2)] == [0, 0]
 
 
 @pytest.mark.usefixtures("store")
 def test_print_is_pdf_and_svg(capsys):
     command = ["store", "--only", "loss_curves", "--out", "f", "--form", "print"]
-    assert [guarded(plot.main, command) for _ in range(2)] == [0, 0]
+    assert [run_guarded(plot.main, command) for _ in range(2)] == [0, 0]
     assert capsys.readouterr().out.split()[:2] == ["f/loss_curves.pdf", "f/loss_curves.svg"]
 
 

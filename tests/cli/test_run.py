@@ -16,7 +16,7 @@ from synthetic import ended, results
 from sweep import open_results
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.cli.command import guarded, to_one_line
+from sweep.cli.command import run_guarded, to_one_line
 from sweep.cli.terminal import MOST_ROWS, show_summary
 from sweep.run import Options, main, parse_size, resolve
 
@@ -56,7 +56,7 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     def call(*args: str) -> subprocess.CompletedProcess[str]:
         capsys.readouterr()
-        code = guarded(main, args)
+        code = run_guarded(main, args)
         said = capsys.readouterr()
         return subprocess.CompletedProcess(args, code, said.out, said.err)
 

@@ -10,7 +10,7 @@ import pytest
 
 SAYING = """
 import os, sys, warnings
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 def main(args):
     from rich.console import Console
     if "files" in args:
@@ -18,7 +18,7 @@ def main(args):
         streams.ignore_output_failures()
     Console(highlight=False).print("half: ∞ \\udcff")
     print("whole", os.environ.get("COLUMNS"), os.environ.get("LINES"))
-sys.exit(guarded(main))
+sys.exit(run_guarded(main))
 """
 PAGE = """
 from sweep import MLP, Experiment, Figure, Record, SumOfSines, grid, log_spaced
@@ -68,7 +68,7 @@ def test_output_under_unusual_settings_of_the_shell(saying, command, code, out, 
 def test_output_of_other_libraries_is_shown_only_with_debug(tmp_path):
     (tmp_path / "noise.py").write_text(
         "import asyncio, gc, logging, sys, threading, warnings\n"
-        "from sweep.cli.command import guarded\n"
+        "from sweep.cli.command import run_guarded\n"
         "class Late:\n    def __del__(self): raise ValueError('noise')\n"
         "async def fails(): raise ValueError('noise')\n"
         "async def loses():\n    task = asyncio.ensure_future(fails())\n    await asyncio.sleep(0)\n"
@@ -77,7 +77,7 @@ def test_output_of_other_libraries_is_shown_only_with_debug(tmp_path):
         "    logging.getLogger('other').error('noise')\n"
         "    thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()\n"
         "    Late(); warnings.warn('noise', RuntimeWarning)\n"
-        "sys.exit(guarded(main))\n"
+        "sys.exit(run_guarded(main))\n"
     )
     assert shell("$python noise.py", tmp_path).stderr == ""
     error = shell("$python noise.py --debug", tmp_path).stderr

@@ -19,7 +19,7 @@ import xarray as xr
 import zarr
 
 from sweep.base import labels
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.export import __main__ as export
 from sweep.export import cells, formats, tidy
 from sweep.results.dataset import open_results
@@ -108,13 +108,13 @@ def store(original, tmp_path, monkeypatch):
 
 
 def made(*args):
-    assert guarded(export.main, ["union", *args]) == 0
+    assert run_guarded(export.main, ["union", *args]) == 0
 
 
 def refused(capsys, *args):
     """Give what the command says on standard error, having refused."""
     before = sorted(path.name for path in Path().rglob("*"))
-    assert guarded(export.main, list(args)) == 2
+    assert run_guarded(export.main, list(args)) == 2
     said = capsys.readouterr().err
     assert said.startswith("sweep: ")
     assert said.count("\n") == 1

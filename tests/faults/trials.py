@@ -107,14 +107,14 @@ def call(name: str, args: Sequence[str], *, cwd: Path, seconds: float = 30.0) ->
     """Call a command in process, as its main block would, in a folder that is its HOME too."""
     import matplotlib.font_manager  # noqa: F401  (it writes a cache to HOME, which must not be that of a trial)
 
-    from sweep.cli.command import guarded
+    from sweep.cli.command import run_guarded
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _at_home(cwd), warnings.catch_warnings():
         warnings.simplefilter("default")  # as outside of pytest, each once
         try:
             with within(seconds * busy()):
-                code = guarded(command(name), list(args))
+                code = run_guarded(command(name), list(args))
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         except HangError:

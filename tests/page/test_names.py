@@ -8,7 +8,7 @@ import pytest
 
 from sweep.base.errors import SweepError
 from sweep.base.text import check_text, make_visible
-from sweep.cli.command import guarded, parse_size
+from sweep.cli.command import parse_size, run_guarded
 from sweep.export.__main__ import main as export
 from sweep.files import places
 from sweep.page.load import default_store, load, smoke
@@ -75,18 +75,18 @@ def test_variations_have_names_that_no_other_variation_or_page_has(folder: Path)
     names.append(resolve(Options(Path("page-smoke.py")), []).store.as_posix())
     assert len(set(names)) == len(names)
     assert all(len(Path(name).name) < 100 for name in names)
-    assert guarded(main, ["page.py", "--smoke"]) == 0
-    assert guarded(main, ["page-smoke.py"]) == 0
+    assert run_guarded(main, ["page.py", "--smoke"]) == 0
+    assert run_guarded(main, ["page-smoke.py"]) == 0
     assert sorted(path.name for path in Path("results").iterdir()) == ["page-smoke", "page@smoke"]
 
 
 def test_a_store_with_an_older_name_is_used_while_there_is_none_with_the_new_name(folder: Path, capsys) -> None:
     args = ["page.py", "--epochs", "7"]
-    assert guarded(main, args) == 0
+    assert run_guarded(main, args) == 0
     new = Path(place("--epochs", "7"))
     new.rename("results/page-0123abcd")
     before = files(folder / "results")
-    assert guarded(main, args) == 0
+    assert run_guarded(main, args) == 0
     assert "is complete: nothing to train" in capsys.readouterr().out
     assert files(folder / "results") == before
     run_sweep(load("page.py"), out=new)
@@ -125,7 +125,7 @@ def test_a_page_s_name_that_no_store_can_have_is_refused(folder: Path, capsys, f
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(PAGE)
     before = files(folder)
-    assert guarded(main, [file]) == 2
+    assert run_guarded(main, [file]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -158,7 +158,7 @@ def test_an_impossible_path_is_refused_before_anything_is_made(folder: Path, cap
         "report": (report, ["store"]), "export": (export, ["store", "--to", "csv"]),
     }[command]  # fmt: skip
     before = files(folder)
-    assert guarded(main_function, [*args, f"--out={out}"]) == 2
+    assert run_guarded(main_function, [*args, f"--out={out}"]) == 2
     error = capsys.readouterr().err
     assert BAD_PLACES[out] in error
     assert error.count("\n") == 1
@@ -167,7 +167,7 @@ def test_an_impossible_path_is_refused_before_anything_is_made(folder: Path, cap
 
 @pytest.mark.slow
 def test_a_tilde_stands_for_the_home_folder(folder: Path) -> None:
-    assert guarded(main, ["page.py", "--out=~/x"]) == 0
+    assert run_guarded(main, ["page.py", "--out=~/x"]) == 0
     assert stores.exists(folder / "home/x")
     made = set(os.listdir("home")) - {".cache", ".config"}  # folders of other libraries
     assert made == {"x"}
@@ -182,8 +182,8 @@ def test_a_removed_working_directory_is_refused_in_one_line(folder: Path, monkey
     monkeypatch.chdir(gone)
     gone.rmdir()
     try:
-        assert guarded(main, ["page.py"]) == 2
-        assert guarded(plot, ["store"]) == 2
+        assert run_guarded(main, ["page.py"]) == 2
+        assert run_guarded(plot, ["store"]) == 2
     finally:
         os.chdir(folder)
     first, second = capsys.readouterr().err.splitlines()

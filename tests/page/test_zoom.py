@@ -10,7 +10,7 @@ from helpers import LOSS_ONLY, tiny
 
 from sweep.axes import grid, sampled, uniform, zipped
 from sweep.base.errors import SweepError
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.cli.terminal import Terminal, show_parent
 from sweep.page.identity import fingerprint
 from sweep.page.load import load
@@ -183,12 +183,12 @@ def test_the_parent_may_be_a_smoke_test_or_have_overrides(folder: Path) -> None:
 
 
 def test_run_trains_a_zoom_says_how_to_see_both_and_replays_a_lane(folder: Path, capsys) -> None:
-    assert guarded(main, ["page.py", "--zoom", ZOOM]) == 0
+    assert run_guarded(main, ["page.py", "--zoom", ZOOM]) == 0
     (child,) = (folder / "results").iterdir()
     alone = capsys.readouterr().out
     assert "the experiment that this is a part of is not stored in results/page" in alone
     run_sweep(load("page.py"), out="results/page")
-    assert guarded(main, ["page.py", "--zoom", ZOOM]) == 0
+    assert run_guarded(main, ["page.py", "--zoom", ZOOM]) == 0
     both = capsys.readouterr().out
     assert "is complete: nothing to train" in both
     assert f"-m sweep.report results/page results/{child.name}" in both
@@ -199,9 +199,9 @@ def test_run_trains_a_zoom_says_how_to_see_both_and_replays_a_lane(folder: Path,
     assert found.sizes["learning_rate"] == 5
     assert found.loss.sel(learning_rate=1e-3).values.tobytes() == whole.loss.sel(learning_rate=1e-3).values.tobytes()
     between = f"seed=1,learning_rate={float(found.learning_rate[1])!r}"
-    assert guarded(main, ["page.py", "--zoom", ZOOM, "--lane", between]) == 0
+    assert run_guarded(main, ["page.py", "--zoom", ZOOM, "--lane", between]) == 0
     assert "distance 0" in capsys.readouterr().out
-    assert guarded(main, ["page.py", "--lane", between]) == 2
+    assert run_guarded(main, ["page.py", "--lane", between]) == 2
     assert "nearest are 0.0001, 0.001" in capsys.readouterr().err
 
 
@@ -214,8 +214,8 @@ def test_another_experiment_in_the_parent_s_place_is_not_used_as_the_parent(fold
 
 
 def test_the_plan_of_a_zoom_is_shown_without_a_store_and_an_error_has_exit_code_2(folder: Path, capsys) -> None:
-    assert guarded(main, ["page.py", "--zoom", ZOOM, "--plan"]) == 0
+    assert run_guarded(main, ["page.py", "--zoom", ZOOM, "--plan"]) == 0
     assert "10 lanes (seed 2 x learning_rate 5)" in capsys.readouterr().out
-    assert guarded(main, ["page.py", "--zoom", "learning_rate=1:2"]) == 2
+    assert run_guarded(main, ["page.py", "--zoom", "learning_rate=1:2"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (folder / "results").exists()

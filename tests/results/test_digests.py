@@ -19,7 +19,7 @@ from sweep import Metric, Record, SweepError, grid, log_spaced, open_results, ru
 from sweep import check as command
 from sweep.base.labels import RUNNING
 from sweep.base.signals import Terminated
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.page.experiment import Experiment
 from sweep.results import digests
 from sweep.results import store as stores
@@ -249,7 +249,7 @@ def test_what_a_running_wave_had_at_its_checkpoint_is_verified(stopped: Path, tm
 def check(path: Path, *options: str) -> int:
     """Run the command, which leaves with an exit code of its own where it finds damage."""
     try:
-        return guarded(command.main, [str(path), *options])
+        return run_guarded(command.main, [str(path), *options])
     except SystemExit as leaving:
         return int(leaving.code or 0)
 
@@ -581,7 +581,7 @@ def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended
     shutil.move(store / "loss", tmp_path / "elsewhere")
     (store / "loss").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "zarr.json").write_text("precious")
-    assert guarded(command.main, [str(store), "--repair"]) == 2
+    assert run_guarded(command.main, [str(store), "--repair"]) == 2
     assert (tmp_path / "elsewhere" / "zarr.json").read_text() == "precious"
 
 
@@ -593,6 +593,6 @@ def test_an_older_store_that_is_refused_is_so_in_one_line(
 
     path = aged(whole, tmp_path)
     shutil.rmtree(path / "loss" / "c")
-    assert guarded(plot.main, [str(path)]) == 2
+    assert run_guarded(plot.main, [str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "finished lanes have no values of loss" in line

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sweep import run
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.page.identity import describe, differing_fields, fingerprint, has_fingerprint, stored_fingerprint
 from sweep.page.load import load
 from sweep.results.dataset import open_results
@@ -65,7 +65,7 @@ def test_a_store_of_schema_1_names_our_sine_by_the_module_of_then(copied):
 
 
 def test_a_store_of_schema_1_needs_no_training(copied, capsys):
-    assert guarded(run.main, ["schema_1.py", "--out", "schema_1", "--figures-dir", "drawn"]) == 0
+    assert run_guarded(run.main, ["schema_1.py", "--out", "schema_1", "--figures-dir", "drawn"]) == 0
     assert "schema_1 is complete: nothing to train" in " ".join(capsys.readouterr().out.split())
     now = check(copied)
     assert json.loads(now["experiment"]) == json.loads(json.dumps(describe(load("schema_1.py"))))
@@ -74,5 +74,5 @@ def test_a_store_of_schema_1_needs_no_training(copied, capsys):
 def test_a_store_of_schema_1_of_another_page_is_refused(copied, capsys):
     page = Path("schema_1.py")
     page.write_text(page.read_text().replace("rate * x * x", "rate * x"))
-    assert guarded(run.main, ["schema_1.py", "--out", "schema_1"]) == 2
+    assert run_guarded(run.main, ["schema_1.py", "--out", "schema_1"]) == 2
     assert "it differs in task" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from helpers import LOSS_ONLY, tiny
 
 from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, DIVERGED, FINISHED, NOT_RUN, REACHED, RUNNING
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.cli.replay import replay_lane
 from sweep.cli.terminal import Terminal
 from sweep.engine import plan as planning
@@ -205,7 +205,7 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_the_command_prints_distance_0_and_writes_nothing(folder: Path, capsys) -> None:
     before = files(folder)
-    assert guarded(main, ["page.py", "--lane", LANE]) == 0
+    assert run_guarded(main, ["page.py", "--lane", LANE]) == 0
     output = capsys.readouterr().out
     for part in ("seed 1, activation tanh, learning_rate 0.001", "arithmetic: as stored", "finished, as stored"):
         assert part in output, part
@@ -230,7 +230,7 @@ def test_on_different_arithmetic_a_distance_is_reported_and_is_no_failure(folder
     store = Store(folder / "results" / "page")
     kept = json.loads(store.attributes()["arithmetic"])
     store.note(arithmetic=json.dumps(kept | {"jaxlib": "0.0.1"}))
-    assert guarded(main, ["page.py", "--lane", LANE]) == 0
+    assert run_guarded(main, ["page.py", "--lane", LANE]) == 0
     output = capsys.readouterr().out
     assert f"differs in jaxlib {kept['jaxlib']}, stored 0.0.1. The distance need not be 0." in output
     assert "which the different arithmetic may explain" in output
@@ -248,7 +248,7 @@ def test_a_different_end_is_reported(folder: Path, capsys) -> None:
 
 def refused(capsys, *args: str) -> str:
     """Run the command, which must refuse in one line."""
-    assert guarded(main, args) == 2
+    assert run_guarded(main, args) == 2
     (line,) = capsys.readouterr().err.splitlines()
     return line
 
@@ -278,7 +278,7 @@ def test_an_impossible_replay_is_refused_in_one_line_and_nothing_changes(folder,
 
 def test_a_lane_that_has_not_finished_is_refused(folder: Path, capsys) -> None:
     Store(folder / "results" / "page").note(complete=False)
-    assert guarded(main, ["page.py", "--lane", LANE]) == 0  # it has run, although others have not
+    assert run_guarded(main, ["page.py", "--lane", LANE]) == 0  # it has run, although others have not
     for status, word in ((NOT_RUN, "not run"), (RUNNING, "running")):
         planted(folder, "status", FINISHED) if status == NOT_RUN else None
         capsys.readouterr()
