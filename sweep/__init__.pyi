@@ -1,4 +1,4 @@
-# The public names, and the modules they are of: read by type checkers, editors and, at run time, by `lazy_loader`.
+# The public names and their modules: read by type checkers, editors and, at run time, by `lazy_loader`.
 
 from . import axes as axes
 from . import measures as measures

@@ -1,49 +1,49 @@
-"""All commands by one name: `sweep COMMAND ...` does what `python -m sweep.COMMAND ...` does."""
+"""All commands under one name: `sweep COMMAND ...` does what `python -m sweep.COMMAND ...` does."""
 
 import runpy
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from sweep.base.errors import unknown
-from sweep.cli.command import command, say
+from sweep.base.errors import unknown_name
+from sweep.cli.command import run_command, say
 
 COMMANDS: Final = {
     "run": "train the sweep of a page and draw its figures",
     "plot": "draw the figures of a store again",
-    "compare": "compare stores, or the slices of one",
+    "compare": "compare stores, or slices of one store",
     "report": "write stores as one interactive HTML file",
-    "claims": "judge the claims of a store's page",
+    "claims": "decide the claims of a store's page",
     "export": "write a store in the format of another tool",
-    "check": "verify a store, and mend it",
+    "check": "verify a store, and repair it",
 }
 
 
 def main() -> None:
-    """Be the command that the command line names."""
+    """Run the command that the command line names."""
     name, *rest = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
         sys.argv[1:] = rest
         runpy.run_module(f"sweep.{name}", run_name="__main__", alter_sys=True)
     else:
-        command(_help)
+        run_command(_help)
 
 
 def _help(args: Sequence[str]) -> None:
-    """List the commands, as asked for or for want of one.
+    """List the commands.
 
     Raises:
-        SweepError: for a command that is none.
+        SweepError: for an unknown command.
     """
-    asked = args[0] if args else "--help"
-    if asked not in ("--help", "-h"):
-        raise unknown("command", asked, COMMANDS)
+    name = args[0] if args else "--help"
+    if name not in ("--help", "-h"):
+        raise unknown_name("command", name, COMMANDS)
     width = max(map(len, COMMANDS))
     say("usage: sweep COMMAND ...\n")
-    say("Thousands of small trainings in one program, and the heatmaps of how they converge.\n")
-    for name, does in COMMANDS.items():
-        say(f"  {name:{width}}  {does}")
-    say("\n`sweep COMMAND --help` tells the options of one; `python -m sweep.COMMAND` is the same.")
+    say("Thousands of small trainings in one program, and heatmaps of how they converge.\n")
+    for name, summary in COMMANDS.items():
+        say(f"  {name:{width}}  {summary}")
+    say("\n`sweep COMMAND --help` lists the options of a command; `python -m sweep.COMMAND` is the same.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is swept: values for knobs, crossed, taken together or drawn."""
+"""What is swept: values of knobs in all combinations, row by row, or drawn at random."""
 
 from sweep.page.axes import (
     Axes,

@@ -1,4 +1,4 @@
-"""Verify a store: `python -m sweep.check results/freq_principle`; with `--repair` mend it."""
+"""Verify a store: `python -m sweep.check results/freq_principle`; with `--repair`, repair it."""
 
 import json
 import shlex
@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from sweep.base.errors import SweepError
-from sweep.cli.command import command, parse, say
+from sweep.cli.command import parse, run_command, say
 from sweep.cli.optional import OptionalPath
 
 PROG = "python -m sweep.check"
@@ -17,14 +17,13 @@ PROG = "python -m sweep.check"
 
 @dataclass(frozen=True)
 class Options:
-    """Compare every file of a store with what was written, and name what is damaged; exit code 1 if anything is.
+    """Check that no file of a store has changed since it was written, and list damaged files; exit code 1 if any is.
 
     Args:
         store: a store that `python -m sweep.run` wrote.
-        repair: mend it: metadata and coordinates are written anew, lanes with damaged curves count as not run, so that
-            `python -m sweep.run PAGE --resume` trains them again.
-        page: the page of the store, for `--repair` where the store alone does not say enough: one with functions of its
-            own.
+        repair: repair it: metadata and coordinates are rewritten, lanes with damaged curves are marked as not run, so
+            that `python -m sweep.run PAGE --resume` trains them again.
+        page: the page of the store, which `--repair` needs if the page defines functions.
         debug: show the traceback of an error.
     """
 
@@ -35,38 +34,38 @@ class Options:
 
 
 def main(args: Sequence[str]) -> None:
-    """Verify what the command line names, and mend it if asked.
+    """Verify the store that the command line names, and repair it with `--repair`.
 
     Raises:
-        SystemExit: with code 1, for a store that is damaged when this ends.
-        SweepError: for what is no store, and for damage that can't be mended.
+        SystemExit: with code 1, if the store is damaged and is not repaired.
+        SweepError: if it is not a store, or if the damage can't be repaired.
     """
     options = parse(Options, args, PROG)
     if options.page is not None and not options.repair:
-        raise SweepError("--page is for --repair: add that, or leave it out")
+        raise SweepError("--page needs --repair: add --repair, or leave out --page")
     from sweep.base.labels import UNDIGESTED
     from sweep.results import store as stores
 
     path = options.store
     if not stores.has_digests(path) and (schema := stores.check(path)["schema"]) in UNDIGESTED:
-        say(f"{path} carries no digests, as it is of schema {schema}: what is damaged in it can't be told")
+        say(f"{path} has no digests, as it is of schema {schema}: damage in it can't be found")
         return
     found = stores.damages(path)
     for damage in found:
         say(f"{damage.file} {damage.what}")
     if found and options.repair:
         _repair(options)
-        say(f"mended; {_what_is_left(path)}")
+        say(f"repaired; {_describe_remaining(path)}")
     elif found:
         count = f"1 file of {path} is" if len(found) == 1 else f"{len(found)} files of {path} are"
-        say(f"{count} damaged: {PROG} {path} --repair mends what can be mended")
+        say(f"{count} damaged: {PROG} {path} --repair repairs what can be repaired")
         raise SystemExit(1)
     else:
-        say(f"{path} is as it was written")
+        say(f"{path} is undamaged")
 
 
 def _repair(options: Options) -> None:
-    """Mend the store, under its lock."""
+    """Repair the store, under its lock."""
     from sweep.page.load import load
     from sweep.results import store as stores
     from sweep.runs.repair import repair
@@ -76,16 +75,16 @@ def _repair(options: Options) -> None:
         repair(options.store, lock, stores.damages(options.store), page)
 
 
-def _what_is_left(path: Path) -> str:
-    """Say what is to be done about a store that was mended."""
+def _describe_remaining(path: Path) -> str:
+    """Return the line that says what remains to be done after a repair."""
     from sweep.results import store as stores
 
     attributes = stores.check(path)
     if attributes.get("complete"):
-        return f"{path} is as it was written"
+        return f"{path} is undamaged"
     page = [str(attributes.get("page", "PAGE")), *json.loads(attributes.get("arguments", "[]"))]
-    return f"`python -m sweep.run {shlex.join([*page, '--out', str(path), '--resume'])}` trains what it lacks"
+    return f"`python -m sweep.run {shlex.join([*page, '--out', str(path), '--resume'])}` trains the missing lanes"
 
 
 if __name__ == "__main__":
-    command(main)
+    run_command(main)

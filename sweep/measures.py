@@ -1,4 +1,4 @@
-"""What claims measure, lane by lane."""
+"""Functions that claims use as measures; each gives one value per lane."""
 
 from sweep.stats.measures import (
     beyond_range,

@@ -9,7 +9,7 @@ from typing import Literal
 import tyro
 
 from sweep.cli import streams
-from sweep.cli.command import command, parse, say
+from sweep.cli.command import parse, run_command, say
 from sweep.cli.optional import OptionalPath
 from sweep.files import outputs
 
@@ -18,15 +18,15 @@ PROG = "python -m sweep.plot"
 
 @dataclass(frozen=True)
 class Options:
-    """Draw the figures of a store: those that its page names, else all that fit.
+    """Draw the figures of a store: those that its page names, or else all that fit.
 
     Args:
         store: a store that `python -m sweep.run` wrote.
-        out: the folder to save PNG and SVG files in; by default figures/ and the page's name for the store
-            of a page as it is, the store's folder otherwise.
+        out: the folder for PNG and SVG files; by default figures/ and the page's name for the store of an unmodified
+            page, otherwise the store's folder.
         only: names of the figures to draw.
-        form: screen, or print, which is PDF and SVG of one column, 3.3 inches wide.
-        force: replace what is at the figures' places, whatever it is.
+        form: screen, or print: PDF and SVG with a width of one column, 3.3 inches.
+        force: replace existing files, even if they are not figures of this command.
         debug: show the traceback of an error.
     """
 
@@ -41,7 +41,7 @@ class Options:
 def main(args: Sequence[str]) -> None:
     """Draw the figures that the command line asks for, and print the paths of the files."""
     options = parse(Options, args, PROG)
-    from sweep.plots.gallery import (  # heavy, as is the next
+    from sweep.plots.gallery import (  # slow to import, like the next
         choose_figures,
         default_directory,
         draw_figures,
@@ -57,10 +57,10 @@ def main(args: Sequence[str]) -> None:
     figures = choose_figures(ds, options.only)
     for path in chain.from_iterable(places(figures, directory, form=options.form)):
         outputs.check(path, is_drawn, force=options.force)
-    streams.outlast()
+    streams.ignore_output_failures()
     for path in draw_figures(ds, figures, directory, form=options.form):
         say(path)
 
 
 if __name__ == "__main__":
-    command(main)
+    run_command(main)

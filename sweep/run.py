@@ -12,11 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sweep.base.errors import SweepError
-from sweep.base.signals import Terminated, told_when_ended
+from sweep.base.signals import Terminated, set_last_words
 from sweep.cli import streams
-from sweep.cli.command import command, pairs, parse_known, to_bytes
+from sweep.cli.command import parse_known, parse_pairs, parse_size, run_command
 from sweep.cli.optional import OptionalPath, OptionalText
-from sweep.cli.variation import Choice, Chosen, chosen
+from sweep.cli.variation import ExperimentOptions, Selection, select_experiment
 
 if TYPE_CHECKING:
     from sweep.cli.terminal import Terminal, Watcher
@@ -26,25 +26,25 @@ PROG = "python -m sweep.run"
 
 
 @dataclass(frozen=True)
-class Options(Choice):
+class Options(ExperimentOptions):
     """Train all lanes of a page, store labelled curves and draw its figures.
 
-    Any field of the page's experiment can be overridden behind the page: --epochs 500 --task.noise 0.1
+    Any field of the page's experiment can be overridden after the page: --epochs 500 --task.noise 0.1
     --axes.learning-rate 1e-4 1e-3 --optimizer.name sgd. PAGE --help lists the fields of a page.
 
     Args:
-        figures_dir: where to save figures; by default figures/ and the page's name for a page as it is,
-            the store's folder otherwise.
-        plan: print lanes, blocks, programs, memory and a time estimate, and why, without training.
-        resume: go on with an incomplete store.
-        fresh: move a store that is in the way aside and start anew.
+        figures_dir: where to save figures; by default figures/ and the page's name for an unmodified page,
+            otherwise the store's folder.
+        plan: print lanes, blocks, programs, memory and a time estimate, with reasons, without training.
+        resume: continue an incomplete store.
+        fresh: move an existing store away and start again.
         lane: train one stored lane again and print how far it is from the stored one: the lane with
-            seed=3,learning_rate=1e-3,width=64, or as many knobs as tell it from all others. The store is only read.
-            Exit code 1 if the numbers differ although all that they depend on is the same.
+            seed=3,learning_rate=1e-3,width=64, or as many knobs as identify one lane. The store is only read.
+            Exit code 1 if the numbers differ although everything that they depend on is the same.
         memory: budget for one wave, such as 2GiB; by default half of what is free.
-        compile_cache: keep compiled programs in this folder for later runs on this machine; whoever can write
-            there can run code in them, so name one of your own, such as ~/.cache/sweep. Some hosts with AVX-512
-            reject what they kept (jax#38445) and compile anew.
+        compile_cache: keep compiled programs in this folder for later runs on this machine. Whoever can write
+            there can run code in those runs, so name a folder that only you can write to, such as ~/.cache/sweep.
+            Some hosts with AVX-512 reject stored programs (jax#38445) and compile again.
         debug: show the traceback of an error.
     """
 
@@ -60,31 +60,31 @@ class Options(Choice):
 
 def main(args: Sequence[str]) -> None:
     """Run what the command line asks for."""
-    options, rest = _options(args)
-    _refuse_together(options)
-    memory = None if options.memory is None else to_bytes(options.memory)
-    what = resolve(options, rest)
+    options, rest = _parse_options(args)
+    _check_combination(options)
+    memory = None if options.memory is None else parse_size(options.memory)
+    selection = resolve(options, rest)
     _load_jax()
     if options.plan:
-        _show_plan(what.experiment, memory)
+        _show_plan(selection.experiment, memory)
     elif options.lane is not None:
-        _replay(what, options, memory)
+        _replay(selection, options, memory)
     else:
-        _run(what, options, memory, args)
+        _run(selection, options, memory, args)
 
 
-def _refuse_together(options: Options) -> None:
+def _check_combination(options: Options) -> None:
     """Refuse options that exclude each other."""
     if options.resume and options.fresh:
-        raise SweepError("--resume and --fresh exclude each other: --resume goes on, --fresh starts anew")
+        raise SweepError("--resume and --fresh exclude each other: --resume continues, --fresh starts again")
     for name in ("resume", "fresh", "plan", "figures_dir"):
         if options.lane is not None and getattr(options, name):
             option = f"--{name.replace('_', '-')}"
             raise SweepError(f"--lane trains one stored lane again and stores and draws nothing: leave out {option}")
 
 
-def _options(args: Sequence[str]) -> tuple[Options, list[str]]:
-    """Read the fixed options; `PAGE --help` is left to the page."""
+def _parse_options(args: Sequence[str]) -> tuple[Options, list[str]]:
+    """Parse the options that all pages have; with `PAGE --help`, the help is that of the page's fields."""
     if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
         raise SweepError(f"the page comes first, got {args[0]}: {PROG} PAGE [options]")
     wants_help = [arg for arg in args if arg in ("-h", "--help")]
@@ -96,20 +96,20 @@ def _options(args: Sequence[str]) -> tuple[Options, list[str]]:
 
 
 def _load_jax() -> None:
-    """Load JAX, which reads its settings then.
+    """Import JAX, which reads its settings from the environment.
 
     Raises:
-        SweepError: for a setting in the environment that it can't read.
+        SweepError: for a setting that JAX can't read.
     """
     try:
         import jax  # noqa: F401
     except ValueError as error:
-        raise SweepError(f"JAX can't read a setting in the environment: {error}; unset or mend it") from error
+        raise SweepError(f"JAX can't read a setting in the environment: {error}; unset or correct it") from error
 
 
-def resolve(options: Options, rest: Sequence[str]) -> Chosen:
-    """Load the page, apply `--smoke`, overrides and `--zoom`, and choose the store."""
-    return chosen(options, rest, f"{PROG} {options.page}")
+def resolve(options: Options, rest: Sequence[str]) -> Selection:
+    """Load the page, apply `--smoke`, overrides and `--zoom`, and find the store."""
+    return select_experiment(options, rest, f"{PROG} {options.page}")
 
 
 def _show_plan(experiment: "Experiment", memory: int | None) -> None:
@@ -119,84 +119,84 @@ def _show_plan(experiment: "Experiment", memory: int | None) -> None:
     show_plan(Terminal(highlight=False), plan_sweep(experiment, memory))
 
 
-def _replay(what: Chosen, options: Options, memory: int | None) -> None:
-    """Replay a lane; leave with exit code 1 if it is another one than is stored, for no reason that is known."""
+def _replay(selection: Selection, options: Options, memory: int | None) -> None:
+    """Replay a lane; exit with code 1 if it differs from the stored one and no known reason explains that."""
     from sweep.cli.replay import replay_lane
 
     assert options.lane is not None
-    wanted = pairs("--lane", options.lane)
+    wanted = parse_pairs("--lane", options.lane)
     console = _console(options)
-    with _watching(console) as watch:
-        alike = replay_lane(console, what.experiment, what.store, wanted, memory=memory, watch=watch)
-    if not alike:
+    with _show_progress(console) as watch:
+        expected = replay_lane(console, selection.experiment, selection.store, wanted, memory=memory, watch=watch)
+    if not expected:
         raise SystemExit(1)
 
 
-def _run(what: Chosen, options: Options, memory: int | None, args: Sequence[str]) -> None:
-    from sweep.cli.terminal import show_family, show_summary
+def _run(selection: Selection, options: Options, memory: int | None, args: Sequence[str]) -> None:
+    from sweep.cli.terminal import show_parent, show_summary
     from sweep.plots.gallery import check_directory, choose_figures, default_directory, draw_figures
     from sweep.runs.runner import run_sweep
 
-    import_module("sweep.plots")  # refuses before hours of training if matplotlib can't be loaded
-    store = what.store
+    import_module("sweep.plots")  # so that an error of matplotlib comes before hours of training
+    store = selection.store
     if options.figures_dir is not None:
-        check_directory(options.figures_dir, what.experiment.figures)
+        check_directory(options.figures_dir, selection.experiment.figures)
     console = _console(options)
-    streams.outlast()
+    streams.ignore_output_failures()
 
-    def stopped() -> tuple[str, str]:
+    def describe_stop() -> tuple[str, str]:
         again = [arg for arg in args if arg not in ("--fresh", "--resume")]
-        there = f"what there is lies in {store}" if store.exists() else "nothing was stored yet"
-        return f"stopped; {there}; this goes on:", f"{_python()} -m sweep.run {shlex.join(again)} --resume"
+        stored = f"the results so far are in {store}" if store.exists() else "nothing was stored yet"
+        return f"stopped; {stored}; to continue:", f"{_python()} -m sweep.run {shlex.join(again)} --resume"
 
-    told_when_ended(stopped)
+    set_last_words(describe_stop)
     try:
-        with _watching(console) as watch:
+        with _show_progress(console) as watch:
             ds = run_sweep(
-                what.experiment, out=what.store, resume=options.resume, fresh=options.fresh, memory=memory,
-                attributes=what.attributes, watch=watch,
+                selection.experiment, out=store, resume=options.resume, fresh=options.fresh, memory=memory,
+                attributes=selection.attributes, watch=watch,
             )  # fmt: skip
         if not watch.called:
-            told = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains anew)"
-            console.print(told, soft_wrap=True)
-        directory = options.figures_dir or default_directory(store, what.experiment.name, complete=True)
-        drawn = draw_figures(ds, choose_figures(ds, own=what.experiment.figures), directory)
+            message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"
+            console.print(message, soft_wrap=True)
+        directory = options.figures_dir or default_directory(store, selection.experiment.name, complete=True)
+        drawn = draw_figures(ds, choose_figures(ds, own=selection.experiment.figures), directory)
         show_summary(console, ds, store, drawn)
-        show_family(console, ds, store, f"{_python()} -m sweep.report")
+        show_parent(console, ds, store, f"{_python()} -m sweep.report")
     except (KeyboardInterrupt, Terminated):
-        with suppress(OSError):  # the terminal has gone
-            for line in stopped():
+        with suppress(OSError):  # the terminal was closed
+            for line in describe_stop():
                 console.print(line, soft_wrap=True)
         raise
 
 
 def _console(options: Options) -> "Terminal":
-    """Give the console to print on, compiled programs being kept where that is asked for."""
+    """Return the console to print on; with `--compile-cache`, turn on JAX's cache of compiled programs."""
     from sweep.cli.terminal import Terminal
-    from sweep.runs.devices import keep_compiled
+    from sweep.runs.devices import cache_compiled_programs
 
     if options.compile_cache is not None:
-        keep_compiled(options.compile_cache)
+        cache_compiled_programs(options.compile_cache)
     return Terminal(highlight=False)
 
 
 @contextmanager
-def _watching(console: "Terminal") -> "Iterator[Watcher]":
-    """Show progress, and warnings in a line each."""
-    from sweep.cli.terminal import watching
+def _show_progress(console: "Terminal") -> "Iterator[Watcher]":
+    """Show progress, and each warning as one line."""
+    from sweep.cli.terminal import show_progress
 
-    with warnings.catch_warnings(), watching(console) as watch:
+    with warnings.catch_warnings(), show_progress(console) as watch:
         warnings.showwarning = lambda message, *_: console.print(f"note: {message}")
         yield watch
 
 
 def _python() -> str:
-    """Name this interpreter as a shell here would find it: `make run` uses one that is not on the path."""
+    """Return the shortest command for this interpreter that works here: `make run` uses one that is not on the PATH."""
     if shutil.which("python") == sys.executable:
         return "python"
-    near = os.path.relpath(sys.executable)
-    return sys.executable if near.startswith("..") else near
+    relative = os.path.relpath(sys.executable)
+    return sys.executable if relative.startswith("..") else relative
 
 
 if __name__ == "__main__":
-    command(main)
+    run_command(main)

@@ -1,4 +1,4 @@
-"""What a figure shows, read back from its artists."""
+"""What a figure shows, read from its artists."""
 
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure

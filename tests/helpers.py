@@ -1,4 +1,4 @@
-"""Small experiments, and their lanes' lives by lane number."""
+"""Small experiments, and the trainings of their lanes by lane number."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
 from sweep.specs import MLP, Optimizer, Record, SumOfSines, log_spaced
 
-# Most of what is tried in both is tried in float64 in `make test`, and in float32 too in `make test-all`.
+# `make test` runs most of these tests in float64 only, `make test-all` also in float32.
 PRECISIONS = (pytest.param("float32", marks=pytest.mark.slow), "float64")
 LOSS_ONLY = Record(metrics=("loss",), at=log_spaced(4), snapshots=0)
 
@@ -64,7 +64,7 @@ class Life:
 def planned(
     experiment: Experiment, devices: int = 1, *, memory: int | None = None, wave_lanes: int | None = None
 ) -> Plan:
-    """Plan an experiment on the first so many devices."""
+    """Plan an experiment on a number of devices."""
     with jax.enable_x64(experiment.precision == "float64"):
         return pack(
             resolve(experiment),
@@ -73,18 +73,18 @@ def planned(
 
 
 def walk_waves(plan: Plan, resume: Position | None = None) -> Iterator[Segment]:
-    """Walk all waves of a plan, or from where one of them stands."""
+    """Walk all waves of a plan, or the rest of one from a position."""
     for number in range(0 if resume is None else resume.wave, len(plan.waves)):
         yield from walk_wave(plan, number, resume if resume is not None and resume.wave == number else None)
 
 
 def run_lanes(experiment: Experiment, devices: int = 1, **options: Any) -> list[Life]:
-    """Train an experiment and give each lane's life, by lane number."""
+    """Train an experiment and return each lane's `Life`, by lane number."""
     return lives(planned(experiment, devices, **options))
 
 
 def lives(plan: Plan, *, records: int | None = None, resume: Position | None = None) -> list[Life]:
-    """Walk a plan, or only its first so many records, and give each lane's life, by lane number."""
+    """Walk a plan, or only its first records, and return each lane's `Life`, by lane number."""
     found: dict[int, Life] = {}
     for piece in walk_waves(plan, resume=resume):
         if piece.record is not None:
@@ -111,7 +111,7 @@ def _take(plan: Plan, piece: Segment, found: dict[int, Life]) -> None:
                 name: np.concatenate([*([old.curves[name]] if old.states else []), value[row][None]])
                 for name, value in values.items()
             }
-            # A lane that has ended and left its seat stays as it was last seen.
+            # A lane that has ended and left its seat keeps its last values.
             leaf = [leaf[seats[row]] for leaf in own] if row in seats else old.leaves
             state = jax.tree.unflatten(structure, leaf)
             bad = int(piece.ended[at][row]) if piece.status[at][row] == DIVERGED else programs.NEVER
@@ -120,20 +120,20 @@ def _take(plan: Plan, piece: Segment, found: dict[int, Life]) -> None:
 
 @cache
 def lane_structure(block: programs.Block, names: tuple[str, ...]) -> Any:
-    """Give the pytree structure of a block's lanes."""
+    """Return the pytree structure of a block's lanes."""
     numbers = {name: jax.ShapeDtypeStruct((), programs.number_dtype(name, block.training)) for name in names}
     with jax.enable_x64(block.training.precision == "float64"):
         return jax.tree.structure(jax.eval_shape(partial(programs.begin, block), numbers)[0])
 
 
 def numbers_of_one(experiment: Experiment) -> dict[str, np.ndarray]:
-    """Give the traced numbers of a page without axes."""
+    """Return the traced numbers of a page without axes."""
     resolved = resolve(experiment)
     return resolving.numbers_of(resolved.variants[0], resolved.lanes)
 
 
 def numbers_of(plan: Plan, lane: int) -> tuple[programs.Block, dict[str, np.ndarray]]:
-    """Give a lane's block and its traced numbers as the program gets them."""
+    """Return a lane's block and its traced numbers as the program receives them."""
     for program in plan.programs:
         for block, members, numbers in zip(program.blocks, program.members, program.numbers, strict=True):
             for at in np.flatnonzero(members == lane):
@@ -169,7 +169,7 @@ def by_row(experiment: Experiment, lives: list[Life]) -> dict[frozenset[tuple[st
 
 
 def assert_bitwise(one: Life, other: Life) -> None:
-    """Compare everything that is stored of a lane, and its state, bit by bit."""
+    """Compare a lane's stored values and its state bit by bit."""
     assert set(one.curves) == set(other.curves)
     for name, values in one.curves.items():
         assert values.tobytes() == other.curves[name].tobytes(), name
@@ -183,7 +183,7 @@ def assert_bitwise(one: Life, other: Life) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# What lanes are compared with: a network as a tutorial writes it, and learning rates in closed form.
+# References for lanes: a plainly written network, and learning rates in closed form.
 
 REFERENCE_ACTIVATIONS = {
     "tanh": nn.tanh, "relu": nn.relu, "sine": jnp.sin, "cosine": jnp.cos, "sigmoid": nn.sigmoid, "gelu": nn.gelu,
@@ -192,7 +192,7 @@ REFERENCE_ACTIVATIONS = {
 
 
 class Plain(nn.Module):
-    """A network as a tutorial writes it: points first."""
+    """A plainly written network; the first axis is the point."""
 
     hidden: tuple[int, ...]
     activation: str
@@ -213,7 +213,7 @@ def renamed(parameters: Any) -> Any:
 
 
 def rates_of(schedule: str, peak: float, fraction: float, steps: int) -> np.ndarray:
-    """Give the learning rate of each step, in closed form."""
+    """Return the learning rate of each step, in closed form."""
     done = np.arange(steps + 1)
     warmup = round(0.1 * steps)
 

@@ -1,4 +1,4 @@
-"""Results as `open_results` gives them, with closed forms in place of trainings.
+"""Results in the form of `open_results`, with closed forms in place of trainings.
 
 Frequency k of a lane decays as exp(-epoch / tau) with
 tau = k**2 / (1000 * learning_rate) * (64 / width) * (1 + seed / 10), so halving epochs are known: tau * ln 2.
@@ -26,7 +26,7 @@ def results(
     epochs: np.ndarray = EPOCHS,
     points: int = 64,
 ) -> xr.Dataset:
-    """Build results over any swept axes; those named seed, learning_rate and width change the numbers."""
+    """Build results over any swept axes; seed, learning_rate and width change the numbers."""
     sweep = xr.Dataset(coords={name: np.asarray(list(values)) for name, values in axes.items()})
     shape = tuple(sweep.sizes.values())
     status = xr.DataArray(np.full(shape, labels.FINISHED, np.int8), sweep.coords, list(axes))
@@ -56,14 +56,14 @@ def results(
     for name in ds.variables:
         known = (labels.METRICS | labels.RECORDED | labels.DIMENSIONS).get(str(name))
         ds[name].attrs = known.attributes() if known else {"units": "1", "long_name": str(name).replace("_", " ")}
-    ds["status"].attrs |= labels.flags(labels.STATUS)
+    ds["status"].attrs |= labels.flag_attributes(labels.STATUS)
     ds.attrs = {"name": "synthetic/page", "question": "Which frequency comes first?", "figures": "[]"}
     stored = ("loss", "spectral_error", "spatial_error", "prediction")
     return ds.assign({name: ds[name].astype(np.float32) for name in stored})
 
 
 def time_constant(frequency, knobs) -> xr.DataArray:
-    """Give the closed form's decay time in epochs."""
+    """Return the closed form's decay time in epochs."""
     rate = knobs["learning_rate"] if "learning_rate" in knobs.coords else 1e-2
     width = knobs["width"] if "width" in knobs.coords else 64.0
     seed = knobs["seed"] if "seed" in knobs.coords else 0
@@ -71,7 +71,7 @@ def time_constant(frequency, knobs) -> xr.DataArray:
 
 
 def ended(ds: xr.Dataset, code: int, where, *, from_record: int = 0) -> xr.Dataset:
-    """Give results whose lanes that a mask names ended with a status, NaN from a record on."""
+    """Return results in which the lanes of a mask ended with a status; they are NaN from a record on."""
     mask = where & xr.ones_like(ds["status"], dtype=bool)
     ds = ds.copy()
     attrs = ds["status"].attrs

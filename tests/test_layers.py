@@ -1,4 +1,4 @@
-"""Who may import whom: a dozen rules between folders, read off every import statement, those in functions too."""
+"""Which folder may import which: rules that every import statement is checked against, also those in functions."""
 
 import ast
 import importlib
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sweep"
 JAX = {"jax", "jaxlib", "flax", "optax"}
 
-# What each folder may import, itself aside.
+# What each folder may import in addition to itself.
 MAY_IMPORT = {
     "base": set(),
     "files": {"base"},
@@ -37,7 +37,7 @@ COMMANDS = {"__main__", "check", "plot", "run"}  # ... and `__main__` of a folde
 
 @cache
 def modules() -> dict[str, Path]:
-    """Find all modules by their names below `sweep`; a folder has that of its `__init__`."""
+    """Find all modules by their names below `sweep`; `__init__` has the name of its folder."""
     found = {}
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -48,7 +48,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """List what a module imports, within functions too, but not what only type checkers see."""
+    """List what a module imports, also in functions, except imports for type checkers only."""
     tree = ast.parse(path.read_text())
     unseen = {
         node
@@ -67,7 +67,7 @@ def imports(path: Path) -> frozenset[str]:
 
 @cache
 def own(path: Path) -> frozenset[str]:
-    """List the modules of ours that a module imports, the longest names alone."""
+    """List the modules of sweep that a module imports, by their longest names."""
     known = modules()
     names = {name.removeprefix("sweep.") for name in imports(path) if name.startswith("sweep.")}
     found = {name for name in names if name in known}
@@ -85,19 +85,19 @@ def is_command(name: str) -> bool:
 INSIDE = {name: path for name, path in modules().items() if not is_command(name) and name not in FACES}
 
 
-def test_the_root_holds_folders_commands_and_public_names_alone() -> None:
+def test_the_root_holds_only_folders_commands_and_public_names() -> None:
     assert {folder(name) for name in modules()} == {*MAY_IMPORT, *ABOVE_ALL, *FACES, *COMMANDS}
 
 
 @pytest.mark.parametrize("package", sorted({*MAY_IMPORT, *ABOVE_ALL}))
-def test_a_folder_says_what_it_knows_and_what_it_imports(package: str) -> None:
-    told = importlib.import_module(f"sweep.{package}").__doc__ or ""
-    assert len(told.strip().splitlines()) >= 3
-    assert "mport" in told
+def test_a_folder_documents_its_content_and_its_imports(package: str) -> None:
+    text = importlib.import_module(f"sweep.{package}").__doc__ or ""
+    assert len(text.strip().splitlines()) >= 3
+    assert "mport" in text
 
 
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT))
-def test_a_folder_imports_what_lies_below_it(package: str) -> None:
+def test_a_folder_imports_only_what_is_allowed(package: str) -> None:
     for name, path in INSIDE.items():
         if folder(name) == package:
             reached = {folder(each) for each in own(path)} - {package}
@@ -127,20 +127,20 @@ def test_what_figures_are_drawn_with_knows_no_figure_and_a_figure_no_gallery() -
         assert all(each.startswith(known) for each in plots), name
 
 
-def test_nobody_imports_a_command() -> None:
+def test_no_module_imports_a_command() -> None:
     for name, path in modules().items():
         assert not [each for each in own(path) if is_command(each)], name
 
 
-def test_nobody_inside_imports_the_public_names() -> None:
-    """They are what lies in a folder under a second name: inside, each thing has one."""
+def test_no_module_imports_the_public_names() -> None:
+    """The public names are second names; inside the package each thing has only one."""
     for name, path in INSIDE.items():
         direct = {each.removeprefix("sweep.") for each in imports(path) if each.count(".") == 1}
         assert not own(path) & FACES, name
         assert {each for each in direct if f"sweep.{each}" in imports(path)} <= {*MAY_IMPORT, *ABOVE_ALL}, name
 
 
-def test_commands_alone_import_what_commands_share() -> None:
+def test_only_commands_import_cli() -> None:
     for name, path in INSIDE.items():
         assert folder(name) in ABOVE_ALL or "cli" not in {folder(each) for each in own(path)}, name
 
@@ -149,7 +149,7 @@ def test_commands_alone_import_what_commands_share() -> None:
     "module", ["sweep", "sweep.run", "sweep.plot", "sweep.claims.__main__", "sweep.export.__main__",
                "sweep.results.dataset", "sweep.stats", "sweep.plots.registry"],
 )  # fmt: skip
-def test_importing_a_command_or_what_reads_results_loads_no_jax(module: str) -> None:
+def test_importing_commands_and_readers_of_results_loads_no_jax(module: str) -> None:
     code = f"import sys, {module}; sys.exit(' '.join({JAX} & sys.modules.keys()) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

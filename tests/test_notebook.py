@@ -1,4 +1,4 @@
-"""The notebook: runs from its first cell to its last in a kernel of its own, and reads on a forge as it is."""
+"""The notebook runs from its first cell to its last in a new kernel, and its committed outputs can be read."""
 
 import json
 import re
@@ -13,7 +13,7 @@ nbclient = pytest.importorskip("nbclient")
 
 
 def outputs(notebook):
-    """Give each code cell's outputs as (kinds, text): the forms it is in, and as text."""
+    """Return each code cell's outputs as (types, text)."""
     found = []
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -47,7 +47,7 @@ def executed(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_it_answers_its_question(executed):
+def test_the_notebook_answers_its_question(executed):
     found = outputs(executed)
     texts = "\n".join(text for shown in found for _, text in shown)
     assert "finished    64" in texts
@@ -60,13 +60,13 @@ def test_it_answers_its_question(executed):
     assert sum("image/png" in kinds for shown in found for kinds, _ in shown) == 2
 
 
-def test_what_is_committed_is_what_it_shows(committed, executed):
-    """Numbers may differ from machine to machine; what kind of thing each cell shows does not."""
+def test_the_committed_outputs_are_those_of_a_run(committed, executed):
+    """Numbers may differ between machines; the types of output of each cell do not."""
     kinds = [[kind for kind, _ in shown] for shown in outputs(executed)]
     assert [[kind for kind, _ in shown] for shown in outputs(committed)] == kinds
 
 
-def test_it_is_small_and_tells_nothing_of_the_machine_it_ran_on(committed):
+def test_the_notebook_is_small_and_holds_nothing_of_the_machine_it_ran_on(committed):
     text = NOTEBOOK.read_text()
     assert len(text) < 300_000
     words = json.dumps(json.loads(text)["cells"])

@@ -1,4 +1,4 @@
-"""The public names and the documents that repeat something of the code."""
+"""The public names, and documents that repeat parts of the code."""
 
 import importlib
 import inspect
@@ -26,18 +26,18 @@ def test_every_public_name_is_documented() -> None:
         assert inspect.getdoc(getattr(sweep, name)), name
 
 
-def test_a_page_that_imports_all_loads_no_matplotlib() -> None:
+def test_a_page_with_import_star_loads_no_matplotlib() -> None:
     code = "from sweep import *; import sys; sys.exit('matplotlib' in sys.modules or 'MLP' not in globals())"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="No sweep attribute gird"):
         sweep.gird  # noqa: B018
 
 
 def test_no_public_function_has_the_name_of_a_module() -> None:
-    """A module, once imported, would hide it."""
+    """A module of the same name would hide the function once it is imported."""
     for path in [ROOT / "sweep", *(each.parent for each in (ROOT / "sweep").rglob("__init__.py"))]:
         package = importlib.import_module(".".join(path.relative_to(ROOT).parts))
         names = {*dir(package), *(KINDS if package is sweep.plots else ())}
@@ -83,21 +83,21 @@ REVEALED = [
 
 
 def test_every_public_name_has_its_type_in_an_editor(tmp_path: Path) -> None:
-    """What a type checker, and so an editor, knows of a script of a user's."""
+    """A type checker, and so an editor, knows the types in a user's script."""
     (tmp_path / "page.py").write_text(USED)
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(ROOT)]}))
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    told = [(each["severity"], each["message"]) for each in json.loads(done.stdout)["generalDiagnostics"]]
-    types = [text for kind, text in told if kind == "information"]
+    diagnostics = [(each["severity"], each["message"]) for each in json.loads(done.stdout)["generalDiagnostics"]]
+    types = [text for kind, text in diagnostics if kind == "information"]
     assert [re.sub(r'^Type of ".*" is "(.*)"$', r"\1", text, flags=re.DOTALL) for text in types] == REVEALED
-    wrong = [text.splitlines()[0] for kind, text in told if kind == "error"]
+    wrong = [text.splitlines()[0] for kind, text in diagnostics if kind == "error"]
     assert len(wrong) == 2
     assert wrong[0].startswith('Argument of type "Literal[3]" cannot be assigned to parameter "question"')
     assert wrong[1] == '"gird" is not a known attribute of module "sweep"'
 
 
-def test_version_and_licence_are_one_in_every_file() -> None:
+def test_version_and_licence_are_the_same_in_every_file() -> None:
     citation = (ROOT / "CITATION.cff").read_text()
     assert f"version: {PROJECT['version']}" in citation
     assert PROJECT["license"] == "Apache-2.0"
@@ -105,14 +105,14 @@ def test_version_and_licence_are_one_in_every_file() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text()
 
 
-def test_jaxlib_that_miscompiles_is_excluded() -> None:
+def test_versions_of_jaxlib_that_miscompile_are_excluded() -> None:
     for package in ("jax", "jaxlib"):
         (line,) = [each for each in PROJECT["dependencies"] if re.match(rf"{package}\b", each)]
         assert "!=0.10.2" in line
     assert "==0.10.2" not in (ROOT / "constraints.txt").read_text()
 
 
-def test_constraints_are_names_versions_and_markers_only() -> None:
+def test_constraints_hold_only_names_versions_and_markers() -> None:
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         if line and not line.startswith("#"):
             assert re.fullmatch(r"[A-Za-z0-9_.\-\[\]]+==[\w.+]+( *; *[\w ()<>=.'\"]+)?( *#.*)?", line), line

@@ -1,4 +1,4 @@
-"""What the README promises: its Python runs, its files are there, its make targets and options exist."""
+"""The README is right: its Python runs, and its files, make targets and options exist."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_page_and_the_lines_after_it_run_and_answer(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_page_and_the_lines_after_it_run(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     page, question = blocks("python")
     names: dict[str, object] = {}
@@ -38,7 +38,7 @@ def test_the_page_is_ten_lines() -> None:
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
-def test_every_link_leads_somewhere(link: str) -> None:
+def test_every_link_leads_to_a_file(link: str) -> None:
     assert (ROOT / link).exists()
 
 
@@ -64,7 +64,7 @@ MODULES = {"run": "sweep.run", "plot": "sweep.plot"}
 
 
 @pytest.mark.parametrize("command", ["compare", "run", "plot", "export", "report"])
-def test_every_option_of_a_command_is_in_the_readme_and_the_other_way_round(command: str) -> None:
+def test_the_readme_lists_exactly_the_options_of_each_command(command: str) -> None:
     from dataclasses import fields
     from importlib import import_module
 

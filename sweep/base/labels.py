@@ -1,7 +1,7 @@
 """The vocabulary of results: dimension names, quantities with their units, status codes.
 
-A figure's axis label, a variable's attributes in the store and the closing table all come from here, so
-that one thing has one name everywhere.
+The axis labels of figures, the attributes of stored variables and the summary table of a run all come from here, so
+that each thing has one name everywhere.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar
 from sweep.base.registry import Entry
 
 SCHEMA: Final = 2  # layout of the store; raised whenever an older reader would misread a newer store
-UNDIGESTED: Final = (1,)  # layouts without digests, which can still be read
+UNDIGESTED: Final = (1,)  # older layouts, without digests, that can still be read
 READABLE: Final = (*UNDIGESTED, SCHEMA)
 
 Better = Literal["lower", "higher"] | None  # which values of a metric are better; None where none are
@@ -28,7 +28,7 @@ class Quantity:
         dims: dimensions beyond the swept ones, in order, without the time dimension.
         units: units as printed on an axis; "1" for a pure number.
         long_name: the words on an axis or a colour bar.
-        better: which values are better. None: it has no best, nothing is chosen and no lane stopped by it.
+        better: which values are better. None: no value is best, so nothing is chosen and no lane is stopped by it.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Quantity:
     better: Better = None
 
     def attributes(self) -> dict[str, str]:
-        """Give the attributes of a stored variable, as the CF conventions name them, and `better` if it has a best."""
-        told = {"units": self.units, "long_name": self.long_name or words(self.name)}
-        return told | ({"better": self.better} if self.better else {})
+        """Return the attributes of a stored variable, as the CF conventions name them, and `better` where it is set."""
+        attributes = {"units": self.units, "long_name": self.long_name or words(self.name)}
+        return attributes | ({"better": self.better} if self.better else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +60,12 @@ def words(name: object) -> str:
 
 
 def long_name(name: object, attributes: Mapping[Any, Any]) -> str:
-    """Give the words for a variable: its long name where it has one."""
+    """Return the words for a variable: its long name, or else its name in words."""
     return str(attributes.get("long_name") or words(name))
 
 
 def better(name: object, attributes: Mapping[Any, Any]) -> Better:
-    """Tell which values of a variable are better, as it says itself; in older stores as the vocabulary says."""
+    """Tell which values of a variable are better: by its attribute `better`, in older stores by its name."""
     stated = attributes.get("better")
     if stated in DIRECTIONS:
         return stated
@@ -73,9 +73,10 @@ def better(name: object, attributes: Mapping[Any, Any]) -> Better:
 
 
 def worst(better: Better) -> float:
-    """Give what a lost lane counts as: the worst value there is.
+    """Return the value that a lost lane counts as: the worst possible one.
 
-    Of a metric without a best it is +inf too. That is no judgement: a lost lane counts, and is not dropped in silence.
+    For a metric without a best value it is +inf as well. This is no judgement: it only makes sure that a lost lane is
+    counted and not dropped silently.
     """
     return -inf if better == "higher" else inf
 
@@ -83,14 +84,14 @@ def worst(better: Better) -> float:
 _Quantity = TypeVar("_Quantity", bound=Quantity)
 
 
-def _index(quantities: tuple[_Quantity, ...]) -> dict[str, _Quantity]:
+def _by_name(quantities: tuple[_Quantity, ...]) -> dict[str, _Quantity]:
     return {quantity.name: quantity for quantity in quantities}
 
 
-SEEDS: Final = ("seed", "data_seed")  # the knobs in which repeats of one setting differ
+SEEDS: Final = ("seed", "data_seed")  # the knobs that differ between repeats of one setting
 
-# Dimensions that results have of their own. A swept knob may not take one of these names.
-DIMENSIONS: Final = _index(
+# Dimensions of results beyond the swept ones. A swept knob may not take one of these names.
+DIMENSIONS: Final = _by_name(
     (
         Quantity("lane", long_name="lane (one training)"),
         Quantity("epoch", units="epochs", long_name="epoch"),
@@ -103,7 +104,7 @@ DIMENSIONS: Final = _index(
 )
 
 # What can be recorded; a page may add its own.
-METRICS: Final = _index(
+METRICS: Final = _by_name(
     (
         BuiltIn("sweep.engine.metrics:loss", "loss", long_name="training loss", better="lower"),
         BuiltIn(
@@ -147,8 +148,8 @@ METRICS: Final = _index(
     )
 )
 
-# What a store holds beside the metrics.
-RECORDED: Final = _index(
+# What a store holds in addition to the metrics.
+RECORDED: Final = _by_name(
     (
         Quantity("prediction", ("x",), long_name="network output h(x)"),
         Quantity("target", ("x",), long_name="noiseless target f(x)"),
@@ -162,11 +163,11 @@ RECORDED: Final = _index(
 # Status of a lane, stored as int8 with these as its flag meanings.
 STATUS: Final = ("not_run", "running", "finished", "diverged", "reached", "cut", "failed")
 NOT_RUN, RUNNING, FINISHED, DIVERGED, REACHED, CUT, FAILED = range(len(STATUS))
-ENDED: Final = (FINISHED, DIVERGED, REACHED, CUT)  # there is nothing left to train
-LOST: Final = (DIVERGED, FAILED, CUT)  # what counts as the worst there is
-UNSEEN: Final = (NOT_RUN, RUNNING)  # what is no data yet
+ENDED: Final = (FINISHED, DIVERGED, REACHED, CUT)  # nothing is left to train
+LOST: Final = (DIVERGED, FAILED, CUT)  # counted as the worst possible value
+WITHOUT_DATA: Final = (NOT_RUN, RUNNING)
 
 
-def flags(meanings: tuple[str, ...]) -> dict[str, object]:
-    """Give the CF attributes of a variable that stores words as integer codes 0, 1, 2, ..."""
+def flag_attributes(meanings: tuple[str, ...]) -> dict[str, object]:
+    """Return the CF attributes of a variable that stores words as integer codes 0, 1, 2, ..."""
     return {"flag_values": list(range(len(meanings))), "flag_meanings": " ".join(meanings)}

@@ -1,8 +1,9 @@
-"""Signals that end a command, obeyed in one place: at once, and in training between segments.
+"""Signals that end a command: obeyed at once, and during training between segments.
 
-A segment is never broken off, because arrays are half handed over in it. Everything else is: what is written is written
-beside its place and moved. Code that hears nothing (a page's metric that hangs in C, an exception that a library
-swallowed) is ended all the same by a thread, but only in a command: a notebook's kernel is not ours to end.
+A segment is never interrupted, because its input arrays may already have been given away. Everything else may be, since
+files are written under a temporary name and then renamed. Code that does not react to signals (a page's metric that
+hangs in C, a library that swallows the exception) is ended by a thread, but only in a command: the kernel of a notebook
+is left alone.
 """
 
 import os
@@ -15,9 +16,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
-PATIENCE: Final = 5.0  # seconds that a command has to obey
-DRAWING_PATIENCE: Final = 1.0  # ... while it draws, which leaves nothing that is worth a wait
-SAVING_PATIENCE: Final = 60.0  # ... once it has obeyed, to save what there is on a slow disk
+PATIENCE: Final = 5.0  # seconds that a command has to obey a signal
+DRAWING_PATIENCE: Final = 1.0  # the same while it draws, when there is nothing to save
+SAVING_PATIENCE: Final = 60.0  # seconds that it has after it obeyed, to save results on a slow disk
 
 
 class Terminated(BaseException):
@@ -25,7 +26,7 @@ class Terminated(BaseException):
 
 
 class HungUp(Terminated):
-    """SIGHUP came: the terminal has gone."""
+    """SIGHUP came: the terminal was closed."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Ending:
     """What one signal means.
 
     Args:
-        words: what the user did, or who sent it.
-        error: what is raised.
-        code: exit code of a command that it ended.
+        words: its name for users, such as "Ctrl-C".
+        error: the exception that it raises.
+        code: exit code of a command that it ends.
     """
 
     words: str
@@ -51,34 +52,34 @@ ENDINGS: Final = {
 
 
 class Requests:
-    """What signals have asked for so far; the first one counts."""
+    """The signals that have come so far; only the first one counts."""
 
     def __init__(self) -> None:
-        self.asked: Ending | None = None
+        self.ending: Ending | None = None
         self.patience = PATIENCE
         self.last_words: Callable[[], Sequence[str]] = tuple
         self._deferring = False
         self._obeyed = False
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Remember a signal, and raise its exception unless that has been deferred.
+        """Remember a signal, and raise its exception unless signals are deferred.
 
-        It is raised once: whoever is impatient must not break off what tidies up after the first.
+        Only the first signal raises: a second one must not interrupt the cleaning up after the first.
         """
-        first = self.asked is None
-        self.asked = self.asked or ENDINGS[signal.Signals(number)]
+        first = self.ending is None
+        self.ending = self.ending or ENDINGS[signal.Signals(number)]
         if first and not self._deferring:
-            raise self.asked.error
+            raise self.ending.error
 
     def obey(self) -> None:
         """Raise KeyboardInterrupt or `Terminated` if a signal came."""
-        if self.asked is not None:
+        if self.ending is not None:
             self._obeyed = True
-            raise self.asked.error
+            raise self.ending.error
 
     @contextmanager
-    def deferring(self) -> "Iterator[Requests]":
-        """Only note signals while inside, and obey on leaving if nobody has."""
+    def defer(self) -> "Iterator[Requests]":
+        """Only note signals inside the body; raise on leaving for one that has come."""
         self.obey()
         self._deferring = True
         try:
@@ -88,73 +89,76 @@ class Requests:
         self.obey()
 
     def end_process(self, number: int) -> None:
-        """Wait for a signal to be obeyed, and end the process if it is not."""
+        """Wait for the command to obey a signal, and end the process if it does not."""
         ending, patience = ENDINGS[signal.Signals(number)], self.patience
         time.sleep(patience)
         if self._obeyed:
             time.sleep(SAVING_PATIENCE)
-        with suppress(Exception):  # nobody may read any more, and what there is may be out of reach
-            self._say(f"sweep: stopped by {ending.words}: broken off, as it did not end within {patience:g} s")
+        with suppress(Exception):  # the streams may be closed, and the store may be out of reach
+            self._print_last_words(
+                f"sweep: stopped by {ending.words}: the process was killed, as it did not end within {patience:g} s"
+            )
         os._exit(ending.code)
 
-    def _say(self, line: str) -> None:
-        shown = "\x1b[?25h\n" if os.isatty(1) else ""  # a progress bar has hidden the cursor
-        os.write(1, (shown + "".join(f"{word}\n" for word in self.last_words())).encode())
+    def _print_last_words(self, line: str) -> None:
+        show_cursor = "\x1b[?25h\n" if os.isatty(1) else ""  # a progress bar has hidden it
+        os.write(1, (show_cursor + "".join(f"{word}\n" for word in self.last_words())).encode())
         os.write(2, f"{line}\n".encode())
 
 
-_command: Requests | None = None  # those of the command that this process is, if it is one
+_command: Requests | None = None  # the signals of the command that this process runs, None outside a command
 
 
 @contextmanager
-def commanded() -> Iterator[Requests]:
-    """Obey signals for a command, from its first line to its last; one that does not obey is ended.
+def obey_signals() -> Iterator[Requests]:
+    """Obey signals during a whole command; a command that does not obey is ended.
 
-    Python runs handlers in the main thread between two of its own instructions, so a thread that Python's part in C
-    writes to is told too: it hears a signal even while the main thread waits for a program that never returns.
+    Python calls signal handlers in the main thread, between two instructions of Python code. To notice a signal even
+    while the main thread waits for a program that never returns, the interpreter also writes its number to a pipe
+    (`signal.set_wakeup_fd`), which a second thread reads.
     """
     global _command
     requests = _command = Requests()
-    hears, told = os.pipe()
-    os.set_blocking(told, False)
-    ours = [number for number in ENDINGS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, requests.note) for number in ours}  # under nohup SIGHUP stays ignored
-    awoken = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, name="signals", args=(hears, requests), daemon=True).start()
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    handled = [number for number in ENDINGS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, requests.note) for number in handled}  # nohup: SIGHUP stays ignored
+    wakeup_before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, name="signals", args=(read_end, requests), daemon=True).start()
     try:
         yield requests
     finally:
-        signal.set_wakeup_fd(awoken)
+        signal.set_wakeup_fd(wakeup_before)
         for number, handler in before.items():
             signal.signal(number, handler)
-        os.close(told)
+        os.close(write_end)
         _command = None
 
 
-def _watch(hears: int, requests: Requests) -> None:
-    """Wait for the first signal that ends a command, until nobody can tell of one any more."""
-    while numbers := os.read(hears, 1):
+def _watch(read_end: int, requests: Requests) -> None:
+    """Wait for the first signal that ends a command, until the other end of the pipe is closed."""
+    while numbers := os.read(read_end, 1):
         if numbers[0] in ENDINGS:
             requests.end_process(numbers[0])
-    os.close(hears)
+    os.close(read_end)
 
 
 @contextmanager
-def deferred() -> Iterator[Requests]:
-    """Only note signals while inside.
+def defer_signals() -> Iterator[Requests]:
+    """Only note signals inside the body.
 
-    Where no command is run (a notebook, a script) the handlers that were there come back afterwards; outside the main
-    thread Python allows no handlers, so none are set.
+    Outside a command (in a notebook, a script) the earlier handlers are restored afterwards. Outside the main thread
+    Python allows no handlers, so none are set.
     """
     if _command is not None:
-        with _command.deferring() as requests:
+        with _command.defer() as requests:
             yield requests
         return
     requests = Requests()
     if threading.current_thread() is not threading.main_thread():
         yield requests
         return
-    with requests.deferring():
+    with requests.defer():
         before = {number: signal.signal(number, requests.note) for number in ENDINGS}
         try:
             yield requests
@@ -164,8 +168,8 @@ def deferred() -> Iterator[Requests]:
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """Have a command that draws inside end within a second."""
+def shorten_patience() -> Iterator[None]:
+    """Give a command `DRAWING_PATIENCE` to obey a signal that comes inside the body."""
     if _command is None:
         yield
         return
@@ -176,7 +180,7 @@ def drawing() -> Iterator[None]:
         _command.patience = PATIENCE
 
 
-def told_when_ended(words: Callable[[], Sequence[str]]) -> None:
-    """Say what a command that has to be ended prints before it: what there is, and how to go on."""
+def set_last_words(words: Callable[[], Sequence[str]]) -> None:
+    """Set the lines that a command prints when it is ended: what is stored, and how to go on."""
     if _command is not None:
         _command.last_words = words

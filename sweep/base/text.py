@@ -1,4 +1,4 @@
-"""Text that names, figures, tables and terminals can hold; text from elsewhere is shown there, never obeyed."""
+"""Text that names, figures, tables and terminals can hold; control characters in it are shown and never executed."""
 
 import re
 from math import isinf, isnan
@@ -6,73 +6,72 @@ from typing import Any, Final
 
 from sweep.base.errors import SweepError
 
-LONGEST: Final = 1000  # letters of a sentence: more has no room in a figure
-_BREAKS: Final = str.maketrans("\n\t\r", "   ")  # which a page may have in a long sentence
+MAX_LENGTH: Final = 1000  # characters of a sentence: a figure has no space for more
+_BREAKS: Final = str.maketrans("\n\t\r", "   ")  # allowed in a long sentence of a page
 
-# What a terminal obeys, or what hides or turns the text around it: C0 and C1 controls but for tab and newline, marks
-# and overrides of direction, separators that no editor shows, and halves of surrogate pairs, which no encoding takes.
-UNSEEN: Final = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff"
+# Characters that a terminal executes, or that hide or reverse the text around them: C0 and C1 controls except tab and
+# newline, marks and overrides of direction, invisible separators, and surrogates, which no encoding can write.
+_HIDDEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-_UNSEEN: Final = re.compile(f"[{UNSEEN}]")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")  # how a cell begins that a spreadsheet may execute
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")  # beginnings of a cell that a spreadsheet may execute
 
 
-def visible(text: str) -> str:
-    r"""Write what a terminal would obey, or not show, as it is written in Python: "\x1b[2J".
+def make_visible(text: str) -> str:
+    r"""Replace characters that a terminal would execute or hide by their Python escapes, such as "\x1b".
 
     Args:
-        text: any; tabs and newlines stay.
+        text: any text; tabs and newlines are kept.
     """
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def has_unseen(text: str) -> bool:
-    """Tell whether `visible` would change a text."""
-    return _UNSEEN.search(text) is not None
+def has_hidden_characters(text: str) -> bool:
+    """Tell whether `make_visible` would change a text."""
+    return _HIDDEN.search(text) is not None
 
 
-def inert(text: str) -> str:
-    """Give a text as a cell of CSV that no spreadsheet executes: with an apostrophe before what may begin a formula."""
+def make_inert(text: str) -> str:
+    """Return a text as a CSV cell that no spreadsheet executes: an apostrophe is put before a possible formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def check_letters(label: str, text: str) -> None:
-    """Refuse what no name can hold: control characters, and surrogates, which stand for letters that are none.
+def check_characters(label: str, text: str) -> None:
+    """Refuse characters that a name can't hold: control characters, invisible ones and surrogates.
 
     Args:
-        label: whose text it is, as "a page's name".
+        label: what the text is, such as "a page's name".
         text: the text.
 
     Raises:
-        SweepError: naming the first of them.
+        SweepError: for the first such character.
     """
-    for letter in text:
-        if letter in "\n\t" or _UNSEEN.match(letter):
+    for character in text:
+        if character in "\n\t" or _HIDDEN.match(character):
             shown = ascii(text if len(text) <= 60 else f"{text[:60]}...")
-            raise SweepError(f"{label} can't have the character {letter!a} in it, got {shown}")
+            raise SweepError(f"{label} can't have the character {character!a} in it, got {shown}")
 
 
-def check_text(label: str, value: Any, most: int = LONGEST) -> None:
-    """Refuse what can't be written in a figure, a table and a terminal: no text, too much, or letters that are none.
+def check_text(label: str, value: Any, most: int = MAX_LENGTH) -> None:
+    """Refuse a value that can't be written in figures, tables and terminals.
 
     Args:
-        label: whose text it is, as "question".
-        value: what was given; it may have line breaks.
-        most: letters.
+        label: what the text is, such as "question".
+        value: the value; it may have line breaks.
+        most: the largest number of characters.
 
     Raises:
-        SweepError: naming what is wrong.
+        SweepError: for a value that is not text, is too long, or has characters that can't be shown.
     """
     if not isinstance(value, str):
         raise SweepError(f"{label} must be text, got {value!r}")
     if len(value) > most:
-        raise SweepError(f"{label} must have at most {most} letters, got {len(value)}: {value[:40]!r}...")
-    check_letters(label, value.translate(_BREAKS))
+        raise SweepError(f"{label} must have at most {most} characters, got {len(value)}: {value[:40]!r}...")
+    check_characters(label, value.translate(_BREAKS))
 
 
 def short_number(value: float) -> str:
-    """Write a number shortly: three digits, infinity as its sign."""
+    """Write a number with three digits, infinity as its sign and NaN as "unknown"."""
     if isnan(value):
         return "unknown"
     if isinf(value):

@@ -9,10 +9,10 @@ import tyro
 
 from sweep.base.errors import SweepError
 from sweep.cli import streams
-from sweep.cli.command import command, parse
+from sweep.cli.command import parse, run_command
 from sweep.cli.optional import OptionalPath
 from sweep.page.experiment import Experiment
-from sweep.page.load import FULL, VARIED, load, smoke
+from sweep.page.load import FULL, VARIATION, load, smoke
 
 if TYPE_CHECKING:
     from sweep.claims.verdicts import Verdict
@@ -54,7 +54,7 @@ def main(args: Sequence[str]) -> None:
     verdicts = _judge_all(options.stores, options.experiments, KEPT if options.out else SHOWN)
     _write(verdicts, options)
     if options.out:
-        streams.outlast()
+        streams.ignore_output_failures()
     _show(verdicts)
 
 
@@ -106,7 +106,7 @@ def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variati
     from sweep.results.checks.attributes import check_provenance
 
     check_provenance(store, attributes)
-    page, _, varied = attributes["name"].partition(VARIED)
+    page, _, varied = attributes["name"].partition(VARIATION)
     path = experiments / f"{page}.py"
     if not attributes["complete"]:
         raise SweepError(f"{store} is incomplete: run {path} again, with --resume")
@@ -152,8 +152,8 @@ def _show(verdicts: "list[Verdict]") -> None:
     for verdict in verdicts:
         claim, *others = verdict_words(verdict)
         rows.append((f"{claim}\n{verdict.figure}".strip() + "\n", *others))
-    tables.show(Terminal(highlight=False), HEAD[:-1], rows, text=True, most=MOST)
+    tables.print_table(Terminal(highlight=False), HEAD[:-1], rows, text=True, max_widths=MOST)
 
 
 if __name__ == "__main__":
-    command(main)
+    run_command(main)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from sweep.base.errors import SweepError
 from sweep.base.text import short_number
 from sweep.claims.verdicts import Verdict
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.bounded_json import parse
 from sweep.stats.intervals import skewed_coverage
 
@@ -178,6 +178,6 @@ def replace_files(texts: Mapping[Path, str]) -> None:
         SweepError: where one can't be written; then none is changed.
     """
     try:
-        whole_files.write({path: text.encode() for path, text in texts.items()})
+        atomic_files.write_files({path: text.encode() for path, text in texts.items()})
     except OSError as error:
         raise SweepError(f"can't write {error.filename}: {error.strerror}; name another place") from error

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from sweep.base.errors import SweepError, blaming
-from sweep.page.load import is_asked
+from sweep.base.errors import SweepError, blame
+from sweep.page.load import is_unmodified
 from sweep.page.specs.claim import STATISTICS, Claim, Criterion
 from sweep.stats.intervals import Interval
 
@@ -108,17 +108,17 @@ def figure_path(page_name: str, figure: str) -> str:
         Such as "figures/questions/xor/accuracy.png", or "figures/questions/xor@full/accuracy.png" for the question
         as it was asked; "" without a figure, and for other variations, whose figures lie in their stores.
     """
-    if not figure or not is_asked(page_name):
+    if not figure or not is_unmodified(page_name):
         return ""
     return Path(FIGURES, page_name, f"{figure}.png").as_posix()
 
 
 def _measure(claim: Claim, ds: xr.Dataset) -> Any:
     """Call the measure, which is the page's own."""
-    with blaming(_measure_of(claim)):
+    with blame(_measure_of(claim)):
         try:
             return claim.measure(ds)
-        except SweepError as error:  # `blaming` passes it on as it is, and nobody would know which claim it is about
+        except SweepError as error:  # `blame` passes it on as it is, and nobody would know which claim it is about
             raise SweepError(f"{_measure_of(claim)}: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: options, overrides and variations of a page, what a terminal is told, how a command ends.
+"""What the commands share: options, overrides and variations of a page, terminal output, and how a command ends.
 
-Imported by commands alone; imports anything else.
+Imported only by commands; may import any other package.
 """

@@ -1,4 +1,4 @@
-"""What is kept of an internal error: a file with the traceback, for whoever reports it."""
+"""The file with the traceback of an internal error, which a user can send with a report."""
 
 import os
 import platform
@@ -14,15 +14,15 @@ from typing import Final
 PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "numpy", "pandas", "xarray", "zarr", "matplotlib", "rich", "tyro")
 
 
-def keep(error: BaseException, args: Sequence[str]) -> Path | None:
-    """Write down an error, with where it was raised, in the system's folder for temporary files.
+def write_report(error: BaseException, args: Sequence[str]) -> Path | None:
+    """Write an error with its traceback to a file in the system's folder for temporary files.
 
     Args:
-        error: which.
+        error: the error.
         args: the command line without the program.
 
     Returns:
-        The file, readable for its owner alone; None where it can't be written.
+        The file, readable only by its owner; None if it can't be written.
     """
     command = shlex.join([Path(sys.argv[0]).stem, *args])
     text = "".join(

@@ -1,4 +1,4 @@
-"""Changing a page's fields from the command line: typed, and checked by the specs themselves."""
+"""Changing a page's fields from the command line; values are typed, and checked by the specs."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from sweep.page.experiment import Experiment
 from sweep.page.resolve import PARTS
 from sweep.page.specs.knobs import knobs_of
 
-OWN: Final = ("epochs", "loss", "batch_size", "seed", "data_seed", "precision")
+EXPERIMENT_FIELDS: Final = ("epochs", "loss", "batch_size", "seed", "data_seed", "precision")
 _SIMPLE: Final = (int, float, str, bool, NoneType)
 
 
@@ -24,17 +24,16 @@ def override(experiment: Experiment, args: Sequence[str], prog: str) -> Experime
     """Apply options such as `--epochs 500 --task.noise 0.1 --axes.learning-rate 1e-4 1e-3` to a page.
 
     Args:
-        experiment: as the page has it.
+        experiment: the page's experiment.
         args: the options.
-        prog: the command, for its help.
+        prog: the command, for its help text.
 
     Raises:
-        SweepError: for an option that does not exist or a value that does not fit.
+        SweepError: for an unknown option or an invalid value.
         SystemExit: with code 0, after `--help`.
     """
-    form = _form(experiment)
-    given = parse(form, args, prog)
-    changed: dict[str, Any] = {name: getattr(given, name) for name in OWN}
+    given = parse(_options_class(experiment), args, prog)
+    changed: dict[str, Any] = {name: getattr(given, name) for name in EXPERIMENT_FIELDS}
     for part in _parts(experiment):
         changed[part] = _apply(getattr(experiment, part), getattr(given, part))
     changed["axes"] = _axes(experiment.axes, vars(given.axes))
@@ -44,9 +43,10 @@ def override(experiment: Experiment, args: Sequence[str], prog: str) -> Experime
 
 def list_changes(page: Experiment, experiment: Experiment) -> dict[str, Any]:
     """List what `override` changed, by name: {"epochs": 500, "task.noise": 0.1, "axes.width": (8, 16)}."""
-    found = {name: getattr(experiment, name) for name in OWN if getattr(experiment, name) != getattr(page, name)}
+    changed = [name for name in EXPERIMENT_FIELDS if getattr(experiment, name) != getattr(page, name)]
+    found = {name: getattr(experiment, name) for name in changed}
     for part in _parts(experiment):
-        found |= _unlike(getattr(page, part), getattr(experiment, part), part)
+        found |= _changed_fields(getattr(page, part), getattr(experiment, part), part)
     return found | {
         f"axes.{knob}": values
         for knob, values in _columns(experiment.axes).items()
@@ -54,15 +54,15 @@ def list_changes(page: Experiment, experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _unlike(before: Any, after: Any, name: str) -> dict[str, Any]:
-    """List the fields of a spec that are not what they were."""
+def _changed_fields(before: Any, after: Any, name: str) -> dict[str, Any]:
+    """List the fields of a spec that have changed, by name."""
     if before == after:
         return {}
     if not is_dataclass(after) or type(before) is not type(after):
         return {name: after}
     found: dict[str, Any] = {}
     for each in fields(after):
-        found |= _unlike(getattr(before, each.name), getattr(after, each.name), f"{name}.{each.name}")
+        found |= _changed_fields(getattr(before, each.name), getattr(after, each.name), f"{name}.{each.name}")
     return found
 
 
@@ -71,7 +71,7 @@ def _columns(axes: Axes) -> dict[str, tuple[Any, ...]]:
 
 
 def _refuse_swept(experiment: Experiment, axes: Axes, args: Sequence[str]) -> None:
-    """Refuse a value for a knob that an axis gives to every lane: nothing would come of it."""
+    """Refuse a value for a knob that an axis sets in every lane: it would have no effect."""
     given = {arg.partition("=")[0].replace("_", "-") for arg in args}
     for name in axes.knobs():
         part, knob = experiment.knobs()[name]
@@ -81,15 +81,15 @@ def _refuse_swept(experiment: Experiment, axes: Axes, args: Sequence[str]) -> No
             raise SweepError(f"{option} would change nothing, as the axes sweep {name}: give {axis} instead")
 
 
-def _form(experiment: Experiment) -> type:
-    """Build the dataclass that the command line is read into: simple fields only, page's values as defaults."""
-    own = [option for option in _options(experiment) if option[0] in OWN]
+def _options_class(experiment: Experiment) -> type:
+    """Build the dataclass of all options: the simple fields of a page, with the page's values as defaults."""
+    own = [option for option in _options(experiment) if option[0] in EXPERIMENT_FIELDS]
     parts = [_part(part, getattr(experiment, part)) for part in _parts(experiment)]
-    return make_dataclass("Overrides", [*own, *parts, ("axes", *_axes_form(experiment))], frozen=True)
+    return make_dataclass("Overrides", [*own, *parts, ("axes", *_axes_options(experiment))], frozen=True)
 
 
 def _parts(experiment: Experiment) -> tuple[str, ...]:
-    """Name the parts whose fields are options; a page without a rule to stop by has none of that."""
+    """Name the parts whose fields are options; `stop` only if the page has a stopping rule."""
     return (*PARTS, "record", *(["stop"] if experiment.stop else []))
 
 
@@ -100,50 +100,51 @@ def _part(name: str, spec: Any) -> tuple[str, type, Any]:
 
 
 def _options(spec: Any) -> list[tuple[str, Any, Any]]:
-    """List the simple fields of a spec as options, explained by the docstrings of its classes."""
+    """List the simple fields of a spec as options, with help texts from the docstrings of its classes."""
     hints, helps = get_type_hints(type(spec)), _helps(type(spec))
     choices = {knob.attribute: knob.choices for knob in knobs_of(type(spec)).values()}
     options = []
     for f in fields(spec):
         if not _is_simple(hints[f.name]):
             continue
-        told = helps.get(f.name, "")
+        text = helps.get(f.name, "")
         if choices.get(f.name) and get_origin(hints[f.name]) is not Literal:
-            told += f" One of: {', '.join(choices[f.name])}."
-        kind = Annotated[hints[f.name], tyro.conf.arg(help=told or None)]
+            text += f" One of: {', '.join(choices[f.name])}."
+        kind = Annotated[hints[f.name], tyro.conf.arg(help=text or None)]
         options.append((f.name, kind, field(default=getattr(spec, f.name))))
     return options
 
 
 def _helps(spec: type) -> dict[str, str]:
-    """Collect what the docstrings of a class and its parents say of each field."""
+    """Collect the help text of each field from the docstrings of a class and its parents."""
     found: dict[str, str] = {}
     for owner in reversed(spec.__mro__[:-1]):
-        for told in docstring_parser.parse(owner.__doc__ or "").params:
-            for name in told.arg_name.split(", "):
-                # "one of `NAMES`" is for readers of the code; the choices themselves are told with the option.
-                found[name] = re.sub(r",? (one of|out of) `[A-Z_]+`", "", " ".join((told.description or "").split()))
+        for parameter in docstring_parser.parse(owner.__doc__ or "").params:
+            for name in parameter.arg_name.split(", "):
+                # "one of `NAMES`" is for readers of the code; the help text lists the names themselves.
+                words = " ".join((parameter.description or "").split())
+                found[name] = re.sub(r",? (one of|out of) `[A-Z_]+`", "", words)
     return found
 
 
 def _is_simple(hint: Any) -> bool:
-    """Tell whether a command line can hold a value: numbers, names, and tuples of them."""
+    """Tell whether a command line can hold values of a type: numbers, names, and tuples of them."""
     if get_origin(hint) in (Union, UnionType, tuple):
         parts = [part for part in get_args(hint) if part is not Ellipsis]
-        return all(_is_simple(part) and not is_dataclass(part) for part in parts)  # tyro makes commands of these
+        return all(_is_simple(part) and not is_dataclass(part) for part in parts)  # tyro turns these into subcommands
     if is_dataclass(hint):
         return all(_is_simple(part) for part in get_type_hints(hint).values())
     return get_origin(hint) is Literal or hint in _SIMPLE
 
 
-def _axes_form(experiment: Experiment) -> tuple[type, Any]:
-    """Flatten the axes: one option for each knob, swept by the page or not."""
+def _axes_options(experiment: Experiment) -> tuple[type, Any]:
+    """Make one option of values for each knob, whether the page sweeps it or not."""
     options = [
         (name, tuple[knob.kind, ...] | None, field(default=None))  # type: ignore[name-defined]
         for name, (_, knob) in experiment.knobs().items()
     ]
     form = make_dataclass("Axes", options, frozen=True)
-    form.__doc__ = "Values of a knob, in place of the page's."
+    form.__doc__ = "Values of a knob, which replace those of the page."
     return form, field(default_factory=form)
 
 
@@ -152,13 +153,13 @@ def _apply(spec: Any, given: Any) -> Any:
 
 
 def _axes(axes: Axes, given: dict[str, tuple[Any, ...] | None]) -> Axes:
-    """Put new values into the factors that hold their knobs; a knob that was not swept becomes an axis."""
+    """Replace the values of factors; a knob that the page does not sweep becomes a new axis."""
     new = {knob: values for knob, values in given.items() if values is not None}
     factors = []
     for factor in axes.factors:
         own = {knob: new.pop(knob) for knob in factor.knobs if knob in new}
         if own and len(own) < len(factor.knobs):
             tied = " ".join(f"--axes.{knob.replace('_', '-')} ..." for knob in factor.knobs)
-            raise SweepError(f"axis {next(iter(own))!r} is tied to {', '.join(factor.knobs)}: give {tied}")
+            raise SweepError(f"an axis sweeps {', '.join(factor.knobs)} together, got {next(iter(own))!r}: give {tied}")
         factors += zipped(**own).factors if own else (factor,)
     return Axes(tuple(factors)) * grid(**new)

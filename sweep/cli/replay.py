@@ -1,4 +1,4 @@
-"""What `--lane` does: finds a lane in its store, has it trained again, compares, and tells how far apart they are."""
+"""The option `--lane`: finds a lane in a store, trains it again, and prints how far the two are apart."""
 
 import json
 import time
@@ -42,38 +42,38 @@ def replay_lane(
 
     Args:
         console: where to print.
-        experiment: what the store should hold.
+        experiment: the experiment that the store should hold.
         path: the store.
-        wanted: values of knobs that tell the lane from all others.
+        wanted: values of knobs, by name, that identify one lane.
         memory: budget in bytes; None is half of what is free.
         watch: called between segments.
 
     Returns:
-        Whether all is as it should be: no distance, or another arithmetic that may account for it.
+        Whether the result is as expected: no distance, or a different arithmetic that may explain it.
 
     Raises:
-        SweepError: for a store that is not there, not whole or another experiment's; for values that no lane or
-            more than one has; and for a lane that has not run yet.
+        SweepError: for a store that is missing, damaged or of another experiment; for values that no lane or several
+            lanes have; and for a lane that has not run yet.
     """
     attributes = check(path)
     check_provenance(path, attributes)
     if fields := differing_fields(experiment, attributes):
         raise SweepError(f"{path} holds another experiment, it differs in {fields}: name the page's store with --out")
     stored, knobs = stored_lane(path, wanted)
-    lane, told = int(stored[LANE]), ", ".join(f"{name} {value}" for name, value in knobs.items())
-    console.print(f"{path}, lane {lane}: {told or 'the only one'}", soft_wrap=True)
-    from sweep.runs.replay import replay  # knows JAX; what is refused so far is refused without it
+    lane, described = int(stored[LANE]), ", ".join(f"{name} {value}" for name, value in knobs.items())
+    console.print(f"{path}, lane {lane}: {described or 'the only one'}", soft_wrap=True)
+    from sweep.runs.replay import replay  # imports JAX, which the checks above do not need
 
-    begun = time.perf_counter()
+    begin = time.perf_counter()
     replayed = replay(experiment, attributes, lane, memory=memory, watch=watch)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - begin
     return _show(console, stored, replayed, json.loads(attributes["arithmetic"]), seconds)
 
 
 def _show(
     console: Console, stored: "xr.Dataset", replayed: "Replay", arithmetic: dict[str, Any], seconds: float
 ) -> bool:
-    """Print the comparison; tell whether all is as it should be."""
+    """Print the comparison; tell whether the result is as expected."""
     training, found = replayed.block.training, distances(stored, replayed.curves)
     ended = same_end(stored, replayed.curves)
     same = ended and all(each.first_difference is None for each in found)
@@ -83,7 +83,7 @@ def _show(
         soft_wrap=True,
     )
     console.print(_arithmetic_words(arithmetic, replayed.foreign), soft_wrap=True)
-    tables.show(console, COLUMNS, _rows(found))
+    tables.print_table(console, COLUMNS, _rows(found))
     for line in _notes(found):
         console.print(line)
     now = _end_words(replayed.curves)
@@ -96,8 +96,8 @@ def _show(
 
 def _arithmetic_words(arithmetic: dict[str, Any], foreign: dict[str, tuple[Any, Any]]) -> str:
     if foreign:
-        told = "; ".join(f"{name} {now}, stored {then}" for name, (then, now) in foreign.items())
-        return f"arithmetic: differs in {told}. The distance need not be 0."
+        differences = "; ".join(f"{name} {now}, stored {then}" for name, (then, now) in foreign.items())
+        return f"arithmetic: differs in {differences}. The distance need not be 0."
     return "arithmetic: as stored, " + ", ".join(
         f"{k} {v}" for k, v in arithmetic.items() if k != "tiles" and v is not None
     )
@@ -107,9 +107,9 @@ def _rows(found: Sequence[Distance]) -> list[tuple[str, ...]]:
     rows = []
     for each in sorted(found, key=lambda each: (each.entries, each.name)):
         parts = "-" if each.first_difference is None else f"{each.first_difference:.6g}"
-        told = (f"{each.absolute:.3g}", f"{each.relative:.3g}", parts)
+        numbers = (f"{each.absolute:.3g}", f"{each.relative:.3g}", parts)
         size = f"{each.records} x {each.entries}" if each.entries > 1 else str(each.records)
-        rows.append((each.name, size, *told, f"{each.stored:.5g}", f"{each.replayed:.5g}"))
+        rows.append((each.name, size, *numbers, f"{each.stored:.5g}", f"{each.replayed:.5g}"))
     return rows
 
 
@@ -118,7 +118,7 @@ def _notes(found: Sequence[Distance]) -> Iterator[str]:
     yield "compared: records (x entries); difference, relative: the largest; from epoch: the first that differs"
     yield "stored, replayed: the last value compared, of several entries their mean"
     if any(np.isinf(each.relative) for each in found):
-        yield "inf: a number stands against none, or against 0"
+        yield "inf: one of the two values is missing, or the stored one is 0"
 
 
 def _is_cut(stored: "xr.Dataset") -> bool:
@@ -129,13 +129,13 @@ def _two_ends(stored: "xr.Dataset", now: str) -> str:
     if _is_cut(stored):
         return (
             f"ended: cut at epoch {last_epoch(stored):g} in competition with lanes that a replay does not have; "
-            f"compared up to there, replayed to the end: {now}"
+            f"compared until then, replayed to the end: {now}"
         )
     return f"ended: {now}, stored {_end_words(stored)}"
 
 
 def _end_words(curves: "xr.Dataset") -> str:
-    """Say how a lane ended, and when if it was early."""
+    """Return how a lane ended, and when if it was early, in words."""
     dates = [float(curves[name]) for name in ("first_bad_epoch", "stop_epoch") if name in curves]
     early = [f" at epoch {date:g}" for date in dates if not np.isnan(date)]
     return STATUS[int(curves.status)] + "".join(early)
@@ -143,12 +143,13 @@ def _end_words(curves: "xr.Dataset") -> str:
 
 def _verdict(found: Sequence[Distance], same: bool, foreign: bool) -> str:
     if same:
-        return f"distance 0: every stored number of {len(found)} quantities came out again"
+        return f"distance 0: all stored numbers of {len(found)} quantities are equal to the bit"
     parts = [each.first_difference for each in found if each.first_difference is not None]
-    why = "which the other arithmetic may account for" if foreign else "although the arithmetic is as stored"
+    why = "which the different arithmetic may explain" if foreign else "although the arithmetic is as stored"
     if not parts:
-        return f"distance 0 in all {len(found)} quantities, but the lane ended otherwise, {why}"
+        return f"distance 0 in all {len(found)} quantities, but the lane ended differently, {why}"
     worst = max(found, key=lambda each: each.relative)
     return (
-        f"distance {worst.relative:.3g} relative, largest in {worst.name}; they part at epoch {min(parts):.6g}, {why}"
+        f"distance {worst.relative:.3g} relative, largest in {worst.name}; "
+        f"the first difference is at epoch {min(parts):.6g}, {why}"
     )

@@ -1,7 +1,7 @@
-"""What a command says and what else a process says: standard streams that may be closed, full or know ASCII only.
+"""Standard streams of commands, which may be closed, on a full disk, or limited to ASCII; and which warnings are shown.
 
-Our own warnings become a line each, "note: ...". What third parties log, warn of or leave unhandled in their threads is
-shown with `--debug` alone.
+Each warning of sweep becomes one line, "note: ...". Logs, warnings and unhandled exceptions in threads of other
+libraries are shown only with `--debug`.
 """
 
 import codecs
@@ -15,36 +15,36 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO, cast
 
 from sweep.base.errors import SweepError, SweepWarning
-from sweep.base.text import visible
+from sweep.base.text import make_visible
 
-LEAST_COLUMNS: Final = 20  # of a terminal that says it has fewer
-_PLAIN: Final = {"∞": "inf", "–": "-", "×": "x", "…": "..."}
+LEAST_COLUMNS: Final = 20  # taken where a terminal reports fewer
+_ASCII: Final = {"∞": "inf", "–": "-", "×": "x", "…": "..."}
 
 
 class Output:
-    """Standard output, whose failures say what failed, and before which notes are said on standard error.
+    """Standard output that reports its own failures, and prints pending notes on standard error before each write.
 
     Args:
-        stream: where it goes.
+        stream: the stream to write to.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.broken = self.outlasted = False
-        self.waiting: list[str] = []  # notes: what is refused before anything else is said is one line, without them
+        self.broken = self.failures_ignored = False
+        self.notes: list[str] = []  # pending: a command that fails before any output prints its error alone
 
     def write(self, text: str) -> int:
-        """Write text, unless that has failed before."""
-        self.say_waiting()
+        """Write text, unless writing has failed before."""
+        self.print_notes()
         return self._try(lambda: self._stream.write(text)) or 0
 
-    def say_waiting(self) -> None:
-        """Say the notes that wait, each once."""
-        while self.waiting:
-            note(self.waiting.pop(0))
+    def print_notes(self) -> None:
+        """Print the pending notes."""
+        while self.notes:
+            note(self.notes.pop(0))
 
     def flush(self) -> None:
-        """Have what was written go out, unless that has failed before."""
+        """Flush the stream, unless writing has failed before."""
         self._try(self._stream.flush)
 
     def _try(self, action: Callable[[], Any]) -> Any:
@@ -52,61 +52,61 @@ class Output:
             return None
         try:
             return action()
-        except BrokenPipeError:  # whoever read it has stopped, as `head` does
+        except BrokenPipeError:  # the reader has ended, as `head` does
             raise
         except OSError as error:
             self.broken = True
-            told = f"can't write to standard output: {error.strerror or error}"
-            if not self.outlasted:
-                raise SweepError(f"{told}; send it elsewhere") from error
-            note(f"{told}; nothing more is said there")
+            failure = f"can't write to standard output: {error.strerror or error}"
+            if not self.failures_ignored:
+                raise SweepError(f"{failure}; redirect it to another place") from error
+            note(f"{failure}; nothing more is printed there")
         return None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def outlast() -> None:
-    """From here on go on where nothing more can be said: what the command makes is not lost with it."""
+def ignore_output_failures() -> None:
+    """From now on continue if standard output can't be written, so that a command still writes its files."""
     if isinstance(sys.stdout, Output):
-        sys.stdout.outlasted = True
+        sys.stdout.failures_ignored = True
 
 
-def withhold() -> None:
-    """Drop the notes that wait: a command that ends without success says one line."""
+def drop_notes() -> None:
+    """Drop the pending notes: a command that fails prints only one line."""
     if isinstance(sys.stdout, Output):
-        sys.stdout.waiting.clear()
+        sys.stdout.notes.clear()
 
 
 def note(message: object) -> None:
-    """Say one line on standard error, if it can be said."""
+    """Print one line on standard error, if that can be written."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"note: {visible(' '.join(str(message).split()))}\n")
+        sys.stderr.write(f"note: {make_visible(' '.join(str(message).split()))}\n")
 
 
-def settle(*, debug: bool) -> None:
-    """Prepare this process for a command; there is no way back.
+def prepare_process(*, debug: bool) -> None:
+    """Prepare this process for a command; this can't be undone.
 
     Args:
-        debug: show what third parties say.
+        debug: show the output of other libraries.
     """
-    _reopen()
-    _settle_environment()
-    codecs.register_error("sweep", _plain)
+    _open_closed_streams()
+    _correct_environment()
+    codecs.register_error("sweep", _to_ascii)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # one of another kind, as a test or a notebook has
+        with suppress(AttributeError):  # a stream of another type, as in a test or a notebook
             stream.reconfigure(errors="sweep")  # pyright: ignore[reportAttributeAccessIssue]
     if not debug:
-        logging.getLogger().addHandler(logging.NullHandler())  # else Python prints what has no handler
+        logging.getLogger().addHandler(logging.NullHandler())  # without a handler Python prints to standard error
         sys.unraisablehook = threading.excepthook = lambda _: None
 
 
 @contextmanager
-def shown(*, debug: bool) -> Iterator[None]:
-    """Have failures of standard output say what failed, and warnings of ours shown as a line each.
+def show_warnings(*, debug: bool) -> Iterator[None]:
+    """Report failures of standard output, and show each warning of sweep as one line.
 
     Args:
-        debug: show warnings of third parties too.
+        debug: also show warnings of other libraries.
     """
     before, output = sys.stdout, Output(sys.stdout)
     sys.stdout = cast(TextIO, output)
@@ -117,30 +117,30 @@ def shown(*, debug: bool) -> Iterator[None]:
             warnings.showwarning = _warning_printer(output)
             yield
     finally:
-        output.say_waiting()
+        output.print_notes()
         with suppress(SweepError, BrokenPipeError):
             output.flush()
         if sys.stdout is output:
-            sys.stdout = open(os.devnull, "w") if output.broken else before  # noqa: SIM115  (at exit it fails no more)
+            sys.stdout = open(os.devnull, "w") if output.broken else before  # noqa: SIM115  (for exit)
 
 
 def _warning_printer(output: Output) -> Callable[..., None]:
-    """Give what shows warnings, each of ours once and before the next output: a store may be opened twice."""
-    told: set[str] = set()
+    """Return a function that shows warnings; those of sweep are shown once, before the next output."""
+    printed: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
         if not issubclass(category, SweepWarning):
             with suppress(OSError, ValueError):
                 sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
-        elif str(message) not in told:
-            told.add(str(message))
-            output.waiting.append(str(message))
+        elif str(message) not in printed:
+            printed.add(str(message))
+            output.notes.append(str(message))
 
     return show
 
 
-def _reopen() -> None:
-    """Open what is closed of the three streams: files that are opened later must not get their numbers."""
+def _open_closed_streams() -> None:
+    """Open those of the three streams that are closed, since files opened later must not get their numbers."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
@@ -150,22 +150,22 @@ def _reopen() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  (it lasts as long as the process)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  (it stays open as long as the process)
 
 
-def _settle_environment() -> None:
-    """Take out settings that can't be followed, and that would fail in a library."""
+def _correct_environment() -> None:
+    """Remove or correct environment variables with invalid values, which would fail in a library."""
     for name, least in (("COLUMNS", LEAST_COLUMNS), ("LINES", 1)):
-        asked = os.environ.get(name, "")
-        if not (asked.isascii() and asked.isdigit() and len(asked) < 6 and int(asked)):
+        value = os.environ.get(name, "")
+        if not (value.isascii() and value.isdigit() and len(value) < 6 and int(value)):
             os.environ.pop(name, None)
-        elif int(asked) < least:
+        elif int(value) < least:
             os.environ[name] = str(least)
-    os.environ["MPLBACKEND"] = "agg"  # our figures are saved and never shown, whatever backend the user's are shown by
+    os.environ["MPLBACKEND"] = "agg"  # figures are only saved, so a backend for windows is not needed
 
 
-def _plain(error: UnicodeError) -> tuple[str, int]:
-    """Write signs that a stream's encoding lacks as plain words, or as their numbers."""
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Replace characters that a stream's encoding lacks by ASCII text, or by their escapes."""
     assert isinstance(error, UnicodeEncodeError)
     wrong = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in wrong), error.end
+    return "".join(_ASCII.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in wrong), error.end

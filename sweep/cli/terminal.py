@@ -1,4 +1,4 @@
-"""What the run command shows: the plan, a progress bar (plain lines where there is no terminal), the closing table."""
+"""What `sweep.run` prints: the plan, a progress bar (plain lines where there is no terminal), the summary table."""
 
 import json
 import os
@@ -25,16 +25,16 @@ from rich.text import Text
 
 from sweep.base import tables
 from sweep.base.labels import DIVERGED, STATUS
-from sweep.base.text import visible
+from sweep.base.text import make_visible
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from sweep.engine.plan import Plan
-    from sweep.runs.progress import Progress as Told
+    from sweep.runs.progress import Progress as SweepProgress
 
 LINE_SECONDS: Final = 5.0  # between plain lines
-MOST_ROWS: Final = 24  # of the closing table
+MOST_ROWS: Final = 24  # of the summary table
 COLUMNS: Final = {
     "best_learning_rate": "best rate",
     "final_loss": "loss",
@@ -46,33 +46,33 @@ COLUMNS: Final = {
 
 
 class Terminal(Console):
-    """A console that falls silent when whoever read it has gone (as `head` does): training goes on.
+    """A console that becomes silent when its reader ends (as `head` does), so that training continues.
 
-    What it prints may be a stranger's text: it is shown as it is, with no markup in it and no emoji, and what a
-    terminal would obey is written out, see `sweep.text.visible`.
+    Text may come from an untrusted source. So it is printed without interpreting markup and emoji codes, and with
+    control characters escaped (`base.text.make_visible`).
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **options})
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Make text `visible` before its width is taken, as tables do."""
-        return super().render_str(visible(text), **options)
+        """Escape control characters before the width of a text is measured, as tables do."""
+        return super().render_str(make_visible(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render everything that is printed, its text made `visible`; what moves the cursor is rich's own."""
+        """Escape control characters in all printed text; the segments that move the cursor come from rich itself."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+            yield segment if segment.control else Segment(make_visible(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
-        """Say no more."""
+        """Print no more."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def show_plan(console: Console, plan: "Plan") -> None:
-    """Print what a plan would do, and why, as `--plan` does."""
-    from sweep.engine.cost import size_words  # knows JAX, and `--help` does not
+    """Print what a plan would do, and why (`--plan`)."""
+    from sweep.engine.cost import size_words  # imports JAX, which `--help` does not need
 
     experiment = plan.experiment
     console.print(Text.assemble((experiment.name, "bold"), f": {experiment.question}"))
@@ -83,7 +83,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
         sizes = (len(members), block.tile, block.tiles * plan.devices.count, block.training.padded)
         blocks.append((str(number), block.training.words(), *map(str, sizes)))
     heads = ("block", "structure", "lanes", "tile", "tiles in a wave", "padded")
-    tables.show(console, heads, blocks, names=2)
+    tables.print_table(console, heads, blocks, label_columns=2)
     for reason in plan.reasons:
         console.print(f"- {reason}")
     platform = plan.devices.platform
@@ -109,8 +109,8 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def watching(console: Console) -> "Iterator[Watcher]":
-    """Give a watcher for `run_sweep`: a bar on a terminal, a line every few seconds elsewhere."""
+def show_progress(console: Console) -> "Iterator[Watcher]":
+    """Yield a callback for `run_sweep` that shows progress: a bar on a terminal, elsewhere a line every few seconds."""
     if console.is_terminal:
         with _bar(console) as bar:
             yield _Bar(bar)
@@ -133,13 +133,13 @@ def _bar(console: Console) -> Progress:
 
 
 class _Rate:
-    """Lane-steps per second since watching began, from what the engine executed in it."""
+    """Lane-steps per second that the engine has executed since the first call."""
 
     def __init__(self) -> None:
         self._first: tuple[int, float] | None = None
 
-    def words(self, told: "Told") -> str:
-        now = told.tally.lane_steps_executed, told.tally.training_seconds
+    def words(self, progress: "SweepProgress") -> str:
+        now = progress.tally.lane_steps_executed, progress.tally.training_seconds
         self._first = self._first or now
         steps, seconds = now[0] - self._first[0], now[1] - self._first[1]
         return f"{steps / seconds:,.0f} lane-steps/s" if steps and seconds else ""
@@ -152,16 +152,16 @@ class _Bar:
         self._bar, self._rate = bar, _Rate()
         self._task = bar.add_task("planning", total=None, rate="", ended="")
 
-    def __call__(self, told: "Told") -> None:
+    def __call__(self, progress: "SweepProgress") -> None:
         self.called = True
-        compiling = told.stage == "compiling"
+        compiling = progress.stage == "compiling"
         self._bar.update(
             self._task,
-            description=told.stage,
-            total=None if compiling else told.plan.lane_steps(),
-            completed=told.lane_steps,
-            rate=self._rate.words(told),
-            ended=_end_counts(told),
+            description=progress.stage,
+            total=None if compiling else progress.plan.lane_steps(),
+            completed=progress.lane_steps,
+            rate=self._rate.words(progress),
+            ended=_end_counts(progress),
         )
 
 
@@ -171,24 +171,24 @@ class _Lines:
     def __init__(self, console: Console) -> None:
         self._console, self._rate, self._next = console, _Rate(), 0.0
 
-    def __call__(self, told: "Told") -> None:
+    def __call__(self, progress: "SweepProgress") -> None:
         self.called = True
-        rate, now = self._rate.words(told), time.monotonic()
-        total = told.plan.lane_steps()
-        if now < self._next and told.lane_steps < total:
+        rate, now = self._rate.words(progress), time.monotonic()
+        total = progress.plan.lane_steps()
+        if now < self._next and progress.lane_steps < total:
             return
         self._next = now + LINE_SECONDS
-        if told.stage == "compiling":
-            self._console.print(f"compiling {len(told.plan.programs)} program(s)")
+        if progress.stage == "compiling":
+            self._console.print(f"compiling {len(progress.plan.programs)} program(s)")
             self._next = 0.0
             return
-        share = told.lane_steps / total
-        left = told.tally.training_seconds / share * (1 - share) if share else float("nan")
+        share = progress.lane_steps / total
+        left = progress.tally.training_seconds / share * (1 - share) if share else float("nan")
         parts = [
             f"training {share:4.0%}",
             rate,
             f"ETA {left:.0f} s" if share else "",
-            _end_counts(told),
+            _end_counts(progress),
         ]
         self._console.print(", ".join(part for part in parts if part))
 
@@ -196,31 +196,31 @@ class _Lines:
 Watcher = _Bar | _Lines
 
 
-def _end_counts(told: "Told") -> str:
-    """Say how many lanes of the wave have ended early, and how; that some might diverge always."""
-    shown = [f"{count} {STATUS[status]}" for status, count in told.ended.items() if count or status == DIVERGED]
+def _end_counts(progress: "SweepProgress") -> str:
+    """Return how many lanes of the wave have ended early, by status; the number of diverged lanes is always given."""
+    shown = [f"{count} {STATUS[status]}" for status, count in progress.ended.items() if count or status == DIVERGED]
     return ", ".join(shown)
 
 
 def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterable[Path]) -> None:
-    """Print the closing table: best learning rates, halving epochs, order of convergence, where files lie."""
-    from sweep import stats  # heavy, and `--help` is not
+    """Print the summary table: best learning rates, halving epochs, order of convergence; and where the files are."""
+    from sweep import stats  # slow to import, and not needed for `--help`
     from sweep.plots.drawing.view import place_words
 
     summary = stats.summary(ds)
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
     rows = list(product(*(range(summary.sizes[dim]) for dim in dims)))
     columns = {name: title for name, title in COLUMNS.items() if name in summary}
-    if "order_of_convergence" in summary and summary["order_of_convergence"].isnull().all():  # of one frequency
+    if "order_of_convergence" in summary and summary["order_of_convergence"].isnull().all():  # one frequency
         del columns["order_of_convergence"]
     cells = []
-    for row in _lowest(summary, dims, rows):
+    for row in _best_rows(summary, dims, rows):
         place = dict(zip(dims, row, strict=True))
         here, lanes = summary.isel(place), ds.isel(place)
         names = [place_words(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
         cells.append((*names, *(_FORMS.get(name, _number)(here[name].values) for name in columns)))
     heads = [*(dim.replace("_", " ") for dim in dims), *columns.values()]
-    tables.show(console, heads, cells, names=len(dims))
+    tables.print_table(console, heads, cells, label_columns=len(dims))
     for line in _column_meanings(summary, ds):
         console.print(line)
     if len(rows) > MOST_ROWS:
@@ -234,41 +234,41 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     if planned > steps:
         console.print(
             f"lanes that ended early needed {planned - steps:,} lane-steps fewer than the {planned:,} "
-            f"planned; {executed:,} were executed, those of partly filled tiles and of repeats included"
+            f"planned; {executed:,} were executed, including those of padding lanes and of repeated segments"
         )
     console.print(f"store    {store}", soft_wrap=True)
     console.print(f"figures  {_folder(drawn)}", soft_wrap=True)
 
 
-def show_family(console: Console, ds: "xr.Dataset", store: Path, report: str) -> None:
-    """Say how a part that was zoomed into is seen beside the whole, if that is there.
+def show_parent(console: Console, ds: "xr.Dataset", store: Path, report: str) -> None:
+    """After a zoom, print the command that reports its store together with the parent's, if that exists.
 
     Args:
         console: where to print.
-        ds: the results; `parent` among their attributes says what they are a part of.
-        store: where they lie.
-        report: the command that shows stores together.
+        ds: the results; their attribute `parent` names the experiment that was zoomed into.
+        store: their store.
+        report: the command that writes a report of several stores.
     """
     from sweep.base.errors import SweepError
-    from sweep.page.identity import is_of
+    from sweep.page.identity import has_fingerprint
     from sweep.results.store import check
 
     if "parent" not in ds.attrs:
         return
     parent = json.loads(ds.attrs["parent"])
-    whole = Path(os.path.normpath(store / parent["path"]))
+    other = Path(os.path.normpath(store / parent["path"]))
     try:
-        there = is_of(check(whole), parent["fingerprint"])
+        exists = has_fingerprint(check(other), parent["fingerprint"])
     except SweepError:
-        there = False
-    if there:
-        console.print(f"both     {report} {shlex.join([str(whole), str(store)])}", soft_wrap=True)
+        exists = False
+    if exists:
+        console.print(f"both     {report} {shlex.join([str(other), str(store)])}", soft_wrap=True)
     else:
-        console.print(f"what this is a part of is not in {whole}: it stands alone", soft_wrap=True)
+        console.print(f"the experiment that this is a part of is not stored in {other}", soft_wrap=True)
 
 
-def _lowest(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Give all rows of the closing table, of too many those with the lowest loss, lowest first."""
+def _best_rows(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return the rows of the summary table; if there are too many, those with the lowest loss, lowest first."""
     if len(rows) <= MOST_ROWS:
         return rows
     order = np.argsort(summary["final_loss"].transpose(*dims).values, axis=None, kind="stable")
@@ -276,11 +276,11 @@ def _lowest(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...]])
 
 
 def _column_meanings(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
-    """Say what the columns mean, as far as they are there."""
+    """Explain the columns of the summary table."""
     if "best_learning_rate" in summary:
-        yield "best rate: lowest median final loss over seeds, diverged ones as infinite; the rest is at this rate"
+        yield "best rate: lowest median final loss over seeds, diverged as infinite; other columns are at this rate"
         if "stop_epoch" in ds:
-            yield "... but where lanes ended early the one soonest at the target, or the last to be cut"
+            yield "... but where lanes ended early, the rate that reached the target first, or was cut last"
     if "halving_epoch" in summary:
         places = summary["frequency"].values
         at = f"at {'frequency' if places.size == 1 else 'frequencies'} {_number(places)}"
@@ -290,17 +290,17 @@ def _column_meanings(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
 
 
 def _number(values: "np.ndarray") -> str:
-    """Write numbers shortly, several side by side, "-" where there is none."""
+    """Write numbers with three digits, separated by spaces, and "-" for NaN."""
     return " ".join("-" if np.isnan(value) else f"{value:.3g}" for value in np.atleast_1d(values).astype(float))
 
 
 def _epochs(values: "np.ndarray") -> str:
-    """Write epochs, several side by side, "-" for never."""
-    told = np.atleast_1d(values).astype(float)
-    return " ".join("-" if np.isinf(each) else f"{each:.6g}" for each in told)
+    """Write epochs separated by spaces, and "-" for never."""
+    epochs = np.atleast_1d(values).astype(float)
+    return " ".join("-" if np.isinf(each) else f"{each:.6g}" for each in epochs)
 
 
-_FORMS: Final = {"halving_epoch": _epochs}  # of columns that are not plain numbers
+_FORMS: Final = {"halving_epoch": _epochs}  # of columns that are not written as plain numbers
 
 
 def _statuses(ds: "xr.Dataset") -> str:

@@ -1,4 +1,4 @@
-"""Which experiment a command line means: a page, in full or as a toy, with overrides, or a part of it run finer."""
+"""Which experiment a command line selects: a page or a variation of it (`--full`, `--smoke`, overrides, `--zoom`)."""
 
 import glob
 import json
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from sweep.base.errors import SweepError
-from sweep.cli.command import pairs
+from sweep.cli.command import parse_pairs
 from sweep.cli.optional import OptionalPath, OptionalText
 
 if TYPE_CHECKING:
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """An experiment, and where it is kept.
+class Selection:
+    """An experiment, its store and the attributes of its store.
 
     Args:
         experiment: the experiment.
-        store: by default `results/<page>`, with "@full", "@smoke", "@epochs-500" or "@zoom-learning_rate-0.001-0.01-17"
-            behind it for such a variation, or "@" and a short hash for one of many words, so that the store of the page
-            as it is stays as it is. Where that place is free and an older one, with "-" for "@", holds the results of
-            the same experiment, that one.
-        attributes: what the store says of how it came about: `page`, the file as it was named; `arguments`, a JSON
-            list of those that stand behind it; and where it is a part of another `parent`, see `zoom.told`.
+        store: by default `results/<page>`. For a variation "@full", "@smoke", "@epochs-500" or
+            "@zoom-learning_rate-0.001-0.01-17" is appended, or "@" and a hash if the description is too long, so that
+            the page's own store is not touched. If that store does not exist, but one of an older name, with "-" for
+            "@", holds the same experiment, that one is taken.
+        attributes: `page`, the file as the user named it; `arguments`, a JSON list of the options that change it; and
+            for a zoom `parent`, see `zoom.parent_attribute`.
     """
 
     experiment: "Experiment"
@@ -38,16 +38,16 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What of a command line chooses the experiment, beside overrides.
+class ExperimentOptions:
+    """The options that select the experiment, except overrides.
 
     Args:
         page: a Python file that defines `experiment`.
-        out: the store; by default results/ and the page's name (smoke runs, zooms and overrides get their own).
-        full: the question as it was asked, on pages that scale it down by default.
-        smoke: toy size: the ends of each axis, at most 20 epochs and 5 records, every figure.
-        zoom: run a rectangle of the grid finer, with a store of its own: learning_rate=1e-3:1e-2:17 are 17 values
-            between these ends, spaced as the page's are; several axes with commas between them.
+        out: the store; by default results/ and the page's name (smoke runs, zooms and overrides have their own).
+        full: run the full experiment, on pages that scale it down by default.
+        smoke: run a small test: the ends of each axis, at most 20 epochs and 5 records, every figure.
+        zoom: run more values in a part of the grid, into a separate store: learning_rate=1e-3:1e-2:17 means 17 values
+            between these ends, spaced like those of the page; several axes are separated by commas.
     """
 
     page: tyro.conf.Positional[Path]
@@ -57,44 +57,44 @@ class Choice:
     zoom: OptionalText = None
 
     def arguments(self) -> list[str]:
-        """Give the options that say which variation of the page this is."""
+        """Return the options that select a variation of the page."""
         options = [f"--{name}" for name in ("full", "smoke") if getattr(self, name)]
         return options + ([] if self.zoom is None else ["--zoom", self.zoom])
 
 
-def chosen(choice: Choice, rest: Sequence[str], prog: str) -> Chosen:
-    """Load the page, apply what the command line asks for, and choose the store.
+def select_experiment(options: ExperimentOptions, rest: Sequence[str], prog: str) -> Selection:
+    """Load the page, apply the options of the command line, and find the store.
 
     Args:
-        choice: the options.
+        options: the options.
         rest: overrides.
-        prog: the command, for the help of overrides.
+        prog: the command, for the help text of overrides.
 
     Raises:
-        SweepError: for a page that can't be loaded, or what does not fit it.
+        SweepError: for a page that can't be loaded, or options that do not fit it.
         SystemExit: with code 0, after `--help`.
     """
-    attributes = {"page": choice.page.as_posix(), "arguments": json.dumps([*choice.arguments(), *rest])}
-    from sweep.files.places import SPARE, as_given
+    attributes = {"page": options.page.as_posix(), "arguments": json.dumps([*options.arguments(), *rest])}
+    from sweep.files.places import SPARE, parse_path
 
-    experiment = _load_varied(choice, rest, prog)
-    if choice.zoom is None:
-        return Chosen(experiment, as_given(choice.out or _place(experiment), SPARE), attributes)
+    experiment = _load_variation(options, rest, prog)
+    if options.zoom is None:
+        return Selection(experiment, parse_path(options.out or _find_store(experiment), SPARE), attributes)
     from sweep.page.zoom import parent_attribute, zoom_into
 
-    wanted = pairs("--zoom", choice.zoom)
+    wanted = parse_pairs("--zoom", options.zoom)
     finer = zoom_into(experiment, wanted)
-    store = as_given(choice.out or _place(finer), SPARE)
-    parent = parent_attribute(experiment, wanted, os.path.relpath(_place(experiment), store))
-    return Chosen(finer, store, attributes | {"parent": parent})
+    store = parse_path(options.out or _find_store(finer), SPARE)
+    parent = parent_attribute(experiment, wanted, os.path.relpath(_find_store(experiment), store))
+    return Selection(finer, store, attributes | {"parent": parent})
 
 
-def _place(experiment: "Experiment") -> Path:
-    """Give the store of an experiment that is given no other: its place, or an older one that holds its results."""
-    from sweep.page.load import VARIED, store_of
+def _find_store(experiment: "Experiment") -> Path:
+    """Return the default store of an experiment, or one of an older name that holds its results."""
+    from sweep.page.load import VARIATION, default_store
 
-    place = store_of(experiment.name)
-    page, *varied = experiment.name.split(VARIED)
+    place = default_store(experiment.name)
+    page, *varied = experiment.name.split(VARIATION)
     if not varied or place.exists():
         return place
     candidates = sorted(place.parent.glob(f"{glob.escape(Path(page).name)}-*"))
@@ -102,29 +102,29 @@ def _place(experiment: "Experiment") -> Path:
 
 
 def _is_older(store: Path, page: str, experiment: "Experiment") -> bool:
-    """Tell whether a folder holds the results of a variation of a page, stored when their names had "-" for "@"."""
+    """Tell whether a folder holds the results of a variation of a page, under an older name with "-" for "@"."""
     from sweep.page.identity import differing_fields
-    from sweep.page.load import VARIED
+    from sweep.page.load import VARIATION
     from sweep.results.store import check
 
     try:
         attributes = check(store)
-        own = str(attributes["name"]).partition(VARIED)[0] == page
+        own = str(attributes["name"]).partition(VARIATION)[0] == page
         return own and not differing_fields(experiment, attributes)
-    except (SweepError, KeyError, TypeError, ValueError):  # no store of ours, or none that says what it is
+    except (SweepError, KeyError, TypeError, ValueError):  # not a store, or one without a description
         return False
 
 
-def _load_varied(choice: Choice, rest: Sequence[str], prog: str) -> "Experiment":
+def _load_variation(options: ExperimentOptions, rest: Sequence[str], prog: str) -> "Experiment":
     """Load the page, and apply `--smoke` and overrides."""
     from sweep.cli.overrides import list_changes, override
     from sweep.page.identity import fingerprint
-    from sweep.page.load import EXPERIMENT, FULL, VARIED, in_words, load, smoke
+    from sweep.page.load import EXPERIMENT, FULL, VARIATION, describe_changes, load, smoke
 
-    page = load(choice.page, FULL if choice.full else EXPERIMENT)
-    page = smoke(page) if choice.smoke else page
+    page = load(options.page, FULL if options.full else EXPERIMENT)
+    page = smoke(page) if options.smoke else page
     experiment = override(page, rest, prog) if rest else page
     if fingerprint(experiment) != fingerprint(page):
-        told = in_words(list_changes(page, experiment), fingerprint(experiment)[:8])
-        experiment = replace(experiment, name=f"{page.name}{VARIED}{told}")
+        difference = describe_changes(list_changes(page, experiment), fingerprint(experiment)[:8])
+        experiment = replace(experiment, name=f"{page.name}{VARIATION}{difference}")
     return experiment

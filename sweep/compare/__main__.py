@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tyro
 
 from sweep.base.errors import SweepError
-from sweep.cli.command import command, parse
+from sweep.cli.command import parse, run_command
 from sweep.cli.optional import OptionalNumber, OptionalPath, OptionalText
 from sweep.results import schema
 
@@ -154,7 +154,7 @@ def _write(out: Path, figure: Any, compared: "Comparison") -> None:
     from sweep.files import outputs
     from sweep.plots.gallery import save
 
-    with outputs.replacing(out) as folder:
+    with outputs.replace_output(out) as folder:
         folder.mkdir()
         save(figure, [folder / f"{FIGURE}{suffix}" for suffix in SUFFIXES])
         inert_words(compared.table).to_csv(folder / TABLE, index=False)
@@ -185,4 +185,4 @@ def _disagree(compared: "Comparison") -> bool:
 
 
 if __name__ == "__main__":
-    command(main)
+    run_command(main)

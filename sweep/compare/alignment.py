@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from sweep.base import labels
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import SEEDS
 from sweep.results import schema
 from sweep.results.lane_tables import LANE, Frame, Part, part_of, stack_lanes
@@ -96,7 +96,7 @@ def slice_by(ds: xr.Dataset, by: str) -> dict[str, xr.Dataset]:
     if not swept:
         raise SweepError(f"--by {by}: the page of this store sweeps no knob; name two stores")
     if by not in swept:
-        raise unknown("swept knob", by, swept)
+        raise unknown_name("swept knob", by, swept)
     flat = stack_lanes(ds)
     values = flat[by].values
     several = pd.unique(values)

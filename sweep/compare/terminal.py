@@ -52,7 +52,7 @@ def _show_fields(console: Console, names: Sequence[str], fields: Mapping[str, Se
         console.print("no difference in pages, versions, device and arithmetic")
         return
     rows = [(name, *values) for name, values in fields.items()]
-    tables.show(console, ("differs in", *names), rows, text=True)
+    tables.print_table(console, ("differs in", *names), rows, text=True)
 
 
 def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> None:
@@ -61,7 +61,7 @@ def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> No
     rows = []
     for name, part in compared.parts.items():
         status = part["status"].values
-        ran = int(np.sum(~np.isin(status, labels.UNSEEN)))
+        ran = int(np.sum(~np.isin(status, labels.WITHOUT_DATA)))
         lost = int(np.isin(status, labels.LOST).sum())
         ratio = reached.ratio.get(name)
         told = (
@@ -71,7 +71,7 @@ def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> No
         )
         share = f"{lost} of {ran} ({lost / max(ran, 1):.1%})"
         rows.append((name, share, _share(reached.share[name]), short_number(reached.median[name]), told))
-    tables.show(console, ("", "lost", bound, "epochs", "times the first's"), rows)
+    tables.print_table(console, ("", "lost", bound, "epochs", "times the first's"), rows)
     metric = labels.words(compared.metric)
     told = f"epochs: the median over lanes to a {metric} of {bound}, within the records that all have"
     more = "; times the first's, with its interval at 95%: over combinations where either gets there"
@@ -116,6 +116,6 @@ def _show_changes(console: Console, compared: Comparison, name: str) -> None:
         lost = f"{row['lost_first']:.0f}, {row['lost_second']:.0f}"
         rows.append((*places, *numbers, _interval(row["low"], row["high"]), short_number(row["p"]), lost))
     heads = (*map(labels.words, knobs), "first", "second", gap, "95% interval", "p", "lost")
-    tables.show(console, heads, rows, names=len(knobs))
+    tables.print_table(console, heads, rows, label_columns=len(knobs))
     if len(own) > MOST_ROWS:
         console.print(f"the largest {MOST_ROWS} of {len(own)} changes, those beyond seed noise first")

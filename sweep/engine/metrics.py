@@ -12,7 +12,7 @@ import numpy as np
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int
 
-from sweep.base.errors import blaming
+from sweep.base.errors import blame
 from sweep.base.labels import METRICS
 from sweep.engine.tasks import Data
 from sweep.page.shape import PREDICTION, Shape
@@ -152,7 +152,7 @@ def measure(moment: Moment) -> dict[str, Array]:
     """Compute everything that a record of this Shape holds."""
     found = {name: METRICS[name].load()(moment) for name in moment.shape.metrics}
     for metric in moment.shape.own:
-        with blaming(f"metric {metric.name!r}"):
+        with blame(f"metric {metric.name!r}"):
             found[metric.name] = jnp.asarray(metric.function(moment))
     if moment.x_prediction is not None:
         found[PREDICTION] = moment.x_prediction

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.base.errors import SweepError, article, blaming, name_of
+from sweep.base.errors import SweepError, blame, name_of, with_article
 from sweep.engine.keys import matrices, normal, uniforms
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
@@ -241,17 +241,17 @@ def perceptron(model: MLP, padded: bool) -> Functions:
 def from_module(model: FromModule, padded: bool) -> Functions:
     """Build the functions of a module of the page's own, which is never padded."""
     culprit = f"the module of {name_of(model.build)!r}"
-    with blaming(culprit):
+    with blame(culprit):
         module = model.build(model.width)
     if not issubclass(type(module), nn.Module):
         raise SweepError(
-            f"{culprit} must be a flax.linen.Module, got {article(type(module).__name__)}: return one, as "
+            f"{culprit} must be a flax.linen.Module, got {with_article(type(module).__name__)}: return one, as "
             f"flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
         )
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
         scale = numbers["initial_scale"].astype(inputs.dtype)
-        with blaming(culprit):
+        with blame(culprit):
             drawn = module.init(key, inputs.T)
         if others := sorted(set(drawn) - {"params"}):
             told = ", ".join(map(repr, others))
@@ -261,7 +261,7 @@ def from_module(model: FromModule, padded: bool) -> Functions:
         return jax.tree.map(lambda leaf: leaf.astype(inputs.dtype) * scale, drawn.get("params", {}))
 
     def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
-        with blaming(culprit):
+        with blame(culprit):
             outputs = module.apply({"params": parameters}, inputs.T)
         wanted = (inputs.shape[1], 1)
         if jnp.shape(outputs) != wanted:

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from sweep.cli import streams
-from sweep.cli.command import command, parse, say
+from sweep.cli.command import parse, run_command, say
 from sweep.cli.optional import OptionalPath
 from sweep.export.formats import find
 from sweep.files import outputs
@@ -50,13 +50,13 @@ def main(args: Sequence[str]) -> None:
     metrics = tidy.metrics(ds, options.metric)
     outputs.check_apart(out, [options.store])
     outputs.check(out, chosen.is_ours, force=options.force)
-    streams.outlast()
+    streams.ignore_output_failures()
     if unfinished := schema.count_unseen(ds):
         say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")
-    with outputs.replacing(out) as place:
+    with outputs.replace_output(out) as place:
         chosen.write(ds, metrics, place, say)
     say(out)
 
 
 if __name__ == "__main__":
-    command(main)
+    run_command(main)

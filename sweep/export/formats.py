@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def find(name: str) -> Format:
         SweepError: for one that nobody knows, and for one that needs what is not installed.
     """
     if name not in FORMATS:
-        raise unknown("format", name, FORMATS)
+        raise unknown_name("format", name, FORMATS)
     found = FORMATS[name]
     if missing := [module for module in found.needs if find_spec(module) is None]:
         raise SweepError(f'--to {name} needs {missing[0]}: pip install "sweep-lanes[{found.extra}]"')

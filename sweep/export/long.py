@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from sweep.base.text import inert
+from sweep.base.text import make_inert
 from sweep.export import folder, tidy
 
 
@@ -42,7 +42,7 @@ def inert_words(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _inert(value: Any) -> Any:
-    return inert(value) if isinstance(value, str) else value
+    return make_inert(value) if isinstance(value, str) else value
 
 
 def write_parquet(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable[[str], object]) -> None:

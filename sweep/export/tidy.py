@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from sweep.base import labels
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.results import schema
 
 MOST_ROWS: Final = 10**8  # of all tables together: a CSV file of some gigabytes
@@ -49,7 +49,7 @@ def metrics(ds: xr.Dataset, names: Sequence[str] = ()) -> tuple[str, ...]:
     known = sorted(str(name) for name in ds.data_vars if name not in _OF_A_LANE)
     for name in names:
         if name not in known:
-            raise unknown("metric", name, known)
+            raise unknown_name("metric", name, known)
     return tuple(dict.fromkeys(names)) or tuple(known)
 
 

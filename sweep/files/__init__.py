@@ -1,4 +1,4 @@
-"""Files as they are read and written: whole or not there, locked, plain, and by whom; no package says what is in them.
+"""Reading and writing files: atomically, under locks, and safely where others may have written them.
 
 Imports `base`.
 """

@@ -1,19 +1,20 @@
-"""Locks: one run at a time on a store, or on a part of it, on any file system, and who holds it said.
+"""Locks: one run at a time writes a store, or a part of it, on any file system; a lock's file names its holder.
 
-Two files in the folder make a lock. `NAME` is locked with `flock` where the file system can do that: the system lets
-go of it when the process ends, however it ends. `NAME.json` says who holds it (host, process, since when, a token), and
-its owner touches it every `BEAT` seconds. Of an owner on this kernel `flock`, or where that is missing the process's
-number, tells at once whether it is still there. An owner elsewhere, on another host or in another container, is taken
-to have ended when its file was not touched for `SILENT` seconds, by the clock of the file system; then the lock is
-taken over.
+A lock consists of two files in the folder. `NAME` is locked with `flock` where the file system supports that; the
+operating system releases it when the process ends in any way. `NAME.json` names the holder (host, process, time, a
+token), which touches the file every `BEAT` seconds. For a holder on the same kernel, `flock`, or the process number
+where there is no `flock`, shows at once whether the process still runs. A holder elsewhere, on another host or in
+another container, is assumed to have ended when its file was not touched for `SILENT` seconds, by the clock of the file
+system; then the lock is taken over.
 
-An owner that was only asleep must not write after that, so whoever writes under a lock asks it before each write:
+A holder that was only suspended must not write after that. So every process that writes under a lock checks it before
+each write:
 
-    with locked(folder) as lock:
-        lock.check()  # raises a SweepError, one line, where another process has taken the lock over
+    with lock_folder(folder) as lock:
+        lock.check()  # raises a SweepError if another process has taken over the lock
         ...           # write
 
-A folder that is moved while its lock is held tells the lock so: `lock.moved(new)`.
+If the folder is moved while its lock is held, call `lock.set_folder(new)`.
 """
 
 import errno
@@ -32,14 +33,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweep.base.errors import SweepError
-from sweep.files.owners import Owner, this_process, token
+from sweep.files.owners import Owner, new_token, this_process
 
 LOCK: Final = "lock"
-BEAT: Final = 15.0  # seconds between two signs of life
-SILENT: Final = 600.0  # seconds without one after which an owner elsewhere is taken to have ended
-_TRIES: Final = 5  # where another process is taking or leaving the lock at this very moment
-_PAUSE: Final = 0.05
-_OPENING: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link, and no waiting for the other end of a pipe
+BEAT: Final = 15.0  # seconds between two heartbeats
+SILENT: Final = 600.0  # seconds without a heartbeat after which a holder elsewhere is assumed to have ended
+_TRIES: Final = 5  # needed where another process takes or releases the lock at the same moment
+_PAUSE: Final = 0.05  # seconds between two tries
+_OPENING: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # follow no link, wait for no pipe
 _NO_FLOCK: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 _MOST_BYTES: Final = 4096
 _LEFTOVER: Final = re.compile(r".+\.json\.[0-9a-f]{16}")
@@ -47,13 +48,13 @@ _LEFTOVER: Final = re.compile(r".+\.json\.[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock, as its file says.
+    """The holder of a lock, as its file names it.
 
     Args:
         owner: the process.
-        token: of this one time that it holds it.
-        since: when it took it, for people.
-        flocked: whether the file system could lock the file as well.
+        token: a random name; each time that a lock is taken has another.
+        since: when it was taken, as text for users.
+        flocked: whether it is also locked with `flock`.
     """
 
     owner: Owner
@@ -61,17 +62,17 @@ class Holder:
     since: str
     flocked: bool
 
-    def words(self) -> str:
-        """Say who it is: "process 7 on HOST since 2030-01-01 12:00:00"."""
+    def describe(self) -> str:
+        """Return who it is in words: "process 7 on HOST since 2030-01-01 12:00:00"."""
         return f"process {self.owner.pid} on {self.owner.host} since {self.since}"
 
 
 class Lock:
-    """A lock that is held.
+    """A lock that this process holds.
 
     Args:
-        folder: what it locks.
-        name: which part of it.
+        folder: the locked folder.
+        name: name of the lock's file, one for each part of the folder.
         holder: this process.
     """
 
@@ -79,113 +80,113 @@ class Lock:
         self._folder, self._name, self._holder = folder, name, holder
 
     def check(self) -> None:
-        """Make sure that the lock is still ours, before something is written under it.
+        """Make sure that this process still holds the lock, before it writes.
 
         Raises:
-            SweepError: where another process has taken it over, which happens when this one was asleep.
+            SweepError: if another process has taken over the lock, because this one was suspended.
         """
-        found = _read(self._file)
+        found = _read_holder(self._file)
         if found is None or found.token != self._holder.token:
-            by = f" by {found.words()}" if found else ""
+            by = f" by {found.describe()}" if found else ""
             raise SweepError(
-                f"{self._folder} was taken over{by} while this process gave no sign of life: it writes no more; "
-                f"what it had saved is kept"
+                f"{self._folder} was taken over{by} while this process was suspended: it stops writing; "
+                f"what it has saved is kept"
             )
 
-    def moved(self, folder: Path) -> None:
-        """Take note that the folder has another name now."""
+    def set_folder(self, folder: Path) -> None:
+        """Set the new path of the folder, after it was moved."""
         self._folder = folder
 
     @property
     def _file(self) -> Path:
-        return _said(self._folder, self._name)
+        return _holder_file(self._folder, self._name)
 
     def touch(self) -> None:
-        """Give a sign of life."""
+        """Touch the holder's file as a heartbeat."""
         with suppress(OSError):
-            found = _read(self._file)
+            found = _read_holder(self._file)
             if found is not None and found.token == self._holder.token:
                 os.utime(self._file, follow_symlinks=False)
 
     def release(self) -> None:
-        """Let go of it."""
-        found = _read(self._file)
+        """Remove the holder's file, if it is still that of this process."""
+        found = _read_holder(self._file)
         if found is not None and found.token == self._holder.token:
             with suppress(OSError):
                 self._file.unlink()
 
 
 @contextmanager
-def locked(folder: Path, name: str = LOCK) -> Iterator[Lock]:
-    """Hold a folder, or a part of it, for this process.
+def lock_folder(folder: Path, name: str = LOCK) -> Iterator[Lock]:
+    """Hold the lock of a folder, or of a part of it, during the body.
 
     Args:
-        folder: which; it has to be there.
-        name: of the lock's file in it, one for each part that is to be held by itself.
+        folder: the folder, which must exist.
+        name: name of the lock's file in it, one for each part that is locked separately.
 
     Raises:
-        SweepError: where another process holds it, and who that is.
-        OSError: where the folder can't be written.
+        SweepError: if another process holds it; the message names that process.
+        OSError: if the folder can't be written.
     """
-    descriptor = _open(folder, name)
+    descriptor = _open_lock(folder, name)
     try:
         lock = _take(folder, name, descriptor)
         try:
-            with _beating(lock):
+            with _send_heartbeats(lock):
                 yield lock
         finally:
             lock.release()
     finally:
-        os.close(descriptor)  # which ends the flock
+        os.close(descriptor)  # this releases the flock
 
 
-def in_use(folder: Path, holder: Holder | None = None, name: str = LOCK) -> SweepError:
-    """Build the error for a folder that another process holds.
+def in_use_error(folder: Path, holder: Holder | None = None, name: str = LOCK) -> SweepError:
+    """Build the error for a folder whose lock another process holds.
 
     Args:
-        folder: which.
-        holder: who that is; by default whoever its file names.
-        name: of the lock's file.
+        folder: the folder.
+        holder: the other process; by default the one that the lock's file names.
+        name: name of the lock's file.
     """
-    holder = holder or _read(_said(folder, name))
-    by = holder.words() if holder else "another run"
+    holder = holder or _read_holder(_holder_file(folder, name))
+    by = holder.describe() if holder else "another run"
     elsewhere = ""
     if holder and not holder.owner.shares_kernel(this_process()):
-        age = f"{_age(_said(folder, name)):.0f} s ago"
-        elsewhere = f" (its last sign of life was {age}; {SILENT:.0f} s after that it is taken over)"
-    return SweepError(f"{folder} is in use by {by}{elsewhere}: wait for it, or name another place with --out")
+        age = f"{_age(_holder_file(folder, name)):.0f} s ago"
+        elsewhere = f" (its last sign of life was {age}; after {SILENT:.0f} s without one the lock is taken over)"
+    return SweepError(f"{folder} is in use by {by}{elsewhere}: wait until it ends, or name another place with --out")
 
 
 def _take(folder: Path, name: str, descriptor: int) -> Lock:
-    """Take the lock."""
+    """Take the lock, with several tries."""
     for _ in range(_TRIES):
         flocked = _flock(descriptor)
-        if flocked is not False and not _is_at(folder / name, descriptor):
-            break  # the folder was moved away or removed after its lock was opened
-        if (lock := _try(folder, name, flocked)) is not None:
+        if flocked is not False and not _is_same_file(folder / name, descriptor):
+            break  # the folder was moved or removed after its lock was opened
+        if (lock := _try_to_take(folder, name, flocked)) is not None:
             return lock
         time.sleep(_PAUSE)
-    raise in_use(folder, name=name)
+    raise in_use_error(folder, name=name)
 
 
-def _try(folder: Path, name: str, flocked: bool | None) -> Lock | None:
-    """Try to take it once; None where another process holds it, or is taking it just now.
+def _try_to_take(folder: Path, name: str, flocked: bool | None) -> Lock | None:
+    """Try once to take the lock; return None if another process holds it, or is taking it at this moment.
 
     Args:
-        folder: which.
-        name: of the lock's file.
-        flocked: whether that is locked, None where the file system can't.
+        folder: the folder.
+        name: name of the lock's file.
+        flocked: whether this process has the `flock`; None where the file system has none.
     """
-    file = _said(folder, name)
-    before = _read(file)
+    file = _holder_file(folder, name)
+    before = _read_holder(file)
     if before is None and flocked is False:
-        return None  # who holds it has not yet said so, or is an older version of this program
+        return None  # the holder has not written its file yet, or is an older version of this program
     if _is_there(file):
         if not _has_ended(file, before, flocked):
             return None
-        if not _clear(file, before):
+        if not _remove_holder_file(file, before):
             return None
-    mine = Holder(this_process(), token(), datetime.now().strftime("%Y-%m-%d %H:%M:%S"), flocked is True)
+    mine = Holder(this_process(), new_token(), datetime.now().strftime("%Y-%m-%d %H:%M:%S"), flocked is True)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPENING, 0o666)
     except FileExistsError:
@@ -193,43 +194,43 @@ def _try(folder: Path, name: str, flocked: bool | None) -> Lock | None:
     try:
         with open(descriptor, "w") as opened:
             json.dump(asdict(mine), opened)
-    except OSError:  # a full disk: a lock that nobody holds is not left there
+    except OSError:  # a full disk: leave no lock behind that nobody holds
         file.unlink()
         raise
     return Lock(folder, name, mine)
 
 
 def _has_ended(file: Path, holder: Holder | None, flocked: bool | None) -> bool:
-    """Tell whether whoever a lock's file names has ended.
+    """Tell whether the process that a lock's file names has ended.
 
     Args:
-        file: the lock's file.
-        holder: who it names, None where it can't be read: its writer has just begun it, or was killed then.
-        flocked: whether this process has the `flock`, None where the file system can't.
+        file: the holder's file.
+        holder: what it says; None where it can't be read, because its writer has just begun it or was killed then.
+        flocked: whether this process has the `flock`; None where the file system has none.
     """
     here = this_process()
     if holder is None:
         return flocked is True or _age(file) > SILENT
     near = holder.owner.shares_kernel(here)
     if holder.flocked and flocked and (near or holder.owner.machine == here.machine):
-        return True  # which it would have otherwise; if the kernel is another one, the machine has been started again
+        return True  # a living holder would have the flock; another kernel means that the machine was restarted
     if holder.flocked and near:
         return False
     gone = holder.owner.is_gone()
     return _age(file) > SILENT if gone is None else gone
 
 
-def _clear(file: Path, holder: Holder | None) -> bool:
-    """Move the file of one that has ended out of the way; of several processes that do so at once only one can.
+def _remove_holder_file(file: Path, holder: Holder | None) -> bool:
+    """Remove the file of a holder that has ended; if several processes try this at once, only one succeeds.
 
-    Where another process was quicker, and what was moved is its file already, that is put back.
+    The file is renamed first. If another process was faster and the renamed file is already its own, it is put back.
     """
-    aside = file.with_name(f"{file.name}.{token()}")
+    aside = file.with_name(f"{file.name}.{new_token()}")
     try:
         os.rename(file, aside)
     except FileNotFoundError:
         return False
-    moved = _read(aside)
+    moved = _read_holder(aside)
     same = (moved and moved.token) == (holder and holder.token)
     with suppress(OSError):
         if not same:
@@ -239,8 +240,8 @@ def _clear(file: Path, holder: Holder | None) -> bool:
 
 
 @contextmanager
-def _beating(lock: Lock) -> Iterator[None]:
-    """Give signs of life meanwhile, from a thread of its own."""
+def _send_heartbeats(lock: Lock) -> Iterator[None]:
+    """Touch the lock's file every `BEAT` seconds during the body, from a second thread."""
     done = threading.Event()
 
     def beat() -> None:
@@ -256,17 +257,17 @@ def _beating(lock: Lock) -> Iterator[None]:
         thread.join()
 
 
-def _open(folder: Path, name: str) -> int:
-    """Open the lock's file; nothing but a regular file will do."""
+def _open_lock(folder: Path, name: str) -> int:
+    """Open the lock's file, which must be a regular file."""
     descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | _OPENING, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise SweepError(f"{folder / name} is no regular file, so {folder} can't be locked: remove it")
+        raise SweepError(f"{folder / name} is not a regular file, so {folder} can't be locked: remove it")
     return descriptor
 
 
 def _flock(descriptor: int) -> bool | None:
-    """Lock an open file; False where another process has it, None where the file system can't."""
+    """Lock an open file; return False if another process has the lock, None where the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -278,8 +279,8 @@ def _flock(descriptor: int) -> bool | None:
     return True
 
 
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Tell whether an open file is what is at a path now."""
+def _is_same_file(path: Path, descriptor: int) -> bool:
+    """Tell whether an open file is the one at a path now."""
     try:
         return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
     except OSError:
@@ -290,8 +291,8 @@ def _is_there(file: Path) -> bool:
     return os.path.lexists(file)
 
 
-def _read(file: Path) -> Holder | None:
-    """Read who holds a lock; None where that is not said, or can't be read."""
+def _read_holder(file: Path) -> Holder | None:
+    """Read who holds a lock; return None if there is no file or it can't be read."""
     try:
         descriptor = os.open(file, os.O_RDONLY | _OPENING)
     except OSError:
@@ -300,23 +301,23 @@ def _read(file: Path) -> Holder | None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
         try:
-            return _holder(json.loads(opened.read(_MOST_BYTES)))
+            return _parse_holder(json.loads(opened.read(_MOST_BYTES)))
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
 
 
-def _holder(told: Any) -> Holder:
-    """Make a holder of what a file says, which somebody else may have written."""
-    owner = {name: str(told["owner"][name]) for name in ("host", "machine", "boot", "space", "started")}
-    own, since = str(told["token"]), str(told["since"])
-    if not all(text.isprintable() for text in (*owner.values(), own, since)):
+def _parse_holder(data: Any) -> Holder:
+    """Build a holder from the content of a file, which is not trusted."""
+    owner = {name: str(data["owner"][name]) for name in ("host", "machine", "boot", "space", "started")}
+    token, since = str(data["token"]), str(data["since"])
+    if not all(text.isprintable() for text in (*owner.values(), token, since)):
         raise ValueError
-    return Holder(Owner(**owner, pid=int(told["owner"]["pid"])), own, since, bool(told["flocked"]))
+    return Holder(Owner(**owner, pid=int(data["owner"]["pid"])), token, since, bool(data["flocked"]))
 
 
 def _age(file: Path) -> float:
-    """Give the seconds since a file was touched, by the clock of its file system: clocks of hosts differ."""
-    probe = file.with_name(f"{file.name}.{token()}")
+    """Return the seconds since a file was touched, by the clock of its file system: the clocks of hosts differ."""
+    probe = file.with_name(f"{file.name}.{new_token()}")
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPENING, 0o666))
         now = probe.stat().st_mtime
@@ -326,7 +327,7 @@ def _age(file: Path) -> float:
         return 0.0
 
 
-def _said(folder: Path, name: str) -> Path:
+def _holder_file(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
 
 

@@ -1,4 +1,4 @@
-"""Paths that users give, and folders that a command makes: with their parents, and gone again if that fails."""
+"""Paths that users give, and folders that a command makes and removes again if it fails."""
 
 import errno
 import os
@@ -9,33 +9,33 @@ from tempfile import TemporaryFile
 from typing import Final
 
 from sweep.base.errors import SweepError
-from sweep.base.text import check_letters
+from sweep.base.text import check_characters
 
-ROOT: Final = "zarr.json"  # the file that makes a folder a store, or an array of one
-LONGEST: Final = 255  # bytes of a name in a path: what file systems take
-LONGEST_PATH: Final = 3500  # bytes of a whole path: of 4096, as commands put names of their own behind it
-SPARE: Final = 15  # bytes that may come behind the name of a store, as in "page.old-1"
+ROOT: Final = "zarr.json"  # the file that makes a folder a store, or an array of a store
+LONGEST: Final = 255  # bytes of one name in a path, the limit of file systems
+LONGEST_PATH: Final = 3500  # bytes of a path: below the limit of 4096, since commands append names to it
+SPARE: Final = 15  # bytes that may be appended to the name of a store, as in "page.old-1"
 
 
-def as_given(path: str | Path, spare: int = 0) -> Path:
-    """Read a path as it was given: "~" is the home folder, whoever opens it.
+def parse_path(path: str | Path, spare: int = 0) -> Path:
+    """Check a path that a user gave, and replace "~" at its beginning by the home folder.
 
     Args:
         path: the path; it need not exist.
-        spare: bytes of its last name to be left free.
+        spare: bytes that the last name must leave free, for what is appended to it.
 
     Raises:
-        SweepError: for a path that can't be, before anything is made: with control characters or letters that are no
-            text in it, with a name that is too long, or of the home folder of a user that there is not.
+        SweepError: for a path that can't exist: with control characters or surrogates, with a name that is too long,
+            or in the home folder of an unknown user.
     """
     path = Path(path)
-    check_letters("a path", str(path))
+    check_characters("a path", str(path))
     if path.parts[:1] and path.parts[0].startswith("~"):
         try:
             path = path.expanduser()
         except RuntimeError:
             raise SweepError(
-                f"there is no home folder {path.parts[0]}: give the whole path in place of {path}"
+                f"there is no home folder {path.parts[0]}: give the absolute path in place of {path}"
             ) from None
     for name in path.parts:
         _check_length("name", name, LONGEST - (spare if name == path.name else 0))
@@ -51,17 +51,17 @@ def _check_length(kind: str, text: str, most: int) -> None:
 
 
 @contextmanager
-def made(folder: Path) -> Iterator[None]:
+def make_folder(folder: Path) -> Iterator[None]:
     """Make a folder and its parents; if the body raises, remove those of them that are new and empty.
 
     Args:
-        folder: which.
+        folder: the folder.
 
     Raises:
-        OSError: where it can't be made.
+        OSError: if it can't be made.
     """
     new = [each for each in (folder, *folder.parents) if not each.exists()]
-    if not new and not folder.is_dir():  # which `mkdir` would call "File exists", as if another had just made it
+    if not new and not folder.is_dir():  # the "File exists" of `mkdir` would be misleading
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,19 +72,23 @@ def made(folder: Path) -> Iterator[None]:
 
 
 def remove_empty(folders: list[Path]) -> None:
-    """Remove folders, innermost first, as far as they are empty."""
+    """Remove those folders that are empty.
+
+    Args:
+        folders: innermost first.
+    """
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
 
 
 def try_writing(folder: Path) -> None:
-    """Find out whether files can be written to a folder, which need not exist, and leave all as it was.
+    """Find out whether files can be written to a folder, which need not exist; nothing is left there.
 
     Raises:
-        OSError: if not.
+        OSError: if they can't.
     """
     new = [each for each in (folder, *folder.parents) if not each.exists()]
-    with made(folder), TemporaryFile(dir=folder):
+    with make_folder(folder), TemporaryFile(dir=folder):
         pass
     remove_empty(new)

@@ -1,4 +1,4 @@
-"""Files of a folder that somebody else may have filled: only regular files are opened, and links are never followed.
+"""Reading files from a folder of an untrusted source: only regular files are opened, and links are never followed.
 
 The folder itself may be a link; nothing in it may be one.
 """
@@ -16,8 +16,8 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-MOST_FILES: Final = 2_000_000  # in a folder, those of its folders included
-MOST_NESTED: Final = 64  # folders in each other
+MOST_FILES: Final = 2_000_000  # in a folder and all folders in it
+MOST_NESTED: Final = 64  # folders inside each other
 _PLAIN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 
@@ -55,14 +55,14 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Read all of a file.
+    """Read all bytes of a file.
 
     Args:
         path: the file.
-        most: bytes that it may have.
+        most: the largest number of bytes that it may have.
 
     Raises:
-        OSError: for a file that is not there, that is not a regular file, or that is larger.
+        OSError: for a file that does not exist, is not a regular file, or is larger.
     """
     return read_beginning(path, most + 1, most)
 
@@ -102,7 +102,7 @@ def check_regular(path: Path) -> None:
 
 def _check_kind(mode: int, path: Path) -> None:
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, f"is {_kind(mode)} where a file belongs", str(path))
+        raise OSError(errno.EINVAL, f"is {_kind(mode)} instead of a file", str(path))
 
 
 def _kind(mode: int) -> str:
@@ -114,17 +114,17 @@ def _kind(mode: int) -> str:
 
 
 def list_files(folder: Path) -> dict[str, int]:
-    """List the files of a folder and of the folders in it, with their sizes; files that vanish meanwhile are left out.
+    """List the files of a folder and of all folders in it, with their sizes; files removed meanwhile are left out.
 
     Args:
-        folder: the folder, which may itself be a link.
+        folder: the folder; it may be a link itself.
 
     Returns:
         Sizes in bytes by path relative to the folder, with "/" between names.
 
     Raises:
-        OSError: for a link, a pipe, a socket or a device anywhere in it, for too many files, for folders nested too
-            deeply, and for a folder that can't be read.
+        OSError: for a link, a pipe, a socket or a device anywhere in it, for too many files, too deep nesting, or a
+            folder that can't be read.
     """
     found: dict[str, int] = {}
     waiting = [(folder, "", 0)]
@@ -144,7 +144,7 @@ def list_files(folder: Path) -> dict[str, int]:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """Give the name, kind and size of everything in a folder."""
+    """Yield the name, mode and size of everything in a folder."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -156,16 +156,16 @@ def _entries(folder: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def load_arrays(path: Path, most: int, skip: int = 0) -> dict[str, np.ndarray]:
-    """Load the arrays of a file that `numpy.savez` wrote: no objects, and none larger than the file itself.
+    """Load the arrays of a file that `numpy.savez` wrote; arrays of objects, or larger than the file, are refused.
 
     Args:
         path: the file.
-        most: bytes that it may have.
-        skip: bytes before what NumPy wrote.
+        most: the largest number of bytes that it may have.
+        skip: bytes before the part that NumPy wrote.
 
     Raises:
         OSError: as `read_regular`.
-        ValueError: for an array that claims to be larger than its entry in the file, or that is compressed.
+        ValueError: for an array whose header claims more bytes than there are, or that is compressed.
         KeyError, EOFError, zipfile.BadZipFile: for a damaged file.
     """
     with open_regular(path) as file:
@@ -179,13 +179,13 @@ def load_arrays(path: Path, most: int, skip: int = 0) -> dict[str, np.ndarray]:
 
 
 def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """Refuse an array whose header claims more than the file holds, before NumPy allocates memory for it."""
+    """Refuse an array with fewer bytes than its header claims, before NumPy allocates memory for it."""
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
         raise ValueError(f"{entry.filename} is compressed")
     with archive.open(entry) as content:
         version = np.lib.format.read_magic(content)
         if version != (1, 0):
-            raise ValueError(f"{entry.filename} has a header of another version")
+            raise ValueError(f"{entry.filename} has a header of an unknown version")
         shape, _, dtype = np.lib.format.read_array_header_1_0(content)
         if dtype.hasobject or prod(shape) * dtype.itemsize > entry.file_size:
             raise ValueError(f"{entry.filename} is shorter than it claims")

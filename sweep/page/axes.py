@@ -1,8 +1,8 @@
 """Axes: which values of which knobs are trained, and how they become lanes.
 
-Axes are a product of *factors*. A factor is one dimension of the results: a table whose rows are taken
-together. `grid` makes one factor for each knob, `zipped` and `sampled` make one factor of several knobs,
-`a * b` joins the factors of both, and `a + b` keeps the factors that both share and stacks the rest.
+Axes are a product of *factors*. A factor is one dimension of the results: a table with one column for each of its
+knobs, whose rows are trained in turn. `grid` makes one factor for each knob, `zipped` and `sampled` make one factor of
+several knobs, `a * b` joins the factors of both, and `a + b` keeps the factors that both share and stacks the rest.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from sweep.page.specs.task import Task
 
 Value = float | int | str
 MOST_LANES: Final = 2**24  # of a sweep, and so of a store
-POINT: Final = "point"  # the dimension of a factor whose rows no single knob names
+POINT: Final = "point"  # the dimension of a factor whose rows are not identified by one knob
 
 
 @dataclass(frozen=True)
 class Factor:
-    """One dimension of a sweep: rows of knob values that are taken together.
+    """One dimension of a sweep: a table whose rows are combinations of knob values.
 
     Args:
         knobs: the names of its columns.
         rows: one tuple of values for each row; None where a knob does not apply (in a union).
-        dimension: its name in the results: a knob whose values name the rows, or "point".
+        dimension: its name in the results: a knob whose values identify the rows, or "point".
     """
 
     knobs: tuple[str, ...]
@@ -42,7 +42,7 @@ class Factor:
     dimension: str
 
     def column(self, knob: str) -> tuple[Value | None, ...]:
-        """Give the values of one knob, row by row."""
+        """Return the values of one knob, row by row."""
         at = self.knobs.index(knob)
         return tuple(row[at] for row in self.rows)
 
@@ -72,9 +72,9 @@ class Axes:
         return Axes(self.factors + other.factors)
 
     def __add__(self, other: Axes) -> Axes:
-        """Take the lanes of both; a knob that only one side has does not apply on the other.
+        """Take the lanes of both; a knob that only one side has does not apply to the lanes of the other.
 
-        Factors that both sides share stay dimensions; the rest becomes one dimension. Lanes that both
+        Factors that both sides share remain dimensions; all others become one dimension. Lanes that both
         sides have are taken once.
         """
         shared = tuple(factor for factor in self.factors if factor in other.factors)
@@ -90,7 +90,7 @@ class Axes:
         return tuple(knob for factor in self.factors for knob in factor.knobs)
 
     def values(self, knob: str) -> tuple[Value | None, ...]:
-        """Give the values of one knob along its factor."""
+        """Return the values of one knob along its factor."""
         return next(factor for factor in self.factors if knob in factor.knobs).column(knob)
 
     def size(self) -> int:
@@ -98,7 +98,7 @@ class Axes:
         return prod(len(factor.rows) for factor in self.factors)
 
     def dimensions(self) -> tuple[str, ...]:
-        """Name the factors as dimensions of the results; several "point"s are numbered."""
+        """Name the factors as dimensions of the results; if several are called "point" they are numbered."""
         names: list[str] = []
         for factor in self.factors:
             name, number = factor.dimension, 2
@@ -107,12 +107,12 @@ class Axes:
             names.append(name)
         return tuple(names)
 
-    def ends(self, most: int, structural: Set[str]) -> Axes:
+    def keep_ends(self, most: int, structural: Set[str]) -> Axes:
         """Keep the first and the last row of each factor.
 
         Args:
-            most: lanes of one structure beyond which factors of numbers keep only their first row.
-            structural: knobs whose values make blocks of their own.
+            most: largest number of lanes of one structure; beyond it, factors of numbers keep only their first row.
+            structural: knobs whose values decide the block of a lane.
         """
         kept, lanes = [], 1
         for factor in self.factors:
@@ -127,8 +127,8 @@ class Axes:
 def _check_lanes(number: int) -> None:
     if number > MOST_LANES:
         raise SweepError(
-            f"axes make {number:,} lanes, and a sweep has {MOST_LANES:,} at most: give fewer values, or sweep parts of "
-            f"them as pages of their own"
+            f"axes make {number:,} lanes, and a sweep has {MOST_LANES:,} at most: give fewer values, or divide the "
+            f"sweep among several pages"
         )
 
 
@@ -165,7 +165,8 @@ def grid(**values: Iterable[Value]) -> Axes:
 def zipped(**values: Iterable[Value]) -> Axes:
     """Sweep knobs together: row i takes the i-th value of each, in one dimension.
 
-    It is named for the first knob, or "seed" where that goes with `data_seed`; "point" where values repeat.
+    The dimension has the name of the first knob; "seed" if the knobs are `seed` and `data_seed`; "point" if the values
+    of that knob repeat.
 
     Raises:
         SweepError: for axes of different lengths, or a row given twice.
@@ -173,8 +174,8 @@ def zipped(**values: Iterable[Value]) -> Axes:
     columns = {knob: _list_values(knob, given) for knob, given in values.items()}
     lengths = {knob: len(column) for knob, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{knob} {length}" for knob, length in lengths.items())
-        raise SweepError(f"zipped axes must be of one length, got {told}")
+        listed = ", ".join(f"{knob} {length}" for knob, length in lengths.items())
+        raise SweepError(f"zipped axes must have the same length, got {listed}")
     first = "seed" if set(columns) == {"seed", "data_seed"} else next(iter(columns), POINT)
     return _one_factor(columns, first if len(set(columns.get(first, ()))) == lengths.get(first) else POINT)
 
@@ -188,21 +189,21 @@ class Range:
     form: Literal["uniform", "log_uniform"]
 
     def at(self, unit: np.ndarray) -> np.ndarray:
-        """Map numbers of [0, 1) into the range."""
+        """Map numbers in [0, 1) to the range."""
         if self.form == "uniform":
             return self.low + (self.high - self.low) * unit
         return np.exp(log(self.low) + (log(self.high) - log(self.low)) * unit)
 
 
 def uniform(low: float, high: float) -> Range:
-    """Sample evenly between two numbers."""
+    """Sample uniformly between two numbers."""
     if not low < high:
         raise SweepError(f"uniform needs low < high, got {low!r}, {high!r}")
     return Range(low, high, "uniform")
 
 
 def log_uniform(low: float, high: float) -> Range:
-    """Sample evenly in the logarithm between two positive numbers."""
+    """Sample uniformly in the logarithm between two positive numbers."""
     if not 0 < low < high:
         raise SweepError(f"log_uniform needs 0 < low < high, got {low!r}, {high!r}")
     return Range(low, high, "log_uniform")
@@ -214,7 +215,7 @@ def sampled(
     """Sweep points drawn from ranges: one dimension, with the knobs as its coordinates.
 
     Args:
-        points: how many.
+        points: number of points.
         method: "random" (independent) or "sobol" (scrambled Sobol sequence of `scipy.stats.qmc`).
         sample_seed: fixes the draw; a Sobol sample is a prefix of every larger one.
         ranges: `uniform(low, high)` or `log_uniform(low, high)` for each knob.
@@ -254,14 +255,14 @@ def _list_values(knob: str, given: Iterable[Value]) -> list[Value]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise SweepError(f"axis {knob!r} must be a list of values, got {given!r}")
     if isinstance(given, Sized):
-        _check_lanes(len(given))  # before a range becomes a list
+        _check_lanes(len(given))  # before a large range is converted to a list
     listed = [value.item() if isinstance(value, np.generic) else value for value in given]
     if not listed:
         raise SweepError(f"axis {knob!r} is empty: give it at least one value")
     for value in listed:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             if _is_plain_field(knob):
-                raise SweepError(f"{knob!r} is no knob, so no axis can sweep it: run a page for each value")
+                raise SweepError(f"{knob!r} is not a knob, so no axis can sweep it: run a page for each value")
             raise SweepError(f"axis {knob!r} must hold numbers or names, got {value!r}")
         if isinstance(value, float) and not isfinite(value):
             raise SweepError(f"axis {knob!r} must hold finite numbers, got {value!r}")
@@ -271,12 +272,12 @@ def _list_values(knob: str, given: Iterable[Value]) -> list[Value]:
 
 
 def _is_plain_field(name: str) -> bool:
-    """Tell whether a name is of a field that some spec has and no axis can sweep, as `bias` is."""
-    owners: list[type] = [Task, Model, Optimizer]
-    for owner in owners:
-        owners += owner.__subclasses__()
-    knobs = {knob.attribute for owner in owners for knob in knobs_of(owner).values()}
-    return name not in knobs and name in {each.name for owner in owners for each in fields(owner)}
+    """Tell whether a name is a field of some spec that no axis can sweep, such as `bias`."""
+    specs: list[type] = [Task, Model, Optimizer]
+    for spec in specs:
+        specs += spec.__subclasses__()
+    knobs = {knob.attribute for spec in specs for knob in knobs_of(spec).values()}
+    return name not in knobs and name in {field.name for spec in specs for field in fields(spec)}
 
 
 @dataclass(frozen=True)
@@ -285,7 +286,7 @@ class Lanes:
 
     Args:
         dimensions: name and size of each factor; lanes are in C order over them.
-        columns: for each knob one array of shape (lanes,); NaN or "" where a knob does not apply.
+        columns: one array of shape (lanes,) for each knob; NaN or "" where a knob does not apply.
     """
 
     dimensions: tuple[tuple[str, int], ...]
@@ -303,12 +304,12 @@ def lay_out(axes: Axes) -> Lanes:
     for at, factor in enumerate(axes.factors):
         inner, outer = prod(sizes[at + 1 :]), prod(sizes[:at])
         for knob in factor.knobs:
-            columns[knob] = np.tile(np.repeat(as_column(factor.column(knob)), inner), outer)
+            columns[knob] = np.tile(np.repeat(to_column(factor.column(knob)), inner), outer)
     return Lanes(tuple(zip(axes.dimensions(), sizes, strict=True)), columns)
 
 
-def as_column(values: Iterable[Value | None]) -> np.ndarray:
-    """Make an array of one kind: text ("" for None), whole numbers, or float64 (NaN for None)."""
+def to_column(values: Iterable[Value | None]) -> np.ndarray:
+    """Make an array of one type: text ("" for None), int64, or float64 (NaN for None)."""
     listed = list(values)
     present = [value for value in listed if value is not None]
     if any(isinstance(value, str) for value in present):

@@ -1,4 +1,4 @@
-"""Whether the parts of a page fit each other; each part has checked itself when it was made."""
+"""Whether the parts of a page fit together; each part has checked its own fields when it was made."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Set
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from sweep.base.errors import SweepError, article, unknown
+from sweep.base.errors import SweepError, unknown_name, with_article
 from sweep.base.labels import METRICS, SEEDS
 from sweep.base.text import check_text
 from sweep.page.axes import POINT, Axes, Value
-from sweep.page.resolve import PARTS, applicable, structures, with_values
+from sweep.page.resolve import PARTS, applicable_knobs, structures, with_values
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 
 def check(page: Experiment) -> None:
-    """Refuse a page whose parts do not fit each other.
+    """Refuse a page whose parts do not fit together.
 
     Raises:
-        SweepError: for an axis that no spec knows or that does not apply, a value out of range, or a record or figure
-            that the task can't give.
+        SweepError: for an axis that no spec has or that does not apply, a value out of range, or a record or figure
+            that is not possible with the task.
     """
     for part, kind in (("task", Task), ("model", Model), ("optimizer", Optimizer), ("axes", Axes)):
         if not isinstance(getattr(page, part), kind):
-            raise SweepError(f"{part} must be {article(kind.__name__)}, got {getattr(page, part)!r}")
+            raise SweepError(f"{part} must be {with_article(kind.__name__)}, got {getattr(page, part)!r}")
     check_text("question", page.question)
     if isinstance(page.epochs, bool) or not isinstance(page.epochs, int) or page.epochs < 1:
         raise SweepError(f"epochs must be a whole number of at least 1, got {page.epochs!r}")
     if page.precision not in PRECISIONS:
-        raise unknown("precision", page.precision, PRECISIONS)
+        raise unknown_name("precision", page.precision, PRECISIONS)
     if page.batch_size is not None and page.batch_size > page.task.points:
         raise SweepError(f"batch_size must be at most the {page.task.points} points, got {page.batch_size}")
     _check_loss(page)
@@ -92,15 +92,15 @@ def _check_axes(page: Experiment) -> None:
 
 
 def _no_knob(page: Experiment, name: str, knobs: Mapping[str, Any]) -> SweepError:
-    """Build the error for an axis that is none: of a field that can't be swept, or of no field at all."""
+    """Build the error for an axis that is not a knob: it names a field that can't be swept, or no field at all."""
     for owner in (page, page.task, page.model, page.optimizer):
         if name in {each.name for each in fields(owner) if not each.name.startswith("_")}:
             kind = type(owner).__name__
             return SweepError(
-                f"{name!r} of {kind} is no knob, so no axis can sweep it: run a page for each value; "
+                f"{name!r} of {kind} is not a knob, so no axis can sweep it: run a page for each value; "
                 f"its knobs are {', '.join(sorted(set(knobs) & set(knobs_of(type(owner)))))}"
             )
-    return unknown("knob", name, knobs)
+    return unknown_name("knob", name, knobs)
 
 
 def _check_record(page: Experiment) -> None:
@@ -109,7 +109,7 @@ def _check_record(page: Experiment) -> None:
             raise SweepError(f"metric {name!r} does not apply to {type(page.task).__name__} as it is set up here")
     for metric in page.record.own:
         if metric.name in page.knobs():
-            raise SweepError(f"metric {metric.name!r} of the page's own has the name of a knob: rename it")
+            raise SweepError(f"metric {metric.name!r} of the page has the name of a knob: rename it")
         for dim in set(metric.dims) - page.dimensions():
             raise SweepError(f"metric {metric.name!r} states the dimension {dim!r}, which this task does not have")
 
@@ -124,17 +124,17 @@ def _check_stop(page: Experiment) -> None:
     single = {name: each for name, each in recorded.items() if not each.dims}
     if page.stop.metric not in single:
         known = ", ".join(repr(name) for name, each in single.items() if each.better)
-        raise SweepError(f"a lane can stop by {known}, one number each, not by {page.stop.metric!r}")
+        raise SweepError(f"a lane can't be stopped by {page.stop.metric!r}: name one of {known}")
     if page.stop_better() is None:
-        how = "say better='lower' or 'higher' in its Metric" if page.stop.metric in own else "stop by another"
-        raise SweepError(f"no lane can stop by {page.stop.metric!r}, none of whose values are better: {how}")
+        fix = "set better='lower' or 'higher' in its Metric" if page.stop.metric in own else "name another metric"
+        raise SweepError(f"a lane can't be stopped by {page.stop.metric!r}, which has no better direction: {fix}")
     if not isinstance(page.stop, Halving):
         return
     for name in page.stop.within:
         if name not in page.axes.knobs():
-            raise unknown("axis to halve within", name, page.axes.knobs())
+            raise unknown_name("axis to halve within", name, page.axes.knobs())
         if name in SEEDS and page.stop.by == "median":
-            raise SweepError(f"within of Halving names {name!r}, but by='median' seeds do not compete: leave it out")
+            raise SweepError(f"within of Halving names {name!r}, but with by='median' seeds do not compete: remove it")
 
 
 def _check_figure(page: Experiment, figure: Figure) -> None:
@@ -150,31 +150,31 @@ def _check_figure(page: Experiment, figure: Figure) -> None:
 
 def _check_claims(page: Experiment) -> None:
     if not isinstance(page.claims, tuple) or not all(isinstance(claim, Claim) for claim in page.claims):
-        raise SweepError(f"claims must hold a Claim each, got {page.claims!r}")
+        raise SweepError(f"claims must be Claims, got {page.claims!r}")
     names = [claim.id for claim in page.claims]
     for claim in page.claims:
         if names.count(claim.id) > 1:
-            raise SweepError(f"claim {claim.id!r} is there twice: give each an id of its own")
+            raise SweepError(f"two claims have the id {claim.id!r}: give each a different id")
         if claim.figure and page.figures and claim.figure not in {figure.name for figure in page.figures}:
-            raise unknown(f"figure of claim {claim.id!r}", claim.figure, [figure.name for figure in page.figures])
+            raise unknown_name(f"figure of claim {claim.id!r}", claim.figure, [figure.name for figure in page.figures])
 
 
 def _refuse_inapplicable(variant: Experiment, given: Set[str]) -> None:
-    """Refuse a knob that is given and has no meaning in a structure."""
-    for name in sorted(given - applicable(variant)):
+    """Refuse a given knob that has no effect in a structure."""
+    for name in sorted(given - applicable_knobs(variant)):
         raise SweepError(
             f"axis {name!r} does not apply to optimizer {variant.optimizer.name!r} with "
             f"{type(variant.model).__name__} and {type(variant.task).__name__} as set up here: "
-            f"sweep it in a part of its own, joined with +"
+            f"sweep it in separate axes, joined with +"
         )
 
 
 def _check_swept(knob: Knob, value: Value) -> None:
-    """Check a value of an axis; a number with a fraction for a whole one may have been drawn."""
+    """Check a value of an axis; a fraction where an integer is needed probably comes from `sampled`."""
     try:
         knob.check(value)
     except SweepError as error:
         if knob.kind is int and isinstance(value, float) and not value.is_integer():
-            told = f"sampled draws no whole numbers: draw them in the page, and sweep zipped({knob.name}=[...])"
-            raise SweepError(f"{error}; {told}") from error
+            fix = f"sampled draws no whole numbers: draw them in the page, and sweep zipped({knob.name}=[...])"
+            raise SweepError(f"{error}; {fix}") from error
         raise

@@ -1,4 +1,4 @@
-"""The form that a page fills: one frozen `Experiment`; `checks` tells whether it fits, `resolve` makes lanes of it."""
+"""What a page defines: one frozen `Experiment`. `checks` checks that its parts fit, `resolve` makes its lanes."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ class Experiment(Spec):
     """A question, and everything needed to answer it by training.
 
     Args:
-        question: what is asked, in one sentence; the title of its figures.
+        question: the question, in one sentence; the title of its figures.
         task: points and target.
         model: the network.
         optimizer: the optimiser and its numbers.
-        axes: what is swept; every combination is one lane.
+        axes: the swept values; every combination is one lane.
         epochs: length of each training in passes over the points.
         loss: the training loss, one of `LOSSES`; as an axis it is called `loss_function`.
         batch_size: points in a batch, reshuffled each epoch with the short last batch kept; None is full batch.
-        seed: initial weights and batch order, where no axis sweeps it.
-        data_seed: points, phases and noise, where no axis sweeps it.
+        seed: seed of initial weights and batch order, where no axis sweeps it.
+        data_seed: seed of points, phases and noise, where no axis sweeps it.
         precision: "float32" or "float64".
         record: what is measured and when.
-        stop: when a lane may end before its last epoch; None never.
-        figures: what is drawn; none means all that fit.
+        stop: the rule by which a lane ends before its last epoch; None: lanes never do.
+        figures: what is drawn; if empty, all figures that fit.
         claims: statements that the results decide (`python -m sweep.claims`).
-        name: the page's name, filled in by `load`; "@smoke" or "@" and a hash behind it mark variations.
+        name: the page's name, set by `load`; variations have "@" and a description or a hash appended, as in "@smoke".
 
     Raises:
-        SweepError: for an axis that no spec knows or that does not apply, a value out of range, or a
-            record or figure that the task can't give.
+        SweepError: for an axis that no spec has or that does not apply, a value out of range, or a
+            record or figure that is not possible with the task.
     """
 
     question: str
@@ -72,7 +72,7 @@ class Experiment(Spec):
         check(self)
 
     def knobs(self) -> dict[str, tuple[str, Knob]]:
-        """List what an axis may sweep: for each name the part it belongs to ("" is the experiment itself)."""
+        """List the knobs that an axis may sweep, by name, each with its part ("" is the experiment itself)."""
         found = {name: ("", knob) for name, knob in knobs_of(type(self)).items()}
         for part in PARTS:
             found |= {name: (part, knob) for name, knob in knobs_of(type(getattr(self, part))).items()}
@@ -82,24 +82,24 @@ class Experiment(Spec):
         return found
 
     def stop_better(self) -> Better:
-        """Tell which values are better of the metric that the rule to stop looks at; None without a rule."""
+        """Tell which values of the stopping rule's metric are better; None without a rule."""
         if self.stop is None:
             return None
         own: dict[str, Better] = {metric.name: metric.better for metric in self.record.own}
         return own[self.stop.metric] if self.stop.metric in own else METRICS[self.stop.metric].better
 
     def dimensions(self) -> frozenset[str]:
-        """Name the dimensions that values of a record may have here."""
+        """Name the dimensions that recorded values may have."""
         has = {"layer"} | ({"x"} if self.shown() else set())
         return frozenset(has | ({"frequency"} if self.task.reported_frequencies() else set()))
 
     def shown(self) -> Window | None:
-        """Give the x that errors and predictions are shown over; None for a task without x."""
-        own = self.task.window()
-        return own and (self._shown or self.record.x or own)
+        """Return the x at which errors and predictions are shown; None for a task without x."""
+        training_range = self.task.window()
+        return training_range and (self._shown or self.record.x or training_range)
 
     def has(self) -> frozenset[str]:
-        """Name what metrics may need: an "x", some of it "beyond" the training range, a "frequency", "classes"."""
+        """Name which needs of metrics are met: "x", "beyond" (x outside the training range), "frequency", "classes"."""
         shown, task = self.shown(), self.task
         found = {"x"} if shown else set()
         found |= {"beyond"} if shown and shown.beyond(task.low, task.high).any() else set()
@@ -107,12 +107,12 @@ class Experiment(Spec):
         return frozenset(found | ({"classes"} if self.loss in CLASSIFYING else set()))
 
     def applicable_metrics(self) -> frozenset[str]:
-        """Name the built-in metrics that this task, seen over this x, can give with this loss."""
+        """Name the built-in metrics that can be measured with this task, x and loss."""
         has = self.has()
         return frozenset(name for name, quantity in METRICS.items() if has.issuperset(quantity.needs))
 
     def metrics(self) -> tuple[str, ...]:
-        """Name the built-in metrics recorded, in the order of the vocabulary; `loss` always is."""
+        """Name the built-in metrics that are recorded, in the order of `METRICS`; `loss` always is."""
         applicable, wanted = self.applicable_metrics(), self.record.metrics
         return tuple(m for m in METRICS if m in applicable and (wanted is None or m in ("loss", *wanted)))
 

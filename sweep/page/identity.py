@@ -1,8 +1,9 @@
-"""What a page resolves to, as plain data, and the hash of the part of it that changes numbers.
+"""The description of an experiment as plain data, and the hash (fingerprint) of all of it that affects numbers.
 
-The hash outlives changes of our own code: it leaves out fields at their declared defaults, so that a field more in a
-spec changes no page's hash, and the modules of ours that a name is imported from, so that code of ours may move. It is
-taken of the description alone, so that of an older store it is taken anew, of what is stored there.
+The hash is stable under changes of sweep's own code. It leaves out fields at their declared defaults, so that a new
+field in a spec changes no hash, and the modules of sweep that a name is imported from, so that code may move between
+modules. It depends on the description alone, so that the hash of an older store can be computed again from what is
+stored there.
 """
 
 import functools
@@ -30,10 +31,10 @@ from sweep.page.specs.stop import Halving, Target
 from sweep.page.specs.task import FromFunction, Linear, Sine, SumOfSines, Table
 from sweep.page.specs.window import Window
 
-# Fields that say what the page is about, what is drawn or decided: runs that differ only here have equal numbers.
+# Fields that do not affect numbers: runs that differ only in these have equal results.
 COSMETIC: Final = ("name", "question", "figures", "claims")
-# The classes that an experiment is described by, cosmetic ones aside. To change a default of theirs, or a name, is to
-# change the schema of stores: what is stored without the field would mean something else.
+# The classes in the description of an experiment, except those of cosmetic fields. Changing a default or a field name
+# here means changing the schema of stores: a stored description without the field would mean something else.
 SPECS: Final = (
     Axes, Cadence, Experiment, Factor, FromFunction, FromModule, Halving, Linear, MLP, Metric, Optimizer, Record, Sine,
     SumOfSines, Table, Target, Window,
@@ -41,7 +42,7 @@ SPECS: Final = (
 # Names that modules and packages of ours had, as stored descriptions may still tell them.
 _FORMER: Final = (
     "answers array_checks array_schema attribute_checks comparing differences differing execute exporting models "
-    "optim pages replaying reporting restoring session train"
+    "optim pages replaying reporting restoring session train whole_files"
 )
 
 
@@ -61,11 +62,11 @@ _NAMED: Final = re.compile(rf"(?<![\w.])sweep{_PATH}+(?=\.\w)")
 
 
 def describe(thing: Any) -> Any:
-    """Turn a spec into JSON-able data; a function of the page's own becomes its source text."""
+    """Turn a spec into data that JSON can hold; a function that the page defines becomes its source text."""
     if is_dataclass(thing) and not isinstance(thing, type):
         data = {f.name: describe(getattr(thing, f.name)) for f in fields(thing) if not f.name.startswith("_")}
         if isinstance(thing, Experiment) and thing.stop_better() == "higher":
-            data["stop"]["better"] = "higher"  # stores from before this is said took the lower values for the better
+            data["stop"]["better"] = "higher"  # older stores have no such field, and in them lower values were better
         return {"kind": type(thing).__name__, **data}
     if isinstance(thing, Mapping):
         return {str(key): describe(value) for key, value in thing.items()}
@@ -77,34 +78,34 @@ def describe(thing: Any) -> Any:
 
 
 def source(function: Callable[..., Any]) -> str:
-    """Give the text that decides what a function computes.
+    """Return the text that decides what a function computes.
 
     Args:
-        function: of a page; a partial, a method, a class or a callable object will do.
+        function: a function of a page; also a partial, a method, a class or a callable object.
 
     Returns:
-        Its source, and after it, line by line, the constants, defaults and helpers of its own module that it
-        uses, theirs too. Of anything imported from elsewhere only the name counts, and of a function of ours too.
+        Its source, followed line by line by the constants, defaults and helpers of its own module that it uses, and
+        recursively by theirs. Of anything imported from elsewhere, functions of sweep included, only the name counts.
     """
-    home = _home(function)
-    return "\n".join(_Reader(None if _is_ours(home) else home).read(function))
+    home = _module_of(function)
+    return "\n".join(_Reader(None if _is_from_sweep(home) else home).read(function))
 
 
-def _home(thing: Any) -> str | None:
-    """Name the module that a function, class or object is of."""
+def _module_of(thing: Any) -> str | None:
+    """Name the module that defines a function, class or object."""
     inner = thing.func if isinstance(thing, functools.partial) else inspect.unwrap(thing)
     return getattr(inner, "__module__", None)
 
 
-def _is_ours(home: str | None) -> bool:
+def _is_from_sweep(home: str | None) -> bool:
     return home is not None and home.partition(".")[0] == "sweep"
 
 
 class _Reader:
-    """Writes down functions with what they use, each once.
+    """Writes functions as text, together with everything they use, each once.
 
     Args:
-        home: the module whose functions and classes are read; those of others are named.
+        home: the module whose functions and classes are written out; those of other modules are only named.
     """
 
     def __init__(self, home: str | None) -> None:
@@ -112,7 +113,7 @@ class _Reader:
         self._seen: set[int] = set()
 
     def read(self, thing: Any) -> Iterator[str]:
-        """Write down something callable: its text, then what it uses."""
+        """Write out a callable: its source, then what it uses."""
         if isinstance(thing, functools.partial):
             yield f"partial of {self._value(thing.func)} {self._value(thing.args)} {self._value(thing.keywords)}"
             return
@@ -122,7 +123,7 @@ class _Reader:
             thing = thing.__func__
         if not isinstance(thing, FunctionType | type):
             yield self._object(thing)
-        elif _is_ours(_home(thing)):
+        elif _is_from_sweep(_module_of(thing)):
             yield self._name(thing)
         elif id(thing) not in self._seen:
             self._seen.add(id(thing))
@@ -132,7 +133,7 @@ class _Reader:
                     yield f"{name}: {self._value(value)}"
 
     def _value(self, value: Any) -> str:
-        """Write a value down by what it holds, never by its address."""
+        """Write a value by its content, never by its address in memory."""
         if type(value) in SPECS:
             return json.dumps(_lasting_form(describe(value)), sort_keys=True)
         if isinstance(value, Mapping):
@@ -150,10 +151,10 @@ class _Reader:
         return self._object(value)
 
     def _object(self, thing: Any) -> str:
-        """Write down an object: as it prints, else its class and fields where these are the page's own."""
-        told = repr(thing)
-        if " at 0x" not in told and not callable(thing):
-            return told
+        """Write an object: by its `repr`, or by its class and fields where the page defines these."""
+        text = repr(thing)
+        if " at 0x" not in text and not callable(thing):
+            return text
         own = getattr(type(thing), "__module__", None) == self._home or is_dataclass(thing)
         if not own or not hasattr(thing, "__dict__") or id(thing) in self._seen:
             return self._name(thing)
@@ -161,39 +162,39 @@ class _Reader:
         return "\n".join([*self.read(type(thing)), self._value(vars(thing))])
 
     def _text(self, thing: Any) -> str:
-        """Give the source of a function or class, or its name and bytecode where no text can be had."""
+        """Return the source of a function or class, or its name and bytecode where there is no source."""
         try:
             return textwrap.dedent(inspect.getsource(thing))
         except (OSError, TypeError):
             return f"{self._name(thing)} {_bytecode(getattr(thing, '__code__', None))}"
 
     def _name(self, thing: Any) -> str:
-        """Name a function or class by its place, any other object by its class and the name it may have."""
+        """Name a function or class by its module, any other object by its class and its name if it has one."""
         named = thing if hasattr(thing, "__qualname__") else type(thing)
-        module = "page" if named.__module__ == self._home else named.__module__  # a page's own tells its folder
+        module = "page" if named.__module__ == self._home else named.__module__  # a page's module name has its folder
         return f"{module}.{named.__qualname__} {getattr(thing, '__name__', '')}".strip()
 
 
 def _is_read(value: Any, home: str | None) -> bool:
-    """Tell whether something callable is of the page's own, or a partial, which may hold something of its own."""
-    return isinstance(value, functools.partial) or _home(value) == home
+    """Tell whether a callable is defined by the page, or is a partial, which may hold something that is."""
+    return isinstance(value, functools.partial) or _module_of(value) == home
 
 
 def _bytecode(constant: Any) -> str:
-    """Write down code, and the constants in it, in words that are the same in every process."""
+    """Write bytecode, and the constants in it, as text that is the same in every process."""
     if isinstance(constant, CodeType):
         return f"{constant.co_code.hex()} {constant.co_names} {[_bytecode(each) for each in constant.co_consts]}"
     return repr(sorted(map(repr, constant))) if isinstance(constant, frozenset) else repr(constant)
 
 
 def _names_used(thing: FunctionType | type) -> dict[str, Any]:
-    """Find the globals, closed-over variables and defaults of a function; bases and those of methods of a class."""
+    """Find the globals, closure variables and defaults of a function; of a class its bases and what its methods use."""
     if isinstance(thing, type):
         found = {base.__name__: base for base in thing.__bases__}
         members = [getattr(m, "__func__", None) or getattr(m, "fget", m) for m in vars(thing).values()]
         methods = [inspect.unwrap(m) for m in members if callable(m)]
         return functools.reduce(dict.__or__, [_names_used(m) for m in methods if isinstance(m, FunctionType)], found)
-    names = {name for name in _names(thing.__code__) if not name.startswith("__")}  # of a page's file nothing counts
+    names = {name for name in _names(thing.__code__) if not name.startswith("__")}  # __file__ and the like do not count
     found = {name: value for name, value in thing.__globals__.items() if name in names}
     for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
         with suppress(ValueError):  # a name that is not bound yet
@@ -203,7 +204,7 @@ def _names_used(thing: FunctionType | type) -> dict[str, Any]:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """List the names that code mentions, in functions and classes inside it too."""
+    """List the names in code, including those in functions and classes inside it."""
     yield from code.co_names
     for each in code.co_consts:
         if isinstance(each, CodeType):
@@ -211,68 +212,68 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def fingerprint(experiment: Experiment) -> str:
-    """Hash what changes an experiment's numbers: 16 hexadecimal digits of SHA-256."""
+    """Hash everything that affects an experiment's numbers: 16 hexadecimal digits of SHA-256."""
     return fingerprint_of(describe(experiment))
 
 
 def stored_fingerprint(attributes: Mapping[Any, Any]) -> str:
-    """Hash what changes the numbers of a store, of whatever version, by what it says of its experiment.
+    """Hash everything that affects the numbers of a store of any version, from its description of the experiment.
 
     Args:
-        attributes: of a store; where they do not describe an experiment, what they give as its hash is taken.
+        attributes: the store's attributes; if they describe no experiment, the hash that they hold is returned.
     """
     if "experiment" not in attributes:
         return str(attributes.get("fingerprint", ""))
     return fingerprint_of(json.loads(attributes["experiment"]))
 
 
-def is_of(attributes: Mapping[Any, Any], told: str) -> bool:
-    """Tell whether a store has a hash, be it as it is taken now or as it was when the store was made.
+def has_fingerprint(attributes: Mapping[Any, Any], code: str) -> bool:
+    """Tell whether a store has a hash, computed either now or when the store was made.
 
     Args:
-        attributes: of the store.
-        told: the hash, as another store may have it of this one (`parent`).
+        attributes: the store's attributes.
+        code: the hash, as another store may hold it of this one (in `parent`).
     """
-    return bool(told) and told in (stored_fingerprint(attributes), attributes.get("fingerprint"))
+    return bool(code) and code in (stored_fingerprint(attributes), attributes.get("fingerprint"))
 
 
 def fingerprint_of(description: Mapping[str, Any]) -> str:
-    """Hash what changes numbers, as `fingerprint`, by an experiment's description alone.
+    """Compute the `fingerprint` from an experiment's description.
 
     Args:
-        description: as `describe` gives it, now or in any version before.
+        description: as returned by `describe`, of this version or any earlier one.
     """
-    text = json.dumps(_numeric(description), sort_keys=True)
+    text = json.dumps(_numeric_part(description), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _numeric(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Give of a description what changes numbers, in the form that lasts."""
+def _numeric_part(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a description that affects numbers, in its stable form."""
     return _lasting_form({key: value for key, value in description.items() if key not in COSMETIC})
 
 
 def _lasting_form(value: Any) -> Any:
-    """Leave out of a description fields at their declared defaults, and the modules of ours that it mentions."""
+    """Remove fields at their declared defaults, and names of sweep's modules, from a description."""
     if isinstance(value, str):
         return _NAMED.sub("sweep", _IMPORTED.sub(r"\1 sweep", value))
     if isinstance(value, Mapping):
         kept = {key: _lasting_form(each) for key, each in value.items()}
-        usual = defaults().get(str(value.get("kind")), {})
-        return {key: each for key, each in kept.items() if key not in usual or each != _lasting_form(usual[key])}
+        declared = defaults().get(str(value.get("kind")), {})
+        return {key: each for key, each in kept.items() if key not in declared or each != _lasting_form(declared[key])}
     return [_lasting_form(each) for each in value] if isinstance(value, tuple | list) else value
 
 
 def fill_defaults(value: Any) -> Any:
-    """Put into a description, of any version, the fields that it leaves out as they are at their defaults."""
+    """Add the fields that a description of any version leaves out because they have their defaults."""
     if isinstance(value, Mapping):
-        whole = {**defaults().get(str(value.get("kind")), {}), **value}
-        return {key: fill_defaults(each) for key, each in whole.items()}
+        complete = {**defaults().get(str(value.get("kind")), {}), **value}
+        return {key: fill_defaults(each) for key, each in complete.items()}
     return [fill_defaults(each) for each in value] if isinstance(value, tuple | list) else value
 
 
 @functools.cache
 def defaults() -> dict[str, dict[str, Any]]:
-    """Give the declared defaults of every class of `SPECS`, described, by class and field."""
+    """Return the declared defaults of every class of `SPECS`, as described data, by class and field."""
     return {spec.__name__: dict(_defaults(spec)) for spec in SPECS}
 
 
@@ -284,12 +285,12 @@ def _defaults(spec: type) -> Iterator[tuple[str, Any]]:
 
 
 def differing_fields(experiment: Experiment, attributes: Mapping[str, Any]) -> str:
-    """Say in what an experiment differs from that of a store, as far as it changes numbers; "" if in nothing.
+    """Name the fields in which an experiment differs from that of a store and that affect numbers; "" if none.
 
     Args:
         experiment: the experiment as it is now.
-        attributes: of a store.
+        attributes: the store's attributes.
     """
-    stored, now = (_numeric(each) for each in (json.loads(attributes["experiment"]), describe(experiment)))
+    stored, now = (_numeric_part(each) for each in (json.loads(attributes["experiment"]), describe(experiment)))
     names = sorted({*stored, *now}, key=[*describe(experiment), *stored].index)
     return ", ".join(name for name in names if now.get(name) != stored.get(name))

@@ -1,4 +1,4 @@
-"""Pages: loading one from its file, and the small version of one that shows everything works."""
+"""Loading a page from its file, its name and default store, and its small variation for smoke tests."""
 
 import linecache
 import re
@@ -12,18 +12,18 @@ from types import ModuleType
 from typing import Any, Final
 
 from sweep.base.errors import SweepError
-from sweep.base.text import check_letters
+from sweep.base.text import check_characters
 from sweep.page.experiment import Experiment
 from sweep.page.specs.record import log_spaced
 
-EXPERIMENT: Final = "experiment"  # what a page defines
-FULL: Final = "full"  # ... and where that is scaled down, the question as it was asked
-VARIED: Final = "@"  # stands in the name of an experiment that differs from its page, before how it does
-WORDED: Final = 80  # letters of a variation in words, beyond which it is called by a hash
+EXPERIMENT: Final = "experiment"  # the variable that a page defines
+FULL: Final = "full"  # the variable of a page's unreduced experiment, where `experiment` is scaled down
+VARIATION: Final = "@"  # in the name of a variation: stands between the page's name and the difference
+MAX_DESCRIPTION: Final = 80  # characters of a variation in words; if there are more, a hash is taken
 SMOKE_LANES: Final = 8  # of one structure
 SMOKE_EPOCHS: Final = 20
-SMOKE_RECORDS: Final = 4  # beside record 0
-SMOKE_POINTS: Final = 512  # where points are drawn: of a grid fewer need not show the page's frequencies
+SMOKE_RECORDS: Final = 4  # in addition to record 0
+SMOKE_POINTS: Final = 512  # only for randomly drawn points: a coarser grid might not resolve the page's frequencies
 
 
 def load(page: str | Path, variable: str = EXPERIMENT) -> Experiment:
@@ -34,12 +34,12 @@ def load(page: str | Path, variable: str = EXPERIMENT) -> Experiment:
         variable: `EXPERIMENT`, or `FULL` on pages that have both.
 
     Returns:
-        The experiment, named for the path under `experiments/` without suffix (or the file's own name); "full"
-        has "@full" behind that.
+        The experiment. Its name is the path under `experiments/` without suffix (elsewhere the file's name), with
+        "@full" appended for `FULL`.
 
     Raises:
-        SweepError: for a missing file, a name that no store can have, a page that raises, or one without such an
-            experiment.
+        SweepError: for a missing file, a name that no store can have, a page that raises, or a page without this
+            variable.
     """
     path = Path(page)
     if not path.is_file():
@@ -58,28 +58,28 @@ def load(page: str | Path, variable: str = EXPERIMENT) -> Experiment:
         raise SweepError(f"{page} raised {type(error).__name__} at {where}: {error}") from error
     if not isinstance(experiment, Experiment):
         if variable != EXPERIMENT:
-            raise SweepError(f"{page} has no {variable!r} beside its experiment, which runs as it is asked already")
+            raise SweepError(f"{page} defines no {variable!r}: its experiment is not scaled down")
         raise SweepError(f"{page} defines no experiment: end it with `experiment = Experiment(...)`")
-    varied = "" if variable == EXPERIMENT else f"{VARIED}{variable}"
+    varied = "" if variable == EXPERIMENT else f"{VARIATION}{variable}"
     return replace(experiment, name=name + varied)
 
 
 def _check_name(name: str) -> None:
-    """Refuse a page's name that is that of a variation of another page, or of no folder."""
-    check_letters("a page's name", name)
-    if VARIED in name:
+    """Refuse a page's name that could be the name of a variation, or that no folder can have."""
+    check_characters("a page's name", name)
+    if VARIATION in name:
         *folders, last = name.split("/")
-        wrong = next((f"the folder {folder}" for folder in folders if VARIED in folder), f"{last}.py")
-        raise SweepError(f"a page's name can't have {VARIED} in it, which marks variations of a page: rename {wrong}")
+        wrong = next((f"the folder {folder}" for folder in folders if VARIATION in folder), f"{last}.py")
+        raise SweepError(f"a page's name can't have {VARIATION} in it, which marks its variations: rename {wrong}")
 
 
 def _execute(file: str) -> ModuleType:
-    """Execute a page as a module of its own: always its present text, as bytecode caches go by whole seconds."""
+    """Execute a page as a new module, from its source and not from a bytecode cache, which may be a second old."""
     text = decode_source(Path(file).read_bytes())
     module = ModuleType("sweep_page_" + "_".join(Path(file).with_suffix("").parts[1:]))
     module.__file__ = file
-    sys.modules[module.__name__] = module  # `inspect.getsource` of a class asks for it
-    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # what `inspect.getsource` reads
+    sys.modules[module.__name__] = module  # `inspect.getsource` looks up classes here
+    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # `inspect.getsource` reads text here
     exec(compile(text, file, "exec"), vars(module))
     return module
 
@@ -93,25 +93,25 @@ def page_name(path: Path) -> str:
     return parts[-1]
 
 
-def store_of(name: str) -> Path:
-    """Give the store of a page, or of a variation of it, that is given no other: "results/questions/xor@smoke"."""
+def default_store(name: str) -> Path:
+    """Return the default store of a page or a variation, such as "results/questions/xor@smoke"."""
     return Path("results", name)
 
 
-def older_store_of(name: str) -> Path:
-    """Give the store that one of that name had before variations kept their "@": "results/questions/xor-smoke"."""
-    return Path("results", name.replace(VARIED, "-"))
+def older_default_store(name: str) -> Path:
+    """Return the default store of older versions, which wrote "-" for "@": "results/questions/xor-smoke"."""
+    return Path("results", name.replace(VARIATION, "-"))
 
 
-def in_words(changes: Mapping[str, Any], otherwise: str) -> str:
-    """Say what is varied as it stands in the name of a folder: "epochs-500,task.noise-0.1".
+def describe_changes(changes: Mapping[str, Any], otherwise: str) -> str:
+    """Describe changed values for the name of a folder: "epochs-500,task.noise-0.1".
 
     Args:
-        changes: values by name: numbers, names, or tuples of them. Unlike values make unlike words.
-        otherwise: what a variation is called that has no words, too many, or one that no name of a folder should have.
+        changes: values by name: numbers, names, or tuples of them. Different values have different descriptions.
+        otherwise: what is returned if the description is empty, too long, or has characters unfit for a folder's name.
     """
     words = ",".join(f"{name}-{_word(value)}" for name, value in changes.items())
-    return words if len(words) <= WORDED and re.fullmatch(r"[\w.,+-]+", words, re.ASCII) else otherwise
+    return words if len(words) <= MAX_DESCRIPTION and re.fullmatch(r"[\w.,+-]+", words, re.ASCII) else otherwise
 
 
 def _word(value: Any) -> str:
@@ -122,13 +122,13 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def is_asked(name: str) -> bool:
-    """Tell whether an experiment is what a page asks, as it stands or in full, and no toy or override of it."""
-    return name.partition(VARIED)[2] in ("", FULL)
+def is_unmodified(name: str) -> bool:
+    """Tell from its name whether an experiment is a page's own, `FULL` included, and not a variation."""
+    return name.partition(VARIATION)[2] in ("", FULL)
 
 
 def smoke(experiment: Experiment) -> Experiment:
-    """Shrink an experiment to seconds: the ends of each axis, few epochs, records and drawn points, every figure."""
+    """Shrink an experiment so that it runs in seconds: few values on each axis, few epochs, records and points."""
     structural = {name for name, (_, knob) in experiment.knobs().items() if not knob.traced}
     task = experiment.task
     if task.placement == "random":
@@ -136,8 +136,8 @@ def smoke(experiment: Experiment) -> Experiment:
     return replace(
         experiment,
         task=task,
-        name=f"{experiment.name}{VARIED}smoke",
-        axes=experiment.axes.ends(SMOKE_LANES, structural),
+        name=f"{experiment.name}{VARIATION}smoke",
+        axes=experiment.axes.keep_ends(SMOKE_LANES, structural),
         epochs=min(experiment.epochs, SMOKE_EPOCHS),
         record=replace(experiment.record, at=log_spaced(SMOKE_RECORDS)),
     )

@@ -1,4 +1,4 @@
-"""From a page to its lanes: structures, the values that each lane has, and the traced numbers of each."""
+"""From a page to its lanes: their structures, the values of each lane, and its traced numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sweep.base.labels import SEEDS
-from sweep.page.axes import Axes, Factor, Lanes, Value, as_column, lay_out
+from sweep.page.axes import Axes, Factor, Lanes, Value, lay_out, to_column
 from sweep.page.shape import Shape, blank, steps_per_epoch
 from sweep.page.specs.knobs import Knob, knobs_of
 
@@ -23,11 +23,11 @@ PARTS: Final = ("task", "model", "optimizer")
 
 @dataclass(frozen=True)
 class Structure:
-    """What lanes of one structure are given, without the lanes.
+    """The values that lanes of one structure have, without the lanes.
 
     Args:
-        values: of the structural knobs that apply to them.
-        ranges: the smallest and the largest value of each traced knob that they are given.
+        values: values of the structural knobs that apply to them.
+        ranges: the smallest and the largest value of each swept traced knob that applies to them.
     """
 
     values: Mapping[str, Value]
@@ -35,7 +35,7 @@ class Structure:
 
 
 def structures(page: Experiment) -> Iterator[Structure]:
-    """List the structures that axes combine, in the order in which lanes have them; the lanes are not laid out."""
+    """List the structures of a page's axes, in the order in which they first occur, without laying out the lanes."""
     knobs = {name: knob for name, (_, knob) in page.knobs().items()}
     for chosen in product(*(_groups(factor, knobs) for factor in page.axes.factors)):
         values = {name: value for each in chosen for name, value in each.values.items()}
@@ -44,25 +44,28 @@ def structures(page: Experiment) -> Iterator[Structure]:
 
 def _groups(factor: Factor, knobs: Mapping[str, Knob]) -> list[Structure]:
     """Group the rows of a factor by structure."""
-    columns = {name: as_column(factor.column(name)) for name in factor.knobs}
+    columns = {name: to_column(factor.column(name)) for name in factor.knobs}
     structural = {name: column for name, column in columns.items() if not knobs[name].traced}
     found = []
-    for values, members in _by_structure(structural, len(factor.rows)):
+    for values, members in _group_by_structure(structural, len(factor.rows)):
         traced = {name: column[members] for name, column in columns.items() if knobs[name].traced}
         found.append(Structure(values, {name: ends for name, own in traced.items() if (ends := _ends(own))}))
     return found
 
 
-def _by_structure(structural: Mapping[str, np.ndarray], size: int) -> Iterator[tuple[dict[str, Value], np.ndarray]]:
-    """Give each structure's values, of the structural knobs that it has, and the numbers of its rows."""
+def _group_by_structure(
+    structural: Mapping[str, np.ndarray], size: int
+) -> Iterator[tuple[dict[str, Value], np.ndarray]]:
+    """Yield the values of the structural knobs of each structure, and the numbers of its rows."""
     group, rows = group_rows(list(structural.values()), size)
     for number, row in enumerate(rows):
-        values = {name: _whole(value) for name, value in zip(structural, row, strict=True) if not _is_missing(value)}
+        present = [(name, value) for name, value in zip(structural, row, strict=True) if not _is_missing(value)]
+        values = {name: _to_integer(value) for name, value in present}
         yield values, np.flatnonzero(group == number)
 
 
 def _ends(column: np.ndarray) -> tuple[Value, Value] | None:
-    """Give the smallest and the largest value there is."""
+    """Return the smallest and the largest value that is not missing; None if all are."""
     present = column[~np.isnan(column)]
     return (present.min().item(), present.max().item()) if present.size else None
 
@@ -72,7 +75,7 @@ class Variant:
     """The lanes of one structure.
 
     Args:
-        page: the experiment with that structure's values put in, and no axes.
+        page: the experiment with that structure's values, and without axes.
         members: numbers of its lanes in the layout of the sweep.
     """
 
@@ -96,7 +99,7 @@ class Resolved:
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
-        """Each swept knob's value in each lane: as typed, or the default where the page leaves it open."""
+        """Each swept knob's value in each lane: as given, or its default where none is given."""
         knobs = self.page.knobs()
         columns = {name: column.copy() for name, column in self.lanes.columns.items()}
         for variant in self.variants:
@@ -104,13 +107,13 @@ class Resolved:
             for name in columns:
                 if knobs[name][1].traced:
                     columns[name][variant.members] = own.get(name, np.nan)
-                elif name in applicable(variant.page):
+                elif name in applicable_knobs(variant.page):
                     columns[name][variant.members] = value_of(variant.page, name)
         return columns
 
 
 def resolve(page: Experiment) -> Resolved:
-    """Lay out the lanes of a page, and put them together by structure.
+    """Lay out the lanes of a page, and group them by structure.
 
     Raises:
         SweepError: for more lanes than a sweep may have.
@@ -119,13 +122,13 @@ def resolve(page: Experiment) -> Resolved:
     knobs = page.knobs()
     structural = {name: column for name, column in lanes.columns.items() if not knobs[name][1].traced}
     variants = tuple(
-        Variant(with_values(page, values), members) for values, members in _by_structure(structural, len(lanes))
+        Variant(with_values(page, values), members) for values, members in _group_by_structure(structural, len(lanes))
     )
     return Resolved(page, lanes, variants)
 
 
 def with_values(page: Experiment, values: Mapping[str, Value]) -> Experiment:
-    """Give a page with other values for some knobs and no axes, to be shown over the same x."""
+    """Return a page with other values for some knobs and without axes, shown at the same x."""
     knobs, changed = page.knobs(), {}
     for name, value in values.items():
         part, knob = knobs[name]
@@ -136,14 +139,14 @@ def with_values(page: Experiment, values: Mapping[str, Value]) -> Experiment:
     return replace(page, **own, axes=Axes(), figures=(), claims=(), stop=None, _shown=page.shown())
 
 
-def applicable(page: Experiment) -> frozenset[str]:
-    """Name the knobs that have a meaning in a page's structure."""
+def applicable_knobs(page: Experiment) -> frozenset[str]:
+    """Name the knobs that have an effect in a page's structure."""
     parts = [getattr(page, part).applicable() for part in PARTS]
     return frozenset(knobs_of(type(page))).union(*parts)
 
 
 def value_of(page: Experiment, name: str) -> Any:
-    """Give a knob's value where no axis sweeps it: the page's, or the default where the page leaves it open."""
+    """Return a knob's value where no axis sweeps it: the page's, or the default if the page sets none."""
     part, knob = page.knobs()[name]
     if part == "parameters":
         return page.task.parameters[knob.name]  # type: ignore[attr-defined]
@@ -152,8 +155,8 @@ def value_of(page: Experiment, name: str) -> Any:
 
 
 def numbers_of(variant: Variant, lanes: Lanes) -> dict[str, np.ndarray]:
-    """Give every traced number of the lanes of a structure: swept, set by the page, or a default."""
-    found, has = {}, applicable(variant.page)
+    """Return every traced number of the lanes of a structure: swept, set by the page, or a default."""
+    found, has = {}, applicable_knobs(variant.page)
     for name, (_, knob) in variant.page.knobs().items():
         if not knob.traced or name not in has:
             continue
@@ -165,7 +168,7 @@ def numbers_of(variant: Variant, lanes: Lanes) -> dict[str, np.ndarray]:
 
 
 def shape_of(page: Experiment) -> Shape:
-    """Give the Shape of lanes of a page's structure."""
+    """Return the Shape of lanes with a page's structure."""
     return Shape(
         task=blank(page.task),
         model=blank(page.model),
@@ -184,8 +187,8 @@ def _is_missing(value: Any) -> bool:
     return value == "" or value != value  # NaN is the number that differs from itself
 
 
-def _whole(value: Any) -> Any:
-    """Undo the float that a column with gaps makes of a count; structural numbers are counts."""
+def _to_integer(value: Any) -> Any:
+    """Convert a float back to an integer: structural numbers are integers, but a column with gaps holds floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -193,11 +196,11 @@ def group_rows(columns: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, li
     """Number the distinct rows of some columns in order of appearance.
 
     Args:
-        columns: of equal length; none makes one group.
-        size: that length.
+        columns: arrays of shape (size,); without any, all rows form one group.
+        size: number of rows.
 
     Returns:
-        The number of each row, and the rows.
+        The number of each row, and the distinct rows.
     """
     code = np.zeros(size, np.int64)
     for column in columns:

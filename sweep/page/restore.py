@@ -1,4 +1,4 @@
-"""Experiments made again of what a store says of them, as far as that needs no code of their pages."""
+"""Rebuilding experiments from their descriptions in stores, if they use no code of their pages."""
 
 import inspect
 from collections.abc import Mapping
@@ -17,32 +17,32 @@ KINDS: Final = {
     if inspect.isclass(kind) and is_dataclass(kind)
 }
 STOPS: Final = ("Target", "Halving")
-CODE: Final = ("function", "build")  # fields of specs that hold code of the page's
+CODE: Final = ("function", "build")  # fields of specs that hold code of the page
 
 
 def restore(description: Mapping[str, Any]) -> Experiment:
-    """Make an experiment of its description, as `identity.describe` gives it, without figures and claims.
+    """Rebuild an experiment from its description (`identity.describe`), without figures and claims.
 
     Raises:
-        SweepError: for one that needs functions of its page, or that this version of sweep can't make.
+        SweepError: if it needs functions of its page, or if this version of sweep can't rebuild it.
     """
     fields = {name: value for name, value in description.items() if name not in ("kind", "figures", "claims")}
     try:
         return Experiment(**{name: _make(value) for name, value in fields.items()})
     except (TypeError, KeyError, ValueError) as error:
-        raise SweepError(f"the experiment that the store describes can't be made by this version: {error}") from error
+        raise SweepError(f"this version can't rebuild the experiment that the store describes: {error}") from error
 
 
 def _make(value: Any) -> Any:
-    """Make a value of its description: specs of their fields, tuples of lists."""
+    """Rebuild a value from its description: specs from their fields, tuples from lists."""
     if isinstance(value, list):
         return tuple(map(_make, value))
     if not isinstance(value, Mapping):
         return value
-    told = ("kind", "better") if value.get("kind") in STOPS else ("kind",)  # which is better is said by the metric
-    fields = {name: _make(each) for name, each in value.items() if name not in told}
+    extra = ("kind", "better") if value.get("kind") in STOPS else ("kind",)  # the metric says which is better
+    fields = {name: _make(each) for name, each in value.items() if name not in extra}
     if "kind" not in value:
         return fields
     if any(name in fields for name in CODE):
-        raise SweepError(f"the experiment that the store describes has code of its page, in a {value['kind']}")
+        raise SweepError(f"the experiment that the store describes uses code of its page, in a {value['kind']}")
     return KINDS[value["kind"]](**fields)

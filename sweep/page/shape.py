@@ -17,17 +17,17 @@ PREDICTION: Final = "prediction"
 
 @dataclass(frozen=True)
 class Shape:
-    """The hashable rest beside a lane's numbers.
+    """Everything that decides a lane's code: what remains of it without its traced numbers; hashable.
 
     Args:
-        task, model, optimizer: specs whose traced fields carry no information (see `blank`).
-        shown: the x of all lanes of a sweep, whatever points they are trained on; None for tasks without x.
+        task, model, optimizer: specs with traced fields at their defaults (see `blank`).
+        shown: the x at which all lanes of a sweep are shown, whatever their training points; None for tasks without x.
         loss: name of the training loss.
         batch_size: points in a batch; None is full batch.
         steps: optimiser steps in the whole training, which schedules depend on.
         precision: "float32" or "float64".
         metrics: names of the built-in metrics recorded.
-        own: metrics of the page's own.
+        own: metrics that the page defines.
     """
 
     task: Task
@@ -46,7 +46,7 @@ class Shape:
         return steps_per_epoch(self.task.points, self.batch_size)
 
     def quantities(self) -> tuple[Quantity, ...]:
-        """List what a record holds, the prediction over x included where the task has an x."""
+        """List what a record holds, including the prediction over x if the task has an x."""
         found = [METRICS[name] for name in self.metrics] + [metric.quantity() for metric in self.own]
         if self.shown:
             found.append(Quantity(PREDICTION, ("x",)))
@@ -54,15 +54,15 @@ class Shape:
 
 
 def steps_per_epoch(points: int, batch_size: int | None) -> int:
-    """Count the batches of an epoch, the short last one included."""
+    """Count the batches of an epoch, including the short last one."""
     return -(-points // (batch_size or points))
 
 
 def blank(spec: Any) -> Any:
-    """Give a spec with its traced numbers, and what it does not use, at their defaults: equal for one structure."""
+    """Return a spec with traced and unused fields at their defaults, so that specs of one structure are equal."""
     traced = {knob.attribute for knob in knobs_of(type(spec)).values() if knob.traced}
     plain = {f.name: f.default for f in fields(spec) if f.name in traced | spec.unused()}
     bare = copy(spec)
     for name, value in plain.items():
-        object.__setattr__(bare, name, value)  # unchecked: a default need not suit the rest of the spec
+        object.__setattr__(bare, name, value)  # without checks: a default may not fit the other fields
     return bare

@@ -9,11 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sweep.base.errors import SweepError, SweepWarning, unknown
-from sweep.base.signals import drawing
-from sweep.files import whole_files
-from sweep.files.places import made, try_writing
-from sweep.page.load import is_asked, older_store_of, store_of
+from sweep.base.errors import SweepError, SweepWarning, unknown_name
+from sweep.base.signals import shorten_patience
+from sweep.files import atomic_files
+from sweep.files.places import make_folder, try_writing
+from sweep.page.load import default_store, is_unmodified, older_default_store
 from sweep.page.specs.figure import KINDS, Figure, check, fitting_figures
 
 if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
@@ -59,7 +59,7 @@ def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Fig
         if name in own_names:
             raise SweepError(_drawn_by_its_page(name))
         if name not in KINDS:
-            raise unknown("figure", name, KINDS)
+            raise unknown_name("figure", name, KINDS)
     stated = list(_page_figures(of_page, own))
     if only:
         named = {figure.name for figure in stated}
@@ -107,9 +107,9 @@ def draw_figures(
 
     figures = tuple(figures)
     files = places(figures, directory, form=form)
-    with drawing(), printed() if form == "print" else nullcontext():
+    with shorten_patience(), printed() if form == "print" else nullcontext():
         drawn = [_draw(ds, figure) for figure in figures]
-        with _in_one_line(directory), made(directory):
+        with _in_one_line(directory), make_folder(directory):
             for each, paths in zip(drawn, files, strict=True):
                 save(each, paths)
     return list(chain.from_iterable(files))
@@ -188,8 +188,8 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
         that of the question as it was asked, `results/<page>@full`; a folder inside the store for any other, so that
         smoke runs, overrides and interrupted runs never touch committed figures.
     """
-    own = [place.resolve() for place in (store_of(page), older_store_of(page))]
-    if complete and is_asked(page) and store.resolve() in own:
+    own = [place.resolve() for place in (default_store(page), older_default_store(page))]
+    if complete and is_unmodified(page) and store.resolve() in own:
         return Path("figures", page)
     return store / "figures"
 
@@ -223,7 +223,7 @@ def save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
             else:
                 drawn.savefig(content, format=path.suffix.removeprefix("."), **_SAVING[path.suffix])
                 _settle(drawn)
-            whole_files.write({path: content.getvalue()})
+            atomic_files.write_files({path: content.getvalue()})
 
 
 def _settle(drawn: "MatplotlibFigure") -> None:

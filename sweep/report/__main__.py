@@ -12,7 +12,7 @@ import tyro
 from sweep.base.errors import SweepError
 from sweep.base.signals import Terminated
 from sweep.cli import streams
-from sweep.cli.command import command, parse, say
+from sweep.cli.command import parse, run_command, say
 
 PROG = "python -m sweep.report"
 POLL: Final = 5.0  # seconds between two looks at a store that is being run
@@ -45,7 +45,7 @@ def main(args: Sequence[str]) -> None:
     if not options.stores:
         raise SweepError(f"no store named: {PROG} results/PAGE [options]")
     _check(options)
-    streams.outlast()
+    streams.ignore_output_failures()
     going_on = _write(options)
     say(f"{options.out} ({options.out.stat().st_size / 1e6:.1f} MB)")
     if going_on and options.live:
@@ -97,10 +97,10 @@ def _write(options: Options) -> bool:
     stores = {store: open_results(store) for store in options.stores}
     going_on = not all(ds.attrs.get("complete") for ds in stores.values())
     text = report(stores, verdict_tables.load(options.claims), reload=POLL if options.live and going_on else 0.0)
-    with outputs.replacing(options.out) as beside:
+    with outputs.replace_output(options.out) as beside:
         beside.write_text(text, encoding="utf-8")
     return going_on
 
 
 if __name__ == "__main__":
-    command(main)
+    run_command(main)

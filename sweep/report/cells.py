@@ -81,7 +81,7 @@ def embed(ds: xr.Dataset, room: int = ROOM) -> tuple[dict[str, Any], Embedded]:
         "dims": described,
         "knobs": dimensions.knobs(ds),
         "statuses": [style.words(word) for word in labels.STATUS],
-        "codes": {"cut": labels.CUT, "lost": labels.LOST, "unseen": labels.UNSEEN},
+        "codes": {"cut": labels.CUT, "lost": labels.LOST, "unseen": labels.WITHOUT_DATA},
         "counts": held.add("counts", _counts(ds, swept)),
         "variables": held.variables,
         "first": _first_view(ds, swept, held),

@@ -6,7 +6,7 @@ from pathlib import Path
 import xarray as xr
 
 from sweep.claims.verdicts import Verdict
-from sweep.page.identity import is_of
+from sweep.page.identity import has_fingerprint
 
 
 def report(stores: Mapping[Path, xr.Dataset], verdicts: Sequence[Verdict] = (), *, reload: float = 0.0) -> str:
@@ -60,5 +60,5 @@ def _home(store: Path, parent: Mapping[str, str], stores: Mapping[Path, xr.Datas
         return None
     lies = (store / parent["path"]).resolve()
     there = [each for each in stores if each.resolve() == lies]
-    alike = [each for each, ds in stores.items() if is_of(ds.attrs, parent.get("fingerprint", ""))]
+    alike = [each for each, ds in stores.items() if has_fingerprint(ds.attrs, parent.get("fingerprint", ""))]
     return next((each for each in (*there, *alike) if each != store), None)

@@ -12,9 +12,9 @@ import xarray as xr
 from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.claims.verdicts import Verdict
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.bounded_json import parse
-from sweep.page.load import FULL, VARIED, older_store_of, store_of
+from sweep.page.load import FULL, VARIATION, default_store, older_default_store
 from sweep.plots.drawing import style
 from sweep.report import bokeh_models
 from sweep.report.cells import embed
@@ -111,7 +111,7 @@ def figures(ds: xr.Dataset) -> list[dict[str, str]]:
     """Draw a store's figures as images that a page holds: of PNG and SVG the smaller."""
     from sweep.plots.gallery import choose_figures, draw_figures
 
-    with whole_files.temporary() as folder:
+    with atomic_files.make_temporary_folder() as folder:
         try:
             paths = draw_figures(ds, choose_figures(ds), folder)
         except SweepError as error:
@@ -130,11 +130,11 @@ def _embed(path: Path) -> str:
 def _command(ds: xr.Dataset, store: Path) -> dict[str, str]:
     """Give the command that trains a lane again, up to the lane, and what a reader has to add to it."""
     name = str(ds.attrs.get("name", "PAGE"))
-    page, *varied = name.split(VARIED)
+    page, *varied = name.split(VARIATION)
     known, options = _options(ds, varied)
     words = ["python", "-m", "sweep.run", str(ds.attrs.get("page", f"experiments/{page}.py")), *options]
-    own = store_of(name)
-    found = older_store_of(name) if not own.exists() else own  # as `sweep.run` finds it
+    own = default_store(name)
+    found = older_default_store(name) if not own.exists() else own  # as `sweep.run` finds it
     if store.resolve() not in (own.resolve(), found.resolve()):
         words += ["--out", str(store)]
     note = "" if known else "add the overrides that this store was run with"

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepError
-from sweep.base.labels import DIMENSIONS, UNDIGESTED, UNSEEN
+from sweep.base.labels import DIMENSIONS, UNDIGESTED, WITHOUT_DATA
 from sweep.results.checks.memory import check_memory
 from sweep.results.checks.values import check_lanes
 from sweep.results.store.older_stores import lanes_without_loss
@@ -48,7 +48,7 @@ def open_results(path: str | Path) -> xr.Dataset:
 def _check_complete(ds: xr.Dataset, path: str | Path) -> None:
     """Refuse a store without digests that lacks lanes or losses which its attributes and its status say are there."""
     status = ds.status.values
-    if ds.attrs.get("complete") and bool(np.isin(status, UNSEEN).any()):
+    if ds.attrs.get("complete") and bool(np.isin(status, WITHOUT_DATA).any()):
         raise SweepError(f"{path} is truncated: lanes of a complete sweep have not run; run it again with --fresh")
     if lanes_without_loss(ds).any():
         raise SweepError(f"{path} is truncated: finished lanes have no values of loss; run it again with --fresh")

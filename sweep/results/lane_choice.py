@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import ENDED, STATUS, words
 from sweep.results.dataset import LANE, lane_table
 from sweep.results.store.reading import open_flat
@@ -66,7 +66,7 @@ def choose(table: xr.Dataset, wanted: Mapping[str, str]) -> int:
     here = np.ones(table.sizes[LANE], bool)
     for name, text in wanted.items():
         if name not in table:
-            raise unknown("swept knob", name, [str(each) for each in table.data_vars])
+            raise unknown_name("swept knob", name, [str(each) for each in table.data_vars])
         column = table[name].values
         has = _has_value(name, text, column)
         if not (here & has).any():
@@ -91,7 +91,7 @@ def _has_value(name: str, text: str, column: np.ndarray) -> np.ndarray:
     """Tell which lanes have a value."""
     if column.dtype.kind not in "iuf":
         if text not in column:
-            raise unknown(name, text, [word for word in np.unique(column).tolist() if word])
+            raise unknown_name(name, text, [word for word in np.unique(column).tolist() if word])
         return column == text
     try:
         value = float(text)

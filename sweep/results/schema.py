@@ -80,4 +80,4 @@ def better(array: xr.DataArray) -> labels.Better:
 
 def count_unseen(ds: xr.Dataset) -> int:
     """Count the lanes that have not run, or are still running."""
-    return int(ds["status"].isin(labels.UNSEEN).sum())
+    return int(ds["status"].isin(labels.WITHOUT_DATA).sum())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sweep.base.labels import DIMENSIONS, NOT_RUN, RECORDED, SCHEMA, STATUS, Quantity, flags
+from sweep.base.labels import DIMENSIONS, NOT_RUN, RECORDED, SCHEMA, STATUS, Quantity, flag_attributes
 from sweep.page.axes import Axes
 from sweep.page.experiment import Experiment
 from sweep.page.specs.knobs import Knob
@@ -54,7 +54,7 @@ def skeleton(
     for name in ("first_bad_epoch", *(["stop_epoch"] if experiment.stop else [])):
         variables[name] = _empty(RECORDED[name], (LANE,), length, np.float64(np.nan))
     dims, values, attributes = _empty(RECORDED["status"], (LANE,), length, np.int8(NOT_RUN))
-    variables["status"] = dims, values, attributes | flags(STATUS)
+    variables["status"] = dims, values, attributes | flag_attributes(STATUS)
     return xr.Dataset(variables, coords, {"dimensions": json.dumps(_dimensions(experiment.axes)), "schema": SCHEMA})
 
 

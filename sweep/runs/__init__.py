@@ -1,4 +1,4 @@
-"""One sweep into one store: what goes to disk when, resuming, replaying one lane, mending what is damaged.
+"""Running a sweep into a store: saving, resuming, replaying one lane, repairing damage.
 
 Imports `engine`, `results` and what these import.
 """

@@ -1,4 +1,4 @@
-"""The whole of one sweep into one store: which waves it lacks, what is counted, when it is complete."""
+"""Running all waves of a sweep: which waves the store lacks, what is counted, when it is complete."""
 
 import json
 from collections.abc import Callable
@@ -6,13 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sweep.base.errors import UNWRITABLE, SweepError
-from sweep.base.signals import Requests, deferred
+from sweep.base.errors import REMEDIES, SweepError
+from sweep.base.signals import Requests, defer_signals
 from sweep.engine.plan import Plan
 from sweep.results.store import Store
-from sweep.runs.curves import ENDS
+from sweep.runs.curves import END_DATES
 from sweep.runs.events import Compiled, Ended, Event, Executed, Saved
-from sweep.runs.executors import jobs_of
+from sweep.runs.executors import make_jobs
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.progress import Progress, Tally
 from sweep.runs.provenance import arithmetic
@@ -20,10 +20,10 @@ from sweep.runs.wave_writer import stored_steps, stored_waves
 
 
 class Coordinator:
-    """Has the waves run that a store lacks, and keeps what the store says of all of them together.
+    """Runs the waves that a store lacks, and keeps the counts of the whole sweep in the store's attributes.
 
     Args:
-        plan: the plan that the store was made for.
+        plan: the plan for which the store was made.
         store: the store.
         watch: called between segments.
 
@@ -38,37 +38,37 @@ class Coordinator:
         store.settle_checkpoints()
         counted = attributes | store.last_beat()
         self._tally = Tally(**{name: counted[name] for name in asdict(Tally())})
-        stored, ends = stored_waves(plan, store), tuple(sorted(ENDS.keys() & set(store.names())))
+        stored, ends = stored_waves(plan, store), tuple(sorted(END_DATES.keys() & set(store.names())))
         self._tally.lane_steps = sum(stored_steps(plan, wave, store, ends) for wave in stored)
-        self._left = [number for number in range(len(plan.waves)) if number not in stored]
+        self._missing = [number for number in range(len(plan.waves)) if number not in stored]
         self._done = {wave: _all_steps(plan, wave) for wave in stored}
 
     def run(self) -> None:
-        """Train to the end; a signal or a full disk leaves a store to go on with.
+        """Train to the end; after a signal or on a full disk the store can be resumed.
 
         Raises:
-            SweepError: if the store can't be written, as on a full disk.
+            SweepError: if the store can't be written, for example on a full disk.
         """
         try:
-            with deferred() as requests:
+            with defer_signals() as requests:
                 self._train(requests)
-            assert len(stored_waves(self._plan, self._store)) == len(self._plan.waves), "an executor left waves out"
+            assert len(stored_waves(self._plan, self._store)) == len(self._plan.waves), "an executor left out waves"
             self._store.note(**asdict(self._tally), complete=True)
             self._store.clear()
         except OSError as error:
-            remedy = UNWRITABLE.get(error.errno or 0, "mend that")
+            remedy = REMEDIES.get(error.errno or 0, "make it writable")
             raise SweepError(
                 f"can't write {self._store.path}: {error.strerror or error}; finished lanes are intact: "
-                f"{remedy} and go on with --resume"
+                f"{remedy} and continue with --resume"
             ) from error
 
     def _train(self, requests: Requests) -> None:
-        self._tell("compiling", {})
+        self._report("compiling", {})
         executor = LocalExecutor(self._plan, self._store)
-        for event in executor.run(jobs_of(self._plan, self._left, self._store), requests.obey):
-            self._take(event)
+        for event in executor.run(make_jobs(self._plan, self._missing, self._store), requests.obey):
+            self._process(event)
 
-    def _take(self, event: Event) -> None:
+    def _process(self, event: Event) -> None:
         tally = self._tally
         if isinstance(event, Compiled):
             tally.compile_seconds += event.seconds
@@ -84,14 +84,14 @@ class Coordinator:
             self._store.note(**asdict(tally))
         else:
             self._done[event.wave] = event.done
-            self._tell("training", event.ended)
+            self._report("training", event.ended)
 
-    def _tell(self, stage: str, ended: dict[int, int]) -> None:
+    def _report(self, stage: str, ended: dict[int, int]) -> None:
         self._watch(Progress(stage, self._plan, sum(self._done.values()), ended, self._tally))
 
 
 def _all_steps(plan: Plan, number: int) -> int:
-    """Count the steps of a whole wave."""
+    """Count the steps of all lanes of a wave."""
     wave = plan.waves[number]
     blocks = plan.programs[wave.program].blocks
     return sum(block.training.steps * len(rows) for block, rows in zip(blocks, wave.rows, strict=True))
@@ -99,10 +99,10 @@ def _all_steps(plan: Plan, number: int) -> int:
 
 def _refuse_other_bits(attributes: dict[str, Any], plan: Plan, path: Path) -> None:
     """Refuse to mix results of different arithmetic in one store."""
-    begun = {name: json.loads(attributes["arithmetic"]).get(name) for name in arithmetic(plan)}
+    stored = {name: json.loads(attributes["arithmetic"]).get(name) for name in arithmetic(plan)}
     for name, now in arithmetic(plan).items():
-        if begun[name] != now:
+        if stored[name] != now:
             raise SweepError(
-                f"{path} was begun with {name} {begun[name]}, here it is {now}, which may change bits: "
-                f"go on where it was begun, or start anew with --fresh"
+                f"{path} was begun with {name} {stored[name]}, here it is {now}, which may change bits: "
+                f"resume it where it was begun, or start again with --fresh"
             )

@@ -1,6 +1,6 @@
-"""Setting JAX up: what was asked of it, a CPU device for each core, and its cache on disk.
+"""Setting up JAX: checks of its settings, one CPU device per core, and its cache on disk.
 
-With a device for each core two of them train two tiles at once.
+With one device per core, each core trains another tile.
 """
 
 import os
@@ -16,54 +16,54 @@ import jax
 
 from sweep.base.errors import SweepError, SweepWarning
 
-ASKED: Final = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES", "JAX_CUDA_VISIBLE_DEVICES", "XLA_FLAGS")
+SETTINGS: Final = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES", "JAX_CUDA_VISIBLE_DEVICES", "XLA_FLAGS")
 
 
 def check_environment() -> None:
-    """Refuse what the environment asks of JAX and this machine or this JAX does not have.
+    """Refuse settings in the environment that JAX can't use on this machine.
 
     Raises:
-        SweepError: with the setting's name.
+        SweepError: naming the setting.
     """
     if flags := os.environ.get("XLA_FLAGS", "").strip():
-        _check_flags(flags)
+        _check_xla_flags(flags)
     try:
         jax.devices()
-    except Exception as error:  # of many types, some without a word
-        asked = " ".join(f"{name}={os.environ[name]}" for name in ASKED if name in os.environ)
+    except Exception as error:  # of many types, some without a message
+        given = " ".join(f"{name}={os.environ[name]}" for name in SETTINGS if name in os.environ)
         raise SweepError(
-            f"JAX finds no device with {asked or 'the settings here'}{_in_brackets(error)}: "
-            f"{'unset it' if asked else 'mend its installation'}, or ask for the CPU with JAX_PLATFORMS=cpu"
+            f"JAX finds no device with {given or 'its default settings'}{_first_line(error)}: "
+            f"{'unset it' if given else 'repair its installation'}, or choose the CPU with JAX_PLATFORMS=cpu"
         ) from error
 
 
 @cache
-def _check_flags(flags: str) -> None:
-    """Have another process try XLA's flags: a wrong one makes XLA abort the process that it is in."""
-    code = "from jaxlib import xla_client; xla_client.CompileOptions()"  # which reads them, without waiting for JAX
+def _check_xla_flags(flags: str) -> None:
+    """Try XLA's flags in another process: XLA aborts the process that has an unknown one."""
+    code = "from jaxlib import xla_client; xla_client.CompileOptions()"  # this reads the flags without loading JAX
     tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if tried.returncode and (wrong := [line for line in tried.stderr.splitlines() if "flag" in line.lower()]):
-        raise SweepError(f"XLA_FLAGS={flags} is refused by XLA ({wrong[0].split('] ')[-1]}): unset or mend it")
+        raise SweepError(f"XLA_FLAGS={flags} is refused by XLA ({wrong[0].split('] ')[-1]}): unset or correct it")
 
 
-def _in_brackets(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f" ({lines[0]})" if lines else ""
 
 
 def use_all_cores() -> None:
-    """Ask JAX for one CPU device per core, unless the environment or the page's user has asked already.
+    """Set JAX to one CPU device per core, unless the environment sets another number.
 
-    Once any JAX operation has run the number is fixed (a notebook): then what is there is used, and said once.
+    Once any JAX operation has run, for example in a notebook, the number is fixed; then one warning says so.
     """
     cores = _cores()
-    asked = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if asked or jax.config.jax_num_cpu_devices == cores:  # pyright: ignore[reportAttributeAccessIssue]
+    is_set = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if is_set or jax.config.jax_num_cpu_devices == cores:  # pyright: ignore[reportAttributeAccessIssue]
         return
     try:
         jax.config.update("jax_num_cpu_devices", cores)
     except RuntimeError:
-        _say_once(cores)
+        _warn_once(cores)
 
 
 def _cores() -> int:
@@ -71,27 +71,27 @@ def _cores() -> int:
 
 
 @cache
-def _say_once(cores: int) -> None:
+def _warn_once(cores: int) -> None:
     devices = jax.devices()
     if devices[0].platform == "cpu" and len(devices) < cores:
         warnings.warn(
             f"JAX is already running on {len(devices)} CPU device(s) of {cores} cores; "
-            f'call jax.config.update("jax_num_cpu_devices", {cores}) before anything else to use all',
+            f'to use all, call jax.config.update("jax_num_cpu_devices", {cores}) before any other use of JAX',
             SweepWarning,
             stacklevel=3,
         )
 
 
-def keep_compiled(folder: Path) -> None:
-    """Have JAX keep compiled programs in a folder, and take them from there in later processes.
+def cache_compiled_programs(folder: Path) -> None:
+    """Make JAX store compiled programs in a folder, and load them from there in later processes.
 
-    Some hosts with AVX-512 reject every entry and compile anew (jax#38445).
+    Some hosts with AVX-512 reject every entry and compile again (jax#38445).
 
     Args:
-        folder: made if need be, for this user alone: whoever can write there can run code in later runs.
+        folder: created if needed, with access for this user only: whoever can write there can run code in later runs.
 
     Raises:
-        SweepError: if the folder can't be made, or if others can write there.
+        SweepError: if the folder can't be made, or if others can write to it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,7 +100,8 @@ def keep_compiled(folder: Path) -> None:
         raise SweepError(f"can't use {folder} for --compile-cache: {error.strerror or error}") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise SweepError(
-            f"others can write to {folder}, and so run code through --compile-cache: name a folder of your own"
+            f"others can write to {folder}, and so run code through --compile-cache: name a folder that only you can "
+            f"write to"
         )
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

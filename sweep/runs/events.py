@@ -1,4 +1,4 @@
-"""What happens while waves are trained, as small plain values that can be sent from wherever a wave runs."""
+"""What happens while waves are trained, as small plain values that can be sent between processes."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ class Compiled:
     """The programs of some waves have been compiled.
 
     Args:
-        seconds: that it took.
+        seconds: time spent compiling.
     """
 
     seconds: float
@@ -16,11 +16,11 @@ class Compiled:
 
 @dataclass(frozen=True)
 class Executed:
-    """The program has run for a segment, of which nothing is stored yet.
+    """The program has run a segment; nothing of it is stored yet.
 
     Args:
-        wave: its place in the plan.
-        executed: lane-steps, those of padding lanes and repeated ones included.
+        wave: number of the wave in the plan.
+        executed: steps of all lanes, including padding lanes and repeated steps.
         seconds: time inside the program.
     """
 
@@ -31,12 +31,12 @@ class Executed:
 
 @dataclass(frozen=True)
 class Advanced:
-    """A wave has come one segment further, and what was to be stored of it is.
+    """A wave has completed a segment, and what had to be stored of it is stored.
 
     Args:
-        wave: its place in the plan.
-        done: steps that its lanes have come, frozen lanes counted as if they lived.
-        ended: how many of its lanes have ended early, by status.
+        wave: number of the wave in the plan.
+        done: steps that its lanes have completed, counting frozen lanes as if they still trained.
+        ended: number of its lanes that have ended early, by status.
     """
 
     wave: int
@@ -46,11 +46,11 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Saved:
-    """A wave can be gone on with from here.
+    """A checkpoint of a wave was saved, from which it can be resumed.
 
     Args:
-        wave: its place in the plan.
-        living: steps that its lanes have taken while they lived.
+        wave: number of the wave in the plan.
+        living: steps that its lanes have trained, frozen lanes not counted.
     """
 
     wave: int
@@ -62,8 +62,8 @@ class Ended:
     """A wave has ended, and is stored.
 
     Args:
-        wave: its place in the plan.
-        living: steps that its lanes have taken while they lived.
+        wave: number of the wave in the plan.
+        living: steps that its lanes have trained, frozen lanes not counted.
     """
 
     wave: int

@@ -22,20 +22,20 @@ def create(
 
     Args:
         plan: the plan.
-        path: where.
-        attributes: of the store, beside those that say where its numbers come from.
-        fresh: move a store that is there aside.
+        path: the store's folder.
+        attributes: further attributes of the store, in addition to provenance and counts.
+        fresh: move an existing store away.
 
     Raises:
-        SweepError: where the place can't be written.
+        SweepError: if the store can't be written.
     """
     counts = {**asdict(Tally()), "lane_steps_planned": plan.lane_steps()}
-    told = {**attributes, **provenance(plan), **counts, "complete": False}
-    stores.create(path, lay_out_store(plan), plan.chunk_lanes, told, fresh=fresh)
+    described = {**attributes, **provenance(plan), **counts, "complete": False}
+    stores.create(path, lay_out_store(plan), plan.chunk_lanes, described, fresh=fresh)
 
 
 def lay_out_store(plan: Plan) -> xr.Dataset:
-    """Lay out the Dataset that a plan will fill: coordinates in full, variables all NaN."""
+    """Lay out the Dataset that a plan will fill: its coordinates have values, its variables are NaN."""
     steps = np.concatenate(plan.steps, axis=1)
     trainings = [block.training for block, _ in plan.blocks()]
     return skeleton(
@@ -52,7 +52,7 @@ def lay_out_store(plan: Plan) -> xr.Dataset:
 
 
 def dimension_values(plan: Plan) -> dict[str, np.ndarray]:
-    """Give the coordinates of the dimensions that quantities have, the longest there are, as of the deepest network."""
+    """Return the coordinates of the dimensions of quantities; where lengths differ, as of layers, the longest ones."""
     trainings = [block.training for block, _ in plan.blocks()]
     used = {
         dim

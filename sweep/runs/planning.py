@@ -1,4 +1,4 @@
-"""Plans of sweeps on this machine: checked, and made anew where memory ran out."""
+"""Planning a sweep on this machine, and planning it again with smaller waves when memory ran out."""
 
 import warnings
 
@@ -15,7 +15,14 @@ from sweep.runs.devices import check_environment, use_all_cores
 def plan_sweep(
     experiment: Experiment, memory: int | None = None, wave_lanes: int | None = None, chunk_lanes: int | None = None
 ) -> Plan:
-    """Plan a sweep on this machine, and make sure that its metrics have the dimensions they state."""
+    """Plan a sweep on this machine, and make sure that its metrics have the dimensions that they declare.
+
+    Args:
+        experiment: what to run.
+        memory: budget in bytes; None is half of what is free.
+        wave_lanes: number of lanes in a wave; None lets the plan decide.
+        chunk_lanes: number of lanes in a chunk of the store; None lets the plan decide.
+    """
     use_all_cores()
     check_environment()
     with standard_settings(experiment.precision):
@@ -27,7 +34,11 @@ def plan_sweep(
 
 
 def halve(plan: Plan, trouble: str) -> Plan:
-    """Plan the same with waves half as large.
+    """Plan the same sweep with waves half as large.
+
+    Args:
+        plan: the plan that needed too much memory.
+        trouble: what ran out, as the beginning of messages.
 
     Raises:
         SweepError: if they can't be halved.
@@ -41,10 +52,10 @@ def halve(plan: Plan, trouble: str) -> Plan:
     if half < plan.chunk_lanes:
         raise SweepError(
             f"{trouble} with {plan.wave_lanes} lanes at once, and fewer are not possible with the store's chunks of "
-            f"{plan.chunk_lanes}: start anew with --fresh and a smaller --memory"
+            f"{plan.chunk_lanes}: start again with --fresh and a smaller --memory"
         )
-    told = f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}"
-    warnings.warn(told, SweepWarning, stacklevel=2)
+    message = f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}"
+    warnings.warn(message, SweepWarning, stacklevel=2)
     return pack(
         plan.resolved, memory=plan.memory, devices=plan.devices,
         wave_lanes=half, chunk_lanes=plan.chunk_lanes,

@@ -1,4 +1,4 @@
-"""How far a sweep has come: what its store counts, and what a watcher is told."""
+"""The progress of a sweep: the counts in its store, and what the `watch` callback receives."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from sweep.engine.plan import Plan
 
 @dataclass
 class Tally:
-    """Counts of a sweep, stored as its attributes and carried over resumes.
+    """Counts of a sweep, which are stored as attributes and continued when it is resumed.
 
     Args:
-        lane_steps: optimiser steps of real, living lanes in the stored result.
-        lane_steps_executed: steps executed, those of padding lanes and repeated ones included.
+        lane_steps: optimiser steps in the stored result, without padding lanes and frozen lanes.
+        lane_steps_executed: steps executed, including padding lanes and repeated steps.
         training_seconds: time inside the program.
         compile_seconds: time compiling.
     """
@@ -24,13 +24,13 @@ class Tally:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a watcher is told between segments.
+    """What the `watch` callback receives between segments.
 
     Args:
         stage: "compiling" or "training".
         plan: the plan.
-        lane_steps: steps that the lanes have come so far, frozen lanes counted as if they lived.
-        ended: how many lanes of the wave that came further have ended early, by status.
+        lane_steps: steps that the lanes have completed, counting frozen lanes as if they still trained.
+        ended: number of lanes of the current wave that have ended early, by status.
         tally: counts so far.
     """
 

@@ -14,13 +14,13 @@ from sweep.page.experiment import Experiment
 from sweep.page.identity import describe, fingerprint
 from sweep.page.specs.figure import Figure
 
-# Raised whenever our own code comes to compute other bits for the same page.
+# Increased whenever a change of sweep's code changes the bits of results.
 ENGINE: Final = 3
 PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xarray", "zarr")
 
 
 def provenance(plan: Plan) -> dict[str, Any]:
-    """Say where results come from: the page, its hash, versions, device, plan and commit."""
+    """Return attributes that say where results come from: page, its hash, versions, device, plan and commit."""
     experiment, devices = plan.experiment, plan.devices
     blocks = [
         {
@@ -33,7 +33,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
     ]
     versions = {name: _version(name) for name in PACKAGES}
     return {
-        **page(experiment),
+        **page_attributes(experiment),
         "fingerprint": fingerprint(experiment),
         "versions": json.dumps(versions | {"python": machine.python_version()}),
         "device": f"{devices.count} x {devices.kind} ({devices.platform}), {machine.machine()}",
@@ -51,27 +51,27 @@ def provenance(plan: Plan) -> dict[str, Any]:
     }
 
 
-def page(experiment: Experiment) -> dict[str, str]:
-    """Give what a store says of its page; all but its numbers may change without a new run."""
+def page_attributes(experiment: Experiment) -> dict[str, str]:
+    """Return the attributes that describe the page; what does not affect numbers may change without a new run."""
     return {
         "name": experiment.name,
         "question": experiment.question,
         "experiment": json.dumps(describe(experiment)),
-        "figures": json.dumps([_described_figure(each) for each in experiment.figures]),
+        "figures": json.dumps([_describe_figure(each) for each in experiment.figures]),
     }
 
 
-def _described_figure(figure: Figure) -> dict[str, Any]:
-    """Say which figure the page asks for; "own" is one that a function of the page draws, which no store holds."""
-    told = {"name": figure.name, "options": dict(figure.options)}
-    return told if figure.function is None else told | {"own": True}
+def _describe_figure(figure: Figure) -> dict[str, Any]:
+    """Describe a figure of the page; "own" marks one that a function of the page draws, which no store holds."""
+    described = {"name": figure.name, "options": dict(figure.options)}
+    return described if figure.function is None else described | {"own": True}
 
 
 def arithmetic(plan: Plan) -> dict[str, Any]:
-    """Say what the bits of results depend on, beside the page.
+    """Return everything except the page that the bits of results depend on.
 
-    Engine, tile sizes, kind of device, versions, and settings of JAX and XLA: None where all are as usual, which is
-    also what an older store says of them.
+    These are the engine's number, tile sizes, the kind of device, versions, and settings of JAX and XLA. The settings
+    are None if all have their defaults, as in older stores, which do not hold them.
     """
     tiles = [block.tile for block, _ in plan.blocks()]
     versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
@@ -87,7 +87,7 @@ def _version(name: str) -> str:
 
 
 def _commit() -> str:
-    """Name the commit of the code that runs, with a mark if files differ from it; "" outside a checkout."""
+    """Name the commit of the running code, with "-dirty" appended if files differ from it; "" outside a checkout."""
     home = Path(__file__).parents[2]
     if not (home / ".git").exists():
         return ""

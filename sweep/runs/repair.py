@@ -1,8 +1,8 @@
-"""Mending a damaged store: what can be known again is written anew, what can't counts as not run.
+"""Repairing a damaged store: what can be computed again is rewritten, all else is marked as not run.
 
-Nothing is guessed. Metadata and coordinates are laid out again from the experiment, and a file is taken over only if
-it has the digest of the one that was written. A wave with a damaged chunk loses all of its chunks, since its lanes are
-trained together, and `--resume` trains it again to the same bits.
+Nothing is guessed. Metadata and coordinates are made again from the experiment, and a file is replaced only if the new
+one has the digest of the original. A wave with a damaged chunk loses all of its chunks, since its lanes are trained
+together; `--resume` trains it again to the same bits.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from sweep.base.errors import SweepError
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.locks import Lock
 from sweep.files.places import ROOT
 from sweep.files.safe_files import remove
@@ -27,40 +27,40 @@ from sweep.results.digests import CHECKPOINT, LAYOUT, Damage
 from sweep.runs.layout import lay_out_store
 from sweep.runs.planning import plan_sweep
 
-_ANEW: Final = "run the page again with --fresh"
+_RUN_AGAIN: Final = "run the page again with --fresh"
 
 
-def repair(path: Path, lock: Lock, found: Sequence[Damage], page: Experiment | None) -> None:
-    """Mend what `store.damages` has found, as far as that is possible.
+def repair(path: Path, lock: Lock, damages: Sequence[Damage], page: Experiment | None) -> None:
+    """Repair the damage that `store.damages` has found, as far as possible.
 
     Args:
         path: the store.
-        lock: by which the caller holds it.
-        found: its damages.
-        page: its page's experiment, for one that can't be made of what the store says of it.
+        lock: the store's lock, which the caller holds.
+        damages: the damaged files.
+        page: the page's experiment, needed if it can't be rebuilt from the store.
 
     Raises:
-        SweepError: for what can't be mended; nothing is changed then.
+        SweepError: if the damage can't be repaired; then nothing is changed.
     """
     lock.check()
-    files = {damage.file for damage in found}
+    files = {damage.file for damage in damages}
     if f"{digests.FOLDER}/{LAYOUT}" in files:
         _write_layout(path, page)
     elif ROOT in files:
         remove(path / ROOT)
         digests.restore_root(path)
-    elif any(damage.lanes is None for damage in found if not CHECKPOINT.fullmatch(damage.file)):
-        _take_over(path, {damage.file for damage in found if damage.lanes is None}, page)
+    elif any(damage.lanes is None for damage in damages if not CHECKPOINT.fullmatch(damage.file)):
+        _rewrite(path, {damage.file for damage in damages if damage.lanes is None}, page)
     else:
-        _forget(path, lock, found)
-    further = stores.damages(path)  # what could not be seen before
-    if further and set(further) != set(found):
+        _mark_not_run(path, lock, damages)
+    further = stores.damages(path)  # damage that was hidden by the damage repaired so far
+    if further and set(further) != set(damages):
         repair(path, lock, further, page)
 
 
-def _forget(path: Path, lock: Lock, found: Sequence[Damage]) -> None:
-    """Have damaged waves count as not run, and drop all checkpoints: of what is running little is lost."""
-    waves = {damage.lanes for damage in found if damage.lanes}
+def _mark_not_run(path: Path, lock: Lock, damages: Sequence[Damage]) -> None:
+    """Mark damaged waves as not run, and remove all checkpoints, which loses little."""
+    waves = {damage.lanes for damage in damages if damage.lanes}
     if waves:
         stores.Store(path, lock).note(complete=False)
     for name in digests.list_checkpoints(path):
@@ -69,48 +69,48 @@ def _forget(path: Path, lock: Lock, found: Sequence[Damage]) -> None:
         digests.forget(path, lanes)
 
 
-def _take_over(path: Path, files: set[str], page: Experiment | None) -> None:
-    """Write metadata and coordinates anew, those that come out as they were."""
+def _rewrite(path: Path, files: set[str], page: Experiment | None) -> None:
+    """Rewrite metadata and coordinates, if they come out equal to the original."""
     allowed = digests.known_digests(path)
-    with whole_files.beside(path.parent) as folder:
-        again = _laid_out_again(path, page, folder)
+    with atomic_files.make_folder_beside(path.parent) as folder:
+        fresh = _lay_out_again(path, page, folder)
         for file in sorted(files):
-            if digests.hash_file(again / file) not in allowed[file]:
-                raise SweepError(f"{path} can't be mended: {file} does not come out as it was written; {_ANEW}")
+            if digests.hash_file(fresh / file) not in allowed[file]:
+                raise SweepError(f"{path} can't be repaired: a new {file} differs from the original; {_RUN_AGAIN}")
         for file in sorted(files):
             remove(path / file)
-            if (again / file).exists():
+            if (fresh / file).exists():
                 (path / file).parent.mkdir(parents=True, exist_ok=True)
-                with whole_files.writing(path / file) as place:
-                    place.write((again / file).read_bytes())
+                with atomic_files.write_file(path / file) as place:
+                    place.write((fresh / file).read_bytes())
 
 
 def _write_layout(path: Path, page: Experiment | None) -> None:
-    """Write the digests of the layout anew, if all but the attributes is as the experiment has it laid out again."""
-    with whole_files.beside(path.parent) as folder:
-        again = _laid_out_again(path, page, folder)
-        expected = digests.known_digests(again)
+    """Rewrite the digests of the layout, if all files except the attributes equal those of a newly made store."""
+    with atomic_files.make_folder_beside(path.parent) as folder:
+        fresh = _lay_out_again(path, page, folder)
+        expected = digests.known_digests(fresh)
         for file, digest in expected.items():
             if file != ROOT and digests.hash_file(path / file) not in digest:
-                raise SweepError(f"{path} can't be mended: its digests are lost, and {file} may be damaged; {_ANEW}")
-        shutil.copyfile(path / ROOT, again / ROOT)
-        digests.accept_root(again)  # before it takes its place, so that its copy of the attributes is never another
+                raise SweepError(f"{path} can't be repaired: its digests are lost, {file} may be damaged; {_RUN_AGAIN}")
+        shutil.copyfile(path / ROOT, fresh / ROOT)
+        digests.accept_root(fresh)  # before it is moved, so that its copy of the attributes is never outdated
         remove(path / digests.FOLDER / LAYOUT)
         (path / digests.FOLDER).mkdir(exist_ok=True)
-        os.replace(again / digests.FOLDER / LAYOUT, path / digests.FOLDER / LAYOUT)
+        os.replace(fresh / digests.FOLDER / LAYOUT, path / digests.FOLDER / LAYOUT)
 
 
-def _laid_out_again(path: Path, page: Experiment | None, folder: Path) -> Path:
-    """Make a store as this one was made, beside it; its metadata and coordinates are the same to the last bit."""
+def _lay_out_again(path: Path, page: Experiment | None, folder: Path) -> Path:
+    """Make a new, empty store in `folder` in the same way as this one; metadata and coordinates have equal bits."""
     attributes = stores.read_attributes(path)
     check_provenance(path, attributes)
     if page and (fields := differing_fields(page, attributes)):
-        raise SweepError(f"the page {page.name} is not the page of {path}, it differs in {fields}")
+        raise SweepError(f"the page {page.name} is not the page of {path}, it differs in {fields}: name another page")
     try:
         experiment = page or restore(json.loads(attributes["experiment"]))
     except SweepError as error:
-        raise SweepError(f"{path} can't be mended from what it holds, as {error}: name it with --page PAGE") from error
-    begun = json.loads(attributes["plan"])
-    plan = plan_sweep(experiment, wave_lanes=begun["wave_lanes"], chunk_lanes=begun["chunk_lanes"])
+        raise SweepError(f"{path} can't be repaired without its page, as {error}: name it with --page PAGE") from error
+    stored = json.loads(attributes["plan"])
+    plan = plan_sweep(experiment, wave_lanes=stored["wave_lanes"], chunk_lanes=stored["chunk_lanes"])
     stores.create(folder / "store", lay_out_store(plan), plan.chunk_lanes, {})
     return folder / "store"

@@ -1,7 +1,7 @@
-"""Training one lane of a stored sweep again, so that the same bits come out.
+"""Training one lane of a stored sweep again, to the same bits.
 
-The tile fixes the bits, and neither other blocks nor other waves do. So the sweep is planned as it was, and of its
-plan one lane is kept: alone in a tile of its block, which repeats it in all other seats.
+The bits of a lane depend on its tile, and not on other blocks or waves. So the sweep is planned as before, and all but
+one lane are removed from the plan: it fills all seats of one tile of its block.
 """
 
 import json
@@ -16,7 +16,7 @@ from sweep.base.errors import SweepError
 from sweep.engine.plan import Plan, Program, Wave
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.engine.program import Block
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores
 from sweep.results.dataset import LANE
@@ -32,9 +32,9 @@ class Replay:
     """A lane that was trained again.
 
     Args:
-        curves: everything that a store would hold of it, as flat as there, without the dimension `lane`.
-        block: what led it, with the tile that it was trained in.
-        foreign: of what the bits depend on, how the store was made and how it is here, where these differ.
+        curves: everything that a store would hold of it, in the store's flat form, without the dimension `lane`.
+        block: its block, with the tile that it was trained in.
+        foreign: what the bits depend on and is different here: values of the store and of this machine, by name.
     """
 
     curves: xr.Dataset
@@ -50,11 +50,11 @@ def replay(
     memory: int | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Replay:
-    """Train one lane of a stored sweep again; the store itself is not touched.
+    """Train one lane of a stored sweep again; the store itself is not changed.
 
     Args:
-        experiment: what the store holds.
-        attributes: of the store.
+        experiment: the experiment of the store.
+        attributes: the store's attributes.
         lane: the lane's number in the axes.
         memory: budget in bytes; None is half of what is free.
         watch: called between segments.
@@ -62,26 +62,26 @@ def replay(
     Raises:
         SweepError: if one tile does not fit into the memory.
     """
-    begun = json.loads(attributes["plan"])
-    plan = plan_sweep(experiment, memory, begun["wave_lanes"], begun["chunk_lanes"])
+    stored_plan = json.loads(attributes["plan"])
+    plan = plan_sweep(experiment, memory, stored_plan["wave_lanes"], stored_plan["chunk_lanes"])
     stored, here = json.loads(attributes["arithmetic"]), arithmetic(plan)
-    # Where only the choice of tiles has changed since, those of the store still give its bits.
-    alike = stored["device"] == here["device"] and len(stored["tiles"]) == len(here["tiles"])
-    here["tiles"] = stored["tiles"] if alike else here["tiles"]
-    own = alone(plan, lane, here["tiles"])
+    # If only the choice of tile sizes has changed since, the stored sizes still give the stored bits.
+    fits = stored["device"] == here["device"] and len(stored["tiles"]) == len(here["tiles"])
+    here["tiles"] = stored["tiles"] if fits else here["tiles"]
+    single = isolate_lane(plan, lane, here["tiles"])
     foreign = {name: (stored.get(name), now) for name, now in here.items() if stored.get(name) != now}
     try:
-        return Replay(_train(own, watch), own.programs[0].blocks[0], foreign)
+        return Replay(_train(single, watch), single.programs[0].blocks[0], foreign)
     except OutOfMemoryError as error:
         raise SweepError(f"{error} for one lane's tile: give more with --memory") from error
 
 
-def alone(plan: Plan, lane: int, tiles: list[int]) -> Plan:
-    """Keep one lane of a plan, on one device, in one tile of its block.
+def isolate_lane(plan: Plan, lane: int, tiles: list[int]) -> Plan:
+    """Reduce a plan to one lane, on one device, in one tile of its block.
 
     Args:
-        plan: of all lanes.
-        lane: the lane's number in the layout of the sweep.
+        plan: the plan of all lanes.
+        lane: the lane's number in the axes.
         tiles: the tile size of each block, in the order of `Plan.blocks`.
     """
     size = iter(tiles)
@@ -107,8 +107,8 @@ def alone(plan: Plan, lane: int, tiles: list[int]) -> Plan:
 
 
 def _train(plan: Plan, watch: Callable[[Progress], None]) -> xr.Dataset:
-    """Train a plan's one lane by way of a store that is gone afterwards."""
-    with whole_files.temporary() as folder:
+    """Train a plan's only lane, in a temporary store."""
+    with atomic_files.make_temporary_folder() as folder:
         path = folder / "store"
         create(plan, path)
         Coordinator(plan, stores.Store(path), watch).run()

@@ -1,4 +1,4 @@
-"""What one wave writes into its store: curves, its checkpoint and its digests. It knows no other wave."""
+"""Writing one wave into its store: its curves, its checkpoint and its digests, independently of other waves."""
 
 import time
 from typing import Final
@@ -12,59 +12,59 @@ from sweep.results.store import Store
 from sweep.runs.curves import Curves
 from sweep.runs.events import Advanced, Ended, Executed, Saved
 
-SAVE_SECONDS: Final = 10.0  # how often what there is goes to disk ...
-SAVE_SECONDS_MOST: Final = 25.0  # ... where saving itself is slow
+SAVE_SECONDS: Final = 10.0  # between two saves
+MOST_SAVE_SECONDS: Final = 25.0  # the same at most, where saving itself is slow
 
 
 class WaveWriter:
-    """Writes one wave, which nobody else writes meanwhile.
+    """Writes one wave, which no other process may write at the same time.
 
     Args:
         plan: the plan.
-        number: the wave's place in it.
-        store: where it belongs.
+        number: number of the wave in the plan.
+        store: the store to write to.
     """
 
     def __init__(self, plan: Plan, number: int, store: Store) -> None:
         self._plan, self._number, self._store = plan, number, store
         self._wave = plan.waves[number]
         self.position = self._stored_position()
-        if self.position is None:  # from nothing, whatever a killed run wrote of it
+        if self.position is None:  # begin again, whatever a killed run has written
             store.drop_checkpoint(self._wave.start)
             store.begin(self._wave.start, self._wave.start + self._wave.places)
         self._curves = Curves(plan, number, store)
         self._due = time.monotonic() + SAVE_SECONDS
 
     def _stored_position(self) -> Position | None:
-        """Find where the wave stands: as it is planned now, and of records that its digest is of."""
+        """Load the wave's checkpoint, if it fits the plan and the records that the wave's digest covers."""
         loaded = self._store.load_checkpoint(self._wave.start)
         if loaded is None:
             return None
         try:
             position = Position.of_arrays(loaded)
-        except (KeyError, ValueError, TypeError, IndexError):  # not one of this version's
+        except (KeyError, ValueError, TypeError, IndexError):  # it is of another version
             return None
         known = self._store.count_records(self._wave.start, self._wave.start + self._wave.places)
         fits = position.wave == self._number and position.fits(self._plan) and position.record <= known
         return position if fits else None
 
-    def take(self, segment: Segment) -> Executed:
-        """Take what a segment has brought."""
-        self._curves.take(segment)
+    def add(self, segment: Segment) -> Executed:
+        """Add the values of a segment."""
+        self._curves.add(segment)
         return Executed(self._number, segment.executed, segment.seconds)
 
-    def stand(self, segment: Segment) -> Advanced:
-        """Say where the wave stands after a segment."""
+    def report_position(self, segment: Segment) -> Advanced:
+        """Report how far the wave is after a segment."""
         steps = zip(segment.done, self._wave.rows, strict=True)
         done = sum(int(taken) * len(rows) for taken, rows in steps)
-        return Advanced(self._number, done, self._curves.ended())
+        return Advanced(self._number, done, self._curves.count_ended())
 
     def is_last(self, segment: Segment) -> bool:
         """Tell whether a segment ends the wave."""
         return segment.record == len(self._plan.epochs) - 1
 
     def close(self, segment: Segment) -> Ended:
-        """End the wave: from now on it is stored, and its checkpoint of no use."""
+        """End the wave: write its final values and remove its checkpoint."""
         self._curves.close()
         self._store.drop_checkpoint(self._wave.start)
         return Ended(self._number, living_steps(segment))
@@ -74,13 +74,13 @@ class WaveWriter:
         return time.monotonic() > self._due
 
     def save(self, segment: Segment) -> Saved:
-        """Write curves first and the checkpoint after them, so that no checkpoint is ahead of its curves."""
-        begun = time.monotonic()
+        """Write first the curves and then the checkpoint, so that a checkpoint is never ahead of its curves."""
+        begin = time.monotonic()
         position = segment.position()
         self._curves.write(position.record)
         self._store.save_checkpoint(self._wave.start, position.arrays())
         now = time.monotonic()
-        self._due = now + min(SAVE_SECONDS_MOST, max(SAVE_SECONDS, 10 * (now - begun)))
+        self._due = now + min(MOST_SAVE_SECONDS, max(SAVE_SECONDS, 10 * (now - begin)))
         return Saved(self._number, living_steps(segment))
 
 
@@ -91,13 +91,13 @@ def stored_waves(plan: Plan, store: Store) -> set[int]:
 
 
 def stored_steps(plan: Plan, number: int, store: Store, ends: tuple[str, ...]) -> int:
-    """Count the steps that the lanes of a stored wave have taken while they lived.
+    """Count the steps that the lanes of a stored wave have trained, frozen lanes not counted.
 
     Args:
         plan: the plan.
-        number: the wave's place in it.
-        store: which has it.
-        ends: the variables that date the ends of lanes.
+        number: number of the wave in the plan.
+        store: the store that holds it.
+        ends: the variables that hold when lanes ended early.
     """
     wave = plan.waves[number]
     dates = [store.read(name, wave.start, wave.start + len(wave.lanes)) for name in ends]

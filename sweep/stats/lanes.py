@@ -43,7 +43,7 @@ def measured(ds: xr.Dataset, name: str) -> xr.DataArray:
         lost = array.isnull() & status.isin(labels.LOST)
         return (
             array.where(~lost, labels.worst(schema.better(array)))
-            .where(~status.isin(labels.UNSEEN))
+            .where(~status.isin(labels.WITHOUT_DATA))
             .transpose(*array.dims)
         )
 
@@ -283,12 +283,12 @@ def epochs_to(
     reason = xr.where(finite(last), WAS_CENSORED, HAS_DIVERGED)
     if status is not None:
         reason = reason.where(status != labels.CUT, WAS_CENSORED)
-        unseen = unseen & ~status.isin(labels.LOST) | status.isin(labels.UNSEEN)
+        unseen = unseen & ~status.isin(labels.LOST) | status.isin(labels.WITHOUT_DATA)
     reason = reason.where(~reached, WAS_REACHED).where(~unseen, NOT_RUN)
     epochs = error["epoch"].isel(epoch=hit.argmax("epoch")).drop_vars("epoch")
     first = epochs.astype(float).where(reached, np.inf).where(~unseen)
     first = first.assign_attrs(error["epoch"].attrs | {"better": "lower"})  # the sooner
-    return xr.Dataset({"epoch": first, "reason": reason.astype(np.int8).assign_attrs(labels.flags(REASONS))})
+    return xr.Dataset({"epoch": first, "reason": reason.astype(np.int8).assign_attrs(labels.flag_attributes(REASONS))})
 
 
 def halving_epoch(median_error: xr.DataArray) -> xr.DataArray:
@@ -368,7 +368,7 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
     if "learning_rate" in ds.dims:
         table["best_learning_rate"] = best_learning_rate(ds)
     status = seeded(best["status"])
-    for name, codes in (("lost", (labels.DIVERGED, labels.FAILED)), ("not_run", labels.UNSEEN)):
+    for name, codes in (("lost", (labels.DIVERGED, labels.FAILED)), ("not_run", labels.WITHOUT_DATA)):
         table[name] = status.isin(codes).sum("seed")
     table["finished"] = status.sizes["seed"] - table["lost"] - table["not_run"]
     if bool((ds["status"] == labels.CUT).any()):

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP at every stage of every command, and code that hears none of them."""
+"""Ctrl-C, SIGTERM and SIGHUP at every stage of every command, and code that does not react to them."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ PAGE = """
 from sweep import MLP, Experiment, Figure, Record, SumOfSines, grid, log_spaced
 {metric}
 experiment = Experiment(
-    question="Is it obeyed?", task=SumOfSines(frequencies=(1,), points=16), model=MLP(width=4, depth=1),
+    question="Does it stop?", task=SumOfSines(frequencies=(1,), points=16), model=MLP(width=4, depth=1),
     axes=grid(seed=range(3), learning_rate=(1e-3, 1e-2)), epochs=8, figures=(Figure("loss_curves"),),
     record=Record(metrics=("loss",), own={own}, at=log_spaced(3), snapshots=0),
 )
@@ -28,19 +28,19 @@ SENDING = """
 import os, signal, sys, runpy
 from importlib import import_module
 where, number, module, *sys.argv[1:] = sys.argv[1:]
-def sending(function, after):
-    def sent(*args, **options):
-        found = function(*args, **options) if after else None
+def add_signal(function, after):
+    def call(*args, **options):
+        result = function(*args, **options) if after else None
         os.kill(os.getpid(), int(number))
-        return found if after else function(*args, **options)
-    return sent
+        return result if after else function(*args, **options)
+    return call
 after = where.startswith("after ")
-home, _, name = where.removeprefix("after ").partition(":")
-*holders, name = name.split(".")
-holder = import_module(home)
-for each in holders:
-    holder = getattr(holder, each)
-setattr(holder, name, sending(getattr(holder, name), after))
+module_name, _, name = where.removeprefix("after ").partition(":")
+*classes, name = name.split(".")
+owner = import_module(module_name)
+for class_name in classes:
+    owner = getattr(owner, class_name)
+setattr(owner, name, add_signal(getattr(owner, name), after))
 runpy.run_module(module, run_name="__main__")
 """
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -53,8 +53,10 @@ def page(folder: Path, metric: str = "", own: str = "()") -> Path:
     return path
 
 
-def sent(folder: Path, where: str, number: int, module: str, *args: str, timeout: float = 120) -> tuple[int, str, str]:
-    """Run a command that gets a signal at a call of a function; give its exit code and what it printed."""
+def interrupt(
+    folder: Path, where: str, number: int, module: str, *args: str, timeout: float = 120
+) -> tuple[int, str, str]:
+    """Run a command that gets a signal at a call of a function; return its exit code and what it printed."""
     done = subprocess.run(
         [sys.executable, "-c", SENDING, where, str(int(number)), f"sweep.{module}", *args],
         capture_output=True, text=True, check=False, cwd=folder, timeout=timeout,
@@ -63,34 +65,34 @@ def sent(folder: Path, where: str, number: int, module: str, *args: str, timeout
     return done.returncode, done.stdout, done.stderr
 
 
-# The last ones come after the last segment, while figures are drawn, and in the last lines.
+# The last ones come after the last segment: while figures are drawn, and while the summary is printed.
 STAGES = {
     "sweep.runs.runner:plan_sweep": signal.SIGHUP,
     "sweep.runs.executors.local:prepare": signal.SIGTERM,
-    "sweep.runs.coordinator:Coordinator._take": signal.SIGHUP,
+    "sweep.runs.coordinator:Coordinator._process": signal.SIGHUP,
     "after sweep.runs.curves:Curves.close": signal.SIGINT,
     "after sweep.runs.coordinator:Coordinator._train": signal.SIGTERM,
     "matplotlib.figure:Figure.savefig": signal.SIGINT,
     "sweep.cli.terminal:show_summary": signal.SIGHUP,
-    "after sweep.cli.terminal:show_family": signal.SIGTERM,
+    "after sweep.cli.terminal:show_parent": signal.SIGTERM,
 }
 
 
-QUICK = ("sweep.runs.coordinator:Coordinator._take", "matplotlib.figure:Figure.savefig")
+QUICK = ("sweep.runs.coordinator:Coordinator._process", "matplotlib.figure:Figure.savefig")
 
 
 @pytest.mark.parametrize(
     "where", [where if where in QUICK else pytest.param(where, marks=pytest.mark.slow) for where in STAGES]
 )
-def test_a_run_obeys_at_every_stage_says_how_to_go_on_and_goes_on(where: str, tmp_path: Path) -> None:
+def test_a_run_stops_at_every_stage_says_how_to_go_on_and_can_be_resumed(where: str, tmp_path: Path) -> None:
     number, path = STAGES[where], page(tmp_path)
-    code, printed, complained = sent(tmp_path, where, number, "run", str(path), "--out", "store")
-    assert code == CODES[number], complained
-    assert complained == f"sweep: stopped by {WORDS[number]}\n"
+    code, printed, errors = interrupt(tmp_path, where, number, "run", str(path), "--out", "store")
+    assert code == CODES[number], errors
+    assert errors == f"sweep: stopped by {WORDS[number]}\n"
     assert printed.splitlines()[-2].startswith("stopped; ")
     assert printed.splitlines()[-1].endswith(f"-m sweep.run {path} --out store --resume")
-    whole = run_sweep(load(path), out=tmp_path / "store", resume=True)
-    assert (whole.status == FINISHED).all()
+    complete = run_sweep(load(path), out=tmp_path / "store", resume=True)
+    assert (complete.status == FINISHED).all()
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +126,10 @@ def store(tmp_path_factory) -> Path:
         ),
     ],
 )
-def test_every_command_obeys_in_one_line_and_leaves_nothing_half_done(module, args, where, number, store, tmp_path):
-    code, _, complained = sent(tmp_path, where, number, module, *(arg.format(store=store) for arg in args))
-    assert code == CODES[number], complained
-    assert complained == f"sweep: stopped by {WORDS[number]}\n"
+def test_every_command_stops_with_one_line_and_leaves_no_partial_files(module, args, where, number, store, tmp_path):
+    code, _, errors = interrupt(tmp_path, where, number, module, *(arg.format(store=store) for arg in args))
+    assert code == CODES[number], errors
+    assert errors == f"sweep: stopped by {WORDS[number]}\n"
     left = [entry.name for entry in tmp_path.rglob("*") if entry.is_file()]
     assert not left
 
@@ -168,18 +170,18 @@ matplotlib.figure.Figure.savefig = deaf
 @pytest.mark.parametrize(
     ("metric", "number", "line"),
     [
-        (SLEEPING, signal.SIGTERM, "stopped by SIGTERM: broken off, as it did not end within 5 s"),
+        (SLEEPING, signal.SIGTERM, "stopped by SIGTERM: the process was killed, as it did not end within 5 s"),
         pytest.param(TRACING, signal.SIGINT, "stopped by Ctrl-C", marks=pytest.mark.slow),
         pytest.param(
             SWALLOWING,
             signal.SIGHUP,
-            "stopped by SIGHUP: broken off, as it did not end within 1 s",
+            "stopped by SIGHUP: the process was killed, as it did not end within 1 s",
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["a metric in the program", "a metric while it is traced", "a figure that swallows what is raised"],
+    ids=["a metric in the program", "a metric while it is traced", "a figure that swallows the exception"],
 )
-def test_code_that_hangs_is_ended_with_the_command_and_its_store_goes_on(metric, number, line, tmp_path) -> None:
+def test_a_command_whose_code_hangs_is_ended_and_its_store_can_be_resumed(metric, number, line, tmp_path) -> None:
     path = page(tmp_path, metric, "(Metric('own', metric),)").read_text()
     (tmp_path / "page.py").write_text(path.replace("import MLP", "import MLP, Metric"))
     done = subprocess.run(
@@ -196,31 +198,31 @@ def test_code_that_hangs_is_ended_with_the_command_and_its_store_goes_on(metric,
 # In a notebook.
 
 
-def test_in_a_notebook_ctrl_c_is_a_keyboard_interrupt_and_the_handlers_come_back(tmp_path: Path) -> None:
+def test_in_a_notebook_ctrl_c_is_a_keyboard_interrupt_and_the_handlers_are_restored(tmp_path: Path) -> None:
     before = {number: signal.getsignal(number) for number in CODES}
 
-    def interrupting(progress):
+    def send_two_signals(progress):
         if progress.stage == "training":
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
     experiment = tiny(axes=grid(seed=range(3)))
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(experiment, out=tmp_path / "store", watch=interrupting)
+        run_sweep(experiment, out=tmp_path / "store", watch=send_two_signals)
     assert {number: signal.getsignal(number) for number in CODES} == before
     assert run_sweep(experiment, out=tmp_path / "store", resume=True).attrs["complete"]
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_signal_that_nobody_obeyed_is_obeyed_on_leaving(number: int) -> None:
-    with pytest.raises(signals.ENDINGS[number].error), signals.deferred():
+def test_a_deferred_signal_is_raised_on_leaving(number: int) -> None:
+    with pytest.raises(signals.ENDINGS[number].error), signals.defer_signals():
         os.kill(os.getpid(), number)
 
 
-def test_a_command_gives_back_the_handlers_and_ends_no_process_that_goes_on() -> None:
+def test_a_command_restores_the_handlers_and_ends_its_thread() -> None:
     before = {number: signal.getsignal(number) for number in CODES}
     threads = threading.active_count()
-    with signals.commanded() as requests:
+    with signals.obey_signals() as requests:
         assert {signal.getsignal(number) for number in CODES} == {requests.note}
     assert {number: signal.getsignal(number) for number in CODES} == before
     for thread in threading.enumerate():
@@ -229,7 +231,7 @@ def test_a_command_gives_back_the_handlers_and_ends_no_process_that_goes_on() ->
     assert threading.active_count() == threads
 
 
-def test_the_first_signal_is_raised_once_and_the_second_breaks_nothing_off() -> None:
+def test_the_first_signal_is_raised_and_the_second_is_not() -> None:
     requests = signals.Requests()
     with pytest.raises(KeyboardInterrupt):
         requests.note(signal.SIGINT, None)
@@ -238,11 +240,11 @@ def test_the_first_signal_is_raised_once_and_the_second_breaks_nothing_off() -> 
         requests.obey()
 
 
-def test_under_nohup_a_terminal_that_goes_ends_nothing(tmp_path: Path) -> None:
+def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals.commanded() as requests:
+        with signals.obey_signals() as requests:
             os.kill(os.getpid(), signal.SIGHUP)
-        assert requests.asked is None
+        assert requests.ending is None
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -1,4 +1,4 @@
-"""Tables of any width: no number is ever cut, nothing is left out, no line is longer than the terminal."""
+"""Tables of any width: no number is cut, nothing is left out, no line is longer than the terminal is wide."""
 
 import io
 
@@ -17,35 +17,35 @@ ROWS = (
 
 def printed(width: int, **options) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    tables.show(console, HEADS, ROWS, **options)
+    tables.print_table(console, HEADS, ROWS, **options)
     return console.file.getvalue()
 
 
 @pytest.mark.parametrize("names", [1, 2])
 @pytest.mark.parametrize("text", [False, True])
-def test_every_word_is_whole_at_every_width(names, text):
+def test_no_word_is_broken_at_any_width(names, text):
     words = {word for row in (HEADS, *ROWS) for cell in row for word in cell.split()}
     for width in range(20, 201):
-        said = printed(width, names=names, text=text)
-        assert max(map(len, said.splitlines())) <= width, width
-        found = {word.rstrip(",:") for word in said.split()}
+        output = printed(width, label_columns=names, text=text)
+        assert max(map(len, output.splitlines())) <= width, width
+        found = {word.rstrip(",:") for word in output.split()}
         assert {word.rstrip(",") for word in words} <= found, width
 
 
-def test_more_columns_than_a_line_has_room_for_stand_below_and_that_is_said():
-    assert "more columns" not in printed(120, names=2)
-    said = " ".join(printed(50, names=2).split())
-    below = said.split("more columns of the same rows, for which a line has no room:")
+def test_columns_that_do_not_fit_stand_below_under_a_line_that_says_so():
+    assert "more columns" not in printed(120, label_columns=2)
+    output = " ".join(printed(50, label_columns=2).split())
+    below = output.split("more columns of the same rows, which do not fit beside the others:")
     assert len(below) > 1
-    assert all("learning" in part and "0.000123456" in part for part in below), "each names its rows"
+    assert all("learning" in part and "0.000123456" in part for part in below), "each repeats the labels of its rows"
 
 
-def test_a_column_asks_for_no_more_than_is_of_use():
-    assert "[0.00123, 0.00456]" in printed(200, names=2)
-    assert "[0.00123, 0.00456]" not in printed(200, names=2, most={"95% interval": 10})
+def test_a_column_is_no_wider_than_its_largest_width():
+    assert "[0.00123, 0.00456]" in printed(200, label_columns=2)
+    assert "[0.00123, 0.00456]" not in printed(200, label_columns=2, max_widths={"95% interval": 10})
 
 
-def test_no_rows_are_a_head():
+def test_a_table_without_rows_has_headers():
     console = Console(file=io.StringIO(), width=40)
-    tables.show(console, HEADS[:2], ())
+    tables.print_table(console, HEADS[:2], ())
     assert "activation" in console.file.getvalue()

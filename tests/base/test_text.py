@@ -1,4 +1,4 @@
-"""Text of a stranger: shown by terminals and spreadsheets, obeyed by neither."""
+"""Text from an untrusted source is shown by terminals and spreadsheets, and executed by neither."""
 
 from io import StringIO
 from math import inf, nan
@@ -9,8 +9,8 @@ import pytest
 from rich.table import Table
 
 from sweep import SweepError
-from sweep.base.text import has_unseen, inert, short_number, visible
-from sweep.cli.command import guarded, say
+from sweep.base.text import has_hidden_characters, make_inert, make_visible, short_number
+from sweep.cli.command import run_guarded, say
 from sweep.cli.terminal import Terminal
 from sweep.export.long import inert_words
 
@@ -30,29 +30,29 @@ OBEYED = [
 
 
 @pytest.mark.parametrize("text", OBEYED)
-def test_what_a_terminal_obeys_is_written_out(text: str) -> None:
-    told = visible(f"a{text}b")
-    assert told.startswith(f"a{text[0].encode('unicode_escape').decode()}")
-    assert told.isascii()
-    assert not has_unseen(told)
-    assert has_unseen(text)
+def test_control_characters_are_escaped(text: str) -> None:
+    shown = make_visible(f"a{text}b")
+    assert shown.startswith(f"a{text[0].encode('unicode_escape').decode()}")
+    assert shown.isascii()
+    assert not has_hidden_characters(shown)
+    assert has_hidden_characters(text)
 
 
-def test_words_of_all_languages_and_lines_stay() -> None:
+def test_words_of_all_languages_and_line_breaks_are_kept() -> None:
     text = "größer\tals\n日本語 עברית 👩\u200d🔬 f̂ₖ ≤ ½"
-    assert visible(text) == text
+    assert make_visible(text) == text
 
 
 @pytest.mark.parametrize("text", OBEYED)
-def test_a_refusal_and_a_line_of_output_hold_nothing_of_it(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_messages_and_output_have_no_control_characters(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     def main(args: object) -> None:
         say(f"wrote {text}x")
         raise SweepError(f"unknown page {text}x")
 
-    assert guarded(main, []) == 2
-    assert guarded(main, ["--debug"]) == 2
+    assert run_guarded(main, []) == 2
+    assert run_guarded(main, ["--debug"]) == 2
     out, err = capsys.readouterr()
-    assert not has_unseen(out + err)
+    assert not has_hidden_characters(out + err)
     assert err.startswith("sweep: unknown page ")
 
 
@@ -66,32 +66,32 @@ def test_the_terminal_shows_text_as_it_is(text: str) -> None:
     table.add_row(f"cell {text}")
     console.print(f"line {text}", style="bold")
     console.print(table)
-    told = file.getvalue().replace("\x1b[0m", "").replace("\x1b[1m", "")  # rich's own
-    assert not has_unseen(told)
+    output = file.getvalue().replace("\x1b[0m", "").replace("\x1b[1m", "")  # the escape sequences of rich itself
+    assert not has_hidden_characters(output)
     for place in ("line", "head", "cell"):
-        assert f"{place} {visible(text)}" in told
+        assert f"{place} {make_visible(text)}" in output
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0"])
-def test_a_cell_that_a_spreadsheet_would_execute_has_an_apostrophe(text: str) -> None:
-    assert inert(text) == f"'{text}"
-    assert inert(f"x{text}") == f"x{text}"
+def test_a_cell_that_a_spreadsheet_would_execute_gets_an_apostrophe(text: str) -> None:
+    assert make_inert(text) == f"'{text}"
+    assert make_inert(f"x{text}") == f"x{text}"
 
 
-def test_numbers_of_a_table_stay_as_they_are() -> None:
+def test_numbers_and_missing_values_of_a_table_are_unchanged() -> None:
     frame = pd.DataFrame(
         {"word": ["-a", "b", None], "text": pd.array(["=x", pd.NA, ""], "string"), "number": [-1.5, np.nan, 2]}
     )
-    told = inert_words(frame).to_csv(index=False)
-    assert told.splitlines() == ["word,text,number", "'-a,'=x,-1.5", "b,,", ",,2.0"]
+    written = inert_words(frame).to_csv(index=False)
+    assert written.splitlines() == ["word,text,number", "'-a,'=x,-1.5", "b,,", ",,2.0"]
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "text"),
     [
         (0.12345, "0.123"), (12345.6, "12300"), (1234567, "1.23e+06"), (0, "0"), (1, "1"), (-0.5, "-0.5"),
         (0.99996, "1"), (inf, "∞"), (-inf, "-∞"), (nan, "unknown"), (1.5e-7, "1.5e-07"),
     ],
 )  # fmt: skip
-def test_numbers_are_short(value, told):
-    assert short_number(value) == told
+def test_numbers_are_short(value, text):
+    assert short_number(value) == text

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sweep.claims import __main__ as claims
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.page.identity import describe
 from sweep.page.load import load, smoke
 from sweep.results.digests import replace_root
@@ -95,7 +95,7 @@ def entry(**changes):
 
 
 def test_it_decides_and_writes_the_list_and_the_table(project):
-    assert guarded(claims.main, [STORE, *FILES]) == 0
+    assert run_guarded(claims.main, [STORE, *FILES]) == 0
     one, two = json.loads(Path("docs/claims.json").read_text())
     assert (one["id"], one["value"], one["high"], one["seeds"], one["verdict"]) == ("C1", 1, 1, 8, "confirmed")
     assert one["low"] == pytest.approx(8 / (8 + 1.96**2), abs=1e-4)
@@ -112,7 +112,7 @@ def test_it_decides_and_writes_the_list_and_the_table(project):
 def test_it_prints_all_of_a_verdict_and_writes_nothing_that_is_not_asked_for(project, capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     before = contents(project)
-    assert guarded(claims.main, [STORE]) == 0
+    assert run_guarded(claims.main, [STORE]) == 0
     assert contents(project) == before
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= int(columns)
@@ -122,7 +122,7 @@ def test_it_prints_all_of_a_verdict_and_writes_nothing_that_is_not_asked_for(pro
 
 def test_the_verdicts_of_other_stores_are_kept_and_shown(project):
     Path("docs/claims.json").write_text(json.dumps([entry(), entry(id="C2", text="To be replaced.")]))
-    assert guarded(claims.main, [STORE, *FILES]) == 0
+    assert run_guarded(claims.main, [STORE, *FILES]) == 0
     kept = json.loads(Path("docs/claims.json").read_text())
     assert [each["id"] for each in kept] == ["C1", "C2", "C9"]
     assert kept[1]["text"] == "It learns all."
@@ -133,7 +133,7 @@ def test_the_verdicts_of_other_stores_are_kept_and_shown(project):
 def test_the_page_as_it_was_asked_has_figures_of_its_own(project, capsys):
     attribute("name", "questions/tiny@full")
     attribute("experiment", json.dumps(describe(load("experiments/questions/tiny.py", "full"))))
-    assert guarded(claims.main, [STORE, "--out", "docs/claims.json"]) == 0
+    assert run_guarded(claims.main, [STORE, "--out", "docs/claims.json"]) == 0
     assert json.loads(Path("docs/claims.json").read_text())[0]["figure"] == (
         "figures/questions/tiny@full/loss_curves.png"
     )
@@ -142,16 +142,16 @@ def test_the_page_as_it_was_asked_has_figures_of_its_own(project, capsys):
 def test_a_smoke_run_shows_that_its_claims_can_be_decided(project, capsys):
     attribute("name", "questions/tiny@smoke")
     attribute("experiment", json.dumps(describe(smoke(load("experiments/questions/tiny.py")))))
-    assert guarded(claims.main, [STORE]) == 0
+    assert run_guarded(claims.main, [STORE]) == 0
     assert "figures" not in capsys.readouterr().out
-    assert guarded(claims.main, [STORE, "--out", "smoke.json"]) == 2, "a toy's verdicts are not worth a file"
+    assert run_guarded(claims.main, [STORE, "--out", "smoke.json"]) == 2, "a toy's verdicts are not worth a file"
     assert not Path("smoke.json").exists()
 
 
 def test_a_page_whose_claims_alone_have_changed_needs_no_new_run(project):
     page = Path("experiments/questions/tiny.py")
     page.write_text(PAGE.replace("AtLeast(0.5)", "AtLeast(0.9)"))
-    assert guarded(claims.main, [STORE, "--out", "docs/claims.json"]) == 0
+    assert run_guarded(claims.main, [STORE, "--out", "docs/claims.json"]) == 0
     assert json.loads(Path("docs/claims.json").read_text())[0]["verdict"] == "undecided"
 
 
@@ -203,7 +203,7 @@ def test_every_refusal_is_one_line_code_two_and_changes_nothing(project, capsys,
     prepare, args, message = REFUSED[case]
     prepare()
     before = contents(project)
-    assert guarded(claims.main, args) == 2
+    assert run_guarded(claims.main, args) == 2
     told = capsys.readouterr()
     assert message in told.err
     assert told.err.startswith("sweep: ")

@@ -1,4 +1,4 @@
-"""What the commands share: parsing, refusals in one line, exit codes."""
+"""What the commands share: parsing, one-line error messages, exit codes."""
 
 import errno
 import warnings
@@ -9,7 +9,7 @@ import pytest
 import tyro
 
 from sweep.base.errors import SweepError, SweepWarning
-from sweep.cli.command import guarded, one_line, parse, parse_known, say
+from sweep.cli.command import parse, parse_known, run_guarded, say, to_one_line
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def test_options_are_parsed_with_their_types():
     assert parse(Options, ["a/b", "--count", "7"], "prog") == Options(Path("a/b"), 7)
 
 
-def test_what_is_left_over_is_given_back_in_order():
+def test_unknown_arguments_are_returned_in_order():
     options, rest = parse_known(Options, ["a", "--epochs", "5", "--count", "2", "--task.noise", "0.1"], "prog")
     assert options == Options(Path("a"), 2)
     assert rest == ["--epochs", "5", "--task.noise", "0.1"]
@@ -49,10 +49,10 @@ def test_what_is_left_over_is_given_back_in_order():
 def test_tyros_boxes_become_one_line(args, parts, capsys):
     with pytest.raises(SweepError) as refusal:
         parse(Options, args, "prog")
-    said = str(refusal.value)
-    assert all(part in said for part in parts)
-    assert "\n" not in said
-    assert not set(said) & set("╭╰│─")
+    error = str(refusal.value)
+    assert all(part in error for part in parts)
+    assert "\n" not in error
+    assert not set(error) & set("╭╰│─")
     assert capsys.readouterr().err == "", "the box itself is not shown"
 
 
@@ -86,11 +86,11 @@ ASCII = """\
         (ASCII, "Error parsing --n: invalid literal for int() with base 10: 'q'"),
     ],
 )
-def test_both_kinds_of_box_are_read(box, line):
-    assert one_line(box) == line
+def test_boxes_in_unicode_and_ascii_are_reduced_to_one_line(box, line):
+    assert to_one_line(box) == line
 
 
-def test_help_is_printed_and_leaves_with_zero(capsys):
+def test_help_is_printed_and_has_exit_code_0(capsys):
     with pytest.raises(SystemExit) as leaving:
         parse(Options, ["--help"], "prog")
     assert not leaving.value.code
@@ -105,31 +105,31 @@ def raising(error):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "line"),
     [
         (SweepError("no such\nthing"), 2, "sweep: no such thing\n"),
         (KeyboardInterrupt(), 130, "sweep: stopped by Ctrl-C\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
             2,
-            "sweep: can't write /tmp/x (No space left on device): make room there\n",
+            "sweep: can't write /tmp/x (No space left on device): free space there\n",
         ),
         (
             OSError(errno.EROFS, "Read-only file system", "/tmp/x"),
             2,
-            "sweep: can't write /tmp/x (Read-only file system): have it made writable, or work in a folder that is\n",
+            "sweep: can't write /tmp/x (Read-only file system): make it writable, or work in a folder that is\n",
         ),
     ],
 )
-def test_exit_codes_and_lines(error, code, said, capsys):
-    assert guarded(raising(error), []) == code
-    assert capsys.readouterr().err == said
-    assert guarded(raising(error), ["--debug"]) == code
+def test_each_error_has_its_exit_code_and_line(error, code, line, capsys):
+    assert run_guarded(raising(error), []) == code
+    assert capsys.readouterr().err == line
+    assert run_guarded(raising(error), ["--debug"]) == code
     assert "Traceback" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("after", "code", "said"),
+    ("after", "code", "error"),
     [
         (lambda args: None, 0, "note: old\n"),
         (lambda args: say("found"), 0, "note: old\n"),
@@ -137,49 +137,49 @@ def test_exit_codes_and_lines(error, code, said, capsys):
         (raising(KeyboardInterrupt()), 130, "sweep: stopped by Ctrl-C\n"),
     ],
 )
-def test_a_note_waits_for_what_is_said_next_and_a_refusal_is_one_line(after, code, said, capsys):
+def test_a_note_is_printed_with_the_next_output_and_an_error_is_one_line(after, code, error, capsys):
     def main(args):
         for _ in range(2):
             warnings.warn("old", SweepWarning, stacklevel=1)
         after(args)
 
-    assert guarded(main, []) == code
-    assert capsys.readouterr().err == said
+    assert run_guarded(main, []) == code
+    assert capsys.readouterr().err == error
 
 
 def test_an_internal_error_is_one_line_that_names_a_file_with_its_traceback(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert guarded(raising(ZeroDivisionError("oh\n" + "no " * 500)), ["a b", "--c"]) == 1
-    said = capsys.readouterr().err
+    assert run_guarded(raising(ZeroDivisionError("oh\n" + "no " * 500)), ["a b", "--c"]) == 1
+    error = capsys.readouterr().err
     (kept,) = tmp_path.iterdir()
-    assert said.count("\n") == 1
-    assert said.startswith("sweep: internal error: ZeroDivisionError: oh no")
-    assert f"please report it with its traceback, which is in {kept}" in said
-    assert len(said) < 600
+    assert error.count("\n") == 1
+    assert error.startswith("sweep: internal error: ZeroDivisionError: oh no")
+    assert f"please report it with its traceback, which is in {kept}" in error
+    assert len(error) < 600
     assert "'a b' --c" in kept.read_text()
     assert "raise error\nZeroDivisionError: oh" in kept.read_text()
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_internal_error_is_told_where_nothing_can_be_written(capsys, tmp_path, monkeypatch):
+def test_an_internal_error_is_printed_where_no_file_can_be_written(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    assert guarded(raising(ZeroDivisionError("oh")), ["--debug"]) == 1
-    said = capsys.readouterr().err
-    assert "Traceback" in said
-    assert said.endswith("printed with --debug; what was stored is kept\n")
+    assert run_guarded(raising(ZeroDivisionError("oh")), ["--debug"]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert error.endswith("printed with --debug; stored results are kept\n")
 
 
-def test_warnings_of_ours_are_notes_and_those_of_others_are_shown_on_demand(capsys):
+def test_warnings_of_sweep_are_notes_and_those_of_other_libraries_need_debug(capsys):
     def main(args):
         warnings.warn("ours\nthis is", SweepWarning, stacklevel=1)
         warnings.warn("theirs", RuntimeWarning, stacklevel=1)
 
-    assert guarded(main, []) == 0
+    assert run_guarded(main, []) == 0
     assert capsys.readouterr().err == "note: ours this is\n"
-    assert guarded(main, ["--debug"]) == 0
+    assert run_guarded(main, ["--debug"]) == 0
     assert "RuntimeWarning: theirs" in capsys.readouterr().err
 
 
-def test_success_says_nothing(capsys):
-    assert guarded(lambda args: None, ["a"]) == 0
+def test_success_prints_nothing(capsys):
+    assert run_guarded(lambda args: None, ["a"]) == 0
     assert capsys.readouterr().err == ""

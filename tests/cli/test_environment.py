@@ -1,4 +1,4 @@
-"""Settings of JAX and XLA that somebody else has made: the same bits, or one line before anything is there."""
+"""Settings of JAX and XLA in the environment: they change no bit, or are refused before anything is written."""
 
 import json
 import os
@@ -28,7 +28,7 @@ slow = pytest.mark.slow
 
 
 def started(folder: Path, settings: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
-    code = "from sweep.cli.command import guarded; from sweep import run; raise SystemExit(guarded(run.main))"
+    code = "from sweep.cli.command import run_guarded; from sweep import run; raise SystemExit(run_guarded(run.main))"
     return subprocess.run(
         [sys.executable, "-c", code, "page.py", "--out", "store", *args], capture_output=True, text=True, check=False,
         cwd=folder, env={**HERE, "JAX_PLATFORMS": "cpu", "COLUMNS": "300", **settings}, timeout=300,
@@ -41,7 +41,7 @@ def page(folder: Path, precision: str) -> None:
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory):
-    """Give the results of each precision where nobody has set anything, made when they are asked for."""
+    """Return a function that runs the page in a precision without any settings, once for each."""
     found = {}
 
     def results(precision: str):
@@ -93,7 +93,7 @@ def test_a_setting_that_works_changes_no_bit(settings, precision, usual, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"JAX_PLATFORMS": "abacus"}, "JAX finds no device with JAX_PLATFORMS=abacus ("),
         ({"XLA_FLAGS": "--xla_no_such=1"}, "XLA_FLAGS=--xla_no_such=1 is refused by XLA (Unknown flag"),
@@ -103,11 +103,11 @@ def test_a_setting_that_works_changes_no_bit(settings, precision, usual, tmp_pat
         pytest.param({"JAX_NUMPY_RANK_PROMOTION": "no"}, "JAX can't read a setting in the environment", marks=slow),
     ],
 )
-def test_a_setting_that_can_not_be_met_is_refused_in_one_line_and_nothing_is_left(settings, told, tmp_path) -> None:
+def test_an_impossible_setting_is_refused_in_one_line_and_nothing_is_left(settings, message, tmp_path) -> None:
     page(tmp_path, "float32")
     done = started(tmp_path, settings)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith(f"sweep: {told}")
+    assert done.stderr.startswith(f"sweep: {message}")
     assert done.stderr.count("\n") == 1
     assert [entry.name for entry in tmp_path.iterdir() if entry.name != "__pycache__"] == ["page.py"]
 
@@ -124,7 +124,7 @@ def test_a_setting_that_can_not_be_met_is_refused_in_one_line_and_nothing_is_lef
         pytest.param({"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}, ["jax_disable_most_optimizations=True"], marks=slow),
     ],
 )
-def test_a_setting_that_may_change_bits_is_part_of_the_arithmetic_and_is_not_mixed(settings, stored, tmp_path) -> None:
+def test_a_setting_that_may_change_bits_is_part_of_the_arithmetic(settings, stored, tmp_path) -> None:
     page(tmp_path, "float32")
     assert started(tmp_path, settings).returncode == 0
     assert json.loads(open_results(tmp_path / "store").attrs["arithmetic"])["settings"] == stored
@@ -134,19 +134,19 @@ def test_a_setting_that_may_change_bits_is_part_of_the_arithmetic_and_is_not_mix
     assert f"was begun with settings {stored}, here it is None, which may change bits" in done.stderr
 
 
-def test_settings_that_may_change_bits_are_told_from_those_that_can_not(monkeypatch) -> None:
+def test_settings_that_may_change_bits_are_distinguished_from_those_that_can_not(monkeypatch) -> None:
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     assert numerics.consequential() is None
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=d --xla_cpu_enable_fast_math=true --xla_a=1")
     assert numerics.consequential() == ["--xla_a=1", "--xla_cpu_enable_fast_math=true"]
 
 
-def test_what_is_known_of_settings_is_what_this_jax_has_without_them() -> None:
+def test_the_listed_defaults_of_settings_are_those_of_this_jax() -> None:
     for name, usual in numerics._CONSEQUENTIAL.items():
         assert jax.config.values[name] == usual, name
 
 
-def test_what_a_notebook_has_set_comes_back() -> None:
+def test_the_settings_of_a_notebook_are_restored() -> None:
     with jax.debug_nans(True), jax.default_matmul_precision("bfloat16"):
         with numerics.standard_settings("float64"):
             assert jnp.log(jnp.float64(-1.0)).dtype == np.float64

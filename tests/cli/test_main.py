@@ -19,7 +19,7 @@ def call(folder: Path, *args: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_it_is_installed_as_a_command() -> None:
+def test_sweep_is_installed_as_a_command() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert scripts == {"sweep": "sweep.__main__:main"}
 
@@ -31,18 +31,18 @@ def test_help_lists_all_commands(args: tuple[str, ...], tmp_path: Path) -> None:
     assert [line.split()[0] for line in out.splitlines() if line.startswith("  ")] == list(COMMANDS)
 
 
-def test_every_command_there_is_can_be_called(tmp_path: Path) -> None:
+def test_every_command_can_be_called(tmp_path: Path) -> None:
     modules = {path.stem for path in (ROOT / "sweep").glob("*.py")} & {"run", "plot", "check"}
     folders = {path.parent.name for path in (ROOT / "sweep").glob("*/__main__.py")}
     assert set(COMMANDS) == modules | folders
 
 
 @pytest.mark.parametrize("args", [("check", "nothing"), ("run", "--help")])
-def test_it_does_what_the_module_does(args: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_command_does_what_its_module_does(args: tuple[str, ...], tmp_path: Path) -> None:
     assert call(tmp_path, "sweep", *args) == call(tmp_path, f"sweep.{args[0]}", *args[1:])
 
 
-def test_a_command_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_an_unknown_command_is_refused_in_one_line(tmp_path: Path) -> None:
     assert call(tmp_path, "sweep", "rnu", "page.py") == (2, "", "sweep: unknown command 'rnu': did you mean 'run'?\n")
     code, _, err = call(tmp_path, "sweep", "train")
     assert code == 2

@@ -9,7 +9,7 @@ from synthetic import AXES, results
 
 from sweep import plot
 from sweep.base.errors import SweepError
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 
 
 @pytest.fixture
@@ -26,15 +26,15 @@ def store(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def told(capsys, *args):
-    """Give exit code and what the command says on standard error."""
-    code = guarded(plot.main, args)
+def run(capsys, *args):
+    """Run the command; return its exit code and its standard error."""
+    code = run_guarded(plot.main, args)
     return code, capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("store")
-def test_it_draws_what_is_asked_for_and_prints_the_files(capsys, tmp_path):
-    assert guarded(plot.main, ["store", "--only", "curves", "loss_curves", "--out", "f"]) == 0
+def test_plot_draws_the_named_figures_and_prints_the_files(capsys, tmp_path):
+    assert run_guarded(plot.main, ["store", "--only", "curves", "loss_curves", "--out", "f"]) == 0
     printed = capsys.readouterr().out.split()
     assert printed == [f"f/{name}.{kind}" for name in ("curves", "loss_curves") for kind in ("png", "svg")]
     assert sorted(path.name for path in (tmp_path / "f").iterdir()) == sorted(Path(each).name for each in printed)
@@ -53,53 +53,53 @@ def test_it_draws_what_is_asked_for_and_prints_the_files(capsys, tmp_path):
     ],
 )
 def test_every_refusal_is_one_line_and_code_two(capsys, args, message):
-    code, said = told(capsys, *args)
+    code, error = run(capsys, *args)
     assert code == 2
-    assert said.startswith("sweep: ")
-    assert message in said
-    assert said.count("\n") == 1
-    assert not set(said) & set("╭│─")
+    assert error.startswith("sweep: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not set(error) & set("╭│─")
 
 
 @pytest.mark.usefixtures("store")
-def test_figures_take_the_place_of_figures_and_of_nothing_else(capsys, tmp_path):
+def test_figures_replace_figures_and_nothing_else(capsys, tmp_path):
     command = ["store", "--only", "loss_curves", "--out", "f"]
-    assert guarded(plot.main, command) == 0
+    assert run_guarded(plot.main, command) == 0
     drawn = (tmp_path / "f/loss_curves.svg").read_bytes()
-    assert guarded(plot.main, command) == 0
+    assert run_guarded(plot.main, command) == 0
     (tmp_path / "f/loss_curves.png").write_text("a thesis")
     (tmp_path / "f/loss_curves.svg").unlink()
-    code, said = told(capsys, *command)
+    code, error = run(capsys, *command)
     assert code == 2
-    assert "f/loss_curves.png holds something that this command did not make" in said
+    assert "f/loss_curves.png holds something that this command did not write" in error
     assert [path.name for path in (tmp_path / "f").iterdir()] == ["loss_curves.png"]
     assert (tmp_path / "f/loss_curves.png").read_text() == "a thesis"
-    assert guarded(plot.main, [*command, "--force"]) == 0
+    assert run_guarded(plot.main, [*command, "--force"]) == 0
     assert (tmp_path / "f/loss_curves.svg").read_bytes() == drawn
 
 
 @pytest.mark.usefixtures("store")
-def test_a_film_knows_its_older_self(capsys):
+def test_a_film_replaces_an_older_one(capsys):
     command = ["store", "--only", "growth", "--out", "f"]
-    assert [guarded(plot.main, command) for _ in range(2)] == [0, 0]
+    assert [run_guarded(plot.main, command) for _ in range(2)] == [0, 0]
 
 
 @pytest.mark.usefixtures("store")
 def test_print_is_pdf_and_svg(capsys):
     command = ["store", "--only", "loss_curves", "--out", "f", "--form", "print"]
-    assert [guarded(plot.main, command) for _ in range(2)] == [0, 0]
+    assert [run_guarded(plot.main, command) for _ in range(2)] == [0, 0]
     assert capsys.readouterr().out.split()[:2] == ["f/loss_curves.pdf", "f/loss_curves.svg"]
 
 
 @pytest.mark.usefixtures("store")
 def test_debug_shows_the_traceback(capsys):
-    code, said = told(capsys, "other", "--debug")
+    code, error = run(capsys, "other", "--debug")
     assert code == 2
-    assert "Traceback" in said
-    assert said.splitlines()[-1] == "sweep: no store at other"
+    assert "Traceback" in error
+    assert error.splitlines()[-1] == "sweep: no store at other"
 
 
-def test_help_waits_for_nothing_heavy_and_drawing_needs_no_jax():
+def test_help_loads_no_slow_library_and_drawing_needs_no_jax():
     """A fresh interpreter, because here everything is loaded."""
     check = (
         "import sys, sweep.plot\n"

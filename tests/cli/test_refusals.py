@@ -1,4 +1,4 @@
-"""What would give wrong numbers, or fail only later, is refused when it is written, in one line."""
+"""What would give wrong numbers, or fail later, is refused when a page is made, in one line."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,10 +57,10 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "parameter 'a' of the target function must be a finite number, got nan": lambda: FromFunction(
         function=abs, parameters={"a": float("nan")}
     ),
-    "metric 'learning_rate' of the page's own has the name of a knob: rename it": lambda: tiny(
+    "metric 'learning_rate' of the page has the name of a knob: rename it": lambda: tiny(
         record=Record(own=(Metric("learning_rate", abs),))
     ),
-    "metric 'sharpness' of the page's own has the name of a knob: rename it": lambda: tiny(
+    "metric 'sharpness' of the page has the name of a knob: rename it": lambda: tiny(
         task=FromFunction(function=abs, parameters={"sharpness": 1.0}), record=Record(own=(Metric("sharpness", abs),))
     ),
     "a Table takes no points, got 7: its rows are its points": lambda: table(points=7),
@@ -125,12 +125,12 @@ REFUSALS: dict[str, Callable[[], object]] = {
         slopes=(1, 2), placement="random", inputs="circle"
     ),
     "axis 'points' does not apply to optimizer 'adam' with MLP and Table as set up here: "
-    "sweep it in a part of its own, joined with +": lambda: tiny(task=XOR, axes=grid(points=(4, 8))),
+    "sweep it in separate axes, joined with +": lambda: tiny(task=XOR, axes=grid(points=(4, 8))),
     "batch_size must be at most the 4 points, got 5": lambda: tiny(task=XOR, batch_size=5),
     "task.high must be greater than task.low, got low 2, high 1": lambda: tiny(axes=grid(low=(0.0, 2.0))),
     "omega0 must be greater than 0, got 0.0": lambda: MLP(omega0=0.0),
     "bias_scale must be at least 0, got -1": lambda: MLP(bias_scale=-1),
-    "Window must be given the smaller number first, got 2, 1": lambda: Window(2, 1),
+    "Window must have low below high, got 2, 1": lambda: Window(2, 1),
     "high of Window must be a finite number, got inf": lambda: Window(0, float("inf")),
     "points of Window must be a whole number of at least 2, got 1": lambda: Window(0, 1, 1),
     "points of Window must be a whole number of at least 2, got 2.5": lambda: Window(0, 1, 2.5),
@@ -156,13 +156,13 @@ REFUSALS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("message", REFUSALS)
-def test_it_is_refused_in_one_line_that_says_what_to_do(message: str) -> None:
+def test_it_is_refused_in_one_line_with_a_fix(message: str) -> None:
     with pytest.raises(SweepError) as refused:
         REFUSALS[message]()
     assert str(refused.value) == message
 
 
-def test_few_random_points_are_enough_where_no_frequency_is_read() -> None:
+def test_few_random_points_are_enough_where_no_frequency_is_reported() -> None:
     assert Sine(placement="random", points=2).reported_frequencies() == ()
 
 
@@ -171,7 +171,7 @@ def test_an_exponential_that_ends_at_zero_is_refused():
         Optimizer("sgd", schedule="exponential", final_fraction=0.0)
 
 
-def test_criteria_are_closed_ranges_that_read_aloud():
+def test_criteria_are_closed_ranges_with_words():
     assert (AtLeast(0.5).low, AtLeast(0.5).high, str(AtLeast(0.5))) == (0.5, float("inf"), "at least 0.5")
     assert (AtMost(2).low, AtMost(2).high, str(AtMost(2))) == (-float("inf"), 2, "at most 2")
     assert (Between(0.5, 2).low, Between(0.5, 2).high, str(Between(0.5, 2))) == (0.5, 2, "between 0.5 and 2")

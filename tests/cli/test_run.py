@@ -1,4 +1,4 @@
-"""The run command as a user meets it: exit codes, one line for bad input, stores of their own, help without JAX."""
+"""The run command: exit codes, one line for bad input, separate stores of variations, help without JAX."""
 
 import os
 import re
@@ -16,9 +16,9 @@ from synthetic import ended, results
 from sweep import open_results
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.cli.command import guarded, one_line
+from sweep.cli.command import run_guarded, to_one_line
 from sweep.cli.terminal import MOST_ROWS, show_summary
-from sweep.run import Options, main, resolve, to_bytes
+from sweep.run import Options, main, parse_size, resolve
 
 ROOT = Path(__file__).parents[2]
 PAGE = """
@@ -56,7 +56,7 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     def call(*args: str) -> subprocess.CompletedProcess[str]:
         capsys.readouterr()
-        code = guarded(main, args)
+        code = run_guarded(main, args)
         said = capsys.readouterr()
         return subprocess.CompletedProcess(args, code, said.out, said.err)
 
@@ -67,16 +67,16 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def assert_refused(done: subprocess.CompletedProcess[str], *told: str) -> None:
+def assert_refused(done: subprocess.CompletedProcess[str], *messages: str) -> None:
     assert done.returncode == 2, done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if line]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("sweep: ")
-    for each in told:
+    for each in messages:
         assert each in lines[0]
 
 
-def test_a_run_trains_stores_draws_and_a_second_call_only_redraws(folder: Path) -> None:
+def test_a_run_trains_stores_and_draws_and_a_second_run_only_draws(folder: Path) -> None:
     first = run(folder, "page.py")
     assert first.returncode == 0, first.stderr
     assert "10 lane-steps" in first.stdout
@@ -94,7 +94,7 @@ def test_a_run_trains_stores_draws_and_a_second_call_only_redraws(folder: Path) 
 
 
 @pytest.mark.slow
-def test_overrides_are_typed_go_to_a_store_of_their_own_and_leave_the_page_s_alone(folder: Path) -> None:
+def test_overrides_are_typed_and_use_a_separate_store(folder: Path) -> None:
     assert run(folder, "page.py").returncode == 0
     before = snapshot(folder)
     args = (
@@ -120,17 +120,19 @@ def test_overrides_are_typed_go_to_a_store_of_their_own_and_leave_the_page_s_alo
     assert '"name": "sgd"' in ds.attrs["experiment"]
 
 
-def test_a_knob_tied_to_another_is_changed_together_with_it_or_not_at_all(folder: Path) -> None:
+def test_knobs_of_one_axis_must_be_changed_together(folder: Path) -> None:
     (folder / "page.py").write_text(
         PAGE.format(**GOOD | {"axes": "zipped(seed=(0, 1), data_seed=(0, 1))"}).replace("grid,", "grid, zipped,")
     )
-    assert_refused(run(folder, "page.py", "--axes.seed", "3"), "tied to seed, data_seed", "--axes.data-seed")
+    assert_refused(
+        run(folder, "page.py", "--axes.seed", "3"), "an axis sweeps seed, data_seed together", "--axes.data-seed"
+    )
     options = Options(folder / "page.py")
     experiment = resolve(options, ["--axes.seed", "3", "4", "--axes.data-seed", "5", "6"]).experiment
     assert experiment.axes.factors[0].rows == ((3, 5), (4, 6))
 
 
-def test_another_experiment_in_the_way_is_refused_and_fresh_moves_it_aside(folder: Path, here) -> None:
+def test_a_store_of_another_experiment_is_refused_and_fresh_moves_it_away(folder: Path, here) -> None:
     assert here("page.py").returncode == 0
     (folder / "page.py").write_text(PAGE.format(**GOOD | {"width": 5}))
     before = snapshot(folder)
@@ -150,7 +152,7 @@ def test_a_changed_question_is_the_same_experiment(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "messages"),
     [
         (
             {"axes": "grid(lerning_rate=(1e-3,))"},
@@ -166,17 +168,17 @@ def test_a_changed_question_is_the_same_experiment(folder: Path) -> None:
     ],
     ids=["knob", "activation", "empty", "width", "rate", "nyquist", "figure", "misfit"],
 )
-def test_a_page_with_a_mistake_is_refused_in_one_line_and_nothing_changes(
-    folder: Path, here, change: dict[str, object], told: tuple[str, ...]
+def test_a_wrong_page_is_refused_in_one_line_and_nothing_changes(
+    folder: Path, here, change: dict[str, object], messages: tuple[str, ...]
 ) -> None:
     (folder / "page.py").write_text(PAGE.format(**GOOD | change))
     before = snapshot(folder)
-    assert_refused(here("page.py"), "page.py", *told)
+    assert_refused(here("page.py"), "page.py", *messages)
     assert {k: v for k, v in snapshot(folder).items() if "__pycache__" not in k} == before
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "messages"),
     [
         (("nowhere.py",), ("no page at nowhere.py",)),
         ((), ("PATH",)),
@@ -195,13 +197,13 @@ def test_a_page_with_a_mistake_is_refused_in_one_line_and_nothing_changes(
     ],
     ids=lambda value: "_".join(value) if value and value[0].endswith(".py") else None,
 )
-def test_a_bad_command_line_is_refused_in_one_line_and_nothing_changes(
-    folder: Path, here, args: tuple[str, ...], told: tuple[str, ...]
+def test_a_wrong_command_line_is_refused_in_one_line_and_nothing_changes(
+    folder: Path, here, args: tuple[str, ...], messages: tuple[str, ...]
 ) -> None:
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere" / "diary.txt").write_text("mine")
     before = snapshot(folder)
-    assert_refused(here(*args), *told)
+    assert_refused(here(*args), *messages)
     assert {k: v for k, v in snapshot(folder).items() if "__pycache__" not in k} == before
 
 
@@ -211,7 +213,7 @@ def test_debug_shows_the_traceback(folder: Path) -> None:
     assert "Traceback" in done.stderr
 
 
-def test_an_error_of_ours_has_exit_code_1_and_one_line(folder: Path) -> None:
+def test_an_internal_error_has_exit_code_1_and_one_line(folder: Path) -> None:
     broken = (folder / "page.py").read_text() + "\nimport sweep.runs.runner\nsweep.runs.runner.run_sweep = None\n"
     (folder / "page.py").write_text(broken)
     done = run(folder, "page.py")
@@ -226,13 +228,13 @@ def test_an_error_of_ours_has_exit_code_1_and_one_line(folder: Path) -> None:
 def test_a_plan_is_printed_and_nothing_is_trained(folder: Path, here) -> None:
     done = here("page.py", "--plan")
     assert done.returncode == 0, done.stderr
-    for told in ("2 lanes (seed 2)", "one program", "tile", "memory", "estimate"):
-        assert told in done.stdout
+    for part in ("2 lanes (seed 2)", "one program", "tile", "memory", "estimate"):
+        assert part in done.stdout
     assert not (folder / "results").exists()
 
 
-def test_help_is_about_no_page_and_loads_nothing_heavy(folder: Path) -> None:
-    """A fifth of a second is what a user waits without noticing; what costs more are imports, so these are checked."""
+def test_help_without_a_page_loads_nothing_slow(folder: Path) -> None:
+    """Help should take a fifth of a second; what takes longer are imports, so these are checked."""
     code = (
         "import sys; from sweep.run import main\ntry: main(['--help'])\n"
         "except SystemExit: print({'jax', 'numpy', 'xarray', 'rich', 'typeguard', 'asyncio'} & set(sys.modules))"
@@ -255,7 +257,7 @@ def test_the_help_of_a_page_lists_its_fields(folder: Path) -> None:
         assert option in done.stdout
 
 
-def test_a_page_under_experiments_keeps_its_folders_in_the_store_s_name(folder: Path) -> None:
+def test_the_store_of_a_page_under_experiments_has_the_same_folders(folder: Path) -> None:
     nested = folder / "experiments" / "questions"
     nested.mkdir(parents=True)
     (nested / "centre.py").write_text((folder / "page.py").read_text())
@@ -263,7 +265,7 @@ def test_a_page_under_experiments_keeps_its_folders_in_the_store_s_name(folder: 
     assert store == Path("results/questions/centre@smoke")
 
 
-def test_the_question_as_it_was_asked_has_a_store_of_its_own(folder: Path) -> None:
+def test_full_has_its_own_store(folder: Path) -> None:
     page = folder / "page.py"
     with page.open("a") as file:
         file.write("from dataclasses import replace\nfull = replace(experiment, epochs=50)\n")
@@ -281,34 +283,34 @@ def test_the_question_as_it_was_asked_has_a_store_of_its_own(folder: Path) -> No
     varied = [stored("--epochs", "7", full=full) for full in (False, True)]
     assert varied == ["results/page@epochs-7", "results/page@full@epochs-7"]
     many = stored("--axes.seed", *map(str, range(40)))
-    assert re.fullmatch("results/page@[0-9a-f]{8}", many)  # of so many words no name is made
+    assert re.fullmatch("results/page@[0-9a-f]{8}", many)  # too many values for a name in words
 
 
-def test_a_page_without_another_question_refuses_full_in_one_line(folder: Path) -> None:
-    assert_refused(run(folder, "page.py", "--full"), "page.py has no 'full' beside its experiment")
+def test_full_is_refused_where_a_page_does_not_define_it(folder: Path) -> None:
+    assert_refused(run(folder, "page.py", "--full"), "page.py defines no 'full'")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("2GiB", 2 * 2**30), ("500MB", 500_000_000), ("1e9", 10**9), ("1.5 kib", 1536)]
 )
-def test_sizes_are_read(text: str, expected: int) -> None:
-    assert to_bytes(text) == expected
+def test_sizes_are_parsed(text: str, expected: int) -> None:
+    assert parse_size(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "GiB", "-1GiB", "0", "2TB2", "1..5MB"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_an_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(SweepError, match="--memory must be a size"):
-        to_bytes(text)
+        parse_size(text)
 
 
-def test_a_box_becomes_a_line() -> None:
+def test_a_box_is_reduced_to_one_line() -> None:
     lines = ("╭─ Parsing error ─╮", "│ Unrecognized options: --a │", "│ ────────── │", "│ Perhaps you meant: │")
     box = "\n".join((*lines, "│ --b INT │", "╰──╯", ""))
-    assert one_line(box) == "Unrecognized options: --a; did you mean --b?"
+    assert to_one_line(box) == "Unrecognized options: --a; did you mean --b?"
 
 
 @pytest.mark.slow
-def test_plain_lines_tell_of_progress_where_there_is_no_terminal(folder: Path) -> None:
+def test_progress_is_printed_in_plain_lines_where_there_is_no_terminal(folder: Path) -> None:
     done = run(folder, "page.py")
     lines = [line for line in done.stdout.splitlines() if line.startswith(("compiling", "training"))]
     assert lines[0].startswith("compiling 1 program")
@@ -318,7 +320,7 @@ def test_plain_lines_tell_of_progress_where_there_is_no_terminal(folder: Path) -
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty on Windows")
-def test_a_terminal_sees_a_bar(folder: Path) -> None:
+def test_a_terminal_shows_a_bar(folder: Path) -> None:
     import pty
 
     reader, writer = pty.openpty()
@@ -338,7 +340,7 @@ def test_a_terminal_sees_a_bar(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_leaves_does_not_stop_the_run(folder: Path) -> None:
+def test_a_reader_that_ends_does_not_stop_the_run(folder: Path) -> None:
     command = f"{sys.executable} -m sweep.run page.py | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -346,7 +348,7 @@ def test_a_reader_that_leaves_does_not_stop_the_run(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_toy_figures_never_go_where_committed_ones_are(folder: Path) -> None:
+def test_figures_of_a_smoke_test_are_not_drawn_into_the_figures_folder(folder: Path) -> None:
     done = run(folder, "page.py", "--smoke", "--out", "results/page")
     assert done.returncode == 0, done.stderr
     assert not (folder / "figures").exists()
@@ -355,7 +357,7 @@ def test_toy_figures_never_go_where_committed_ones_are(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "messages"),
     [
         (("--optimizer.learning-rate", "0.5"), ("--optimizer.learning-rate", "--axes.learning-rate")),
         (("--optimizer.learning_rate=0.5",), ("--optimizer.learning-rate", "--axes.learning-rate")),
@@ -364,17 +366,17 @@ def test_toy_figures_never_go_where_committed_ones_are(folder: Path) -> None:
         (("--optimizer.name", "sgd", "--axes.optimizer", "adam"), ("--optimizer.name", "--axes.optimizer")),
     ],
 )
-def test_a_value_that_an_axis_would_override_is_refused(
-    folder: Path, args: tuple[str, ...], told: tuple[str, ...]
+def test_a_value_that_an_axis_overrides_is_refused(
+    folder: Path, args: tuple[str, ...], messages: tuple[str, ...]
 ) -> None:
     (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": "grid(seed=(0, 1), learning_rate=(0.1, 0.2))"}))
     with pytest.raises(SweepError, match="would change nothing, as the axes sweep") as refused:
         resolve(Options(folder / "page.py"), args)
-    for each in told:
+    for each in messages:
         assert each in str(refused.value)
 
 
-def test_a_value_that_fills_the_gaps_of_a_union_is_taken(folder: Path) -> None:
+def test_a_value_that_fills_the_gaps_of_a_union_is_accepted(folder: Path) -> None:
     axes = "grid(optimizer=('adam',), learning_rate=(0.1, 0.2)) + grid(optimizer=('sgd',))"
     (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": axes}))
     experiment = resolve(Options(folder / "page.py"), ["--optimizer.learning-rate", "0.5"]).experiment
@@ -382,21 +384,21 @@ def test_a_value_that_fills_the_gaps_of_a_union_is_taken(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_closing_table_says_which_knobs_a_row_of_a_union_has(folder: Path) -> None:
+def test_the_summary_table_names_the_knobs_of_each_row_of_a_union(folder: Path) -> None:
     axes = "grid(optimizer=('adam',), learning_rate=(0.1, 0.2)) + grid(optimizer=('sgd',), momentum=(0.9,))"
     (folder / "page.py").write_text(PAGE.format(**GOOD | {"axes": axes}))
     done = run(folder, "page.py")
     assert done.returncode == 0, done.stderr
-    told = " ".join(done.stdout.split())
+    output = " ".join(done.stdout.split())
     for row in ("optimizer adam, learning rate 0.1", "optimizer adam, learning rate 0.2", "momentum 0.9"):
-        assert row in told
+        assert row in output
 
 
-def test_a_closing_table_of_too_many_rows_gives_those_with_the_lowest_loss() -> None:
+def test_a_summary_table_with_too_many_rows_shows_those_with_the_lowest_loss() -> None:
     ds = results({"width": range(100)}, points=2).drop_vars("spectral_error")
     losses = np.random.default_rng(0).permutation(100)
     ds["loss"][:, -1] = losses
-    ds = ended(ds, labels.NOT_RUN, ds.width == np.argmin(losses))  # no data is no low loss
+    ds = ended(ds, labels.NOT_RUN, ds.width == np.argmin(losses))  # a lane without data must not count as a low loss
     ds.attrs |= {
         "lane_steps": 1,
         "lane_steps_planned": 1,
@@ -406,21 +408,21 @@ def test_a_closing_table_of_too_many_rows_gives_those_with_the_lowest_loss() -> 
     }
     console = Console(file=StringIO(), width=100)
     show_summary(console, ds, Path("store"), [])
-    told = console.file.getvalue()  # type: ignore[attr-defined]
-    rows = [line.split() for line in told.splitlines()]
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    rows = [line.split() for line in output.splitlines()]
     widths = [int(row[0]) for row in rows if len(row) == 3 and row[0].isdigit()]
     assert widths == np.argsort(losses).tolist()[1 : MOST_ROWS + 1]
-    assert "the 24 of 100 rows with the lowest loss" in told
+    assert "the 24 of 100 rows with the lowest loss" in output
 
 
 @pytest.mark.slow
-def test_compiled_programs_are_kept_for_the_next_process_and_give_the_same_bits(folder: Path) -> None:
+def test_compiled_programs_are_cached_for_the_next_process_and_give_the_same_bits(folder: Path) -> None:
     found = []
     for store in ("one", "two"):
         done = run(folder, "page.py", "--out", store, "--compile-cache", "cache")
         assert done.returncode == 0, done.stderr
         found.append({path.name for path in (folder / "cache").iterdir() if path.name.endswith("-cache")})
-    assert len(found[0]) >= 2  # the training program and what begins its lanes
+    assert len(found[0]) >= 2  # the training program and the one that initialises lanes
     assert found[0] == found[1]
     assert (folder / "cache").stat().st_mode & 0o077 == 0
     one, two = open_results(folder / "one"), open_results(folder / "two")
@@ -432,12 +434,12 @@ def test_a_cache_that_others_can_write_to_is_refused(folder: Path, here) -> None
     (folder / "cache").chmod(0o777)
     before = snapshot(folder)
     done = here("page.py", "--compile-cache", "cache")
-    assert_refused(done, "others can write to cache", "name a folder of your own")
+    assert_refused(done, "others can write to cache", "name a folder that only you can write to")
     assert snapshot(folder) == before
 
 
 @pytest.mark.slow
-def test_a_rule_to_stop_by_can_be_changed_from_the_command_line_and_what_it_saved_is_told(folder: Path) -> None:
+def test_a_stopping_rule_can_be_changed_on_the_command_line_and_its_savings_are_printed(folder: Path) -> None:
     text = PAGE.format(**GOOD).replace("log_spaced\n", "log_spaced\nfrom sweep.specs import Target\n", 1)
     (folder / "page.py").write_text(text.replace("epochs=5,", "epochs=5, stop=Target(1e-9),"))
     done = run(folder, "page.py", "--stop.value", "1e9", "--out", "store")

@@ -1,4 +1,4 @@
-"""Commands under settings of a shell that are wrong or strange: they work, or say in one line which it is."""
+"""Commands with wrong or unusual settings of the shell work, or name the setting in one line."""
 
 import hashlib
 import os
@@ -10,15 +10,15 @@ import pytest
 
 SAYING = """
 import os, sys, warnings
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 def main(args):
     from rich.console import Console
     if "files" in args:
         from sweep.cli import streams
-        streams.outlast()
+        streams.ignore_output_failures()
     Console(highlight=False).print("half: ∞ \\udcff")
     print("whole", os.environ.get("COLUMNS"), os.environ.get("LINES"))
-sys.exit(guarded(main))
+sys.exit(run_guarded(main))
 """
 PAGE = """
 from sweep import MLP, Experiment, Figure, Record, SumOfSines, grid, log_spaced
@@ -54,21 +54,21 @@ FULL = "can't write to standard output: No space left on device"
         ("COLUMNS=3 $python say.py", 0, "half: ∞ \\udcff\nwhole 20 24\n", ""),
         ("$python say.py >&-", 0, "", ""),
         ("$python say.py <&- >&- 2>&-", 0, "", ""),
-        ("$python say.py > /dev/full", 2, "", f"sweep: {FULL}; send it elsewhere\n"),
-        ("$python say.py files > /dev/full", 0, "", f"note: {FULL}; nothing more is said there\n"),
+        ("$python say.py > /dev/full", 2, "", f"sweep: {FULL}; redirect it to another place\n"),
+        ("$python say.py files > /dev/full", 0, "", f"note: {FULL}; nothing more is printed there\n"),
         ("$python say.py > /dev/full 2> /dev/full", 2, "", ""),
         ("PYTHONWARNINGS=error $python say.py", 0, "half: ∞ \\udcff\nwhole 80 24\n", ""),
     ],
 )
-def test_what_a_command_says_under_settings_of_a_shell(saying, command, code, out, err):
+def test_output_under_unusual_settings_of_the_shell(saying, command, code, out, err):
     done = shell(command, saying, COLUMNS="80", LINES="24")
     assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
 
 
-def test_noise_of_third_parties_is_shown_on_demand_alone(tmp_path):
+def test_output_of_other_libraries_is_shown_only_with_debug(tmp_path):
     (tmp_path / "noise.py").write_text(
         "import asyncio, gc, logging, sys, threading, warnings\n"
-        "from sweep.cli.command import guarded\n"
+        "from sweep.cli.command import run_guarded\n"
         "class Late:\n    def __del__(self): raise ValueError('noise')\n"
         "async def fails(): raise ValueError('noise')\n"
         "async def loses():\n    task = asyncio.ensure_future(fails())\n    await asyncio.sleep(0)\n"
@@ -77,11 +77,12 @@ def test_noise_of_third_parties_is_shown_on_demand_alone(tmp_path):
         "    logging.getLogger('other').error('noise')\n"
         "    thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()\n"
         "    Late(); warnings.warn('noise', RuntimeWarning)\n"
-        "sys.exit(guarded(main))\n"
+        "sys.exit(run_guarded(main))\n"
     )
     assert shell("$python noise.py", tmp_path).stderr == ""
-    said = shell("$python noise.py --debug", tmp_path).stderr
-    assert all(each in said for each in ("never retrieved", "ZeroDivisionError", "Exception ignored", "RuntimeWarning"))
+    error = shell("$python noise.py --debug", tmp_path).stderr
+    parts = ("never retrieved", "ZeroDivisionError", "Exception ignored", "RuntimeWarning")
+    assert all(part in error for part in parts)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def drawn(folder: Path) -> dict[str, str]:
         "FORCE_COLOR=1",
     ],
 )
-def test_figures_are_the_same_files_under_any_setting(store, tmp_path, setting):
+def test_figures_are_the_same_files_under_all_settings(store, tmp_path, setting):
     settings = "text.usetex: True\nfont.size: 20\naxes.facecolor: red\nbackend: nonsense\n"
     (store / "matplotlibrc").unlink(missing_ok=True)
     done = shell(f"{setting} $python -m sweep.plot store --out {tmp_path / 'plain'}", store)
@@ -123,7 +124,7 @@ def test_figures_are_the_same_files_under_any_setting(store, tmp_path, setting):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["sweep.plot store --out new", "sweep.run page.py --out new"])
-def test_settings_of_matplotlib_that_nobody_can_read_are_named_before_anything_is_made(store, command):
+def test_unreadable_settings_of_matplotlib_are_named_before_anything_is_written(store, command):
     (store / "matplotlibrc").write_bytes(b"\xff\xfe\x00")
     done = shell(f"$python -m {command}", store)
     (store / "matplotlibrc").unlink()
@@ -144,7 +145,7 @@ def test_settings_of_matplotlib_that_nobody_can_read_are_named_before_anything_i
         "sweep.run page.py",
     ],
 )
-def test_where_files_cannot_be_written_to_their_end_one_line_says_so_and_nothing_is_left(store, command):
+def test_a_full_disk_is_reported_in_one_line_and_no_partial_file_is_left(store, command):
     done = shell(f"ulimit -f 1; $python -B -m {command} --out new", store)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("sweep: ")

@@ -11,7 +11,7 @@ import pytest
 from synthetic import ended, results
 
 from sweep.base import labels
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.compare import __main__ as compare
 
 AXES = {"seed": range(8), "learning_rate": [1e-4, 1e-3, 1e-2], "width": [16.0, 64.0]}
@@ -57,7 +57,7 @@ def _stores(monkeypatch, tmp_path):
 def told(capsys, *args):
     """Give the exit code, and what the command prints and says on standard error."""
     try:
-        code = guarded(compare.main, args)
+        code = run_guarded(compare.main, args)
     except SystemExit as leaving:
         code = leaving.code
     return code, *capsys.readouterr()
@@ -199,9 +199,9 @@ def test_lanes_without_the_knob_that_is_sliced_are_counted(capsys, monkeypatch):
         ),
         (["a", "partial", "--check"], "--check takes complete stores"),
         (["a", "other", "--outt", "x"], "did you mean --out?"),
-        (["a", "other", "--out", "foreign"], "foreign holds something that this command did not make"),
-        (["a", "other", "--out", "a/inside"], "a/inside is, holds or lies in the store a"),
-        (["a", "other", "--out", "a", "--force"], "a is, holds or lies in the store a"),
+        (["a", "other", "--out", "foreign"], "foreign holds something that this command did not write"),
+        (["a", "other", "--out", "a/inside"], "a/inside is, contains or lies in the store a"),
+        (["a", "other", "--out", "a", "--force"], "a is, contains or lies in the store a"),
         (["a", "other", "--out", "/dev/null/x"], "can't write /dev/null/x"),
     ],
 )

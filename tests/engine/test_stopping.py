@@ -261,7 +261,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
     if waves > 1 and isinstance(rule, Halving):
         return  # which takes one wave
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(wave_writer, "SAVE_SECONDS_MOST", 0.0)
+    monkeypatch.setattr(wave_writer, "MOST_SAVE_SECONDS", 0.0)
     experiment, store = racing(rule), tmp_path / "store"
     plan = runner.plan_sweep
     if waves > 1:
@@ -296,7 +296,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
         (lambda: Target(float("nan")), "value of Target must be a finite number"),
         (lambda: Halving(keep=1.0), "keep of Halving must lie between 0.01 and 0.99"),
         (lambda: Halving(first=0.0), "first of Halving must lie between 0.01 and 0.99"),
-        (lambda: Halving(by="mean"), "unknown way of comparing in Halving, by 'mean'"),
+        (lambda: Halving(by="mean"), "unknown value of by in Halving 'mean'"),
         (lambda: Target(), "Target takes one of value, at_least and at_most, got none"),
         (lambda: Target(0.1, at_least=0.1), "Target takes one of value, at_least and at_most, got value and at_least"),
         (
@@ -306,21 +306,21 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule,
         (lambda: Target(at_least=np.inf), "at_least of Target must be a finite number, got inf"),
         (
             lambda: tiny(stop=Target(1.0, metric="parameter_norm"), record=Record()),
-            "no lane can stop by 'parameter_norm', none of whose values are better: stop by another",
+            "a lane can't be stopped by 'parameter_norm', which has no better direction: name another metric",
         ),
         (
             lambda: tiny(stop=Target(at_most=1.0, metric="own"), record=Record(own=(Metric("own", abs),))),
-            "no lane can stop by 'own', none of whose values are better: say better='lower' or 'higher' in its Metric",
+            "a lane can't be stopped by 'own', which has no better direction: set better='lower' or 'higher' in its",
         ),
         (lambda: Metric("own", abs, better="more"), "better of metric 'own' must be 'lower', 'higher' or None, got"),
         (lambda: tiny(stop=0.1), "stop must be a Target, a Halving or None"),
         (
             lambda: tiny(stop=Target(0.1, metric="spectral_error")),
-            "a lane can stop by 'loss', one number each",
+            "a lane can't be stopped by 'spectral_error': name one of 'loss'",
         ),
         (lambda: race(Halving(within=("depth",))), "unknown axis to halve within 'depth'"),
         (lambda: tiny(stop=Halving(within=("width",))), "unknown axis to halve within 'width'"),
-        (lambda: race(Halving(within=("seed",))), "within of Halving names 'seed', but by='median' seeds"),
+        (lambda: race(Halving(within=("seed",))), "within of Halving names 'seed', but with by='median' seeds"),
         (lambda: Halving(within="width"), "within of Halving must be a tuple of axes such as ('width',), got 'width'"),
     ],
 )

@@ -19,7 +19,7 @@ import xarray as xr
 import zarr
 
 from sweep.base import labels
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.export import __main__ as export
 from sweep.export import cells, formats, tidy
 from sweep.results.dataset import open_results
@@ -89,7 +89,7 @@ def original(tmp_path_factory):
     status, bad = np.full((SEEDS, POINTS), labels.FINISHED, np.int8), np.full((SEEDS, POINTS), np.nan)
     status[DIVERGED], bad[DIVERGED], status[UNSEEN] = labels.DIVERGED, 1.0, labels.NOT_RUN
     variables["status"] = (
-        "lane", status.ravel()[order], labels.RECORDED["status"].attributes() | labels.flags(labels.STATUS)
+        "lane", status.ravel()[order], labels.RECORDED["status"].attributes() | labels.flag_attributes(labels.STATUS)
     )  # fmt: skip
     variables["first_bad_epoch"] = ("lane", bad.ravel()[order], labels.RECORDED["first_bad_epoch"].attributes())
     dimensions = [["seed", SEEDS, ["seed"]], ["point", POINTS, list(UNION)]]
@@ -108,13 +108,13 @@ def store(original, tmp_path, monkeypatch):
 
 
 def made(*args):
-    assert guarded(export.main, ["union", *args]) == 0
+    assert run_guarded(export.main, ["union", *args]) == 0
 
 
 def refused(capsys, *args):
     """Give what the command says on standard error, having refused."""
     before = sorted(path.name for path in Path().rglob("*"))
-    assert guarded(export.main, list(args)) == 2
+    assert run_guarded(export.main, list(args)) == 2
     said = capsys.readouterr().err
     assert said.startswith("sweep: ")
     assert said.count("\n") == 1
@@ -388,9 +388,9 @@ def test_wandb_has_the_same_runs_without_a_network(monkeypatch):
         (["nothing", "--to", "csv"], "no store at nothing"),
         ([".", "--to", "csv"], "is not a store of sweep"),
         (["union", "--to", "tensorboard", "--metric", "target"], "none of target is a few curves over epochs"),
-        (["union", "--to", "csv", "--out", "union"], "is, holds or lies in the store"),
-        (["union", "--to", "csv", "--out", ".", "--force"], "is, holds or lies in the store"),
-        (["union", "--to", "csv", "--out", "union/csv"], "is, holds or lies in the store"),
+        (["union", "--to", "csv", "--out", "union"], "is, contains or lies in the store"),
+        (["union", "--to", "csv", "--out", ".", "--force"], "is, contains or lies in the store"),
+        (["union", "--to", "csv", "--out", "union/csv"], "is, contains or lies in the store"),
         (["union", "--to", "csv", "--out", "/dev/null/csv"], "can't write /dev/null/csv"),
         (["union", "--to", "csv", "--outt", "x"], "did you mean --out"),
         (["union"], "--to"),
@@ -440,7 +440,7 @@ def test_its_own_older_output_is_replaced_and_anything_else_is_not(capsys, to):
         (there / "notes.txt").write_text("mine")
     else:
         there.write_bytes(b"mine")
-    assert "there holds something that this command did not make" in refused(
+    assert "there holds something that this command did not write" in refused(
         capsys, "union", "--to", to, "--out", "there"
     )
     made("--to", to, "--out", "there", "--force")

@@ -1,1 +1,1 @@
-"""Faults put in on purpose: what the package does with damage, crashes, signals, full disks and odd input."""
+"""Fault injection: how the package handles damage, crashes, signals, full disks and invalid input."""

@@ -12,7 +12,7 @@ from .trials import FAULTS, Trial, say
 
 
 def main() -> int:
-    """Run what is asked for; exit code 1 if there was a fault."""
+    """Run the campaigns of the command line; exit code 1 if there was a fault."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--campaign", action="append", choices=CAMPAIGNS, help="one of them; by default all")
     parser.add_argument("--seed", type=int, default=0)
@@ -46,4 +46,4 @@ def _keep(file: Path, name: str, about: dict[str, object], trials: list[Trial]) 
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
-    os._exit(code)  # threads that hang for good must not hold the process back
+    os._exit(code)  # without waiting for threads that hang

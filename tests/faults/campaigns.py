@@ -1,4 +1,4 @@
-"""Campaigns by name, and running a seeded share of one."""
+"""Campaigns by name, and running a random sample of one."""
 
 import contextlib
 import faulthandler
@@ -13,7 +13,7 @@ from random import Random
 
 from .trials import FAULTS, OUTCOMES, Campaign, Trial, chosen, run_case, say
 
-CAMPAIGNS = {  # name: the module that has it, under which name
+CAMPAIGNS = {  # name: its module, and its name there
     "damage": ("damage", "CAMPAIGN"),
     "generated": ("generated", "CAMPAIGN"),
     "crashes": ("crashes", "CAMPAIGN"),
@@ -25,7 +25,7 @@ CAMPAIGNS = {  # name: the module that has it, under which name
     "repeated": ("repeated", "CAMPAIGN"),
     "signals": ("interruptions", "CAMPAIGN"),
 }
-STUCK = 900.0  # seconds after which even the harness is taken to hang, and says where
+STUCK = 900.0  # seconds after which the harness itself is assumed to hang, and prints where
 
 
 def campaign(name: str) -> Campaign:
@@ -35,14 +35,14 @@ def campaign(name: str) -> Campaign:
 
 
 def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = True) -> list[Trial]:
-    """Run a campaign's seeded share: a number of cases, a share of them below 1, or all (None)."""
+    """Run a random sample of a campaign: a number of cases, a share of them below 1, or all (None)."""
     with tempfile.TemporaryDirectory(prefix="sweep-faults-", ignore_cleanup_errors=True) as made, compiled_once():
         folder = Path(made)
         cases = what.cases(folder / "shared", Random(seed))
         number = max(1, round(count * len(cases))) if isinstance(count, float) else count
         trials = []
         gc.collect()
-        gc.freeze()  # each trial collects garbage: its own, not what all share, which would take longer than the trial
+        gc.freeze()  # trials then collect only their own garbage, which is faster
         for at, case in enumerate(chosen(cases, number, Random(seed))):
             faulthandler.dump_traceback_later(STUCK, exit=True)
             trial = run_case(case, folder / str(at))
@@ -56,7 +56,7 @@ def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = Tr
 
 @contextlib.contextmanager
 def compiled_once() -> Iterator[None]:
-    """Keep what JAX compiles, so that the same small program is not compiled in every trial."""
+    """Cache compiled programs, so that the same small program is not compiled in every trial."""
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
@@ -74,7 +74,7 @@ def compiled_once() -> Iterator[None]:
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
-        compilation_cache.reset_cache()  # JAX opens the folder once and would go on to write into it
+        compilation_cache.reset_cache()  # JAX opens the folder once and would otherwise write to it later
         shutil.rmtree(names["jax_compilation_cache_dir"], ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""A crash at every operation that writes, by count: in process, or by SIGKILL of a child that was forked for it.
+"""A crash at each writing operation in turn: simulated in this process, or by SIGKILL of a forked child.
 
 Python tells of every file that it opens, moves or removes (audit events). At the n-th such event a crash begins: in
 process an exception that no `except Exception` catches, after which every further event of that kind fails as well, so
@@ -21,7 +21,7 @@ from random import Random
 from typing import Any
 
 from .stores import arrays, complete, copied, differences, opened, small_waves, whole, write_page
-from .trials import Campaign, Case, Said, busy, call
+from .trials import Campaign, Case, Reply, busy, call
 
 MOVES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
 SECONDS = 60.0
@@ -30,16 +30,16 @@ CHILD_SECONDS = 120.0
 
 
 class CrashError(BaseException):
-    """The process is taken to be dead."""
+    """A simulated death of the process."""
 
 
 class FullError(OSError):
-    """The disk is taken to be full."""
+    """A simulated full disk."""
 
 
 @dataclass
 class Watch:
-    """What the one audit hook does at present; hooks cannot be taken away again.
+    """What the only audit hook does at present; a hook can't be removed.
 
     Args:
         folder: events outside of it are not counted.
@@ -50,7 +50,7 @@ class Watch:
 
     folder: str = ""
     at: int = 0
-    act: Callable[[str], None] = lambda said: None
+    act: Callable[[str], None] = lambda event: None
     full: bool = False
     count: int = 0
 
@@ -76,7 +76,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 @contextlib.contextmanager
 def watching(
-    folder: Path, at: int = 0, act: Callable[[str], None] = lambda said: None, *, full: bool = False
+    folder: Path, at: int = 0, act: Callable[[str], None] = lambda event: None, *, full: bool = False
 ) -> Iterator[Watch]:
     """Count the events under a folder, and act from the n-th on."""
     if not _HOOKED:
@@ -89,13 +89,13 @@ def watching(
         _WATCH.folder = ""
 
 
-def crash(said: str) -> None:
-    """Die here, in process."""
-    raise CrashError(said)
+def crash(event: str) -> None:
+    """Simulate the death of this process."""
+    raise CrashError(event)
 
 
-def kill(said: str) -> None:
-    """Die here, for good."""
+def kill(event: str) -> None:
+    """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -123,21 +123,21 @@ class Prepared:
 
 
 def begun(ready: Prepared, stage: str, folder: Path) -> None:
-    """Lay out the folder that a stage begins in."""
+    """Make the folder in which a stage begins."""
     shutil.copytree(ready.page.parent, folder / "experiments")
     if stage != "run":
         copied(ready.store, folder / "store")
 
 
-def do(stage: str, folder: Path) -> Said:
-    """Do a stage in process."""
+def do(stage: str, folder: Path) -> Reply:
+    """Run a stage in this process."""
     name, args = STAGES[stage]
     with small_waves():
         return call(name, args, cwd=folder, seconds=SECONDS)
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Give the files of a folder: all names, and the content of those that are the same in every run."""
+    """Return the files of a folder by name, with the content of those that are the same in every run."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -147,7 +147,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def _renumbered(path: Path) -> bytes:
-    """Give a file's bytes, with the numbers of Bokeh's models from 0 on: they count on from report to report."""
+    """Return a file's bytes with Bokeh's model numbers counted from 0, which continue from report to report."""
     content = path.read_bytes()
     if path.suffix != ".html":
         return content
@@ -156,7 +156,7 @@ def _renumbered(path: Path) -> bytes:
 
 
 def prepared(folder: Path, *, full: bool = False) -> Prepared:
-    """Do every stage once, undisturbed, and count its events."""
+    """Run every stage once, without faults, and count its events."""
     page = write_page(folder)
     store = complete(page, folder / "store")
     files: dict[str, dict[str, bytes]] = {}
@@ -166,14 +166,14 @@ def prepared(folder: Path, *, full: bool = False) -> Prepared:
         place = folder / stage
         begun(ready, stage, place)
         with watching(place, full=full) as watch:
-            said = do(stage, place)
-        assert said.code == 0, f"{stage}, undisturbed: {said.brief()}"
+            reply = do(stage, place)
+        assert reply.code == 0, f"{stage}, undisturbed: {reply.brief()}"
         files[stage], events[stage] = content(place), watch.count
     return ready
 
 
 def judge_after(ready: Prepared, stage: str, folder: Path, what: str) -> tuple[str, str]:
-    """Judge what a crash left: the store opens or is refused in a line, and the stage done again ends as ever."""
+    """Judge what a crash left: the store opens or is refused, and the repeated stage gives the same files."""
     from sweep import SweepError
 
     try:
@@ -185,11 +185,11 @@ def judge_after(ready: Prepared, stage: str, folder: Path, what: str) -> tuple[s
         return "internal", f"{what}: open_results raised {type(error).__name__}: {error}"
     else:
         seen = ""
-    said = do(stage, folder)
-    if said.code == 1:
-        return "internal", f"{what}: done again: {said.brief()}"
-    if said.code != 0:
-        return ("hang" if said.code is None else "untidy"), f"{what}: can't be done again: {said.brief()}{seen}"
+    reply = do(stage, folder)
+    if reply.code == 1:
+        return "internal", f"{what}: done again: {reply.brief()}"
+    if reply.code != 0:
+        return ("hang" if reply.code is None else "untidy"), f"{what}: can't be done again: {reply.brief()}{seen}"
     if differs := differences(opened(folder / "store", arrays), ready.holds):
         return "silent", f"{what}: other {differs}"
     found, expected = content(folder), ready.files[stage]
@@ -205,16 +205,19 @@ def _in_process(ready: Prepared, stage: str, number: int) -> Callable[[Path], tu
         begun(ready, stage, folder)
         where: list[str] = []
 
-        def die(said: str) -> None:
-            where.append(said)
-            crash(said)
+        def die(event: str) -> None:
+            where.append(event)
+            crash(event)
 
-        hushed, sys.unraisablehook = sys.unraisablehook, lambda told: None  # of what would not have happened
+        hushed, sys.unraisablehook = (
+            sys.unraisablehook,
+            lambda _: None,
+        )  # for exceptions that only the simulation causes
         try:
             with watching(folder, number, die):
                 with contextlib.suppress(CrashError):
                     do(stage, folder)
-                gc.collect()  # what cleans up when it is forgotten is dead, too
+                gc.collect()  # so that finalisers also run while the process counts as dead
         finally:
             sys.unraisablehook = hushed
         at = where[0].replace(str(folder), "") if where else "no event"
@@ -226,7 +229,7 @@ def _in_process(ready: Prepared, stage: str, number: int) -> Callable[[Path], tu
 
 @contextlib.contextmanager
 def reborn() -> Iterator[None]:
-    """Be another process than the one that has crashed, which has this one's number: that one is known to be dead."""
+    """Make this process count as another one than the crashed one, which has the same number and counts as dead."""
     from sweep.files import owners
 
     started = owners._start_of
@@ -238,9 +241,9 @@ def reborn() -> Iterator[None]:
 
 
 def child(folder: str, stage: str, number: int) -> None:
-    """Do a stage in a forked process that kills itself at an event."""
+    """Run a stage in a forked process that kills itself at an event."""
     os.chdir(folder)
-    quiet = os.open("said.txt", os.O_WRONLY | os.O_CREAT)
+    quiet = os.open("reply.txt", os.O_WRONLY | os.O_CREAT)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     try:
@@ -252,7 +255,7 @@ def child(folder: str, stage: str, number: int) -> None:
 
 
 def forking() -> Any:
-    """Give the context in which children are forked from a process that has imported all, and has no threads yet."""
+    """Return the context in which children are forked from a process with all imports and without threads."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([f"{__package__}.imported"])
     return context
@@ -268,7 +271,7 @@ def _in_a_child(ready: Prepared, stage: str, number: int) -> Callable[[Path], tu
             process.kill()
             process.join()
             return "hang", f"the child at event {number}"
-        (folder / "said.txt").unlink(missing_ok=True)
+        (folder / "reply.txt").unlink(missing_ok=True)
         return judge_after(ready, stage, folder, f"SIGKILL at event {number}, exit code {process.exitcode}")
 
     return run

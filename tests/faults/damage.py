@@ -1,4 +1,4 @@
-"""Every file of a store, damaged in every way, read by every command: the right numbers or one line."""
+"""Every file of a store, damaged in every way, read by every command: correct numbers or a one-line error."""
 
 import os
 import shutil
@@ -12,14 +12,14 @@ from . import stores as made
 from .stores import arrays, copied, differences, everything, opened, small_waves, write_page
 from .trials import Campaign, Case, call, has, refusal, tree
 
-FLIPS = 3  # of each file, at places drawn by lot
+FLIPS = 3  # of each file, at random places
 SECONDS = 8.0  # for one command, which takes one or two
 READERS = ("open", "plot", "report", "compare", "claims", "export")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What all cases share: the page, one whole store, one interrupted, one of other seeds, and what they say."""
+    """What all cases share: the page; a complete, an interrupted and a differently seeded store; and their contents."""
 
     page: Path
     stores: dict[str, Path]
@@ -40,7 +40,7 @@ def prepared(folder: Path) -> Prepared:
 
 
 def files(store: Path) -> list[str]:
-    """List the files of a store, figures aside: they are no data of it."""
+    """List the files of a store, except figures, which are not part of its data."""
     found = (path.relative_to(store) for path in store.rglob("*") if path.is_file())
     return sorted(str(path) for path in found if path.parts[0] != "figures" and path.name != "lock")
 
@@ -86,7 +86,7 @@ def _pipe(store: Path, file: str, random: Random) -> None:
 
 
 def _link(other: Path) -> Damage:
-    """Link to the same file of another store, so that a link that is followed shows in the numbers."""
+    """Link to the same file of another store: if the link is followed, numbers differ."""
 
     def damage(store: Path, file: str, random: Random) -> None:
         (store / file).unlink()
@@ -129,19 +129,19 @@ def arguments(reader: str, store: str) -> list[str]:
 
 
 def _read(ready: Prepared, kind: str, folder: Path, reader: str) -> tuple[str, str]:
-    """Have a command read a damaged store, and compare what it read with the undamaged one."""
+    """Read a damaged store by a command, and compare the result with that of the undamaged one."""
     if reader == "compare":
         copied(ready.stores["complete"], folder / "undamaged")
     shutil.copytree(ready.page.parent, folder / "experiments")
     before = tree(folder)
-    said = call(reader, arguments(reader, "store"), cwd=folder, seconds=SECONDS)
-    if judged := refusal(said, before, tree(folder)):
+    reply = call(reader, arguments(reader, "store"), cwd=folder, seconds=SECONDS)
+    if judged := refusal(reply, before, tree(folder)):
         return judged
     return _numbers(folder, ready.says[kind])
 
 
 def _numbers(folder: Path, expected: dict[str, Any], of: Any = everything) -> tuple[str, str]:
-    """Judge the numbers of a store that a command took for good."""
+    """Judge the numbers of a store that a command accepted."""
     from sweep import SweepError
 
     try:
@@ -153,33 +153,34 @@ def _numbers(folder: Path, expected: dict[str, Any], of: Any = everything) -> tu
 
 
 def _resume(ready: Prepared, folder: Path) -> tuple[str, str]:
-    """Go on with a damaged store: the numbers of an uninterrupted run, or one line."""
+    """Resume a damaged store: it must give the numbers of an uninterrupted run, or a one-line error."""
     shutil.copytree(ready.page.parent, folder / "experiments")
     before = tree(folder)
     with small_waves():
-        said = call("run", ["experiments/page.py", "--out", "store", "--resume"], cwd=folder, seconds=2 * SECONDS)
-    return refusal(said, before, tree(folder)) or _numbers(folder, ready.whole, of=arrays)
+        reply = call("run", ["experiments/page.py", "--out", "store", "--resume"], cwd=folder, seconds=2 * SECONDS)
+    return refusal(reply, before, tree(folder)) or _numbers(folder, ready.whole, of=arrays)
 
 
 def _check(ready: Prepared, kind: str, folder: Path) -> tuple[str, str]:
     """Check a damaged store: code 0 only for the numbers of the undamaged one; code 1 names the damage."""
     before = tree(folder)
-    said = call("check", ["store"], cwd=folder, seconds=SECONDS)
-    if said.code == 1 and "internal error" not in said.err:
+    reply = call("check", ["store"], cwd=folder, seconds=SECONDS)
+    if reply.code == 1 and "internal error" not in reply.err:
         changed = before != tree(folder)
-        return ("litter", "the check changed the store") if changed else ("refused", said.out[-200:] + said.err[-200:])
-    return refusal(said, before, tree(folder)) or _numbers(folder, ready.says[kind])
+        output = reply.out[-200:] + reply.err[-200:]
+        return ("litter", "the check changed the store") if changed else ("refused", output)
+    return refusal(reply, before, tree(folder)) or _numbers(folder, ready.says[kind])
 
 
 def _repair(ready: Prepared, kind: str, folder: Path) -> tuple[str, str]:
-    """Repair a damaged store and go on with it: bitwise the uninterrupted run, or told that it can't be."""
-    said = call("check", ["store", "--repair"], cwd=folder, seconds=SECONDS)
-    if said.code is None or "internal error" in said.err or said.code not in (0, 1, 2):
-        return ("hang", "") if said.code is None else ("internal", said.brief())
-    if said.code == 2:
-        return "refused", said.brief()
+    """Repair and resume a damaged store: it must be equal to the uninterrupted run to the bit, or be refused."""
+    reply = call("check", ["store", "--repair"], cwd=folder, seconds=SECONDS)
+    if reply.code is None or "internal error" in reply.err or reply.code not in (0, 1, 2):
+        return ("hang", "") if reply.code is None else ("internal", reply.brief())
+    if reply.code == 2:
+        return "refused", reply.brief()
     outcome, detail = _resume(ready, folder)
-    if outcome == "refused" and said.code == 0:
+    if outcome == "refused" and reply.code == 0:
         return "untidy", f"repaired with code 0, and yet --resume: {detail}"
     return outcome, detail
 

@@ -1,4 +1,4 @@
-"""A full disk: at every file that is opened, and at every size of a small disk where one may be mounted."""
+"""A full disk: simulated at every opened file, and real on small disks of many sizes where one can be mounted."""
 
 import contextlib
 import errno
@@ -16,37 +16,37 @@ from sweep.results.store import HEARTBEAT
 
 from . import crashes
 from .crashes import CHILD_SECONDS, STAGES, FullError, Prepared, begun, content, judge_after, prepared
-from .trials import Campaign, Case, Said, busy
+from .trials import Campaign, Case, Reply, busy
 
 SIZES = 24  # of the small disk, for each stage
 MORE = {"netcdf": ("export", ["store", "--to", "netcdf", "--out", "exported.nc", "--force"])}
 
 
-def full(said: str) -> None:
-    """Say what a full disk says."""
+def full(event: str) -> None:
+    """Raise the error of a full disk."""
     raise FullError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _judged(ready: Prepared, stage: str, before: set[str], folder: Path, said: Said) -> tuple[str, str] | None:
-    """Judge what was said while the disk was full; None where the command needed no more room.
+def _judged(ready: Prepared, stage: str, before: set[str], folder: Path, reply: Reply) -> tuple[str, str] | None:
+    """Judge a reply while the disk was full; return None if the command needed no more space.
 
     Args:
         ready: what all cases share.
         stage: what was done.
         before: the files that were there before it.
         folder: where it was done.
-        said: what the command said.
+        reply: what the command answered.
     """
-    if said.code == 0:
+    if reply.code == 0:
         return None
-    if said.code != 2:
-        return ("hang" if said.code is None else "internal" if said.code == 1 else "untidy"), said.brief()
-    if len(said.lines()) != 1:
-        return "untidy", said.brief()
+    if reply.code != 2:
+        return ("hang" if reply.code is None else "internal" if reply.code == 1 else "untidy"), reply.brief()
+    if len(reply.lines()) != 1:
+        return "untidy", reply.brief()
     running = {f"store/{checkpoint_file(start)}" for start in range(0, 8, 2)}
     known = {*before, *ready.files.get(stage, ()), *running, f"store/{HEARTBEAT}", "store/lock"}
     left = sorted(name for name in content(folder) if name not in known and Path(name).name != "lock")
-    return ("litter", f"{', '.join(left[:4])} left after {said.brief()}") if left else None
+    return ("litter", f"{', '.join(left[:4])} left after {reply.brief()}") if left else None
 
 
 def _at_event(ready: Prepared, stage: str, number: int) -> Callable[[Path], tuple[str, str]]:
@@ -54,19 +54,19 @@ def _at_event(ready: Prepared, stage: str, number: int) -> Callable[[Path], tupl
         begun(ready, stage, folder)
         before = set(content(folder))
         with crashes.watching(folder, number, full, full=True):
-            said = crashes.do(stage, folder)
+            reply = crashes.do(stage, folder)
             gc.collect()
-        if judged := _judged(ready, stage, before, folder, said):
+        if judged := _judged(ready, stage, before, folder, reply):
             return judged
         outcome, detail = judge_after(ready, stage, folder, f"full at event {number}")
-        return ("refused" if outcome == "right" and said.code else outcome), detail or said.brief()
+        return ("refused" if outcome == "right" and reply.code else outcome), detail or reply.brief()
 
     return run
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """Mount a disk of so many bytes."""
+    """Mount a disk of a number of bytes."""
     place = folder / "disk"
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True, capture_output=True)
@@ -77,7 +77,7 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
 
 
 def unmountable() -> str:
-    """Say why no small disk can be mounted here."""
+    """Return why no small disk can be mounted here, "" if one can."""
     probe = Path("/tmp") / f"sweep-faults-{os.getpid()}"
     probe.mkdir()
     try:
@@ -89,11 +89,11 @@ def unmountable() -> str:
         shutil.rmtree(probe, ignore_errors=True)
 
 
-def told(folder: str, stage: str, answer: "multiprocessing.Queue[tuple[int | None, str, str]]") -> None:
-    """Do a stage in a forked process, which a full disk may bring down, and give what it said."""
+def run_stage(folder: str, stage: str, answers: "multiprocessing.Queue[tuple[int | None, str, str]]") -> None:
+    """Run a stage in a forked process, which a full disk may end, and send its reply."""
     STAGES.update(MORE)
-    said = crashes.do(stage, Path(folder))
-    answer.put((said.code, said.out, said.err))
+    reply = crashes.do(stage, Path(folder))
+    answers.put((reply.code, reply.out, reply.err))
 
 
 def _on_small_disk(ready: Prepared, stage: str, share: float) -> Callable[[Path], tuple[str, str]]:
@@ -103,29 +103,29 @@ def _on_small_disk(ready: Prepared, stage: str, share: float) -> Callable[[Path]
         with small_disk(folder, have + int(share * need)) as disk:
             place = Path(shutil.copytree(folder / "begun", disk / "here", symlinks=True))
             context = crashes.forking()
-            answer = context.SimpleQueue()
-            process = context.Process(target=told, args=(str(place), stage, answer))
+            answers = context.SimpleQueue()
+            process = context.Process(target=run_stage, args=(str(place), stage, answers))
             process.start()
             process.join(CHILD_SECONDS * busy())
             if process.exitcode is None:
                 process.kill()
                 return "hang", ""
-            if answer.empty():
+            if answers.empty():
                 return "internal", f"the process ended with {process.exitcode}"
-            said = Said(*answer.get())
-            if judged := _judged(ready, stage, set(content(folder / "begun")), place, said):
+            reply = Reply(*answers.get())
+            if judged := _judged(ready, stage, set(content(folder / "begun")), place, reply):
                 return judged
             shutil.copytree(place, folder / "after", symlinks=True)
         if stage in MORE:
-            return ("refused" if said.code else "right"), said.brief()
+            return ("refused" if reply.code else "right"), reply.brief()
         outcome, detail = judge_after(ready, stage, folder / "after", f"a disk with {share:.2f} of the room")
-        return ("refused" if outcome == "right" and said.code else outcome), detail or said.brief()
+        return ("refused" if outcome == "right" and reply.code else outcome), detail or reply.brief()
 
     return run
 
 
 def size_of(folder: Path) -> int:
-    """Add up what files take on such a disk, in whole pages."""
+    """Sum the sizes of files on such a disk, each rounded up to whole memory pages."""
     return sum(-(-path.lstat().st_size // 4096) * 4096 for path in folder.rglob("*") if path.is_file())
 
 

@@ -1,4 +1,4 @@
-"""Generated pages, overrides and command lines: code 0 or 2, and on refusal one line and nothing changed."""
+"""Random pages, overrides and command lines: exit code 0 or 2, and an error is one line and changes nothing."""
 
 import shlex
 import shutil
@@ -10,7 +10,7 @@ from .stores import complete, copied, incomplete, write_page
 from .trials import Campaign, Case, call, has, refusal, tree
 
 PAGES, OVERRIDES, LINES = 500, 300, 700
-TRAINED = 0.05  # share of pages that train at toy size, instead of `--plan`
+TRAINED = 0.05  # share of pages that are trained as a smoke test, instead of `--plan`
 SECONDS = 60.0  # a page of many structures compiles for some
 
 ODD_NUMBERS = (
@@ -49,7 +49,7 @@ from sweep.specs import *
 
 
 class Writer:
-    """Writes the text of a page: sound, with an odd part here and there.
+    """Writes the text of a page: valid, with an odd part here and there.
 
     Args:
         random: where all choices come from.
@@ -265,8 +265,8 @@ def _line(number: int, stores: dict[str, Path]) -> Callable[[Path], tuple[str, s
 
 def _judged(command: str, args: Sequence[str], folder: Path, text: str = "") -> tuple[str, str]:
     before = tree(folder)
-    said = call(command, args, cwd=folder, seconds=SECONDS)
-    outcome, detail = refusal(said, before, tree(folder)) or ("right", "")
+    reply = call(command, args, cwd=folder, seconds=SECONDS)
+    outcome, detail = refusal(reply, before, tree(folder)) or ("right", "")
     tried = ascii(f"{command} {shlex.join(args)} {text}".strip())
     return outcome, f"{detail} OF {tried}" if outcome != "right" else ""
 

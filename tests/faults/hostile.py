@@ -22,14 +22,14 @@ def _tried(store: Path, number: int, seed: int, page: Path, reader: str) -> Call
             copied(store, folder / "undamaged")
         before = tree(folder)
         args = ["experiments/page.py", "--out", "store"] if reader == "run" else arguments(reader, "store")
-        said = call(reader, args, cwd=folder, seconds=SECONDS)
-        if reader == "check" and said.code == 1 and "internal error" not in said.err:
-            return "refused", said.out[:200]
-        if said.code == 0 and (raw := [text for text in (said.out, said.err) if "\x1b" in text or "\x9b" in text]):
+        reply = call(reader, args, cwd=folder, seconds=SECONDS)
+        if reader == "check" and reply.code == 1 and "internal error" not in reply.err:
+            return "refused", reply.out[:200]
+        if reply.code == 0 and (raw := [text for text in (reply.out, reply.err) if "\x1b" in text or "\x9b" in text]):
             return "untidy", f"escapes reach the terminal: {raw[0][:200]!r}"
-        if "\x1b" in said.err:
-            return "untidy", f"escapes reach the terminal: {said.err[:200]!r}"
-        outcome, detail = refusal(said, before, tree(folder)) or ("right", "")
+        if "\x1b" in reply.err:
+            return "untidy", f"escapes reach the terminal: {reply.err[:200]!r}"
+        outcome, detail = refusal(reply, before, tree(folder)) or ("right", "")
         return outcome, f"{changed}: {detail}"
 
     return run

@@ -104,9 +104,9 @@ def hostile(store: Path, copy: Path, number: int, seed: int) -> str:
         What was changed.
     """
     shutil.copytree(store, copy, symlinks=True)
-    told = kind(number)(copy, np.random.default_rng([seed, number]))
+    change = kind(number)(copy, np.random.default_rng([seed, number]))
     (age if number % 3 == 2 else sign)(copy)
-    return told
+    return change
 
 
 def kind(number: int) -> Change:
@@ -193,10 +193,10 @@ def inside_an_attribute(store: Path, rng: Generator) -> str:
     structured = {k: v for k, v in root["attributes"].items() if isinstance(v, str) and v[:1] in ("{", "[")}
     name = pick(rng, sorted(structured))
     value = json.loads(structured[name])
-    told = somewhere(value, rng)
+    change = somewhere(value, rng)
     root["attributes"][name] = json.dumps(value)
     dump(store / ROOT, root)
-    return f"in {name}: {told}"
+    return f"in {name}: {change}"
 
 
 def somewhere(value: Any, rng: Generator) -> str:
@@ -577,8 +577,8 @@ def a_chunk(store: Path, rng: Generator) -> str:
         "longer": content + content,
         "zeros": bytes(len(content)),
         "noise": rng.bytes(len(content)),
-        "4 GiB claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**32).to_bytes(8, "little") + b"\x01\x00\x00",
-        "2**60 claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**60).to_bytes(8, "little") + b"\x01\x00\x00",
+        "4 GiB claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**32).parse_size(8, "little") + b"\x01\x00\x00",
+        "2**60 claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**60).parse_size(8, "little") + b"\x01\x00\x00",
         "a frame that claims nothing and becomes 8 GiB": b"\x28\xb5\x2f\xfd\x00\x70"
         + b"\x02\x00\x10\x00" * 65_536
         + b"\x03\x00\x10\x00",

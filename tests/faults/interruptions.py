@@ -1,4 +1,4 @@
-"""Signals at random moments of a real run, from its first moment to its last line, and the run that goes on."""
+"""Signals at random moments of a real run, from its start to its last line, and the resumed run."""
 
 import os
 import shutil
@@ -31,12 +31,12 @@ experiment = Experiment(
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 TRIALS = 60
 SECONDS = {"train": 5.0, "draw": 1.0}  # within which a signal is to be obeyed
-SLACK = 4.0  # times that, as cores here are shared: beyond it a run is taken to hang
+SLACK = 4.0  # times that, as cores are shared here: beyond it a run counts as hanging
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The page, what an undisturbed run of it holds and leaves, and how long each of its stages took."""
+    """The page, the results and files of an uninterrupted run, and the duration of each of its stages."""
 
     folder: Path
     holds: dict[str, Any]
@@ -45,7 +45,7 @@ class Prepared:
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
-    """Start the run, with SIGHUP as a terminal leaves it though this process may run under nohup."""
+    """Start the run with the default action for SIGHUP, even if this process runs under nohup."""
     return subprocess.Popen(
         ["env", "--default-signal=HUP", sys.executable, "-m", "sweep.run", "page.py", "--out", "store", "--resume"],
         cwd=folder,
@@ -57,7 +57,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 
 def stage_of(folder: Path) -> str:
-    """Tell where a run is by what it has written."""
+    """Return the stage of a run, judged by the files that it has written."""
     store = folder / "store"
     if not (store / "zarr.json").exists():
         return "begin"
@@ -82,14 +82,14 @@ def prepared(folder: Path) -> Prepared:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended that got a signal.
+    """How a run ended that received a signal.
 
     Args:
         signal: what it was sent.
         stage: where it was by then.
         gone: whether it had ended before.
         code: its exit code.
-        err: what it said on standard error.
+        err: its standard error.
         seconds: from the signal to the end.
     """
 
@@ -100,8 +100,8 @@ class Ended:
     err: str
     seconds: float
 
-    def told(self) -> str:
-        """Say it in one line."""
+    def describe(self) -> str:
+        """Describe it in one line."""
         return f"{self.signal.name} in {self.stage}: code {self.code} after {self.seconds:.1f} s: {self.err[-200:]}"
 
 
@@ -129,40 +129,40 @@ def _trial(ready: Prepared, number: signal.Signals, stage: str, share: float) ->
 
 
 def _obeyed(ended: Ended) -> tuple[str, str] | None:
-    """Judge how a signal was obeyed; None where it was."""
+    """Judge how a signal was obeyed; return None if it was obeyed properly."""
     alone = -ended.signal if ended.stage == "begin" else 0  # Python itself is starting still
     if ended.code == 1:
-        return "internal", ended.told()
+        return "internal", ended.describe()
     if ended.code == 0 and not ended.gone and ended.seconds > 0.1:
-        return "untidy", f"swallowed: {ended.told()}"
+        return "untidy", f"swallowed: {ended.describe()}"
     if ended.code not in (0, CODES[ended.signal], alone):
-        return "untidy", ended.told()
+        return "untidy", ended.describe()
     if ended.seconds > SLACK * busy() * SECONDS["draw" if ended.stage == "draw" else "train"]:
-        return "hang", ended.told()
+        return "hang", ended.describe()
     if ended.code and len(ended.err.splitlines()) > 1:
-        return "untidy", ended.told()
+        return "untidy", ended.describe()
     return None
 
 
 def _gone_on(ready: Prepared, folder: Path, ended: Ended) -> tuple[str, str]:
-    """Go on with what was interrupted, and compare everything with an undisturbed run."""
+    """Resume an interrupted run, and compare everything with an uninterrupted one."""
     again = start(folder)
     _, err = again.communicate()
     if again.returncode:
-        detail = f"{ended.told()}; --resume: code {again.returncode}: {err[-200:]}"
+        detail = f"{ended.describe()}; --resume: code {again.returncode}: {err[-200:]}"
         return "internal" if again.returncode == 1 else "untidy", detail
     if differs := differences(opened(folder / "store", arrays), ready.holds):
-        return "silent", f"{ended.told()}; then other {differs}"
+        return "silent", f"{ended.describe()}; then other {differs}"
     found = content(folder)
     if left := sorted({*found} - {*ready.files}):
-        return "litter", f"{ended.told()}; {', '.join(left[:5])} stays"
+        return "litter", f"{ended.describe()}; {', '.join(left[:5])} stays"
     if other := sorted(name for name in ready.files if found.get(name) != ready.files[name]):
-        return "silent", f"{ended.told()}; {', '.join(other[:5])} is other"
+        return "silent", f"{ended.describe()}; {', '.join(other[:5])} is other"
     return "right", f"{ended.seconds:.2f} s in {ended.stage}"
 
 
 def cases(folder: Path, random: Random) -> Sequence[Case]:
-    """List signals at random moments, as many in each stage."""
+    """List signals at random moments, equally many in each stage."""
     ready = prepared(folder)
     found = []
     for number in range(TRIALS):

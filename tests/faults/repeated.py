@@ -1,4 +1,4 @@
-"""Sixty sweeps in one process: the same bits each time, and soon no more memory, open files or threads."""
+"""Sixty sweeps in one process: equal bits each time, and constant numbers of bytes, open files and threads."""
 
 import gc
 import os
@@ -11,7 +11,7 @@ from .stores import arrays, differences, opened, small_waves, write_page
 from .trials import Campaign, Case
 
 SWEEPS = 60
-WARM = 10  # sweeps after which everything that is kept is there
+WARM = 10  # sweeps after which all caches are filled
 GROWTH = 96 * 2**20  # bytes by which memory may have grown from then to the end: JAX keeps traces of programs
 
 
@@ -45,10 +45,10 @@ def _run(folder: Path, sweeps: int) -> tuple[str, str]:
             warm = held()
     now = held()
     grown = [after - before for before, after in zip(warm, now, strict=True)]
-    told = f"memory {grown[0] / 2**20:+.1f} MiB, files {grown[1]:+d}, threads {grown[2]:+d} after the first {WARM}"
+    growth = f"memory {grown[0] / 2**20:+.1f} MiB, files {grown[1]:+d}, threads {grown[2]:+d} after the first {WARM}"
     if grown[0] > GROWTH or grown[1] > 0 or grown[2] > 0:
-        return "litter", told
-    return "right", told
+        return "litter", growth
+    return "right", growth
 
 
 CAMPAIGN = Campaign(

@@ -1,4 +1,4 @@
-"""Small stores of one page: whole, interrupted, and how two of them are compared."""
+"""Small stores of one page, complete and interrupted, and the comparison of two stores."""
 
 import contextlib
 import shutil
@@ -48,16 +48,16 @@ def small_waves() -> Iterator[None]:
     """Plan waves of a few lanes, and save at every record."""
     from sweep.runs import runner, wave_writer
 
-    before = runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.SAVE_SECONDS_MOST
+    before = runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS
 
     def planned(experiment: Any, memory: int | None = None, wave_lanes: int | None = None, *rest: Any) -> Any:
         return before[0](experiment, memory, wave_lanes or WAVE, *rest)
 
-    runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.SAVE_SECONDS_MOST = planned, 0.0, 0.0
+    runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = planned, 0.0, 0.0
     try:
         yield
     finally:
-        runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.SAVE_SECONDS_MOST = before
+        runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = before
 
 
 def complete(page: Path, store: Path) -> Path:
@@ -85,12 +85,12 @@ def incomplete(page: Path, store: Path) -> Path:
 
 
 def copied(store: Path, to: Path) -> Path:
-    """Copy a store as it is, links and all."""
+    """Copy a store without following links."""
     return Path(shutil.copytree(store, to, symlinks=True))
 
 
 def arrays(ds: xr.Dataset) -> dict[str, Any]:
-    """Give everything that is a number: the bytes, type, dimensions and attributes of each variable."""
+    """Return the bytes, type, dimensions and attributes of each variable."""
     return {
         str(name): (v.dims, str(v.dtype), v.values.tobytes(), repr(sorted(v.attrs.items(), key=str)))
         for name, v in ds.variables.items()
@@ -98,7 +98,7 @@ def arrays(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def everything(ds: xr.Dataset) -> dict[str, Any]:
-    """Give arrays and the attributes of the whole."""
+    """Return the arrays and the attributes of the Dataset."""
     return arrays(ds) | {f"attribute {name}": repr(value) for name, value in ds.attrs.items()}
 
 
@@ -108,7 +108,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
 
 
 def opened(store: Path, of: Any = everything) -> dict[str, Any]:
-    """Open a store and give what it says."""
+    """Open a store and return its contents."""
     from sweep import open_results
 
     return of(open_results(store))

@@ -15,7 +15,7 @@ def faults(name: str, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [name for name in CAMPAIGNS if campaign(name).quick])
-def test_a_share_of_faults_is_seen_and_told_in_one_line(name: str) -> None:
+def test_a_share_of_faults_is_detected_and_reported_in_one_line(name: str) -> None:
     if reason := campaign(name).missing():
         pytest.skip(reason)
     assert faults(name, campaign(name).quick) == []
@@ -23,7 +23,7 @@ def test_a_share_of_faults_is_seen_and_told_in_one_line(name: str) -> None:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("name", CAMPAIGNS)
-def test_a_sample_of_faults_is_seen_and_told_in_one_line(name: str) -> None:
+def test_a_sample_of_faults_is_detected_and_reported_in_one_line(name: str) -> None:
     if reason := campaign(name).missing():
         pytest.skip(reason)
     assert faults(name, campaign(name).sample) == []

@@ -1,4 +1,4 @@
-"""The harness itself: it must see what it is there to see."""
+"""The harness itself must detect what it is meant to detect."""
 
 import os
 import signal
@@ -65,22 +65,22 @@ def writing_two(folder: Path) -> None:
     [(refused, "refused"), (broken, "internal"), (noisy, "untidy"), (littering, "litter"), (altering, "litter"),
      (waiting, "hang"), (piped, "hang")],
 )  # fmt: skip
-def test_an_answer_is_called_by_what_it_is(monkeypatch, tmp_path: Path, main, outcome: str) -> None:
+def test_each_reply_has_the_right_outcome(monkeypatch, tmp_path: Path, main, outcome: str) -> None:
     answering(monkeypatch, main)
     (tmp_path / "there").write_text("precious")
     before = tree(tmp_path)
-    said = call("any", [], cwd=tmp_path, seconds=0.3)
-    judged = refusal(said, before, tree(tmp_path))
+    reply = call("any", [], cwd=tmp_path, seconds=0.3)
+    judged = refusal(reply, before, tree(tmp_path))
     assert judged is not None
     assert judged[0] == outcome
 
 
-def test_a_success_is_not_judged_here(monkeypatch, tmp_path: Path) -> None:
+def test_a_success_is_not_judged(monkeypatch, tmp_path: Path) -> None:
     answering(monkeypatch, lambda args: None)
     assert refusal(call("any", [], cwd=tmp_path), {}, {"new": ()}) is None
 
 
-def test_after_a_call_the_folder_home_and_alarm_are_as_before(monkeypatch, tmp_path: Path) -> None:
+def test_a_call_restores_the_folder_home_and_alarm(monkeypatch, tmp_path: Path) -> None:
     answering(monkeypatch, refused)
     before = os.getcwd(), os.environ.get("HOME"), signal.getsignal(signal.SIGALRM)
     call("any", [], cwd=tmp_path)
@@ -88,7 +88,7 @@ def test_after_a_call_the_folder_home_and_alarm_are_as_before(monkeypatch, tmp_p
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_a_crash_comes_at_its_event_and_nothing_is_cleaned_up_after_it(tmp_path: Path) -> None:
+def test_a_crash_comes_at_its_event_and_nothing_is_cleaned_up_afterwards(tmp_path: Path) -> None:
     with watching(tmp_path) as watch:
         (tmp_path / "one").write_text("1")
         (tmp_path / "one").rename(tmp_path / "two")

@@ -15,7 +15,7 @@ from .crashes import STAGES, Prepared, begun, judge_after, prepared
 from .stores import small_waves
 from .trials import Campaign, Case
 
-CALLS = {  # how often a thread makes them, at most: beyond that the command just ends
+CALLS = {  # the largest number of calls that a thread makes
     "write": 120, "rename": 40, "mkdir": 20, "unlink": 60, "fsync": 12, "link": 60, "ftruncate": 4, "rmdir": 4,
 }  # fmt: skip
 FAULTS = {"signal=SIGKILL": 40, "error=ENOSPC": 20}  # trials of each stage
@@ -25,7 +25,7 @@ FULL = ("write", "mkdir", "rename", "fsync")
 
 
 def missing() -> str:
-    """Say why it can't be run here."""
+    """Return why it can't be run here, "" if it can."""
     if not shutil.which("strace"):
         return "strace is not installed: apt-get install strace"
     done = subprocess.run(["strace", "-e", "trace=none", "true"], capture_output=True, check=False)
@@ -33,12 +33,12 @@ def missing() -> str:
 
 
 def main() -> None:
-    """Be the command that the command line names, planning small waves."""
-    from sweep.cli.command import command
+    """Run the command that the command line names, with small waves."""
+    from sweep.cli.command import run_command
 
     name = sys.argv.pop(1)
     with small_waves():
-        command(trials.command(name))
+        run_command(trials.command(name))
 
 
 def _traced(ready: Prepared, stage: str, call: str, fault: str, at: int) -> Callable[[Path], tuple[str, str]]:
@@ -56,13 +56,13 @@ def _traced(ready: Prepared, stage: str, call: str, fault: str, at: int) -> Call
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return "hang", f"{inject}: {SECONDS} s"
-        said = f"{inject}: code {done.returncode}: {done.stderr.strip()[-200:]}"
+        reply = f"{inject}: code {done.returncode}: {done.stderr.strip()[-200:]}"
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         if "error" in fault and done.returncode not in (0, 2):
-            return "internal", said
+            return "internal", reply
         if "error" in fault and done.returncode == 2 and len(lines) > 1:
-            return "untidy", said
-        outcome, detail = judge_after(ready, stage, folder, said)
+            return "untidy", reply
+        outcome, detail = judge_after(ready, stage, folder, reply)
         return ("refused" if outcome == "right" and done.returncode == 2 else outcome), detail
 
     return run

@@ -1,4 +1,4 @@
-"""Trials: a command called in process under a watch, what is on disk before and after, and what to call the outcome."""
+"""Trials: a command is called in this process, files before and after it are compared, and its outcome is judged."""
 
 import contextlib
 import gc
@@ -18,7 +18,7 @@ from random import Random
 
 OUTCOMES = ("right", "refused", "silent", "internal", "hang", "litter", "untidy")
 FAULTS = ("silent", "internal", "hang", "litter", "untidy")
-KEPT = {"lock"}  # files whose dates and sizes say nothing: who holds a store writes there
+KEPT = {"lock"}  # files whose dates and sizes are ignored, since the holder of a store writes them
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Case:
-    """Something to try: `run(folder)` in a new folder gives outcome and detail."""
+    """A case: `run(folder)` in a new folder returns outcome and detail."""
 
     name: str
     run: Callable[[Path], tuple[str, str]]
@@ -70,19 +70,19 @@ class Campaign:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command answered: exit code (None: it hung), standard output, standard error."""
+class Reply:
+    """The reply of a command: exit code (None if it hung), standard output, standard error."""
 
     code: int | None
     out: str
     err: str
 
     def lines(self) -> list[str]:
-        """List what stands on standard error."""
+        """List the lines of standard error."""
         return [line for line in self.err.splitlines() if line.strip()]
 
     def brief(self) -> str:
-        """Say it in one line."""
+        """Describe it in one line."""
         return f"code {self.code}: {' / '.join(self.lines())[:400]}"
 
 
@@ -99,29 +99,29 @@ def command(name: str) -> Callable[[Sequence[str]], object]:
 
 
 def has(name: str) -> bool:
-    """Tell whether there is such a command."""
+    """Tell whether a command exists."""
     return importlib.util.find_spec(f"sweep.{name}") is not None
 
 
-def call(name: str, args: Sequence[str], *, cwd: Path, seconds: float = 30.0) -> Said:
+def call(name: str, args: Sequence[str], *, cwd: Path, seconds: float = 30.0) -> Reply:
     """Call a command in process, as its main block would, in a folder that is its HOME too."""
-    import matplotlib.font_manager  # noqa: F401  (keeps a cache in HOME, which is not to be a trial's)
+    import matplotlib.font_manager  # noqa: F401  (it writes a cache to HOME, which must not be that of a trial)
 
-    from sweep.cli.command import guarded
+    from sweep.cli.command import run_guarded
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _at_home(cwd), warnings.catch_warnings():
         warnings.simplefilter("default")  # as outside of pytest, each once
         try:
             with within(seconds * busy()):
-                code = guarded(command(name), list(args))
+                code = run_guarded(command(name), list(args))
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         except HangError:
             release_pipes(cwd)
             code = None
-        gc.collect()  # what libraries say of tasks that nobody waited for is said now, as at the end of a process
-    return Said(code, out.getvalue(), err.getvalue())
+        gc.collect()  # so that libraries print warnings of unfinished tasks now, as at the end of a process
+    return Reply(code, out.getvalue(), err.getvalue())
 
 
 @contextlib.contextmanager
@@ -140,7 +140,7 @@ def _at_home(cwd: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise `HangError` in the main thread when the time is over, and again until it is heard."""
+    """Raise `HangError` in the main thread when the time is over, repeatedly if it is swallowed."""
 
     def over(number: int, frame: object) -> None:
         raise HangError
@@ -155,12 +155,12 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def busy() -> float:
-    """Tell how many times longer things take here than they would on idle cores."""
+    """Return the factor by which work takes longer here than on idle cores."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def release_pipes(folder: Path) -> None:
-    """Let go of threads that wait for somebody to write into a pipe: they read its end."""
+    """Release threads that wait for a writer of a pipe, by letting them read its end."""
     for path in folder.rglob("*"):
         if path.is_fifo():
             with contextlib.suppress(OSError):
@@ -190,25 +190,25 @@ def tree(folder: Path) -> Tree:
 
 
 def changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """Name what is new, gone or other; a lock that is new or gone is none of it."""
+    """Name what is new, removed or changed; a lock that is new or removed is ignored."""
     return sorted(
         place for place in {*before, *after} if before.get(place) != after.get(place) and Path(place).name not in KEPT
     )
 
 
-def refusal(said: Said, before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, str] | None:
-    """Judge an answer that is no success; None for a success."""
-    if said.code == 0:
+def refusal(reply: Reply, before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, str] | None:
+    """Judge a reply that is not a success; return None for a success."""
+    if reply.code == 0:
         return None
-    if said.code is None:
+    if reply.code is None:
         return "hang", ""
-    if said.code == 1:
-        return "internal", said.brief()
-    if said.code != 2 or len(said.lines()) != 1 or not said.lines()[0].startswith("sweep: "):
-        return "untidy", said.brief()
+    if reply.code == 1:
+        return "internal", reply.brief()
+    if reply.code != 2 or len(reply.lines()) != 1 or not reply.lines()[0].startswith("sweep: "):
+        return "untidy", reply.brief()
     if left := changed(before, after):
-        return "litter", f"{', '.join(left[:5])} after {said.brief()}"
-    return "refused", said.lines()[0][:300]
+        return "litter", f"{', '.join(left[:5])} after {reply.brief()}"
+    return "refused", reply.lines()[0][:300]
 
 
 def run_case(case: Case, folder: Path) -> Trial:
@@ -221,7 +221,7 @@ def run_case(case: Case, folder: Path) -> Trial:
 
 
 def chosen(cases: Sequence[Case], count: int | None, random: Random) -> list[Case]:
-    """Take a seeded sample, in their order; None takes all."""
+    """Return a random sample of cases in their order; None takes all."""
     if count is None or count >= len(cases):
         return list(cases)
     return [cases[at] for at in sorted(random.sample(range(len(cases)), count))]

@@ -1,4 +1,4 @@
-"""Outputs take the place of older ones of the same command, whole, and of nothing else."""
+"""Outputs replace older outputs of the same command atomically, and nothing else."""
 
 import os
 
@@ -9,18 +9,18 @@ from sweep.files import outputs
 
 
 def fail_half_way(out, error):
-    with outputs.replacing(out) as path:
+    with outputs.replace_output(out) as path:
         path.write_text("half")
         raise error
 
 
 def made_by_us(path):
-    return path.read_text().startswith("ours")
+    return path.read_text().startswith("our output")
 
 
-def test_a_free_place_and_an_older_output_will_do(tmp_path):
+def test_a_free_place_and_an_older_output_are_accepted(tmp_path):
     outputs.check(tmp_path / "free", made_by_us, force=False)
-    (tmp_path / "older").write_text("ours, of yesterday")
+    (tmp_path / "older").write_text("our output of yesterday")
     outputs.check(tmp_path / "older", made_by_us, force=False)
 
 
@@ -46,31 +46,31 @@ def test_a_store_is_never_replaced(tmp_path):
         outputs.check(tmp_path, lambda _: True, force=True)
 
 
-def test_a_name_that_no_file_can_have_is_refused_in_one_line(tmp_path):
+def test_a_name_that_no_file_can_have_is_refused(tmp_path):
     with pytest.raises(SweepError, match=r"can.t write .*: File name too long"):
         outputs.check(tmp_path / ("a" * 300), made_by_us, force=True)
 
 
-def test_a_file_takes_its_place_with_its_folders(tmp_path):
+def test_a_file_is_written_with_its_parent_folders(tmp_path):
     out = tmp_path / "a" / "b.txt"
     for text in ("one", "two"):
-        with outputs.replacing(out) as path:
+        with outputs.replace_output(out) as path:
             path.write_text(text)
     assert out.read_text() == "two"
     assert os.listdir(out.parent) == ["b.txt"]
 
 
-def test_a_folder_takes_the_place_of_a_folder(tmp_path):
+def test_a_folder_replaces_a_folder(tmp_path):
     out = tmp_path / "page"
     for name in ("one", "two"):
-        with outputs.replacing(out) as path:
+        with outputs.replace_output(out) as path:
             path.mkdir()
             (path / name).touch()
     assert os.listdir(out) == ["two"]
     assert os.listdir(tmp_path) == ["page"]
 
 
-def test_what_was_there_stays_when_making_the_new_one_fails(tmp_path):
+def test_the_older_output_is_kept_when_writing_the_new_one_fails(tmp_path):
     out = tmp_path / "b.txt"
     out.write_text("one")
     with pytest.raises(SweepError, match=r"can't write .*b.txt: No space left"):
@@ -79,13 +79,13 @@ def test_what_was_there_stays_when_making_the_new_one_fails(tmp_path):
     assert os.listdir(tmp_path) == ["b.txt"]
 
 
-def test_folders_that_were_made_for_nothing_are_gone_again(tmp_path):
+def test_folders_made_for_a_failed_output_are_removed(tmp_path):
     with pytest.raises(ValueError, match="half"):
         fail_half_way(tmp_path / "a" / "b", ValueError("half way"))
     assert os.listdir(tmp_path) == []
 
 
-def test_a_place_below_a_file_is_refused_in_one_line(tmp_path):
+def test_a_place_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(SweepError, match="can't write"), outputs.replacing(tmp_path / "file" / "b"):
+    with pytest.raises(SweepError, match="can't write"), outputs.replace_output(tmp_path / "file" / "b"):
         pass

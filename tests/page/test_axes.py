@@ -1,4 +1,4 @@
-"""Axes as an algebra: sizes, uniqueness, order, and the way to a grid and back."""
+"""Axes as an algebra: sizes, uniqueness, order, and conversion to a grid and back."""
 
 from collections.abc import Callable
 from math import log
@@ -113,7 +113,7 @@ def any_axes(draw: Callable) -> Axes:
 
 
 @given(any_axes(), st.randoms())
-def test_lanes_stored_in_any_order_come_back_on_the_grid(axes, random):
+def test_lanes_stored_in_any_order_are_read_in_the_order_of_the_grid(axes, random):
     experiment = tiny(axes=axes)
     lanes = lay_out(axes)
     order = np.array(random.sample(range(len(lanes)), len(lanes)))
@@ -132,7 +132,7 @@ def test_lanes_stored_in_any_order_come_back_on_the_grid(axes, random):
             assert cell == value or (cell != cell and value != value)
 
 
-def test_a_knob_that_a_part_leaves_open_is_labelled_with_its_default():
+def test_a_knob_that_only_one_side_of_a_union_sweeps_is_labelled_with_its_default():
     axes = grid(seed=(0,)) * grid(learning_rate=(0.1,)) + grid(seed=(0,)) * grid(learning_rate=(0.2,), noise=(0.5,))
     columns_ = resolve(tiny(axes=axes)).columns
     assert columns_["noise"].tolist() == [0.0, 0.5]
@@ -144,7 +144,7 @@ def test_lanes_are_in_c_order_over_the_factors():
     assert lanes.columns["width"].tolist() == [8, 4, 6, 8, 4, 6]
 
 
-def test_values_are_kept_as_typed():
+def test_values_are_kept_exactly():
     lanes = lay_out(grid(learning_rate=np.array([1e-3, 0.1]), seed=np.arange(2), activation=("relu", "tanh")))
     assert 1e-3 in lanes.columns["learning_rate"]
     assert lanes.columns["seed"].dtype == np.int64
@@ -171,23 +171,23 @@ def test_samples_cover_their_ranges_evenly(method):
         assert np.abs(np.histogram(unit, 16, (0, 1))[0] - 256).max() < 5 * np.sqrt(256)
 
 
-def test_sobol_samples_fill_every_sixteenth_alike():
+def test_sobol_samples_have_equally_many_points_in_every_sixteenth():
     axes = sampled(256, method="sobol", learning_rate=uniform(0.0, 1.0), noise=uniform(0.0, 1.0))
     for knob in axes.knobs():
         assert np.histogram(axes.values(knob), 16, (0, 1))[0].tolist() == [16] * 16
 
 
-def test_smoke_keeps_the_ends():
+def test_smoke_keeps_the_first_and_last_values():
     axes = grid(seed=range(8), learning_rate=(1e-3, 1e-2, 1e-1), width=(4, 8, 16))
-    small = axes.ends(4, {"width"})
+    small = axes.keep_ends(4, {"width"})
     assert small.values("seed") == (0, 7)
     assert small.values("learning_rate") == (1e-3, 1e-1)
     assert small.values("width") == (4, 16)
-    assert axes.ends(2, {"width"}).values("learning_rate") == (1e-3,)
-    assert axes.ends(2, {"width"}).values("width") == (4, 16)
+    assert axes.keep_ends(2, {"width"}).values("learning_rate") == (1e-3,)
+    assert axes.keep_ends(2, {"width"}).values("width") == (4, 16)
 
 
-MOST = " lanes, and a sweep has 16,777,216 at most: give fewer values, or sweep parts of them as pages of their own"
+MOST = " lanes, and a sweep has 16,777,216 at most: give fewer values, or divide the sweep among several pages"
 REFUSALS = {
     "axis 'seed' is empty: give it at least one value": lambda: grid(seed=()),
     "axis 'seed' has 3 twice: give each value once": lambda: grid(seed=(3, 4, 3)),
@@ -195,7 +195,7 @@ REFUSALS = {
     "axis 'noise' must hold finite numbers, got inf": lambda: grid(noise=(0.0, float("inf"))),
     "axis 'seed' must be a list of values, got 3": lambda: grid(seed=3),
     "axis 'activation' must be a list of values, got 'tanh'": lambda: grid(activation="tanh"),
-    "zipped axes must be of one length, got seed 2, noise 3": lambda: zipped(seed=(0, 1), noise=(0.1, 0.2, 0.3)),
+    "zipped axes must have the same length, got seed 2, noise 3": lambda: zipped(seed=(0, 1), noise=(0.1, 0.2, 0.3)),
     "axes seed, noise have a row twice: give each row once": lambda: zipped(seed=(0, 0), noise=(0.1, 0.1)),
     "axis 'seed' is given twice in a product: give it once, or add axes with +": lambda: (
         grid(seed=(0,)) * grid(seed=(1,))
@@ -218,13 +218,13 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("message", REFUSALS)
-def test_axes_are_refused_in_one_line_that_says_what_to_do(message):
+def test_invalid_axes_are_refused_with_a_fix(message):
     with pytest.raises(SweepError) as refused:
         REFUSALS[message]()
     assert str(refused.value) == message
 
 
-def test_a_knob_that_does_not_apply_is_refused_in_a_product_and_taken_in_a_union():
+def test_a_knob_that_does_not_apply_is_refused_in_a_product_and_accepted_in_a_union():
     both = grid(optimizer=("adam", "sgd"))
     with pytest.raises(SweepError, match="axis 'momentum' does not apply to optimizer 'adam' with MLP and SumOfSines"):
         tiny(axes=both * grid(momentum=(0.0, 0.9)), optimizer=Optimizer())
@@ -232,6 +232,6 @@ def test_a_knob_that_does_not_apply_is_refused_in_a_product_and_taken_in_a_union
     assert tiny(axes=apart, optimizer=Optimizer()).axes.size() == 3
 
 
-def test_width_is_refused_beside_hidden_layers_of_their_own():
+def test_sweeping_width_is_refused_where_hidden_is_given():
     with pytest.raises(SweepError, match="axis 'width' does not apply"):
         tiny(model=MLP(hidden=(4, 4)), axes=grid(width=(4, 8)))

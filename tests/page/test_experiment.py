@@ -1,4 +1,4 @@
-"""What a page may not say, in the words it is told so, and what its hash depends on."""
+"""Which pages are refused, with which messages, and what a page's hash depends on."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ from sweep.specs import (
     log_spaced,
 )
 
-# Each message names the thing, the value got and the way out, in one line.
+# Each message names the thing, the value received and the fix, in one line.
 REFUSALS: dict[str, Callable[[], object]] = {
     "epochs must be a whole number of at least 1, got 0": lambda: tiny(epochs=0),
     "epochs must be a whole number of at least 1, got 2.5": lambda: tiny(epochs=2.5),
@@ -55,18 +55,20 @@ REFUSALS: dict[str, Callable[[], object]] = {
         depth=2, initializer=("normal", "zeros")
     ),
     "unknown optimizer 'adamm': did you mean 'adam'?": lambda: Optimizer("adamm"),
-    # no slips of a name, so none is suggested: the algorithm is another one
+    # these are other algorithms and not misspellings, so nothing is suggested
     "unknown optimizer 'muon': known: adagrad, adam, adamw, lion, nadam, rmsprop, sgd": lambda: Optimizer("muon"),
     "unknown optimizer 'amsgrad': known: adagrad, adam, adamw, lion, nadam, rmsprop, sgd": lambda: Optimizer("amsgrad"),
     "optimizer must be an Optimizer, got None": lambda: tiny(optimizer=None),
-    "'bias' is no knob, so no axis can sweep it: run a page for each value": lambda: grid(bias=(True, False)),
-    "'hidden' is no knob, so no axis can sweep it: run a page for each value": lambda: grid(hidden=((8, 8), (16,))),
-    "'bias' of MLP is no knob, so no axis can sweep it: run a page for each value; its knobs are activation, bias_init"
-    "ializer, bias_scale, depth, initial_scale, omega0, output_activation, width": lambda: tiny(
+    "'bias' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(bias=(True, False)),
+    "'hidden' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(hidden=((8, 8), (16,))),
+    "'bias' of MLP is not a knob, so no axis can sweep it: run a page for each value; its knobs are activation, bias_"
+    "initializer, bias_scale, depth, initial_scale, omega0, output_activation, width": lambda: tiny(
         axes=grid(bias=("yes", "no"))
     ),
     "question must be text, got 1j": lambda: tiny(question=1j),
-    "question must have at most 1000 letters, got 1001: " + repr("q" * 40) + "...": lambda: tiny(question="q" * 1001),
+    "question must have at most 1000 characters, got 1001: " + repr("q" * 40) + "...": lambda: tiny(
+        question="q" * 1001
+    ),
     r"question can't have the character '\x1b' in it, got 'red \x1b[31m'": lambda: tiny(question="red \x1b[31m"),
     r"question can't have the character '\ud800' in it, got '\ud800'": lambda: tiny(question="\ud800"),
     r"long_name of metric 'm' can't have the character '\x00' in it, got 'a\x00'": lambda: Metric(
@@ -81,7 +83,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     ),
     "record.at takes at most 1000000 records, got 1e+30": lambda: log_spaced(1e30),
     "record.at must be a finite number, got inf": lambda: every(float("inf")),
-    "learning_rate must be a number that float64 holds, got one of 1329 bits": lambda: tiny(
+    "learning_rate must be a number that fits into float64, got one of 1329 bits": lambda: tiny(
         axes=grid(learning_rate=(10**400,))
     ),
     "optimizer 'adam' with schedule 'constant' takes no momentum, got 0.9: it takes beta1, beta2, epsilon": lambda: (
@@ -108,17 +110,17 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "metric 'spatial_error' does not apply to Linear as it is set up here": lambda: tiny(
         task=Linear(slopes=(1.0, 2.0), placement="random"), record=Record(metrics=("spatial_error",))
     ),
-    "a metric of one's own can't be named 'loss': take another identifier": lambda: Metric("loss", abs),
+    "a metric of the page can't be named 'loss': take another identifier": lambda: Metric("loss", abs),
     "record.metrics must be distinct, got loss, loss": lambda: Record(metrics=("loss", "loss")),
     "record.snapshots must be at least 0, got -1": lambda: Record(snapshots=-1),
-    "record.at must be given a number greater than 0, got 0": lambda: log_spaced(0),
+    "record.at must have a number greater than 0, got 0": lambda: log_spaced(0),
     "unknown figure 'curve': did you mean 'curves'?": lambda: Figure("curve"),
     "figure 'fits' has no option 'threshold': it takes no options": lambda: Figure("fits", {"threshold": 0.1}),
 }
 
 
 @pytest.mark.parametrize("message", REFUSALS)
-def test_what_can_not_be_is_refused_in_one_line(message):
+def test_invalid_pages_are_refused_in_one_line(message):
     with pytest.raises(SweepError) as refused:
         REFUSALS[message]()
     assert str(refused.value) == message
@@ -130,7 +132,7 @@ def test_a_swept_frequency_beyond_the_nyquist_limit_is_refused():
         tiny(task=Sine(points=16), axes=grid(target_frequency=(1.0, 9.0)))
 
 
-def test_a_figure_that_the_page_can_not_fill_is_refused():
+def test_a_figure_that_needs_what_the_page_does_not_record_is_refused():
     with pytest.raises(SweepError, match="figure 'learning_rate_epoch' needs 'learning_rate'") as refused:
         tiny(figures=(Figure("learning_rate_epoch"),), axes=grid(seed=(0, 1)))
     assert "\n" not in str(refused.value)
@@ -150,8 +152,8 @@ LISTS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("where", LISTS)
-def test_a_list_is_as_good_as_a_tuple_or_refused(where):
-    # Kept as a list it could not be hashed, which would come out much later and in other words.
+def test_a_list_is_converted_to_a_tuple_or_refused(where):
+    # A list can't be hashed, which would raise an unclear error much later.
     try:
         experiment = LISTS[where]()
     except SweepError:
@@ -159,7 +161,7 @@ def test_a_list_is_as_good_as_a_tuple_or_refused(where):
     hash(shape_of(experiment))
 
 
-def test_lanes_take_swept_values_the_pages_own_and_defaults():
+def test_lanes_have_swept_values_values_of_the_page_and_defaults():
     experiment = tiny(
         optimizer=Optimizer("sgd", learning_rate=0.2, momentum=0.7),
         axes=grid(seed=(5,), learning_rate=(0.1,)) + grid(seed=(6,), weight_decay=(0.3,)),
@@ -172,7 +174,7 @@ def test_lanes_take_swept_values_the_pages_own_and_defaults():
     assert "beta1" not in numbers
 
 
-def test_lanes_of_one_structure_have_one_shape_whatever_their_numbers():
+def test_lanes_that_differ_only_in_numbers_have_one_shape():
     experiment = tiny(axes=grid(learning_rate=(0.1, 0.2), noise=(0.0, 1.0), width=(4, 8), seed=(0, 1)))
     variants = [(each.page, each.members) for each in resolve(experiment).variants]
     assert [len(members) for _, members in variants] == [8, 8]
@@ -185,22 +187,22 @@ CLAIM = Claim(id="C1", text="It is so.", source="001", measure=len, criterion=At
 
 
 @pytest.mark.parametrize("gone", ["question", "figures", "name", "claims"])
-def test_the_fingerprint_does_not_depend_on_words_figures_and_claims(gone):
+def test_the_fingerprint_does_not_depend_on_text_figures_and_claims(gone):
     experiment = tiny(axes=grid(seed=(0, 1)))
     changed = {"question": "Another?", "figures": (Figure("loss_curves"),), "name": "another", "claims": (CLAIM,)}
     other = changed[gone]
     assert fingerprint(replace(experiment, **{gone: other})) == fingerprint(experiment)
 
 
-def test_the_claims_of_a_page_have_ids_of_their_own_and_name_figures_that_it_has():
+def test_claims_must_have_different_ids_and_name_figures_of_the_page():
     second = replace(CLAIM, id="C2", criterion=AtMost(2.0), figure="loss_curves")
     experiment = tiny(claims=(CLAIM, second), figures=(Figure("loss_curves"),), axes=grid(seed=(0, 1)))
     assert [claim.id for claim in experiment.claims] == ["C1", "C2"]
     assert all(not variant.page.claims for variant in resolve(experiment).variants)
     refusals = {
-        "claim 'C1' is there twice: give each an id of its own": {"claims": (CLAIM, replace(second, id="C1"))},
+        "two claims have the id 'C1': give each a different id": {"claims": (CLAIM, replace(second, id="C1"))},
         "unknown figure of claim 'C2' 'loss_curves': known: fits": {"claims": (second,), "figures": (Figure("fits"),)},
-        "claims must hold a Claim each, got ('C1',)": {"claims": ("C1",)},
+        "claims must be Claims, got ('C1',)": {"claims": ("C1",)},
     }
     for message, fields in refusals.items():
         with pytest.raises(SweepError) as refused:

@@ -1,4 +1,4 @@
-"""What the hash of a page sees of the functions it brings: their text, and what of the page they use."""
+"""How the hash of a page depends on its functions: on their text, and on what of the page they use."""
 
 import functools
 import json
@@ -93,7 +93,7 @@ def code_of(folder: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize("kind", TARGETS)
-def test_the_hash_changes_with_what_a_function_uses_and_with_nothing_else(tmp_path: Path, kind: str) -> None:
+def test_the_hash_changes_only_with_what_a_function_uses(tmp_path: Path, kind: str) -> None:
     text = PAGE.format(target=TARGETS[kind])
     before = code_of(tmp_path, text)
     assert code_of(tmp_path, text) == before
@@ -126,7 +126,7 @@ def test_the_hash_does_not_depend_on_the_folder_of_the_page(tmp_path: Path, targ
     assert len(codes) == 1
 
 
-def test_a_function_without_source_or_name_is_described_too() -> None:
+def test_functions_without_source_or_name_have_different_hashes() -> None:
     codes = set()
     for formula in ("x + 1", "x + 2", "x * 2"):
         names: dict = {}
@@ -148,7 +148,7 @@ def test_recursive_helpers_end() -> None:
     assert source(even).count("return n != 0") == 1
 
 
-# What lasts.
+# What must not change.
 
 DEFAULTS = {
     "Axes": {"factors": []},
@@ -196,7 +196,7 @@ DEFAULTS = {
     "Target": {"value": None, "metric": "loss", "at_least": None, "at_most": None},
     "Window": {"points": 200, "end": True},
 }  # fmt: skip
-# The default of a number that Optimizer leaves None is the optimiser's or the schedule's own.
+# Defaults of the numbers that are None in Optimizer; they depend on the optimiser or the schedule.
 NUMBERS = {
     "sgd": {"momentum": 0.0, "weight_decay": 0.0},
     "adam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
@@ -213,20 +213,20 @@ NUMBERS = {
 }
 # Every name that a module or a package has had: it is left out of hashes for good.
 MODULE_NAMES = """
-__main__ activation alignment answers array_checks array_schema arrays attribute_checks attributes axes base
-bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli command compare comparing
-comparison convergence coordinator cost crash creation curve_records curves damage dataset devices differences
-differing digests dimensions distance document drawing engine epoch_maps errors events execute executors experiment
-export exporting figure figures files film folder formats gallery given growing hashes heartbeat heatmaps hierarchy
-html identity initializer inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load local
-locking locks long loss losses maps measures memory metric metrics model models netcdf networks numerics older_stores
-optim optimizer optimizers optional outcomes outputs overrides own owners packing page page_differences pages
-permutation places plan plane planning plot plots prepare program progress provenance reading record refusals registry
-regression repair replay replaying report reporting resolve restore restoring results run runner runs safe_files
-scalars scale schema seats section seed_statistics seeds session shape sheet signals sine skeleton spacing specs stats
-stop stopping store streams structured style summary tables targets task tasks terminal text tidy trackers train
-training training_range unbatched unions values variables variation verdict_tables verdicts verification version view
-walk wave wave_damages wave_writer waves whole_files window writer zoom
+__main__ activation alignment answers array_checks array_schema arrays atomic_files attribute_checks attributes axes
+base bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli command compare
+comparing comparison convergence coordinator cost crash creation curve_records curves damage dataset devices
+differences differing digests dimensions distance document drawing engine epoch_maps errors events execute executors
+experiment export exporting figure figures files film folder formats gallery given growing hashes heartbeat heatmaps
+hierarchy html identity initializer inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load
+local locking locks long loss losses maps measures memory metric metrics model models netcdf networks numerics
+older_stores optim optimizer optimizers optional outcomes outputs overrides own owners packing page page_differences
+pages permutation places plan plane planning plot plots prepare program progress provenance reading record refusals
+registry regression repair replay replaying report reporting resolve restore restoring results run runner runs
+safe_files scalars scale schema seats section seed_statistics seeds session shape sheet signals sine skeleton spacing
+specs stats stop stopping store streams structured style summary tables targets task tasks terminal text tidy trackers
+train training training_range unbatched unions values variables variation verdict_tables verdicts verification version
+view walk wave wave_damages wave_writer waves whole_files window writer zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",
@@ -251,7 +251,7 @@ def test_no_default_has_changed() -> None:
 FULLER = {("Experiment", "optimizer"), ("Experiment", "record")}  # whose own defaults the table has
 
 
-def test_every_part_of_a_page_is_known_with_its_defaults() -> None:
+def test_every_class_of_a_page_is_listed_with_its_defaults() -> None:
     """A spec that is not among `SPECS` would have its hash changed by every field that it gets."""
     inside = {each.__name__ for each in subclasses(Spec) if each.__module__.startswith("sweep.")}
     cosmetic_or_bare = {"Claim", "Criterion", "AtLeast", "AtMost", "Between", "Task", "Model"}
@@ -272,18 +272,18 @@ def kinds_of(value: object) -> set[str]:
     return set().union(*map(kinds_of, value)) if isinstance(value, list) else set()
 
 
-def test_all_modules_are_known_so_that_they_may_move() -> None:
-    """One that is missing in the table: add its name. Of one that has gone the name goes to `identity._FORMER`."""
+def test_all_modules_are_listed_so_that_code_may_move() -> None:
+    """If one is missing in the table, add its name; the name of a removed one goes to `identity._FORMER`."""
     assert sorted(MODULES - {*MODULE_NAMES.split()}) == []
     assert sorted({*MODULE_NAMES.split()} - MODULES) == []
 
 
 @pytest.mark.parametrize("page", FINGERPRINTS)
-def test_the_hashes_of_pages_last(page: str) -> None:
+def test_the_hashes_of_pages_have_not_changed(page: str) -> None:
     assert fingerprint(load(ROOT / f"experiments/{page}.py")) == FINGERPRINTS[page]
 
 
-def test_a_field_more_at_its_default_changes_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_field_at_its_default_changes_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     now = describe(tiny())
     before = json.loads(json.dumps(now))
     del before["model"]["omega0"], before["optimizer"]["decay"], before["record"]["snapshots"]
@@ -293,7 +293,7 @@ def test_a_field_more_at_its_default_changes_no_hash(monkeypatch: pytest.MonkeyP
     assert fingerprint_of(before) != fingerprint_of(now)
 
 
-def test_a_value_beside_the_default_counts() -> None:
+def test_a_value_other_than_the_default_changes_the_hash() -> None:
     codes = {fingerprint(tiny(optimizer=Optimizer("adam", beta1=beta1))) for beta1 in (None, 0.9, 0.8)}
     assert len(codes) == 3
     assert fingerprint(tiny(epochs=1000)) != fingerprint(tiny(epochs=1001))
@@ -309,7 +309,7 @@ def test_a_value_beside_the_default_counts() -> None:
         ("m: sweep.record.Moment Moment", "m: sweep.engine.metrics.Moment Moment"),
     ],
 )
-def test_where_our_code_lies_is_no_part_of_a_hash(before: str, after: str) -> None:
+def test_the_module_that_code_is_in_does_not_change_a_hash(before: str, after: str) -> None:
     codes = {fingerprint_of({"task": {"kind": "FromFunction", "function": text}}) for text in (before, after)}
     assert len(codes) == 1
 
@@ -318,18 +318,18 @@ def test_where_our_code_lies_is_no_part_of_a_hash(before: str, after: str) -> No
     ("one", "other"),
     [
         ("sweep.sine.sine sine", "sweep.sine.cosine cosine"),
-        ("return sweep.low.value", "return sweep.high.value"),  # an object of the page's own that has our name
+        ("return sweep.low.value", "return sweep.high.value"),  # an object of the page that is called sweep
         ("from sweeper.sine import sine", "from sweeper.models import sine"),
         ("return my.sweep.sine.sine(x)", "return my.sweep.models.sine(x)"),
         ("from sweep import sine", "from sweep import models"),
     ],
 )
-def test_what_is_used_is_part_of_a_hash(one: str, other: str) -> None:
+def test_the_names_that_are_used_change_a_hash(one: str, other: str) -> None:
     codes = {fingerprint_of({"task": {"kind": "FromFunction", "function": text}}) for text in (one, other)}
     assert len(codes) == 2
 
 
-def test_a_spec_that_a_function_uses_is_written_down_without_its_defaults() -> None:
+def test_a_spec_that_a_function_uses_is_described_without_its_defaults() -> None:
     task, build = Sine(points=64), FromFunction(function=lambda x: x + 1, points=32)
 
     def used(x):
@@ -344,7 +344,7 @@ def test_a_spec_that_a_function_uses_is_written_down_without_its_defaults() -> N
     assert "placement" not in source(used) + source(other)
 
 
-def test_a_function_of_ours_is_named_and_not_read() -> None:
+def test_a_function_of_sweep_is_named_and_its_source_is_not_read() -> None:
     from sweep.engine.metrics import accuracy
     from sweep.engine.sine import sine
 
@@ -361,7 +361,7 @@ def test_a_function_of_ours_is_named_and_not_read() -> None:
         ({"seed": 3, "epochs": 13}, "epochs, seed"),
     ],
 )
-def test_it_says_in_which_fields_a_store_differs(change: dict, named: str) -> None:
+def test_the_fields_in_which_a_store_differs_are_named(change: dict, named: str) -> None:
     attributes = {"experiment": json.dumps(describe(tiny()))}
     assert differing_fields(replace(tiny(), **change), attributes) == named
 

@@ -1,4 +1,4 @@
-"""Names of pages, of variations and of places: none meets another, and what can't be is refused before it is made."""
+"""Names of pages, variations and stores: all are distinct, and impossible ones are refused before anything is made."""
 
 import json
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from sweep.base.errors import SweepError
-from sweep.base.text import check_text, visible
-from sweep.cli.command import guarded, to_bytes
+from sweep.base.text import check_text, make_visible
+from sweep.cli.command import parse_size, run_guarded
 from sweep.export.__main__ import main as export
 from sweep.files import places
 from sweep.files.safe_files import exists
-from sweep.page.load import load, smoke, store_of
+from sweep.page.load import default_store, load, smoke
 from sweep.plot import main as plot
 from sweep.run import Options, main, resolve
 from sweep.runs.runner import run_sweep
@@ -67,33 +67,33 @@ def test_a_variation_is_named_in_words(folder: Path, rest, options, expected):
     assert place(*rest, **options) == f"results/{expected}"
 
 
-def test_variations_do_not_meet_nor_a_page_of_their_name(folder: Path) -> None:
+def test_variations_have_names_that_no_other_variation_or_page_has(folder: Path) -> None:
     (folder / "page-smoke.py").write_text(PAGE)
-    many = [("--axes.seed", *map(str, range(count))) for count in (30, 31)]  # of many words: by a hash
+    many = [("--axes.seed", *map(str, range(count))) for count in (30, 31)]  # too many values to list: named by a hash
     others = [("--epochs", "5"), ("--epochs", "50"), ("--task.noise", "5"), *many]
     names = [place(), place(smoke=True), *(place(*rest) for rest in others)]
     names.append(resolve(Options(Path("page-smoke.py")), []).store.as_posix())
     assert len(set(names)) == len(names)
     assert all(len(Path(name).name) < 100 for name in names)
-    assert guarded(main, ["page.py", "--smoke"]) == 0
-    assert guarded(main, ["page-smoke.py"]) == 0
+    assert run_guarded(main, ["page.py", "--smoke"]) == 0
+    assert run_guarded(main, ["page-smoke.py"]) == 0
     assert sorted(path.name for path in Path("results").iterdir()) == ["page-smoke", "page@smoke"]
 
 
-def test_a_store_of_an_older_name_is_found_while_the_new_place_is_free(folder: Path, capsys) -> None:
+def test_a_store_with_an_older_name_is_used_while_there_is_none_with_the_new_name(folder: Path, capsys) -> None:
     args = ["page.py", "--epochs", "7"]
-    assert guarded(main, args) == 0
+    assert run_guarded(main, args) == 0
     new = Path(place("--epochs", "7"))
     new.rename("results/page-0123abcd")
     before = files(folder / "results")
-    assert guarded(main, args) == 0
+    assert run_guarded(main, args) == 0
     assert "is complete: nothing to train" in capsys.readouterr().out
     assert files(folder / "results") == before
     run_sweep(load("page.py"), out=new)
     assert place("--epochs", "7") == new.as_posix()
 
 
-def test_an_older_store_of_another_page_or_experiment_or_no_store_is_left_alone(folder: Path) -> None:
+def test_an_older_store_of_another_page_or_experiment_is_not_used(folder: Path) -> None:
     (folder / "page-smoke.py").write_text(PAGE)
     toy = smoke(load("page.py"))
     run_sweep(toy, out="results/page-smoke")
@@ -110,9 +110,9 @@ def test_an_older_store_of_another_page_or_experiment_or_no_store_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("file", "told"),
+    ("file", "message"),
     [
-        ("lr@1e-3.py", "a page's name can't have @ in it, which marks variations of a page: rename lr@1e-3.py"),
+        ("lr@1e-3.py", "a page's name can't have @ in it, which marks its variations: rename lr@1e-3.py"),
         ("experiments/a@b/page.py", "rename the folder a@b"),
         ("two\nlines.py", "can't have the character '\\n' in it"),
         ("esc\x1b[31m.py", "can't have the character '\\x1b' in it"),
@@ -120,14 +120,14 @@ def test_an_older_store_of_another_page_or_experiment_or_no_store_is_left_alone(
         ("é" * 124 + ".py", "has 248 bytes: take one of at most 240"),
     ],
 )
-def test_a_page_s_name_that_no_store_can_have_is_refused(folder: Path, capsys, file, told) -> None:
+def test_a_page_s_name_that_no_store_can_have_is_refused(folder: Path, capsys, file, message) -> None:
     path = folder / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(PAGE)
     before = files(folder)
-    assert guarded(main, [file]) == 2
+    assert run_guarded(main, [file]) == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.count("\n") == 1
     assert "\x1b" not in error
     assert files(folder) == before
@@ -149,7 +149,7 @@ BAD_PLACES = {
 
 @pytest.mark.parametrize("command", ["run", "plot", "compare", "report", "export"])
 @pytest.mark.parametrize("out", BAD_PLACES, ids=range(len(BAD_PLACES)))
-def test_a_place_that_can_not_be_is_refused_before_anything_is_made(folder: Path, capsys, command, out) -> None:
+def test_an_impossible_path_is_refused_before_anything_is_made(folder: Path, capsys, command, out) -> None:
     from sweep.compare.__main__ import main as compare
     from sweep.report.__main__ import main as report
 
@@ -158,7 +158,7 @@ def test_a_place_that_can_not_be_is_refused_before_anything_is_made(folder: Path
         "report": (report, ["store"]), "export": (export, ["store", "--to", "csv"]),
     }[command]  # fmt: skip
     before = files(folder)
-    assert guarded(main_function, [*args, f"--out={out}"]) == 2
+    assert run_guarded(main_function, [*args, f"--out={out}"]) == 2
     error = capsys.readouterr().err
     assert BAD_PLACES[out] in error
     assert error.count("\n") == 1
@@ -166,24 +166,24 @@ def test_a_place_that_can_not_be_is_refused_before_anything_is_made(folder: Path
 
 
 @pytest.mark.slow
-def test_the_home_folder_is_written_as_shells_do(folder: Path) -> None:
-    assert guarded(main, ["page.py", "--out=~/x"]) == 0
+def test_a_tilde_stands_for_the_home_folder(folder: Path) -> None:
+    assert run_guarded(main, ["page.py", "--out=~/x"]) == 0
     assert exists(folder / "home/x")
-    made = set(os.listdir("home")) - {".cache", ".config"}  # where other libraries keep what is theirs
+    made = set(os.listdir("home")) - {".cache", ".config"}  # folders of other libraries
     assert made == {"x"}
     assert not Path("~").exists()
     run_sweep(load("page.py"), out="~/y")
     assert set(os.listdir("home")) - {".cache", ".config"} == {"x", "y"}
 
 
-def test_a_working_directory_that_is_gone_is_refused_in_one_line(folder: Path, monkeypatch, capsys) -> None:
+def test_a_removed_working_directory_is_refused_in_one_line(folder: Path, monkeypatch, capsys) -> None:
     gone = folder / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
     try:
-        assert guarded(main, ["page.py"]) == 2
-        assert guarded(plot, ["store"]) == 2
+        assert run_guarded(main, ["page.py"]) == 2
+        assert run_guarded(plot, ["store"]) == 2
     finally:
         os.chdir(folder)
     first, second = capsys.readouterr().err.splitlines()
@@ -191,25 +191,25 @@ def test_a_working_directory_that_is_gone_is_refused_in_one_line(folder: Path, m
     assert "the working directory can't be used (No such file or directory)" in first
 
 
-def test_the_longest_names_that_can_be_are_taken(tmp_path: Path) -> None:
-    assert places.as_given(tmp_path / ("x" * 255)) == tmp_path / ("x" * 255)
+def test_the_longest_possible_names_are_accepted(tmp_path: Path) -> None:
+    assert places.parse_path(tmp_path / ("x" * 255)) == tmp_path / ("x" * 255)
     with pytest.raises(SweepError, match="256 bytes"):
-        places.as_given("x" * 256)
+        places.parse_path("x" * 256)
     with pytest.raises(SweepError, match="at most 240"):
-        places.as_given("x" * 241, places.SPARE)
-    assert store_of("a/b@full") == Path("results/a/b@full")
+        places.parse_path("x" * 241, places.SPARE)
+    assert default_store("a/b@full") == Path("results/a/b@full")
 
 
-def test_text_keeps_its_line_breaks_and_what_an_older_store_holds_can_be_printed() -> None:
+def test_text_may_have_line_breaks_and_control_characters_of_an_older_store_are_escaped() -> None:
     check_text("question", "One line,\n    and another: ünï, 漢字, 😀, $x_$?")
-    assert visible("a\x1b[31m\ud800\nb") == r"a\x1b[31m\ud800" + "\nb"
+    assert make_visible("a\x1b[31m\ud800\nb") == r"a\x1b[31m\ud800" + "\nb"
 
 
 @pytest.mark.parametrize("text", ["1e999GB", "1e300", "9e17KiB", "nanB", "0"])
 def test_more_memory_than_any_machine_has_is_refused(text: str) -> None:
     with pytest.raises(SweepError, match="--memory must be a size such as 2GiB"):
-        to_bytes(text)
+        parse_size(text)
 
 
-def test_a_period_longer_than_the_training_records_its_ends() -> None:
+def test_a_period_longer_than_the_training_records_its_first_and_last_step() -> None:
     assert every(10**30).steps(10).tolist() == [0, 10]

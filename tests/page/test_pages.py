@@ -1,6 +1,7 @@
-"""Every page loads without JAX and runs at toy size with all its figures."""
+"""Every page loads without JAX and runs as a smoke test with all its figures."""
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def run(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *args], capture_output=True, text=True, cwd=cwd, check=False)
 
 
-def test_pages_load_without_jax_and_are_named_for_their_paths() -> None:
+def test_pages_load_without_jax_and_are_named_by_their_paths() -> None:
     code = """
 import sys
 from sweep import load
@@ -57,7 +58,7 @@ def how_often(page: Path) -> list[pytest.MarkDecorator]:
 @pytest.mark.parametrize(
     "page", [pytest.param(page, marks=how_often(page)) for page in PAGES], ids=[page.stem for page in PAGES]
 )
-def test_a_page_runs_at_toy_size_draws_every_figure_and_decides_its_claims(page: Path, tmp_path: Path) -> None:
+def test_a_page_runs_as_a_smoke_test_draws_every_figure_and_decides_its_claims(page: Path, tmp_path: Path) -> None:
     done = run("-m", "sweep.run", str(page), "--smoke", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     experiment = load(page)
@@ -66,14 +67,14 @@ def test_a_page_runs_at_toy_size_draws_every_figure_and_decides_its_claims(page:
     wanted = {figure.name for figure in experiment.figures}
     assert {f"{name}{suffix}" for name in wanted for suffix in FILMS.get(name, (".png", ".svg"))} <= drawn
     assert drawn
-    assert not (tmp_path / "figures").exists()  # committed figures are for pages as they are
+    assert not (tmp_path / "figures").exists()  # only unmodified pages draw into figures/
     results = open_results(store)
-    told = [decided(claim, results, experiment.name) for claim in experiment.claims]
-    assert all(isinstance(each, Verdict) or "raised KeyError" in each or "raised IndexError" in each for each in told)
+    verdicts = [decided(claim, results, experiment.name) for claim in experiment.claims]
+    assert all(isinstance(each, Verdict) or re.search("raised (Key|Index)Error", each) for each in verdicts)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_toy_size_is_small_and_keeps_the_ends_of_each_axis(page: Path) -> None:
+def test_a_smoke_test_is_small_and_keeps_the_ends_of_each_axis(page: Path) -> None:
     experiment = load(page)
     small = smoke(experiment)
     assert small.epochs <= SMOKE_EPOCHS
@@ -82,7 +83,7 @@ def test_toy_size_is_small_and_keeps_the_ends_of_each_axis(page: Path) -> None:
     assert first.rows == (experiment.axes.factors[0].rows[0], experiment.axes.factors[0].rows[-1])
 
 
-def test_the_pages_between_them_name_every_figure() -> None:
+def test_every_figure_is_named_by_some_page() -> None:
     """Figures that no page asks for would only ever be drawn by accident."""
     named = {figure.name for page in PAGES for figure in load(page).figures}
     assert named == set(KINDS)
@@ -91,14 +92,14 @@ def test_the_pages_between_them_name_every_figure() -> None:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if "\nfull = " in page.read_text()], ids=lambda page: page.stem
 )
-def test_a_question_as_it_was_asked_is_another_one_with_claims_of_its_own(page: Path) -> None:
+def test_a_full_experiment_differs_from_the_default_and_has_other_claims(page: Path) -> None:
     small, full = load(page), load(page, "full")
     assert full.name == f"{small.name}@full"
     assert fingerprint(full) != fingerprint(small)
     assert not {claim.id for claim in small.claims} & {claim.id for claim in full.claims}
 
 
-def test_a_page_is_named_for_its_path_under_experiments() -> None:
+def test_a_page_is_named_by_its_path_under_experiments() -> None:
     assert page_name(Path("a/experiments/questions/centre.py")) == "questions/centre"
     assert page_name(Path("elsewhere/centre.py")) == "centre"
 
@@ -142,7 +143,7 @@ def test_two_pages_of_one_name_do_not_share_a_module(tmp_path: Path) -> None:
     assert questions == ["a", "b"]
 
 
-def test_a_page_is_always_read_anew_and_its_functions_have_their_text(tmp_path: Path, monkeypatch) -> None:
+def test_a_page_is_read_again_at_each_load_and_its_functions_have_their_source(tmp_path: Path, monkeypatch) -> None:
     """A bytecode cache goes by size and whole seconds: a change of one digit within a second would go unseen."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     page = tmp_path / "page.py"
@@ -166,7 +167,7 @@ full = replace(experiment, task=SumOfSines(points=160))
 """
 
 
-def test_a_page_may_hold_the_question_as_it_was_asked_beside_a_smaller_one(tmp_path: Path) -> None:
+def test_a_page_may_define_a_full_experiment_beside_a_smaller_one(tmp_path: Path) -> None:
     page = tmp_path / "page.py"
     page.write_text(BOTH)
     small, full = load(page), load(page, "full")
@@ -175,4 +176,4 @@ def test_a_page_may_hold_the_question_as_it_was_asked_beside_a_smaller_one(tmp_p
     page.write_text(BOTH.replace("full =", "other ="))
     with pytest.raises(SweepError) as refused:
         load(page, "full")
-    assert str(refused.value) == f"{page} has no 'full' beside its experiment, which runs as it is asked already"
+    assert str(refused.value) == f"{page} defines no 'full': its experiment is not scaled down"

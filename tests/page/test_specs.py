@@ -1,4 +1,4 @@
-"""Specs keep what a page means: sequences of any kind, and defaults."""
+"""Specs accept sequences of any type, and keep their defaults."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from sweep.specs import MLP, Figure, FromFunction, Linear, Metric, Record, SumOf
 
 
 @pytest.mark.parametrize("made", [list, tuple, np.array])
-def test_any_sequence_is_as_good_as_a_tuple(made) -> None:
+def test_any_sequence_is_converted_to_a_tuple(made) -> None:
     task = SumOfSines(frequencies=made([1, 2]), amplitudes=made([1.0, 2.0]), phases=made([0.0, 0.5]), points=16)
     assert task == SumOfSines(frequencies=(1, 2), amplitudes=(1.0, 2.0), phases=(0.0, 0.5), points=16)
     own = Metric("own", abs, dims=["frequency"])  # type: ignore[arg-type]
@@ -29,7 +29,7 @@ def test_any_sequence_is_as_good_as_a_tuple(made) -> None:
     assert all(isinstance(width, int) for width in experiment.model.layers())
 
 
-def test_ranges_and_numpy_numbers_become_python_s_own() -> None:
+def test_ranges_and_numpy_numbers_become_tuples_and_python_numbers() -> None:
     assert SumOfSines(frequencies=range(1, 4)).frequencies == (1.0, 2.0, 3.0)  # type: ignore[arg-type]
     width = MLP(width=np.int64(8)).width
     assert width == 8
@@ -38,7 +38,7 @@ def test_ranges_and_numpy_numbers_become_python_s_own() -> None:
     hash(FromFunction(function=abs, frequencies=[1.0]))  # type: ignore[arg-type]
 
 
-def test_variants_share_the_x_of_their_page_and_plain_pages_have_their_own() -> None:
+def test_variants_share_the_x_of_their_page() -> None:
     page = tiny(task=SumOfSines(points=16))
     assert shape_of(page).shown == page.task.window()
     variant = with_values(page, {"points": 32})
@@ -48,7 +48,7 @@ def test_variants_share_the_x_of_their_page_and_plain_pages_have_their_own() -> 
 
 
 @pytest.mark.parametrize("value", [None, 1, "no", 0.0])
-def test_what_is_neither_true_nor_false_is_refused(value) -> None:
+def test_a_flag_that_is_not_a_bool_is_refused(value) -> None:
     with pytest.raises(SweepError, match="bias of MLP must be True or False, got"):
         MLP(bias=value)
     with pytest.raises(SweepError, match="end of Window must be True or False, got"):

@@ -11,7 +11,7 @@ import xarray as xr
 
 from sweep import stats
 from sweep.base import labels
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.results.dataset import open_results
 from sweep.run import main
 
@@ -58,7 +58,7 @@ def _svgs(folder: Path) -> dict[str, str]:
 
 def _run(folder: Path, page: str, capfd: pytest.CaptureFixture[str]) -> tuple[xr.Dataset, dict[str, str], str]:
     (folder / "page.py").write_text(HEAD + f"experiment = {page}\n")
-    assert guarded(main, ["page.py"]) == 0
+    assert run_guarded(main, ["page.py"]) == 0
     told = capfd.readouterr()
     assert told.err == ""
     assert "Warning" not in told.out

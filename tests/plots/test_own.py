@@ -10,7 +10,7 @@ from drawn import texts
 from synthetic import AXES, results
 
 from sweep import Figure, SweepError, SweepWarning, load
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.page.identity import describe, fingerprint
 from sweep.plot import main as plot
 from sweep.plots.figures.own import draw_own
@@ -90,13 +90,13 @@ def test_what_it_raises_is_one_line_and_no_figure_is_saved(tmp_path: Path) -> No
 def test_a_run_draws_it_and_a_store_alone_says_who_does(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     Path("page.py").write_text(PAGE.format(more=', Figure("loss_curves")'))
-    assert guarded(run, ["page.py", "--out", "store", "--figures-dir", "drawn"]) == 0
+    assert run_guarded(run, ["page.py", "--out", "store", "--figures-dir", "drawn"]) == 0
     assert sorted(path.name for path in Path("drawn").iterdir()) == [
         "loss_curves.png", "loss_curves.svg", "scatter.png", "scatter.svg",
     ]  # fmt: skip
     assert "The loss at $the$ end" in Path("drawn/scatter.svg").read_text()
     capsys.readouterr()
-    assert guarded(plot, ["store", "--out", "again"]) == 0
+    assert run_guarded(plot, ["store", "--out", "again"]) == 0
     assert "note: figure 'scatter' is drawn by a function of its page: `python -m sweep.run`" in capsys.readouterr().err
     assert sorted(path.name for path in Path("again").iterdir()) == ["loss_curves.png", "loss_curves.svg"]
 
@@ -135,7 +135,7 @@ def test_a_function_with_the_name_of_a_second_figure_does_not_take_its_place(tmp
         ({"k": [1, 2]}, "option 'k' of figure 'bars' must be a finite number, got"),
         ({"k": float("nan")}, "option 'k' of figure 'bars' must be a finite number, got nan"),
         ({"a b": 1}, "option 'a b' of figure 'bars' must have the name of an argument"),
-        ({"k": "x" * 2000}, "option 'k' of figure 'bars' must have at most 1000 letters"),
+        ({"k": "x" * 2000}, "option 'k' of figure 'bars' must have at most 1000 characters"),
         ({f"k{i}": 1 for i in range(21)}, "figure 'bars' takes at most 20 options, got 21"),
     ],
 )

@@ -16,7 +16,7 @@ from synthetic import AXES, EPOCHS, ended, results
 from sweep import stats
 from sweep.base import labels
 from sweep.base.errors import SweepError
-from sweep.base.text import visible
+from sweep.base.text import make_visible
 from sweep.page.specs.figure import KINDS
 from sweep.plots import heatmap
 from sweep.plots.drawing import style
@@ -777,7 +777,7 @@ def test_words_are_drawn_as_they_are_whatever_they_are(words, tmp_path):
         assert max(figure.get_size_inches()) < 30
         figure.draw_without_rendering()
         question = figure.texts[0].get_text().replace("\n", " ")
-        shown = visible(words)[:20].strip()
+        shown = make_visible(words)[:20].strip()
         assert question.startswith(shown), (question, shown)
     save(FIGURES["metric_curves"](ds), [tmp_path / "a.svg", tmp_path / "a.png"])
     ElementTree.parse(tmp_path / "a.svg")  # no letter in it that XML has not

@@ -18,7 +18,7 @@ import xarray as xr
 from sweep.base import labels
 from sweep.base.errors import SweepError
 from sweep.claims.verdicts import Verdict
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.report import __main__ as report
 from sweep.report import cells, section
 from sweep.report.document import report as made
@@ -379,12 +379,12 @@ def store(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("store")
 def test_it_writes_one_file_and_replaces_its_own(capsys, tmp_path):
-    assert guarded(report.main, ["store"]) == 0
+    assert run_guarded(report.main, ["store"]) == 0
     size = Path("report.html").stat().st_size
     assert capsys.readouterr().out == f"report.html ({size / 1e6:.1f} MB)\n"
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     Path("report.html").write_text(Path("report.html").read_text()[:2000])  # an older one, known by its head
-    assert guarded(report.main, ["store", "--out", "report.html"]) == 0
+    assert run_guarded(report.main, ["store", "--out", "report.html"]) == 0
     assert Path("report.html").read_text().rstrip().endswith("</html>")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
@@ -392,10 +392,10 @@ def test_it_writes_one_file_and_replaces_its_own(capsys, tmp_path):
 @pytest.mark.usefixtures("store")
 def test_it_replaces_nothing_else_unless_forced(capsys):
     Path("notes.html").write_text("<p>mine</p>")
-    assert guarded(report.main, ["store", "--out", "notes.html"]) == 2
-    assert "notes.html holds something that this command did not make" in capsys.readouterr().err
+    assert run_guarded(report.main, ["store", "--out", "notes.html"]) == 2
+    assert "notes.html holds something that this command did not write" in capsys.readouterr().err
     assert Path("notes.html").read_text() == "<p>mine</p>"
-    assert guarded(report.main, ["store", "--out", "notes.html", "--force"]) == 0
+    assert run_guarded(report.main, ["store", "--out", "notes.html", "--force"]) == 0
     assert "sweep report" in Path("notes.html").read_text()[:3000]
 
 
@@ -422,7 +422,7 @@ def other_schema(path):
         (lambda path: path.write_text("[1"), ["store", "--claims", "there"], "there is not a list of verdicts"),
         (None, [], "no store named"),
         (None, ["store", "--clams", "c.json"], "did you mean --claims?"),
-        (Path.mkdir, ["store", "--out", "there"], "holds something that this command did not make"),
+        (Path.mkdir, ["store", "--out", "there"], "holds something that this command did not write"),
         (None, ["store", "--out", "/dev/null/report.html"], "can't write /dev/null/report.html"),
     ],
 )
@@ -430,7 +430,7 @@ def test_every_refusal_is_one_line_and_nothing_is_written(capsys, tmp_path, make
     if make:
         make(Path("there"))
     before = sorted(tmp_path.rglob("*"))
-    assert guarded(report.main, args) == 2
+    assert run_guarded(report.main, args) == 2
     said = capsys.readouterr().err
     assert said.startswith("sweep: ")
     assert message in said
@@ -440,7 +440,7 @@ def test_every_refusal_is_one_line_and_nothing_is_written(capsys, tmp_path, make
 
 def test_without_bokeh_it_says_how_to_get_it(monkeypatch, capsys, store):
     monkeypatch.setitem(sys.modules, "bokeh", None)
-    assert guarded(report.main, ["store"]) == 2
+    assert run_guarded(report.main, ["store"]) == 2
     assert "pip install 'sweep-lanes[report]'" in capsys.readouterr().err
 
 
@@ -458,7 +458,7 @@ def test_live_writes_until_the_store_is_complete(monkeypatch, tmp_path):
         seconds.append(json.loads(Page(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"])
 
     monkeypatch.setattr(report.time, "sleep", wait)
-    assert guarded(report.main, ["store", "--live"]) == 0
+    assert run_guarded(report.main, ["store", "--live"]) == 0
     assert waits == [report.POLL] * 2
     assert seconds == [report.POLL] * 2  # the page loads itself again meanwhile
     assert json.loads(Page(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"] == 0
@@ -475,7 +475,7 @@ def test_ctrl_c_leaves_a_live_report_that_stays_as_it_is(monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(report.time, "sleep", interrupted)
-    assert guarded(report.main, ["store", "--live"]) == 130
+    assert run_guarded(report.main, ["store", "--live"]) == 130
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert json.loads(Page(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"] == 0
 
@@ -501,7 +501,7 @@ def test_a_store_that_is_replaced_while_it_is_read_does_not_end_a_live_report(mo
     monkeypatch.setattr(section, "figures", lambda ds: [])
     monkeypatch.setattr(report.time, "sleep", lambda time: None)
     monkeypatch.chdir(tmp_path)
-    assert guarded(report.main, ["store", "--live"]) == 2  # not before it is damaged twice in a row
+    assert run_guarded(report.main, ["store", "--live"]) == 2  # not before it is damaged twice in a row
     assert next(stages, None) is None
 
 

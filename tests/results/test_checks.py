@@ -17,7 +17,7 @@ from helpers import tiny
 
 from sweep import Metric, Record, SweepError, log_spaced, open_results, run_sweep
 from sweep.base.labels import METRICS, Quantity
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.files.bounded_json import MOST_DEPTH, parse
 from sweep.results import store as stores
 from sweep.results.checks import attributes, hierarchy, memory
@@ -151,7 +151,7 @@ def test_a_share_of_the_generated_stores_opens_or_is_refused_in_one_line_by_ever
         told = hostile(store, path, number, 5)
         for name, (main, args) in commands(path).items():
             with at_most(60):
-                code = guarded(main, args)
+                code = run_guarded(main, args)
             out, err = capsys.readouterr()
             assert code in (0, 2), (told, name, err)
             assert len([line for line in err.splitlines() if line.startswith("sweep: ")]) == (code == 2), (told, err)
@@ -430,7 +430,7 @@ BLOCKS = b"\x02\x00\x10\x00" * 300  # of 128 KiB of zeros each; no longer than a
     [
         b"",
         b"\x00" * 200,
-        FRAME + b"\xe0" + (2**60).to_bytes(8, "little") + BLOCKS,
+        FRAME + b"\xe0" + (2**60).parse_size(8, "little") + BLOCKS,
         FRAME + b"\x00\x70" + BLOCKS,  # says nothing of its size
         FRAME + b"\x20\x00" + BLOCKS,  # says 0
     ],
@@ -502,7 +502,7 @@ def test_only_plain_files_are_opened(store: Path, place: str, make: Any) -> None
     assert refusal(store)
     for name, (main, args) in commands(store).items():
         with at_most(30):
-            assert guarded(main, args) == 2, name
+            assert run_guarded(main, args) == 2, name
 
 
 @pytest.mark.parametrize("option", [[], ["--resume"]])
@@ -517,7 +517,7 @@ def test_a_run_writes_through_no_link_of_a_store(
         (store / place).parent.mkdir(exist_ok=True)
         (store / place).unlink(missing_ok=True)
         (store / place).symlink_to(victim.resolve())
-        assert guarded(run.main, ["experiments/page.py", "--out", str(store), *option]) == 2
+        assert run_guarded(run.main, ["experiments/page.py", "--out", str(store), *option]) == 2
         assert f"{store / place} is a link" in capsys.readouterr().err
         assert victim.read_text() == "precious"
         (store / place).unlink()
@@ -548,7 +548,7 @@ def test_a_checkpoint_that_claims_more_than_it_holds_is_none(store: Path) -> Non
 
     opened = stores.Store(store)
     header = str({"descr": "<f8", "fortran_order": False, "shape": (2**45,)}).encode().ljust(117) + b"\n"
-    claims = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    claims = b"\x93NUMPY\x01\x00" + len(header).parse_size(2, "little") + header
     with zipfile.ZipFile(store / "checkpoint-0000000000", "w") as archive:
         archive.writestr("place.npy", claims + bytes(80))
     assert opened.load_checkpoint(0) is None
@@ -572,13 +572,13 @@ def test_a_heartbeat_of_something_else_is_none(store: Path, text: str) -> None:
 def test_claims_run_no_page_outside_of_the_folder(store: Path, lead: str, capsys: pytest.CaptureFixture[str]) -> None:
     from sweep.claims import __main__ as claims
 
-    assert guarded(claims.main, [str(store)]) == 0
+    assert run_guarded(claims.main, [str(store)]) == 0
     Path("run").unlink()  # what running the page has left
     Path("evil.py").write_text('from pathlib import Path\nPath("executed").touch()\n')
     if lead == "link":
         Path("experiments/evil.py").symlink_to(Path("evil.py").resolve())
     root(store, name={"absolute": str(Path("evil").resolve()), "link": "evil"}.get(lead, lead))
-    assert guarded(claims.main, [str(store)]) == 2
+    assert run_guarded(claims.main, [str(store)]) == 2
     assert not Path("executed").exists()
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note: ")]
     assert len(lines) == 1
@@ -589,7 +589,7 @@ def test_of_a_page_that_the_store_is_not_of_nothing_counts(store: Path, capsys: 
 
     told = json.loads((store / "zarr.json").read_text())["attributes"]["experiment"]
     root(store, experiment=json.dumps(json.loads(told) | {"epochs": 77}))
-    assert guarded(claims.main, [str(store)]) == 2
+    assert run_guarded(claims.main, [str(store)]) == 2
     out, err = capsys.readouterr()
     assert "is not of experiments/page.py as it is now" in err
     assert out == ""

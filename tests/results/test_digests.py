@@ -19,7 +19,7 @@ from sweep import Metric, Record, SweepError, grid, log_spaced, open_results, ru
 from sweep import check as command
 from sweep.base.labels import RUNNING
 from sweep.base.signals import Terminated
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.files.safe_files import remove
 from sweep.page.experiment import Experiment
 from sweep.results import digests
@@ -251,7 +251,7 @@ def test_what_a_running_wave_had_at_its_checkpoint_is_verified(stopped: Path, tm
 def check(path: Path, *options: str) -> int:
     """Run the command, which leaves with an exit code of its own where it finds damage."""
     try:
-        return guarded(command.main, [str(path), *options])
+        return run_guarded(command.main, [str(path), *options])
     except SystemExit as leaving:
         return int(leaving.code or 0)
 
@@ -282,8 +282,8 @@ def test_what_is_damaged_is_named_and_mended(
     assert check(path) == 0
     lost = kind in ("loss/c/1/0", "status/c/0", "digests/wave-0000000004.json")
     told = capsys.readouterr().out
-    assert (f"mended; `python -m sweep.run page.py --epochs 6 --out {path} --resume` trains" in told) == lost
-    assert (f"mended; {path} is as it was written" in told) != lost
+    assert (f"repaired; `python -m sweep.run page.py --epochs 6 --out {path} --resume` trains" in told) == lost
+    assert (f"repaired; {path} is undamaged" in told) != lost
     ds = run_sweep(EXPERIMENT, out=path, resume=True)
     assert ds.attrs["complete"]
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
@@ -326,7 +326,7 @@ def test_coordinates_of_a_page_with_code_of_its_own_are_mended_with_the_page(
     expected = run_sweep(load(page), out=path)
     flip(path / "seed" / "c" / "1")
     assert check(path, "--repair") == 2
-    assert "has code of its page, in a Metric: name it with --page PAGE" in capsys.readouterr().err
+    assert "uses code of its page, in a Metric: name it with --page PAGE" in capsys.readouterr().err
     assert check(path, "--repair", "--page", str(page)) == 0
     xr.testing.assert_identical(open_results(path), expected)
 
@@ -387,7 +387,7 @@ def test_an_older_store_opens_and_says_that_damage_is_not_seen(
         ds = open_results(path)
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
     assert check(path) == 0
-    assert "carries no digests" in capsys.readouterr().out
+    assert "has no digests" in capsys.readouterr().out
 
 
 def test_an_older_incomplete_store_is_gone_on_with_and_has_digests_from_then_on(
@@ -497,7 +497,7 @@ def test_a_wave_that_begins_anew_takes_nothing_over(whole: Path, stopped: Path, 
     for name in ("loss", "first_bad_epoch"):
         group[name][14:16] = 7.0
     curves = WaveWriter(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), 3, stores.Store(path))._curves
-    assert all(np.isnan(values).all() for name, values in curves._held.items() if name != "status")
+    assert all(np.isnan(values).all() for name, values in curves._arrays.items() if name != "status")
     assert not (path / "loss" / "c" / "7").exists() or not list((path / "loss" / "c" / "7").iterdir())
 
 
@@ -545,7 +545,7 @@ def test_waves_that_are_halved_after_a_checkpoint_have_digests_of_their_own(
     """Memory may run out in any wave; what the larger one had begun is damage at no moment."""
     path = copied(stopped, tmp_path)
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)  # a save with each segment
-    monkeypatch.setattr(wave_writer, "SAVE_SECONDS_MOST", 0.0)
+    monkeypatch.setattr(wave_writer, "MOST_SAVE_SECONDS", 0.0)
     plan, seen = plan_sweep(EXPERIMENT, None, wave_lanes=2, chunk_lanes=2), []
 
     def verify(told: Progress) -> None:
@@ -598,7 +598,7 @@ def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended
     shutil.move(store / "loss", tmp_path / "elsewhere")
     (store / "loss").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "zarr.json").write_text("precious")
-    assert guarded(command.main, [str(store), "--repair"]) == 2
+    assert run_guarded(command.main, [str(store), "--repair"]) == 2
     assert (tmp_path / "elsewhere" / "zarr.json").read_text() == "precious"
 
 
@@ -610,6 +610,6 @@ def test_an_older_store_that_is_refused_is_so_in_one_line(
 
     path = aged(whole, tmp_path)
     shutil.rmtree(path / "loss" / "c")
-    assert guarded(plot.main, [str(path)]) == 2
+    assert run_guarded(plot.main, [str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "finished lanes have no values of loss" in line

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from sweep import run
-from sweep.cli.command import guarded
-from sweep.page.identity import describe, differing_fields, fingerprint, is_of, stored_fingerprint
+from sweep.cli.command import run_guarded
+from sweep.page.identity import describe, differing_fields, fingerprint, has_fingerprint, stored_fingerprint
 from sweep.page.load import load
 from sweep.results.dataset import open_results
 from sweep.results.store import check
@@ -51,9 +51,9 @@ def test_a_store_of_schema_1_is_known_by_what_it_says_of_its_experiment(copied):
     assert attributes["fingerprint"] != fingerprint(page), "it was taken of all fields"
     assert stored_fingerprint(attributes) == fingerprint(page)
     assert differing_fields(page, attributes) == ""
-    assert is_of(attributes, fingerprint(page))
-    assert is_of(attributes, attributes["fingerprint"]), "as a part of it that was run then has it"
-    assert not is_of(attributes, "")
+    assert has_fingerprint(attributes, fingerprint(page))
+    assert has_fingerprint(attributes, attributes["fingerprint"]), "as a part of it that was run then has it"
+    assert not has_fingerprint(attributes, "")
     changed = json.loads(attributes["experiment"])
     changed["task"]["parameters"]["rate"] = 5.0
     assert stored_fingerprint({"experiment": json.dumps(changed)}) != fingerprint(page)
@@ -65,7 +65,7 @@ def test_a_store_of_schema_1_names_our_sine_by_the_module_of_then(copied):
 
 
 def test_a_store_of_schema_1_needs_no_training(copied, capsys):
-    assert guarded(run.main, ["schema_1.py", "--out", "schema_1", "--figures-dir", "drawn"]) == 0
+    assert run_guarded(run.main, ["schema_1.py", "--out", "schema_1", "--figures-dir", "drawn"]) == 0
     assert "schema_1 is complete: nothing to train" in " ".join(capsys.readouterr().out.split())
     now = check(copied)
     assert json.loads(now["experiment"]) == json.loads(json.dumps(describe(load("schema_1.py"))))
@@ -74,5 +74,5 @@ def test_a_store_of_schema_1_needs_no_training(copied, capsys):
 def test_a_store_of_schema_1_of_another_page_is_refused(copied, capsys):
     page = Path("schema_1.py")
     page.write_text(page.read_text().replace("rate * x * x", "rate * x"))
-    assert guarded(run.main, ["schema_1.py", "--out", "schema_1"]) == 2
+    assert run_guarded(run.main, ["schema_1.py", "--out", "schema_1"]) == 2
     assert "it differs in task" in capsys.readouterr().err

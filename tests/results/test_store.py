@@ -224,7 +224,7 @@ def test_of_two_that_make_one_store_at_once_the_second_is_told_who_was_first(sto
     store.note(name="first")
     with (
         stores.hold(store.path),
-        pytest.raises(SweepError, match=rf"store is in use by process {os.getpid()} on .*: wait for it"),
+        pytest.raises(SweepError, match=rf"store is in use by process {os.getpid()} on .*: wait until it ends"),
     ):
         stores.create(store.path, skeleton(), 2, {"name": "second"})
     assert stores.check(store.path)["name"] == "first"

@@ -1,4 +1,4 @@
-"""Waves as jobs: in any order, elsewhere, twice, and several at once, a store ends with the same bits."""
+"""Waves as jobs: run in any order, in another process, twice or several at once, they give the same bits."""
 
 import pickle
 import shutil
@@ -16,7 +16,7 @@ from sweep.base.signals import Terminated
 from sweep.results import store as stores
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.events import Advanced, Compiled, Ended, Event, Saved
-from sweep.runs.executors import Job, jobs_of
+from sweep.runs.executors import Job, make_jobs
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
@@ -37,7 +37,7 @@ def begun(path: Path) -> tuple[LocalExecutor, list[Job], stores.Store]:
     plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
     create(plan, path, {"page": "page.py", "arguments": '["--epochs", "12"]'})
     store = stores.Store(path)
-    return LocalExecutor(plan, store), jobs_of(plan, range(WAVES), store), store
+    return LocalExecutor(plan, store), make_jobs(plan, range(WAVES), store), store
 
 
 def nothing() -> None:
@@ -45,8 +45,10 @@ def nothing() -> None:
 
 
 def finish(path: Path) -> xr.Dataset:
-    """Have the coordinator do what is left, and open what there is."""
-    Coordinator(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), stores.Store(path), lambda told: None).run()
+    """Run the remaining waves, and open the results."""
+    Coordinator(
+        plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), stores.Store(path), lambda progress: None
+    ).run()
     return open_results(path)
 
 
@@ -91,9 +93,7 @@ def test_a_wave_can_be_run_in_another_process_that_is_sent_a_job(expected: xr.Da
     assert_same(finish(store.path), expected)
 
 
-def test_several_waves_that_have_begun_go_on_from_checkpoints_of_their_own(
-    expected: xr.Dataset, tmp_path: Path
-) -> None:
+def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected: xr.Dataset, tmp_path: Path) -> None:
     executor, jobs, store = begun(tmp_path / "store")
     for job in jobs[1:]:
         events: list[Event] = []
@@ -113,17 +113,17 @@ def test_several_waves_that_have_begun_go_on_from_checkpoints_of_their_own(
     assert all(position is not None and position.done.min() > 0 for position in standing.values())
     shutil.copytree(store.path, tmp_path / "other")
     other = LocalExecutor(plan, stores.Store(tmp_path / "other"))
-    list(other.run(jobs[1:2], nothing))  # whose checkpoint is of no use once it has ended
+    list(other.run(jobs[1:2], nothing))  # its checkpoint is not needed after its end
     assert [path.name for path in (tmp_path / "other").glob("checkpoint*")] == ["checkpoint-0000000008"]
     again, whole = (
         finish(path).attrs["lane_steps_executed"] for path in (store.path, begun(tmp_path / "whole")[2].path)
     )
-    assert again < 0.6 * whole  # of two waves what came after their checkpoints, and all of the third
+    assert again < 0.6 * whole  # two waves after their checkpoints, and all of the third
     assert_same(open_results(store.path), expected)
     assert not list(store.path.glob("checkpoint*"))
 
 
-def test_the_checkpoint_of_an_older_store_is_gone_on_with(expected: xr.Dataset, tmp_path: Path) -> None:
+def test_the_checkpoint_of_an_older_store_is_resumed_from(expected: xr.Dataset, tmp_path: Path) -> None:
     """It had one for all waves."""
     executor, jobs, store = begun(tmp_path / "store")
     events: list[Event] = []
@@ -159,7 +159,7 @@ def test_checkpoints_of_waves_that_do_not_run_are_neither_read_nor_kept(expected
     assert_same(finish(store.path), expected)
 
 
-def test_a_damaged_checkpoint_hides_no_other_damage(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_does_not_hide_other_damage(tmp_path: Path) -> None:
     executor, jobs, store = begun(tmp_path / "store")
     events: list[Event] = []
 
@@ -179,15 +179,15 @@ def test_a_damaged_checkpoint_hides_no_other_damage(tmp_path: Path) -> None:
     assert stores.damages(store.path) == []
 
 
-def test_a_sweep_of_which_waves_were_left_out_is_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_with_missing_waves_is_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, store = begun(tmp_path / "store")
     monkeypatch.setattr(LocalExecutor, "run", lambda self, jobs, obey: iter(()))
-    with pytest.raises(AssertionError, match="an executor left waves out"):
+    with pytest.raises(AssertionError, match="an executor left out waves"):
         finish(store.path)
     assert not stores.check(store.path)["complete"]
 
 
-def test_a_metric_that_is_younger_than_the_store_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_that_the_store_does_not_have_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executor, jobs, store = begun(tmp_path / "store")
     names = set(store.names()) - {"parameter_norm"}
     monkeypatch.setattr(store, "names", lambda: tuple(names))

@@ -1,4 +1,4 @@
-"""A stored lane trained again: the same bits, whatever else was in its program, and a planted change is found."""
+"""A stored lane trained again has the same bits, whatever else was in its program; a changed number is found."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from helpers import LOSS_ONLY, tiny
 
 from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, DIVERGED, FINISHED, NOT_RUN, REACHED, RUNNING
-from sweep.cli.command import guarded
+from sweep.cli.command import run_guarded
 from sweep.cli.replay import replay_lane
 from sweep.cli.terminal import Terminal
 from sweep.engine import plan as planning
@@ -29,11 +29,11 @@ from sweep.runs import replay as replaying
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
-from sweep.runs.replay import alone, replay
+from sweep.runs.replay import isolate_lane, replay
 from sweep.runs.runner import run_sweep
 from sweep.specs import Halving, Optimizer, Record, Target, linear_spaced
 
-LOST = 1e9  # a learning rate that loses its lanes
+LOST = 1e9  # a learning rate at which lanes diverge
 EXPERIMENT = tiny(
     axes=zipped(seed=(3, 1, 2, 7), data_seed=(0, 5, 9, 4)) * grid(learning_rate=(1e-2, 0.1, LOST), width=(3, 5, 6)),
     optimizer=Optimizer("sgd"),
@@ -85,7 +85,7 @@ def several(tmp_path_factory: pytest.TempPathFactory):
         (2, LOST, 3, DIVERGED),
     ],
 )  # fmt: skip
-def test_a_lane_of_any_block_and_wave_comes_out_again_to_the_bit(several, seed, rate, width, status) -> None:
+def test_a_replayed_lane_of_any_block_and_wave_is_equal_to_the_bit(several, seed, rate, width, status) -> None:
     lane, replayed = again(EXPERIMENT, several, seed=seed, learning_rate=rate, width=width)
     assert int(lane.status) == status
     assert np.isfinite(lane.loss.values).all() == (status == FINISHED)
@@ -93,12 +93,12 @@ def test_a_lane_of_any_block_and_wave_comes_out_again_to_the_bit(several, seed, 
     assert replayed.block.training.padded == (width > 3)
 
 
-def test_alone_is_one_tile_of_the_lane_s_block_on_one_device(several) -> None:
+def test_an_isolated_lane_has_one_tile_of_its_block_on_one_device(several) -> None:
     plan = plan_sweep(EXPERIMENT)
     tiles = [4, 8]
     lanes = lay_out(EXPERIMENT.axes)
     for lane in range(len(lanes)):
-        own = alone(plan, lane, tiles)
+        own = isolate_lane(plan, lane, tiles)
         ((block, members),) = own.blocks()
         ((numbers,),) = (program.numbers for program in own.programs)
         assert members.tolist() == own.order().tolist() == [lane]
@@ -108,14 +108,14 @@ def test_alone_is_one_tile_of_the_lane_s_block_on_one_device(several) -> None:
         assert own.steps[0].shape == (len(plan.epochs), 1)
 
 
-def test_the_tile_is_that_of_the_store_even_where_tiles_are_chosen_otherwise_now(several, monkeypatch) -> None:
+def test_the_stored_tile_size_is_used_even_if_another_one_would_be_chosen_now(several, monkeypatch) -> None:
     monkeypatch.setattr(planning, "tile_size", lambda cost, platform: 2)
     lane, replayed = again(EXPERIMENT, several, seed=1, learning_rate=1e-2, width=3)
     assert replayed.block.tile == 32
     assert_the_same(lane, replayed)
 
 
-def test_other_arithmetic_is_told_and_has_tiles_of_its_own(several, monkeypatch) -> None:
+def test_different_arithmetic_is_reported_and_has_its_own_tiles(several, monkeypatch) -> None:
     here = replaying.arithmetic
     monkeypatch.setattr(planning, "tile_size", lambda cost, platform: 2)
     monkeypatch.setattr(replaying, "arithmetic", lambda plan: here(plan) | {"device": "abacus", "jax": "0.0"})
@@ -133,7 +133,7 @@ def test_other_arithmetic_is_told_and_has_tiles_of_its_own(several, monkeypatch)
     [(Target(0.9), 0.1, REACHED), (Halving(first=0.4), 1e-3, CUT), (Halving(first=0.4), 0.1, FINISHED)],
     ids=["reached", "cut", "kept"],
 )
-def test_a_lane_that_ended_early_is_the_same_as_far_as_it_went(tmp_path: Path, capsys, rule, rate, status) -> None:
+def test_a_lane_that_ended_early_is_equal_until_its_end(tmp_path: Path, capsys, rule, rate, status) -> None:
     axes = grid(seed=(0, 1), learning_rate=(1e-3, 0.1))
     experiment = tiny(axes=axes, stop=rule, epochs=40, record=replace(LOSS_ONLY, at=linear_spaced(6)))
     path = tmp_path / "store"
@@ -153,9 +153,9 @@ def test_a_lane_that_ended_early_is_the_same_as_far_as_it_went(tmp_path: Path, c
     assert same_end(lane, replayed.curves)
     wanted = {"seed": "1", "learning_rate": str(rate)}
     assert replay_lane(Terminal(), experiment, path, wanted, memory=None, watch=lambda progress: None)
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"ended: cut at epoch {float(lane.stop_epoch):g} in competition with lanes that a replay does not" in told
-    assert "replayed to the end: finished distance 0" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"ended: cut at epoch {float(lane.stop_epoch):g} in competition with lanes that a replay does not" in output
+    assert "replayed to the end: finished distance 0" in output
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -203,64 +203,64 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_door_prints_distance_0_and_writes_nothing(folder: Path, capsys) -> None:
+def test_the_command_prints_distance_0_and_writes_nothing(folder: Path, capsys) -> None:
     before = files(folder)
-    assert guarded(main, ["page.py", "--lane", LANE]) == 0
-    told = capsys.readouterr().out
+    assert run_guarded(main, ["page.py", "--lane", LANE]) == 0
+    output = capsys.readouterr().out
     for part in ("seed 1, activation tanh, learning_rate 0.001", "arithmetic: as stored", "finished, as stored"):
-        assert part in told, part
-    assert "distance 0: every stored number of 2 quantities came out again" in told  # the loss and the target
+        assert part in output, part
+    assert "distance 0: all stored numbers of 2 quantities are equal to the bit" in output  # the loss and the target
     assert files(folder) == before
 
 
-def test_a_planted_change_is_found_with_its_place_and_size_and_is_exit_code_1(folder: Path, capsys) -> None:
+def test_a_changed_number_is_found_with_its_place_and_size_and_has_exit_code_1(folder: Path, capsys) -> None:
     ds = open_results(folder / "results" / "page").sel(seed=1, activation="tanh", learning_rate=1e-3)
     planted(folder, "loss", ds.loss.values[2] * 1.5, 2)
     with pytest.raises(SystemExit) as left:
         main(["page.py", "--lane", LANE])
     assert left.value.code == 1
-    told = capsys.readouterr().out
-    (line,) = [line.split() for line in told.splitlines() if line.startswith(" loss")]
+    output = capsys.readouterr().out
+    (line,) = [line.split() for line in output.splitlines() if line.startswith(" loss")]
     assert line[1:5] == ["5", f"{ds.loss.values[2] * 0.5:.3g}", f"{1 / 3:.3g}", "4"]
-    assert "distance 0.333 relative, largest in loss; they part at epoch 4, although the arithmetic is as" in told
+    assert "distance 0.333 relative, largest in loss; the first difference is at epoch 4, although the" in output
 
 
-def test_on_other_arithmetic_a_distance_is_told_and_is_no_failure(folder: Path, capsys) -> None:
+def test_on_different_arithmetic_a_distance_is_reported_and_is_no_failure(folder: Path, capsys) -> None:
     planted(folder, "loss", 7.0, 4)
     store = Store(folder / "results" / "page")
     kept = json.loads(store.attributes()["arithmetic"])
     store.note(arithmetic=json.dumps(kept | {"jaxlib": "0.0.1"}))
-    assert guarded(main, ["page.py", "--lane", LANE]) == 0
-    told = capsys.readouterr().out
-    assert f"differs in jaxlib {kept['jaxlib']}, stored 0.0.1. The distance need not be 0." in told
-    assert "which the other arithmetic may account for" in told
+    assert run_guarded(main, ["page.py", "--lane", LANE]) == 0
+    output = capsys.readouterr().out
+    assert f"differs in jaxlib {kept['jaxlib']}, stored 0.0.1. The distance need not be 0." in output
+    assert "which the different arithmetic may explain" in output
 
 
-def test_an_end_that_is_another_one_is_told(folder: Path, capsys) -> None:
+def test_a_different_end_is_reported(folder: Path, capsys) -> None:
     planted(folder, "status", DIVERGED)
     planted(folder, "first_bad_epoch", 3.0)
     with pytest.raises(SystemExit):
         main(["page.py", "--lane", LANE])
-    told = capsys.readouterr().out
-    assert "ended: finished, stored diverged at epoch 3" in told
-    assert "distance 0 in all 2 quantities, but the lane ended otherwise" in told
+    output = capsys.readouterr().out
+    assert "ended: finished, stored diverged at epoch 3" in output
+    assert "distance 0 in all 2 quantities, but the lane ended differently" in output
 
 
 def refused(capsys, *args: str) -> str:
     """Run the command, which must refuse in one line."""
-    assert guarded(main, args) == 2
+    assert run_guarded(main, args) == 2
     (line,) = capsys.readouterr().err.splitlines()
     return line
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (("--lane", LANE, "--resume"), "leave out --resume"),
         (("--lane", LANE, "--fresh"), "leave out --fresh"),
         (("--lane", LANE, "--plan"), "leave out --plan"),
         (("--lane", LANE, "--figures-dir", "x"), "leave out --figures-dir"),
-        (("--lane", "seed"), "--lane takes knob=value, several with commas between them, got 'seed'"),
+        (("--lane", "seed"), "--lane takes knob=value, several separated by commas, got 'seed'"),
         (("--lane", "seed=1,seed=2"), "--lane names 'seed' twice, 1 and 2"),
         (("--lane", "seed=1,activation=tanh"), "name more knobs; learning_rate is 0.001, 0.01"),
         (("--lane", LANE, "--out", "elsewhere"), "no store at elsewhere: run the page first"),
@@ -270,15 +270,15 @@ def refused(capsys, *args: str) -> str:
         (("--lane", LANE, "--out", "page.py"), "page.py is not a store"),
     ],
 )
-def test_what_can_t_be_replayed_is_refused_in_one_line_and_nothing_changes(folder, capsys, args, told) -> None:
+def test_an_impossible_replay_is_refused_in_one_line_and_nothing_changes(folder, capsys, args, message) -> None:
     before = files(folder)
-    assert told in refused(capsys, "page.py", *args)
+    assert message in refused(capsys, "page.py", *args)
     assert files(folder) == before
 
 
-def test_a_lane_that_has_not_run_is_refused_until_it_has(folder: Path, capsys) -> None:
+def test_a_lane_that_has_not_finished_is_refused(folder: Path, capsys) -> None:
     Store(folder / "results" / "page").note(complete=False)
-    assert guarded(main, ["page.py", "--lane", LANE]) == 0  # it has run, whatever others have
+    assert run_guarded(main, ["page.py", "--lane", LANE]) == 0  # it has run, although others have not
     for status, word in ((NOT_RUN, "not run"), (RUNNING, "running")):
         planted(folder, "status", FINISHED) if status == NOT_RUN else None
         capsys.readouterr()
@@ -291,18 +291,18 @@ def test_a_lane_that_has_not_run_is_refused_until_it_has(folder: Path, capsys) -
         sign(folder / "results" / "page")
 
 
-def test_a_half_written_store_is_refused(folder: Path, capsys) -> None:
+def test_a_partly_written_store_is_refused(folder: Path, capsys) -> None:
     planted(folder, "loss", np.nan, slice(None))
     assert "has no values, the store is truncated" in refused(capsys, "page.py", "--lane", LANE)
     shutil.rmtree(folder / "results" / "page" / "loss")
     assert "results/page is damaged: loss/zarr.json is lost" in refused(capsys, "page.py", "--lane", LANE)
 
 
-def test_a_lane_is_not_found_in_no_block() -> None:
+def test_a_lane_that_is_in_no_block_is_an_error() -> None:
     with pytest.raises(ValueError, match="no block has lane 99"):
-        alone(plan_sweep(EXPERIMENT), 99, [1, 1, 1])
+        isolate_lane(plan_sweep(EXPERIMENT), 99, [1, 1, 1])
 
 
-def test_too_little_memory_is_one_line(several, monkeypatch) -> None:
+def test_too_little_memory_is_refused_in_one_line(several, monkeypatch) -> None:
     with pytest.raises(SweepError, match="for one lane's tile: give more with --memory"):
         replay(EXPERIMENT, check(several), 0, memory=1024)

@@ -43,7 +43,7 @@ def page(tmp_path: Path) -> Path:
 def start(page: Path, *args: str, save_seconds: float = 0.3) -> subprocess.Popen[str]:
     """Start a run that saves often, so that a short test has checkpoints to come back to."""
     code = (
-        f"import sys, runpy, sweep.runs.wave_writer as s; s.SAVE_SECONDS = s.SAVE_SECONDS_MOST = {save_seconds}; "
+        f"import sys, runpy, sweep.runs.wave_writer as s; s.SAVE_SECONDS = s.MOST_SAVE_SECONDS = {save_seconds}; "
         "sys.argv = ['run', *sys.argv[1:]]; runpy.run_module('sweep.run', run_name='__main__')"
     )
     return subprocess.Popen(
@@ -83,14 +83,14 @@ def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_sweep_that_is_killed_ends_bitwise_equal_and_repeats_what_was_not_saved(
+def test_a_killed_sweep_that_is_resumed_is_equal_to_the_bit_and_repeats_only_what_was_not_saved(
     page: Path, tmp_path: Path, kills: int
 ) -> None:
     whole = start(page, "--out", str(tmp_path / "whole"))
     assert whole.wait(300) == 0, whole.stdout and whole.stdout.read()
     expected = open_results(tmp_path / "whole")
     assert expected.attrs["lane_steps"] == EPOCHS * 3 * 16
-    executed = expected.attrs["lane_steps_executed"]  # with the lanes that fill tiles up
+    executed = expected.attrs["lane_steps_executed"]  # including the lanes that pad tiles
     store, rng, done, unsaved = tmp_path / "killed", random.Random(0), 0, 0
     for share in sorted(rng.uniform(0.02, 0.9) for _ in range(kills)):
         run = start(page, "--out", str(store), "--resume")
@@ -110,21 +110,21 @@ def test_a_sweep_that_is_killed_ends_bitwise_equal_and_repeats_what_was_not_save
     got = open_results(store)
     assert_same(expected, got)
     assert got.attrs["lane_steps"] == expected.attrs["lane_steps"]
-    # What was executed since the last save before each kill is all that is done again.
+    # Only what was executed between the last save and each kill is executed again.
     assert got.attrs["lane_steps_executed"] == executed + unsaved
     assert 0 <= unsaved < kills * executed / 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_is_obeyed_within_three_seconds_and_the_command_that_goes_on_is_printed(
+def test_a_signal_is_obeyed_within_three_seconds_and_the_command_to_resume_is_printed(
     page: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     store = tmp_path / "store"
     run = start(page, "--out", str(store), save_seconds=1e9)  # nothing is saved before the signal
     wait_for(store, 0.2, run)
     run.send_signal(number)
-    run.send_signal(number)  # an impatient second one must not break a segment off
+    run.send_signal(number)  # a second signal must not interrupt a segment
     begun = time.monotonic()
     assert run.wait(30) == code
     assert time.monotonic() - begun < 3

@@ -1,4 +1,4 @@
-"""`run_sweep` from Python: notebooks, stores, waves, extending nothing by accident, and a disk that fills."""
+"""`run_sweep` from Python: notebooks, stores, waves, refused stores, and a full disk."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def ds(experiment, tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.core
-def test_results_are_labelled_as_the_page_typed_them(ds) -> None:
+def test_results_have_the_values_of_the_page_as_labels(ds) -> None:
     assert dict(ds.sizes) == {
         "seed": 3, "learning_rate": 2, "width": 2, "epoch": 7, "frequency": 2, "x": 32, "layer": 2, "snapshot_epoch": 3,
     }  # fmt: skip
@@ -75,7 +75,7 @@ def test_results_are_labelled_as_the_page_typed_them(ds) -> None:
         assert {"units", "long_name"} <= set(ds[name].attrs), name
 
 
-def test_every_number_is_there_and_the_counts_are_right(ds) -> None:
+def test_no_number_is_missing_and_the_counts_are_right(ds) -> None:
     for name in (
         "loss",
         "clean_loss",
@@ -101,11 +101,11 @@ def test_stored_quantities_agree_with_each_other(ds) -> None:
     coefficients = np.fft.rfft(ds.target.values)[..., 1:3][..., None, :]
     wanted = np.abs(np.fft.rfft(ds.prediction.values)[..., 1:3] - coefficients) / np.abs(coefficients)
     np.testing.assert_allclose(at.spectral_error.values, wanted, rtol=1e-4)
-    # The noise is there: the loss against noisy targets differs from the clean one by about its variance.
+    # The loss against noisy targets differs from the clean loss by about the variance of the noise.
     assert abs((ds.loss - ds.clean_loss).isel(epoch=0).mean().item() - 0.01) < 0.05
 
 
-def test_without_a_place_nothing_is_left_on_disk_and_the_numbers_are_the_same(
+def test_without_out_nothing_is_left_on_disk_and_the_numbers_are_the_same(
     experiment, ds, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -115,7 +115,7 @@ def test_without_a_place_nothing_is_left_on_disk_and_the_numbers_are_the_same(
 
 
 @pytest.mark.slow
-def test_a_notebook_in_which_jax_is_up_already_gets_the_same_numbers(tmp_path: Path) -> None:
+def test_a_notebook_that_has_used_jax_already_gets_the_same_numbers(tmp_path: Path) -> None:
     """With the backend up on one device there are no others to be had; the bits do not depend on it."""
     code = f"""
 import sys, warnings, jax, jax.numpy as jnp
@@ -132,13 +132,13 @@ open({str(tmp_path / "bits")!r}, "wb").write(ds.loss.values.tobytes())
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 0, done.stderr
-    devices, said = map(int, done.stdout.split())
+    devices, warned = map(int, done.stdout.split())
     assert devices == 1
-    assert said == (1 if len(os.sched_getaffinity(0)) > 1 else 0)
+    assert warned == (1 if len(os.sched_getaffinity(0)) > 1 else 0)
     assert (tmp_path / "bits").read_bytes() == run_sweep(EXPERIMENT).loss.values.tobytes()
 
 
-def test_waves_of_a_small_budget_give_the_same_numbers(experiment, tmp_path: Path) -> None:
+def test_waves_for_little_memory_give_the_same_numbers(experiment, tmp_path: Path) -> None:
     axes = zipped(seed=range(300), data_seed=range(300)) * grid(width=(4, 8))
     many = replace(experiment, axes=axes, epochs=2)
     whole = run_sweep(many)
@@ -156,7 +156,7 @@ def crowd() -> Experiment:
 
 
 @pytest.mark.parametrize("trouble", ["device", "analysis"])
-def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: Path, monkeypatch, trouble) -> None:
+def test_a_wave_that_runs_out_of_memory_is_halved_and_no_bit_changes(tmp_path: Path, monkeypatch, trouble) -> None:
     whole, compiled, taken = run_sweep(crowd()), prepare.compile_training, prepare.program_bytes
 
     def exhausted(blocks: Any, *args: Any) -> Any:
@@ -171,9 +171,9 @@ def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: P
         monkeypatch.setattr(prepare, "compile_training", exhausted)
     else:
         monkeypatch.setattr(prepare, "program_bytes", large)
-    with pytest.warns(UserWarning, match="compiling again for waves of") as told:
+    with pytest.warns(UserWarning, match="compiling again for waves of") as warned:
         halved = run_sweep(crowd(), out=tmp_path / "store")
-    assert [str(each.message).split(": ")[-1] for each in told] == [
+    assert [str(each.message).split(": ")[-1] for each in warned] == [
         f"compiling again for waves of {lanes} lanes instead of {2 * lanes}"
         for lanes in ((2048,) if trouble == "device" else (2048, 1024))
     ]
@@ -182,15 +182,15 @@ def test_where_memory_runs_out_the_wave_is_halved_and_no_bit_changes(tmp_path: P
     assert halved.attrs["lane_steps"] == 4096 * 2
 
 
-def test_where_not_even_a_chunk_fits_one_line_says_so(tmp_path: Path, monkeypatch) -> None:
+def test_too_little_memory_for_one_chunk_is_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(prepare, "program_bytes", lambda program, plan: 2**60)
     few = replace(crowd(), axes=grid(seed=range(600)))
-    raised = pytest.raises(SweepError, match=r"with 256 lanes at once.*start anew with --fresh and a smaller --memory")
+    raised = pytest.raises(SweepError, match=r"with 256 lanes at once.*start again with --fresh and a smaller --memory")
     with pytest.warns(UserWarning, match="instead of 600"), raised:
         run_sweep(few, out=tmp_path / "store")
 
 
-def test_another_error_of_the_device_is_not_taken_for_lack_of_memory(monkeypatch) -> None:
+def test_other_errors_of_the_device_are_not_treated_as_lack_of_memory(monkeypatch) -> None:
     def broken(*args: Any) -> Any:
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
@@ -203,12 +203,12 @@ def test_an_incomplete_store_is_refused_without_resume(tmp_path: Path) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
     stores.Store(path).note(complete=False)
-    with pytest.raises(SweepError, match=r"is incomplete: --resume goes on with it, --fresh"):
+    with pytest.raises(SweepError, match=r"is incomplete: --resume continues it, --fresh"):
         run_sweep(EXPERIMENT, out=path)
     assert run_sweep(EXPERIMENT, out=path, resume=True).attrs["complete"]
 
 
-def test_a_store_begun_with_other_tiles_is_not_mixed(tmp_path: Path) -> None:
+def test_a_store_begun_with_other_tiles_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
     store = stores.Store(path)
@@ -221,7 +221,7 @@ def test_a_store_begun_with_other_tiles_is_not_mixed(tmp_path: Path) -> None:
         run_sweep(EXPERIMENT, out=path, resume=True)
 
 
-def test_a_metric_of_other_dimensions_than_it_states_is_refused() -> None:
+def test_a_metric_with_other_dimensions_than_declared_is_refused() -> None:
     wrong = Metric("shift", lambda moment: jnp.zeros(3), dims=("frequency",))
     with pytest.raises(SweepError, match=r"'shift' states the dimensions \('frequency',\) of sizes \(2,\).*\(3,\)"):
         run_sweep(replace(EXPERIMENT, record=Record(own=(wrong,))))
@@ -271,7 +271,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_what_a_page_brings_and_is_wrong_is_refused_in_one_line_that_names_it(message: str) -> None:
+def test_a_wrong_function_of_a_page_is_refused_in_one_line_that_names_it(message: str) -> None:
     with pytest.raises(SweepError, match=message) as refused:
         run_sweep(replace(EXPERIMENT, **{"axes": grid(seed=(0,)), **WRONG[message]}))
     assert "\n" not in str(refused.value)
@@ -284,7 +284,7 @@ def test_a_target_function_may_return_one_number() -> None:
     assert ds.height.dtype == np.float64
 
 
-def test_a_metric_of_one_s_own_is_stored_with_its_labels() -> None:
+def test_a_metric_of_the_page_is_stored_with_its_labels() -> None:
     own = Metric("bias", lambda moment: jnp.mean(moment.prediction), units="volts", long_name="mean output")
     ds = run_sweep(replace(EXPERIMENT, record=Record(metrics=("loss",), own=(own,), at=log_spaced(3))))
     assert set(ds.data_vars) >= {"bias", "loss"}
@@ -303,7 +303,7 @@ def test_structures_of_different_depth_are_padded_with_nan_and_those_of_differen
     assert np.isfinite(ds.spatial_error).all()
 
 
-def test_a_union_stays_one_dimension_with_its_knobs_as_coordinates() -> None:
+def test_a_union_is_one_dimension_with_its_knobs_as_coordinates() -> None:
     seeds = grid(seed=(0, 1))
     adam = grid(optimizer=("adam",), learning_rate=(1e-3, 1e-2)) * seeds
     sgd = grid(optimizer=("sgd",), learning_rate=(0.1,), momentum=(0.0, 0.9)) * seeds
@@ -321,15 +321,15 @@ def _mount(place: Path, size: str) -> bool:
 
 
 @pytest.mark.slow
-def test_a_disk_that_fills_leaves_finished_waves_and_a_store_to_go_on_with(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_finished_waves_and_a_store_that_can_be_resumed(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     if not _mount(disk, "2m"):
         pytest.skip("mounting a small file system takes root")
     try:
         axes = zipped(seed=range(2000), data_seed=range(2000))
         many = replace(EXPERIMENT, axes=axes, model=MLP(depth=1, width=4), epochs=3)
-        told = r"can't write .*finished lanes are intact: make room there and go on with"
-        with pytest.raises(SweepError, match=told):
+        message = r"can't write .*finished lanes are intact: free space there and continue with"
+        with pytest.raises(SweepError, match=message):
             run_sweep(many, out=disk / "store", memory=2 * 2**20)
         partial = open_results(disk / "store")
         ended = (partial.status == FINISHED).values
@@ -347,7 +347,7 @@ def test_tests_run_on_the_cpu() -> None:
     assert jax.devices()[0].platform == "cpu"
 
 
-def test_fresh_leaves_a_store_in_its_place_until_the_new_sweep_is_planned(tmp_path: Path) -> None:
+def test_fresh_keeps_a_store_in_its_place_until_the_new_sweep_is_planned(tmp_path: Path) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
     with pytest.raises(SweepError, match="memory budget of 1 KiB is too small"):
@@ -356,7 +356,7 @@ def test_fresh_leaves_a_store_in_its_place_until_the_new_sweep_is_planned(tmp_pa
     assert [entry.name for entry in tmp_path.iterdir()] == ["store"]
 
 
-def test_fresh_does_not_take_a_store_from_under_another_run(tmp_path: Path) -> None:
+def test_fresh_does_not_move_a_store_that_another_run_uses(tmp_path: Path) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
     with stores.hold(path), pytest.raises(SweepError, match=r"is in use by process [0-9]+ on"):
@@ -364,7 +364,7 @@ def test_fresh_does_not_take_a_store_from_under_another_run(tmp_path: Path) -> N
     assert [entry.name for entry in tmp_path.iterdir()] == ["store"]
 
 
-def test_making_a_store_touches_nothing_beside_it(tmp_path: Path) -> None:
+def test_making_a_store_changes_nothing_beside_it(tmp_path: Path) -> None:
     (tmp_path / "store.new").mkdir()
     (tmp_path / "store.new" / "diary.txt").write_text("mine")
     run_sweep(EXPERIMENT, out=tmp_path / "store")
@@ -372,7 +372,7 @@ def test_making_a_store_touches_nothing_beside_it(tmp_path: Path) -> None:
     assert {entry.name for entry in tmp_path.iterdir()} == {"store", "store.new"}
 
 
-@pytest.mark.slow  # also as two programs round alike only where XLA optimises them
+@pytest.mark.slow  # two programs also round in the same way only if XLA optimises them
 def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: Path, monkeypatch) -> None:
     """More structures than one program takes: here two, so that three widths make two programs."""
     from sweep.engine import plan
@@ -387,7 +387,7 @@ def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: P
         assert split[name].values.tobytes() == whole[name].values.tobytes(), name
 
 
-def test_a_wave_without_a_checkpoint_starts_anew(tmp_path: Path, experiment, ds) -> None:
+def test_a_wave_without_a_checkpoint_starts_from_the_beginning(tmp_path: Path, experiment, ds) -> None:
     path = tmp_path / "store"
     run_sweep(experiment, out=path)
     stores.Store(path).note(complete=False)
@@ -408,21 +408,21 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, name: str) -> None:
         run_sweep(EXPERIMENT, out=path, resume=True)
 
 
-def test_a_sine_far_below_the_default_frequency_runs_on_its_wide_range() -> None:
+def test_a_sine_far_below_the_default_frequency_runs_over_a_wide_range() -> None:
     """The Shape of a lane carries no frequency, so no default may be checked against the range either."""
     task = Sine(target_frequency=0.01, low=0.0, high=100.0, points=16)
     ds = run_sweep(Experiment(question="q", task=task, model=MLP(depth=1, width=4), axes=grid(seed=(0,)), epochs=1))
     np.testing.assert_allclose(ds.target.squeeze(), np.sin(2 * np.pi * 0.01 * ds.x), atol=1e-5)
 
 
-def test_without_snapshots_there_are_no_predictions_and_everything_else() -> None:
+def test_without_snapshots_everything_but_predictions_is_stored() -> None:
     ds = run_sweep(replace(EXPERIMENT, axes=grid(seed=(0,)), record=Record(at=log_spaced(2), snapshots=0)))
     assert "prediction" not in ds.variables
     assert "snapshot_epoch" not in ds.dims
     assert np.isfinite(ds.spatial_error).all()
 
 
-def test_a_complete_store_says_what_its_page_says_now(tmp_path: Path) -> None:
+def test_a_complete_store_takes_over_changes_of_its_page(tmp_path: Path) -> None:
     out = tmp_path / "store"
     first = run_sweep(EXPERIMENT, out=out)
     again = run_sweep(replace(EXPERIMENT, figures=(Figure("loss_curves"),), question="Other words?"), out=out)

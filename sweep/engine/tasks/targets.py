@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sweep.base.errors import SweepError, blaming, name_of
+from sweep.base.errors import SweepError, blame, name_of
 from sweep.page.specs.task import FromFunction, Linear, Sine, SumOfSines, Table, Task
 
 Numbers = dict[str, Array]
@@ -60,7 +60,7 @@ def from_function(task: FromFunction, numbers: Numbers, drawn: Drawn) -> Target:
     culprit = f"the target function {name_of(task.function)!r}"
 
     def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
-        with blaming(culprit):
+        with blame(culprit):
             values = task.function(x[0], **{name: numbers[name].astype(x.dtype) for name in task.parameters})
             values = jnp.asarray(values, x.dtype)
         if values.shape not in ((), x[0].shape):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.registry import Entry
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import Spec, check_finite
@@ -146,7 +146,7 @@ class Claim(Spec):
         for name in ("id", "text", "source"):
             check_text(f"{name} of a claim", getattr(self, name))
         if self.statistic not in STATISTICS:
-            raise unknown(f"statistic of claim {self.id!r}", self.statistic, STATISTICS)
+            raise unknown_name(f"statistic of claim {self.id!r}", self.statistic, STATISTICS)
         if not isinstance(self.criterion, AtLeast | AtMost | Between):
             raise SweepError(
                 f"the criterion of claim {self.id!r} must be AtLeast, AtMost or Between, got {self.criterion!r}"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from sweep.base.errors import SweepError, name_of, unknown
+from sweep.base.errors import SweepError, name_of, unknown_name
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
 from sweep.base.registry import Entry
 from sweep.base.text import check_text
-from sweep.page.specs.knobs import check_finite, plain
+from sweep.page.specs.knobs import check_finite, to_plain
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Figure:
     ) -> None:
         function = None if isinstance(name, str) else name
         object.__setattr__(self, "name", name if function is None else name_of(function))
-        object.__setattr__(self, "options", {name: plain(value) for name, value in options.items()})
+        object.__setattr__(self, "options", {name: to_plain(value) for name, value in options.items()})
         object.__setattr__(self, "function", function)
         if function is None:
             self._check()
@@ -120,7 +120,7 @@ class Figure:
 
     def _check(self) -> None:
         if self.name not in KINDS:
-            raise unknown("figure", self.name, KINDS)
+            raise unknown_name("figure", self.name, KINDS)
         takes = KINDS[self.name].options
         for option, value in self.options.items():
             if option not in takes:
@@ -131,7 +131,7 @@ class Figure:
             elif not isinstance(value, str):
                 raise SweepError(f"{option} of figure {self.name!r} must be a name, got {value!r}")
         if self.options.get("statistic", "median") not in STATISTICS:
-            raise unknown(f"statistic of figure {self.name!r}", str(self.options["statistic"]), STATISTICS)
+            raise unknown_name(f"statistic of figure {self.name!r}", str(self.options["statistic"]), STATISTICS)
         self._check_metric()
         self._check_swept()
         if self.name == "share" and len({"at_most", "at_least"} & self.options.keys()) != 1:

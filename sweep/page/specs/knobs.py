@@ -13,25 +13,25 @@ from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 
 _METADATA: Final = "knob"
 LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made from 32 bits
-LARGEST_COUNT: Final = 2**24  # of points, neurons or layers: arrays of so much can be made, and no more is trained
+LARGEST_COUNT: Final = 2**24  # of points, neurons or layers
 
 
 @dataclass(frozen=True)
 class Knob:
-    """What is known of one sweepable field.
+    """One sweepable field of a spec.
 
     Args:
         name: the name of its axis and of its coordinate in results.
         attribute: the field's name in its spec.
         traced: whether lanes that differ in it may share a block.
         units: units on an axis; "1" for a pure number.
-        check: raises `SweepError` for a value that the field does not take.
+        check: raises `SweepError` for a value that the field does not accept.
         kind: float, int (counts and seeds) or str (names).
-        choices: the names that the field takes, empty for numbers.
+        choices: the names that the field accepts, empty for numbers.
     """
 
     name: str
@@ -78,7 +78,7 @@ def number(
     traced: bool = True,
     **bounds: Unpack[Bounds],
 ) -> Any:
-    """Declare a field that holds any finite number within the bounds given, traced unless points are laid out by it."""
+    """Declare a field that holds a finite number within bounds; it is traced unless the points depend on it."""
 
     def check(label: str, value: Any) -> None:
         check_finite(label, value)
@@ -93,7 +93,7 @@ def number(
 def count(
     default: int | None, *, name: str | None = None, units: str = "1", at_least: int = 1, traced: bool = False
 ) -> Any:
-    """Declare a field that holds a whole number, structural unless it is a seed."""
+    """Declare a field that holds an integer; it is structural unless it is a seed."""
 
     def check(label: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -113,7 +113,7 @@ def choice(default: str, known: Iterable[str], *, kind: str, name: str | None = 
 
     def check(label: str, value: Any) -> None:
         if value not in names:
-            raise unknown(kind, value, names)
+            raise unknown_name(kind, value, names)
 
     return _declare(default, _Marks(name, False, "1", check, str, names))
 
@@ -127,30 +127,30 @@ def check_finite(label: str, value: Any) -> None:
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) <= sys.float_info.max:
             return
-        raise SweepError(f"{label} must be a number that float64 holds, got one of {value.bit_length()} bits")
+        raise SweepError(f"{label} must be a number that fits into float64, got one of {value.bit_length()} bits")
     if not isinstance(value, float) or not isfinite(value):
         raise SweepError(f"{label} must be a finite number, got {value!r}")
 
 
-def plain(value: Any) -> Any:
-    """Give a value as specs hold it: lists, ranges and arrays as tuples, NumPy's numbers as Python's."""
+def to_plain(value: Any) -> Any:
+    """Convert a value to the types that specs hold: lists, ranges and arrays to tuples, NumPy's numbers to Python's."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    return tuple(map(plain, value)) if isinstance(value, list | tuple | range) else value
+    return tuple(map(to_plain, value)) if isinstance(value, list | tuple | range) else value
 
 
 class Spec:
-    """Base of every part of a page: makes its fields plain and checks the sweepable ones on construction.
+    """Base of every part of a page: converts its fields to plain types and checks the sweepable ones on construction.
 
-    A field whose default is None may stay None ("the default of whatever is chosen elsewhere").
+    A field whose default is None may remain None: then it takes a default that depends on other fields.
     """
 
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
-            object.__setattr__(self, f.name, plain(getattr(self, f.name)))  # frozen, and hashed with its Shape
+            object.__setattr__(self, f.name, to_plain(getattr(self, f.name)))  # frozen, and hashed with its Shape
             if f.type is bool and not isinstance(getattr(self, f.name), bool):
-                told = f"{f.name} of {type(self).__name__} must be True or False, got {getattr(self, f.name)!r}"
-                raise SweepError(told)
+                message = f"{f.name} of {type(self).__name__} must be True or False, got {getattr(self, f.name)!r}"
+                raise SweepError(message)
         defaults = {f.name: f.default for f in fields(self)}  # type: ignore[arg-type]
         for knob in knobs_of(type(self)).values():
             value = getattr(self, knob.attribute)
@@ -159,11 +159,11 @@ class Spec:
             knob.check(value)
 
     def unused(self) -> frozenset[str]:
-        """Name the fields whose values change nothing in this spec's present structure."""
+        """Name the fields that have no effect in this spec's structure."""
         return frozenset()
 
     def applicable(self) -> frozenset[str]:
-        """Name the knobs that have a meaning for this spec's present structure."""
+        """Name the knobs that have an effect in this spec's structure."""
         return frozenset(knobs_of(type(self)))
 
 

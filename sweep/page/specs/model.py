@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.registry import Entry
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
@@ -93,7 +93,7 @@ class MLP(Model):
         names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
         for name in names:
             if name not in tuple(INITIALIZERS):  # whatever it is, hashable or not
-                raise unknown("initializer", name, INITIALIZERS)
+                raise unknown_name("initializer", name, INITIALIZERS)
         layers = len(self.layers()) + 1
         if not isinstance(self.initializer, str) and len(names) != layers:
             raise SweepError(f"model.initializer must name {layers} layers, output included, got {len(names)}")

@@ -1,4 +1,4 @@
-"""What is measured, and when."""
+"""What is recorded, and when."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import DIMENSIONS, DIRECTIONS, METRICS, RECORDED, Better, Quantity
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import Spec, check_finite
@@ -14,12 +14,12 @@ from sweep.page.specs.window import Window
 
 METRIC_DIMENSIONS: Final = ("frequency", "x", "layer")
 MOST_RECORDS: Final = 1_000_000
-_LABEL: Final = 200  # letters on an axis
+_LABEL: Final = 200  # characters on an axis
 
 
 @dataclass(frozen=True)
 class Metric(Spec):
-    """A metric of the page's own.
+    """A metric that the page defines.
 
     Args:
         name: the variable's name in the results.
@@ -29,12 +29,12 @@ class Metric(Spec):
         dims: dimensions of the value, out of "frequency", "x" and "layer".
         units: units as printed on an axis.
         long_name: the words on an axis.
-        better: which values are better, "lower" or "higher". A lost lane then counts as the worst there is, figures
-            and reports show the best, and lanes can stop by it. None: it has no best; lost lanes count as +inf, so
-            for a claim that it is at least something state which.
+        better: which values are better, "lower" or "higher". A lost lane then counts as the worst value, figures and
+            reports show the best one, and lanes can be stopped by it. None: no value is best, and lost lanes count as
+            +inf. A claim that the metric is at least some value therefore needs "lower" or "higher".
 
     Raises:
-        SweepError: for a name that is taken, a dimension or a direction that does not exist.
+        SweepError: for a name that is already used, or an unknown dimension or direction.
     """
 
     name: str
@@ -48,19 +48,19 @@ class Metric(Spec):
         super().__post_init__()
         check_text("the name of a metric", self.name, _LABEL)
         if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED}:
-            raise SweepError(f"a metric of one's own can't be named {self.name!r}: take another identifier")
+            raise SweepError(f"a metric of the page can't be named {self.name!r}: take another identifier")
         if not callable(self.function):
             raise SweepError(f"metric {self.name!r} must be given a function of a moment, got {self.function!r}")
         check_text(f"units of metric {self.name!r}", self.units, _LABEL)
         check_text(f"long_name of metric {self.name!r}", self.long_name, _LABEL)
         for dim in self.dims:
             if dim not in METRIC_DIMENSIONS:
-                raise unknown(f"dimension of metric {self.name!r}", dim, METRIC_DIMENSIONS)
+                raise unknown_name(f"dimension of metric {self.name!r}", dim, METRIC_DIMENSIONS)
         if self.better is not None and self.better not in DIRECTIONS:
             raise SweepError(f"better of metric {self.name!r} must be 'lower', 'higher' or None, got {self.better!r}")
 
     def quantity(self) -> Quantity:
-        """Give the label under which values are stored."""
+        """Return the quantity that labels the stored values."""
         return Quantity(self.name, self.dims, self.units, self.long_name, self.better)
 
 
@@ -79,7 +79,7 @@ class Cadence:
     def __post_init__(self) -> None:
         check_finite("record.at", self.value)
         if not self.value > 0:
-            raise SweepError(f"record.at must be given a number greater than 0, got {self.value!r}")
+            raise SweepError(f"record.at must have a number greater than 0, got {self.value!r}")
         if self.form != "every" and self.value > MOST_RECORDS:
             raise SweepError(f"record.at takes at most {MOST_RECORDS} records, got {self.value!r}")
 
@@ -99,17 +99,17 @@ class Cadence:
 
 
 def log_spaced(records: int) -> Cadence:
-    """Record 0 and about this many more, geometric from the first step to the last (repeats merge)."""
+    """Record 0 and about this many more, geometrically spaced from the first step to the last, without repeats."""
     return Cadence("log", records)
 
 
 def linear_spaced(records: int) -> Cadence:
-    """Record 0 and this many more, equispaced."""
+    """Record 0 and this many more, equally spaced."""
     return Cadence("linear", records)
 
 
 def every(steps: int) -> Cadence:
-    """Record 0, then every so many optimiser steps, and the last step."""
+    """Record 0, then after every `steps` optimiser steps, and the last step."""
     return Cadence("every", steps)
 
 
@@ -118,16 +118,16 @@ class Record(Spec):
     """What to measure and when.
 
     Args:
-        metrics: names out of `sweep.base.labels.METRICS`; None records all that apply to the task. `loss` is
-            recorded even where it is not named: the best learning rate and diverged lanes are told by it.
-        own: metrics of the page's own, recorded beside those.
-        at: the cadence; record 0, before training, is always there.
-        x: where errors and predictions are shown, also beyond the training range; None is the points of the page's
-            task as a grid.
-        snapshots: at how many moments predictions over x are kept, spread evenly over the records.
+        metrics: names from `sweep.base.labels.METRICS`; None records all that apply to the task. `loss` is recorded
+            even if it is not named: the best learning rate and diverged lanes are determined by it.
+        own: metrics that the page defines, recorded in addition.
+        at: the cadence; record 0, before training, is always included.
+        x: where errors and predictions are shown, also outside the training range; None means a grid of as many points
+            as the page's task has, over its range.
+        snapshots: at how many records, evenly spread, predictions over x are kept.
 
     Raises:
-        SweepError: for an unknown metric, an x that is no Window or a negative number of snapshots.
+        SweepError: for an unknown metric, an x that is not a Window or a negative number of snapshots.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -140,7 +140,7 @@ class Record(Spec):
         super().__post_init__()
         for name in self.metrics or ():
             if name not in METRICS:
-                raise unknown("metric", name, METRICS)
+                raise unknown_name("metric", name, METRICS)
         names = [*(self.metrics or ()), *(metric.name for metric in self.own)]
         if len(set(names)) != len(names):
             raise SweepError(f"record.metrics must be distinct, got {', '.join(names)}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import Better
 from sweep.page.specs.knobs import Spec, check_finite
 
@@ -13,19 +13,18 @@ BOUNDS: Final = ("value", "at_least", "at_most")
 
 @dataclass(frozen=True)
 class Target(Spec):
-    """End a lane at the first record at which a metric has got to a value; it counts as reached.
+    """End a lane at the first record at which a metric has reached a value; its status is then "reached".
 
     From there on its curves carry their last values forward. One of `value`, `at_least` and `at_most` is given.
 
     Args:
-        value: what has to be reached: at most this where lower values of the metric are better, at least this where
-            higher ones are.
-        metric: what has to reach it: a recorded metric that is one number for a lane and has a best.
-        at_least: what has to be reached from below.
-        at_most: what has to be reached from above.
+        value: the bound of the metric: an upper one if lower values of it are better, a lower one if higher values are.
+        metric: a recorded metric that is one number for a lane and has a better direction.
+        at_least: the lane ends when the metric is at least this.
+        at_most: the lane ends when the metric is at most this.
 
     Raises:
-        SweepError: for none or several of the three, or one that is no finite number.
+        SweepError: if not exactly one of the three is given, or it is not a finite number.
     """
 
     value: float | None = None
@@ -41,7 +40,7 @@ class Target(Spec):
         check_finite(f"{given[0]} of Target", getattr(self, given[0]))
 
     def bounds(self, better: Better) -> tuple[float | None, float | None]:
-        """Give what the metric has to be at least, and at most; one of the two is None.
+        """Return the lower and the upper bound of the metric at which a lane ends; one of the two is None.
 
         Args:
             better: which values of the metric are better.
@@ -53,23 +52,23 @@ class Target(Spec):
 
 @dataclass(frozen=True)
 class Halving(Spec):
-    """Successive halving: at each rung only the better part of the competitors goes on, the rest is cut.
+    """Successive halving: at each rung the better part of the competitors continues, and the others are cut.
 
     Rungs are the records at or after the shares `first`, `first / keep`, `first / keep**2`, ... of the epochs,
     so that each stage costs about as much as the one before (Jamieson and Talwalkar, arXiv:1502.07943).
-    A competitor is a combination of all swept knobs but the seeds. Diverged lanes are the worst there are. As all
-    are compared with each other, all have to fit into one wave.
+    A competitor is a combination of all swept knobs except the seeds. Diverged lanes rank last. Since all lanes are
+    compared with each other, all must fit into one wave.
 
     Args:
-        keep: share of the competitors that goes on at each rung, rounded up.
+        keep: share of the competitors that continues at each rung, rounded up.
         first: the first rung, as a share of the epochs.
         by: "median": competitors are compared by their median over seeds, and cut with all their seeds;
-            "lane": every lane competes for itself.
+            "lane": every lane is a competitor.
         within: axes whose values do not compete with each other, such as "width".
-        metric: what is compared: a recorded metric that is one number for a lane and says which values are better.
+        metric: what is compared: a recorded metric that is one number for a lane and has a better direction.
 
     Raises:
-        SweepError: for a share that is not between 0.01 and 0.99, or a way of comparing that does not exist.
+        SweepError: for a share that is not between 0.01 and 0.99, or an unknown value of `by`.
     """
 
     keep: float = 0.5
@@ -87,7 +86,7 @@ class Halving(Spec):
         if not isinstance(self.within, tuple) or not all(isinstance(name, str) for name in self.within):
             raise SweepError(f"within of Halving must be a tuple of axes such as ('width',), got {self.within!r}")
         if self.by not in BY:
-            raise unknown("way of comparing in Halving, by", self.by, BY)
+            raise unknown_name("value of by in Halving", self.by, BY)
 
 
 Stop = Target | Halving

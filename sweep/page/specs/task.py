@@ -9,7 +9,7 @@ import numpy as np
 from sweep.base.errors import SweepError
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
 from sweep.base.registry import Entry
-from sweep.page.specs.knobs import Spec, check_finite, choice, count, knobs_of, number, plain
+from sweep.page.specs.knobs import Spec, check_finite, choice, count, knobs_of, number, to_plain
 from sweep.page.specs.window import Window
 
 LONGEST_NAME: Final = 80  # letters of a parameter, which stands on axes and in names of folders
@@ -280,7 +280,7 @@ class Table(Task):
     targets: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        rows = plain(self.rows)
+        rows = to_plain(self.rows)
         if not isinstance(rows, tuple) or not all(isinstance(row, tuple) for row in rows):
             raise SweepError(f"task.rows must hold a tuple of numbers for each point, as in ((0.5,), (1,)), got {rows}")
         for name in ("points", "low", "high", "placement"):

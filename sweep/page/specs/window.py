@@ -1,4 +1,4 @@
-"""The x over which errors and predictions are shown."""
+"""The x at which errors and predictions are shown."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from sweep.page.specs.knobs import LARGEST_COUNT, Spec, check_finite
 
 @dataclass(frozen=True)
 class Window(Spec):
-    """Equispaced x.
+    """Equally spaced x.
 
     Args:
-        low, high: the range, which may go beyond that of the training points.
-        points: how many.
+        low, high: the range, which may be larger than that of the training points.
+        points: number of points.
         end: whether `high` is one of them.
 
     Raises:
-        SweepError: for a range or a number of points that makes no grid.
+        SweepError: for an empty range, or fewer than two points or too many.
     """
 
     low: float
@@ -31,17 +31,17 @@ class Window(Spec):
         for name in ("low", "high"):
             check_finite(f"{name} of Window", getattr(self, name))
         if not self.low < self.high:
-            raise SweepError(f"Window must be given the smaller number first, got {self.low:g}, {self.high:g}")
+            raise SweepError(f"Window must have low below high, got {self.low:g}, {self.high:g}")
         if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 2:
             raise SweepError(f"points of Window must be a whole number of at least 2, got {self.points!r}")
         if self.points > LARGEST_COUNT:
             raise SweepError(f"points of Window must be at most {LARGEST_COUNT}, got {self.points!r}")
 
     def values(self) -> np.ndarray:
-        """List the x, in float64."""
+        """Return the x, in float64, of shape (points,)."""
         return np.linspace(self.low, self.high, self.points, endpoint=self.end)
 
     def beyond(self, low: float, high: float) -> np.ndarray:
-        """Tell which x lie outside of a range."""
+        """Tell which x lie outside a range: a boolean array of shape (points,)."""
         x = self.values()
         return (x < low) | (x > high)

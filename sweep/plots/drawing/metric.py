@@ -8,7 +8,7 @@ from matplotlib.colors import Colormap
 
 from sweep import stats
 from sweep.base import labels
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.plots.drawing import style, unions
 from sweep.plots.drawing.view import MOST_PANELS, View, place_words
 from sweep.results import schema
@@ -28,7 +28,7 @@ def check(ds: xr.Dataset, metric: str, *dims: str | None) -> None:
     known = [*schema.swept_dims(ds), *schema.union_knobs(ds)]
     for dim in dims:
         if dim is not None and dim not in known:
-            raise unknown("swept dimension", dim, known)
+            raise unknown_name("swept dimension", dim, known)
 
 
 def swept(ds: xr.Dataset, *taken: str | None) -> list[str]:

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from sweep.base.spacing import steps_by_ratio
+from sweep.base.spacing import is_spaced_by_ratios
 from sweep.plots.drawing import style
 from sweep.plots.drawing.style import plain
 
@@ -119,7 +119,7 @@ def scale_of(coordinate: xr.DataArray) -> Scale:
 
 def _of_numbers(values: np.ndarray, text: str) -> Scale:
     """Lay out an axis for numbers; edges that are no rising numbers say that it can't be."""
-    if not steps_by_ratio(values):
+    if not is_spaced_by_ratios(values):
         return Scale(values, "linear", values, linear_edges(values), text)
     positive = values[values > 0]
     edges = np.exp(linear_edges(np.log(positive)))

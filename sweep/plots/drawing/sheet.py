@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sweep.base import labels
-from sweep.base.text import LONGEST, visible
+from sweep.base.text import MAX_LENGTH, make_visible
 from sweep.plots.drawing import style
 from sweep.plots.drawing.view import View
 
@@ -166,7 +166,7 @@ def whole_sheet(
 def write_plainly(words: Iterable[Text]) -> None:
     """Have words written as they are, dollars too: between two of them matplotlib would look for a formula."""
     for text in words:
-        text.set(text=visible(text.get_text()), parse_math=False)
+        text.set(text=make_visible(text.get_text()), parse_math=False)
 
 
 def words_of(drawn: Artist) -> list[Text]:
@@ -258,7 +258,7 @@ def _legend_columns(handles: Sequence[Artist], width: float) -> int:
 def _losses(status: xr.DataArray) -> str:
     """Say how many lanes there are and how many came to no good end."""
     counts = np.bincount(np.asarray(status.values, dtype=int).ravel(), minlength=len(labels.STATUS))
-    bad = (*labels.LOST, *reversed(labels.UNSEEN))
+    bad = (*labels.LOST, *reversed(labels.WITHOUT_DATA))
     told = [f"{counts[code]} {style.words(labels.STATUS[code])}" for code in bad if counts[code]]
     if counts[labels.REACHED]:
         told.append(f"{counts[labels.REACHED]} reached the target, their values carried forward")
@@ -267,7 +267,7 @@ def _losses(status: xr.DataArray) -> str:
 
 def wrap(text: str, size: float, width: float) -> str:
     """Break a text into lines of a width in inches, its letters so many points high."""
-    shown = text if len(text) <= 2 * LONGEST else f"{text[: 2 * LONGEST]} ..."
+    shown = text if len(text) <= 2 * MAX_LENGTH else f"{text[: 2 * MAX_LENGTH]} ..."
     return textwrap.fill(shown, max(20, int((width - 0.16) * 72 / (size * _LETTER))))
 
 

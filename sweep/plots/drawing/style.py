@@ -15,7 +15,7 @@ from matplotlib.colors import Colormap
 
 from sweep.base import labels
 from sweep.base.labels import words as words  # of all text in figures, so it is found here too
-from sweep.base.text import visible
+from sweep.base.text import make_visible
 from sweep.page.specs import figure as asked
 from sweep.results import schema
 
@@ -162,7 +162,7 @@ def line_colours(count: int) -> np.ndarray:
 
 def plain(text: str) -> str:
     """Have matplotlib write a text as it is: between dollars it would look for formulas, and refuse some."""
-    return visible(text).replace("$", r"\$")
+    return make_visible(text).replace("$", r"\$")
 
 
 def format_number(value: object) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from sweep.base import labels
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.plots.drawing import style
 from sweep.results import schema
 
@@ -25,7 +25,7 @@ def dimension(array: xr.DataArray | xr.Dataset, name: str) -> str:
     if name in array.coords and array[name].ndim == 1:
         return str(array[name].dims[0])
     known = [str(other) for other, coordinate in array.coords.items() if coordinate.ndim == 1]
-    raise unknown("dimension", name, sorted({*map(str, array.dims), *known}))
+    raise unknown_name("dimension", name, sorted({*map(str, array.dims), *known}))
 
 
 def check_apart(array: xr.DataArray | xr.Dataset, axes: Sequence[str], facet: str | None) -> None:

@@ -60,13 +60,13 @@ class View:
     @property
     def unseen(self) -> str:
         """What NaN stands for here."""
-        return self.ended(*labels.UNSEEN) or "not measured"
+        return self.ended(*labels.WITHOUT_DATA) or "not measured"
 
     @property
     def nothing(self) -> str:
         """The title where no median is finite; that may also be of numbers which no lane has, lost or not."""
         status = self.data["status"]
-        seen = ~status.isin(labels.UNSEEN)
+        seen = ~status.isin(labels.WITHOUT_DATA)
         if not seen.any():
             return "Nothing has run to its end yet"
         lost = status.isin(labels.LOST).where(seen)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sweep import stats
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import Better
 from sweep.compare.permutation import ALPHA, CONTROL
 from sweep.compare.summary import Comparison
@@ -71,7 +71,7 @@ def _chosen(compared: Comparison, rows: str | None, columns: str | None) -> tupl
     free = [str(dim) for dim in data["difference"].dims if dim != "other"]
     for dim in (rows, columns):
         if dim is not None and dim not in free:
-            raise unknown("dimension of what is compared", dim, free)
+            raise unknown_name("dimension of what is compared", dim, free)
     if rows is not None and rows == columns:
         raise SweepError(f"rows and columns can't both be {rows!r}: name two of {style.join_words(free)}")
     columns = columns or next((dim for dim in free if dim == "epoch" != rows), None)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
 
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.plots.drawing import style
 from sweep.plots.drawing.cells import draw_mesh, hatch_missing, norm_of
 from sweep.plots.drawing.film import Film
@@ -61,7 +61,7 @@ def heatmap(
     known = [*dims, *schema.lane_dims(ds), *schema.union_knobs(ds)]
     for name in (x, y, facet):
         if name is not None and name not in known:
-            raise unknown("dimension", name, known)
+            raise unknown_name("dimension", name, known)
     y = y or next((name for name in (*dims, *swept(ds, x, facet)) if name not in (x, facet, "epoch")), None)
     drawn = [name for name in (x, y, facet) if name is not None]
     if len(set(drawn)) < len(drawn):

@@ -130,7 +130,7 @@ def run_first(chosen: View) -> View:
     data = chosen.data
     if "seed" not in data.dims:
         return chosen
-    ran = ~data["status"].isin(labels.UNSEEN)
+    ran = ~data["status"].isin(labels.WITHOUT_DATA)
     first = int(ran.all([dim for dim in ran.dims if dim != "seed"]).argmax("seed"))
     order = [first, *(seed for seed in range(data.sizes["seed"]) if seed != first)]
     return chosen if first == 0 else replace(chosen, data=data.isel(seed=order))
@@ -171,7 +171,7 @@ def rule(chosen: View, rows: Sequence[Networks]) -> str:
 
 
 def _end_words(code: int) -> str:
-    return "not run" if code in labels.UNSEEN else style.words(labels.STATUS[code])
+    return "not run" if code in labels.WITHOUT_DATA else style.words(labels.STATUS[code])
 
 
 def _limit(axes: Axes, target: xr.DataArray) -> None:
@@ -191,7 +191,7 @@ def fit_in_words(chosen: View) -> str:
     trained = inside(chosen.data["x"])
     errors = [_root_mean_square(part, trained) for part in rows]
     if not any(np.isfinite(error[-1]) for error in errors):
-        unseen = chosen.data["status"].isin(labels.UNSEEN).all()
+        unseen = chosen.data["status"].isin(labels.WITHOUT_DATA).all()
         return chosen.nothing if unseen else "No drawn network has a finite output at the end"
     best = int(np.nanargmin([error[-1] for error in errors]))
     moments = [style.format_number(moment) for moment in rows[best]["snapshot_epoch"].values[[0, -1]]]

@@ -4,7 +4,7 @@ import matplotlib
 import xarray as xr
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from sweep.base.errors import SweepError, blaming
+from sweep.base.errors import SweepError, blame
 from sweep.page.specs.figure import Figure
 from sweep.plots.drawing import style
 from sweep.plots.drawing.sheet import whole_sheet
@@ -24,7 +24,7 @@ def draw_own(ds: xr.Dataset, figure: Figure) -> MatplotlibFigure:
     assert figure.function is not None
     with matplotlib.rc_context(style.settings()):
         sheet = whole_sheet(1)
-        with blaming(f"figure {figure.name!r}"):
+        with blame(f"figure {figure.name!r}"):
             own = ds.copy()  # so that it changes nothing of others
             title = figure.function(sheet.panels[0], own, **figure.options)
         if title is not None and not isinstance(title, str):

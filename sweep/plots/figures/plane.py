@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from sweep import stats
 from sweep.base import labels
-from sweep.base.errors import SweepError, unknown
+from sweep.base.errors import SweepError, unknown_name
 from sweep.page.specs.figure import STATISTICS
 from sweep.plots.drawing import style, unions
 from sweep.plots.drawing.cells import legend_patch, merge_cells, norm_of
@@ -211,7 +211,7 @@ def highest(values: xr.DataArray) -> float:
 def _chosen(ds: xr.Dataset, name: str, x: str, y: str, facet: str | None, statistic: str) -> View:
     """Check that two dimensions and a facet say all, and lay out what they draw."""
     if statistic not in STATISTICS:
-        raise unknown("statistic over seeds", statistic, STATISTICS)
+        raise unknown_name("statistic over seeds", statistic, STATISTICS)
     array, names = ds[name], [each for each in (x, y, facet) if each is not None]
     if len(set(names)) < len(names):
         raise SweepError(f"heatmap of {name!r} has x {x!r}, y {y!r} and facet {facet!r}: name different dimensions")

@@ -3,7 +3,7 @@
 from math import isfinite
 from typing import Any, Final
 
-from sweep.base.text import has_unseen
+from sweep.base.text import has_hidden_characters
 from sweep.files.bounded_json import LARGEST
 
 MOST_NAME_LETTERS: Final = 255  # the length that file systems give a name
@@ -34,7 +34,7 @@ def check_text(value: Any, what: str, most: int) -> None:
     """
     require(isinstance(value, str), f"its {what} is not a text")
     require(len(value) <= most, f"its {what} has more than {most:,} letters")
-    require(not has_unseen(value), f"its {what} holds control characters")
+    require(not has_hidden_characters(value), f"its {what} holds control characters")
 
 
 def check_name(value: Any, what: str) -> None:

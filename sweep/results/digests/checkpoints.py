@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.safe_files import load_arrays, open_regular
 from sweep.results.digests.damage import Damage
 from sweep.results.digests.hashes import DIGEST_BYTES, hash_rest
@@ -48,7 +48,7 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         path: the file.
         arrays: by name.
     """
-    with whole_files.writing(path) as file:
+    with atomic_files.write_file(path) as file:
         file.write(bytes(DIGEST_BYTES))
         np.savez(file, allow_pickle=False, **arrays)
         digest = hash_rest(file, DIGEST_BYTES)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.bounded_json import parse
 from sweep.files.safe_files import read_regular
 
@@ -38,7 +38,7 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace a JSON file in one move."""
-    with whole_files.writing(path) as file:
+    with atomic_files.write_file(path) as file:
         file.write(json.dumps(content, separators=(",", ":")).encode())
 
 

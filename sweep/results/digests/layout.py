@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.places import ROOT
 from sweep.results.digests.chunk_files import ChunkFiles, name_chunks
 from sweep.results.digests.damage import Damage, compare_file, size_of
@@ -38,15 +38,15 @@ def write_layout(
     chunks = [file for name in coordinates for file in ChunkFiles(store, name).names()]
     files = {file: [hash_file(store / file)] for file in (*metadata, *chunks)}
     content = {"files": files, "waves": sorted(waves), "root": (store / ROOT).read_text()}
-    whole_files.sync(store)
-    with whole_files.beside(store) as beside:  # so that a store has the complete folder or none
+    atomic_files.sync(store)
+    with atomic_files.make_folder_beside(store) as beside:  # so that a store has the complete folder or none
         (beside / FOLDER).mkdir()
         write_json(beside / FOLDER / LAYOUT, content)
         for lanes in stored:
             digests = content_of_stored(store, lanes, name_chunks(store, waves, lanes))
             write_json(beside / wave_file(lanes[0]), digests)
         os.replace(beside / FOLDER, store / FOLDER)
-    whole_files.sync(store / FOLDER)
+    atomic_files.sync(store / FOLDER)
 
 
 def replace_root(store: Path, text: bytes) -> None:
@@ -75,7 +75,7 @@ def restore_root(store: Path) -> None:
 
 
 def _write_root(store: Path, text: bytes) -> None:
-    with whole_files.writing(store / ROOT) as file:
+    with atomic_files.write_file(store / ROOT) as file:
         file.write(text)
 
 

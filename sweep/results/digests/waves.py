@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.safe_files import remove
 from sweep.results.digests.chunk_files import remove_chunks, wave_chunks
 from sweep.results.digests.folder import FOLDER, read_json, wave_arrays, wave_file, write_json
@@ -63,7 +63,7 @@ def mark_running(store: Path, lanes: tuple[int, int], record: int, digest: str) 
         record: how many records the digest covers.
         digest: of these records, see `curve_records.hash_curves`.
     """
-    whole_files.sync_files(store / file for file in wave_chunks(store, lanes))
+    atomic_files.sync_files(store / file for file in wave_chunks(store, lanes))
     write_json(store / wave_file(lanes[0]), {"stop": lanes[1], "record": record, "curves": digest})
 
 
@@ -77,7 +77,7 @@ def mark_stored(store: Path, lanes: tuple[int, int]) -> None:
         lanes: place of the wave's first lane, and of the lane behind its last one.
     """
     files = wave_chunks(store, lanes)
-    whole_files.sync_files(store / file for file in files)
+    atomic_files.sync_files(store / file for file in files)
     write_json(store / wave_file(lanes[0]), content_of_stored(store, lanes, files))
 
 

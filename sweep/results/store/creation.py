@@ -9,8 +9,8 @@ from typing import Any, Final
 import xarray as xr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from sweep.files import locks, whole_files
-from sweep.files.places import ROOT, made
+from sweep.files import atomic_files, locks
+from sweep.files.places import ROOT, make_folder
 from sweep.files.safe_files import exists, list_files
 from sweep.results.checks.attributes import read_root
 from sweep.results.checks.hierarchy import examine
@@ -46,16 +46,16 @@ def create(
     """
     named = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
     try:
-        with made(path.parent), whole_files.beside(path.parent) as beside:
+        with make_folder(path.parent), atomic_files.make_folder_beside(path.parent) as beside:
             ready = beside / "store"
             _lay_out(ready, named, chunk_lanes)
             if fresh and exists(path):
                 move_aside(path)
             os.replace(ready, path)
-            whole_files.sync_files([path / ROOT])
+            atomic_files.sync_files([path / ROOT])
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise locks.in_use(path) from error
+            raise locks.in_use_error(path) from error
         raise unwritable(path, error) from error
     return Store(path)
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from sweep.files import whole_files
+from sweep.files import atomic_files
 from sweep.files.bounded_json import parse
 from sweep.files.safe_files import read_regular
 from sweep.results.checks.attributes import check_attributes
@@ -21,7 +21,7 @@ def write_heartbeat(store: Path, counts: dict[str, Any]) -> None:
         store: the store.
         counts: what has been executed so far, by the names of attributes.
     """
-    with whole_files.writing(store / HEARTBEAT) as file:
+    with atomic_files.write_file(store / HEARTBEAT) as file:
         file.write(json.dumps(counts | {"digest": _digest(counts)}).encode())
 
 

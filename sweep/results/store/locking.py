@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from sweep.files import locks, whole_files
+from sweep.files import atomic_files, locks
 from sweep.files.places import ROOT
 from sweep.files.safe_files import exists, remove
 from sweep.results.digests.folder import has_digests
@@ -32,9 +32,9 @@ def hold(path: Path) -> Iterator[locks.Lock]:
     """
     with ExitStack() as held:
         try:
-            lock = held.enter_context(locks.locked(path))
+            lock = held.enter_context(locks.lock_folder(path))
         except FileNotFoundError as error:
-            raise locks.in_use(path) from error  # another run has just moved it away
+            raise locks.in_use_error(path) from error  # another run has just moved it away
         except OSError as error:
             raise unwritable(path, error) from error
         _remove_leftovers(path)
@@ -46,7 +46,7 @@ def _remove_leftovers(path: Path) -> None:
     if (path / HEARTBEAT).is_dir():
         remove(path / HEARTBEAT)
     for folder, _, names in os.walk(path):
-        whole_files.remove_abandoned(Path(folder))
+        atomic_files.remove_abandoned(Path(folder))
         for name in names:
             if _PARTIAL.fullmatch(name) or locks.is_leftover(name):
                 with suppress(OSError):
@@ -66,12 +66,12 @@ def move_aside(path: Path) -> Path:
         SweepError: for a path that holds something else than a store, damaged or not, or a store in use.
     """
     if not exists(path):
-        raise locks.in_use(path)  # another run has just moved it away
+        raise locks.in_use_error(path)  # another run has just moved it away
     if not ((path / ROOT).is_file() or has_digests(path)):
         raise not_a_store(path)
     with hold(path) as lock:
         aside = _rename(path)
-        lock.moved(aside)
+        lock.set_folder(aside)
         return aside
 
 

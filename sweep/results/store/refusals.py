@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from sweep.base.errors import UNWRITABLE, SweepError, convert_errors
+from sweep.base.errors import REMEDIES, SweepError, convert_errors
 from sweep.files.places import ROOT
 from sweep.results.digests.damage import Damage
 from sweep.results.digests.folder import has_digests
@@ -65,7 +65,7 @@ def blame_store(path: Path) -> AbstractContextManager[None]:
 def _error_of(path: Path, error: Exception) -> SweepError:
     if not isinstance(error, OSError):
         return _damage_error(path, str(error).partition("\n")[0] or type(error).__name__)
-    if error.errno in UNWRITABLE:
+    if error.errno in REMEDIES:
         return unwritable(path, error)
     return _damage_error(path, f"{error.filename or ''} {error.strerror or error}".strip())
 

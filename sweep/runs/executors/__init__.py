@@ -1,6 +1,7 @@
-"""Executors: they run waves somewhere and tell what happens. A wave knows its plan, its number and its store alone.
+"""Executors run waves and report what happens. A wave depends only on its plan, its number and its store.
 
-Any wave may be run anywhere, in any order and more than once: its bits are the same, and it writes its own chunks.
+So waves may be run in any process, in any order and more than once: the bits are the same, and each writes its own
+chunks.
 """
 
 import json
@@ -15,15 +16,15 @@ from sweep.runs.events import Event
 
 @dataclass(frozen=True)
 class Job:
-    """One wave, as plain values that can be sent elsewhere.
+    """One wave, as plain values that can be sent to another process.
 
     Args:
-        page: the page's file, as the store names it; "" for an experiment that is of no file.
-        arguments: the options by which the experiment differs from the page's.
+        page: the page's file, as the store names it; "" for an experiment that comes from no file.
+        arguments: the command-line options that change the page's experiment.
         store: the store's folder.
-        wave: the wave's place in the plan.
-        wave_lanes: lanes in a wave of the plan.
-        chunk_lanes: lanes in a chunk of the store.
+        wave: number of the wave in the plan.
+        wave_lanes: number of lanes in a wave of the plan.
+        chunk_lanes: number of lanes in a chunk of the store.
         memory: the plan's budget in bytes.
     """
 
@@ -44,24 +45,25 @@ class Executor(Protocol):
 
         Args:
             jobs: the waves.
-            obey: raises what a signal asks for; what has been trained is saved then, and told, before it goes on up.
+            obey: raises an exception if a signal has come; the executor then saves what was trained, yields that
+                event, and raises the exception again.
 
         Yields:
-            What happens, as it does.
+            Each event as it happens.
 
         Raises:
-            OutOfMemoryError: where a wave does not fit; waves that have ended are stored.
+            OutOfMemoryError: if a wave does not fit; waves that have ended are stored.
         """
         ...
 
 
-def jobs_of(plan: Plan, waves: Sequence[int], store: Store) -> list[Job]:
-    """Describe some waves of a plan.
+def make_jobs(plan: Plan, waves: Sequence[int], store: Store) -> list[Job]:
+    """Make the jobs of some waves of a plan.
 
     Args:
         plan: the plan.
-        waves: their places in it.
-        store: which was made for the plan.
+        waves: numbers of the waves in the plan.
+        store: the store that was made for the plan.
     """
     attributes = store.attributes()
     arguments = tuple(json.loads(attributes.get("arguments", "[]")))

@@ -1,4 +1,4 @@
-"""Waves one after another in this process, on its own devices."""
+"""Running waves one after another in this process, on its devices."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ from sweep.runs.wave_writer import WaveWriter
 
 
 class LocalExecutor:
-    """Runs waves here.
+    """Runs waves in this process.
 
     Args:
         plan: the plan.
-        store: where the waves belong.
+        store: the store to write to.
     """
 
     def __init__(self, plan: Plan, store: Store) -> None:
@@ -29,47 +29,47 @@ class LocalExecutor:
 
     def run(self, jobs: Sequence[Job], obey: Callable[[], None]) -> Iterator[Event]:
         """Run some waves: see `Executor`."""
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         try:
             prepare(self._plan, obey)
-        finally:  # what was compiled for a wave that proved too large counts too
-            yield Compiled(time.perf_counter() - begun)
+        finally:  # also counts compiling for a wave that proves too large
+            yield Compiled(time.perf_counter() - begin)
         for job in jobs:
             yield from run_wave(self._plan, job.wave, self._store, obey)
 
 
 def run_job(job: Job, experiment: Experiment, obey: Callable[[], None] = lambda: None) -> Iterator[Event]:
-    """Run a wave that was sent here, with a plan made anew: it is the same wherever it is made.
+    """Run a wave that another process has sent; the plan is made again, with the same result.
 
-    Whoever sends it holds the store's lock.
+    The sender holds the store's lock.
 
     Args:
         job: the wave.
-        experiment: what its page and arguments mean.
-        obey: raises what a signal asks for.
+        experiment: the experiment that its page and arguments give.
+        obey: raises an exception if a signal has come.
     """
     plan = plan_sweep(experiment, job.memory, job.wave_lanes, job.chunk_lanes)
     yield from LocalExecutor(plan, Store(Path(job.store))).run([job], obey)
 
 
 def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) -> Iterator[Event]:
-    """Run one wave to its end, from where its checkpoint has it.
+    """Run one wave to its end, starting from its checkpoint if there is one.
 
     Args:
         plan: the plan.
-        number: the wave's place in it.
-        store: where it belongs.
-        obey: raises what a signal asks for.
+        number: number of the wave in the plan.
+        store: the store to write to.
+        obey: raises an exception if a signal has come.
     """
     writer = WaveWriter(plan, number, store)
     for segment in walk_wave(plan, number, writer.position):
-        yield writer.take(segment)
+        yield writer.add(segment)
         last = writer.is_last(segment)
         if last:
             yield writer.close(segment)
         elif writer.is_due():
             yield writer.save(segment)
-        yield writer.stand(segment)
+        yield writer.report_position(segment)
         try:
             obey()
         except (KeyboardInterrupt, Terminated):

@@ -1,7 +1,7 @@
-"""Files that are there whole or not at all: written beside their place, synced to disk, and moved there.
+"""Atomic writing: a file is written under a temporary name beside its place, synced to disk, and renamed.
 
-What is written beside has a name that says which process writes it, so that the next command that writes to the same
-folder removes what a killed one left there, and nothing else.
+The temporary name says which process writes the file. So the next command that writes to the same folder can remove
+what a killed process left there, and nothing else.
 """
 
 import os
@@ -16,52 +16,52 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sweep.base.errors import SweepError
-from sweep.files.owners import Owner, this_process, token
+from sweep.files.owners import Owner, new_token, this_process
 
 _NAME: Final = re.compile(r"\.new-([0-9a-f]{8})?-([0-9a-f]{8})?-([0-9a-f]{8})?-([0-9]{1,10})-([0-9]*)-[0-9a-f]{16}")
-_AT_ONCE: Final = 16  # files that are asked to be on disk
+_AT_ONCE: Final = 16  # files that are synced in parallel
 _OLD: Final = 86400.0  # seconds
-# Exclusively: what somebody else put at this name, such as a link, is never written to.
+# O_EXCL: what somebody else put at this name, such as a link, is never written to.
 _CREATING: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write that takes its place once the body has ended; a body that raises changes nothing.
+def write_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file atomically: it is moved to its place when the body has ended; if the body raises nothing changes.
 
     Args:
-        path: its place. A file or a link that is there is replaced, and never written through.
+        path: its place. A file or a link that is there is replaced; a link is not followed.
 
     Yields:
-        The file, binary; it can seek, and be read.
+        The file, in binary mode; it can be read and supports `seek`.
 
     Raises:
-        OSError: where it can't be written, by the name of its place.
+        OSError: if it can't be written; the error names `path`.
     """
     remove_abandoned(path.parent)
     beside = path.with_name(_new_name())
-    with _named(path):
+    with _name_in_errors(path):
         descriptor = os.open(beside, _CREATING, 0o666)
     try:
-        with _named(path), open(descriptor, "w+b") as file:
+        with _name_in_errors(path), open(descriptor, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _take_place(beside, path)
+        _move_to_place(beside, path)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
         raise
 
 
-def write(contents: Mapping[Path, bytes]) -> None:
-    """Write files, and move them to their places once all are written.
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write several files, and move them to their places when all are written.
 
     Args:
-        contents: what each is to hold.
+        contents: the content of each file by its path.
 
     Raises:
-        OSError: where one can't be written, by its name; then none is changed.
+        OSError: if one can't be written, which the error names; then none is changed.
     """
     ready: dict[Path, Path] = {}
     try:
@@ -69,27 +69,27 @@ def write(contents: Mapping[Path, bytes]) -> None:
             remove_abandoned(path.parent)
             beside = path.with_name(_new_name())
             ready[beside] = path
-            with _named(path), open(os.open(beside, _CREATING, 0o666), "wb") as file:
+            with _name_in_errors(path), open(os.open(beside, _CREATING, 0o666), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         for beside, path in ready.items():
-            _take_place(beside, path)
+            _move_to_place(beside, path)
     finally:
         for beside in ready:
-            with suppress(OSError):  # most often because it has been moved
+            with suppress(OSError):  # usually because it has been moved
                 beside.unlink()
 
 
 @contextmanager
-def beside(folder: Path) -> Iterator[Path]:
-    """Give a new, empty folder within another, for what is moved to its place when it is whole; it is gone afterwards.
+def make_folder_beside(folder: Path) -> Iterator[Path]:
+    """Make a temporary folder inside another, for files that are moved to their places; it is removed afterwards.
 
     Args:
-        folder: which has to be there.
+        folder: the outer folder, which must exist.
 
     Raises:
-        OSError: where it can't be made.
+        OSError: if it can't be made.
     """
     remove_abandoned(folder)
     new = folder / _new_name()
@@ -101,26 +101,26 @@ def beside(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def temporary() -> Iterator[Path]:
-    """Give a new, empty folder among the system's temporary ones, as `beside` does.
+def make_temporary_folder() -> Iterator[Path]:
+    """Make a temporary folder in the system's folder for temporary files; it is removed afterwards.
 
     Raises:
-        SweepError: where there is no such folder that can be written.
-        OSError: where it is full.
+        SweepError: if there is no such folder that can be written.
+        OSError: if it is full.
     """
     try:
         place = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
         raise SweepError("no folder for temporary files can be written: name one with TMPDIR=FOLDER") from error
-    with beside(place) as folder:
+    with make_folder_beside(place) as folder:
         yield folder
 
 
 def sync(path: Path) -> None:
-    """Have all that a file or a folder holds on disk, and not only in the system's memory.
+    """Write a file, or all files of a folder, from the system's memory to disk.
 
     Raises:
-        OSError: where that fails.
+        OSError: if that fails.
     """
     if path.is_file():
         _sync(path)
@@ -132,26 +132,26 @@ def sync(path: Path) -> None:
 
 
 def sync_files(files: Iterable[Path]) -> None:
-    """Have files on disk, with their places in their folders; those that are not there are left out.
+    """Write files and their entries in their folders to disk; files that do not exist are left out.
 
-    File systems take what is asked for at once together, which is many times as fast as one after the other.
+    File systems combine syncs that come at once, which is many times faster than one after the other.
 
     Raises:
-        OSError: where that fails.
+        OSError: if that fails.
     """
-    there = [file for file in files if file.is_file()]
+    existing = [file for file in files if file.is_file()]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for places in (there, {file.parent for file in there}):
-            list(pool.map(_sync, places))
+        for paths in (existing, {file.parent for file in existing}):
+            list(pool.map(_sync, paths))
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what processes that have ended were writing beside its place in a folder; never what one still writes.
+    """Remove temporary files of processes that have ended from a folder, never those of a running process.
 
-    Of processes from before this machine was last started that is known after a day; of those of other machines never.
+    Files from before the last restart of this machine are removed after a day, files of other machines never.
 
     Args:
-        folder: which need not be there. What can't be removed stays.
+        folder: the folder, which need not exist. What can't be removed stays.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -169,7 +169,7 @@ def _remove(entry: os.DirEntry[str]) -> None:
 
 def _new_name() -> str:
     owner = this_process()
-    return f".new-{owner.machine}-{owner.boot}-{owner.space}-{owner.pid}-{owner.started}-{token()}"
+    return f".new-{owner.machine}-{owner.boot}-{owner.space}-{owner.pid}-{owner.started}-{new_token()}"
 
 
 def _is_abandoned(entry: os.DirEntry[str]) -> bool:
@@ -183,14 +183,14 @@ def _is_abandoned(entry: os.DirEntry[str]) -> bool:
     return owner.is_gone() is True
 
 
-def _take_place(beside: Path, path: Path) -> None:
-    with _named(path):
+def _move_to_place(beside: Path, path: Path) -> None:
+    with _name_in_errors(path):
         os.replace(beside, path)
     _sync_folder(path.parent)
 
 
 def _sync_folder(path: Path) -> None:
-    with suppress(OSError):  # some file systems can't, and what was moved is in its place all the same
+    with suppress(OSError):  # some file systems can't sync a folder; the file is in its place in any case
         _sync(path)
 
 
@@ -203,8 +203,8 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Have a failure name the place, and not what lies beside it."""
+def _name_in_errors(path: Path) -> Iterator[None]:
+    """Make an OSError name the file's place and not its temporary path."""
     try:
         yield
     except OSError as error:
