@@ -178,6 +178,9 @@ def test_cells_that_a_caller_drew_before_do_not_count(ds):
 
 def test_words_with_dollars_are_drawn_as_they_are(ds):
     ds = ds.assign_attrs()
+    ds["loss"] = ds["loss"].assign_attrs(long_name="a\x1b loss")
+    plots.metric_curves(ds, ax=(others := plt.figure().subplots(1, 2)))
+    assert "\x1b" not in others[0].get_ylabel()
     ds["loss"] = ds["loss"].assign_attrs(long_name=r"loss $\undefined{$")
     _, axes = plt.subplots(1, 2, layout="constrained")
     plots.loss_curves(ds, ax=axes)
@@ -268,8 +271,8 @@ def test_the_choice_that_is_told_leaves_one_panel(ds):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (lambda: 3, "figure 'outcome' draws on matplotlib's axes, got 3: give those of plt.subplots()"),
-        (lambda: Figure(), "figure 'outcome' draws on matplotlib's axes, got <Figure size "),
+        (lambda: 3, "figure 'outcome' draws on matplotlib's axes, got int: give those of plt.subplots()"),
+        (lambda: Figure(), "figure 'outcome' draws on matplotlib's axes, got Figure: give"),
         (lambda: [], "figure 'outcome' draws 1 panel, and got 0 axes: give 1"),
     ],
 )

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sweep.base.errors import SweepError
+from sweep.base.text import visible
 from sweep.plots.drawing import style, unions
 from sweep.plots.drawing.sheet import Sheet, words_of, wrap, write_plainly
 from sweep.plots.drawing.view import View, selection_words
@@ -54,7 +55,8 @@ class GivenSheet(Sheet):
         if handles:
             self._add_legend(handles, key)
         written = [text for axes in self.panels for text in words_of(axes) if text.get_text() != self.before.get(text)]
-        write_plainly(text for text in written if "$" in text.get_text())
+        # Only what would be drawn otherwise: a text that is written plainly has no formulas, the caller's next neither.
+        write_plainly(text for text in written if _is_odd(text.get_text()))
         for axis in (axis for axes in self.panels for axis in (axes.xaxis, axes.yaxis)):
             if axis.label in written and _numbers_hidden(axis):
                 axis.label.set_text("")
@@ -87,9 +89,8 @@ def given(ax: AxesLike | None, figure: str, chosen: View, panels: int, *others: 
     flat = list(np.asarray(ax, dtype=object).ravel())
     for each in flat:
         if not isinstance(each, Axes):
-            raise SweepError(
-                f"figure {figure!r} draws on matplotlib's axes, got {each!r}: give those of plt.subplots()"
-            )
+            got = type(each).__name__
+            raise SweepError(f"figure {figure!r} draws on matplotlib's axes, got {got}: give those of plt.subplots()")
     if len(flat) != panels:
         raise SweepError(f"figure {figure!r} {_mismatch(chosen, panels, len(flat), others)}")
     if len(set(flat)) < panels or len({each.figure for each in flat}) > 1:
@@ -122,6 +123,11 @@ def _choice(chosen: View, name: str) -> str:
         if chosen.numbered(name) or name not in chosen.whole.xindexes
         else f".sel({name}=[{value!r}])"
     )
+
+
+def _is_odd(text: str) -> bool:
+    """Tell whether matplotlib would take a text for a formula, or can't write it as it is."""
+    return "$" in text or visible(text) != text
 
 
 def _numbers_hidden(axis: Axis) -> bool:
