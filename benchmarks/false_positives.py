@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.report import replace_between
-from sweep.compare.permutation import ALPHA, less, maxima, paired_scores, pooled_scores, relabellings, sign_flips
+from sweep.compare.permutation import ALPHA, maxima, paired_scores, pooled_scores, relabellings, sign_flips, subtract
 
 PAIRS: Final = 2000
 SEEDS: Final = (8, 16, 64)
@@ -75,7 +75,7 @@ def _noise(seeds: int, rng: np.random.Generator) -> np.ndarray:
 def p_value(first: np.ndarray, second: np.ndarray, *, paired: bool) -> float:
     """Give the p of the test over all cells as `differences` has it, by fewer exchanges."""
     if paired:
-        scores, exchanges = paired_scores(less(second, first)), sign_flips(*map(len, (first, second)))
+        scores, exchanges = paired_scores(subtract(second, first)), sign_flips(*map(len, (first, second)))
     else:
         scores, exchanges = pooled_scores(np.concatenate([first, second])), relabellings(len(first), len(second))
     largest, own = maxima(scores, exchanges[:EXCHANGES])
