@@ -5,7 +5,7 @@ now and then (progress, streaming, checkpoints, stopping) happens between segmen
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -53,7 +53,7 @@ class Segment:
     position: Callable[[], Position]
 
 
-def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Iterator[Segment]:
+def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Generator[Segment, None, None]:
     """Run one wave, segment by segment.
 
     Everything that is done with arrays, up to the next segment and in taking a copy of the state, is done inside
