@@ -109,10 +109,10 @@ def test_it_decides_and_writes_the_list_and_the_table(project):
     assert one["low"] == pytest.approx(8 / (8 + 1.96**2), abs=1e-4)
     assert one["figure"] == "figures/questions/tiny/loss_curves.png"
     assert (two["id"], two["verdict"], two["figure"]) == ("C2", "refuted", "")
-    page = Path("docs/answers.md").read_text()
-    assert page.startswith("# Answers\n\n<!-- claims 001 -->\n| claim |")
-    assert "| **confirmed** | [loss_curves](../figures/questions/tiny/loss_curves.png) |" in page
-    assert page.endswith("| **refuted** |  |\n<!-- end of claims -->\nThe end.\n")
+    text = Path("docs/answers.md").read_text()
+    assert text.startswith("# Answers\n\n<!-- claims 001 -->\n| claim |")
+    assert "| **confirmed** | [loss_curves](../figures/questions/tiny/loss_curves.png) |" in text
+    assert text.endswith("| **refuted** |  |\n<!-- end of claims -->\nThe end.\n")
     assert sorted(path.name for path in Path("docs").iterdir()) == ["answers.md", "claims.json"]
 
 

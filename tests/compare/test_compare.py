@@ -120,8 +120,8 @@ def test_what_only_one_has_and_lanes_lost_or_not_run_are_printed(capsys):
 
 
 def test_cells_with_too_few_seeds_are_reported_as_not_tested(capsys, monkeypatch):
-    gone = (noisy()["seed"] > 4) & (noisy()["width"] == 16) & (noisy()["learning_rate"] == 1e-3)
-    monkeypatch.setitem(STORES, "holes", ended(noisy(seed=1), labels.NOT_RUN, gone))
+    not_run = (noisy()["seed"] > 4) & (noisy()["width"] == 16) & (noisy()["learning_rate"] == 1e-3)
+    monkeypatch.setitem(STORES, "holes", ended(noisy(seed=1), labels.NOT_RUN, not_run))
     printed = run_command(capsys, "a", "holes")[1]
     assert "in any of 5 cells" in printed
     assert "; not tested, with too few seeds: 1\n" in printed

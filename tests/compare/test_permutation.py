@@ -105,8 +105,8 @@ def test_seeds_some_of_which_share_weights_or_data_are_not_tested(first_seed, na
     found = differences(*shared, ratio=False)
     assert found.attrs["design"] == "too few seeds"
     assert found["p"].isnull().all()
-    alike = [each.assign_coords(data_seed=("seed", [start] * 8)) for each, start in zip(sides, (0, 1), strict=True)]
-    assert differences(*alike, ratio=False).attrs["p"] < 0.05
+    same_data = [each.assign_coords(data_seed=("seed", [start] * 8)) for each, start in zip(sides, (0, 1), strict=True)]
+    assert differences(*same_data, ratio=False).attrs["p"] < 0.05
 
 
 def test_where_there_are_too_many_exchanges_they_are_drawn_and_agree_with_t():

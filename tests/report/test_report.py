@@ -85,7 +85,7 @@ class Elements(HTMLParser):
         return [each for each in self.elements if each[0] == tag and wanted.items() <= each[1].items()]
 
     @property
-    def programs(self):
+    def scripts(self):
         return [text for _, attrs, text in self.all("script") if "type" not in attrs]
 
     def data(self, key="0"):
@@ -181,8 +181,8 @@ def test_a_metric_without_space_is_left_out_and_the_report_says_so():
     about, held = cells.embed(many(), capacity=1000)
     assert about["variables"] == {}
     assert held.notes == ["loss is left out: there is no space for it"]
-    page = Elements(write_report({Path("many"): many().assign_attrs(question=SCRIPT)}))
-    assert len(page.programs) == 2
+    elements = Elements(write_report({Path("many"): many().assign_attrs(question=SCRIPT)}))
+    assert len(elements.scripts) == 2
 
 
 def test_of_few_cells_every_seed_of_the_first_metric_is_kept_and_of_others_while_there_is_space():
@@ -233,28 +233,30 @@ def test_text_of_users_is_never_parsed_as_html(monkeypatch):
     words = np.array([SCRIPT, "</script ><img src=x onerror=alert(2)>"])
     ds = ds.assign_coords(learning_rate=words).rename(learning_rate="activation")
     ds["loss"].attrs["long_name"] = SCRIPT
-    page = Elements(write_report({Path(SCRIPT): ds}))
-    assert len(page.programs) == 2
-    assert not any("alert(" in program for program in page.programs)
-    assert not page.all("img")
-    assert not any("<" in text for _, attrs, text in page.all("script") if "type" in attrs)  # nothing ends these early
-    assert page.all("h1")[0][2] == SCRIPT
-    data = page.data()
+    elements = Elements(write_report({Path(SCRIPT): ds}))
+    assert len(elements.scripts) == 2
+    assert not any("alert(" in script for script in elements.scripts)
+    assert not elements.all("img")
+    assert not any(
+        "<" in text for _, attrs, text in elements.all("script") if "type" in attrs
+    )  # nothing ends these early
+    assert elements.all("h1")[0][2] == SCRIPT
+    data = elements.data()
     assert data["variables"]["loss"]["label"] == SCRIPT
     assert sorted(data["dims"]["activation"]["texts"]) == sorted(words)
 
 
 def test_the_policy_allows_these_scripts_and_no_requests(monkeypatch):
     monkeypatch.setattr(section, "figures", lambda ds: [])
-    page = Elements(write_report({Path("store"): small()}))
-    (policy,) = [attrs["content"] for _, attrs, _ in page.all("meta", **{"http-equiv": "Content-Security-Policy"})]
+    elements = Elements(write_report({Path("store"): small()}))
+    (policy,) = [attrs["content"] for _, attrs, _ in elements.all("meta", **{"http-equiv": "Content-Security-Policy"})]
     rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
     assert rules["default-src"] == rules["connect-src"] == ["'none'"]
     assert rules["img-src"] == ["data:", "blob:"]
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in page.programs]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in elements.scripts]
     assert rules["script-src"] == [f"'sha256-{each}'" for each in hashes]
     assert rules["style-src"] == ["'unsafe-inline'"]
-    links = [attrs[name] for _, attrs, _ in page.elements for name in ("src", "href") if name in attrs]
+    links = [attrs[name] for _, attrs, _ in elements.elements for name in ("src", "href") if name in attrs]
     assert links
     assert all(link.startswith(("data:", "#")) for link in links)
 
@@ -292,8 +294,8 @@ def test_only_the_claims_of_this_page_are_shown(monkeypatch):
         Verdict(id="C1", source="001", text="of another source", verdict="refuted", **common),
     ]
     experiment = json.dumps({"claims": [{"id": "C1", "source": "000"}]})
-    page = Elements(write_report({Path("store"): small(experiment=experiment)}, verdicts))
-    assert [text for _, _, text in page.all("td")] == [
+    elements = Elements(write_report({Path("store"): small(experiment=experiment)}, verdicts))
+    assert [text for _, _, text in elements.all("td")] == [
         "C1: this one",
         "000",
         "share at least 0.3",
@@ -356,11 +358,11 @@ def test_a_zoom_is_shown_beside_its_parent(path, fingerprint, monkeypatch, tmp_p
     whole.attrs["fingerprint"] = fingerprint
     other.attrs["page"] = "pages/other.py"
     stores = {tmp_path / "part": part, tmp_path / "other": other, tmp_path / "whole": whole}
-    page = Elements(write_report(stores))
-    assert [page.data(str(key))["command"]["start"].split()[3] for key in range(3)] == [
+    elements = Elements(write_report(stores))
+    assert [elements.data(str(key))["command"]["start"].split()[3] for key in range(3)] == [
         "pages/other.py", "experiments/whole.py", "experiments/whole.py"
     ]  # fmt: skip
-    shared = json.loads(page.all("script", id="shared")[0][2])
+    shared = json.loads(elements.all("script", id="shared")[0][2])
     assert shared["parents"] == {"2": "1"}
 
 
