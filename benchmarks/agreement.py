@@ -1,7 +1,7 @@
-"""The questions' own systems in their own frameworks: `python -m benchmarks.agreement`, as `make agreement` runs it.
+"""Training in `sweep` against the code of the questions: `python -m benchmarks.agreement`, which `make agreement` runs.
 
-The first lane of a page is trained by `sweep` and, from the same initial weights, on the same points and in the same
-order of batches, by the Keras or PyTorch code that was asked about. The curves of the training loss have to agree.
+The first lane of a page is trained by `sweep` and, from the same initial weights, on the same points and with the same
+order of batches, by the Keras or PyTorch code in the question. The curves of the training loss have to agree.
 """
 
 import json
@@ -20,7 +20,7 @@ import tyro
 from benchmarks import compare, report
 from benchmarks.handover import Handover
 from benchmarks.service import Worker, versions
-from benchmarks.side_sweep import drawn
+from benchmarks.side_sweep import draw_handover
 from sweep import Experiment, Record, load
 from sweep.engine.plan import Plan, pack
 from sweep.engine.walk import walk_wave
@@ -31,24 +31,24 @@ from sweep.specs import every
 
 ROOT: Final = Path(__file__).parents[1]
 STEPS: Final = 200
-TOLERANCE: Final = 1e-3  # largest difference of two losses, relative to the loss and to what was learnt in all steps
+TOLERANCE: Final = 1e-3  # largest difference of two losses, relative to the loss and to its decrease in all steps
 ROUNDING: Final = 1e-5  # of float32, for points and targets of order 1
 
 
 @dataclass(frozen=True)
 class System:
-    """One of the systems that were asked about.
+    """A system, that is data, network and training, from one of the questions.
 
     Args:
-        id: what the pages call it.
+        id: its name in the pages.
         title: what it is.
         page: the page whose first lane it is.
-        variable: which of the page's experiments.
-        side: the module that trains it as it was asked.
-        points: how many.
-        low, high: where they are.
-        target: their noiseless targets.
-        noise: standard deviation of what was added to these.
+        variable: the name of the experiment in that page.
+        side: the module that trains it with the code of the question.
+        points: the number of its training points.
+        low, high: the range of these points.
+        target: the noiseless target as a function of x.
+        noise: standard deviation of the noise on the target.
     """
 
     id: str
@@ -65,15 +65,15 @@ class System:
 
 SYSTEMS: Final = (
     System(
-        "000a", "Keras: 1-16-16-1 ReLU, Adam, batches of 32", "relu_extrapolation", "experiment", "asked_keras",
+        "000a", "Keras: 1-16-16-1 ReLU, Adam, batches of 32", "relu_extrapolation", "experiment", "original_keras",
         points=100, low=0.0, high=2 * pi, target=np.sin,
     ),
     System(
-        "001a", "PyTorch: 1-200-200-1 ReLU, SGD, 1500 points", "centre_before_edges", "full", "asked_torch",
+        "001a", "PyTorch: 1-200-200-1 ReLU, SGD, 1500 points", "centre_before_edges", "full", "original_torch",
         points=1500, low=-7.5, high=7.5, target=lambda x: np.sin(2 * x),
     ),
     System(
-        "002a", "PyTorch: 1-128-1 tanh, tanh output, sum of squares", "wiggly_tanh", "experiment", "asked_torch",
+        "002a", "PyTorch: 1-128-1 tanh, tanh output, sum of squares", "wiggly_tanh", "experiment", "original_torch",
         points=4000, low=-1.0, high=9.0, target=lambda x: np.sin(x) / 2.5, noise=0.05,
     ),
 )  # fmt: skip
@@ -87,70 +87,74 @@ def first_lane(experiment: Experiment) -> Experiment:
 
 
 def compare_system(system: System, worker: Worker, steps: int) -> dict[str, Any]:
-    """Train a system on both sides.
+    """Train a system with `sweep` and with the code of the question.
 
     Args:
-        system: which.
-        worker: the other side.
-        steps: how many.
+        system: the system.
+        worker: the process that runs the code of the question.
+        steps: the number of steps.
 
     Returns:
-        The first and the last loss, the largest relative difference of two losses, and the largest difference as a
-        share of what was learnt: some losses hardly move in so few steps.
+        The first and the last loss, the largest relative difference of two losses, and the largest difference relative
+        to the decrease of the loss, since some losses hardly decrease in so few steps.
     """
     experiment = first_lane(load(ROOT / "experiments" / "questions" / f"{system.page}.py", system.variable))
     plan = pack(resolve(experiment))
     ((block, _),) = plan.blocks()
-    handed = drawn(plan, (block.training.shape.model.width,), steps)  # type: ignore[attr-defined]
-    check_data(system, handed)
+    handover = draw_handover(plan, (block.training.shape.model.width,), steps)  # type: ignore[attr-defined]
+    check_data(system, handover)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "handover.npz"
-        handed.save(path)
+        handover.save(path)
         answer = worker.ask("train", system=system.id, path=str(path), steps=steps)
     ours, theirs = _losses(plan, steps), np.array(answer.pop("losses"))
     relative, absolute = np.abs(theirs / ours - 1), np.abs(theirs - ours)
-    of_what_was_learnt = float(absolute.max() / (ours.max() - ours.min()))
+    of_decrease = float(absolute.max() / (ours.max() - ours.min()))
     return {
         "page": system.page, "variable": system.variable, "title": system.title, "steps": steps,
         "loss_before": float(ours[0]), "loss_after": float(ours[-1]), "their_loss_after": float(theirs[-1]),
         "largest_relative_difference": float(relative.max()), "at_step": int(relative.argmax()),
-        "of_what_was_learnt": of_what_was_learnt,
-        "agrees": bool(max(relative.max(), of_what_was_learnt) <= TOLERANCE), **answer,
+        "of_what_was_learnt": of_decrease,
+        "agrees": bool(max(relative.max(), of_decrease) <= TOLERANCE), **answer,
     }  # fmt: skip
 
 
-def check_data(system: System, handed: Handover) -> None:
-    """See to it that the page's points and targets are those of the system.
+def check_data(system: System, handover: Handover) -> None:
+    """Check that the page's points and targets are those of the system.
 
     Raises:
         SystemExit: if they are not.
     """
-    x, y = handed.inputs[:, 0].astype(float), handed.groups[0].target[0]
-    off = y - system.target(x)
-    right = len(x) == system.points and x.min() >= system.low - ROUNDING and x.max() <= system.high + ROUNDING
+    x, y = handover.inputs[:, 0].astype(float), handover.groups[0].target[0]
+    noise = y - system.target(x)
+    is_same = len(x) == system.points and x.min() >= system.low - ROUNDING and x.max() <= system.high + ROUNDING
     if system.noise:
-        right &= abs(off.std() / system.noise - 1) < 5 / np.sqrt(2 * len(x)) and abs(off.mean()) < system.noise / 10
+        is_same &= (
+            abs(noise.std() / system.noise - 1) < 5 / np.sqrt(2 * len(x)) and abs(noise.mean()) < system.noise / 10
+        )
     else:
-        right &= np.abs(off).max() < ROUNDING
-    if not right:
-        raise SystemExit(f"the data of {system.page} are not those of {system.id}")
+        is_same &= np.abs(noise).max() < ROUNDING
+    if not is_same:
+        raise SystemExit(
+            f"the data of page {system.page} are not those of {system.id}: compare its task with the question"
+        )
 
 
 def _losses(plan: Plan, steps: int) -> np.ndarray:
     """Train a lane and give the loss over all points before the first step and after each."""
     losses: list[float] = []
-    with closing(walk_wave(plan, 0)) as pieces:
-        for piece in pieces:
-            losses += [] if piece.record is None else [float(piece.values[0]["loss"][0])]
+    with closing(walk_wave(plan, 0)) as segments:
+        for segment in segments:
+            losses += [] if segment.record is None else [float(segment.values[0]["loss"][0])]
             if len(losses) > steps:
                 break
     return np.array(losses)
 
 
 @contextmanager
-def _workers(peers: str) -> Iterator[dict[str, Worker]]:
-    """Start the other sides, and let them end."""
-    workers = {side: Worker(peers, f"benchmarks.{side}", compare.PLAIN) for side in {own.side for own in SYSTEMS}}
+def start_workers(peers: str) -> Iterator[dict[str, Worker]]:
+    """Start the processes that run the code of the questions, and close them at the end."""
+    workers = {side: Worker(peers, f"benchmarks.{side}", compare.PLAIN) for side in {system.side for system in SYSTEMS}}
     try:
         yield workers
     finally:
@@ -160,16 +164,16 @@ def _workers(peers: str) -> Iterator[dict[str, Worker]]:
 
 def _table(found: dict[str, dict[str, Any]]) -> str:
     head = ("system", "what", "page", "loss before", "after", "theirs", "largest difference", "agrees")
-    return report.table(head, [_row(name, own) for name, own in found.items()])
+    return report.table(head, [_row(name, result) for name, result in found.items()])
 
 
-def _row(name: str, own: dict[str, Any]) -> tuple[str, ...]:
-    losses = (f"{own[key]:.5g}" for key in ("loss_before", "loss_after", "their_loss_after"))
-    differs = (
-        f"{own['largest_relative_difference']:.1e} of the loss (step {own['at_step']}), "
-        f"{own['of_what_was_learnt']:.1e} of what was learnt"
+def _row(name: str, result: dict[str, Any]) -> tuple[str, ...]:
+    losses = (f"{result[key]:.5g}" for key in ("loss_before", "loss_after", "their_loss_after"))
+    difference = (
+        f"{result['largest_relative_difference']:.1e} of the loss (step {result['at_step']}), "
+        f"{result['of_what_was_learnt']:.1e} of what was learnt"
     )
-    return (name, own["title"], f"`{own['page']}`", *losses, differs, "yes" if own["agrees"] else "**no**")
+    return (name, result["title"], f"`{result['page']}`", *losses, difference, "yes" if result["agrees"] else "**no**")
 
 
 def main(peers: str, steps: int = STEPS) -> None:
@@ -177,21 +181,21 @@ def main(peers: str, steps: int = STEPS) -> None:
 
     Args:
         peers: Python of the environment with PyTorch and Keras.
-        steps: optimiser steps; results are written only with as many as by default.
+        steps: number of optimiser steps; results are written only for the default.
     """
     use_all_cores()
-    with _workers(peers) as workers:
+    with start_workers(peers) as workers:
         known = versions()
         for worker in workers.values():
             known |= worker.ask("hello")["versions"]
-        found = {own.id: compare_system(own, workers[own.side], steps) for own in SYSTEMS}
+        found = {system.id: compare_system(system, workers[system.side], steps) for system in SYSTEMS}
     print(_table(found))
     if steps == STEPS:
         machine = {"cpu": compare.machine()["cpu"], "date": compare.machine()["date"], "versions": known}
-        told = {"tolerance": TOLERANCE, "machine": machine, "systems": found}
-        (report.HERE / "agreement.json").write_text(json.dumps(told, indent=1) + "\n")
+        results = {"tolerance": TOLERANCE, "machine": machine, "systems": found}
+        (report.HERE / "agreement.json").write_text(json.dumps(results, indent=1) + "\n")
         report.replace_between("agreement", _table(found))
-    if not all(own["agrees"] for own in found.values()):
+    if not all(result["agrees"] for result in found.values()):
         sys.exit(f"curves differ by more than {TOLERANCE:g}")
 
 

@@ -1,8 +1,8 @@
-"""The work that every side is given: plain numbers, so that no side needs another's libraries to read them."""
+"""The work of every side: plain numbers, so that no side needs the libraries of another to read them."""
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 FREQUENCIES: Final = tuple(range(1, 9))
 CHECK_STEPS: Final = 20
@@ -10,20 +10,20 @@ CHECK_STEPS: Final = 20
 
 @dataclass(frozen=True)
 class Case:
-    """One piece of work.
+    """One piece of work: networks to train.
 
     Args:
-        name: as on the command line and in the results.
-        title: as in the table and the figure.
-        widths: neurons of each hidden layer; several are trained side by side.
-        lanes: trainings of each width.
+        name: its name on the command line and in the results.
+        title: its name in the table and the figure.
+        widths: neurons of each hidden layer; networks of several widths are trained together.
+        lanes: number of trainings of each width.
         epochs: passes over the points in one training.
         depth: hidden layers.
         activation: "tanh", "relu" or "sine".
         points: training points.
-        batch_size: points in a batch, shuffled each epoch with the short last one kept; None is full batch.
-        epsilon: Adam's.
-        task: "sines" (eight of them, with phases of each lane's own) or "period" (sin x on [0, 2 pi], both ends).
+        batch_size: points in a batch, shuffled each epoch, with the shorter last batch kept; None is full batch.
+        epsilon: of Adam.
+        task: "sines" (a sum of eight, with other phases in each lane) or "period" (sin x on [0, 2 pi], both ends).
     """
 
     name: str
@@ -38,6 +38,12 @@ class Case:
     epsilon: float = 1e-8
     learning_rate: float = 1e-3
     task: str = "sines"
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Case":
+        """Make a case from its fields in JSON, where `widths` is a list."""
+        values: dict[str, Any] = fields | {"widths": tuple(fields["widths"])}
+        return cls(**values)
 
     def steps_per_epoch(self) -> int:
         """Count optimiser steps in an epoch."""
@@ -68,5 +74,5 @@ CASES: Final = {
         ),
     )
 }  # fmt: skip
-# Less than a minute in all on two cores, compiling included.
+# Less than a minute on two cores, including compilation.
 QUICK: Final = Case("quick", "widths 16, 32, 64, 128, tanh", (16, 32, 64, 128), lanes=32, epochs=100)

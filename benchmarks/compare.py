@@ -1,7 +1,7 @@
-"""The benchmark: `python -m benchmarks.compare`, as `make bench` and `make bench-quick` run it.
+"""The benchmark: `python -m benchmarks.compare`, which `make bench` and `make bench-quick` run.
 
-For each case the sides are started, given the same data and initial weights, compared after a few steps, tuned
-where they leave a choice, and then timed in turn: one repeat of each side, then the next repeat.
+For each case all sides are started, given the same data and initial weights, compared after a few steps, tuned if they
+have settings, and then timed in turn: one repeat of each side, then the next repeat.
 """
 
 import os
@@ -26,9 +26,9 @@ from benchmarks.service import Choice, Worker
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 TOLERANCE: Final = 1e-4
-CHECK_LANES: Final = 4  # of each width, where a side trains one lane after another
+CHECK_LANES: Final = 4  # of each width, for sides that train one lane after another
 TRIAL_SECONDS: Final = 0.4
-# JAX as it comes and without its cache on disk, so that what is called cold is cold; TensorFlow without its chatter.
+# JAX by default, without its cache on disk, so that compilation is cold; TensorFlow without its log.
 PLAIN: Final[dict[str, str | None]] = {
     "JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false", "JAX_NUM_CPU_DEVICES": None, "XLA_FLAGS": None,
     "OMP_NUM_THREADS": None, "MKL_NUM_THREADS": None,
@@ -38,14 +38,14 @@ PLAIN: Final[dict[str, str | None]] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A side as the benchmark sees it.
+    """A side in the benchmark.
 
     Args:
-        name: as in the results.
+        name: its name in the results.
         workers: names of the processes that do the work, each an equal part of the lanes.
-        side: what they call it.
-        batched: whether lanes are trained together; then a short measurement takes fewer steps, else fewer lanes.
-        threads: fixes the threads of each process, None leaves them to be tuned.
+        side: its name in these processes.
+        batched: whether lanes are trained together; then a short measurement takes fewer steps, otherwise fewer lanes.
+        threads: number of threads of each process; None if it is tuned.
     """
 
     name: str
@@ -91,14 +91,14 @@ class Contender:
         self._workers = [workers[name] for name in kind.workers]
 
     def choices(self) -> dict[str, list[Any]]:
-        """Tell what may be tuned, each value once."""
+        """Give the settings that may be tuned, with their values, each once."""
         found = self._workers[0].ask("choices", side=self.kind.side)
         if self.kind.threads is not None:
             found["threads"] = [self.kind.threads]
         return {name: list(dict.fromkeys(values)) for name, values in found.items()}
 
     def train(self, lanes: int, steps: int, choice: Choice, check: bool = False) -> dict[str, Any]:
-        """Train the first so many lanes of each width; of several processes the slowest counts."""
+        """Train the first lanes of each width; with several processes the slowest one counts."""
         cuts = np.linspace(0, lanes, len(self._workers) + 1).round().astype(int).tolist()
         for worker, (start, stop) in zip(self._workers, pairwise(cuts), strict=True):
             worker.send(
@@ -113,13 +113,13 @@ class Contender:
         }
 
     def amount(self, rate: float, seconds: float) -> tuple[int, int]:
-        """Choose how many lanes of each width and how many steps take about so long, within the case's own."""
+        """Choose numbers of lanes of each width and of steps that take about `seconds`, up to those of the case."""
         case, least = self._case, self._case.steps_per_epoch()
-        wanted = rate * seconds / len(case.widths)  # lane-steps of each width
+        lane_steps = rate * seconds / len(case.widths)  # of each width
         most = case.lanes
-        lanes = most if self.kind.batched else min(most, max(len(self._workers), int(wanted / case.steps())))
+        lanes = most if self.kind.batched else min(most, max(len(self._workers), int(lane_steps / case.steps())))
         lanes -= lanes % len(self._workers) if lanes > len(self._workers) else 0
-        steps = min(case.steps(), max(least, int(wanted / lanes) // least * least))
+        steps = min(case.steps(), max(least, int(lane_steps / lanes) // least * least))
         return lanes, steps
 
 
@@ -130,8 +130,8 @@ def run_case(case: Case, peers: str | None, repeats: int, seconds: float, tune: 
         case: the work.
         peers: the interpreter of the peers' environment; None leaves those sides out.
         repeats: how often each side is timed.
-        seconds: about how long a peer trains in one of them.
-        tune: whether to try the sides' choices; otherwise the first of each is taken.
+        seconds: about how long a peer trains in one repeat.
+        tune: whether to tune settings; otherwise the first value of each is used.
     """
     taking_part = kinds(case, peers is not None)
     names = dict.fromkeys(["sweep", *(name for kind in taking_part for name in kind.workers)])
@@ -148,7 +148,7 @@ def run_case(case: Case, peers: str | None, repeats: int, seconds: float, tune: 
             name: worker.ask("open", case=asdict(case), path=str(folder / "handover.npz"))
             for name, worker in workers.items()
         }
-        reference = _trained(workers["sweep"], case, check=True)["losses"]
+        reference = _train_sweep(workers["sweep"], case, check=True)["losses"]
         _say(f"{case.title}: compiled in {opened['sweep']['compile_seconds']:.1f} s")
         sides: dict[str, Any] = {
             "sweep": {"lanes": case.lanes, "steps": case.steps(), "choice": {"tile": opened["sweep"]["tiles"]}}
@@ -156,32 +156,30 @@ def run_case(case: Case, peers: str | None, repeats: int, seconds: float, tune: 
         }
         contenders = [Contender(kind, case, workers) for kind in taking_part]
         for contender in contenders:
-            sides[contender.kind.name] = _chosen(contender, case, reference, seconds, tune)
-            _say(f"  {contender.kind.name}: {_told(sides[contender.kind.name])}")
-        timed = _timed(case, workers["sweep"], contenders, sides, repeats)
+            sides[contender.kind.name] = _tune(contender, case, reference, seconds, tune)
+            _say(f"  {contender.kind.name}: {_choice_words(sides[contender.kind.name])}")
+        timed = _time_sides(case, workers["sweep"], contenders, sides, repeats)
     return {"case": asdict(case), "sides": sides, "versions": versions} | timed
 
 
-def _trained(sweep: Worker, case: Case, check: bool) -> dict[str, Any]:
-    """Let `sweep` train, and see to it that it took all steps."""
+def _train_sweep(sweep: Worker, case: Case, check: bool) -> dict[str, Any]:
+    """Train with `sweep`, and check that it took all steps."""
     answer, steps = sweep.ask("train", check=check), CHECK_STEPS if check else case.steps()
     if set(answer["steps"]) != {steps}:
-        raise SystemExit(f"sweep took {answer['steps']} steps in {case.name}, {steps} were asked for")
+        raise SystemExit(f"sweep took {answer['steps']} steps in {case.name} instead of {steps}")
     return answer
 
 
-def _chosen(
-    contender: Contender, case: Case, reference: list[list[float]], seconds: float, tune: bool
-) -> dict[str, Any]:
-    """Find a side's best choices one after another, each compared with `sweep` before it is timed."""
+def _tune(contender: Contender, case: Case, reference: list[list[float]], seconds: float, tune: bool) -> dict[str, Any]:
+    """Tune a side's settings one after another; each choice is compared with `sweep` before it is timed."""
     options = contender.choices()
     best = {name: values[0] for name, values in options.items()}
-    tried = [_trial(contender, case, reference, best)]
+    tried = [_try_choice(contender, case, reference, best)]
     for name, values in options.items() if tune else ():
         for value in values:
             choice = best | {name: value}
             if all(choice != trial["choice"] for trial in tried):
-                tried.append(_trial(contender, case, reference, choice))
+                tried.append(_try_choice(contender, case, reference, choice))
         best = max(tried, key=lambda trial: trial["rate"])["choice"]
     fastest = max(tried, key=lambda trial: trial["rate"])
     lanes, steps = contender.amount(fastest["rate"], seconds)
@@ -192,7 +190,7 @@ def _chosen(
     }  # fmt: skip
 
 
-def _trial(contender: Contender, case: Case, reference: list[list[float]], choice: Choice) -> dict[str, Any]:
+def _try_choice(contender: Contender, case: Case, reference: list[list[float]], choice: Choice) -> dict[str, Any]:
     lanes = case.lanes if contender.kind.batched else min(case.lanes, max(CHECK_LANES, len(contender.kind.workers)))
     checked = contender.train(lanes, CHECK_STEPS, choice, check=True)
     difference = max(
@@ -209,7 +207,7 @@ def _trial(contender: Contender, case: Case, reference: list[list[float]], choic
     trained = contender.train(lanes, steps, choice)
     return {
         "choice": choice, "rate": _lane_steps(case, lanes, steps) / trained["seconds"], "difference": difference,
-        # With batches, the program that is timed draws its orders and is another than that compared.
+        # With batches, the timed program draws its orders, and is another one than the compared program.
         "compile_seconds": max(trained["compile_seconds"], checked["compile_seconds"]),
     }  # fmt: skip
 
@@ -218,28 +216,28 @@ def _lane_steps(case: Case, lanes: int, steps: int) -> int:
     return lanes * len(case.widths) * steps
 
 
-def _timed(
+def _time_sides(
     case: Case, sweep: Worker, contenders: Sequence[Contender], sides: dict[str, Any], repeats: int
 ) -> dict[str, Any]:
-    """Time all sides in turn, and the machine's own rates with them."""
-    measured: list[dict[str, float]] = []
-    for own in sides.values():
-        own["seconds"] = []
+    """Time all sides in turn, and measure the machine's rates in each repeat."""
+    rates: list[dict[str, float]] = []
+    for side in sides.values():
+        side["seconds"] = []
     for _ in range(repeats):
-        sides["sweep"]["seconds"].append(_trained(sweep, case, check=False)["seconds"])
+        sides["sweep"]["seconds"].append(_train_sweep(sweep, case, check=False)["seconds"])
         for contender in contenders:
-            own = sides[contender.kind.name]
-            own["seconds"].append(contender.train(own["lanes"], own["steps"], own["choice"])["seconds"])
-        measured.append(sweep.ask("limit", activation=case.activation))
-    for own in sides.values():
-        own["lane_steps_per_second"] = [_lane_steps(case, own["lanes"], own["steps"]) / s for s in own["seconds"]]
-    best = {name: max(own[name] for own in measured) for name in measured[0]}
+            side = sides[contender.kind.name]
+            side["seconds"].append(contender.train(side["lanes"], side["steps"], side["choice"])["seconds"])
+        rates.append(sweep.ask("limit", activation=case.activation))
+    for side in sides.values():
+        side["lane_steps_per_second"] = [_lane_steps(case, side["lanes"], side["steps"]) / s for s in side["seconds"]]
+    best = {name: max(rate[name] for rate in rates) for name in rates[0]}
     parts = limit.seconds(case, best)
     return {"limit": {"rates": best, "seconds": parts, "lane_steps_per_second": 1 / sum(parts.values())}}
 
 
-def _told(own: dict[str, Any]) -> str:
-    return f"agrees within {own['largest_difference']:.1e}; {own['choice'] or 'nothing to choose'}"
+def _choice_words(side: dict[str, Any]) -> str:
+    return f"agrees within {side['largest_difference']:.1e}; {side['choice'] or 'nothing to tune'}"
 
 
 def _say(line: str) -> None:
@@ -247,7 +245,7 @@ def _say(line: str) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine without naming it."""
+    """Describe the machine, without its name."""
     try:
         found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     except OSError:
@@ -271,14 +269,14 @@ def main(
     """Time the same work for sweep and its peers.
 
     Args:
-        cases: which cases; results, table and figure are rewritten only when all are run with all peers.
+        cases: names of the cases; results, table and figure are rewritten only if all are run with all peers.
         repeats: how often each side is timed.
         seconds: about how long a peer trains in one repeat.
-        peers: Python of the environment with PyTorch and Keras; left out, only what needs JAX takes part.
-        quick: one small case against JAX alone, in under a minute.
+        peers: Python of the environment with PyTorch and Keras; without it, only sides in JAX take part.
+        quick: run one small case against JAX alone, in under a minute.
     """
     if unknown := set(cases) - set(CASES):
-        raise SystemExit(f"unknown case {', '.join(sorted(unknown))}: take some of {', '.join(CASES)}")
+        raise SystemExit(f"unknown case {', '.join(sorted(unknown))}: choose from {', '.join(CASES)}")
     chosen = [QUICK] if quick else [CASES[name] for name in dict.fromkeys(cases)]
     found: dict[str, Any] = {"machine": machine(), "repeats": repeats, "seconds": seconds, "cases": {}}
     for case in chosen:
@@ -288,7 +286,7 @@ def main(
         report.write(found)
         _say("wrote results.json, benchmark.svg and the table in README.md, all in benchmarks/")
     elif not quick:
-        _say("not all cases and peers took part, so the results in benchmarks/ stay as they are")
+        _say("not all cases and peers took part, so the results in benchmarks/ are not changed")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How often `sweep.compare --check` cries wolf, and sees what is there: `python -m benchmarks.false_positives`.
+"""The rates of false and true positives of `sweep.compare --check`: `python -m benchmarks.false_positives`.
 
-Pairs of results are drawn, not trained: losses of 24 combinations of two knobs whose logarithms are normal and
-correlated between neighbouring combinations and, as a seed is the same weights and data for both, between the two.
-Without a difference the share of pairs that the test rejects is its false-positive rate; with one it is its power.
+Pairs of results are drawn, not trained: losses of 24 combinations of two knobs, with normal logarithms that are
+correlated between neighbouring combinations and, since a seed has the same weights and data on both sides, between the
+two sides. Without a difference the share of pairs that the test rejects is its false-positive rate, with one its power.
 """
 
 import sys
@@ -13,28 +13,28 @@ from typing import Final
 import numpy as np
 
 from benchmarks.report import replace_between
-from sweep.compare.permutation import ALPHA, less, maxima, paired_scores, pooled_scores, relabellings, sign_flips
+from sweep.compare.permutation import ALPHA, maxima, paired_scores, pooled_scores, relabellings, sign_flips, subtract
 
 PAIRS: Final = 2000
 SEEDS: Final = (8, 16, 64)
 ROWS, COLUMNS = 6, 4  # of cells
 SPREAD: Final = 1.0  # of the logarithm of a loss over seeds
-SHARED: Final = 0.5  # part of its variance that a seed has in common on both sides
+SHARED: Final = 0.5  # share of the variance that a seed has in common on both sides
 NEIGHBOURS: Final = 0.8  # correlation of neighbouring cells
-EXCHANGES: Final = 1000  # of the first ones, so that all takes a minute: the level is the same, p is coarser
-LOST: Final = (0.02, 0.4)  # share of lanes that are lost: in most cells, and in the last column
+EXCHANGES: Final = 1000  # only the first ones, so that all takes a minute: the level is the same, p is coarser
+LOST: Final = (0.02, 0.4)  # share of lost lanes: in most cells, and in the last column
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What pairs are drawn.
+    """How pairs of results are drawn.
 
     Args:
-        seeds: on either side.
-        paired: whether they are the same on both sides.
+        seeds: number of seeds on each side.
+        paired: whether these are the same on both sides.
         lossy: whether lanes are lost.
-        shift: of the second side's logarithms, in standard deviations over seeds.
-        shifted: in how many of the cells.
+        shift: shift of the second side's logarithms, in standard deviations over seeds.
+        shifted: number of cells that are shifted.
     """
 
     seeds: int
@@ -45,7 +45,7 @@ class Setting:
 
 
 def draw(setting: Setting, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw logarithms of losses of both sides, seeds then cells; lost lanes +inf."""
+    """Draw logarithms of losses of both sides, seeds by cells; lost lanes are +inf."""
     level = rng.normal(0, 2, ROWS * COLUMNS)
     common = _noise(setting.seeds, rng) * np.sqrt(SHARED)
     sides = []
@@ -73,13 +73,13 @@ def _noise(seeds: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def p_value(first: np.ndarray, second: np.ndarray, *, paired: bool) -> float:
-    """Give the p of the test over all cells as `differences` has it, by fewer exchanges."""
+    """Give p of the test over all cells as `differences` does, but with fewer exchanges."""
     if paired:
-        scores, exchanges = paired_scores(less(second, first)), sign_flips(*map(len, (first, second)))
+        scores, exchanges = paired_scores(subtract(second, first)), sign_flips(*map(len, (first, second)))
     else:
         scores, exchanges = pooled_scores(np.concatenate([first, second])), relabellings(len(first), len(second))
-    largest, own = maxima(scores, exchanges[:EXCHANGES])
-    return float(np.mean(largest >= own.max() * (1 - 1e-9)))
+    largest, observed = maxima(scores, exchanges[:EXCHANGES])
+    return float(np.mean(largest >= observed.max() * (1 - 1e-9)))
 
 
 def share_rejected(setting: Setting, pairs: int = PAIRS, seed: int = 0) -> float:
@@ -103,7 +103,7 @@ def rows(pairs: int = PAIRS) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the table; with `--write` put it into README.md."""
+    """Print the table; with `--write` also write it into README.md."""
     lines = []
     for line in rows():
         print(line, flush=True)

@@ -9,11 +9,11 @@ class Goal:
     """A number to reach in one case.
 
     Args:
-        case: the case.
-        measure: "ratio" (lane-steps a second, `sweep` over `peer`), "efficiency" (limit over time used) or
+        case: name of the case.
+        measure: "ratio" (lane-steps per second of `sweep` over those of `peer`), "efficiency" (limit over time used) or
             "compile" (seconds, cold; at most).
         wanted: the number.
-        peer: of a ratio.
+        peer: the peer of a ratio.
     """
 
     case: str

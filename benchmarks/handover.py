@@ -1,4 +1,4 @@
-"""What is handed from `sweep` to its peers: data and initial weights as plain arrays, in one .npz file."""
+"""What `sweep` hands over to its peers: data and initial weights as plain arrays, in one .npz file."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Group:
     orders: np.ndarray | None
 
     def part(self, start: int, stop: int) -> "Group":
-        """Take some of the lanes."""
-        trees = {name: {leaf: own[start:stop] for leaf, own in tree.items()} for name, tree in self.trees.items()}
+        """Select a range of lanes."""
+        trees = {name: {leaf: array[start:stop] for leaf, array in tree.items()} for name, tree in self.trees.items()}
         orders = None if self.orders is None else self.orders[start:stop]
         return Group(self.width, trees, self.target[start:stop], orders)
 
@@ -37,7 +37,7 @@ class Handover:
     """The lanes of one case.
 
     Args:
-        inputs: what the networks see at the points, the same for all lanes: (points, 1).
+        inputs: inputs of the networks, the same for all lanes: (points, 1).
         groups: one for each width.
     """
 
@@ -45,15 +45,15 @@ class Handover:
     groups: tuple[Group, ...]
 
     def save(self, path: Path) -> None:
-        """Write it to a file."""
+        """Write the arrays to a file."""
         arrays = {"inputs": self.inputs}
         for group in self.groups:
             arrays[f"{group.width}/target"] = group.target
             if group.orders is not None:
                 arrays[f"{group.width}/orders"] = group.orders
             for name, tree in group.trees.items():
-                arrays |= {f"{group.width}/{name}/{leaf}": own for leaf, own in tree.items()}
-        np.savez(path, **arrays)
+                arrays |= {f"{group.width}/{name}/{leaf}": array for leaf, array in tree.items()}
+        np.savez(path, allow_pickle=False, **arrays)
 
 
 def load(path: Path, widths: tuple[int, ...]) -> Handover:
@@ -63,9 +63,9 @@ def load(path: Path, widths: tuple[int, ...]) -> Handover:
     groups = []
     for width in widths:
         trees: Trees = defaultdict(dict)
-        for key, own in arrays.items():
+        for key, array in arrays.items():
             if key.startswith(f"{width}/layer_"):
                 _, name, leaf = key.split("/")
-                trees[name][leaf] = own
+                trees[name][leaf] = array
         groups.append(Group(width, dict(trees), arrays[f"{width}/target"], arrays.get(f"{width}/orders")))
     return Handover(arrays["inputs"], tuple(groups))

@@ -1,16 +1,17 @@
-"""What this machine could do at most: its own rates, measured then and there, and the time a step needs at them.
+"""The limit of the machine: its rates, measured during the benchmark, and the time that a step needs at these.
 
-A step's products, activations and optimiser are counted one after another, each at the best rate that the
-machine showed for it alone with its data in cache:
+The products, activations and the optimiser of a step are counted one after another, each at the best rate that the
+machine reached for it alone with its data in cache:
 
-- products: 2 n in out operations forwards for each layer, and twice that backwards, but for the gradient with
-  respect to the inputs of the first layer, which nobody needs; at the rate of a 2048 x 2048 float32 product;
-- activations: value and derivative of every hidden neuron at every point once, the derivative multiplied with
-  what comes from behind, in one pass over arrays in cache, by the function of JAX or of `sweep`, whichever is faster;
-- optimiser: Adam reads parameters, gradient and two moments and writes parameters and two moments, seven
-  numbers of four bytes for each parameter, at the bandwidth of a pass over arrays in a core's second-level cache.
+- products: 2 n in out operations forwards for each layer, and twice that backwards, except for the gradient with
+  respect to the inputs of the first layer, which is not needed; at the rate of a 2048 x 2048 float32 product;
+- activations: value and derivative of every hidden neuron at every point once, the derivative multiplied with the
+  gradient from the layer behind, in one pass over arrays in cache, by the function of JAX or of `sweep`, whichever is
+  faster;
+- optimiser: Adam reads parameters, gradient and two moments and writes parameters and two moments, seven numbers of
+  four bytes for each parameter, at the bandwidth of a pass over arrays in a core's second-level cache.
 
-Not counted: biases, the loss, the arithmetic of Adam, what a step reads and writes between these parts.
+Not counted: biases, the loss, the arithmetic of Adam, and reads and writes between these parts.
 """
 
 import time
@@ -27,7 +28,7 @@ from benchmarks.cases import Case
 from sweep.page.specs.activation import ACTIVATIONS
 
 SIDE: Final = 2048
-LENGTHS: Final = (2**14, 2**15, 2**16)  # numbers in an array of one core; the best counts
+LENGTHS: Final = (2**14, 2**15, 2**16)  # of an array of one core; the best one counts
 PASSES: Final = 100  # over an array, in one call
 TRIES: Final = 3
 ADAM_BYTES: Final = 7 * 4
@@ -38,18 +39,18 @@ def rates(activation: str) -> dict[str, float]:
     """Measure the machine's rates, on all JAX devices together.
 
     Args:
-        activation: which one's.
+        activation: name of the activation function.
 
     Returns:
-        Operations of a product, activations with derivative, and bytes, each in a second.
+        Operations of a product, activations with derivative, and bytes, each per second.
     """
     return {"products": _products(), "activations": _activations(activation), "bytes": _bandwidth()}
 
 
 def seconds(case: Case, measured: dict[str, float]) -> dict[str, float]:
-    """Tell how long one step of one lane takes at these rates, the mean over the case's widths, part by part."""
+    """Give the time of one step of one lane at these rates, part by part: the mean over the case's widths."""
     counts = [count(case, width) for width in case.widths]
-    return {part: sum(own[part] for own in counts) / len(counts) / measured[part] for part in counts[0]}
+    return {part: sum(parts[part] for parts in counts) / len(counts) / measured[part] for part in counts[0]}
 
 
 def count(case: Case, width: int) -> dict[str, float]:
@@ -62,11 +63,11 @@ def count(case: Case, width: int) -> dict[str, float]:
 
 
 def _products() -> float:
-    """Try one product that all threads share, and one for each device."""
+    """Measure one product that all threads share, and one on each device; give the better rate."""
     shared = jnp.asarray(np.random.default_rng(0).random((SIDE, SIDE), np.float32))
-    own = _on_each(lambda index: np.full((SIDE, SIDE), 0.5 + index, np.float32))
+    separate = _put_on_each(lambda index: np.full((SIDE, SIDE), 0.5 + index, np.float32))
     devices = len(jax.devices())
-    return 2 * SIDE**3 * max(1 / _best(_square(), shared), devices / _best(_square_each(), own))
+    return 2 * SIDE**3 * max(1 / _shortest_time(_square(), shared), devices / _shortest_time(_square_each(), separate))
 
 
 @cache
@@ -76,13 +77,13 @@ def _square() -> Any:
 
 @cache
 def _square_each() -> Any:
-    return _mapped(lambda a: a @ a)
+    return _map_devices(lambda a: a @ a)
 
 
 def _activations(name: str) -> float:
     def measured(function: Callable[[Any], Any], length: int) -> float:
-        z = _on_each(lambda index: np.random.default_rng(index).standard_normal(length, np.float32))
-        return len(jax.devices()) * PASSES * length / _best(_activation_passes(function), z, jnp.ones_like(z))
+        z = _put_on_each(lambda index: np.random.default_rng(index).standard_normal(length, np.float32))
+        return len(jax.devices()) * PASSES * length / _shortest_time(_activation_passes(function), z, jnp.ones_like(z))
 
     return max(measured(function, length) for function in {JAX[name], ACTIVATIONS[name].load()} for length in LENGTHS)
 
@@ -93,48 +94,48 @@ def _activation_passes(function: Callable[[Any], Any]) -> Any:
         value, pull = jax.vjp(function, carry[0])
         return value, pull(carry[1])[0]
 
-    return _mapped(lambda z, g: jax.lax.fori_loop(0, PASSES, one_pass, (z, g)))
+    return _map_devices(lambda z, g: jax.lax.fori_loop(0, PASSES, one_pass, (z, g)))
 
 
 def _bandwidth() -> float:
     def measured(length: int) -> float:
-        a = _on_each(lambda index: np.full(length, index, np.float32))
-        return len(jax.devices()) * PASSES * length * 3 * 4 / _best(_bandwidth_passes(), a, jnp.ones_like(a))
+        a = _put_on_each(lambda index: np.full(length, index, np.float32))
+        return len(jax.devices()) * PASSES * length * 3 * 4 / _shortest_time(_bandwidth_passes(), a, jnp.ones_like(a))
 
     return max(map(measured, LENGTHS))
 
 
 @cache
 def _bandwidth_passes() -> Any:
-    """Read two arrays and write one, again and again."""
-    return _mapped(lambda a, c: jax.lax.fori_loop(0, PASSES, lambda _, a: a * 0.5 + c, a))
+    """Read two arrays and write one, `PASSES` times."""
+    return _map_devices(lambda a, c: jax.lax.fori_loop(0, PASSES, lambda _, a: a * 0.5 + c, a))
 
 
 def _mesh() -> Mesh:
     return Mesh(np.array(jax.devices()), ("device",), axis_types=(AxisType.Auto,))
 
 
-def _on_each(make: Callable[[int], np.ndarray]) -> Any:
+def _put_on_each(make: Callable[[int], np.ndarray]) -> Any:
     """Put an array on each device."""
     arrays = np.stack([make(index) for index in range(len(jax.devices()))])
     return jax.device_put(arrays, NamedSharding(_mesh(), PartitionSpec("device")))
 
 
-def _mapped(function: Callable[..., Any]) -> Any:
-    """Let each device run a function on its own array."""
+def _map_devices(function: Callable[..., Any]) -> Any:
+    """Map a function over devices, each with its own array."""
     spec = PartitionSpec("device")
 
-    def own(*arrays: Any) -> Any:
+    def on_device(*arrays: Any) -> Any:
         return jax.tree.map(lambda leaf: leaf[None], function(*(array[0] for array in arrays)))
 
-    return jax.jit(jax.shard_map(own, mesh=_mesh(), in_specs=spec, out_specs=spec, check_vma=False))
+    return jax.jit(jax.shard_map(on_device, mesh=_mesh(), in_specs=spec, out_specs=spec, check_vma=False))
 
 
-def _best(function: Any, *arrays: Any) -> float:
+def _shortest_time(function: Any, *arrays: Any) -> float:
     jax.block_until_ready(function(*arrays))
-    taken = []
+    times = []
     for _ in range(TRIES):
         begun = time.perf_counter()
         jax.block_until_ready(function(*arrays))
-        taken.append(time.perf_counter() - begun)
-    return min(taken)
+        times.append(time.perf_counter() - begun)
+    return min(times)

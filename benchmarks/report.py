@@ -1,4 +1,4 @@
-"""From measurements to what a reader sees: words in the terminal, results.json, the table in README.md, the figure."""
+"""How measurements are shown: in the terminal, in results.json, in the table of README.md and in the figure."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.goals import GOALS, Goal
 
 HERE: Final = Path(__file__).parent
-# Colours of Okabe and Ito, told apart by every kind of colour vision; the order is that of the bars.
+# The colours of Okabe and Ito, which differ in every kind of colour vision, in the order of the bars.
 SIDES: Final = {
     "sweep": ("sweep", "#0072b2"),
     "vmap": ("jit(vmap(train)), one program", "#e69f00"),
@@ -34,12 +34,12 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Summarise repeats."""
+    """Summarise the values of all repeats."""
     return Spread(float(np.median(values)), min(values), max(values))
 
 
 def ratio(result: dict[str, Any], peer: str) -> Spread:
-    """Give how many times the lane-steps per second of a peer `sweep` takes; each repeat is compared with its own."""
+    """Give the lane-steps per second of `sweep` over those of a peer, repeat by repeat."""
     pairs = zip(_rates(result, "sweep"), _rates(result, peer), strict=True)
     return spread([ours / theirs for ours, theirs in pairs])
 
@@ -54,7 +54,7 @@ def _rates(result: dict[str, Any], side: str) -> list[float]:
 
 
 def case_words(result: dict[str, Any]) -> str:
-    """Tell one case's results in the terminal."""
+    """Format the results of one case for the terminal."""
     rows = [("", "lane-steps/s (lowest-highest)", "sweep is faster by", "compile s")]
     for side in [name for name in SIDES if name in result["sides"]]:
         rate = spread(_rates(result, side))
@@ -68,28 +68,28 @@ def case_words(result: dict[str, Any]) -> str:
 
 def write(found: dict[str, Any]) -> None:
     """Write results.json, the table in README.md and the figure."""
-    (HERE / "results.json").write_text(json.dumps(_rounded(found), indent=1) + "\n")
+    (HERE / "results.json").write_text(json.dumps(_round(found), indent=1) + "\n")
     replace_between("results", _tables(found))
     _draw(found["cases"]).savefig(HERE / "benchmark.svg", metadata={"Date": None})
 
 
 def replace_between(name: str, lines: str) -> None:
-    """Put lines between a pair of markers of README.md."""
+    """Replace the lines between a pair of markers in README.md."""
     readme, begin, end = HERE / "README.md", f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     pattern, text = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL), readme.read_text()
     if not pattern.search(text):
-        raise SystemExit(f"README.md has lost its markers {begin} and {end}")
+        raise SystemExit(f"README.md lacks the markers {begin} and {end}: put them where the table belongs")
     readme.write_text(pattern.sub(lambda _: f"{begin}\n{lines}\n{end}", text))
 
 
 def _tables(found: dict[str, Any]) -> str:
     machine, cases = found["machine"], found["cases"]
     versions = {
-        name: own for case in cases.values() for each in case["versions"].values() for name, own in each.items()
+        name: number for case in cases.values() for each in case["versions"].values() for name, number in each.items()
     }
-    told = ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
+    packages = ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
     about = (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['date']}; {told}. "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['date']}; {packages}. "
         f"Medians of {found['repeats']} repeats, lowest and highest in brackets. {_agreement(cases)}"
     )
     return "\n\n".join([about, _goal_table(cases), _ratio_table(cases), _rate_table(cases), _limit_table(cases)])
@@ -97,16 +97,16 @@ def _tables(found: dict[str, Any]) -> str:
 
 def _agreement(cases: dict[str, Any]) -> str:
     largest, side, case = max(
-        (own["largest_difference"], SIDES[side][0], result["case"]["title"])
+        (measured["largest_difference"], SIDES[side][0], result["case"]["title"])
         for result in cases.values()
-        for side, own in result["sides"].items()
+        for side, measured in result["sides"].items()
         if side != "sweep"
     )
     return f"All sides agreed; the largest difference of a training loss was {largest:.1e} ({side}; {case})."
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table in Markdown."""
+    """Format a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -115,27 +115,29 @@ def _goal_table(cases: dict[str, Any]) -> str:
     rows = []
     for goal in GOALS:
         result = cases[goal.case]
-        what, wanted, measured, met = _judged(goal, result)
-        rows.append((result["case"]["title"], what, wanted, measured, "yes" if met else "**no**", _most(goal, result)))
+        what, wanted, measured, met = _judge(goal, result)
+        rows.append(
+            (result["case"]["title"], what, wanted, measured, "yes" if met else "**no**", _ratio_at_limit(goal, result))
+        )
     return table(("case", "goal", "wanted", "measured", "met", "at the limit"), rows)
 
 
-def _most(goal: Goal, result: dict[str, Any]) -> str:
-    """Say how many times as fast as a peer a program would be that took no longer than the limit."""
+def _ratio_at_limit(goal: Goal, result: dict[str, Any]) -> str:
+    """Give the ratio to a peer of a program that took no longer than the limit."""
     if goal.measure != "ratio" or goal.peer == "keras_fit":
         return ""
     return f"{_digits(ratio(result, goal.peer).median / efficiency(result).median)}x"
 
 
-def _judged(goal: Goal, result: dict[str, Any]) -> tuple[str, str, str, bool]:
+def _judge(goal: Goal, result: dict[str, Any]) -> tuple[str, str, str, bool]:
     if goal.measure == "compile":
         seconds = result["sides"]["sweep"]["compile_seconds"]
         return "compile, cold", f"at most {goal.wanted:g} s", f"{seconds:.1f} s", seconds <= goal.wanted
     if goal.measure == "efficiency":
-        own = efficiency(result)
-        return "efficiency: limit / time used", f"{goal.wanted:g}", _share(own), own.median >= goal.wanted
-    own = ratio(result, goal.peer)
-    return f"faster than {SIDES[goal.peer][0]}", f"{goal.wanted:g}x", _times(own), own.median >= goal.wanted
+        share = efficiency(result)
+        return "efficiency: limit / time used", f"{goal.wanted:g}", _share(share), share.median >= goal.wanted
+    faster = ratio(result, goal.peer)
+    return f"faster than {SIDES[goal.peer][0]}", f"{goal.wanted:g}x", _times(faster), faster.median >= goal.wanted
 
 
 def _ratio_table(cases: dict[str, Any]) -> str:
@@ -190,24 +192,24 @@ def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _span(own: Spread) -> str:
-    return f"{_number(own.median)} ({_number(own.low)}-{_number(own.high)})"
+def _span(rate: Spread) -> str:
+    return f"{_number(rate.median)} ({_number(rate.low)}-{_number(rate.high)})"
 
 
-def _times(own: Spread) -> str:
-    return f"{_digits(own.median)}x ({_digits(own.low)}-{_digits(own.high)})"
+def _times(ratio: Spread) -> str:
+    return f"{_digits(ratio.median)}x ({_digits(ratio.low)}-{_digits(ratio.high)})"
 
 
-def _share(own: Spread) -> str:
-    return f"{own.median:.2f} ({own.low:.2f}-{own.high:.2f})"
+def _share(share: Spread) -> str:
+    return f"{share.median:.2f} ({share.low:.2f}-{share.high:.2f})"
 
 
-def _rounded(tree: Any) -> Any:
-    """Keep five digits of every number: what is more is noise, and makes the file hard to read."""
+def _round(tree: Any) -> Any:
+    """Round every number to five digits: more are noise, and make the file hard to read."""
     if isinstance(tree, dict):
-        return {name: _rounded(own) for name, own in tree.items()}
+        return {name: _round(value) for name, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_rounded(own) for own in tree]
+        return [_round(value) for value in tree]
     return float(f"{tree:.5g}") if isinstance(tree, float) else tree
 
 
@@ -244,13 +246,13 @@ def _draw(cases: dict[str, Any]) -> Any:
     return figure
 
 
-def _bar(axes: Any, place: float, own: Spread, look: tuple[str, str]) -> None:
+def _bar(axes: Any, place: float, rate: Spread, look: tuple[str, str]) -> None:
     label, colour = look
-    axes.barh(place, own.median, 0.9, color=colour, label=label, edgecolor="black", linewidth=0.3)
-    axes.plot([own.low, own.high], [place, place], color="black", lw=1)
-    inside = look == SIDES["sweep"]  # beside its bar the limit would be drawn across the number
+    axes.barh(place, rate.median, 0.9, color=colour, label=label, edgecolor="black", linewidth=0.3)
+    axes.plot([rate.low, rate.high], [place, place], color="black", lw=1)
+    inside = look == SIDES["sweep"]  # beside its bar the line of the limit would cross the number
     axes.annotate(
-        _number(own.median), (own.low if inside else own.high, place), xytext=(-4 if inside else 4, 0),
+        _number(rate.median), (rate.low if inside else rate.high, place), xytext=(-4 if inside else 4, 0),
         textcoords="offset points", va="center", ha="right" if inside else "left", fontsize=8,
         color="white" if inside else "black",
     )  # fmt: skip

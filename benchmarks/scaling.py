@@ -1,7 +1,7 @@
-"""How cost grows with the work: `python -m benchmarks.scaling`, as `make bench-scaling` runs it.
+"""How cost grows with the work: `python -m benchmarks.scaling`, which `make bench-scaling` runs.
 
-Each measurement is a process of its own that says at its end what it took, so that the memory of one is not
-counted in another; `make run` is timed from outside, as a user would see it.
+Each measurement runs in a separate process that prints its time and memory at its end, so that the memory of one is not
+counted in another; `make run` is timed from outside, as a user sees it.
 """
 
 import json
@@ -27,7 +27,7 @@ RESULTS: Final = Path(__file__).parent / "scaling.json"
 PAGE: Final = "experiments/freq_principle.py"
 MANY, FEW, EPOCHS = 65_536, 1_024, 300
 STOPS: Final = ("none", "target", "halving")
-STOPPED_ROUNDS: Final = {400: 3, 2000: 3}  # how often, by epochs
+STOPPED_ROUNDS: Final = {400: 3, 2000: 3}  # number of repeats, by epochs
 GIB: Final = 2**30
 
 
@@ -35,10 +35,10 @@ def main(only: tuple[str, ...] = ()) -> None:
     """Measure how `sweep` scales, print it, and rewrite scaling.json and the README.
 
     Args:
-        only: names of measurements to take anew; none means all.
+        only: names of the measurements to repeat; by default all.
     """
     before = json.loads(RESULTS.read_text())["measured"] if only and RESULTS.exists() else {}
-    found = {name: measured() if not only or name in only else before[name] for name, measured in MEASUREMENTS.items()}
+    found = {name: measure() if not only or name in only else before[name] for name, measure in MEASUREMENTS.items()}
     rows = [row for name, values in found.items() for row in ROWS[name](values)]
     text = report.table(("figure", "goal", "measured", "met"), rows)
     print(text)
@@ -46,8 +46,8 @@ def main(only: tuple[str, ...] = ()) -> None:
     report.replace_between("scaling", text)
 
 
-def in_a_process(name: str, *args: Any) -> dict[str, Any]:
-    """Run one of `CHILDREN` in a fresh process; give what it says, and the seconds of the whole process."""
+def run_child(name: str, *args: Any) -> dict[str, Any]:
+    """Run one of `CHILDREN` in a fresh process; give what it prints, and the seconds of the whole process."""
     command = [sys.executable, "-m", "benchmarks.scaling", "--child", name, *map(str, args)]
     begun = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
@@ -62,29 +62,29 @@ def _environment() -> dict[str, str]:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# What a process of its own does. JAX is imported only there.
+# What the child processes do. JAX is imported only there.
 
 
-def _swept(experiment: Any, out: Path, figures: bool = False) -> dict[str, Any]:
-    """Run a sweep into a store, draw its figures if wanted, and say what all of it took."""
+def _run_sweep(experiment: Any, out: Path, figures: bool = False) -> dict[str, Any]:
+    """Run a sweep into a store, draw its figures if requested, and give its times and memory."""
     from sweep.plots.gallery import choose_figures, draw_figures
     from sweep.runs.runner import run_sweep
 
     begun = time.perf_counter()
     ds = run_sweep(experiment, out=out)
-    swept = time.perf_counter()
+    ended = time.perf_counter()
     drawn = draw_figures(ds, choose_figures(ds), out / "figures") if figures else []
     names = ("lane_steps", "lane_steps_executed", "lane_steps_planned", "training_seconds", "compile_seconds")
     return {
         **{name: ds.attrs[name] for name in names},
-        "sweep_seconds": swept - begun,
-        "drawing_seconds": time.perf_counter() - swept,
+        "sweep_seconds": ended - begun,
+        "drawing_seconds": time.perf_counter() - ended,
         "figures": len(list(drawn)),
         "resident_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 
-def _small(width: int, lanes: int, epochs: int, records: int) -> Any:
+def _small_page(width: int, lanes: int, epochs: int, records: int) -> Any:
     """Describe a sweep over seeds and sixteen learning rates that records full loss curves."""
     import numpy as np
 
@@ -102,15 +102,15 @@ def _small(width: int, lanes: int, epochs: int, records: int) -> Any:
 
 
 def child_lanes(lanes: str) -> dict[str, Any]:
-    """Train so many lanes of width 8 with 60 records."""
+    """Train a number of lanes of width 8 with 60 records."""
     with tempfile.TemporaryDirectory() as folder:
-        return _swept(_small(8, int(lanes), EPOCHS, 60), Path(folder, "store"))
+        return _run_sweep(_small_page(8, int(lanes), EPOCHS, 60), Path(folder, "store"))
 
 
 def child_million() -> dict[str, Any]:
     """Train 1,048,576 lanes of width 4 for 50 epochs and draw the heatmap of the learning rates."""
     with tempfile.TemporaryDirectory() as folder:
-        return _swept(_small(4, 2**20, 50, 20), Path(folder, "store"), figures=True)
+        return _run_sweep(_small_page(4, 2**20, 50, 20), Path(folder, "store"), figures=True)
 
 
 def child_stopped(rule: str, epochs: str) -> dict[str, Any]:
@@ -118,10 +118,10 @@ def child_stopped(rule: str, epochs: str) -> dict[str, Any]:
     from sweep.specs import Halving, Target, linear_spaced
 
     rules = {"none": None, "target": Target(0.3), "halving": Halving()}
-    page = _small(16, 4096, int(epochs), 20)
+    page = _small_page(16, 4096, int(epochs), 20)
     page = replace(page, record=replace(page.record, at=linear_spaced(20)), stop=rules[rule])
     with tempfile.TemporaryDirectory() as folder:
-        return _swept(page, Path(folder, "store"))
+        return _run_sweep(page, Path(folder, "store"))
 
 
 CHILDREN: Final[dict[str, Callable[..., dict[str, Any]]]] = {
@@ -132,27 +132,27 @@ CHILDREN: Final[dict[str, Callable[..., dict[str, Any]]]] = {
 
 
 # ---------------------------------------------------------------------------------------------------------
-# What is measured.
+# The measurements.
 
 
-def lanes() -> dict[str, Any]:
-    """Compare the cost of a lane-step among many lanes with that among few, few before and after."""
-    few = [in_a_process("lanes", FEW) for _ in range(3)]
-    many = in_a_process("lanes", MANY)
-    few += [in_a_process("lanes", FEW) for _ in range(3)]
+def measure_lanes() -> dict[str, Any]:
+    """Measure the cost of a lane-step with many lanes and with few, the latter before and after the former."""
+    few = [run_child("lanes", FEW) for _ in range(3)]
+    many = run_child("lanes", MANY)
+    few += [run_child("lanes", FEW) for _ in range(3)]
     return {"few": few, "many": many}
 
 
-def stopped() -> dict[str, Any]:
-    """Compare stopped sweeps with the full one, interleaved: short ones and some as long as a page's."""
+def measure_stopped() -> dict[str, Any]:
+    """Measure stopped sweeps and the full one, interleaved: short ones and some as long as those of pages."""
     return {
-        str(epochs): [{rule: in_a_process("stopped", rule, epochs) for rule in STOPS} for _ in range(rounds)]
+        str(epochs): [{rule: run_child("stopped", rule, epochs) for rule in STOPS} for _ in range(rounds)]
         for epochs, rounds in STOPPED_ROUNDS.items()
     }
 
 
-def make_run() -> dict[str, Any]:
-    """Run the page of `make run` as a user does, environment in place, into an empty folder."""
+def measure_make_run() -> dict[str, Any]:
+    """Run the page of `make run` as a user does, with the environment installed, into an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder, "store")
         begun = time.perf_counter()
@@ -174,10 +174,10 @@ def make_run() -> dict[str, Any]:
 
 
 MEASUREMENTS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
-    "lanes": lanes,
-    "million": lambda: in_a_process("million"),
-    "stopped": stopped,
-    "make_run": make_run,
+    "lanes": measure_lanes,
+    "million": lambda: run_child("million"),
+    "stopped": measure_stopped,
+    "make_run": measure_make_run,
 }
 
 
@@ -194,11 +194,11 @@ def _rows_lanes(found: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _rows_million(found: dict[str, Any]) -> list[tuple[str, ...]]:
-    told = (
+    measured = (
         f"{found['process_seconds']:.0f} s, of which training {found['training_seconds']:.0f} s and drawing "
         f"{found['drawing_seconds']:.1f} s; {found['resident_bytes'] / GIB:.2f} GiB resident"
     )
-    return [("1,048,576 lanes of width 4, 50 epochs, to a drawn heatmap", "runs", told, "yes")]
+    return [("1,048,576 lanes of width 4, 50 epochs, to a drawn heatmap", "runs", measured, "yes")]
 
 
 def _rows_stopped(found: dict[str, Any]) -> list[tuple[str, ...]]:

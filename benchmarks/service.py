@@ -1,7 +1,7 @@
-"""A worker process and how it is asked: one JSON object a line, in on stdin and out on stdout.
+"""Worker processes and their protocol: one JSON object per line, requests on stdin and answers on stdout.
 
-A worker serves one or more sides. It does nothing between two requests, so that the side that is timed has
-the machine to itself. This file is imported in every side's environment: nothing but NumPy is needed.
+A worker serves one or more sides. It is idle between two requests, so that the side that is timed has the machine to
+itself. This module is imported in the environment of every side, so it needs nothing but NumPy.
 """
 
 import json
@@ -25,12 +25,12 @@ Choice = dict[str, Any]
 
 
 class Trained(NamedTuple):
-    """What a side answers.
+    """The result of a side's training.
 
     Args:
-        seconds: from initial weights on hand to final losses on hand, compiled and warm.
+        seconds: time from initial weights in memory to final losses in memory, compiled and warm.
         losses: over all points after the last step, an array of shape (lanes,) for each group.
-        compile_seconds: spent on compiling before the clock was started.
+        compile_seconds: time for compilation, before the clock was started.
     """
 
     seconds: float
@@ -42,13 +42,13 @@ class Side(Protocol):
     """One way of doing the work.
 
     Args:
-        choices: what it may be tuned in, the first value of each being where tuning starts.
+        choices: values of each setting that may be tuned; tuning starts with the first ones.
     """
 
     choices: dict[str, list[Any]]
 
     def train(self, groups: list[Group], steps: int, choice: Choice, check: bool) -> Trained:
-        """Train all lanes from their initial weights; for a check in the given orders of the points."""
+        """Train all lanes from their initial weights; for a check with the given orders of the points."""
         ...
 
 
@@ -56,13 +56,13 @@ def serve(make: dict[str, Callable[[Case, Handover], Side]], more: dict[str, Cal
     """Answer requests until stdin is closed.
 
     Args:
-        make: makes each side that this worker serves from a case and what is handed over.
-        more: other requests that it answers; each value takes the request's arguments.
+        make: for each side that this worker serves, a function that makes it of a case and a handover.
+        more: functions for other requests, by name; they take the request's arguments.
     """
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not mix with the answers
-    served = _Server(make)
-    handlers = {"hello": _hello, "open": served.open, "choices": served.choices, "train": served.train} | (more or {})
+    os.dup2(2, 1)  # text that a library prints must not mix with the answers
+    server = _Server(make)
+    handlers = {"hello": _hello, "open": server.open, "choices": server.choices, "train": server.train} | (more or {})
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -73,7 +73,7 @@ def serve(make: dict[str, Callable[[Case, Handover], Side]], more: dict[str, Cal
 
 
 def versions() -> dict[str, str]:
-    """Tell the versions of Python and of the packages that matter here."""
+    """Give the versions of Python and of the packages in `PACKAGES`."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for package in PACKAGES:
         try:
@@ -92,10 +92,10 @@ class _Server:
         self._make, self._sides, self._groups = make, {}, ()
 
     def open(self, case: dict[str, Any], path: str) -> dict[str, Any]:
-        own = Case(**case | {"widths": tuple(case["widths"])})
-        handover = load(Path(path), own.widths)
+        work = Case.from_json(case)
+        handover = load(Path(path), work.widths)
         self._groups = handover.groups
-        self._sides = {name: make(own, handover) for name, make in self._make.items()}
+        self._sides = {name: make(work, handover) for name, make in self._make.items()}
         return {}
 
     def choices(self, side: str) -> dict[str, list[Any]]:
@@ -104,30 +104,30 @@ class _Server:
     def train(self, side: str, start: int, stop: int, steps: int, choice: Choice, check: bool) -> dict[str, Any]:
         groups = [group.part(start, stop) for group in self._groups]
         trained = self._sides[side].train(groups, steps, choice, check)
-        return trained._asdict() | {"losses": [np.asarray(own, float).tolist() for own in trained.losses]}
+        return trained._asdict() | {"losses": [np.asarray(losses, float).tolist() for losses in trained.losses]}
 
 
 class Worker:
-    """The other end: starts a worker process and asks it.
+    """The client's end: starts a worker process and sends it requests.
 
     Args:
-        python: its interpreter.
-        module: what it runs, as after `python -m`.
-        environment: variables set beside those that are there; None takes one away.
+        python: the interpreter of the process.
+        module: the module that it runs, as after `python -m`.
+        environment: changes of environment variables; None removes one.
     """
 
     def __init__(self, python: str, module: str, environment: dict[str, str | None] | None = None) -> None:
         self._module = module
-        self._chatter = tempfile.TemporaryFile("w+")  # noqa: SIM115 - told if the process fails, closed with it
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - shown if the process fails, closed with it
         variables = dict(os.environ) | (environment or {})
         self._process = subprocess.Popen(
-            [python, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._chatter, text=True,
+            [python, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
             env={name: value for name, value in variables.items() if value is not None},
             cwd=Path(__file__).parents[1],
         )  # fmt: skip
 
     def send(self, do: str, **arguments: Any) -> None:
-        """Put a request, without waiting for the answer."""
+        """Send a request without waiting for the answer."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
         self._process.stdin.flush()
@@ -138,21 +138,21 @@ class Worker:
         line = self._process.stdout.readline()
         if not line:
             code = self._process.wait()
-            self._chatter.seek(0)
-            raise RuntimeError(f"{self._module} ended with exit code {code}\n{self._chatter.read()[-2000:]}")
+            self._log.seek(0)
+            raise RuntimeError(f"{self._module} ended with exit code {code}\n{self._log.read()[-2000:]}")
         answer = json.loads(line)
         if "error" in answer:
             raise RuntimeError(f"{self._module} failed:\n{answer['error']}")
         return answer
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Put a request and wait for its answer."""
+        """Send a request and wait for its answer."""
         self.send(do, **arguments)
         return self.receive()
 
     def close(self) -> None:
-        """Let the process end by itself."""
+        """Close the process's stdin, and wait for it to end."""
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait()
-        self._chatter.close()
+        self._log.close()

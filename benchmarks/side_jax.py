@@ -1,7 +1,7 @@
-"""What a JAX expert writes: one training as a function, jitted and mapped over lanes; and the plain loop over it.
+"""The JAX sides, as an expert writes them: one training as a function, jitted and mapped over lanes; and a plain loop.
 
-Points first, `optax.adam`, one `fori_loop` over the steps. JAX is left as it comes: one CPU device whose threads
-share the work of an operation.
+Points are the first dimension; `optax.adam`, one `fori_loop` over the steps. JAX has its defaults: one CPU device whose
+threads share the work of an operation.
 """
 
 import time
@@ -21,28 +21,28 @@ ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sine": jnp.sin}
 
 
 def training(case: Case, inputs: Any) -> Any:
-    """Write one whole training as a function.
+    """Make a function of one whole training.
 
     Args:
         case: the work.
         inputs: (points, 1).
 
     Returns:
-        A function of initial parameters, targets, a key, given orders of the points (None to draw them) and the
-        number of epochs, that gives the last loss over all points.
+        A function of initial parameters, targets, a key, orders of the points (None to draw them) and the number of
+        epochs, that returns the last loss over all points.
     """
     activation = ACTIVATIONS[case.activation]
-    # Given Python's numbers, optax takes 1 - b2 in double precision and 1 - b2**t in single, which do not fit together
-    # in the fifth digit; that would be the largest difference between the sides.
+    # With Python numbers, optax computes 1 - b2 in double precision and 1 - b2**t in single, which disagree in the
+    # fifth digit; that would be the largest difference between the sides.
     rule = optax.adam(case.learning_rate, np.float32(0.9), np.float32(0.999), case.epsilon)
 
     def apply(parameters: Any, x: Any) -> Any:
         h = x
         for layer in range(case.depth):
-            own = parameters[f"layer_{layer}"]
-            h = activation(h @ own["kernel"] + own["bias"])
-        own = parameters[f"layer_{case.depth}"]
-        return (h @ own["kernel"] + own["bias"])[:, 0]
+            weights = parameters[f"layer_{layer}"]
+            h = activation(h @ weights["kernel"] + weights["bias"])
+        weights = parameters[f"layer_{case.depth}"]
+        return (h @ weights["kernel"] + weights["bias"])[:, 0]
 
     def loss(parameters: Any, x: Any, y: Any) -> Any:
         return jnp.mean((apply(parameters, x) - y) ** 2)
@@ -74,7 +74,7 @@ def training(case: Case, inputs: Any) -> Any:
 class Vmap:
     """All lanes in one jitted program, `jax.jit(jax.vmap(train))`, widths padded to the largest with zeros.
 
-    With weights of zero a dead neuron's output and gradients stay zero (tanh 0 = 0), so no masks are needed.
+    With zero weights the output and gradients of a padding neuron stay zero (tanh 0 = 0), so no masks are needed.
     """
 
     def __init__(self, case: Case, handover: Handover) -> None:
@@ -84,24 +84,24 @@ class Vmap:
         self.choices = {"lanes": sorted({min(size, lanes) for size in (16, 64, lanes)}, reverse=True)}
 
     def train(self, groups: list[Group], steps: int, choice: Choice, check: bool) -> Trained:
-        """Run so many lanes in one call, call after call."""
-        whole = _merged(groups) if len(groups) > 1 else groups[0]
-        lanes, size = len(whole.target), min(choice["lanes"], len(whole.target))
+        """Train `choice["lanes"]` lanes in one call, call after call."""
+        merged = _merge(groups) if len(groups) > 1 else groups[0]
+        lanes, size = len(merged.target), min(choice["lanes"], len(merged.target))
         epochs = steps // self._case.steps_per_epoch()
-        calls = [_arguments(whole, start, start + size, check) for start in range(0, lanes, size)]
+        calls = [_arguments(merged, start, start + size, check) for start in range(0, lanes, size)]
         begun = time.perf_counter()
-        programs = [_compiled(self._train, *arguments, epochs) for arguments in calls]
+        programs = [_compile(self._train, *arguments, epochs) for arguments in calls]
         compile_seconds = time.perf_counter() - begun
         begun = time.perf_counter()
         results = [run(*arguments, epochs) for run, arguments in zip(programs, calls, strict=True)]
-        losses = np.concatenate([np.asarray(own) for own in results])
+        losses = np.concatenate([np.asarray(result) for result in results])
         seconds = time.perf_counter() - begun
         ends = np.cumsum([len(group.target) for group in groups])[:-1]
         return Trained(seconds, np.split(losses, ends), compile_seconds)
 
 
 class VmapByWidth:
-    """The same with a program for each width, one after another: nothing is padded."""
+    """`Vmap` with a program for each width, one after another, without padding."""
 
     def __init__(self, case: Case, handover: Handover) -> None:
         self._vmap = Vmap(case, handover)
@@ -128,46 +128,49 @@ class Loop:
             stacked = _arguments(group, 0, len(group.target), check)
             lanes = [jax.tree.map(lambda leaf, at=at: leaf[at], stacked) for at in range(len(group.target))]
             begun = time.perf_counter()
-            run = _compiled(self._train, *lanes[0], epochs)
+            run = _compile(self._train, *lanes[0], epochs)
             compile_seconds += time.perf_counter() - begun
             begun = time.perf_counter()
             results = [run(*arguments, epochs) for arguments in lanes]
-            losses.append(np.array([float(own) for own in results]))
+            losses.append(np.array([float(result) for result in results]))
             seconds += time.perf_counter() - begun
         return Trained(seconds, losses, compile_seconds)
 
 
 def _arguments(group: Group, start: int, stop: int, check: bool) -> tuple[Any, ...]:
-    """Put the arguments of a call for some lanes on the device, but for the number of epochs."""
-    own = group.part(start, stop)
+    """Put the arguments of a call for a range of lanes on the device, except the number of epochs."""
+    part = group.part(start, stop)
     keys = jax.vmap(jax.random.key)(jnp.arange(start, stop))
-    orders = jnp.asarray(own.orders) if check and own.orders is not None else None
-    return jax.block_until_ready((jax.tree.map(jnp.asarray, own.trees), jnp.asarray(own.target), keys, orders))
+    orders = jnp.asarray(part.orders) if check and part.orders is not None else None
+    return jax.block_until_ready((jax.tree.map(jnp.asarray, part.trees), jnp.asarray(part.target), keys, orders))
 
 
-def _merged(groups: list[Group]) -> Group:
-    """Pad the networks of several widths to the largest and make one group of them."""
+def _merge(groups: list[Group]) -> Group:
+    """Pad the networks of several widths to the largest, as one group."""
     width = max(group.width for group in groups)
     trees: Trees = {}
     for name, tree in groups[0].trees.items():
-        trees[name] = {leaf: _padded([g.trees[name][leaf] for g in groups]) for leaf in tree}
+        trees[name] = {leaf: _pad([g.trees[name][leaf] for g in groups]) for leaf in tree}
     target = np.concatenate([group.target for group in groups])
     return Group(width, trees, target, None)
 
 
-def _padded(arrays: list[np.ndarray]) -> np.ndarray:
-    """Put arrays of several widths, lanes first, below each other, with zeros where one is narrower."""
+def _pad(arrays: list[np.ndarray]) -> np.ndarray:
+    """Concatenate arrays of several widths along lanes, the first dimension, with narrower ones padded by zeros."""
     sizes = np.max([array.shape for array in arrays], axis=0)[1:]
     return np.concatenate(
-        [np.pad(a, [(0, 0), *((0, size - own) for size, own in zip(sizes, a.shape[1:], strict=True))]) for a in arrays]
+        [
+            np.pad(a, [(0, 0), *((0, size - narrow) for size, narrow in zip(sizes, a.shape[1:], strict=True))])
+            for a in arrays
+        ]
     )
 
 
 _programs: dict[Any, Any] = {}
 
 
-def _compiled(jitted: Any, *arguments: Any) -> Any:
-    """Compile a function for arguments of these shapes, once."""
+def _compile(jitted: Any, *arguments: Any) -> Any:
+    """Compile a function for arguments of these shapes, if it is not compiled yet."""
     leaves, structure = jax.tree.flatten(arguments)
     key = (jitted, structure, tuple(np.shape(leaf) for leaf in leaves))
     if key not in _programs:

@@ -1,8 +1,8 @@
-"""What is written in Keras: `model.fit`, one training after another."""
+"""The Keras side: `model.fit`, one training after another."""
 
 import time
 
-import keras
+import keras  # pyright: ignore[reportMissingImports]  (not in the development environment)
 import numpy as np
 
 from benchmarks import service
@@ -12,7 +12,7 @@ from benchmarks.service import Choice, Trained
 
 
 class Fit:
-    """`model.fit` with all its defaults but the number of epochs; one model is compiled once and serves all lanes."""
+    """`model.fit` with its defaults except the number of epochs; one model is compiled once and trains all lanes."""
 
     def __init__(self, case: Case, handover: Handover) -> None:
         self._case, self._x, self.choices = case, handover.inputs, {}
@@ -28,7 +28,7 @@ class Fit:
         return model
 
     def train(self, groups: list[Group], steps: int, choice: Choice, check: bool) -> Trained:
-        """Train one lane after another; for a check epoch by epoch in the given orders, with `SameEpsilon`."""
+        """Train one lane after another; for a check epoch by epoch with the given orders and `SameEpsilon`."""
         (group,) = groups
         model, batch = self._compared if check else self._timed, self._case.batch_size
         epochs, seconds, losses = steps // self._case.steps_per_epoch(), 0.0, []
@@ -49,11 +49,11 @@ class Fit:
 
 
 class SameEpsilon(keras.callbacks.Callback):
-    """Makes Keras's Adam the others'.
+    """Makes the Adam of Keras equal to that of the other sides.
 
-    Keras adds epsilon to the root of the second moment before its bias is corrected, the others behind that. With
-    ReLU this can move a training by more than the sides may differ, so for the check it is corrected too. It has
-    to be changed at each step, which only a model that runs eagerly heeds.
+    Keras adds epsilon to the root of the second moment before the correction of its bias, the others after it. With
+    ReLU this can change a training by more than the tolerance, so for the check epsilon is corrected too. It changes at
+    each step, which has an effect only in a model that runs eagerly.
     """
 
     def __init__(self, epsilon: float) -> None:
@@ -61,19 +61,19 @@ class SameEpsilon(keras.callbacks.Callback):
         self._epsilon = epsilon
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        """Correct it for the step to come."""
+        """Correct epsilon for the next step."""
         optimizer = self.model.optimizer
-        taken = int(optimizer.iterations) + 1
-        optimizer.epsilon = self._epsilon * float(np.sqrt(1 - optimizer.beta_2**taken))
+        step = int(optimizer.iterations) + 1
+        optimizer.epsilon = self._epsilon * float(np.sqrt(1 - optimizer.beta_2**step))
 
 
 def _restart(model: keras.Sequential, group: Group, lane: int) -> None:
-    """Put initial weights and a fresh optimiser in."""
+    """Reset a model to initial weights and a fresh optimiser."""
     model.set_weights([group.trees[name][leaf][lane] for name in group.trees for leaf in ("kernel", "bias")])
     rate = float(model.optimizer.learning_rate)
     for variable in model.optimizer.variables:
         variable.assign(np.zeros(variable.shape, variable.dtype))
-    model.optimizer.learning_rate = rate  # it is one of the variables
+    model.optimizer.learning_rate = rate  # it is one of the variables that were set to zero
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The side of `sweep`: draws what everybody trains, and trains it as `sweep.run` does, but for the files."""
+"""The side of `sweep`: draws data and weights for all sides, and trains as `sweep.run` does, but without files."""
 
 import time
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import limit, service
@@ -26,39 +27,39 @@ from sweep.specs import every
 
 
 class Engine:
-    """Answers for `sweep`, one case at a time."""
+    """The requests that `sweep` answers, one case at a time."""
 
     def open(self, case: dict[str, Any], path: str) -> dict[str, Any]:
-        """Compile a case, and write what its lanes begin with to a file."""
-        own = Case(**case | {"widths": tuple(case["widths"])})
-        self._training = _planned(own, log_spaced(1))
-        self._compared = _planned(own, every(CHECK_STEPS))  # the same program: the cadence is no part of it
+        """Compile a case, and write data and initial weights of its lanes to a file."""
+        work = Case.from_json(case)
+        self._training = _make_plan(work, log_spaced(1))
+        self._compared = _make_plan(work, every(CHECK_STEPS))  # the same program, which does not depend on the cadence
         begun = time.perf_counter()
         prepare(self._training)
         seconds = time.perf_counter() - begun
-        drawn(self._training, own.widths, CHECK_STEPS).save(Path(path))
+        draw_handover(self._training, work.widths, CHECK_STEPS).save(Path(path))
         return {"compile_seconds": seconds, "tiles": [block.tile for block, _ in self._training.blocks()]}
 
     def train(self, check: bool) -> dict[str, Any]:
-        """Train all lanes, to the end or, for a check, only as far as sides are compared.
+        """Train all lanes to the end or, for a check, up to the step at which sides are compared.
 
         The clock starts when data and initial weights are on the devices and record 0 has been taken.
         """
         plan, begun = self._compared if check else self._training, 0.0
-        for piece in walk_wave(plan, 0):
-            if piece.record == 0:
+        for segment in walk_wave(plan, 0):
+            if segment.record == 0:
                 begun = time.perf_counter()
-            elif piece.record == 1:
-                break
-        seconds = time.perf_counter() - begun
-        return {"seconds": seconds, "steps": piece.done.tolist(), "losses": _losses(plan, piece.values)}
+            elif segment.record == 1:
+                seconds = time.perf_counter() - begun
+                return {"seconds": seconds, "steps": segment.done.tolist(), "losses": _losses(plan, segment.values)}
+        raise RuntimeError("the wave ended before record 1, at which its losses are compared")
 
 
-def _planned(case: Case, cadence: Cadence) -> Plan:
+def _make_plan(case: Case, cadence: Cadence) -> Plan:
     seeds = range(case.lanes)
     if case.task == "sines":
-        # With its end, the grid has no point at 0. There the kinks of ReLU lie while biases are still about zero, and
-        # whether such a point is on one side or the other would be up to rounding.
+        # A grid with its end has no point at 0, where the kinks of ReLU lie while biases are about zero: on which side
+        # of a kink such a point is would depend on rounding.
         task = SumOfSines(frequencies=FREQUENCIES, phases="random", points=case.points, placement="grid_with_end")
         axes, initializer = zipped(seed=seeds, data_seed=seeds), "lecun_normal"
     else:
@@ -79,30 +80,30 @@ def _planned(case: Case, cadence: Cadence) -> Plan:
     )
     plan = pack(resolve(experiment))
     if len(plan.waves) != 1:
-        raise RuntimeError(f"{case.name} is meant for one program and one wave, the plan has {len(plan.waves)}")
+        raise RuntimeError(f"{case.name} needs a plan of one wave, but has {len(plan.waves)}: reduce its lanes")
     return plan
 
 
 def _losses(plan: Plan, values: list[dict[str, np.ndarray]]) -> list[list[float]]:
-    """Put the losses of each block into the order of its members, as they are handed over."""
+    """Give the losses of each block in the order in which its lanes are handed over."""
     losses = []
-    for chosen, own in zip(plan.waves[0].chosen, values, strict=True):
+    for chosen, record in zip(plan.waves[0].chosen, values, strict=True):
         ordered = np.empty(len(chosen))
-        ordered[chosen] = own["loss"]
+        ordered[chosen] = record["loss"]
         losses.append(ordered.tolist())
     return losses
 
 
-def drawn(plan: Plan, widths: Sequence[int], steps: int) -> Handover:
-    """Draw data and initial weights of all lanes by the functions that the program is made of.
+def draw_handover(plan: Plan, widths: Sequence[int], steps: int) -> Handover:
+    """Draw data and initial weights of all lanes with the functions of the training program.
 
     Args:
-        plan: of one program; all its lanes see the same inputs.
-        widths: of its blocks, in their order.
-        steps: how many the orders of the points have to last for.
+        plan: a plan of one program, whose lanes all have the same inputs.
+        widths: the widths of its blocks, in their order.
+        steps: number of steps for which orders of the points are needed.
     """
     program, groups, inputs = plan.programs[0], [], None
-    for width, block, numbers in zip(widths, program.blocks, _typed(program), strict=True):
+    for width, block, numbers in zip(widths, program.blocks, _typed_numbers(program), strict=True):
         lanes, data = jax.jit(jax.vmap(partial(programs.begin, block)))(numbers)
         inputs = np.asarray(data.inputs[0]).T
         orders = None if block.training.renewed_every is None else _orders(block, numbers, lanes, steps)
@@ -111,9 +112,9 @@ def drawn(plan: Plan, widths: Sequence[int], steps: int) -> Handover:
     return Handover(inputs, tuple(groups))
 
 
-def _typed(program: Program) -> list[Numbers]:
+def _typed_numbers(program: Program) -> list[Numbers]:
     return [
-        {name: np.asarray(values, programs.number_dtype(name, block.training)) for name, values in numbers.items()}
+        {name: jnp.asarray(values, programs.number_dtype(name, block.training)) for name, values in numbers.items()}
         for block, numbers in zip(program.blocks, program.numbers, strict=True)
     ]
 
@@ -124,10 +125,12 @@ def _trees(block: programs.Block, lanes: programs.Lane) -> Trees:
 
 
 def _orders(block: programs.Block, numbers: Numbers, lanes: programs.Lane, steps: int) -> np.ndarray:
-    """Give the order of the points in the epochs of so many steps, (lanes, epochs, points)."""
+    """Give the orders of the points in the epochs of the first steps, (lanes, epochs, points)."""
     renew = jax.vmap(block.training.renew, in_axes=(0, None, None, 0, None))
     starts = range(0, steps, block.training.steps_per_epoch)
-    return np.stack([np.asarray(renew(lanes.state, None, (), numbers, step).order) for step in starts], axis=1)
+    return np.stack(
+        [np.asarray(renew(lanes.state, None, (), numbers, jnp.asarray(step)).order) for step in starts], axis=1
+    )
 
 
 if __name__ == "__main__":

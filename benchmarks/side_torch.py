@@ -1,12 +1,12 @@
-"""What is written in PyTorch: one Adam loop for each training, or `torch.func` over stacked networks."""
+"""The PyTorch sides: one Adam loop for each training, or `torch.func` over stacked networks."""
 
 import time
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.func import functional_call, grad, stack_module_state, vmap
+import torch  # pyright: ignore[reportMissingImports]  (not in the development environment)
+from torch import nn  # pyright: ignore[reportMissingImports]
+from torch.func import functional_call, grad, stack_module_state, vmap  # pyright: ignore[reportMissingImports]
 
 from benchmarks import service
 from benchmarks.cases import Case
@@ -20,7 +20,7 @@ class Sine(nn.Module):
     """sin as a module."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply it."""
+        """Give the sine of the input."""
         return torch.sin(x)
 
 
@@ -28,7 +28,7 @@ ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sine": Sine}
 
 
 def network(case: Case, group: Group, lane: int) -> nn.Sequential:
-    """Build a lane's network with the weights handed over."""
+    """Build a lane's network with its initial weights from the handover."""
     modules: list[nn.Module] = []
     for name, (inputs, outputs) in zip(group.trees, case.layers(group.width), strict=True):
         layer = nn.Linear(inputs, outputs)
@@ -40,17 +40,17 @@ def network(case: Case, group: Group, lane: int) -> nn.Sequential:
 
 
 def adam(case: Case, parameters: Any, form: str) -> torch.optim.Optimizer:
-    """Make Adam in one of the forms that PyTorch has of it."""
+    """Make Adam in one of the implementations of PyTorch."""
     return torch.optim.Adam(parameters, lr=case.learning_rate, eps=case.epsilon, **ADAM[form])
 
 
 def given_orders(group: Group, check: bool) -> torch.Tensor | None:
-    """Give the orders of the points that were handed over, (lanes, epochs, points)."""
+    """Give the orders of the points in the handover, (lanes, epochs, points); None without a check."""
     return torch.from_numpy(group.orders).long() if check and group.orders is not None else None
 
 
 class Loop:
-    """One training after another, as a tutorial writes it."""
+    """One training after another, as in a tutorial."""
 
     def __init__(self, case: Case, handover: Handover) -> None:
         self._case, self._x = case, torch.from_numpy(handover.inputs)
@@ -65,13 +65,13 @@ class Loop:
             targets = torch.from_numpy(group.target)[:, :, None]
             orders = given_orders(group, check)
             begun = time.perf_counter()
-            own = []
+            lane_losses = []
             for lane, model in enumerate(models):
                 optimizer = adam(self._case, model.parameters(), choice["adam"])
                 order = None if orders is None else orders[lane]
-                own.append(self._train_one(model, optimizer, targets[lane], steps, order))
+                lane_losses.append(self._train_one(model, optimizer, targets[lane], steps, order))
             seconds += time.perf_counter() - begun
-            losses.append(np.array(own))
+            losses.append(np.array(lane_losses))
         return Trained(seconds, losses)
 
     def _train_one(
@@ -113,20 +113,20 @@ class Vmap:
         }
 
     def train(self, groups: list[Group], steps: int, choice: Choice, check: bool) -> Trained:
-        """Train so many lanes of one width together, and the next when they are done."""
+        """Train `choice["lanes"]` lanes of one width together, one part after another."""
         torch.set_num_threads(choice["threads"])
         seconds, losses = 0.0, []
         for group in groups:
-            own = []
+            part_losses = []
             for start in range(0, len(group.target), choice["lanes"]):
                 part = group.part(start, start + choice["lanes"])
-                taken, loss = self._train_some(part, steps, choice, check)
-                seconds += taken
-                own.append(loss)
-            losses.append(np.concatenate(own))
+                part_seconds, loss = self._train_part(part, steps, choice, check)
+                seconds += part_seconds
+                part_losses.append(loss)
+            losses.append(np.concatenate(part_losses))
         return Trained(seconds, losses)
 
-    def _train_some(self, group: Group, steps: int, choice: Choice, check: bool) -> tuple[float, np.ndarray]:
+    def _train_part(self, group: Group, steps: int, choice: Choice, check: bool) -> tuple[float, np.ndarray]:
         case, x = self._case, self._x
         models = [network(case, group, lane) for lane in range(len(group.target))]
         stacked, _ = stack_module_state(models)  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ class Vmap:
         def loss(parameters: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             return nn.functional.mse_loss(functional_call(base, parameters, (x,)), y)
 
-        x_dim = None if case.batch_size is None else 0  # batches are each lane's own
+        x_dim = None if case.batch_size is None else 0  # each lane has its own batches
         losses_of, gradient_of = vmap(loss, in_dims=(0, x_dim, 0)), vmap(grad(loss), in_dims=(0, x_dim, 0))
         begun = time.perf_counter()
         optimizer = adam(case, stacked.values(), choice["adam"])
@@ -144,9 +144,9 @@ class Vmap:
         def step(x: torch.Tensor, y: torch.Tensor) -> None:
             optimizer.zero_grad()
             if choice["gradient"] == "vmap of grad":
-                found = gradient_of({name: own.detach() for name, own in stacked.items()}, x, y)
-                for name, own in stacked.items():
-                    own.grad = found[name]
+                found = gradient_of({name: leaf.detach() for name, leaf in stacked.items()}, x, y)
+                for name, leaf in stacked.items():
+                    leaf.grad = found[name]
             else:
                 losses_of(stacked, x, y).sum().backward()
             optimizer.step()

@@ -1,7 +1,7 @@
 """How much harder is a step for being sharper?
 
-A page may bring its own target, its own Flax module and its own metric. Import JAX inside them, so that the
-page itself loads without it.
+A page may define its own target, Flax module and metric. Import JAX inside these, so that the page itself loads
+without it.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Do small networks learn the low frequencies of a signal first, at every width?
 
-The target has eight sines of equal amplitude, so no frequency is easier for being louder; their phases
-are drawn anew for each seed. The seeds were fixed before the first run.
+The target has eight sines of equal amplitude, so that no frequency is easier because of its amplitude; each seed has
+other phases. The seeds were fixed before the first run.
 """
 
 import numpy as np

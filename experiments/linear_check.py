@@ -5,7 +5,7 @@ H = 2 X X' / n, its eigenvalues l_i, and the distance d_i of the start from the 
 
     loss(t) = least loss + sum_i l_i (1 - r l_i)^(2 t) d_i^2 / 2.
 
-The largest rate lies beyond 2 / max(l), where the formula grows without bound, and so must the training.
+The largest rate is above 2 / max(l), where the formula grows without bound, and so must the loss in training.
 """
 
 from sweep import MLP, Experiment, Figure, Linear, Metric, Optimizer, Record, grid, log_spaced, zipped

@@ -1,9 +1,9 @@
 """Do Adam and the absolute error solve what gradient descent on squares did not?
 
-System 002c: the data of 002a, an "nn module", the mean absolute error and Adam for 1000 steps on all points. Layers
-and learning rate are not given there: 1-128-1 with tanh and PyTorch's initial weights and biases, its default rate
-1e-3 and ten times that, and both outputs (`adam_from_normal_weights.py`, which was run first, has the weights of
-002a). The noise alone leaves an error of 0.05 sqrt(2 / pi) = 0.0399.
+System 002c: the data of 002a, an "nn module", the mean absolute error and Adam for 1000 steps on all points. The
+question does not give layers and learning rate. Here they are 1-128-1 with tanh and PyTorch's initial weights and
+biases, its default rate 1e-3 and ten times that, and both outputs (`adam_from_normal_weights.py`, which was run
+first, has the weights of 002a). The noise alone leaves an error of 0.05 sqrt(2 / pi) = 0.0399.
 """
 
 from math import pi

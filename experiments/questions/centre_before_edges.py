@@ -2,11 +2,11 @@
 
 System 001a: 1-200-200-1, PyTorch's initial weights and biases, plain gradient descent at 2e-3 on the mean squared
 error of all points, y = sin(2x) on [-7.5, 7.5), 15,000 epochs. In one dimension a first-layer neuron has its kink at
--b/w, so with PyTorch's biases kinks crowd around 0. Two controls: initial biases of all layers 7.5 times as large put
-kinks over the whole range; inputs scaled to [-1, 1] move the range under the kinks, and make the sine as much
-steeper.
+-b/w, so with PyTorch's biases most kinks lie near 0. Two controls: initial biases of all layers 7.5 times as large
+spread the kinks over the whole range; inputs scaled to [-1, 1] move the range to the kinks, and make the sine 7.5
+times as steep.
 
-The default has 100 points in place of 1500, which leaves time for 64 seeds; `--full` has all 1500, and 4 seeds.
+The default has 100 points instead of 1500, which leaves time for 64 seeds; `--full` has all 1500, and 4 seeds.
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ def edges_over_centre(ds, variant=AS_ASKED):
 
 
 def edges_twice_as_late(ds):
-    """Tell where it can be told: edges that were never fitted took at least as long as the whole training."""
+    """Decide if possible: edges that were never fitted took at least as long as the whole training."""
     centre, edges = times(ds, AS_ASKED)
     least = measures.ratio_of_times(centre, edges.clip(max=ds["epoch"][-1].item()))
     known = np.isfinite(edges) | (least >= 2)
@@ -54,7 +54,7 @@ def edges_twice_as_late(ds):
 
 
 def lags_less(ds, variant):
-    """Compare the ratios of a seed; where one is no number, as edges were never fitted, it cannot be told."""
+    """Compare the ratios of a seed; NaN if one of them is no number, because edges were never fitted."""
     control, asked = edges_over_centre(ds, variant), edges_over_centre(ds)
     return (control < asked).astype(float).where(np.isfinite(control) & np.isfinite(asked))
 

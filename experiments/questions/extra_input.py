@@ -1,6 +1,6 @@
 """Does one more input dimension help?
 
-The network of 001b with four hidden layers of 128 and 150 points: x alone, x beside a constant 1, and x twice.
+The network of 001b with four hidden layers of 128 and 150 points: x alone, x and a constant 1, and x twice.
 """
 
 from math import pi

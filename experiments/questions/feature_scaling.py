@@ -1,15 +1,15 @@
 """When does scaling the inputs matter?
 
 Systems 003d and 003e: one linear neuron, three rows [1000, 0.1], [2000, 0.2], [3000, 0.3] with targets 1, 2, 3, as
-they are or standardised; mean squared error, Keras' initial weights and Adam with epsilon 1e-7. Asked are 100 epochs
-at 1e-3; here 3000 are run, at that rate and at higher ones.
+they are or standardised; mean squared error, Keras' initial weights and Adam with epsilon 1e-7. The question has 100
+epochs at 1e-3; here 3000 are run, at that rate and at higher ones.
 """
 
 from sweep import MLP, AtLeast, Claim, Experiment, Figure, Optimizer, Record, Table, grid, log_spaced, measures, stats
 
 
 def loss(ds, inputs, epoch):
-    """Take the loss at rate 1e-3 at the last record up to an epoch."""
+    """Select the loss at rate 1e-3 at the last record up to an epoch."""
     lanes = ds.sel(inputs=inputs, learning_rate=1e-3, drop=True)
     return stats.measured(lanes, "loss").sel(epoch=slice(None, epoch)).isel(epoch=-1, drop=True)
 

@@ -4,8 +4,8 @@ Systems 001b and 001c: four hidden layers of 512, ReLU, PyTorch's initial weight
 with momentum 0.9 and coupled weight decay 1e-5 on all points, y = sin(2x) or sin(4x) on [-7.5, 7.5), 2000 epochs; and
 the same with narrower layers.
 
-The default has 150 points in place of 1500, which leaves time for 16 seeds; `--full` is width 512 with all 1500, and
-4 seeds.
+The default has 150 points instead of 1500, which leaves time for 16 seeds; `--full` is width 512 with all 1500, and 4
+seeds.
 """
 
 from dataclasses import replace
@@ -54,7 +54,7 @@ def final_at_4(ds):
 
 
 def exponent_of_width(ds):
-    """Fit log(epochs to a loss of 0.1) = a + exponent * log(width), seed by seed; NaN where a width never got there."""
+    """Fit log(epochs to a loss of 0.1) = a + exponent * log(width), seed by seed; NaN if a width never reached it."""
     epochs = epochs_to(xr.concat([losses(ds, TWO, width) for width in ds["width"]], "width"), 0.1)["epoch"]
     return measures.exponent(epochs, "width")
 

@@ -1,8 +1,8 @@
 """Does one linear neuron lack the capacity for y = 2x + 1 and noise?
 
 System 003a: one neuron, x = linspace(0, 10, 100), noise of deviation 1, Keras' initial weights, gradient descent at
-0.01 in batches of 32, 100 epochs. No straight line can have a lower loss than that of least squares, about 1, which
-is the noise.
+0.01 in batches of 32, 100 epochs. No straight line can have a lower loss than that of least squares, about 1, the
+variance of the noise.
 """
 
 from sweep import MLP, AtLeast, Claim, Experiment, Figure, Linear, Metric, Optimizer, Record, log_spaced, stats, zipped

@@ -1,7 +1,7 @@
 """Do more points take longer to learn, or a longer range?
 
-The network of 001b with four hidden layers of 64, on sin(2x): a quarter of the points, and half of the range, each
-beside the whole.
+The network of 001b with four hidden layers of 64, on sin(2x): a quarter of the points against all, and half of the
+range against the whole.
 """
 
 from math import pi

@@ -1,7 +1,7 @@
 """How many epochs does each further oscillation cost?
 
 System 001d: the network of 001b, with two and with four hidden layers, on one to five periods of sin(2x); the range
-grows with the periods, as in the question. Widths are not given there: 128 here, and 150 points.
+grows with the periods, as in the question. The question gives no width: here it is 128, with 150 points.
 """
 
 from math import pi
@@ -50,7 +50,7 @@ def three_periods(ds):
 def exponent_of_periods(ds):
     """Fit log(epochs) = a + exponent * log(periods) over four layers, seed by seed.
 
-    It is +inf where the most periods are never learnt, and NaN where only fewer are not, which tells nothing.
+    It is +inf where the largest number of periods is never learnt, and NaN where only a smaller one is not.
     """
     found = epochs(ds, 4)
     return measures.exponent(found, "high").where(np.isfinite(found.isel(high=-1)), np.inf)

@@ -1,8 +1,8 @@
 """Why does a ReLU network that fits a sine fail one period further on?
 
 Systems 000a and 000b: 1-16-16-1 and 1-64-64-64-1, ReLU, Keras' initial weights (Glorot uniform, biases 0), Adam at
-1e-3 with Keras' epsilon 1e-7, batches of 32 reshuffled each epoch with the short last one kept, 500 epochs; 100
-points of sin(x) on [0, 2 pi], both ends included, looked at on [0, 4 pi].
+1e-3 with Keras' epsilon 1e-7, batches of 32 reshuffled each epoch with the shorter last one kept, 500 epochs; 100
+points of sin(x) on [0, 2 pi], both ends included; errors are measured on [0, 4 pi].
 """
 
 from math import pi
@@ -32,7 +32,7 @@ def rms_error(ds, width, low, high):
 
 def five_times_worse(ds, width):
     inside, beyond = rms_error(ds, width, 0, 2 * pi), rms_error(ds, width, 2 * pi, 4 * pi)
-    return (beyond >= 5 * inside) & stats.finite(inside)  # a lost lane is no evidence
+    return (beyond >= 5 * inside) & stats.finite(inside)  # a lost lane counts as no evidence
 
 
 def small_is_five_times_worse(ds):

@@ -3,8 +3,8 @@
 System 001e, Figure 2 of Basri, Jacobs, Kasten and Kritchman (2019): sin 4t + sin 14t at 1001 points of [-pi, pi),
 divided by its norm; 3 hidden layers of 256 ReLU neurons, weights N(0, 1 / (3 fan_in)), hidden biases 0, no output
 bias; half the sum of squares, plain gradient descent at 1e-3, the first 500 epochs, and 200 more to see whether a
-scalar input takes ten times as long. There the network sees the point (cos t, sin t) of the unit circle; in the
-question it saw a scalar, here t scaled to [-1, 1].
+scalar input takes ten times as long. In the paper the input is the point (cos t, sin t) of the unit circle; in the
+question it is a scalar, here t scaled to [-1, 1].
 """
 
 from math import pi
@@ -34,7 +34,7 @@ def error(ds, frequency, inputs="circle"):
 
 
 def by(values, epoch):
-    """Take the last record up to an epoch."""
+    """Select the last record up to an epoch."""
     return values.sel(epoch=slice(None, epoch)).isel(epoch=-1)
 
 
@@ -59,7 +59,7 @@ def scalar_low_at_500(ds):
 
 
 def scalar_over_circle(ds):
-    """Compare epochs to an error of 0.5 at k = 4; one that never came counts as the last epoch, 700, at least."""
+    """Compare epochs to an error of 0.5 at k = 4; where it is never reached, they count as the last epoch, 700."""
     scalar = epochs_to(error(ds, LOW, "scaled"), 0.5)["epoch"].clip(max=ds["epoch"][-1].item())
     return measures.ratio_of_times(epochs_to(error(ds, LOW), 0.5)["epoch"], scalar)
 

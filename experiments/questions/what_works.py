@@ -1,7 +1,7 @@
 """Which optimiser, learning rate and activation fit the sine that plain gradient descent does not?
 
 The data of 001a (150 points of sin(2x) on [-7.5, 7.5), inputs as they are), two hidden layers of 64 with the initial
-weights of PyTorch, 2000 epochs on all points. The advice of the answer page is read off here.
+weights of PyTorch, 2000 epochs on all points. The advice in docs/answers.md comes from this page.
 """
 
 from math import pi

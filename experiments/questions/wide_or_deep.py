@@ -1,6 +1,6 @@
 """At which width and depth does a small ReLU network get hung up on a sine?
 
-The training of 004 over widths and depths; 35 neurons in one layer have as many parameters as four layers of 5.
+The training of 004 over widths and depths; one layer of 35 neurons has as many parameters as four layers of 5.
 """
 
 from math import pi

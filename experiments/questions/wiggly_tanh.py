@@ -2,7 +2,7 @@
 
 System 002a: 1-128-1, tanh on the hidden layer and on the output, no biases, all weights N(0, 1); 4000 points of
 sin(x) / 2.5 on [-1, 9) with noise of deviation 0.05; the sum of squares, gradient descent at 4e-7 on all points, 3000
-steps. Beside it a linear output, a sine in place of the hidden tanh, and both.
+steps. It is compared with a linear output, with a sine instead of the hidden tanh, and with both.
 """
 
 from math import pi
@@ -27,9 +27,9 @@ AS_ASKED, LINEAR_OUTPUT, SINE, BOTH = range(4)
 
 
 def wiggles(ds):
-    """Tell whether there is an extremum on [-1, 1], where the target has none; steps below 0.001 count as level."""
+    """Tell whether there is an extremum on [-1, 1], where the target has none; changes below 0.001 count as zero."""
     found = measures.spurious_extrema(ds.isel(point=AS_ASKED), -1, 1, flat=1e-3)
-    return (found >= 1) & stats.finite(found)  # a lost lane is no evidence
+    return (found >= 1) & stats.finite(found)  # a lost lane counts as no evidence
 
 
 def final_loss(ds):

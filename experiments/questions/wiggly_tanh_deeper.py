@@ -1,6 +1,6 @@
 """Does a deeper tanh network wiggle less?
 
-System 002b: as 002a, with three hidden layers of 32, 128 and 32 neurons. 16 seeds, as a seed takes seconds.
+System 002b: as 002a, with three hidden layers of 32, 128 and 32 neurons. There are 16 seeds, since each takes seconds.
 """
 
 from math import pi
@@ -23,9 +23,9 @@ from sweep import (
 
 
 def wiggles(ds):
-    """Tell whether there is an extremum on [-1, 1], where the target has none; steps below 0.001 count as level."""
+    """Tell whether there is an extremum on [-1, 1], where the target has none; changes below 0.001 count as zero."""
     found = measures.spurious_extrema(ds, -1, 1, flat=1e-3)
-    return (found >= 1) & stats.finite(found)  # a lost lane is no evidence
+    return (found >= 1) & stats.finite(found)  # a lost lane counts as no evidence
 
 
 def final_loss(ds):

@@ -1,15 +1,15 @@
 """Does ReLU beat the sigmoid on XOR?
 
 Systems 003b and 003c: 2-2-1, a sigmoid or ReLU hidden layer, a sigmoid output, binary cross-entropy, Keras' initial
-weights and Adam at 1e-3 with epsilon 1e-7, all four rows in one batch. Asked are 100 epochs; here 5000 are run, to
-see what follows, and wider layers too.
+weights and Adam at 1e-3 with epsilon 1e-7, all four rows in one batch. The question has 100 epochs; here 5000 are
+run, to see what follows, and wider layers too.
 """
 
 from sweep import MLP, XOR, AtLeast, Claim, Experiment, Figure, Optimizer, Record, every, grid, measures
 
 
 def accuracy(ds, activation, epoch):
-    """Take the accuracy of two hidden neurons at the last record up to an epoch."""
+    """Select the accuracy of two hidden neurons at the last record up to an epoch."""
     lanes = ds.sel(activation=activation, width=2, drop=True)
     return measures.recorded(lanes, "accuracy").sel(epoch=slice(None, epoch)).isel(epoch=-1)
 

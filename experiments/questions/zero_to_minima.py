@@ -1,8 +1,8 @@
 """Why is a sine learnt from zero outwards, and its minima and maxima last?
 
 System 004: 1-5-5-5-5-1, ReLU, Keras' initial weights (Glorot uniform, biases 0, so that every first kink lies at 0),
-plain gradient descent at 0.01 in batches of 32, five passes over 100,000 points drawn from [-pi, pi). Beside it one
-hidden layer with as many parameters (106): 35 neurons.
+plain gradient descent at 0.01 in batches of 32, five passes over 100,000 points drawn from [-pi, pi). It is compared
+with one hidden layer of 35 neurons, which has as many parameters (106).
 """
 
 from math import pi
@@ -37,8 +37,8 @@ def extrema_over_elsewhere(ds):
 
 
 def radius_grows(ds, width=DEEP):
-    """Rank-correlate the radius of the region where the error is at most 0.05 with time."""
-    return measures.monotonicity(measures.radius(ds.sel(width=width), 0.05)).fillna(0)  # a radius that never changes
+    """Give the rank correlation of time and the radius of the region where the error is at most 0.05."""
+    return measures.monotonicity(measures.radius(ds.sel(width=width), 0.05)).fillna(0)  # the radius never changes
 
 
 def radius_of_the_wide_grows(ds):

@@ -1,4 +1,5 @@
-"""Claims judged: a measure per seed, a statistic over seeds, a criterion; and tables of the verdicts.
+"""Decisions on claims: a measure per seed, a statistic over seeds, a criterion; and tables of the verdicts.
 
-Run as `python -m sweep.claims`, which alone imports `cli`; all else imports `stats`, `results` and below.
+Only the command `python -m sweep.claims` imports `cli`; all other modules import `stats`, `results` and what these
+import.
 """

@@ -1,4 +1,4 @@
-"""Decide the claims of pages by their stores, without JAX: `python -m sweep.claims STORE...`."""
+"""Decide the claims of pages by the results in their stores, without JAX: `python -m sweep.claims STORE...`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from sweep.claims.verdicts import Verdict
 
 PROG = "python -m sweep.claims"
-Variations = Mapping[str, Callable[[Path], Experiment]]  # of a page, by what stands behind its name
-MOST: Final = {"said by": 5, "criterion": 12, "measured, 95% interval": 14, "seeds": 8, "verdict": 9}  # letters
-KEPT: Final[Variations] = {"": load, FULL: lambda path: load(path, FULL)}  # whose verdicts are worth a file
-SHOWN: Final[Variations] = {**KEPT, "smoke": lambda path: smoke(load(path))}
+Variations = Mapping[str, Callable[[Path], Experiment]]  # how to load a page, by the suffix of its name
+WIDTHS: Final = {"said by": 5, "criterion": 12, "measured, 95% interval": 14, "seeds": 8, "verdict": 9}  # characters
+WRITTEN: Final[Variations] = {"": load, FULL: lambda path: load(path, FULL)}  # variations whose verdicts may be written
+SHOWN: Final[Variations] = {**WRITTEN, "smoke": lambda path: smoke(load(path))}
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Options:
     """Decide what pages claim, by the results in their stores.
 
     Args:
-        stores: stores that `python -m sweep.run` wrote, complete ones.
-        out: write all verdicts to this JSON file; those in it of claims of other stores are kept.
-        answers: write the tables of all verdicts in --out into this Markdown page, between <!-- claims 001 --> and
+        stores: complete stores that `python -m sweep.run` wrote.
+        out: write all verdicts to this JSON file; verdicts in it on claims of other stores are kept.
+        answers: write tables of all verdicts in --out into this Markdown file, between <!-- claims 001 --> and
             <!-- end of claims -->.
         experiments: the folder of the pages.
         debug: show the traceback of an error.
@@ -45,13 +45,13 @@ class Options:
 
 
 def main(args: Sequence[str]) -> None:
-    """Decide the claims, write what is asked for, and print the verdicts."""
+    """Decide the claims, write the requested files, and print the verdicts."""
     options = parse(Options, args, PROG)
     if not options.stores:
         raise SweepError(f"no store named: {PROG} results/PAGE [options]")
     if options.answers and not options.out:
-        raise SweepError("--answers shows the verdicts of all stores: name the file that keeps them with --out")
-    verdicts = _judge_all(options.stores, options.experiments, KEPT if options.out else SHOWN)
+        raise SweepError("--answers shows the verdicts of all stores: name the JSON file that holds them with --out")
+    verdicts = _judge_all(options.stores, options.experiments, WRITTEN if options.out else SHOWN)
     _write(verdicts, options)
     if options.out:
         streams.ignore_output_failures()
@@ -67,7 +67,7 @@ def _judge_all(stores: Iterable[Path], experiments: Path, variations: Variations
             if verdict.id in origin:
                 raise SweepError(
                     f"claim {verdict.id!r} is decided by {origin[verdict.id]} and by {store}: name one of them, "
-                    f"or give each an id of its own"
+                    f"or give the claims different ids"
                 )
             origin[verdict.id] = store
             verdicts.append(verdict)
@@ -80,27 +80,27 @@ def judge_store(store: Path, experiments: Path, variations: Variations) -> "Iter
     Args:
         store: a complete store.
         experiments: the folder of the pages.
-        variations: those of a page that will do.
+        variations: the variations of a page that are allowed.
 
     Raises:
-        SweepError: for a store that is not one, is incomplete, or is not of the page as it is now; for a page
-            without claims; for a measure that does not do.
+        SweepError: for a folder that is not a store, for a store that is incomplete or not of the page as it is now,
+            for a page without claims, and for a measure that raises or returns no values over seeds.
     """
     from sweep.claims.verdicts import judge
-    from sweep.results.dataset import open_results  # heavy, as is the next, and `--help` is not
+    from sweep.results.dataset import open_results  # slow to import, as the one above, and `--help` needs neither
 
     ds = open_results(store)
-    page = _page(store, ds.attrs, experiments, variations)
+    page = _load_page(store, ds.attrs, experiments, variations)
     return (judge(claim, ds, page.name) for claim in page.claims)
 
 
-def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variations: Variations) -> Experiment:
-    """Load the page of a store as it was run, and make sure that the store holds all of its results.
+def _load_page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variations: Variations) -> Experiment:
+    """Load the page of a store in the variation that was run, and check that the store holds all of its results.
 
-    To load a page is to run it: it is the user's own file, as for `sweep.run`. The store only says which of the pages
-    in the folder it is of. So its name never leads out of that folder, be it by "..", by an absolute path or by a link
-    (`results.checks` refuses such a name too); and of a page that was run nothing counts, neither its claims nor
-    their measures, unless its fingerprint is the store's.
+    Loading a page executes the user's own file, as `sweep.run` does. The store only says which page in the folder it
+    is of. So its name must not lead out of that folder by "..", by an absolute path or by a link (`results.checks`
+    refuses such a name too); and neither claims nor measures of the page are used unless its fingerprint is the
+    store's.
     """
     from sweep.page.identity import fingerprint, stored_fingerprint
     from sweep.results.checks.attributes import check_provenance
@@ -115,44 +115,48 @@ def _page(store: Path, attributes: Mapping[Any, Any], experiments: Path, variati
             f"{store} is of page {page!r}, and there is no {path}: name the pages' folder with --experiments"
         )
     if not path.resolve().is_relative_to(experiments.resolve()):
-        raise SweepError(f"{store} is of page {page!r}, which lies outside of {experiments}: it is not run")
+        raise SweepError(
+            f"{store} is of page {page!r}, which lies outside of {experiments} and is not loaded: "
+            "name its folder with --experiments"
+        )
     if varied not in variations:
         raise SweepError(
-            f"{store} holds {attributes['name']!r}, a variation of {path}: claims are of the page as it is"
+            f"{store} holds {attributes['name']!r}, a variation of {path}: "
+            "claims are decided by the page itself, so name its store"
         )
     experiment = variations[varied](path)
     if fingerprint(experiment) != stored_fingerprint(attributes):
         raise SweepError(f"{store} is not of {path} as it is now: run the page again, with --fresh")
     if not experiment.claims:
-        raise SweepError(f"{path} makes no claims that {store} could decide: leave it out, or state claims=(...)")
+        raise SweepError(f"{path} has no claims that {store} could decide: leave it out, or state claims=(...)")
     return experiment
 
 
 def _write(verdicts: "list[Verdict]", options: Options) -> None:
-    """Write the files that are asked for, all or none."""
+    """Write all requested files, or none."""
     from sweep.claims import verdict_tables
 
     if not options.out:
         return
     known = verdict_tables.merge(verdict_tables.load(options.out), verdicts)
-    texts = {options.out: verdict_tables.as_json(known)}
+    texts = {options.out: verdict_tables.format_json(known)}
     if options.answers:
-        page = verdict_tables.read_page(options.answers)
-        texts[options.answers] = verdict_tables.fill(page, known, options.answers.parent)
+        answers = verdict_tables.read_answers(options.answers)
+        texts[options.answers] = verdict_tables.fill_tables(answers, known, options.answers.parent)
     verdict_tables.replace_files(texts)
 
 
 def _show(verdicts: "list[Verdict]") -> None:
-    """Print the verdicts of the stores named, each figure below its claim; the other columns need no more room."""
+    """Print the verdicts of the stores given, each figure below its claim."""
     from sweep.base import tables
-    from sweep.claims.verdict_tables import HEAD, verdict_words
+    from sweep.claims.verdict_tables import HEADER, verdict_words
     from sweep.cli.terminal import Terminal
 
     rows = []
     for verdict in verdicts:
         claim, *others = verdict_words(verdict)
         rows.append((f"{claim}\n{verdict.figure}".strip() + "\n", *others))
-    tables.print_table(Terminal(highlight=False), HEAD[:-1], rows, text=True, max_widths=MOST)
+    tables.print_table(Terminal(highlight=False), HEADER[:-1], rows, text=True, max_widths=WIDTHS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Judging claims: what results say of a statement, by an interval and a criterion that was set before."""
+"""Decide claims: compare the interval of a statistic over seeds with a criterion that was set before."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,26 +15,26 @@ from sweep.stats.intervals import Interval
 CONFIRMED: Final = "confirmed"
 REFUTED: Final = "refuted"
 UNDECIDED: Final = "undecided"
-FIGURES: Final = "figures"  # the folder of committed figures, seen from the project's root
+FIGURES: Final = "figures"  # the folder of committed figures, relative to the project's root
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What became of a claim.
+    """The verdict on a claim.
 
     Args:
-        id: of the claim.
-        source: who said it.
+        id: the claim's id.
+        source: where the claim was made.
         text: the statement.
-        value: its statistic over seeds, NaN where no seed could tell.
+        value: its statistic over seeds, NaN where no seed has a value.
         low: lower end of the 95% interval.
         high: upper end of it.
-        seeds: how many went in.
-        criterion: of what, and the range asked for, in words.
+        seeds: how many seeds were used.
+        criterion: the statistic and the required range, in words.
         verdict: "confirmed", "refuted" or "undecided".
-        figure: path, from the project's root, of the figure that shows it; "" for none.
-        unknown: how many seeds could not tell.
-        exploratory: whether the criterion was set when results had been seen.
+        figure: path, relative to the project's root, of the figure that shows it; "" for none.
+        unknown: how many seeds were left out, because their value is NaN.
+        exploratory: whether the criterion was set after results had been seen.
     """
 
     id: str
@@ -63,10 +63,10 @@ def judge(claim: Claim, ds: xr.Dataset, page_name: str) -> Verdict:
         The verdict with the value and its interval.
 
     Raises:
-        SweepError: for a measure that raises, or that gives something else than one number (or, for a share, one
-            truth value) for each seed.
+        SweepError: for a measure that raises, or that returns anything but one number (or, for a share, one truth
+            value) for each seed.
     """
-    found = STATISTICS[claim.statistic].load()(_values(claim, _measure(claim, ds)))
+    found = STATISTICS[claim.statistic].load()(_check_values(claim, _measure(claim, ds)))
     return Verdict(
         id=claim.id,
         source=claim.source,
@@ -84,7 +84,7 @@ def judge(claim: Claim, ds: xr.Dataset, page_name: str) -> Verdict:
 
 
 def decide(found: Interval, criterion: Criterion) -> str:
-    """Compare an interval with the closed range that is asked for.
+    """Compare an interval with the closed range of a criterion.
 
     Returns:
         "confirmed" where the interval lies inside, ends included; "refuted" where they have no point in common;
@@ -98,15 +98,15 @@ def decide(found: Interval, criterion: Criterion) -> str:
 
 
 def figure_path(page_name: str, figure: str) -> str:
-    """Give the committed file of a page's figure, seen from the project's root.
+    """Give the path of the committed file of a page's figure, relative to the project's root.
 
     Args:
         page_name: the page as it was run.
         figure: the figure's name, "" for none.
 
     Returns:
-        Such as "figures/questions/xor/accuracy.png", or "figures/questions/xor@full/accuracy.png" for the question
-        as it was asked; "" without a figure, and for other variations, whose figures lie in their stores.
+        A path such as "figures/questions/xor/accuracy.png", or "figures/questions/xor@full/accuracy.png" for the
+        question as it was asked; "" without a figure, and for other variations, whose figures are not committed.
     """
     if not figure or not is_unmodified(page_name):
         return ""
@@ -114,34 +114,34 @@ def figure_path(page_name: str, figure: str) -> str:
 
 
 def _measure(claim: Claim, ds: xr.Dataset) -> Any:
-    """Call the measure, which is the page's own."""
-    with blame(_measure_of(claim)):
+    """Call the measure, which is a function of the page."""
+    with blame(_measure_name(claim)):
         try:
             return claim.measure(ds)
-        except SweepError as error:  # `blame` passes it on as it is, and nobody would know which claim it is about
-            raise SweepError(f"{_measure_of(claim)}: {error}") from error
+        except SweepError as error:  # `blame` does not change it, so it would not name the claim
+            raise SweepError(f"{_measure_name(claim)}: {error}") from error
 
 
-def _measure_of(claim: Claim) -> str:
+def _measure_name(claim: Claim) -> str:
     return f"the measure of claim {claim.id!r}"
 
 
-def _values(claim: Claim, measured: Any) -> np.ndarray:
-    """Give a measure's values, once they are known to be one for each seed, of the kind that the statistic takes."""
+def _check_values(claim: Claim, measured: Any) -> np.ndarray:
+    """Give a measure's values; refuse any but one for each seed, of the type that the statistic takes."""
     if not isinstance(measured, xr.DataArray):
         got = f"{type(measured).__name__} {' '.join(repr(measured).split())[:80]}"
-        raise SweepError(f"{_measure_of(claim)} must return an xarray.DataArray over seed, got {got}")
+        raise SweepError(f"{_measure_name(claim)} must return an xarray.DataArray over seed, got {got}")
     others = [f"{dim} {size}" for dim, size in measured.sizes.items() if dim != "seed" and size != 1]
     if others:
         raise SweepError(
-            f"{_measure_of(claim)} must return one number for each seed, its values lie along {', '.join(others)} too"
+            f"{_measure_name(claim)} must return one number for each seed, its values lie along {', '.join(others)} too"
         )
     if measured.dtype.kind not in "biuf":
-        raise SweepError(f"{_measure_of(claim)} must return numbers or truth values, got {measured.dtype}")
+        raise SweepError(f"{_measure_name(claim)} must return numbers or truth values, got {measured.dtype}")
     if claim.statistic != "share" and measured.dtype == bool:
-        raise SweepError(f"{_measure_of(claim)} returns truth values: ask for their 'share', not {claim.statistic!r}")
+        raise SweepError(f"{_measure_name(claim)} returns truth values: use statistic='share', not {claim.statistic!r}")
     values = measured.values.ravel().astype(float)
     numbers = values[~np.isin(values, (0, 1)) & ~np.isnan(values)]
     if claim.statistic == "share" and numbers.size:
-        raise SweepError(f"{_measure_of(claim)} must return truth values, as a share is asked for, got {numbers[0]:g}")
+        raise SweepError(f"{_measure_name(claim)} must return truth values for statistic='share', got {numbers[0]:g}")
     return values

@@ -1,5 +1,5 @@
-"""Stores compared: lanes matched by what they resolve to, one permutation test over all cells, a summary in words.
+"""Comparison of stores: lanes matched by their knobs, one permutation test over all cells, a summary in words.
 
-Run as `python -m sweep.compare`, which alone imports `plots`, `export` and `cli`; all else imports `stats`, `results`
-and below.
+Only the command `python -m sweep.compare` imports `plots`, `export` and `cli`; all other modules import `stats`,
+`results` and what these import.
 """

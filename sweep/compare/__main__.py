@@ -12,36 +12,36 @@ from sweep.cli.command import parse, run_command
 from sweep.cli.optional import OptionalNumber, OptionalPath, OptionalText
 from sweep.results import schema
 
-if TYPE_CHECKING:  # heavy, and `--help` is not
+if TYPE_CHECKING:  # slow to import, and `--help` needs none of it
     import xarray as xr
 
     from sweep.compare.summary import Comparison
 
 PROG = "python -m sweep.compare"
 DISAGREE: Final = 1  # exit code of --check
-LONGEST: Final = 120  # letters of a folder's name
+LONGEST: Final = 120  # characters of a folder's name
 FIGURE, TABLE = "comparison", "differences.csv"
 SUFFIXES: Final = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Compare two stores or more with the first of them, or the slices of one store.
+    """Compare two or more stores with the first of them, or the slices of one store.
 
     Args:
-        stores: stores that `python -m sweep.run` wrote; one, with --by.
-        out: the folder to make, with the figure (PNG, SVG and PDF) and a table of all differences (CSV); by default
-            results/comparisons/ and the names, with --check none.
-        metric: what to compare, any metric over epochs.
-        epoch: the record to compare; by default the last one, or all where knobs vary along one dimension only.
+        stores: stores that `python -m sweep.run` wrote; one store with --by.
+        out: the folder to write, with the figure (PNG, SVG and PDF) and a table of all differences (CSV); by default
+            results/comparisons/ and the stores' names, or none with --check.
+        metric: the metric to compare; it must be recorded over epochs.
+        epoch: the record to compare; by default the last one, or all if knobs vary along one dimension only.
         rows: the dimension of the figure's rows; by default the first.
         columns: the dimension of the figure's columns; by default the next one.
         by: a knob of a single store; its slices are compared with that of its first value.
-        threshold: of the metric, for the epochs to get there; by default 0.9 for an accuracy, 0.5 for a relative
-            spectral error, and for all else a tenth of the first's median before training.
-        check: test all cells together, for no difference but seed noise, and leave with code 1 if that is rejected
-            at 5%.
-        force: replace --out whatever it is.
+        threshold: value of the metric to which epochs are counted; by default 0.9 for an accuracy, 0.5 for a relative
+            spectral error, and for all others a tenth of the first store's median before training, or half way to its
+            last one where higher is better.
+        check: test all cells together, and exit with code 1 if they differ beyond seed noise at the 5% level.
+        force: replace --out whatever it holds.
         debug: show the traceback of an error.
     """
 
@@ -59,19 +59,19 @@ class Options:
 
 
 def main(args: Sequence[str]) -> None:
-    """Compare, print and write what the command line asks for.
+    """Compare, print and write what the command line requests.
 
     Raises:
-        SystemExit: with code 1, where `--check` finds a difference beyond seed noise.
+        SystemExit: with code 1, if `--check` finds a difference beyond seed noise.
     """
     options = parse(Options, args, PROG)
-    out = _place(options)
+    out = _output_folder(options)
     from sweep.cli.terminal import Terminal
     from sweep.compare.page_differences import compare_pages
     from sweep.compare.summary import compare, times
     from sweep.compare.terminal import show_comparison
 
-    stores, left_out = _open(options)
+    stores, left_out = _open_stores(options)
     if options.check:
         _check_complete(stores)
     compared = compare(stores, options.metric, options.epoch)
@@ -90,8 +90,8 @@ def main(args: Sequence[str]) -> None:
         console.print("check: no difference beyond seed noise")
 
 
-def _place(options: Options) -> Path | None:
-    """Choose the folder to make, None for none; refuse what can't be one."""
+def _output_folder(options: Options) -> Path | None:
+    """Give the folder to write, or None for none; refuse options that do not fit together."""
     from sweep.files import outputs
 
     if not options.stores:
@@ -106,28 +106,28 @@ def _place(options: Options) -> Path | None:
         name = f"{names[0]}-and-{len(names) - 1}-others"
     out = options.out or (None if options.check else Path("results", "comparisons", name))
     if out is None and (options.rows or options.columns):
-        raise SweepError("--rows and --columns are of the figure, and --check alone draws none: add --out")
+        raise SweepError("--rows and --columns arrange the figure, and --check alone draws none: add --out")
     if out:
         outputs.check_apart(out, options.stores)
-        outputs.check(out, _is_ours, force=options.force)
+        outputs.check(out, _is_own_output, force=options.force)
     return out
 
 
-def _is_ours(out: Path) -> bool:
+def _is_own_output(out: Path) -> bool:
     """Tell whether a folder holds nothing but what this command makes."""
     return {path.name for path in out.iterdir()} == {TABLE, *(f"{FIGURE}{suffix}" for suffix in SUFFIXES)}
 
 
-def _open(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
-    """Open the stores, or cut one into slices, by name; and say which of its lanes are in none."""
+def _open_stores(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
+    """Open the stores, or split one into slices, by name; and note how many lanes are in no slice."""
     from sweep.compare.alignment import slice_by
     from sweep.results.dataset import open_results
     from sweep.results.lane_tables import count_lacking
 
     if options.by is not None:
-        whole = open_results(options.stores[0])
-        slices, count = slice_by(whole, options.by), count_lacking(whole, options.by)
-        return slices, [f"{count} of {whole['status'].size} lanes have no {options.by} and are left out"] * bool(count)
+        ds = open_results(options.stores[0])
+        slices, count = slice_by(ds, options.by), count_lacking(ds, options.by)
+        return slices, [f"{count} of {ds['status'].size} lanes have no {options.by} and are left out"] * bool(count)
     short = [store.resolve().name for store in options.stores]
     names = short if len(set(short)) == len(short) else list(map(str, options.stores))
     if len(set(names)) < len(names):
@@ -136,10 +136,12 @@ def _open(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
 
 
 def _check_complete(stores: "dict[str, xr.Dataset]") -> None:
-    """Refuse to judge by lanes that have not run."""
+    """Refuse to test stores with lanes that have not run."""
     for name, ds in stores.items():
         if count := schema.count_unseen(ds):
-            raise SweepError(f"--check takes complete stores: of {name} {count} lanes have not run to their end")
+            raise SweepError(
+                f"--check takes complete stores: {count} lanes of {name} have not run to their end: use --resume"
+            )
 
 
 def _draw(compared: "Comparison", options: Options) -> Any:
@@ -161,10 +163,10 @@ def _write(out: Path, figure: Any, compared: "Comparison") -> None:
 
 
 def _disagree(compared: "Comparison") -> bool:
-    """Tell whether some part differs beyond seed noise; of several others each has its share of the 5%.
+    """Tell whether some part differs beyond seed noise; several parts share the 5% among them.
 
     Raises:
-        SweepError: where that can't be told.
+        SweepError: if there are too few seeds to decide.
     """
     from sweep.compare.permutation import ALPHA, TOO_FEW
     from sweep.stats.intervals import FEWEST

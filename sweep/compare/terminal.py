@@ -1,4 +1,4 @@
-"""What a comparison prints: what only one has, what differs in the pages, what differs in the outcome."""
+"""What a comparison prints: what only some stores have, what differs in the pages, what differs in the outcome."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -12,7 +12,7 @@ from sweep.base.text import short_number
 from sweep.compare.permutation import ALPHA, CONTROL, PAIRED, TOO_FEW
 from sweep.compare.summary import NAMES, Comparison, Times
 
-MOST_ROWS: Final = 8  # changes shown of each part
+MOST_ROWS: Final = 8  # differences shown for each part
 
 
 def show_comparison(
@@ -21,10 +21,10 @@ def show_comparison(
     """Print a comparison.
 
     Args:
-        console: where.
+        console: where to print.
         compared: the comparison.
-        fields: what differs in pages and versions, as `page_differences` has it; None for slices of one store.
-        reached: how soon the parts get to a threshold.
+        fields: what differs in pages and versions, as `compare_pages` gives it; None for slices of one store.
+        reached: how soon the parts reach a threshold.
     """
     for line in (*_shared_words(compared), *compared.notes):
         console.print(line, soft_wrap=True)
@@ -32,11 +32,11 @@ def show_comparison(
         _show_fields(console, list(compared.parts), fields)
     _show_outcomes(console, compared, reached)
     for name in compared.found:
-        told = f"{name} against {compared.first}: {compared.outcome(name)}"
-        console.print(told, style="bold", soft_wrap=True)
+        outcome = f"{name} against {compared.first}: {compared.outcome(name)}"
+        console.print(outcome, style="bold", soft_wrap=True)
         console.print(_test_words(compared, name), soft_wrap=True)
         if not compared.equal[name]:
-            _show_changes(console, compared, name)
+            _show_differences(console, compared, name)
 
 
 def _shared_words(compared: Comparison) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _show_fields(console: Console, names: Sequence[str], fields: Mapping[str, Se
 
 
 def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> None:
-    """Print, for each part, how many lanes were lost and how soon the others get there."""
+    """Print, for each part, how many lanes were lost and how soon the others reach the threshold."""
     bound = f"{'at least' if reached.at_least else 'at most'} {short_number(reached.threshold)}"
     rows = []
     for name, part in compared.parts.items():
@@ -64,18 +64,18 @@ def _show_outcomes(console: Console, compared: Comparison, reached: Times) -> No
         ran = int(np.sum(~np.isin(status, labels.WITHOUT_DATA)))
         lost = int(np.isin(status, labels.LOST).sum())
         ratio = reached.ratio.get(name)
-        told = (
+        times = (
             f"{short_number(ratio.value)} {_interval(ratio.low, ratio.high)}"
             if ratio and ratio.value == ratio.value
             else ""
         )
         share = f"{lost} of {ran} ({lost / max(ran, 1):.1%})"
-        rows.append((name, share, _share(reached.share[name]), short_number(reached.median[name]), told))
+        rows.append((name, share, _share(reached.share[name]), short_number(reached.median[name]), times))
     tables.print_table(console, ("", "lost", bound, "epochs", "times the first's"), rows)
     metric = labels.words(compared.metric)
-    told = f"epochs: the median over lanes to a {metric} of {bound}, within the records that all have"
-    more = "; times the first's, with its interval at 95%: over combinations where either gets there"
-    console.print(told + more * bool(reached.ratio), soft_wrap=True)
+    note = f"epochs: the median over lanes to reach a {metric} of {bound}, within the records that all have"
+    more = "; times the first's, with its interval at 95%: over combinations where either reaches it"
+    console.print(note + more * bool(reached.ratio), soft_wrap=True)
 
 
 def _share(share: float) -> str:
@@ -87,7 +87,7 @@ def _interval(low: float, high: float) -> str:
 
 
 def _test_words(compared: Comparison, name: str) -> str:
-    """Say what was tested and what came out."""
+    """Describe the test and its result."""
     found = compared.found[name].attrs
     if found["design"] == TOO_FEW:
         return "no test: too few seeds, and no cell is masked"
@@ -100,22 +100,22 @@ def _test_words(compared: Comparison, name: str) -> str:
     )
 
 
-def _show_changes(console: Console, compared: Comparison, name: str) -> None:
-    """Print the largest changes, those beyond seed noise first."""
+def _show_differences(console: Console, compared: Comparison, name: str) -> None:
+    """Print the largest differences, those beyond seed noise first."""
     table = compared.table
-    own = table[table["second_name"] == name]
+    rows_of_part = table[table["second_name"] == name]
     gap = "ratio" if compared.ratio else "difference"
     with np.errstate(divide="ignore"):  # of 0, where only the first is lost
-        size = np.abs(np.log(own["ratio"])) if compared.ratio else own["difference"].abs()
-    order = pd.DataFrame({"noise": ~(own["p"] <= ALPHA), "size": -size}).sort_values(["noise", "size"]).index
-    knobs = [column for column in own.columns[: own.columns.get_loc("first")] if column not in NAMES]
+        size = np.abs(np.log(rows_of_part["ratio"])) if compared.ratio else rows_of_part["difference"].abs()
+    order = pd.DataFrame({"noise": ~(rows_of_part["p"] <= ALPHA), "size": -size}).sort_values(["noise", "size"]).index
+    knobs = [column for column in rows_of_part.columns[: rows_of_part.columns.get_loc("first")] if column not in NAMES]
     rows = []
-    for _, row in own.loc[order[:MOST_ROWS]].iterrows():
+    for _, row in rows_of_part.loc[order[:MOST_ROWS]].iterrows():
         places = [row[knob] if isinstance(row[knob], str) else f"{row[knob]:g}" for knob in knobs]
         numbers = [short_number(row[each]) for each in ("first", "second", gap)]
         lost = f"{row['lost_first']:.0f}, {row['lost_second']:.0f}"
         rows.append((*places, *numbers, _interval(row["low"], row["high"]), short_number(row["p"]), lost))
     heads = (*map(labels.words, knobs), "first", "second", gap, "95% interval", "p", "lost")
     tables.print_table(console, heads, rows, label_columns=len(knobs))
-    if len(own) > MOST_ROWS:
-        console.print(f"the largest {MOST_ROWS} of {len(own)} changes, those beyond seed noise first")
+    if len(rows_of_part) > MOST_ROWS:
+        console.print(f"the largest {MOST_ROWS} of {len(rows_of_part)} differences, those beyond seed noise first")

@@ -5,7 +5,7 @@ stopping happen between segments, in the code that iterates over them.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -53,7 +53,7 @@ class Segment:
     position: Callable[[], Position]
 
 
-def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Iterator[Segment]:
+def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Generator[Segment, None, None]:
     """Run one wave, segment by segment.
 
     All work on arrays, up to the next segment and in copying the state, is done inside `settings_of`; nothing below

@@ -1,4 +1,4 @@
-"""Results in the formats of other tools, a module for each kind; `formats` lists them.
+"""Results in the formats of other tools, one module for each kind; `formats` lists them.
 
-Run as `python -m sweep.export`, which alone imports `cli`; all else imports `stats` and below.
+Only the command `python -m sweep.export` imports `cli`; all other modules import `stats` and what it imports.
 """

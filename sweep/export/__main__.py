@@ -1,4 +1,4 @@
-"""Hand results to other tools, without JAX: `python -m sweep.export STORE --to csv`."""
+"""Write results for other tools, without JAX: `python -m sweep.export STORE --to csv`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Options:
         store: a store that `python -m sweep.run` wrote.
         to: csv or parquet (long tables, a row for each lane, epoch, ...), netcdf (one file for xarray and others),
             tensorboard or wandb-offline (a run for each combination of knobs, medians over seeds).
-        out: the folder to make, for netcdf the file; by default beside the store, named after it and the format.
+        out: the folder to write, for netcdf the file; by default beside the store, named after it and the format.
         metric: names of the metrics to export; by default all.
-        force: replace what is at --out, whatever it is.
+        force: replace --out whatever it holds.
         debug: show the traceback of an error.
     """
 
@@ -39,17 +39,17 @@ class Options:
 
 
 def main(args: Sequence[str]) -> None:
-    """Export what the command line asks for, and print what was written."""
+    """Write the export that the command line requests, and print its path."""
     options = parse(Options, args, PROG)
     chosen = find(options.to)
     out = options.out or options.store.parent / f"{options.store.resolve().name}{chosen.ending}"
-    from sweep.export import tidy  # heavy, and `--help` is not
+    from sweep.export import tidy  # slow to import, and `--help` needs neither
     from sweep.results.dataset import open_results
 
     ds = open_results(options.store)
     metrics = tidy.metrics(ds, options.metric)
     outputs.check_apart(out, [options.store])
-    outputs.check(out, chosen.is_ours, force=options.force)
+    outputs.check(out, chosen.is_export, force=options.force)
     streams.ignore_output_failures()
     if unfinished := schema.count_unseen(ds):
         say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")

@@ -1,4 +1,4 @@
-"""The folder that an export makes: what it holds stands in a file, by which it is known again."""
+"""The folder of an export: a manifest lists what it holds, by which a later export recognises it."""
 
 import json
 from pathlib import Path
@@ -12,28 +12,32 @@ MANIFEST: Final = "sweep-export.json"
 MAKER: Final = "sweep.export"
 
 
-def describe(folder: Path, ds: xr.Dataset, kind: str, **more: Any) -> None:
-    """Write down what a folder of an export holds.
+def write_manifest(folder: Path, ds: xr.Dataset, kind: str, **more: Any) -> None:
+    """Write the manifest of an export's folder.
 
     Args:
-        folder: with all its files.
+        folder: the folder, with all its files in it.
         ds: the results.
         kind: the format.
-        more: what else is to be known of the files, such as units of columns.
+        more: further entries on the files, such as units of columns.
     """
-    told = {name: ds.attrs[name] for name in ("name", "question", "fingerprint", "created") if name in ds.attrs}
+    results = {name: ds.attrs[name] for name in ("name", "question", "fingerprint", "created") if name in ds.attrs}
     holds = sorted(entry.name for entry in folder.iterdir())
-    text = json.dumps({"made_by": MAKER, "format": kind, "results": told, "holds": holds} | more, indent=1)
+    text = json.dumps({"made_by": MAKER, "format": kind, "results": results, "holds": holds} | more, indent=1)
     (folder / MANIFEST).write_text(text + "\n")
 
 
-def is_ours(folder: Path) -> bool:
+def is_export(folder: Path) -> bool:
     """Tell whether a folder is an export, and holds nothing else.
 
     Raises:
-        OSError: where it has no description.
-        ValueError: where that is no JSON.
+        OSError: if it has no manifest.
+        ValueError: if the manifest is not JSON.
     """
-    told = parse((folder / MANIFEST).read_text())
-    here = {entry.name for entry in folder.iterdir()}
-    return isinstance(told, dict) and told.get("made_by") == MAKER and here <= {*told.get("holds", ()), MANIFEST}
+    manifest = parse((folder / MANIFEST).read_text())
+    found = {entry.name for entry in folder.iterdir()}
+    return (
+        isinstance(manifest, dict)
+        and manifest.get("made_by") == MAKER
+        and found <= {*manifest.get("holds", ()), MANIFEST}
+    )

@@ -1,4 +1,4 @@
-"""The formats by name: who writes each, what it needs, and how its own older output is known."""
+"""The formats by name: the writer of each, what it needs, and how its older output is recognised."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,36 +12,36 @@ from sweep.base.errors import SweepError, unknown_name
 
 @dataclass(frozen=True)
 class Format:
-    """A format, whose module is imported when it is asked for.
+    """A format, whose modules are imported on first use.
 
     Args:
-        module: in `sweep.export`, of the writer.
-        function: that writes it: `function(ds, metrics, out, say)`.
-        ending: of the default output's name.
-        owner: module whose `is_ours` knows older output.
-        needs: modules of other packages that it takes.
-        extra: with which they are installed.
+        module: the writer's module in `sweep.export`.
+        function: the writer: `function(ds, metrics, out, say)`.
+        ending: end of the default output's name.
+        recogniser: the module in `sweep.export` whose `is_export` recognises older output.
+        needs: modules of other packages that the writer needs.
+        extra: the extra of this package that installs them.
     """
 
     module: str
     function: str
     ending: str
-    owner: str = "folder"
+    recogniser: str = "folder"
     needs: tuple[str, ...] = ()
     extra: str = ""
 
     @property
     def write(self) -> Callable[..., None]:
         """The writer."""
-        return getattr(_module(self.module), self.function)
+        return getattr(_import(self.module), self.function)
 
     @property
-    def is_ours(self) -> Callable[[Path], bool]:
-        """What tells of an output whether an export made it."""
-        return _module(self.owner).is_ours
+    def is_export(self) -> Callable[[Path], bool]:
+        """The function that tells whether an export wrote an output."""
+        return _import(self.recogniser).is_export
 
 
-def _module(name: str) -> Any:
+def _import(name: str) -> Any:
     return import_module(f"sweep.export.{name}")
 
 
@@ -57,10 +57,10 @@ FORMATS: Final = {
 
 
 def find(name: str) -> Format:
-    """Give a format.
+    """Find a format by its name.
 
     Raises:
-        SweepError: for one that nobody knows, and for one that needs what is not installed.
+        SweepError: for an unknown format, and for one that needs a package that is not installed.
     """
     if name not in FORMATS:
         raise unknown_name("format", name, FORMATS)

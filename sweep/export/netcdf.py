@@ -1,4 +1,4 @@
-"""Results as one netCDF-4 file: the Dataset as it is, for xarray and every tool that reads netCDF."""
+"""Results as one netCDF-4 file: the whole Dataset, for xarray and all tools that read netCDF."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import xarray as xr
 from sweep.export import tidy
 from sweep.export.folder import MAKER
 
-_PACKED: Final = {"zlib": True, "complevel": 4, "shuffle": True}
+_COMPRESSION: Final = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
 def write_netcdf(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable[[str], object]) -> None:
@@ -20,26 +20,26 @@ def write_netcdf(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callabl
 
     Args:
         ds: results.
-        metrics: which; what is said of lanes goes along.
-        out: the file to make.
-        say: is told the size.
+        metrics: names of the metrics; how lanes ended is written too.
+        out: the file to write.
+        say: called with the size.
     """
-    kept = ds[[*tidy.of_a_lane(ds), *metrics]].assign_attrs(made_by=MAKER)
+    kept = ds[[*tidy.lane_outcomes(ds), *metrics]].assign_attrs(made_by=MAKER)
     for variable in (kept, *kept.variables.values()):
-        variable.attrs = {name: _plain(value) for name, value in variable.attrs.items()}
-    say(f"{kept.nbytes / 1e6:,.1f} MB of numbers, before they are packed")
-    packed = {name: _PACKED for name, v in kept.variables.items() if v.ndim and v.dtype.kind in "iuf"}
+        variable.attrs = {name: _plain_value(value) for name, value in variable.attrs.items()}
+    say(f"{kept.nbytes / 1e6:,.1f} MB of numbers before compression")
+    encoding = {name: _COMPRESSION for name, v in kept.variables.items() if v.ndim and v.dtype.kind in "iuf"}
     # In memory, because the library crashes where the disk is full.
     content = BytesIO()
-    kept.to_netcdf(content, engine="h5netcdf", encoding=packed)
+    kept.to_netcdf(content, engine="h5netcdf", encoding=encoding)
     out.write_bytes(content.getbuffer())
 
 
-def is_ours(file: Path) -> bool:
+def is_export(file: Path) -> bool:
     """Tell whether a file is an export.
 
     Raises:
-        OSError: where it is no file of this kind.
+        OSError: if it is no such file.
     """
     import h5py
 
@@ -47,8 +47,8 @@ def is_ours(file: Path) -> bool:
         return opened.attrs.get("made_by") == MAKER
 
 
-def _plain(value: Any) -> Any:
-    """Give an attribute as netCDF can hold it: text and numbers as they are, truth as 0 or 1, the rest as JSON."""
+def _plain_value(value: Any) -> Any:
+    """Convert an attribute for netCDF: text and numbers do not change, truth values are 0 or 1, the rest is JSON."""
     if isinstance(value, bool | np.bool_):
         return int(value)
     if isinstance(value, str | int | float | np.number | np.ndarray):

@@ -1,4 +1,4 @@
-"""Runs as TensorBoard and Weights & Biases read them, written with their own libraries."""
+"""Runs for TensorBoard and for Weights & Biases, written with their own libraries."""
 
 import logging
 import os
@@ -14,27 +14,27 @@ import xarray as xr
 from sweep.export import folder
 from sweep.export.cells import Cell, cells
 
-# Read when wandb is imported: asked for in `init` alone, "offline" comes too late for its reports to its makers.
+# wandb reads these on import: "offline" in `init` alone would be too late to stop its error reports.
 _OFFLINE: Final = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
 
 
 def write_tensorboard(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable[[str], object]) -> None:
-    """Write a folder for `tensorboard --logdir`: a run for each cell, its knobs and final numbers under HParams.
+    """Write a folder for `tensorboard --logdir`: a run for each cell, with its knobs and final numbers under HParams.
 
     Args:
         ds: results.
-        metrics: which.
-        out: the folder to make.
-        say: is told how many runs there are, and what is left out.
+        metrics: names of the metrics.
+        out: the folder to write.
+        say: called with notes on how many runs there are, and what is left out.
 
     Raises:
-        SweepError: where no metric is a curve.
+        SweepError: if no metric gives curves.
     """
-    from tensorboardX.event_file_writer import EventsWriter  # SummaryWriter's thread hangs where the disk is full
-    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  (made when loaded)
+    from tensorboardX.event_file_writer import EventsWriter  # SummaryWriter's thread hangs if the disk is full
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  (created on import)
     from tensorboardX.summary import hparams, scalar
 
-    logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # it warns of every +inf, which is a lost lane here
+    logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # it warns of every +inf, which here is a lost lane
     out.mkdir()
     for cell in cells(ds, metrics, say):
         (out / cell.name).mkdir()
@@ -42,11 +42,11 @@ def write_tensorboard(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Ca
         for step, summary in chain(((0, each) for each in hparams(cell.knobs, cell.final)), _scalars(cell, scalar)):
             writer.write_event(Event(wall_time=time(), step=step, summary=summary))
         writer.close()
-    folder.describe(out, ds, "tensorboard")
+    folder.write_manifest(out, ds, "tensorboard")
 
 
 def _scalars(cell: Cell, scalar: Callable[[str, float], Any]) -> Iterator[tuple[int, Any]]:
-    """Give the points of a cell's curves, and its final numbers, with the steps that they are drawn at."""
+    """Give the points of a cell's curves, and its final numbers, each with its step."""
     for name, curve in cell.curves.items():
         yield from (
             (step, scalar(name, value)) for step, value in zip(cell.steps.tolist(), curve.tolist(), strict=True)
@@ -56,12 +56,12 @@ def _scalars(cell: Cell, scalar: Callable[[str, float], Any]) -> Iterator[tuple[
 
 
 def write_wandb(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable[[str], object]) -> None:
-    """Write a folder of offline runs, which `wandb sync` uploads when somebody wants that; nothing goes out from here.
+    """Write a folder of offline runs, which `wandb sync` can upload; nothing is sent from here.
 
     Otherwise as `write_tensorboard`.
     """
     os.environ.update(_OFFLINE, WANDB_CACHE_DIR=str(out / "cache"))
-    import wandb  # pyright: ignore[reportMissingImports]  (no part of the tests' environment)
+    import wandb  # pyright: ignore[reportMissingImports]  (not in the development environment)
 
     out.mkdir()
     quiet = wandb.Settings(
@@ -81,6 +81,6 @@ def write_wandb(ds: xr.Dataset, metrics: Sequence[str], out: Path, say: Callable
     rmtree(out / "cache", ignore_errors=True)
     for stray in (*(out / "wandb").glob("*.log"), out / "wandb" / "latest-run"):
         stray.unlink(missing_ok=True)
-    for logs in (out / "wandb").glob("*/logs"):  # the library's own, some of them links to elsewhere
+    for logs in (out / "wandb").glob("*/logs"):  # of the library, some of them links to other folders
         rmtree(logs)
-    folder.describe(out, ds, "wandb-offline")
+    folder.write_manifest(out, ds, "wandb-offline")

@@ -1,4 +1,5 @@
-"""Stores as one interactive HTML file: which numbers it embeds, what it says, and its own scripts.
+"""The report: stores as one interactive HTML file; which numbers it embeds, its text and its scripts.
 
-Run as `python -m sweep.report`, which alone imports `cli`; all else imports `plots`, `claims`, `stats` and below.
+Only the command `python -m sweep.report` imports `cli`; all other modules import `plots`, `claims`, `stats` and what
+these import.
 """

@@ -1,4 +1,4 @@
-"""Make one HTML file of stores, to explore without a network and without JAX: `python -m sweep.report STORE...`."""
+"""Write one interactive HTML file of stores, without network or JAX: `python -m sweep.report STORE...`."""
 
 import time
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sweep.cli import streams
 from sweep.cli.command import parse, run_command, say
 
 PROG = "python -m sweep.report"
-POLL: Final = 5.0  # seconds between two looks at a store that is being run
+POLL: Final = 5.0  # seconds between two readings of a store that is being run
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Options:
 
     Args:
         stores: stores that `python -m sweep.run` wrote, complete or not.
-        out: the file to make. An older report there is replaced.
-        live: write it again as the runs go on, until all are complete or Ctrl-C; the open page follows.
-        force: replace --out whatever it is.
-        claims: the verdicts that `python -m sweep.claims --out` keeps; those of these pages are shown.
+        out: the file to write. An older report there is replaced.
+        live: update the report during the runs, until all are complete or Ctrl-C; an open report reloads itself.
+        force: replace --out whatever it holds.
+        claims: verdicts that `python -m sweep.claims --out` wrote; those on the stores' pages are shown.
         debug: show the traceback of an error.
     """
 
@@ -40,33 +40,33 @@ class Options:
 
 
 def main(args: Sequence[str]) -> None:
-    """Write the report that the command line asks for, and print its path."""
+    """Write the report that the command line requests, and print its path."""
     options = parse(Options, args, PROG)
     if not options.stores:
         raise SweepError(f"no store named: {PROG} results/PAGE [options]")
     _check(options)
     streams.ignore_output_failures()
-    going_on = _write(options)
+    incomplete = _write(options)
     say(f"{options.out} ({options.out.stat().st_size / 1e6:.1f} MB)")
-    if going_on and options.live:
+    if incomplete and options.live:
         try:
             _follow(options)
         except (KeyboardInterrupt, Terminated):
             with suppress(SweepError):
-                _write(replace(options, live=False))  # else the open page would load itself again for ever
+                _write(replace(options, live=False))  # otherwise an open report would reload itself for ever
             raise
 
 
 def _follow(options: Options) -> None:
-    """Write the report again and again until all stores are complete.
+    """Write the report repeatedly until all stores are complete.
 
-    A store that is read just while it is written may look damaged: what can't be read twice in a row is.
+    A store that is read while it is written may look damaged; only two failures in a row count as damage.
     """
-    going_on, failed = True, False
-    while going_on:
+    incomplete, failed = True, False
+    while incomplete:
         time.sleep(POLL)
         try:
-            going_on, failed = _write(options), False
+            incomplete, failed = _write(options), False
         except SweepError:
             if failed:
                 raise
@@ -74,32 +74,32 @@ def _follow(options: Options) -> None:
 
 
 def _check(options: Options) -> None:
-    """Refuse, before anything is read, what can't be made."""
+    """Refuse options that cannot work, before anything is read."""
     from sweep.files import outputs
 
     try:
         import bokeh  # noqa: F401
     except ModuleNotFoundError:
         raise SweepError("reports need Bokeh, which is not installed: pip install 'sweep-lanes[report]'") from None
-    from sweep.report.html import is_ours
+    from sweep.report.html import is_report
 
     outputs.check_apart(options.out, options.stores)
-    outputs.check(options.out, is_ours, force=options.force)
+    outputs.check(options.out, is_report, force=options.force)
 
 
 def _write(options: Options) -> bool:
-    """Write the report once, and tell whether some store is incomplete still."""
+    """Write the report once; tell whether some store is still incomplete."""
     from sweep.claims import verdict_tables
     from sweep.files import outputs
     from sweep.report.document import report
-    from sweep.results.dataset import open_results  # heavy, as the others are, and `--help` is not
+    from sweep.results.dataset import open_results  # slow to import, as the others, and `--help` needs none
 
     stores = {store: open_results(store) for store in options.stores}
-    going_on = not all(ds.attrs.get("complete") for ds in stores.values())
-    text = report(stores, verdict_tables.load(options.claims), reload=POLL if options.live and going_on else 0.0)
+    incomplete = not all(ds.attrs.get("complete") for ds in stores.values())
+    text = report(stores, verdict_tables.load(options.claims), reload=POLL if options.live and incomplete else 0.0)
     with outputs.replace_output(options.out) as beside:
         beside.write_text(text, encoding="utf-8")
-    return going_on
+    return incomplete
 
 
 if __name__ == "__main__":

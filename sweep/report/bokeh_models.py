@@ -1,6 +1,6 @@
-"""The Bokeh models of a section: an empty heatmap, curves and a fit, which the page's own script fills.
+"""The Bokeh models of a section: an empty heatmap, curves and a fit, which the report's scripts fill.
 
-No callback is written here: Bokeh would make a function of its text, which the page's policy forbids.
+There are no Bokeh callbacks here: Bokeh would compile their text, which the report's security policy forbids.
 """
 
 from typing import Any, Final
@@ -12,28 +12,28 @@ from matplotlib.colors import Colormap, to_hex
 
 from sweep.plots.drawing.style import HATCHES, bright_is_good, bright_is_high, bright_is_nothing
 
-_PATTERNS: Final = {"diverged": "x", "cut": "\\", "not_run": "-"}  # crossed, slanted, level: as in the figures
+_PATTERNS: Final = {"diverged": "x", "cut": "\\", "not_run": "-"}  # crossed, slanted, horizontal: as in the figures
 _EVENTS: Final = {"tap", "doubletap", "mousemove", "mouseleave", "selectiongeometry"}
 
 
-def items() -> dict[str, Any]:
-    """Give the three plots of one section, each as Bokeh's JSON.
+def plots_as_json() -> dict[str, Any]:
+    """Give the three plots of one section, each as JSON for Bokeh.
 
     Returns:
-        `heatmap`, `curves` and `fit`; the sources and glyphs in them are found by name.
+        `heatmap`, `curves` and `fit`; scripts find the sources and glyphs in them by name.
     """
     plots = {"heatmap": _heatmap(), "curves": _lines("curves"), "fit": _lines("fit")}
     return {name: json_item(plot) for name, plot in plots.items()}
 
 
 def palettes() -> dict[str, list[str]]:
-    """Give the colours of heatmaps from low values to high: where low is better, where high is, where neither is."""
+    """Give the colours of heatmaps, from low values to high: where lower is better, higher is, or neither is."""
     maps = {"lower": bright_is_good, "higher": bright_is_high, "none": bright_is_nothing}
     return {better: _colours(colours()) for better, colours in maps.items()}
 
 
-def looks() -> dict[str, dict[str, str]]:
-    """Give what stands in a cell without a number, for the legend."""
+def hatch_colours() -> dict[str, dict[str, str]]:
+    """Give the colours of cells without a number, by their kind."""
     return {kind: dict(zip(("face", "line"), HATCHES[kind], strict=False)) for kind in _PATTERNS}
 
 
@@ -69,10 +69,10 @@ def _heatmap() -> Any:
     plot.image("image", "x", "y", "dw", "dh", source=cells, color_mapper=mapper)
     box = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
     empty = {name: [] for name in box}
-    for kind, look in looks().items():
+    for kind, colours in hatch_colours().items():
         plot.quad(
-            **box, source=ColumnDataSource(dict(empty), name=kind), fill_color=look["face"], line_color=None,
-            hatch_pattern=_PATTERNS[kind], hatch_color=look["line"], hatch_scale=8, hatch_weight=1.2,
+            **box, source=ColumnDataSource(dict(empty), name=kind), fill_color=colours["face"], line_color=None,
+            hatch_pattern=_PATTERNS[kind], hatch_color=colours["line"], hatch_scale=8, hatch_weight=1.2,
         )  # fmt: skip
     for kind, colour, width, dash in (
         ("halo", "#ffffff", 5, "solid"), ("selected", "color", 2.5, "solid"), ("zoomed", "#e69f00", 2.5, "dashed"),

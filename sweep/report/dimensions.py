@@ -1,4 +1,4 @@
-"""The dimensions of results as a page needs them: names, values as words, places on an axis, knobs as typed."""
+"""The dimensions of results as a report needs them: names, values as text, positions on an axis, knobs as typed."""
 
 from typing import Any
 
@@ -12,15 +12,16 @@ from sweep.results import schema
 
 
 def describe(ds: xr.Dataset, dim: str) -> dict[str, Any]:
-    """Say what a page shows of a dimension.
+    """Describe a dimension for the report's scripts.
 
     Args:
-        ds: results, in order along it.
-        dim: which.
+        ds: results, sorted along the dimension.
+        dim: its name.
 
     Returns:
-        `name`; `label` with units; `kind` of its scale (log, linear, category); `texts`, each value shortly;
-        `places` on an axis of that kind, the logarithms of a log one; `values`, where they are numbers; `swept`.
+        `name`; `label` with units; `kind` of its scale (log, linear, category); `texts`, each value as short text;
+        `places` on an axis of that kind, as logarithms on a log one; `values`, if they are numbers; `swept`, whether it
+        is swept.
     """
     kind, label, places = _scale(ds, dim)
     return {
@@ -36,7 +37,7 @@ def describe(ds: xr.Dataset, dim: str) -> dict[str, Any]:
 
 def _scale(ds: xr.Dataset, dim: str) -> tuple[str, str, np.ndarray]:
     coordinate = ds[dim]
-    if dim in schema.swept_dims(ds) and _combinations(ds, dim):
+    if dim in schema.swept_dims(ds) and _has_combinations(ds, dim):
         return "category", style.words(dim), np.arange(coordinate.size)
     scale = scale_of(coordinate)
     places = np.log10(scale.centres) if scale.kind == "log" else np.asarray(scale.centres, float)
@@ -44,21 +45,21 @@ def _scale(ds: xr.Dataset, dim: str) -> tuple[str, str, np.ndarray]:
 
 
 def _texts(ds: xr.Dataset, dim: str) -> list[str]:
-    if dim in schema.swept_dims(ds) and _combinations(ds, dim):
+    if dim in schema.swept_dims(ds) and _has_combinations(ds, dim):
         return [place_words(ds.isel({dim: index}), ds, dim) for index in range(ds.sizes[dim])]
     return [style.format_number(value) for value in ds[dim].values]
 
 
-def _combinations(ds: xr.Dataset, dim: str) -> bool:
-    """Tell whether values are of several knobs together, so that one number does not name them."""
+def _has_combinations(ds: xr.Dataset, dim: str) -> bool:
+    """Tell whether each value stands for several knobs, so that one number does not name it."""
     return len(schema.along(ds, dim)) > 1 and ds.sizes[dim] <= 40
 
 
 def knobs(ds: xr.Dataset) -> list[dict[str, Any]]:
-    """List the swept knobs with their values as a command line takes them.
+    """List the swept knobs with their values as they are written on a command line.
 
     Returns:
-        Of each knob `name`, `dims` (those it varies along), their `shape`, and `values` (row by row; "" where
+        For each knob `name`, `dims` (those it varies along), their `shape`, and `values` (row by row; "" where
         the knob does not apply).
     """
     return [

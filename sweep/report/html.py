@@ -1,4 +1,4 @@
-"""One HTML file of several parts: the template filled, every script named by its hash, nothing from elsewhere."""
+"""One HTML file: the template is filled, every script is allowed by its hash, and nothing is loaded from elsewhere."""
 
 import base64
 import hashlib
@@ -16,33 +16,33 @@ _SCRIPTS: Final = (
 )  # fmt: skip
 
 
-def is_ours(path: Path) -> bool:
+def is_report(path: Path) -> bool:
     """Tell whether a file is a report that this command made."""
     with path.open("rb") as file:
         return _MARK.encode() in file.read(4096)
 
 
 def render(title: str, sections: list[list[dict[str, Any]]], shared: dict[str, Any]) -> str:
-    """Write the page.
+    """Write the HTML file.
 
     Args:
-        title: as text; it is escaped, as all that the template is given.
-        sections: what `section.make` gives of each store; those that belong beside each other in one list.
-        shared: what the page's script needs beside the sections.
+        title: as text; it is escaped, as is all text that the template gets.
+        sections: what `section.make_section` gives for each store; one list for each group shown side by side.
+        shared: what the scripts need besides the sections.
 
     Returns:
-        HTML. Its policy lets these scripts run, known by their hashes, and lets nothing be fetched. Bokeh and the
-        page set styles as text, so styles are allowed inline; no script is made of text.
+        HTML. Its security policy allows only these scripts, by their hashes, and no requests. Bokeh and the report
+        set styles as text, so inline styles are allowed; no script is compiled from text.
     """
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["data"] = _data
-    template = environment.from_string(_static("page.html"))
-    own = "\n".join(_static(name) for name in _SCRIPTS)
-    scripts = [_bokeh(), f'(() => {{\n"use strict";\n{own}\n}})();']
+    environment.filters["data"] = _format_data
+    template = environment.from_string(_read_static("report.html"))
+    code = "\n".join(_read_static(name) for name in _SCRIPTS)
+    scripts = [_bokeh_script(), f'(() => {{\n"use strict";\n{code}\n}})();']
     return template.render(
-        generator=GENERATOR, title=title, sections=sections, shared=shared, style=_static("report.css"),
+        generator=GENERATOR, title=title, sections=sections, shared=shared, style=_read_static("report.css"),
         scripts=scripts, policy=_policy(scripts),
     )  # fmt: skip
 
@@ -57,26 +57,26 @@ def _policy(scripts: list[str]) -> str:
     )
 
 
-def _bokeh() -> str:
-    """Give Bokeh's core alone: no widgets, tables or typesetting."""
+def _bokeh_script() -> str:
+    """Give the core of Bokeh alone, without widgets, tables and typesetting."""
     from bokeh.resources import Resources
 
     (text,) = Resources(mode="inline", components=["bokeh"], minified=True).js_raw[:1]
-    return _unbroken(text)
+    return _escape_end_tag(text)
 
 
-def _static(name: str) -> str:
+def _read_static(name: str) -> str:
     text = (_STATIC / name).read_text(encoding="utf-8")
-    return _unbroken(text) if name.endswith(".js") else text
+    return _escape_end_tag(text) if name.endswith(".js") else text
 
 
-def _unbroken(script: str) -> str:
-    """Make sure that a script does not end the element it stands in."""
+def _escape_end_tag(script: str) -> str:
+    """Escape text in a script that would end its script element."""
     return script.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
-def _data(value: Any) -> Any:
-    """Write data for a script element: JSON in which nothing can be taken for HTML."""
+def _format_data(value: Any) -> Any:
+    """Format data for a script element: JSON in which nothing can be read as HTML."""
     from markupsafe import Markup
 
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""Arrays as text in a page: exact, or as 16-bit codes; compressed, for the browser's own decompression."""
+"""Arrays as text in HTML: exact, or as 16-bit codes; compressed by a method that browsers can decompress."""
 
 import base64
 import zlib
@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 
-# Codes of 16 bits. Zero has one of its own, since it is no power of anything.
+# Codes of 16 bits. Zero has a code of its own, since it has no logarithm.
 UNSEEN, ZERO, FIRST, LAST, BELOW, ABOVE = 0, 1, 2, 65533, 65534, 65535
 _STEPS: Final = LAST - FIRST
 
 
 @dataclass(frozen=True)
 class Quantiser:
-    """A scale of 65532 steps, even in the logarithm where no value is negative, else even in the value.
+    """A scale of 65532 steps, equal in the logarithm if no value is negative, else equal in the value.
 
     Args:
         low: the lowest value, above zero on a logarithmic scale.
@@ -28,7 +28,7 @@ class Quantiser:
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Quantiser":
-        """Fit a scale to the finite ones of some values."""
+        """Fit a scale to the finite values."""
         finite = values[np.isfinite(values)]
         log = bool(np.all(finite >= 0))
         shown = finite[finite > 0] if log else finite
@@ -37,13 +37,13 @@ class Quantiser:
 
     @property
     def error(self) -> float:
-        """Half a step: the largest relative error on a logarithmic scale, the largest error on an even one."""
+        """Half a step: the largest relative error on a logarithmic scale, the largest error on a linear one."""
         first, last = self._ends()
         half = (last - first) / _STEPS / 2
         return float(np.expm1(half)) if self.log else half
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Give the nearest steps as uint16; NaN, zero and infinities have codes of their own."""
+        """Give the nearest steps as uint16; NaN, zero and infinities have special codes."""
         first, last = self._ends()
         codes = np.full(values.shape, UNSEEN, np.uint16)
         number = np.isfinite(values) & ((values > 0) if self.log else True)
@@ -74,10 +74,10 @@ def pack(values: np.ndarray) -> tuple[str, dict[str, Any]]:
     """Write an array as text: its bytes sorted into planes (which compress better), zlib, base64.
 
     Args:
-        values: of any number type.
+        values: numbers of any type.
 
     Returns:
-        The text, and what is needed to read it: `dtype` and `shape`.
+        The text, and the `dtype` and `shape` that are needed to read it.
     """
     little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     planes = little.reshape(-1).view(np.uint8).reshape(-1, little.itemsize).T

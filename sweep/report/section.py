@@ -1,4 +1,4 @@
-"""What a page says of one store: question, numbers, figures, claims, plan and origin."""
+"""The section of one store in a report: question, numbers, figures, claims, plan and origin."""
 
 import base64
 import json
@@ -27,17 +27,19 @@ _ORIGIN: Final = (
 )  # fmt: skip
 
 
-def make(ds: xr.Dataset, key: str, *, store: Path, room: int, verdicts: Sequence[Verdict] = ()) -> dict[str, Any]:
-    """Gather what the template and the script need of one store.
+def make_section(
+    ds: xr.Dataset, key: str, *, store: Path, capacity: int, verdicts: Sequence[Verdict] = ()
+) -> dict[str, Any]:
+    """Collect what the template and the scripts need of one store.
 
     Args:
         ds: results.
-        key: of the section, unlike all others.
-        store: where they lie.
-        room: bytes for numbers.
-        verdicts: of claims of this page or of others.
+        key: the section's key, which no other section has.
+        store: the path of the results.
+        capacity: bytes for numbers, see `cells.embed`.
+        verdicts: verdicts on claims; those of other pages are ignored.
     """
-    about, held = embed(ds, room)
+    about, held = embed(ds, capacity)
     complete = bool(ds.attrs.get("complete"))
     return {
         "key": key,
@@ -55,18 +57,18 @@ def make(ds: xr.Dataset, key: str, *, store: Path, room: int, verdicts: Sequence
             "command": _command(ds, store),
             "zoomed": zoom_ranges(ds),
             **about,
-            "plots": bokeh_models.items(),
+            "plots": bokeh_models.plots_as_json(),
         },
     }
 
 
 def _name_of(ds: xr.Dataset, store: Path) -> str:
-    """Name results by their page and how it was varied, which tells two variations apart better than a hash."""
+    """Name results by their page and its options, which are easier to distinguish than hashes."""
     return " ".join([str(ds.attrs.get("name", store.name)), *json.loads(ds.attrs.get("arguments", "[]"))])
 
 
 def _summary(ds: xr.Dataset, about: dict[str, Any]) -> str:
-    """Say in a line how much there is."""
+    """Summarise the numbers of lanes in one line."""
     status = ds["status"].values
     lanes = style.format_count(f"{status.size:,}", "lane")
     ended = [
@@ -76,19 +78,19 @@ def _summary(ds: xr.Dataset, about: dict[str, Any]) -> str:
     ]
     seeds = style.format_count(len(about["seeds"]), "seed")
     sizes = " × ".join([seeds, *(f"{ds.sizes[dim]} {style.words(dim)}" for dim in about["swept"])])
-    told = "all finished" if bool((status == labels.FINISHED).all()) else style.join_words(ended)
-    return f"{lanes} ({sizes}); {told}"
+    outcome = "all finished" if bool((status == labels.FINISHED).all()) else style.join_words(ended)
+    return f"{lanes} ({sizes}); {outcome}"
 
 
 def _origin(ds: xr.Dataset, store: Path) -> list[tuple[str, str]]:
-    """List what is known of where results come from, the plan and the whole page last."""
+    """List what is known about the origin of results, the plan and the page last."""
     rows = [("store", str(store))]
-    rows += [(style.words(name), _pretty(ds.attrs[name])) for name in _ORIGIN if name in ds.attrs]
-    return rows + [(name, _pretty(ds.attrs[name])) for name in ("plan", "experiment") if name in ds.attrs]
+    rows += [(style.words(name), _format_attribute(ds.attrs[name])) for name in _ORIGIN if name in ds.attrs]
+    return rows + [(name, _format_attribute(ds.attrs[name])) for name in ("plan", "experiment") if name in ds.attrs]
 
 
-def _pretty(value: Any) -> str:
-    """Write an attribute for people: JSON as short lines."""
+def _format_attribute(value: Any) -> str:
+    """Format an attribute for readers: a JSON object as one line for each field."""
     if not (isinstance(value, str) and value.startswith("{")):
         return str(value)
     try:
@@ -99,7 +101,7 @@ def _pretty(value: Any) -> str:
 
 
 def _claims(ds: xr.Dataset, verdicts: Sequence[Verdict]) -> list[list[str]]:
-    """Give the verdicts of this page's claims, as rows."""
+    """Give the verdicts on this page's claims, as rows of a table."""
     from sweep.claims.verdict_tables import verdict_words
 
     experiment = json.loads(ds.attrs.get("experiment", "{}"))
@@ -108,7 +110,7 @@ def _claims(ds: xr.Dataset, verdicts: Sequence[Verdict]) -> list[list[str]]:
 
 
 def figures(ds: xr.Dataset) -> list[dict[str, str]]:
-    """Draw a store's figures as images that a page holds: of PNG and SVG the smaller."""
+    """Draw a store's figures as images to embed: PNG or SVG, whichever is smaller."""
     from sweep.plots.gallery import choose_figures, draw_figures
 
     with atomic_files.make_temporary_folder() as folder:
@@ -128,21 +130,21 @@ def _embed(path: Path) -> str:
 
 
 def _command(ds: xr.Dataset, store: Path) -> dict[str, str]:
-    """Give the command that trains a lane again, up to the lane, and what a reader has to add to it."""
+    """Give the command that trains a lane again, up to the lane itself, and what a reader has to add to it."""
     name = str(ds.attrs.get("name", "PAGE"))
     page, *varied = name.split(VARIATION)
     known, options = _options(ds, varied)
     words = ["python", "-m", "sweep.run", str(ds.attrs.get("page", f"experiments/{page}.py")), *options]
-    own = default_store(name)
-    found = older_default_store(name) if not own.exists() else own  # as `sweep.run` finds it
-    if store.resolve() not in (own.resolve(), found.resolve()):
+    default = default_store(name)
+    found = older_default_store(name) if not default.exists() else default  # as `sweep.run` finds it
+    if store.resolve() not in (default.resolve(), found.resolve()):
         words += ["--out", str(store)]
     note = "" if known else "add the overrides that this store was run with"
     return {"start": f"{shlex.join(words)} --lane", "note": note}
 
 
 def _options(ds: xr.Dataset, varied: Sequence[str]) -> tuple[bool, list[str]]:
-    """Give the options that a store was run with, and whether these are all; older stores tell by their name alone."""
+    """Tell whether the options of a store's run are all known, and give them; older stores have only their name."""
     if "arguments" in ds.attrs:
         return True, json.loads(ds.attrs["arguments"])
     named = [each for each in varied if each in (FULL, "smoke")]
@@ -150,12 +152,12 @@ def _options(ds: xr.Dataset, varied: Sequence[str]) -> tuple[bool, list[str]]:
 
 
 def parent(ds: xr.Dataset) -> dict[str, Any]:
-    """Give what a zoomed store says of its parent; nothing of any other store."""
+    """Give what a zoom's store says about its parent; nothing for any other store."""
     text = ds.attrs.get("parent")
     return json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
 
 
 def zoom_ranges(ds: xr.Dataset) -> dict[str, list[float]]:
-    """Give the ranges of numeric swept dimensions, by which a child is outlined on its parent."""
+    """Give the ranges of numeric swept dimensions, which outline a zoom in its parent's heatmap."""
     swept = [dim for dim in schema.swept_dims(ds) if ds[dim].dtype.kind in "iuf"]
     return {dim: [float(ds[dim].min()), float(ds[dim].max())] for dim in swept if ds.sizes[dim] > 1}

@@ -1,4 +1,4 @@
-"""Statistics of results, lost lanes counted: over lanes (these names), over seeds, intervals, and what claims measure.
+"""Statistics of results, which count lost lanes: over lanes (these names), over seeds, intervals, measures of claims.
 
 Imports `results`, `page` and `base`, and no JAX.
 """

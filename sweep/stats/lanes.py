@@ -1,8 +1,8 @@
 """Statistics over seeds on labelled results: what the figures draw and the closing table says.
 
-A lane that diverged, failed or was cut counts as the worst value there is from there on, so that it makes a median
-worse and is never dropped in silence: +inf, or -inf where higher values are better. Of a metric without a best it
-counts as +inf too. A lane that has not run, or is still running, is not data: NaN.
+From the record at which a lane was lost (diverged, failed or cut) it counts as the worst possible value: +inf, or -inf
+where higher values are better. So it makes a median worse and is never dropped silently. For a metric for which neither
+direction is better it counts as +inf too. A lane that has not run, or is still running, is no data: NaN.
 """
 
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ def measured(ds: xr.Dataset, name: str) -> xr.DataArray:
         name: the variable.
 
     Returns:
-        The variable; where it is NaN and the lane diverged, failed or was cut +inf, or -inf if higher values are
-        better; NaN for every lane that has not run to its end.
+        The variable. Where it is NaN and the lane diverged, failed or was cut: +inf, or -inf if higher values are
+        better. NaN for every lane that has not run to its end.
 
     Raises:
         SweepError: when the results have no such variable.
@@ -55,8 +55,8 @@ def over_seeds(array: xr.DataArray) -> xr.Dataset:
         array: values as `measured` gives them: infinite ones count, NaN does not.
 
     Returns:
-        `median`, `lower` and `upper` (quartiles, linear between order statistics; infinite when a neighbour
-        with weight is), and `count`, the seeds with data. NaN where no seed has data.
+        `median`, `lower` and `upper` (quartiles, linear between order statistics; infinite where an
+        order statistic of nonzero weight is), and `count`, the seeds with data. NaN where no seed has data.
     """
     array = seeded(array)
     shares = {"lower": 0.25, "median": 0.5, "upper": 0.75}
@@ -100,10 +100,10 @@ def quantiles(array: xr.DataArray, shares: tuple[float, ...]) -> xr.DataArray:
 
     Args:
         array: values as `measured` gives them: infinite ones count, NaN does not.
-        shares: of the seeds that lie below, in [0, 1].
+        shares: for each quantile the share of seeds that lie below it, in [0, 1].
 
     Returns:
-        Linear between order statistics; infinite where a neighbour with weight is, NaN where no seed has data.
+        Linear between order statistics; infinite where one of nonzero weight is, NaN where no seed has data.
     """
     found = xr.apply_ufunc(
         _quantiles,
@@ -121,7 +121,7 @@ def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     ordered = np.sort(values, axis=-1)  # NaN goes last, after +inf
     if np.isnan(ordered[..., -1]).any():
         count = np.sum(~np.isnan(ordered), axis=-1)
-    else:  # most often: one place for all cells, and of millions no arrays of places
+    else:  # the usual case: one position serves all cells, so that millions of them need no array of positions
         count = np.full((1,) * (values.ndim - 1), values.shape[-1])
     found = []
     for quantile in shares:
@@ -132,7 +132,7 @@ def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
             np.take_along_axis(ordered, index[..., None], axis=-1)[..., 0]
             for index in (below, np.minimum(below + (share > 0), ordered.shape[-1] - 1))
         )
-        with np.errstate(over="ignore"):  # of what is left out in the next line
+        with np.errstate(over="ignore"):  # in values that the next line does not use
             mixed = low * (1 - share) + high * np.where(share > 0, share, 1)  # no inf * 0
         found.append(np.where(share > 0, mixed, high))
     return np.stack(found, axis=-1)
@@ -163,21 +163,21 @@ def finite(array: xr.DataArray) -> xr.DataArray:
 def lowest(score: xr.DataArray, dim: str) -> xr.DataArray:
     """Give the position of the lowest score along a dimension.
 
-    Finite scores win, then +inf, then NaN; among equals the first. So a choice exists even where every
-    lane diverged, and it shows them.
+    Finite scores come first, then +inf, then NaN; among equals the first is taken. So there is a position even where
+    every lane diverged: that of a diverged lane.
     """
     order = score.where(score.notnull(), np.inf)
-    anything = finite(order).any(dim)
-    return xr.where(anything, order.argmin(dim), score.notnull().argmax(dim))
+    has_finite = finite(order).any(dim)
+    return xr.where(has_finite, order.argmin(dim), score.notnull().argmax(dim))
 
 
 def standing(ds: xr.Dataset) -> xr.DataArray:
-    """Rank lanes, lower being better: who reached the target, soonest first; then by final loss; then who was cut.
+    """Score lanes, lower is better: first those that reached the target, then those that finished, then those cut.
 
     Returns:
-        Epochs until the target was reached minus twice the last epoch, which is negative; the final loss of lanes
-        that ran to the end; for those that were cut a number above every loss, lower the later they were cut;
-        +inf for diverged ones; NaN for those not run to the end.
+        For lanes that reached the target: epochs until then minus twice the last epoch, which is negative. For lanes
+        that ran to the end: the final loss. For lanes that were cut: a number above every loss, the lower the later
+        they were cut. +inf for diverged lanes; NaN for those not run to the end.
     """
     score = final(ds, "loss").astype(float)
     if "stop_epoch" not in ds.data_vars:
@@ -188,14 +188,14 @@ def standing(ds: xr.Dataset) -> xr.DataArray:
 
 
 def best_place(ds: xr.Dataset, dims: Sequence[str]) -> dict[str, int]:
-    """Find the best combination of all, by the median over seeds of how lanes stand (`standing`).
+    """Find the best combination of all swept values: that of the lowest median of `standing` over seeds.
 
     Args:
         ds: results with `loss`.
         dims: swept dimensions.
 
     Returns:
-        Its place along these dimensions; that along others is left open.
+        Its index along each of these dimensions, and not along others.
     """
     score = median(standing(ds))
     place = int(lowest(xr.DataArray(score.variable.stack(all=score.dims)), "all")) if score.dims else 0
@@ -207,7 +207,7 @@ def best_place(ds: xr.Dataset, dims: Sequence[str]) -> dict[str, int]:
 def best_learning_rate(ds: xr.Dataset) -> xr.DataArray:
     """Give the learning rate of the lowest median final loss over seeds, diverged counting as +inf.
 
-    Where lanes could end early: the one that reached the target soonest, or was cut last (`standing`).
+    Where lanes may end early, it is the one that reached the target soonest, or was cut last (`standing`).
 
     Args:
         ds: results with the dimension `learning_rate`.
@@ -229,15 +229,15 @@ def best_learning_rate(ds: xr.Dataset) -> xr.DataArray:
 
 
 def at_best_learning_rate(ds: xr.Dataset, array: _Labelled) -> _Labelled:
-    """Take an array, or a whole Dataset, at the best learning rate of each combination of other dimensions.
+    """Select an array, or a Dataset, at the best learning rate of each combination of other dimensions.
 
     Args:
-        ds: results whose loss decides; without the dimension `learning_rate` nothing is taken.
-        array: what to take from.
+        ds: results whose loss decides which learning rate is best.
+        array: what to select from; returned as it is if the results lack the dimension `learning_rate`.
 
     Returns:
         The array without the dimension `learning_rate`, which stays as a coordinate that says which one
-        was taken.
+        was selected.
     """
     if "learning_rate" not in ds.dims:
         return array
@@ -253,14 +253,14 @@ def epochs_to(
     *,
     at_least: float | None = None,
 ) -> xr.Dataset:
-    """Find the first recorded epoch at which an error is at most a threshold, or something else at least another.
+    """Find the first recorded epoch at which an error is at most a threshold, or a score at least another.
 
     Args:
         error: any array over `epoch`; a stored metric, what `measured` gives, or a median.
-        threshold: in the units of `error`, which has to be at most this.
-        at_least: given in place of `threshold` for what has to be at least this, such as an accuracy.
-        status: status of the lanes, where at hand: it tells a lane that was cut (censored) or still runs
-            (not run) from one that diverged, which all end in NaN.
+        threshold: the largest value that counts as reached, in the units of `error`.
+        at_least: instead of `threshold`, the smallest value that counts as reached, such as an accuracy.
+        status: status of the lanes, if available. It distinguishes lanes that were cut (censored), still run (not
+            run) or diverged: without it they look alike, since all end in NaN.
 
     Returns:
         `epoch`: +inf where the threshold was not reached, NaN where nothing was measured; never the last
@@ -268,14 +268,15 @@ def epochs_to(
         end in an infinite value or in NaN before the threshold was reached.
 
     Raises:
-        SweepError: for none or both of `threshold` and `at_least`.
+        SweepError: if none or both of `threshold` and `at_least` are given.
     """
     if threshold is not None and at_least is None:
         hit = error <= threshold
     elif at_least is not None and threshold is None:
         hit = error >= at_least
     else:
-        raise SweepError("epochs_to takes one threshold: a number to be at most, or at_least=")
+        given = "both are" if threshold is not None else "none is"
+        raise SweepError(f"epochs_to takes one threshold, but {given} given: pass threshold= or at_least=")
     hit = hit.transpose(..., "epoch")
     reached = hit.any("epoch")
     last = error.isel(epoch=-1, drop=True)
@@ -287,7 +288,7 @@ def epochs_to(
     reason = reason.where(~reached, WAS_REACHED).where(~unseen, NOT_RUN)
     epochs = error["epoch"].isel(epoch=hit.argmax("epoch")).drop_vars("epoch")
     first = epochs.astype(float).where(reached, np.inf).where(~unseen)
-    first = first.assign_attrs(error["epoch"].attrs | {"better": "lower"})  # the sooner
+    first = first.assign_attrs(error["epoch"].attrs | {"better": "lower"})  # sooner is better
     return xr.Dataset({"epoch": first, "reason": reason.astype(np.int8).assign_attrs(labels.flag_attributes(REASONS))})
 
 
@@ -331,10 +332,10 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
 
     Args:
         first: numbers; +inf ranks last, places of NaN in either are left out.
-        second: as many.
+        second: as many numbers.
 
     Returns:
-        A number in [-1, 1]; NaN where fewer than two places are left or either's values are all tied.
+        A number in [-1, 1]; NaN where fewer than two places are left or one side's values are all tied.
     """
     known = ~(np.isnan(first) | np.isnan(second))
     ranks = np.stack([_average_ranks(first[known]), _average_ranks(second[known])])
@@ -344,14 +345,14 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _average_ranks(values: np.ndarray) -> np.ndarray:
-    """Rank from 1, ties sharing the mean of their places."""
+    """Give ranks from 1; tied values share the mean of their ranks."""
     below = np.sum(values[None, :] < values[:, None], axis=1)
     equal = np.sum(values[None, :] == values[:, None], axis=1)
     return below + (equal + 1) / 2
 
 
 def summary(ds: xr.Dataset) -> xr.Dataset:
-    """Give the closing table: per width, or per whatever else was swept, what became of the lanes.
+    """Give the closing table: what became of the lanes at each width, or at each value of what else was swept.
 
     Args:
         ds: results with `status` and `loss`.
@@ -359,9 +360,8 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Over the swept dimensions other than `seed` and `learning_rate`, all at the best learning rate:
         `best_learning_rate` (where swept), `final_loss` (median over seeds), the numbers of lanes
-        `finished` (target reached included), `lost` (diverged, failed), `cut` (where any was)
-        and `not_run`; and where
-        spectral errors were recorded `halving_epoch` over `frequency` and `order_of_convergence`.
+        `finished` (including those that reached the target), `lost` (diverged, failed), `cut` (if any was) and
+        `not_run`; and where spectral errors were recorded `halving_epoch` over `frequency` and `order_of_convergence`.
     """
     best = at_best_learning_rate(ds, ds)
     table = {"final_loss": median(final(best, "loss"))}

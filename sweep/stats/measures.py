@@ -1,7 +1,8 @@
-"""What claims measure: numbers of a lane that say where and when a fit is good. Statistics over seeds are in `stats`.
+"""What claims measure: numbers per lane that say where and when a fit is good. For statistics over seeds see `stats`.
 
-Every measure is taken lane by lane and keeps the swept dimensions. A lane that was lost (diverged, failed or cut) gets
-the worst value there is, so that losing lanes never makes a result look better; one that has not run to its end is NaN.
+Every measure is computed lane by lane and keeps the swept dimensions. A lane that was lost (diverged, failed or cut)
+gets the worst possible value, so that lost lanes never make a result look better; one that has not run to its end is
+NaN.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ import xarray as xr
 from sweep import stats
 from sweep.base.errors import SweepError
 
-# A metric as data, at all records and at the last one: the same functions, by the names that claims have for them.
+# A metric at all records and at the last one: the names by which claims call these functions.
 recorded, final = stats.measured, stats.final
 
 
-# Regions of x: masks that may be joined by & and |, and turned round by ~.
+# Regions of x: masks that may be combined by & and |, and inverted by ~.
 
 
 def within(ds: xr.Dataset, low: float, high: float) -> xr.DataArray:
@@ -25,16 +26,16 @@ def within(ds: xr.Dataset, low: float, high: float) -> xr.DataArray:
 
 
 def near(ds: xr.Dataset, places: Sequence[float], distance: float) -> xr.DataArray:
-    """Say which points lie at most so far from one of some places, such as the target's extrema."""
-    away = abs(_x(ds) - xr.DataArray(np.asarray(places, float), dims="place"))
-    return (away <= distance).any("place")
+    """Say which points lie at most `distance` from one of `places`, such as the target's extrema."""
+    gap = abs(_x(ds) - xr.DataArray(np.asarray(places, float), dims="place"))
+    return (gap <= distance).any("place")
 
 
 def beyond_range(ds: xr.Dataset) -> xr.DataArray:
-    """Say which points lie outside the training range; `~beyond_range(ds)` are those inside.
+    """Say which points lie outside the training range; `~beyond_range(ds)` gives those inside.
 
     Raises:
-        SweepError: for results that do not say what their training range was.
+        SweepError: for results that do not say in which range of x their lanes were trained.
     """
     low, high = (_x(ds).attrs.get(name) for name in ("train_low", "train_high"))
     if low is None or high is None:
@@ -44,16 +45,16 @@ def beyond_range(ds: xr.Dataset) -> xr.DataArray:
 
 def _x(ds: xr.Dataset) -> xr.DataArray:
     if "x" not in ds.dims:
-        raise SweepError("these results have no x to measure anything over")
+        raise SweepError("these results have no x: record spatial_error or prediction")
     return ds["x"]
 
 
-def _at(ds: xr.Dataset, where: xr.DataArray) -> xr.Dataset:
-    """Take results at the points of a mask."""
+def _select_points(ds: xr.Dataset, where: xr.DataArray) -> xr.Dataset:
+    """Select the points of x at which a mask holds."""
     places = np.flatnonzero(where & _x(ds).notnull())
     if not places.size:
         low, high = float(_x(ds).min()), float(_x(ds).max())
-        raise SweepError(f"no point lies where something is to be measured: x goes from {low:g} to {high:g}")
+        raise SweepError(f"no point of x lies in the region to be measured: x goes from {low:g} to {high:g}")
     return ds.isel(x=places)
 
 
@@ -69,43 +70,45 @@ def error_where(ds: xr.Dataset, where: xr.DataArray, order: float = 2) -> xr.Dat
         order: 2 gives the root mean square error, 1 the mean absolute error.
 
     Returns:
-        The error over the swept dimensions and `epoch`, in the target's units; every point counts alike. +inf
-        from where a lane was lost.
+        The error over the swept dimensions and `epoch`, in the target's units; every point has the same weight.
+        +inf from the record at which a lane was lost.
 
     Raises:
         SweepError: where the mask holds for no point.
     """
-    few = _at(_with(ds, "spatial_error"), where)  # before anything else is copied: all x and epochs may be gigabytes
-    mean = (stats.measured(few, "spatial_error").astype(float) ** order).mean("x", skipna=False)
+    region = _select_points(
+        _select_variable(ds, "spatial_error"), where
+    )  # first, since all x at all epochs may be gigabytes
+    mean = (stats.measured(region, "spatial_error").astype(float) ** order).mean("x", skipna=False)
     kind = {1.0: "mean absolute error", 2.0: "root mean square error"}.get(order, f"error of order {order:g}")
     attributes = {"units": ds["spatial_error"].attrs.get("units", "1"), "long_name": kind, "better": "lower"}
     return (mean ** (1 / order)).rename("error").assign_attrs(attributes)
 
 
 def error_in(ds: xr.Dataset, low: float, high: float) -> xr.DataArray:
-    """Give the root mean square error over low <= x <= high, as `error_where`."""
+    """Give the root mean square error over low <= x <= high, see `error_where`."""
     return error_where(ds, within(ds, low, high))
 
 
 def radius(ds: xr.Dataset, tolerance: float, centre: float = 0.0) -> xr.DataArray:
-    """Give how far around a place the fit is accurate.
+    """Give the distance from a centre up to which the fit is accurate.
 
     Args:
         ds: results with `spatial_error`.
         tolerance: the largest |f(x) - h(x)| that counts as accurate.
-        centre: the place, in units of x.
+        centre: a value of x.
 
     Returns:
         The largest distance, over the swept dimensions and `epoch`, of a point from the centre such that this
-        point and all points that are not farther away are accurate. 0 where the nearest one is not, and from
-        where a lane was lost.
+        point and all points that are not farther away are accurate. 0 where the nearest one is not accurate, and from
+        the record at which a lane was lost.
     """
-    away = abs(_x(ds) - centre)
-    error = stats.measured(_with(ds, "spatial_error"), "spatial_error")
-    end = away.where(error > tolerance, np.inf).min("x")  # the nearest point that is off
-    reach = np.unique(away.values[~np.isnan(away.values)])  # rising distances
-    inside = np.searchsorted(reach, end.values)  # how many of them lie before the end
-    found = end.copy(data=np.concatenate([[0.0], reach])[inside]).where(error.notnull().any("x"))
+    distance = abs(_x(ds) - centre)
+    error = stats.measured(_select_variable(ds, "spatial_error"), "spatial_error")
+    end = distance.where(error > tolerance, np.inf).min("x")  # the nearest point that is not accurate
+    rising = np.unique(distance.values[~np.isnan(distance.values)])
+    inside = np.searchsorted(rising, end.values)  # how many of them lie before the end
+    found = end.copy(data=np.concatenate([[0.0], rising])[inside]).where(error.notnull().any("x"))
     attributes = {"units": _x(ds).attrs.get("units", "1"), "long_name": "radius of accurate fit", "better": "higher"}
     return found.transpose(..., "epoch").rename("radius").assign_attrs(attributes)
 
@@ -120,56 +123,56 @@ def extrema(ds: xr.Dataset, low: float, high: float, *, flat: float = 0.0) -> xr
         ds: results with `prediction`.
         low: where the range of x starts; its two ends do not count as extrema.
         high: where it ends.
-        flat: steps from point to point that are at most so large count as level; a few units of rounding keep
+        flat: a change from one point to the next counts as zero if it is at most this; a few units of rounding keep
             the ripples of a saturated output from being counted.
 
     Returns:
-        Changes of sign between successive steps over the swept dimensions; a plateau counts once if it is an
-        extremum and not at all if the output goes on as it came. +inf for a lost lane.
+        The number of changes of sign between successive steps, over the swept dimensions. A plateau counts once if it
+        is an extremum, and not at all if the output continues in the same direction after it. +inf for a lost lane.
     """
-    last = _at(_with(ds, "prediction").isel(snapshot_epoch=-1, drop=True), within(ds, low, high))
+    last = _select_points(_select_variable(ds, "prediction").isel(snapshot_epoch=-1, drop=True), within(ds, low, high))
     state = stats.measured(last, "prediction").max("x", skipna=False)
-    return _turns(last["prediction"], flat).where(stats.finite(state), state).rename("extrema")
+    return _count_turns(last["prediction"], flat).where(stats.finite(state), state).rename("extrema")
 
 
 def spurious_extrema(ds: xr.Dataset, low: float, high: float, *, flat: float = 0.0) -> xr.DataArray:
     """Count how many more local extrema the network's output has than its target, as `extrema` does.
 
     Returns:
-        The difference; negative where some of the target's are missing, +inf for a lost lane.
+        The difference; negative where the network has fewer than the target, +inf for a lost lane.
     """
-    target = _at(ds[["target"]], within(ds, low, high))["target"]
-    return (extrema(ds, low, high, flat=flat) - _turns(target, 0.0)).rename("spurious_extrema")
+    target = _select_points(ds[["target"]], within(ds, low, high))["target"]
+    return (extrema(ds, low, high, flat=flat) - _count_turns(target, 0.0)).rename("spurious_extrema")
 
 
-def _turns(curve: xr.DataArray, flat: float) -> xr.DataArray:
+def _count_turns(curve: xr.DataArray, flat: float) -> xr.DataArray:
     """Count changes of sign between successive steps along x."""
     steps = curve.sortby("x").diff("x")
     return xr.apply_ufunc(_sign_changes, steps.where(abs(steps) > flat, 0), input_core_dims=[["x"]])
 
 
 def _sign_changes(steps: np.ndarray) -> np.ndarray:
-    """Count changes of sign along the last axis, zeros having the sign of the last step before them."""
+    """Count changes of sign along the last axis; a zero takes the sign of the last nonzero step before it."""
     signs = np.sign(steps)
     place = np.where(signs != 0, np.arange(signs.shape[-1]), 0)
     signs = np.take_along_axis(signs, np.maximum.accumulate(place, axis=-1), axis=-1)
     return np.sum(signs[..., 1:] * signs[..., :-1] < 0, axis=-1).astype(float)
 
 
-# Whether a lane got there.
+# Whether a lane fits at the end.
 
 
 def stuck_at(ds: xr.Dataset, levels: Sequence[float], tolerance: float = 0.05) -> xr.DataArray:
-    """Say whether the final loss lies on one of some plateaus: |loss - level| <= tolerance * level.
+    """Say whether the final loss lies on one of several plateaus: |loss - level| <= tolerance * level.
 
     Args:
         ds: results with `loss`.
-        levels: losses of what networks get stuck at, such as the best constant's and the best straight line's.
-        tolerance: relative width of a plateau.
+        levels: losses at which networks get stuck, such as those of the best constant and of the best straight line.
+        tolerance: relative half-width of a plateau.
 
     Returns:
-        1 or 0 over the swept dimensions; 0 for a lost lane, which is not stuck but gone (`failed_to_fit` counts
-        both), NaN for one that has not run.
+        1 or 0 over the swept dimensions; 0 for a lost lane, which is lost and not stuck (`failed_to_fit` counts
+        both); NaN for one that has not run.
     """
     loss = stats.final(ds, "loss")
     plateaus = xr.DataArray(np.asarray(levels, float), dims="level")
@@ -178,7 +181,7 @@ def stuck_at(ds: xr.Dataset, levels: Sequence[float], tolerance: float = 0.05) -
 
 
 def failed_to_fit(ds: xr.Dataset, threshold: float) -> xr.DataArray:
-    """Say whether the final loss is above a threshold: 1 or 0, 1 for a lost lane, NaN for one that has not run."""
+    """Say whether the final loss is above a threshold: 1 or 0; 1 for a lost lane, NaN for one that has not run."""
     loss = stats.final(ds, "loss")
     return (loss > threshold).astype(float).where(loss.notnull()).rename("failed_to_fit")
 
@@ -187,15 +190,15 @@ def failed_to_fit(ds: xr.Dataset, threshold: float) -> xr.DataArray:
 
 
 def ratio_of_times(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
-    """Give how many times as long the second thing took: second / first, seed by seed.
+    """Give how many times as long the second event took as the first: second / first, seed by seed.
 
     Args:
         first: epochs, as `stats.epochs_to(...)["epoch"]` gives them: +inf for never, NaN for no data.
-        second: the same of something else.
+        second: the same for another event.
 
     Returns:
-        The ratio. +inf where only the second never came, 0 where only the first never came, NaN where neither
-        did, which tells nothing. Two times of 0 are equal: 1; and a later one than 0 is +inf times as late.
+        The ratio. +inf where only the second never happened, 0 where only the first never did, NaN where neither
+        did, which says nothing. 1 where both times are 0, +inf where only the first is 0.
     """
     ratio = (second / first).where((first != 0) | (second != 0), 1.0)
     return ratio.rename("ratio_of_times").assign_attrs(units="1", long_name="ratio of times")
@@ -206,30 +209,32 @@ def exponent(values: xr.DataArray, dim: str, *, share: float = 1.0) -> xr.DataAr
 
     Args:
         values: such as epochs; those that are not positive and finite are left out.
-        dim: whose coordinate is positive.
-        share: of the values at least so many must be left, and two at the least.
+        dim: a dimension whose coordinate is positive.
+        share: at least this share of the values, and at least two values, must be left.
 
     Returns:
         The exponent over the other dimensions; NaN where too few values are left.
     """
     known = stats.finite(values) & (values > 0)
     height, place = np.log(values.where(known)), xr.apply_ufunc(np.log, values[dim]).where(known)
-    away = place - place.mean(dim)
-    slope = (height * away).sum(dim) / (away**2).sum(dim).where(known.sum(dim) >= max(2, share * known.sizes[dim]))
+    centred = place - place.mean(dim)
+    slope = (height * centred).sum(dim) / (centred**2).sum(dim).where(
+        known.sum(dim) >= max(2, share * known.sizes[dim])
+    )
     return slope.rename("exponent").assign_attrs(units="1", long_name=f"exponent of {dim}")
 
 
 def gradient_ratio(ds: xr.Dataset) -> xr.DataArray:
-    """Give the gradient norm of the first layer over that of the last: far below 1 gradients vanish backwards.
+    """Give the gradient norm of the first layer over that of the last: far below 1 gradients vanish on the way back.
 
     Args:
         ds: results with `gradient_norm`.
 
     Returns:
-        The ratio over the swept dimensions and `epoch`, the last layer being each lane's own. +inf from where
-        a lane was lost, NaN where both norms are 0.
+        The ratio over the swept dimensions and `epoch`, where each lane has a last layer of its own.
+        +inf from the record at which a lane was lost, NaN where both norms are 0.
     """
-    norms = _with(ds, "gradient_norm")["gradient_norm"]
+    norms = _select_variable(ds, "gradient_norm")["gradient_norm"]
     depth = norms.notnull().any("epoch").sum("layer")  # a shallow lane has NaN beyond its last layer
     norms = norms.drop_vars("layer", errors="ignore")
     first, last = norms.isel(layer=0), norms.isel(layer=depth - 1)
@@ -244,15 +249,15 @@ def jitter(ds: xr.Dataset, share: float = 0.2) -> xr.DataArray:
 
     Args:
         ds: results with `loss`.
-        share: of the epochs, at the end, that are looked at.
+        share: of the epochs, counted from the end, that are used.
 
     Returns:
         The population standard deviation of log10(loss at a record) - log10(loss at the record before), over
-        the swept dimensions. It depends on how close records are: compare lanes of one page. +inf for a lost
-        lane; NaN where fewer than three records lie in that share.
+        the swept dimensions. It depends on the distance between records: compare lanes of one page only. +inf for a
+        lost lane; NaN where fewer than three records lie in that share.
     """
     late = np.flatnonzero(ds["epoch"] >= (1 - share) * ds["epoch"][-1])
-    loss = stats.measured(_with(ds, "loss").isel(epoch=late), "loss").astype(float)
+    loss = stats.measured(_select_variable(ds, "loss").isel(epoch=late), "loss").astype(float)
     last = loss.isel(epoch=-1, drop=True)
     height = xr.apply_ufunc(np.log10, loss.clip(min=np.finfo(np.float32).tiny))  # a loss of 0 has no logarithm
     steps = height.diff("epoch")
@@ -262,7 +267,7 @@ def jitter(ds: xr.Dataset, share: float = 0.2) -> xr.DataArray:
 
 
 def monotonicity(values: xr.DataArray) -> xr.DataArray:
-    """Give Spearman's rank correlation of epoch and value, lane by lane: 1 always rises, -1 always falls.
+    """Give Spearman's rank correlation of epoch and value, lane by lane: 1 for rising, -1 for falling values.
 
     Args:
         values: over `epoch`; +inf ranks highest.
@@ -276,8 +281,8 @@ def monotonicity(values: xr.DataArray) -> xr.DataArray:
     return rho.rename("monotonicity").assign_attrs(units="1", long_name="rank correlation of epoch and value")
 
 
-def _with(ds: xr.Dataset, name: str) -> xr.Dataset:
-    """Take only what a measure needs of results."""
+def _select_variable(ds: xr.Dataset, name: str) -> xr.Dataset:
+    """Select a variable and the status of lanes, before a measure copies anything."""
     if name not in ds.data_vars:
-        stats.measured(ds, name)  # which says what there is
+        stats.measured(ds, name)  # raises, and lists the variables there are
     return ds[["status", name]]

@@ -1,4 +1,4 @@
-"""The command `python -m sweep.claims`: real stores of a tiny page, and everything that it refuses."""
+"""The command `python -m sweep.claims`: real stores of a tiny page, and all that it refuses."""
 
 import json
 import shutil
@@ -51,8 +51,8 @@ ANSWERS = "# Answers\n\n<!-- claims 001 -->\n<!-- end of claims -->\nThe end.\n"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Run the page as it is, once."""
+def trained(tmp_path_factory):
+    """Run the page once."""
     from sweep.runs.runner import run_sweep
 
     folder = tmp_path_factory.mktemp("project")
@@ -66,9 +66,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def project(made, tmp_path, monkeypatch):
-    """Give a copy of the page, its store and the answer page, to be changed."""
-    shutil.copytree(made, tmp_path / "project")
+def project(trained, tmp_path, monkeypatch):
+    """Give a copy of the page, its store and the answers file, which a test may change."""
+    shutil.copytree(trained, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
     return Path()
 
@@ -81,17 +81,25 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
 
-def attribute(name, value):
+def set_attribute(name, value):
     """Change an attribute of the store."""
     root = Path(STORE, "zarr.json")
-    told = json.loads(root.read_text())
-    told["attributes"][name] = value
-    replace_root(Path(STORE), json.dumps(told).encode())
+    metadata = json.loads(root.read_text())
+    metadata["attributes"][name] = value
+    replace_root(Path(STORE), json.dumps(metadata).encode())
 
 
 def entry(**changes):
-    kept = {"id": "C9", "source": "001", "text": "Of another page.", "value": 1, "low": 0, "high": "inf", "seeds": 16}
-    return {**kept, "criterion": "at least 0", "verdict": "confirmed", "figure": "", **changes}
+    base = {
+        "id": "C9",
+        "source": "001",
+        "text": "Of another page.",
+        "value": 1,
+        "low": 0,
+        "high": "inf",
+        "seeds": 16,
+    }
+    return {**base, "criterion": "at least 0", "verdict": "confirmed", "figure": "", **changes}
 
 
 def test_it_decides_and_writes_the_list_and_the_table(project):
@@ -101,15 +109,15 @@ def test_it_decides_and_writes_the_list_and_the_table(project):
     assert one["low"] == pytest.approx(8 / (8 + 1.96**2), abs=1e-4)
     assert one["figure"] == "figures/questions/tiny/loss_curves.png"
     assert (two["id"], two["verdict"], two["figure"]) == ("C2", "refuted", "")
-    page = Path("docs/answers.md").read_text()
-    assert page.startswith("# Answers\n\n<!-- claims 001 -->\n| claim |")
-    assert "| **confirmed** | [loss_curves](../figures/questions/tiny/loss_curves.png) |" in page
-    assert page.endswith("| **refuted** |  |\n<!-- end of claims -->\nThe end.\n")
+    text = Path("docs/answers.md").read_text()
+    assert text.startswith("# Answers\n\n<!-- claims 001 -->\n| claim |")
+    assert "| **confirmed** | [loss_curves](../figures/questions/tiny/loss_curves.png) |" in text
+    assert text.endswith("| **refuted** |  |\n<!-- end of claims -->\nThe end.\n")
     assert sorted(path.name for path in Path("docs").iterdir()) == ["answers.md", "claims.json"]
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
-def test_it_prints_all_of_a_verdict_and_writes_nothing_that_is_not_asked_for(project, capsys, monkeypatch, columns):
+def test_it_prints_all_of_a_verdict_and_writes_nothing_without_out(project, capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     before = contents(project)
     assert run_guarded(claims.main, [STORE]) == 0
@@ -130,9 +138,9 @@ def test_the_verdicts_of_other_stores_are_kept_and_shown(project):
     assert "| C9: Of another page. | 001 | at least 0 | 1 [0, ∞] |" in Path("docs/answers.md").read_text()
 
 
-def test_the_page_as_it_was_asked_has_figures_of_its_own(project, capsys):
-    attribute("name", "questions/tiny@full")
-    attribute("experiment", json.dumps(describe(load("experiments/questions/tiny.py", "full"))))
+def test_the_full_variation_has_figures_of_its_own(project, capsys):
+    set_attribute("name", "questions/tiny@full")
+    set_attribute("experiment", json.dumps(describe(load("experiments/questions/tiny.py", "full"))))
     assert run_guarded(claims.main, [STORE, "--out", "docs/claims.json"]) == 0
     assert json.loads(Path("docs/claims.json").read_text())[0]["figure"] == (
         "figures/questions/tiny@full/loss_curves.png"
@@ -140,22 +148,22 @@ def test_the_page_as_it_was_asked_has_figures_of_its_own(project, capsys):
 
 
 def test_a_smoke_run_shows_that_its_claims_can_be_decided(project, capsys):
-    attribute("name", "questions/tiny@smoke")
-    attribute("experiment", json.dumps(describe(smoke(load("experiments/questions/tiny.py")))))
+    set_attribute("name", "questions/tiny@smoke")
+    set_attribute("experiment", json.dumps(describe(smoke(load("experiments/questions/tiny.py")))))
     assert run_guarded(claims.main, [STORE]) == 0
     assert "figures" not in capsys.readouterr().out
-    assert run_guarded(claims.main, [STORE, "--out", "smoke.json"]) == 2, "a toy's verdicts are not worth a file"
+    assert run_guarded(claims.main, [STORE, "--out", "smoke.json"]) == 2, "verdicts of a smoke run are not written"
     assert not Path("smoke.json").exists()
 
 
-def test_a_page_whose_claims_alone_have_changed_needs_no_new_run(project):
+def test_a_page_of_which_only_claims_have_changed_needs_no_new_run(project):
     page = Path("experiments/questions/tiny.py")
     page.write_text(PAGE.replace("AtLeast(0.5)", "AtLeast(0.9)"))
     assert run_guarded(claims.main, [STORE, "--out", "docs/claims.json"]) == 0
     assert json.loads(Path("docs/claims.json").read_text())[0]["verdict"] == "undecided"
 
 
-def replaced(old, new):
+def edit_page(old, new):
     def change():
         page = Path("experiments/questions/tiny.py")
         page.write_text(PAGE.replace(old, new))
@@ -167,16 +175,16 @@ REFUSED = {
     "no store": (lambda: None, ["results/none"], "no store at results/none: run the page first"),
     "not a store": (lambda: None, ["docs"], "docs is not a store of sweep"),
     "no argument": (lambda: None, [], "no store named: python -m sweep.claims results/PAGE"),
-    "incomplete": (lambda: attribute("complete", False), [STORE], f"{STORE} is incomplete: run experiments"),
-    "page changed": (replaced("epochs=12", "epochs=13"), [STORE], f"{STORE} is not of experiments/questions/tiny.py"),
-    "overrides": (lambda: attribute("name", "questions/tiny@1a2b3c4d"), [STORE], "a variation of experiments"),
+    "incomplete": (lambda: set_attribute("complete", False), [STORE], f"{STORE} is incomplete: run experiments"),
+    "page changed": (edit_page("epochs=12", "epochs=13"), [STORE], f"{STORE} is not of experiments/questions/tiny.py"),
+    "overrides": (lambda: set_attribute("name", "questions/tiny@1a2b3c4d"), [STORE], "a variation of experiments"),
     "no page": (lambda: None, [STORE, "--experiments", "elsewhere"], "there is no elsewhere/questions/tiny.py"),
-    "no claims": (replaced("claims=(", "figures=() and ("), [STORE], "experiments/questions/tiny.py makes no claims"),
+    "no claims": (edit_page("claims=(", "figures=() and ("), [STORE], "experiments/questions/tiny.py has no claims"),
     "twice": (lambda: None, [STORE, STORE], f"claim 'C1' is decided by {STORE} and by {STORE}"),
-    "no out": (lambda: None, [STORE, "--answers", "docs/answers.md"], "name the file that keeps them with --out"),
+    "no out": (lambda: None, [STORE, "--answers", "docs/answers.md"], "name the JSON file that holds them with --out"),
     "no answers": (
         lambda: None, [STORE, "--out", "docs/claims.json", "--answers", "docs/none.md"],
-        "can't read the answer page docs/none.md: No such file",
+        "can't read the answers file docs/none.md: No such file",
     ),
     "no block": (
         lambda: Path("docs/answers.md").write_text("# Answers\n"), [STORE, *FILES], "no block for claim 'C1' of '001'"
@@ -191,7 +199,7 @@ REFUSED = {
     "no folder": (lambda: None, [STORE, "--out", "none/c.json"], "can't write none/c.json: No such file"),
     "folder": (lambda: None, [STORE, "--out", "docs"], "docs is not a list of verdicts (IsADirectoryError"),
     "measure raises": (
-        replaced("return ds.loss.isel(epoch=-1)\n", "return ds.los\n"), [STORE, *FILES],
+        edit_page("return ds.loss.isel(epoch=-1)\n", "return ds.los\n"), [STORE, *FILES],
         "the measure of claim 'C2' raised AttributeError",
     ),
     "option": (lambda: None, [STORE, "--answer", "docs/answers.md"], "did you mean --answers?"),
@@ -204,16 +212,16 @@ def test_every_refusal_is_one_line_code_two_and_changes_nothing(project, capsys,
     prepare()
     before = contents(project)
     assert run_guarded(claims.main, args) == 2
-    told = capsys.readouterr()
-    assert message in told.err
-    assert told.err.startswith("sweep: ")
-    assert told.err.count("\n") == 1
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.startswith("sweep: ")
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
     assert contents(project) == before
 
 
-def test_help_waits_for_nothing_heavy_and_deciding_needs_no_jax(project):
-    """A fresh interpreter, because here everything is loaded."""
+def test_help_imports_nothing_heavy_and_deciding_imports_no_jax(project):
+    """In a fresh interpreter, because everything is already imported in this one."""
     check = (
         "import sys, sweep.claims.__main__\n"
         "heavy = {'xarray', 'matplotlib', 'scipy', 'zarr', 'jax'} & set(sys.modules)\n"

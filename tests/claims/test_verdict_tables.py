@@ -1,4 +1,4 @@
-"""Verdicts as a JSON list and as tables in an answer page."""
+"""Verdicts as a JSON list and as tables in an answers file."""
 
 import json
 import os
@@ -16,7 +16,7 @@ VERDICT = Verdict(
     id="C2", source="001", text="Sine | cosine.", value=0.12345, low=0.1, high=inf, seeds=16, criterion="at most 0.3",
     verdict="undecided", figure="figures/questions/xor/accuracy.png",
 )  # fmt: skip
-PAGE = """# Answers
+ANSWERS = """# Answers
 
 <!-- claims 001 -->
 old
@@ -26,10 +26,10 @@ In words.
 <!-- claims 002 --><!-- end of claims --> The end."""
 
 
-def test_json_is_plain_and_comes_back_as_it_was(tmp_path):
-    some = [VERDICT, replace(VERDICT, id="C3", value=nan, low=-inf, unknown=2)]
+def test_json_is_standard_and_reads_back_unchanged(tmp_path):
+    verdicts = [VERDICT, replace(VERDICT, id="C3", value=nan, low=-inf, unknown=2)]
     file = tmp_path / "claims.json"
-    file.write_text(verdict_tables.as_json(some), encoding="utf-8")
+    file.write_text(verdict_tables.format_json(verdicts), encoding="utf-8")
 
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")
@@ -40,7 +40,7 @@ def test_json_is_plain_and_comes_back_as_it_was(tmp_path):
     }  # fmt: skip
     assert (first["value"], first["high"], second["value"], second["low"]) == (0.12345, "inf", "nan", "-inf")
     assert second["unknown"] == 2
-    assert repr(verdict_tables.load(file)) == repr(some)  # as NaN is no equal of its own
+    assert repr(verdict_tables.load(file)) == repr(verdicts)  # since NaN differs from itself
     assert verdict_tables.load(tmp_path / "none.json") == []
 
 
@@ -48,11 +48,11 @@ def test_json_is_plain_and_comes_back_as_it_was(tmp_path):
 def test_a_file_that_is_no_list_of_verdicts_is_refused(tmp_path, text):
     file = tmp_path / "claims.json"
     file.write_bytes(text.encode("latin-1"))
-    with pytest.raises(SweepError, match=r"claims.json is not a list of verdicts \(.*\): mend it"):
+    with pytest.raises(SweepError, match=r"claims.json is not a list of verdicts \(.*\): repair it"):
         verdict_tables.load(file)
 
 
-def test_new_verdicts_replace_those_of_their_id_and_the_order_is_that_of_people():
+def test_new_verdicts_replace_those_of_the_same_id_in_natural_order():
     def named(id, source="001", **more):
         return replace(VERDICT, id=id, source=source, **more)
 
@@ -64,8 +64,8 @@ def test_new_verdicts_replace_those_of_their_id_and_the_order_is_that_of_people(
     assert merged[1].verdict == "confirmed"
 
 
-def test_a_block_is_replaced_and_the_rest_stays():
-    text = verdict_tables.fill(PAGE, [VERDICT], Path("docs"))
+def test_a_block_is_replaced_and_the_rest_is_not_changed():
+    text = verdict_tables.fill_tables(ANSWERS, [VERDICT], Path("docs"))
     table = (
         "| claim | said by | criterion | measured, 95% interval | seeds | verdict | figure |\n"
         "| --- | --- | --- | --- | --- | --- | --- |\n"
@@ -73,22 +73,22 @@ def test_a_block_is_replaced_and_the_rest_stays():
         "| [accuracy](../figures/questions/xor/accuracy.png) |\n"
     )
     none = "\nNo claim of this source has been decided yet.\n"
-    assert text == PAGE.replace("old\n", table).replace("002 -->", f"002 -->{none}")
-    assert verdict_tables.fill(text, [VERDICT], Path("docs")) == text
+    assert text == ANSWERS.replace("old\n", table).replace("002 -->", f"002 -->{none}")
+    assert verdict_tables.fill_tables(text, [VERDICT], Path("docs")) == text
 
 
-def test_a_claim_stands_in_the_block_that_its_source_begins_with_the_longest_if_there_are_two():
-    some = [replace(VERDICT, id=f"of {source}", source=source) for source in ("001", "001a", "001b")]
-    page = "<!-- claims 001 -->\n<!-- end of claims -->\n<!-- claims 001a -->\n<!-- end of claims -->"
-    first, second = verdict_tables.fill(page, some, Path()).split("<!-- claims 001a -->")
+def test_a_claim_is_in_the_block_of_the_longest_name_that_its_source_begins_with():
+    verdicts = [replace(VERDICT, id=f"of {source}", source=source) for source in ("001", "001a", "001b")]
+    text = "<!-- claims 001 -->\n<!-- end of claims -->\n<!-- claims 001a -->\n<!-- end of claims -->"
+    first, second = verdict_tables.fill_tables(text, verdicts, Path()).split("<!-- claims 001a -->")
     assert [name in first for name in ("of 001:", "of 001a:", "of 001b:")] == [True, False, True]
     assert [name in second for name in ("of 001:", "of 001a:", "of 001b:")] == [False, True, False]
 
 
 @pytest.mark.parametrize(
-    ("page", "message"),
+    ("text", "message"),
     [
-        ("", "the answer page has no block for claim 'C2' of '001': write <!-- claims 001 -->"),
+        ("", "the answers file has no block for claim 'C2' of '001': write <!-- claims 001 -->"),
         ("<!-- claims 002 --><!-- end of claims -->", "no block for claim 'C2'"),
         ("<!-- claims 0011 --><!-- end of claims -->", "no block for claim 'C2'"),
         ("<!-- claims 001 -->\n", "block of claims 001 has no end"),
@@ -97,29 +97,29 @@ def test_a_claim_stands_in_the_block_that_its_source_begins_with_the_longest_if_
         ("<!-- claims 001 --><!-- end of claims --><!-- end of claims -->", "without a beginning"),
     ],
 )
-def test_a_page_without_whole_blocks_is_refused(page, message):
+def test_a_text_with_incomplete_blocks_is_refused(text, message):
     with pytest.raises(SweepError) as refused:
-        verdict_tables.fill(page, [VERDICT], Path())
+        verdict_tables.fill_tables(text, [VERDICT], Path())
     assert message in str(refused.value)
 
 
-def test_seeds_that_could_not_tell_are_told():
+def test_unknown_seeds_are_shown():
     assert "14 (+2 unknown)" in verdict_tables.table([replace(VERDICT, seeds=14, unknown=2)], Path())
 
 
 def test_files_are_replaced_all_or_none(tmp_path):
-    there = tmp_path / "answers.md"
-    there.write_text("old")
+    existing = tmp_path / "answers.md"
+    existing.write_text("old")
     with pytest.raises(SweepError, match=r"can't write .*nowhere/claims.json: No such file"):
-        verdict_tables.replace_files({there: "new", tmp_path / "nowhere/claims.json": "[]"})
-    assert there.read_text() == "old"
+        verdict_tables.replace_files({existing: "new", tmp_path / "nowhere/claims.json": "[]"})
+    assert existing.read_text() == "old"
     assert os.listdir(tmp_path) == ["answers.md"]
-    verdict_tables.replace_files({there: "new", tmp_path / "claims.json": "[]"})
-    assert there.read_text() == "new"
+    verdict_tables.replace_files({existing: "new", tmp_path / "claims.json": "[]"})
+    assert existing.read_text() == "new"
     assert sorted(os.listdir(tmp_path)) == ["answers.md", "claims.json"]
 
 
-def test_the_interval_of_a_mean_of_few_seeds_says_what_it_holds_in():
+def test_the_interval_of_a_mean_of_few_seeds_shows_its_coverage():
     few = replace(VERDICT, criterion="mean at least 0.5", seeds=8)
     assert verdict_tables.verdict_words(few)[3].endswith("if values are skewed)")
     for other in (replace(few, seeds=512), replace(few, criterion="median at least 0.5")):

@@ -1,4 +1,4 @@
-"""Judging claims by synthetic results of known answers."""
+"""Claims are decided by synthetic results with known answers."""
 
 from math import inf, isnan, nan
 
@@ -49,7 +49,7 @@ def test_a_median_of_epochs_is_decided_by_the_closed_form(criterion, verdict):
     found = judge(claiming(halving_epoch, criterion), RESULTS, "questions/xor")
     assert found.verdict == verdict
     assert found.value == np.median(records)
-    assert (found.low, found.high) == (records[4], records[-5])  # those beside them are the same
+    assert (found.low, found.high) == (records[4], records[-5])  # their neighbours are equal
     assert (found.seeds, found.unknown) == (16, 0)
 
 
@@ -57,7 +57,7 @@ def test_a_median_of_epochs_is_decided_by_the_closed_form(criterion, verdict):
     ("first", "criterion", "verdict"),
     [
         (16, AtLeast(0.8), "confirmed"),
-        (16, AtLeast(0.81), "undecided"),  # 16 of 16 say no more than 0.806
+        (16, AtLeast(0.81), "undecided"),  # the lower end for 16 of 16 is 0.806
         (0, AtLeast(0.2), "refuted"),
         (0, AtLeast(0.19), "undecided"),
         (8, Between(0.2, 0.8), "confirmed"),
@@ -83,13 +83,13 @@ def test_a_share_is_decided_by_wilsons_interval(first, criterion, verdict, dtype
         (16, Between(0, 1e9), "refuted"),
     ],
 )
-def test_a_median_with_seeds_that_never_get_there_is_decided(never, criterion, verdict):
+def test_a_median_over_infinite_values_is_decided(never, criterion, verdict):
     epochs = [float(epoch) for epoch in range(1, 17 - never)] + [inf] * never
     assert judged(over_seeds(*epochs), criterion) == verdict
 
 
 @pytest.mark.parametrize("statistic", ["median", "mean", "variation"])
-def test_constant_data_are_decided_even_at_the_criterions_very_end(statistic):
+def test_constant_data_are_decided_even_at_the_end_of_the_criterion(statistic):
     same = 0.0 if statistic == "variation" else 0.3
     measure = over_seeds(*[0.3] * 16)
     assert judged(measure, AtMost(same), statistic) == "confirmed"
@@ -113,7 +113,7 @@ def test_a_variation_is_decided(criterion, verdict):
 
 @pytest.mark.parametrize("statistic", sorted(STATISTICS))
 @pytest.mark.parametrize("criterion", [AtMost(1), AtLeast(0), Between(0, 1)])
-def test_seeds_that_cannot_tell_decide_nothing(statistic, criterion):
+def test_unknown_seeds_leave_a_claim_undecided(statistic, criterion):
     found = judge(claiming(over_seeds(nan, nan), criterion, statistic), RESULTS, "questions/xor")
     assert found.verdict == "undecided"
     assert isnan(found.value)
@@ -138,11 +138,11 @@ def test_seeds_that_cannot_tell_decide_nothing(statistic, criterion):
         (inf, inf, AtMost(9e9), "refuted"),
     ],
 )
-def test_inside_is_confirmed_wholly_outside_refuted_and_ends_belong_to_both(low, high, criterion, verdict):
+def test_an_interval_inside_is_confirmed_one_outside_refuted_and_ends_belong_to_both(low, high, criterion, verdict):
     assert decide(Interval(1.5, low, high, 16), criterion) == verdict
 
 
-def test_a_verdict_tells_what_the_claim_said_and_where_to_look():
+def test_a_verdict_has_the_text_and_the_figure_of_its_claim():
     claim = claiming(over_seeds(*[True] * 15, dtype=bool), AtLeast(0.7), "share", figure="accuracy")
     found = judge(claim, RESULTS, "questions/xor@full")
     assert (found.id, found.source, found.text) == ("C3", "001", "It is so.")
@@ -151,7 +151,7 @@ def test_a_verdict_tells_what_the_claim_said_and_where_to_look():
     assert found.figure == "figures/questions/xor@full/accuracy.png"
 
 
-def test_one_number_is_one_seed_and_dimensions_of_one_are_no_matter():
+def test_one_number_is_one_seed_and_dimensions_of_size_one_are_allowed():
     found = judge(claiming(lambda ds: ds.loss.min(), AtMost(1)), RESULTS, "questions/xor")
     assert (found.seeds, found.verdict) == (1, "undecided")
     squeezed = judge(claiming(lambda ds: ds.loss.isel(epoch=[-1]), AtMost(1)), RESULTS, "questions/xor")
@@ -167,7 +167,7 @@ def test_one_number_is_one_seed_and_dimensions_of_one_are_no_matter():
         ("questions/xor@smoke", "accuracy", ""),
     ],
 )
-def test_only_committed_figures_are_pointed_to(page, figure, path):
+def test_only_committed_figures_have_a_path(page, figure, path):
     assert figure_path(page, figure) == path
 
 
@@ -191,12 +191,12 @@ def refusing(ds):
         (lambda ds: ds.loss.isel(epoch=slice(0)), "median", "its values lie along epoch 0 too"),
         (over_seeds("a", "b"), "median", "must return numbers or truth values, got <U1"),
         (over_seeds(1j), "mean", "must return numbers or truth values, got complex128"),
-        (over_seeds(True, False), "median", "returns truth values: ask for their 'share', not 'median'"),
-        (over_seeds(0.0, 0.4, 1.0), "share", "must return truth values, as a share is asked for, got 0.4"),
-        (over_seeds(0.0, inf), "share", "must return truth values, as a share is asked for, got inf"),
+        (over_seeds(True, False), "median", "returns truth values: use statistic='share', not 'median'"),
+        (over_seeds(0.0, 0.4, 1.0), "share", "must return truth values for statistic='share', got 0.4"),
+        (over_seeds(0.0, inf), "share", "must return truth values for statistic='share', got inf"),
     ],
 )
-def test_a_measure_that_does_not_do_is_refused_by_the_claims_name(measure, statistic, message):
+def test_a_measure_with_unusable_values_is_refused_with_the_claims_id(measure, statistic, message):
     with pytest.raises(SweepError, match="the measure of claim 'C3'") as refused:
         judge(claiming(measure, AtMost(1), statistic), RESULTS, "questions/xor")
     assert message in str(refused.value)

@@ -1,4 +1,4 @@
-"""Results on what they share."""
+"""Results are aligned on what they share."""
 
 import json
 
@@ -13,7 +13,7 @@ from sweep.compare.alignment import align, slice_by
 
 
 def small(axes, *, page=None, epochs=EPOCHS) -> xr.Dataset:
-    """Results of few variables, with a page that says what is fixed."""
+    """Results of few variables, with a page that fixes knobs."""
     ds = results(axes, epochs=epochs)[["loss", "spectral_error", "status"]]
     return ds.assign_attrs(experiment=json.dumps(page or {}))
 
@@ -31,7 +31,7 @@ def union() -> xr.Dataset:
     )
 
 
-def test_equal_results_keep_all_their_lanes_and_say_nothing():
+def test_equal_results_keep_all_their_lanes_and_have_no_notes():
     ds = small(AXES)
     aligned = align({"a": ds, "b": ds}, "loss")
     assert aligned.dims == ("learning_rate", "width")
@@ -42,34 +42,34 @@ def test_equal_results_keep_all_their_lanes_and_say_nothing():
         assert (part["status"] == labels.FINISHED).all()
 
 
-def alone() -> xr.Dataset:
+def single_lane() -> xr.Dataset:
     """Results of a page without axes: one lane, which has no dimension."""
     ds = small({"seed": [3], "width": [32]}, page={"seed": 3, "model": {"width": 32}})
     return ds.isel(seed=0, width=0, drop=True)
 
 
-def test_the_one_lane_of_a_page_without_axes_meets_itself_and_its_like_in_a_grid():
-    ds = alone()
+def test_the_one_lane_of_a_page_without_axes_matches_itself_and_its_equal_in_a_grid():
+    ds = single_lane()
     grid = small({"seed": range(5), "width": [16, 32]})
     grid["loss"] = grid["loss"].copy(data=np.arange(grid["loss"].size, dtype=float).reshape(grid["loss"].shape))
     same = align({"a": ds, "b": ds}, "loss")
     assert same.dims == ()
     assert same.notes == ()
     assert same.parts["b"]["loss"].sel(seed=3).values.tobytes() == ds["loss"].values.tobytes()
-    met = align({"alone": ds, "grid": grid}, "loss")
+    aligned = align({"alone": ds, "grid": grid}, "loss")
     expected = grid["loss"].sel(seed=3, width=32)
-    assert met.parts["grid"]["seed"].values.tolist() == [3]
-    assert met.parts["grid"]["loss"].squeeze().values.tobytes() == expected.values.tobytes()
+    assert aligned.parts["grid"]["seed"].values.tolist() == [3]
+    assert aligned.parts["grid"]["loss"].squeeze().values.tobytes() == expected.values.tobytes()
 
 
 @pytest.mark.parametrize(("by", "message"), [("seed", "no other knob is swept here"), ("width", "sweeps no knob")])
 def test_a_page_without_axes_has_no_slices(by, message):
-    ds = alone() if by == "width" else small({"seed": range(3)})
+    ds = single_lane() if by == "width" else small({"seed": range(3)})
     with pytest.raises(SweepError, match=f"^--by {by}: .*{message}.*"):
         slice_by(ds, by)
 
 
-def test_an_axis_that_is_longer_or_ordered_otherwise_is_cut_to_what_is_shared():
+def test_an_axis_that_is_longer_or_in_another_order_is_reduced_to_what_is_shared():
     long = small({**AXES, "learning_rate": [1e-2, 1e-4, 0.5, 1e-3]})
     short = small({**AXES, "width": [64.0, 16.0], "seed": range(2, 9)})
     aligned = align({"long": long, "short": short}, "loss")
@@ -91,14 +91,14 @@ def test_an_axis_that_is_longer_or_ordered_otherwise_is_cut_to_what_is_shared():
     )
 
 
-def test_numbers_match_exactly_and_not_nearly():
+def test_numbers_match_only_if_exactly_equal():
     near = small({**AXES, "learning_rate": [np.nextafter(1e-3, 1), 1e-2]})
     aligned = align({"a": small(AXES), "b": near}, "loss")
     assert aligned.dims == ("width",)
     assert "learning_rate: only a has 0.0001, 0.001" in aligned.notes
 
 
-def test_a_knob_that_only_one_sweeps_is_taken_where_the_others_page_fixes_it():
+def test_a_knob_that_only_one_sweeps_is_compared_at_the_value_that_the_others_page_fixes():
     fixed = small({"seed": range(5), "learning_rate": AXES["learning_rate"]}, page={"model": {"width": 16}})
     aligned = align({"swept": small(AXES), "fixed": fixed}, "loss")
     assert aligned.dims == ("learning_rate",)
@@ -107,7 +107,7 @@ def test_a_knob_that_only_one_sweeps_is_taken_where_the_others_page_fixes_it():
     assert np.array_equal(aligned.parts["swept"]["loss"].transpose(*expected.dims), expected)
 
 
-def test_other_epochs_and_metrics_are_said():
+def test_epochs_and_metrics_that_differ_are_noted():
     a, b = small(AXES), small(AXES, epochs=EPOCHS[:-3]).drop_vars("spectral_error")
     aligned = align({"a": a, "b": b}, "loss")
     assert aligned.parts["a"]["epoch"].values.tolist() == EPOCHS[:-3].tolist()
@@ -117,20 +117,20 @@ def test_other_epochs_and_metrics_are_said():
     )
 
 
-def test_results_without_a_shared_seed_keep_their_own():
+def test_results_without_a_shared_seed_keep_their_own_seeds():
     aligned = align({"a": small(AXES), "b": small({**AXES, "seed": range(5, 12)})}, "loss")
     assert [part.sizes["seed"] for part in aligned.parts.values()] == [5, 7]
 
 
-def test_other_data_make_another_seed():
+def test_a_seed_with_other_data_is_not_shared():
     a = small(AXES).assign_coords(data_seed=("seed", [0, 1, 2, 3, 4]))
     b = small(AXES).assign_coords(data_seed=("seed", [0, 1, 2, 7, 8]))
     part = align({"a": a, "b": b}, "loss").parts["b"]
     assert part["seed"].values.tolist() == part["data_seed"].values.tolist() == [0, 1, 2]
 
 
-def test_a_lane_that_is_not_there_has_not_run():
-    """Of a union that has no lane of seed 1 at width 64."""
+def test_a_missing_lane_counts_as_not_run():
+    """A union without a lane of seed 1 at width 64."""
     rows = [(seed, width) for seed in (0, 1) for width in (16.0, 64.0) if (seed, width) != (1, 64.0)]
     seeds, widths = zip(*rows, strict=True)
     ds = small({"point": range(3)}).assign_coords(seed=("point", list(seeds)), width=("point", list(widths)))
@@ -141,7 +141,7 @@ def test_a_lane_that_is_not_there_has_not_run():
     assert part["loss"].notnull().sum() == 3 * len(EPOCHS)
 
 
-def test_a_grid_meets_a_union_of_the_same_combinations():
+def test_a_grid_matches_a_union_of_the_same_combinations():
     grid = small({"seed": range(3), "learning_rate": [1e-3, 1e-2]}, page={"optimizer": {"name": "sgd"}})
     one = union().isel(point=[2, 4]).drop_vars(["optimizer", "momentum"])
     aligned = align({"grid": grid, "union": one}, "loss")
@@ -163,16 +163,16 @@ def test_slices_of_an_axis():
 
 
 def test_slices_of_a_union_match_on_what_applies_to_both():
-    """Adam has no momentum: it is the same along SGD's."""
+    """Adam has no momentum: it is repeated along SGD's."""
     aligned = align(slice_by(union(), "optimizer"), "loss")
     assert aligned.dims == ("learning_rate", "momentum")
     first = {name: part["loss"].isel(epoch=0, seed=1).transpose(*aligned.dims) for name, part in aligned.parts.items()}
     assert first["adam"].values.tolist() == [[10, 10], [11, 11]]
     assert first["sgd"].values.tolist() == [[12, 13], [14, 15]]
-    assert aligned.notes == ("momentum: adam has none, the same along it",)
+    assert aligned.notes == ("momentum: adam has none, repeated along it",)
 
 
-def test_what_is_no_full_grid_stays_one_dimension_with_its_knobs():
+def test_combinations_that_are_no_full_grid_lie_along_one_dimension_with_their_knobs():
     ds = union()
     aligned = align({"a": ds, "b": ds}, "loss")
     assert aligned.dims == ("point",)
@@ -182,7 +182,7 @@ def test_what_is_no_full_grid_stays_one_dimension_with_its_knobs():
     assert part["loss"].isel(epoch=0, seed=0).values.tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_knobs_that_go_together_are_one_dimension():
+def test_knobs_that_vary_together_are_one_dimension():
     ds = small({"seed": range(2), "width": [16.0, 64.0]}).assign_coords(depth=("width", [1, 2]))
     aligned = align({"a": ds, "b": ds}, "loss")
     assert aligned.dims == ("width",)

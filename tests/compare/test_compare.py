@@ -18,7 +18,7 @@ AXES = {"seed": range(8), "learning_rate": [1e-4, 1e-3, 1e-2], "width": [16.0, 6
 
 
 def noisy(factor: float = 1.0, *, seed: int = 0, axes=AXES):
-    """Results whose losses are lognormal about a closed form, in one cell larger by a factor."""
+    """Results with lognormal losses, in one cell larger by a factor."""
     ds = results(axes)[["loss", "status", "first_bad_epoch"]]
     rng = np.random.default_rng(seed)
     noise = np.exp(0.3 * rng.normal(size=ds["status"].shape))[..., None]
@@ -42,7 +42,7 @@ STORES = {
 
 @pytest.fixture(autouse=True)
 def _stores(monkeypatch, tmp_path):
-    """Stores that open as synthetic results."""
+    """Let the names of `STORES` open as synthetic results."""
     import sweep.results.dataset
 
     real = sweep.results.dataset.open_results
@@ -54,8 +54,8 @@ def _stores(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def told(capsys, *args):
-    """Give the exit code, and what the command prints and says on standard error."""
+def run_command(capsys, *args):
+    """Run the command; give its exit code, standard output and standard error."""
     try:
         code = run_guarded(compare.main, args)
     except SystemExit as leaving:
@@ -78,60 +78,60 @@ def told(capsys, *args):
         (["worse", "--by", "width", "--epoch", "1000"], 1),
     ],
 )
-def test_check_leaves_with_one_where_outcomes_disagree_beyond_noise(capsys, tmp_path, args, code):
-    assert told(capsys, *args, "--check")[0] == code
+def test_check_exits_with_code_one_where_outcomes_disagree_beyond_seed_noise(capsys, tmp_path, args, code):
+    assert run_command(capsys, *args, "--check")[0] == code
     assert not list(tmp_path.iterdir())
 
 
-def test_equal_stores_are_said_to_be_equal(capsys):
-    code, said, _ = told(capsys, "a", "same", "--check")
+def test_equal_stores_are_reported_as_equal(capsys):
+    code, printed, _ = run_command(capsys, "a", "same", "--check")
     assert code == 0
-    assert "same against a: equal to the last bit wherever both have it" in said
-    assert "no difference in pages, versions, device and arithmetic" in said
+    assert "same against a: equal to the last bit wherever both have it" in printed
+    assert "no difference in pages, versions, device and arithmetic" in printed
 
 
 def test_a_planted_difference_is_printed_first_with_its_interval(capsys):
-    code, said, _ = told(capsys, "a", "worse", "--check")
+    code, printed, _ = run_command(capsys, "a", "worse", "--check")
     assert code == 1
-    assert "worse against a: higher in 1 of 6 cells, beyond seed noise" in said
-    head = next(place for place, line in enumerate(said.splitlines()) if "95% interval" in line)
-    rate, width, _, _, ratio, low, high, p, *_ = said.splitlines()[head + 2].replace("[", "").split()
+    assert "worse against a: higher in 1 of 6 cells, beyond seed noise" in printed
+    head = next(place for place, line in enumerate(printed.splitlines()) if "95% interval" in line)
+    rate, width, _, _, ratio, low, high, p, *_ = printed.splitlines()[head + 2].replace("[", "").split()
     assert (float(rate), float(width)) == (1e-3, 64)
     assert float(low.strip(",")) < 5 < float(high.strip("]"))
     assert float(low.strip(",")) < float(ratio) < float(high.strip("]"))
     assert float(p) <= 0.05
-    assert "check: the outcomes disagree beyond seed noise" in said
+    assert "check: the outcomes disagree beyond seed noise" in printed
 
 
-def test_where_only_the_first_is_lost_no_library_warns(capsys):
-    code, said, complained = told(capsys, "lost", "a", "--check", "--debug")
+def test_where_only_the_first_lost_lanes_no_library_warns(capsys):
+    code, printed, warnings = run_command(capsys, "lost", "a", "--check", "--debug")
     assert code == 1
-    assert "24 of 48 (50.0%)" in said
-    assert "divide by zero" not in complained
+    assert "24 of 48 (50.0%)" in printed
+    assert "divide by zero" not in warnings
 
 
-def test_what_only_one_has_what_was_lost_and_what_has_not_run_is_printed(capsys):
-    said = told(capsys, "accurate", "few", "--check")[1]
-    assert "accuracy: only in accurate" in said
-    assert "seed: only accurate has 4, 5, 6, 7" in said
-    assert "no test: too few seeds, and no cell is masked" in said
-    assert "24 of 48 (50.0%)" in told(capsys, "a", "lost", "--check")[1]
-    assert "partial is incomplete: 6 of 48 lanes have not run to their end" in told(capsys, "a", "partial")[1]
+def test_what_only_one_has_and_lanes_lost_or_not_run_are_printed(capsys):
+    printed = run_command(capsys, "accurate", "few", "--check")[1]
+    assert "accuracy: only in accurate" in printed
+    assert "seed: only accurate has 4, 5, 6, 7" in printed
+    assert "no test: too few seeds, and no cell is masked" in printed
+    assert "24 of 48 (50.0%)" in run_command(capsys, "a", "lost", "--check")[1]
+    assert "partial is incomplete: 6 of 48 lanes have not run to their end" in run_command(capsys, "a", "partial")[1]
 
 
-def test_cells_without_seeds_enough_are_said_not_to_be_tested(capsys, monkeypatch):
-    gone = (noisy()["seed"] > 4) & (noisy()["width"] == 16) & (noisy()["learning_rate"] == 1e-3)
-    monkeypatch.setitem(STORES, "holes", ended(noisy(seed=1), labels.NOT_RUN, gone))
-    said = told(capsys, "a", "holes")[1]
-    assert "in any of 5 cells" in said
-    assert "; not tested, with too few seeds: 1\n" in said
-    assert "not tested" not in told(capsys, "a", "other")[1]
+def test_cells_with_too_few_seeds_are_reported_as_not_tested(capsys, monkeypatch):
+    not_run = (noisy()["seed"] > 4) & (noisy()["width"] == 16) & (noisy()["learning_rate"] == 1e-3)
+    monkeypatch.setitem(STORES, "holes", ended(noisy(seed=1), labels.NOT_RUN, not_run))
+    printed = run_command(capsys, "a", "holes")[1]
+    assert "in any of 5 cells" in printed
+    assert "; not tested, with too few seeds: 1\n" in printed
+    assert "not tested" not in run_command(capsys, "a", "other")[1]
 
 
-def test_it_makes_the_figure_and_a_table_of_all_cells_and_replaces_its_own(capsys, tmp_path):
-    code, said, _ = told(capsys, "a", "worse", "--out", "out")
+def test_it_writes_the_figure_and_a_table_of_all_cells_and_replaces_its_own_output(capsys, tmp_path):
+    code, printed, _ = run_command(capsys, "a", "worse", "--out", "out")
     assert code == 0
-    assert said.splitlines()[-1] == "out"
+    assert printed.splitlines()[-1] == "out"
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {f"comparison.{end}" for end in ("png", "svg", "pdf")} | {
         "differences.csv"
@@ -146,29 +146,29 @@ def test_it_makes_the_figure_and_a_table_of_all_cells_and_replaces_its_own(capsy
     one, other = (STORES[name]["loss"].sel(cell).isel(epoch=-1) for name in ("a", "worse"))
     assert float(row["ratio"]) == pytest.approx(np.exp(np.median(np.log(other / one))), rel=1e-6)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert told(capsys, "a", "worse", "--out", "out")[0] == 0
+    assert run_command(capsys, "a", "worse", "--out", "out")[0] == 0
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_by_default_it_writes_beside_the_stores_names(capsys):
-    assert told(capsys, "a", "--by", "width")[0] == 0
+def test_by_default_the_folder_has_the_stores_names(capsys):
+    assert run_command(capsys, "a", "--by", "width")[0] == 0
     assert Path("results/comparisons/a-by-width/comparison.png").is_file()
 
 
 def test_the_name_of_many_stores_is_no_longer_than_a_folder_may_be(capsys, monkeypatch):
     monkeypatch.setitem(STORES, "a" * 80, STORES["a"])
-    assert told(capsys, "a" * 80, "other", "a" * 80)[0] == 0
+    assert run_command(capsys, "a" * 80, "other", "a" * 80)[0] == 0
     assert Path(f"results/comparisons/{'a' * 80}-and-2-others/comparison.png").is_file()
 
 
 def test_lanes_without_the_knob_that_is_sliced_are_counted(capsys, monkeypatch):
-    """Of SGD at two momenta and Adam, which has none."""
+    """SGD at two momenta, and Adam, which has none."""
     axes = {"seed": range(8), "point": range(3), "learning_rate": [1e-3, 1e-2]}
     momenta = noisy(axes=axes).assign_coords(momentum=("point", [0.0, 0.9, np.nan]))
     monkeypatch.setitem(STORES, "momenta", momenta)
-    said = told(capsys, "momenta", "--by", "momentum", "--check")[1]
-    assert "16 of 48 lanes have no momentum and are left out" in said
-    assert "left out" not in told(capsys, "a", "--by", "width", "--check")[1]
+    printed = run_command(capsys, "momenta", "--by", "momentum", "--check")[1]
+    assert "16 of 48 lanes have no momentum and are left out" in printed
+    assert "left out" not in run_command(capsys, "a", "--by", "width", "--check")[1]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_lanes_without_the_knob_that_is_sliced_are_counted(capsys, monkeypatch):
         (["a", "other", "--rows", "depth"], "unknown dimension of what is compared 'depth'"),
         (["a", "other", "--rows", "width", "--columns", "width"], "rows and columns can't both be 'width'"),
         (["a", "other", "--check", "--rows", "width"], "--check alone draws none: add --out"),
-        (["a", "other", "--threshold", "nan"], "--threshold nan is no number"),
+        (["a", "other", "--threshold", "nan"], "--threshold nan is no finite number"),
         (["a", "--by", "widht"], "unknown swept knob 'widht': did you mean 'width'?"),
         (["a", "few", "--check"], "--check can't judge few"),
         (
@@ -213,23 +213,23 @@ def test_every_refusal_is_one_line_and_code_two_and_changes_nothing(capsys, tmp_
         (tmp_path / name).mkdir()
         (tmp_path / name / "zarr.json").write_text(json.dumps({"attributes": {**attributes, "schema": schema}}))
     before = sorted(tmp_path.rglob("*"))
-    code, _, said = told(capsys, *args)
+    code, _, message_line = run_command(capsys, *args)
     assert code == 2
-    assert message in said
-    assert said.startswith("sweep: ")
-    assert said.count("\n") == 1
+    assert message in message_line
+    assert message_line.startswith("sweep: ")
+    assert message_line.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_force_replaces_what_is_there(capsys, tmp_path):
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "notes.txt").write_text("mine")
-    assert told(capsys, "a", "other", "--out", "foreign", "--force")[0] == 0
+    assert run_command(capsys, "a", "other", "--out", "foreign", "--force")[0] == 0
     assert not (tmp_path / "foreign" / "notes.txt").exists()
 
 
-def test_help_waits_for_nothing_heavy_and_comparing_needs_no_jax():
-    """A fresh interpreter, because here everything is loaded."""
+def test_help_imports_nothing_heavy_and_comparing_imports_no_jax():
+    """In a fresh interpreter, because everything is already imported in this one."""
     check = (
         "import sys, sweep.compare\n"
         "heavy = {'xarray', 'matplotlib', 'scipy', 'zarr', 'jax', 'pandas'} & set(sys.modules)\n"

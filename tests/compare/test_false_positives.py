@@ -1,4 +1,4 @@
-"""The check over all cells keeps its level; the study in benchmarks/ says more, this is a small part of it."""
+"""The check over all cells keeps its level; this is a small part of the study in benchmarks/."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from sweep.compare.permutation import differences
 @pytest.mark.parametrize("lossy", [False, True])
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize(("seeds", "pairs"), [(8, 1000), (16, 1000), pytest.param(64, 200, marks=pytest.mark.slow)])
-def test_of_results_without_a_difference_few_are_rejected(seeds, pairs, paired, lossy):
+def test_results_without_a_difference_are_rarely_rejected(seeds, pairs, paired, lossy):
     """At most 7% at the 95% level."""
     assert share_rejected(Setting(seeds, paired, lossy), pairs) <= 0.07
 
@@ -23,7 +23,7 @@ def test_a_shift_of_one_standard_deviation_is_found_more_often_with_more_seeds()
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_the_study_tests_what_the_command_does(paired):
-    """All sign flips of 8 pairs are looked at by both; of two samples the study looks at fewer exchanges."""
+    """Both use all sign flips of 8 pairs; for two samples the study uses fewer exchanges."""
     setting = Setting(8, paired, lossy=True, shift=1.0, shifted=6)
     first, second = draw(setting, np.random.default_rng(1))
     sides = []

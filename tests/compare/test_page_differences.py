@@ -1,4 +1,4 @@
-"""What differs between the pages and the circumstances of results."""
+"""What differs between the pages, versions and devices of results."""
 
 import json
 
@@ -18,8 +18,8 @@ PAGE = {
 
 
 def stored(changes=None, **attributes) -> xr.Dataset:
-    """Results that say where they come from."""
-    own = {
+    """Results with the attributes that say where they come from."""
+    default = {
         "experiment": json.dumps(PAGE | (changes or {})),
         "name": "page",
         "versions": json.dumps({"jax": "0.10.1", "numpy": "2.4.6"}),
@@ -29,14 +29,14 @@ def stored(changes=None, **attributes) -> xr.Dataset:
         "created": "today",
         "training_seconds": 1.0,
     }
-    return xr.Dataset(attrs=own | attributes)
+    return xr.Dataset(attrs=default | attributes)
 
 
 def test_the_same_page_run_again_differs_in_nothing():
     assert compare_pages([stored(), stored(created="yesterday", training_seconds=9.0)]) == {}
 
 
-def test_what_is_drawn_and_claimed_makes_no_difference_and_axes_are_told_elsewhere():
+def test_figures_claims_and_axes_are_not_compared():
     other = stored({"figures": [{"name": "fits"}], "claims": [{"id": "C1"}], "axes": {"kind": "Axes", "factors": [1]}})
     assert compare_pages([stored(), other]) == {}
 
@@ -50,7 +50,7 @@ def test_fields_are_named_by_their_path_with_each_value():
     }
 
 
-def test_versions_device_and_arithmetic_are_told():
+def test_versions_device_and_arithmetic_are_compared():
     other = stored(
         versions=json.dumps({"jax": "0.11.0", "numpy": "2.4.6"}),
         arithmetic=json.dumps({"engine": 4, "tiles": [16, 8]}),
@@ -64,12 +64,12 @@ def test_versions_device_and_arithmetic_are_told():
 
 
 def test_a_field_that_only_one_has_is_a_dash_and_none_is_a_word():
-    """Of a class of the page's own no default is known; a field of ours that is not there is at its default."""
+    """A missing field of a class of the page has no known default; one of a class of `sweep` has its default."""
     one, other = stored({"task": {"kind": "Own", "depth": None}}), stored({"task": {"kind": "Own"}})
     assert compare_pages([one, other]) == {"task.depth": ("none", "-")}
 
 
-def test_of_source_only_the_lines_that_differ_are_shown_and_shortly():
+def test_of_source_code_only_the_lines_that_differ_are_shown_and_shortened():
     sources = [f"def target(x):\n    y = 2 * x\n    return {end}" for end in ("y", "y + 1")]
     one, other = (stored({"task": {"kind": "FromFunction", "function": source}}) for source in sources)
     assert compare_pages([one, other]) == {"task.function": ("return y", "return y + 1")}
@@ -83,7 +83,7 @@ def test_a_stop_that_one_page_lacks_is_written_as_in_a_page():
     assert compare_pages([one, other])["stop"] == ("none", "Target")
 
 
-def test_a_field_that_an_older_store_lacks_is_at_its_default():
+def test_a_field_that_an_older_store_lacks_has_its_default():
     one, other = (
         stored({"stop": {"kind": "Target", "value": 0.1, "metric": "loss"}}),
         stored({"stop": {"kind": "Target", "value": 0.1, "metric": "loss", "at_least": None, "at_most": None}}),

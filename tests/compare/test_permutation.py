@@ -62,8 +62,8 @@ def test_the_p_of_many_cells_is_that_of_the_largest_t_over_all_sign_flips():
     gaps = second - first
     flips = np.array(list(product((1, -1), repeat=8)))[:, :, None] * gaps
     largest = np.max(np.abs(scipy.stats.ttest_1samp(flips, 0, axis=1).statistic), axis=1)
-    own = np.abs(scipy.stats.ttest_rel(second, first).statistic)
-    expected = [np.mean(largest >= each * (1 - 1e-9)) for each in own]
+    observed = np.abs(scipy.stats.ttest_rel(second, first).statistic)
+    expected = [np.mean(largest >= each * (1 - 1e-9)) for each in observed]
     found = differences(side(first), side(second), ratio=False)
     assert found["p"].values == pytest.approx(expected, abs=1e-12)
     assert found.attrs["p"] == min(expected)
@@ -72,7 +72,7 @@ def test_the_p_of_many_cells_is_that_of_the_largest_t_over_all_sign_flips():
 
 @pytest.mark.parametrize("sizes", [(7, 6), (6, 7)])
 def test_two_samples_that_lack_data_are_compared_by_standardised_means(sizes):
-    """All ways of dealing 13 lanes, each cell's difference of means as a share of its standard error."""
+    """All assignments of 13 lanes to two samples, each cell's difference of means over its standard error."""
     rng = np.random.default_rng(5)
     first, second = (rng.normal(shift, 1, (size, 3)) for shift, size in zip((0, 1.5), sizes, strict=True))
     (first if sizes[0] == 7 else second)[0, :2] = np.nan
@@ -80,24 +80,24 @@ def test_two_samples_that_lack_data_are_compared_by_standardised_means(sizes):
     spread = np.nanstd(pooled, axis=0)
 
     def largest(chosen):
-        there = np.isin(np.arange(13), chosen)
-        one, other = pooled[~there], pooled[there]
+        second = np.isin(np.arange(13), chosen)
+        one, other = pooled[~second], pooled[second]
         counts = [np.sum(~np.isnan(each), axis=0) for each in (one, other)]
         error = spread * np.sqrt(1 / counts[0] + 1 / counts[1])
         return np.abs(np.nanmean(other, axis=0) - np.nanmean(one, axis=0)) / error
 
     ways = np.array([largest(chosen) for chosen in combinations(range(13), sizes[1])])
-    own = largest(range(sizes[0], 13))
+    observed = largest(range(sizes[0], 13))
     k = np.sum(~np.isnan(pooled), axis=0)
     scale = np.sqrt((k - 1) / k)  # of a variance by n - 1
-    expected = [np.mean(np.max(ways * scale, axis=1) >= each * (1 - 1e-9)) for each in own * scale]
+    expected = [np.mean(np.max(ways * scale, axis=1) >= each * (1 - 1e-9)) for each in observed * scale]
     found = differences(side(first), side(second, first_seed=100), ratio=False)
     assert found["p"].values == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("first_seed", [0, 100])
 @pytest.mark.parametrize("name", ["seed", "data_seed"])
-def test_seeds_of_which_some_share_weights_or_data_are_not_tested(first_seed, name):
+def test_seeds_some_of_which_share_weights_or_data_are_not_tested(first_seed, name):
     first, second = drawn(shift=100.0)
     sides = [side(values, first_seed=start) for values, start in ((first, 0), (second, first_seed))]
     assert differences(*sides, ratio=False).attrs["p"] < 0.05
@@ -105,12 +105,12 @@ def test_seeds_of_which_some_share_weights_or_data_are_not_tested(first_seed, na
     found = differences(*shared, ratio=False)
     assert found.attrs["design"] == "too few seeds"
     assert found["p"].isnull().all()
-    alike = [each.assign_coords(data_seed=("seed", [start] * 8)) for each, start in zip(sides, (0, 1), strict=True)]
-    assert differences(*alike, ratio=False).attrs["p"] < 0.05
+    same_data = [each.assign_coords(data_seed=("seed", [start] * 8)) for each, start in zip(sides, (0, 1), strict=True)]
+    assert differences(*same_data, ratio=False).attrs["p"] < 0.05
 
 
 def test_where_there_are_too_many_exchanges_they_are_drawn_and_agree_with_t():
-    """Of normal differences in one cell the flips' p is near the t test's: within three standard errors of 9999."""
+    """For normal differences in one cell p is within three standard errors (of 9999 flips) of the t test's."""
     first, second = drawn(seeds=40, cells=1, shift=0.4, seed=3)
     found = differences(side(first), side(second), ratio=False)
     expected = scipy.stats.ttest_rel(first[:, 0], second[:, 0]).pvalue
@@ -131,7 +131,7 @@ def test_differences_of_pairs_are_medians_with_the_interval_of_a_median():
     assert found["second"].values == pytest.approx(np.median(np.exp(second), axis=0))
 
 
-def test_a_planted_difference_is_found_where_it_is_and_nowhere_else():
+def test_a_planted_difference_is_found_in_its_cell_and_in_no_other():
     first, second = drawn(seeds=16, cells=24, shift=np.log(20.0), seed=1)
     found = differences(side(np.exp(first)), side(np.exp(second)), ratio=True)
     assert np.flatnonzero(found["p"] <= 0.05).tolist() == [0]
@@ -140,12 +140,12 @@ def test_a_planted_difference_is_found_where_it_is_and_nowhere_else():
 
 
 def test_without_a_difference_few_are_found():
-    """Of 20 pairs one is expected, and more than 4 in 1 of 400 such tests."""
+    """Among 20 pairs one is expected, and more than 4 in 1 of 400 such tests."""
     sides = (map(side, drawn(16, 24, seed=seed)) for seed in range(20))
     assert sum(differences(*each, ratio=False).attrs["p"] <= 0.05 for each in sides) <= 4
 
 
-def test_equal_sides_differ_by_nothing():
+def test_equal_sides_have_no_difference():
     first, _ = drawn()
     first[2] = np.inf
     found = differences(side(first), side(first), ratio=False)
@@ -155,7 +155,7 @@ def test_equal_sides_differ_by_nothing():
 
 
 @pytest.mark.parametrize("first_seed", [0, 100])
-def test_constant_cells_and_cells_without_data_make_no_nan(first_seed):
+def test_constant_cells_and_cells_without_data_make_no_other_cell_nan(first_seed):
     first, second = drawn(seeds=8, cells=4)
     first[:, 1] = second[:, 1] = 0.1  # no difference; 0.1 has no exact mean
     first[:, 2], second[:, 2] = 1.0, 2.0  # the same difference everywhere
@@ -187,7 +187,7 @@ def test_lost_lanes_are_infinitely_worse_and_never_dropped(first_seed):
     assert found["lost_second"].values.tolist() == [8, 1, 8]
 
 
-def test_where_high_is_good_a_lost_lane_is_infinitely_low():
+def test_where_higher_is_better_a_lost_lane_is_infinitely_low():
     first, second = drawn(cells=1)
     found = differences(side(first), side(np.full_like(second, -np.inf)), ratio=False)
     assert found["difference"].item() == -np.inf
@@ -208,7 +208,7 @@ def test_a_lost_lane_of_two_samples_counts_as_one_range_beyond_the_others():
 
 
 @pytest.mark.parametrize("seeds", [1, 5])
-def test_too_few_shared_seeds_make_no_claim(seeds):
+def test_too_few_shared_seeds_are_not_tested(seeds):
     first, second = drawn(seeds=seeds, shift=100.0)
     found = differences(side(first), side(second), ratio=False)
     assert found.attrs["design"] == "too few seeds"
@@ -218,23 +218,23 @@ def test_too_few_shared_seeds_make_no_claim(seeds):
     assert np.isinf(found["low"]).all()
 
 
-def test_seeds_are_paired_by_value_and_not_by_place():
+def test_seeds_are_paired_by_value_and_not_by_position():
     first, second = drawn()
-    turned = side(second).isel(seed=slice(None, None, -1))
-    one, other = (differences(side(first), each, ratio=False) for each in (side(second), turned))
+    reversed_side = side(second).isel(seed=slice(None, None, -1))
+    one, other = (differences(side(first), each, ratio=False) for each in (side(second), reversed_side))
     xr.testing.assert_identical(one, other)
     shared = differences(side(first), side(second).isel(seed=slice(1, None)), ratio=False)
     assert (shared["seeds"] == 7).all()
 
 
 def test_relabellings_have_variance_one_and_hold_every_split_once():
-    ways = tested.relabellings(3, 4)
-    assert len(ways) == 35  # 7! / (3! 4!)
-    assert len({tuple(row > 0) for row in ways}) == 35
-    assert (ways[0] > 0).tolist() == [False] * 3 + [True] * 4
+    assignments = tested.relabellings(3, 4)
+    assert len(assignments) == 35  # 7! / (3! 4!)
+    assert len({tuple(row > 0) for row in assignments}) == 35
+    assert (assignments[0] > 0).tolist() == [False] * 3 + [True] * 4
     scores = np.random.default_rng(0).normal(size=7)
     scores = (scores - scores.mean()) / np.linalg.norm(scores - scores.mean())
-    assert np.var(ways @ scores) == pytest.approx(1, rel=1e-12)
+    assert np.var(assignments @ scores) == pytest.approx(1, rel=1e-12)
     drawn_ways = tested.relabellings(16, 16)
     assert drawn_ways.shape == (10_000, 32)
     assert drawn_ways.sum(axis=1) == pytest.approx(np.zeros(10_000), abs=1e-9)
@@ -249,7 +249,7 @@ def test_the_shift_of_two_samples_is_the_median_difference_and_its_interval_keep
     for _ in range(1000):
         each = tested.shift(rng.normal(size=8), rng.normal(1.0, 1.0, 8))
         hits += each.low <= 1 <= each.high
-    assert 935 <= hits <= 985  # of 1000 at 95%, three standard errors below; what is discrete covers a little more
+    assert 935 <= hits <= 985  # of 1000 at 95%, three standard errors below; a discrete statistic covers a little more
 
 
 @pytest.mark.parametrize(("few", "depth"), [(6, 5), (7, 8), (8, 13), (10, 23), (12, 37)])
@@ -272,7 +272,7 @@ def test_the_ends_of_a_shift_are_those_of_printed_tables(few, depth):
         (None, [1.0], True),
     ],
 )
-def test_ratios_are_of_what_is_never_negative_unless_high_is_good(better, values, expected):
+def test_ratios_compare_what_is_never_negative_unless_higher_is_better(better, values, expected):
     assert tested.is_ratio(better, xr.DataArray(values)) == expected
 
 

@@ -1,4 +1,4 @@
-"""Results compared: what is compared, how soon they get there, and the figure, read back from its artists."""
+"""Results compared: what is compared, how soon they reach a threshold, and the figure, read from its artists."""
 
 import matplotlib
 import numpy as np
@@ -68,19 +68,19 @@ def test_all_others_are_compared_with_the_first():
     assert found.table["ratio"].tolist()[:2] == pytest.approx([2, 2], rel=1e-6)
 
 
-def test_one_alone_is_no_comparison():
+def test_one_store_alone_is_refused():
     with pytest.raises(SweepError, match="two stores or more"):
         compare({"a": noisy()})
 
 
-def test_equal_losses_of_other_fates_are_not_equal():
+def test_equal_losses_are_not_equal_where_other_lanes_diverged():
     one = ended(noisy(), labels.DIVERGED, noisy()["seed"] == 0)
     two = ended(noisy(), labels.DIVERGED, noisy()["seed"] == 1)
     assert compare({"a": one, "b": one}).equal["b"]
     assert not compare({"a": one, "b": two}).equal["b"]
 
 
-# How soon.
+# How soon they reach a threshold.
 
 
 def test_epochs_to_a_threshold_follow_the_closed_form():
@@ -99,13 +99,13 @@ def test_epochs_to_a_threshold_follow_the_closed_form():
     assert times(compare({"fast": fast, "slow": slow})).threshold == pytest.approx(0.05)
 
 
-def test_lanes_that_never_get_there_count_and_an_accuracy_comes_from_below():
+def test_lanes_that_never_reach_a_threshold_count_and_an_accuracy_reaches_it_from_below():
     ds = ended(results(GRID), labels.DIVERGED, results(GRID)["width"] == 16)
     found = times(compare({"a": ds, "b": ds}), 1e9)
     assert found.share["a"] == 0.5
     assert found.median["a"] == np.inf
     rising = results(GRID)[["status", "loss"]].rename(loss="accuracy")
-    rising["accuracy"] = (1 - rising["accuracy"] / 2.5).drop_attrs()  # a loss would say that lower is better
+    rising["accuracy"] = (1 - rising["accuracy"] / 2.5).drop_attrs()  # a loss's state that lower is better
     found = times(compare({"a": rising, "b": rising}, "accuracy"))
     assert (found.threshold, found.at_least) == (0.9, True)
     assert 0 < found.share["a"] < 1
@@ -142,11 +142,11 @@ def test_only_what_is_beyond_seed_noise_is_not_covered():
     assert covered(gap, "noise", (64, 1e-2))
     assert legend(figure) == ["within seed noise"]
     assert "higher in 2 of 6 cells, beyond seed noise" in texts(figure)
-    told = texts(figure).replace("\n", " ")
-    assert "Covered where the mean ratio (geometric) is within seed noise (family-wise error 5%" in told
+    caption = texts(figure).replace("\n", " ")
+    assert "Covered where the mean ratio (geometric) is within seed noise (family-wise error 5%" in caption
 
 
-def test_too_few_seeds_are_told_from_noise():
+def test_too_few_seeds_are_distinguished_from_noise():
     axes = {**GRID, "seed": range(4)}
     figure = comparison(compare({"a": noisy(axes), "b": noisy(axes, seed=1)}))
     assert hatches(axes_of(figure)[2]) == [style.PATTERNS["few"][2]]
@@ -154,7 +154,7 @@ def test_too_few_seeds_are_told_from_noise():
     assert legend(figure) == ["fewer than 6 independent seeds: can't be judged"]
 
 
-def test_what_one_or_both_lost_and_what_has_not_run_is_told_apart():
+def test_cells_lost_by_one_or_both_and_cells_not_run_have_different_hatches():
     rate, width = noisy()["learning_rate"], noisy()["width"]
     one = ended(noisy(), labels.DIVERGED, (rate == 1e-4) & (width == 16))
     other = ended(noisy(), labels.DIVERGED, (rate == 1e-4))
@@ -174,7 +174,7 @@ def test_what_one_or_both_lost_and_what_has_not_run_is_told_apart():
 
 def test_an_accuracy_is_subtracted_and_blue_where_it_is_higher():
     one = noisy(metric="loss").rename(loss="accuracy")
-    one["accuracy"].attrs.clear()  # a loss says that lower is better
+    one["accuracy"].attrs.clear()  # the attributes of a loss state that lower is better
     figure = comparison(compare({"one": one, "other": one.assign(accuracy=one["accuracy"] - 0.5)}, "accuracy"))
     gap = axes_of(figure)[2]
     assert drawn_cells(gap) == pytest.approx(np.full((3, 2), -0.5))
@@ -185,7 +185,7 @@ def test_an_accuracy_is_subtracted_and_blue_where_it_is_higher():
     assert gap.get_title() == "other \N{MINUS SIGN} one"
 
 
-def test_of_three_parts_the_differences_stand_below():
+def test_with_three_parts_the_differences_are_in_a_second_row():
     figure = comparison(compare({"a": noisy(), "b": noisy(seed=1), "c": noisy(seed=2)}))
     panels = axes_of(figure)
     assert [axes.get_title() for axes in panels] == ["a", "b", "c", "b / a", "c / a"]
@@ -209,27 +209,27 @@ def test_a_third_dimension_is_a_row_of_panels_for_each_value_and_a_fourth_is_fix
 
 def test_rows_and_columns_can_be_named_and_unknown_ones_are_refused():
     found = compare({"a": noisy(), "b": noisy(seed=1)})
-    turned = axes_of(comparison(found, rows="width"))[0]
-    assert (turned.get_ylabel(), turned.get_xlabel()) == ("width", "learning rate")
+    swapped = axes_of(comparison(found, rows="width"))[0]
+    assert (swapped.get_ylabel(), swapped.get_xlabel()) == ("width", "learning rate")
     with pytest.raises(SweepError, match="did you mean 'width'"):
         comparison(found, rows="widht")
     with pytest.raises(SweepError, match="rows and columns can't both be 'width': name two of learning_rate and width"):
         comparison(found, rows="width", columns="width")
 
 
-def test_the_caption_tells_of_every_panel_how_it_was_tested():
-    """Of b by shared seeds, of c as two samples."""
+def test_the_caption_says_how_every_panel_was_tested():
+    """b by shared seeds, c as two samples."""
     parts = {name: noisy(seed=number) for number, name in enumerate("abc")}
     parts["c"] = parts["c"].assign_coords(seed=range(100, 108), data_seed=("seed", range(100, 108)))
     parts["b"] = parts["b"].assign_coords(data_seed=("seed", [0] * 8))
     parts["a"] = parts["a"].assign_coords(data_seed=("seed", [0] * 8))
-    told = texts(comparison(compare(parts))).replace("\n", " ")
-    assert "over pairs of a seed or over all pairs of a lane of each of the ratio" in told
-    assert "permutation of each panel alone, 6 cells, 128 to 10000 exchanges" in told
+    caption = texts(comparison(compare(parts))).replace("\n", " ")
+    assert "over pairs of a seed or over all pairs of a lane of each of the ratio" in caption
+    assert "permutation of each panel alone, 6 cells, 128 to 10000 exchanges" in caption
 
 
-def test_a_grid_of_both_seeds_is_said_to_be_no_sample():
-    """Of 4 x 4 lanes of a cell those that share a seed hang together."""
+def test_a_grid_of_both_seeds_is_noted_as_not_independent():
+    """The 4 x 4 lanes of a cell are correlated where they share a seed."""
     seeds = np.repeat(np.arange(4), 4)
     ds = noisy({**GRID, "seed": range(16)}).assign_coords(seed=seeds, data_seed=("seed", np.tile(np.arange(4), 4)))
     found = compare({"a": ds, "b": ds.assign(loss=ds["loss"] * 2)})
@@ -238,7 +238,7 @@ def test_a_grid_of_both_seeds_is_said_to_be_no_sample():
     assert "its 16 are not independent" in found.notes[0]
 
 
-def test_where_no_threshold_can_be_made_of_the_first_this_is_said():
+def test_a_first_part_without_a_finite_median_needs_a_threshold():
     nothing = noisy()
     nothing["loss"] = nothing["loss"] * np.nan
     compared = compare({"a": nothing, "b": noisy()})
@@ -249,7 +249,7 @@ def test_where_no_threshold_can_be_made_of_the_first_this_is_said():
 
 @pytest.mark.parametrize("threshold", [np.nan, np.inf])
 def test_a_threshold_that_is_no_number_is_refused(threshold):
-    with pytest.raises(SweepError, match="is no number"):
+    with pytest.raises(SweepError, match="is no finite number"):
         times(compare({"a": noisy(), "b": noisy()}), threshold)
 
 
@@ -263,7 +263,7 @@ def test_along_one_dimension_or_none_epochs_are_the_columns(axes):
     assert drawn_cells(gap) == pytest.approx(np.ones_like(drawn_cells(gap)))
 
 
-def test_many_parts_are_thinned_and_it_is_said():
+def test_many_parts_are_thinned_and_the_figure_says_so():
     parts = {f"part {number}": noisy(AXES, seed=number) for number in range(9)}
     figure = comparison(compare(parts))
     assert [axes.get_title() for axes in axes_of(figure)[:6]] == [f"part {number}" for number in (0, 2, 3, 5, 6, 8)]

@@ -1,7 +1,7 @@
 """The report in a real, headless Chromium, without a network: `make test-browser`.
 
-The page's own object `window.sweepReport` (documented in start.js) says what is drawn. With SWEEP_SCREENSHOTS=folder
-pictures of the page are kept for people to look at.
+The object `window.sweepReport` (documented in start.js) says what is drawn. With SWEEP_SCREENSHOTS=folder, screenshots
+are stored there.
 """
 
 import os
@@ -33,7 +33,7 @@ ARGS = (
 )  # fmt: skip
 SCRIPT = "<script>alert(1)</script>"
 AXES = {"seed": range(5), "learning_rate": [1e-4, 1e-3, 1e-2], "width": [16.0, 64.0]}
-LOAD, INTERACTION = 3000, 200  # milliseconds, of 10^5 cells
+LOAD, INTERACTION = 3000, 200  # milliseconds, for 10^5 cells
 PICTURES = os.environ.get("SWEEP_SCREENSHOTS")
 
 
@@ -46,13 +46,15 @@ def browser():
 
 
 class Opened:
-    """A report in the browser, and all that happened meanwhile."""
+    """A report in the browser, with the requests and errors that it caused."""
 
     def __init__(self, context, file):
         self.file, self.page = file, context.new_page()
-        self.asked, self.errors = [], []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda said: said.type in ("error", "warning") and self.errors.append(said.text))
+        self.requests, self.errors = [], []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on(
+            "console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text)
+        )
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.errors.append(f"dialog {dialog.message}"), dialog.dismiss()))
 
@@ -65,11 +67,11 @@ class Opened:
         return self
 
     def js(self, code, argument=None):
-        """Evaluate a function of the first section and an argument."""
+        """Evaluate code with the first section as `s`, and an argument."""
         return self.page.evaluate(f"([argument]) => (async (s) => {code})(sweepReport.sections['0'])", [argument])
 
     def until(self, expression, seconds=10):
-        """Wait for something to be true. The page's policy lets no text be evaluated in it again and again."""
+        """Wait until an expression is true; by polling here, since the security policy forbids it in the report."""
         end = time.monotonic() + seconds
         while not self.true(expression):
             assert time.monotonic() < end, f"never true: {expression}"
@@ -87,7 +89,7 @@ class Opened:
         return np.array(self.js("Array.from(s.drawn.heatmap.values)"), float)
 
     def at(self, column, row):
-        """The place on the screen of a cell's middle."""
+        """The position on the screen of the middle of a cell."""
         return self.js(
             """{
               const view = s.charts.heatmap.view, box = view.canvas_view.el.getBoundingClientRect();
@@ -100,12 +102,12 @@ class Opened:
 
 @pytest.fixture
 def opened(browser, tmp_path, monkeypatch):
-    """Write a report of some results and open it; afterwards nothing may have been asked for and nothing failed."""
+    """Write a report of results and open it; at the end, check that there were no requests and no errors."""
     monkeypatch.setattr(section, "figures", lambda ds: [])
-    made = []
+    reports = []
 
     def opener(*results, scheme="light", width=1400, reload=0.0):
-        file = tmp_path / f"report{len(made)}.html"
+        file = tmp_path / f"report{len(reports)}.html"
         stores = {tmp_path / f"store{number}": ds for number, ds in enumerate(results)}
         file.write_text(report(stores, reload=reload), encoding="utf-8")
         context = browser.new_context(viewport={"width": width, "height": 950}, color_scheme=scheme)
@@ -113,12 +115,12 @@ def opened(browser, tmp_path, monkeypatch):
         context.route(
             "**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort()
         )
-        made.append((Opened(context, file), context))
-        return made[-1][0].load()
+        reports.append((Opened(context, file), context))
+        return reports[-1][0].load()
 
     yield opener
-    for one, context in made:
-        assert {url.partition("#")[0] for url in one.asked} == {f"file://{one.file}"}
+    for one, context in reports:
+        assert {url.partition("#")[0] for url in one.requests} == {f"file://{one.file}"}
         assert one.errors == []
         context.close()
 
@@ -132,7 +134,7 @@ def results(**attributes):
 
 
 def stored(ds, name="loss"):
-    """What the page counts: +inf where a lane was lost."""
+    """The values that the report counts: +inf where a lane was lost."""
     return ds[name].fillna(np.inf).astype(np.float32)
 
 
@@ -148,7 +150,7 @@ def test_it_opens_from_disk_and_shows_the_question(opened):
     assert one.page.locator("canvas").count() >= 3
 
 
-def test_what_is_drawn_first_are_the_medians_of_the_store(opened):
+def test_the_first_view_shows_the_medians_of_the_store(opened):
     ds = results()
     one = opened(ds)
     assert one.js("[s.state.metric, s.state.x, s.state.y]") == ["spectral_error", "epoch", "frequency"]
@@ -173,7 +175,7 @@ def test_a_cell_has_the_colour_of_its_value(opened):
     for row, column in np.ndindex(2, 3):
         place = one.at(column, row)
         share = np.log(values[row, column] / drawn["low"]) / np.log(drawn["high"] / drawn["low"])
-        wanted = matplotlib.colormaps["viridis_r"](share, bytes=True)[:3]  # bright is low
+        wanted = matplotlib.colormaps["viridis_r"](share, bytes=True)[:3]  # low values are bright
         middle = (int(place["x"]), int(place["y"]))
         np.testing.assert_allclose(picture.getpixel(middle), np.array(wanted, float), atol=4)
 
@@ -269,20 +271,20 @@ def test_the_fit_is_the_stored_prediction_over_the_target(opened):
 
 
 @pytest.mark.parametrize(
-    ("fits", "targets", "caption", "target"),  # shares of what they need that there is room for
+    ("fits", "targets", "caption", "target"),  # shares of the space that they need
     [
         (1.0, 1.0, "seed 2, over the target in grey", 2),
         (0.3, 1.0, "median and quartiles, over the target of seed 2 in grey", 2),  # three numbers of 2 bytes for 5 of 4
         (0.3, 0.5, "median and quartiles, over the target of seed 0 in grey", 0),
     ],
 )
-def test_where_each_seed_has_a_target_the_fit_says_whose_it_shows(opened, monkeypatch, fits, targets, caption, target):
+def test_where_each_seed_has_a_target_the_fit_names_the_seed_shown(opened, monkeypatch, fits, targets, caption, target):
     from sweep.report import cells
 
     ds = results().drop_vars(["spatial_error", "spectral_error"])
     ds["target"] = ds["target"] + ds["seed"]
-    room = fits * ds["prediction"].size * 4 + targets * ds["target"].isel(learning_rate=0, width=0).size * 4
-    monkeypatch.setattr(cells, "ROOM", round(room))
+    capacity = fits * ds["prediction"].size * 4 + targets * ds["target"].isel(learning_rate=0, width=0).size * 4
+    monkeypatch.setattr(cells, "CAPACITY", round(capacity))
     one = opened(ds)
     one.js("s.set({seed: 2, cells: [[1, 0]]})")
     assert caption in one.page.locator("[data-part=fit-caption]").inner_text()
@@ -321,7 +323,7 @@ def test_hovering_shows_a_cells_numbers(opened):
     tip.wait_for(state="hidden")
 
 
-def test_cells_without_a_number_have_patterns_of_their_own_and_a_legend(opened):
+def test_cells_without_a_number_have_different_patterns_and_a_legend(opened):
     ds = synthetic.results(AXES)
     rate, width = ds["learning_rate"], ds["width"]
     ds = synthetic.ended(ds, labels.DIVERGED, (rate == 1e-2) & (width == 64), from_record=5)
@@ -344,7 +346,7 @@ def test_cells_without_a_number_have_patterns_of_their_own_and_a_legend(opened):
         assert word in legend.inner_text()
 
 
-def test_all_that_users_write_stays_text(opened):
+def test_text_of_users_is_never_parsed_as_html(opened):
     ds = results(name=SCRIPT, question=SCRIPT)
     ds = ds.assign_coords(learning_rate=[SCRIPT, "b", "c"]).rename(learning_rate="activation")
     one = opened(ds)
@@ -356,7 +358,7 @@ def test_all_that_users_write_stays_text(opened):
     assert one.page.evaluate("[...document.scripts].filter((each) => !each.type).length") == 2
 
 
-def test_what_is_chosen_is_kept_in_the_address_across_a_reload(opened):
+def test_choices_are_kept_in_the_address_across_a_reload(opened):
     one = opened(results())
     heatmap_of_loss(one, statistic="upper", at={"epoch": 7}, cells=[[2, 0], [0, 1]])
     one.until("location.hash.includes('upper')")
@@ -374,20 +376,20 @@ def test_what_is_chosen_is_kept_in_the_address_across_a_reload(opened):
         "#0.at=toString:1,__proto__:1", "#0.seed=1.5", "#0.seed=9&0.statistic=constructor", "#7.metric=loss",
     ],
 )  # fmt: skip
-def test_an_address_that_makes_no_sense_shows_something_sensible(opened, fragment):
+def test_an_invalid_address_shows_the_first_view(opened, fragment):
     one = opened(results())
     one.page.goto("about:blank")
-    one.asked.clear()
+    one.requests.clear()
     one.load(fragment)
     assert one.js("[s.state.metric, s.state.x, s.state.statistic]") == ["spectral_error", "epoch", "median"]
     assert one.values().size == results().sizes["epoch"] * results().sizes[one.js("s.state.y")]
     assert "undefined" not in one.page.locator("[data-part=selected]").inner_text()
-    one.page.locator("[data-part=heatmap]").focus()  # has a cell to begin at, even where none is selected
+    one.page.locator("[data-part=heatmap]").focus()  # starts at a cell even if none is selected
     one.page.keyboard.press("Enter")
     one.until("sweepReport.sections['0'].state.cells.length >= 1")
 
 
-def test_another_address_shows_its_view_and_nothing_of_the_last_one(opened):
+def test_another_address_replaces_the_whole_view(opened):
     one = opened(results())
     heatmap_of_loss(one, statistic="upper", at={"epoch": 3})
     one.page.evaluate("location.hash = '#0.metric=loss&0.at=width:1'")
@@ -395,16 +397,16 @@ def test_another_address_shows_its_view_and_nothing_of_the_last_one(opened):
     assert one.js("[s.state.metric, s.state.at.epoch, s.state.at.width]") == ["loss", 27, 1]
 
 
-def test_the_address_of_a_section_that_only_begins_keeps_its_words(opened):
+def test_a_section_that_is_just_beginning_keeps_its_part_of_the_address(opened):
     one = opened(results(), results())
     one.js("sweepReport.begin('1')")
-    one.page.wait_for_timeout(300)  # until what the two began with stands in the address
+    one.page.wait_for_timeout(300)  # until the address holds the first views of both
     one.page.evaluate("location.hash = '#1.seed=2'")
     one.page.wait_for_timeout(300)
     one.js(
         """{
           const other = sweepReport.sections['1'];
-          Object.assign(other, {drawn: {}, state: {...other.state, cells: null}});  // as while it begins
+          Object.assign(other, {drawn: {}, state: {...other.state, cells: null}});  // as it is while it begins
           await s.set({statistic: 'upper'});
           await new Promise((done) => setTimeout(done, 300));
         }"""
@@ -427,11 +429,11 @@ def test_every_seed_is_drawn_or_the_caption_says_how_many(opened):
     assert one.js("s.charts.curves.part('seeds').data.ys.length") == 1200
     assert "every seed" in one.page.locator("[data-part=curves-caption]").inner_text()
     drawn = one.js("s.drawn.fit.lines[0].seeds.length")
-    told = "every seed" if drawn == 600 else f"{drawn} of 600 seeds"
-    assert told in one.page.locator("[data-part=fit-caption]").inner_text()
+    words = "every seed" if drawn == 600 else f"{drawn} of 600 seeds"
+    assert words in one.page.locator("[data-part=fit-caption]").inner_text()
 
 
-def test_labels_of_an_axis_do_not_run_into_each_other(opened):
+def test_labels_of_an_axis_do_not_overlap(opened):
     epochs = np.unique(np.concatenate([[0], np.geomspace(1, 3000, 60).round()]))
     ds = synthetic.results(AXES, epochs=epochs).drop_vars("spectral_error")
     words = [f"{word} in the hidden layers" for word in ("sine", "tanh", "relu")]
@@ -452,7 +454,7 @@ def test_labels_of_an_axis_do_not_run_into_each_other(opened):
         assert np.diff(ticks).min() * scale > 6.2 * max(map(len, words))
 
 
-def test_a_value_that_is_the_same_everywhere_is_on_the_colour_bar_once(opened):
+def test_a_constant_value_is_on_the_colour_bar_once(opened):
     ds = synthetic.results(AXES)[["loss", "status"]]
     ds["loss"] = xr.full_like(ds["loss"], 1e9)
     one = opened(ds.assign_attrs(complete=1))
@@ -462,7 +464,7 @@ def test_a_value_that_is_the_same_everywhere_is_on_the_colour_bar_once(opened):
     assert len(set(texts)) == len(texts) > 1
 
 
-def test_the_live_page_loads_itself_again(opened):
+def test_a_live_report_reloads_itself(opened):
     one = opened(results(complete=0), reload=2.0)
     one.js("{ window.older = true; await s.set({at: {epoch: 3}, x: 'frequency', y: 'width'}); }")
     one.until("window.sweepReport && !window.older")
@@ -479,7 +481,7 @@ def test_the_keyboard_reaches_and_selects_cells(opened):
         if one.page.evaluate("document.activeElement.dataset.part") == "heatmap":
             break
     else:
-        pytest.fail("Tab never gets to the heatmap")
+        pytest.fail("Tab does not reach the heatmap")
     for key in ("ArrowRight", "ArrowUp", "Enter"):
         one.page.keyboard.press(key)
     one.until("String(sweepReport.sections['0'].state.cells) === '1,1'")
@@ -499,7 +501,7 @@ def test_every_control_has_a_label(opened):
     )
 
 
-def test_a_part_looked_at_closer_is_outlined_on_the_whole(opened):
+def test_a_zoom_is_outlined_in_its_parent(opened):
     whole = results(name="whole")
     part = synthetic.results(AXES | {"learning_rate": [1e-3, 3e-3, 1e-2]}).assign_attrs(
         name="whole@zoom-12345678", complete=1, parent='{"path": "../store0", "fingerprint": "f", "zoom": {}}'
@@ -507,12 +509,12 @@ def test_a_part_looked_at_closer_is_outlined_on_the_whole(opened):
     one = opened(whole, part)
     heatmap_of_loss(one)
     box = one.js("s.charts.heatmap.part('zoomed').data")
-    assert (box["left"], box["right"]) == ([1], [2])  # from the middle of a cell to that of another
+    assert (box["left"], box["right"]) == ([1], [2])  # from the middle of one cell to the middle of another
     assert (box["bottom"], box["top"]) == ([-0.5], [1.5])  # all of them
     tops = one.page.evaluate(
         "[...document.querySelectorAll('section.store')].map((each) => each.getBoundingClientRect().top)"
     )
-    assert abs(tops[0] - tops[1]) < 5  # beside it, where there is room
+    assert abs(tops[0] - tops[1]) < 5  # side by side in a wide window
 
 
 def large():
@@ -535,7 +537,7 @@ def large():
     return ds.assign_attrs(name="large", question="Where does training end?", complete=1)
 
 
-def test_a_hundred_thousand_cells_stay_fluid(opened):
+def test_a_hundred_thousand_cells_respond_quickly(opened):
     ds = large()
     one = opened(ds)
     assert one.file.stat().st_size < 15e6
@@ -576,10 +578,10 @@ def test_a_hundred_thousand_cells_stay_fluid(opened):
     np.testing.assert_allclose(values[seen], expected[seen], rtol=1e-3)
 
 
-@pytest.mark.skipif(PICTURES is None, reason="pictures are kept where SWEEP_SCREENSHOTS says")
+@pytest.mark.skipif(PICTURES is None, reason="SWEEP_SCREENSHOTS names no folder for screenshots")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 480])
-def test_pictures_to_look_at(opened, scheme, width):
+def test_screenshots_fit_the_window(opened, scheme, width):
     one = opened(results(), scheme=scheme, width=width)
     heatmap_of_loss(one, cells=[[2, 1], [1, 0]])
     one.page.wait_for_timeout(300)

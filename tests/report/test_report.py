@@ -1,4 +1,4 @@
-"""The report, without a browser: its numbers are the store's, its text stays text, nothing comes from elsewhere."""
+"""The report, without a browser: its numbers are the store's, text is not parsed, nothing is loaded from elsewhere."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ from sweep.claims.verdicts import Verdict
 from sweep.cli.command import run_guarded
 from sweep.report import __main__ as report
 from sweep.report import cells, section
-from sweep.report.document import report as made
+from sweep.report.document import report as write_report
 from sweep.report.packing import ABOVE, UNSEEN, ZERO, Quantiser, pack, unpack
 
 SCRIPT = "<script>alert(1)</script>"
@@ -36,7 +36,7 @@ def small(**attributes):
 
 
 def many(count=60, seeds=5, records=12):
-    """Results of more cells than are kept seed by seed; some lanes lost, some not run, some errors zero."""
+    """Results with more cells than are kept seed by seed; some lanes lost, some not run, some losses zero."""
     rng = np.random.default_rng(3)
     dims = ("seed", "learning_rate", "width", "epoch")
     loss = np.exp(6 * rng.standard_normal((seeds, count, count, records))).astype(np.float32)
@@ -59,8 +59,8 @@ def array(held, form):
     return unpack(held.texts[form["name"]], form["dtype"], form["shape"])
 
 
-class Page(HTMLParser):
-    """The elements of a page, with their attributes and the text in them."""
+class Elements(HTMLParser):
+    """The elements of an HTML file, with their attributes and the text in them."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
@@ -85,7 +85,7 @@ class Page(HTMLParser):
         return [each for each in self.elements if each[0] == tag and wanted.items() <= each[1].items()]
 
     @property
-    def programs(self):
+    def scripts(self):
         return [text for _, attrs, text in self.all("script") if "type" not in attrs]
 
     def data(self, key="0"):
@@ -93,7 +93,7 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint16", "int8"])
-def test_a_packed_array_comes_back_bit_for_bit(dtype):
+def test_a_packed_array_reads_back_bitwise_equal(dtype):
     values = np.random.default_rng(0).integers(0, 120, (3, 1, 7)).astype(dtype)
     if dtype == "float32":
         values.flat[:3] = np.nan, -np.inf, np.float32(1e-38)
@@ -122,7 +122,7 @@ def test_every_seed_of_few_cells_is_the_stored_float32():
     assert counts[:, labels.DIVERGED].tolist() == [1] * 4
 
 
-def test_a_lane_that_has_not_run_is_no_data_and_one_that_runs_shows_its_records_so_far():
+def test_a_lane_that_has_not_run_is_no_data_and_a_running_one_shows_its_records_so_far():
     seed = xr.DataArray([0, 1, 2], dims="seed")
     ds = synthetic.ended(small(), labels.RUNNING, seed == 0, from_record=2)
     ds = synthetic.ended(ds, labels.NOT_RUN, seed == 1)
@@ -142,7 +142,7 @@ def test_a_target_that_is_the_same_everywhere_is_kept_once():
     )
 
 
-def test_of_many_cells_quartiles_are_within_the_error_that_is_told():
+def test_the_quartiles_of_many_cells_are_within_the_stated_error():
     ds = many()
     about, held = cells.embed(ds)
     variable = about["variables"]["loss"]
@@ -165,10 +165,10 @@ def test_of_many_cells_quartiles_are_within_the_error_that_is_told():
         np.testing.assert_allclose(decoded[:, rest], expected, rtol=1.001 * scale.error + 1e-6)
 
 
-def test_records_are_thinned_to_the_room_and_the_page_says_so():
+def test_records_are_thinned_to_the_capacity_and_the_report_says_so():
     ds = many()
     record = 60 * 60 * 3 * 2
-    about, held = cells.embed(ds, room=5 * record)
+    about, held = cells.embed(ds, capacity=5 * record)
     kept = about["variables"]["loss"]["kept"]["epoch"]
     assert len(kept) == 5
     assert (kept[0], kept[-1]) == (0, 11)
@@ -177,20 +177,20 @@ def test_records_are_thinned_to_the_room_and_the_page_says_so():
     assert sum(each.nbytes for each in numbers) <= 5 * record
 
 
-def test_what_has_no_room_is_left_out_and_the_page_says_so():
-    about, held = cells.embed(many(), room=1000)
+def test_a_metric_without_space_is_left_out_and_the_report_says_so():
+    about, held = cells.embed(many(), capacity=1000)
     assert about["variables"] == {}
-    assert held.notes == ["loss is left out: there is no room for it"]
-    page = Page(made({Path("many"): many().assign_attrs(question=SCRIPT)}))
-    assert len(page.programs) == 2
+    assert held.notes == ["loss is left out: there is no space for it"]
+    elements = Elements(write_report({Path("many"): many().assign_attrs(question=SCRIPT)}))
+    assert len(elements.scripts) == 2
 
 
-def test_of_few_cells_the_first_metric_is_kept_whole_and_others_while_there_is_room():
-    about, held = cells.embed(small(), room=10)
+def test_of_few_cells_every_seed_of_the_first_metric_is_kept_and_of_others_while_there_is_space():
+    about, held = cells.embed(small(), capacity=10)
     forms = {name: variable["form"] for name, variable in about["variables"].items()}
     assert forms == {"spectral_error": "exact"}
     assert len(held.notes) == 3  # loss, spatial error and prediction
-    about, held = cells.embed(small(), room=1000)
+    about, held = cells.embed(small(), capacity=1000)
     assert about["variables"]["loss"]["form"] == "exact"
 
 
@@ -204,57 +204,59 @@ def test_of_few_cells_the_first_metric_is_kept_whole_and_others_while_there_is_r
         ([{"name": "fits"}, {"name": "space_epoch"}], "spectral_error", "frequency"),
     ],
 )
-def test_the_first_view_is_of_what_the_page_asks_about(figures, metric, y):
+def test_the_first_view_is_of_the_metric_of_the_pages_figures(figures, metric, y):
     first = cells.embed(small(figures=json.dumps(figures)))[0]["first"]
     assert (first["metric"], first["y"]) == (metric, y)
 
 
 @pytest.mark.parametrize("log", [True, False])
-def test_a_code_is_at_most_half_a_step_off(log):
+def test_the_error_of_a_code_is_at_most_half_a_step(log):
     values = np.random.default_rng(1).standard_normal(4000) * 5
     values = np.exp(values) if log else values
     scale = Quantiser.of(values)
     assert scale.log == log
     error = abs(scale.decode(scale.encode(values)) - values) / (values if log else 1)
     assert error.max() <= scale.error * (1 + 1e-9)
-    assert error.max() > 0.5 * scale.error  # and it is no more than what is needed
+    assert error.max() > 0.5 * scale.error  # the stated error is not too large
 
 
-def test_what_is_no_number_has_codes_of_its_own():
+def test_zero_nan_and_infinity_have_special_codes():
     values = np.array([np.nan, 0.0, np.inf, 2.0])
     scale = Quantiser.of(values)
     assert scale.encode(values)[:3].tolist() == [UNSEEN, ZERO, ABOVE]
     np.testing.assert_array_equal(scale.decode(scale.encode(values)), values)
 
 
-def test_all_that_users_write_stays_text(monkeypatch):
+def test_text_of_users_is_never_parsed_as_html(monkeypatch):
     monkeypatch.setattr(section, "figures", lambda ds: [])
     ds = small(name=SCRIPT, question=SCRIPT, commit=SCRIPT)
     words = np.array([SCRIPT, "</script ><img src=x onerror=alert(2)>"])
     ds = ds.assign_coords(learning_rate=words).rename(learning_rate="activation")
     ds["loss"].attrs["long_name"] = SCRIPT
-    page = Page(made({Path(SCRIPT): ds}))
-    assert len(page.programs) == 2
-    assert not any("alert(" in program for program in page.programs)
-    assert not page.all("img")
-    assert not any("<" in text for _, attrs, text in page.all("script") if "type" in attrs)  # nothing ends these early
-    assert page.all("h1")[0][2] == SCRIPT
-    data = page.data()
+    elements = Elements(write_report({Path(SCRIPT): ds}))
+    assert len(elements.scripts) == 2
+    assert not any("alert(" in script for script in elements.scripts)
+    assert not elements.all("img")
+    assert not any(
+        "<" in text for _, attrs, text in elements.all("script") if "type" in attrs
+    )  # nothing ends these early
+    assert elements.all("h1")[0][2] == SCRIPT
+    data = elements.data()
     assert data["variables"]["loss"]["label"] == SCRIPT
     assert sorted(data["dims"]["activation"]["texts"]) == sorted(words)
 
 
-def test_a_policy_lets_these_scripts_run_and_nothing_be_fetched(monkeypatch):
+def test_the_policy_allows_these_scripts_and_no_requests(monkeypatch):
     monkeypatch.setattr(section, "figures", lambda ds: [])
-    page = Page(made({Path("store"): small()}))
-    (policy,) = [attrs["content"] for _, attrs, _ in page.all("meta", **{"http-equiv": "Content-Security-Policy"})]
+    elements = Elements(write_report({Path("store"): small()}))
+    (policy,) = [attrs["content"] for _, attrs, _ in elements.all("meta", **{"http-equiv": "Content-Security-Policy"})]
     rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
     assert rules["default-src"] == rules["connect-src"] == ["'none'"]
     assert rules["img-src"] == ["data:", "blob:"]
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in page.programs]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in elements.scripts]
     assert rules["script-src"] == [f"'sha256-{each}'" for each in hashes]
     assert rules["style-src"] == ["'unsafe-inline'"]
-    links = [attrs[name] for _, attrs, _ in page.elements for name in ("src", "href") if name in attrs]
+    links = [attrs[name] for _, attrs, _ in elements.elements for name in ("src", "href") if name in attrs]
     assert links
     assert all(link.startswith(("data:", "#")) for link in links)
 
@@ -263,12 +265,12 @@ def test_figures_are_images_in_the_file_and_drawn_for_complete_stores_only(monke
     drawn = []
     picture = [{"name": "curves", "source": "data:image/png;base64,AAAA", "note": ""}]
     monkeypatch.setattr(section, "figures", lambda ds: drawn.append(ds) or picture)
-    assert len(Page(made({Path("store"): small()})).all("img")) == 1
-    assert not Page(made({Path("store"): small(complete=0)})).all("img")
+    assert len(Elements(write_report({Path("store"): small()})).all("img")) == 1
+    assert not Elements(write_report({Path("store"): small(complete=0)})).all("img")
     assert len(drawn) == 1
 
 
-def test_of_png_and_svg_the_smaller_is_embedded_whole(monkeypatch):
+def test_the_smaller_of_png_and_svg_is_embedded(monkeypatch):
     import sweep.plots.gallery
 
     def drawn(ds, figures, folder):
@@ -284,7 +286,7 @@ def test_of_png_and_svg_the_smaller_is_embedded_whole(monkeypatch):
     ]
 
 
-def test_the_claims_of_this_page_are_shown_and_no_others(monkeypatch):
+def test_only_the_claims_of_this_page_are_shown(monkeypatch):
     monkeypatch.setattr(section, "figures", lambda ds: [])
     common = {"value": 0.5, "low": 0.4, "high": 0.6, "seeds": 8, "criterion": "share at least 0.3"}
     verdicts = [
@@ -292,8 +294,8 @@ def test_the_claims_of_this_page_are_shown_and_no_others(monkeypatch):
         Verdict(id="C1", source="001", text="of another source", verdict="refuted", **common),
     ]
     experiment = json.dumps({"claims": [{"id": "C1", "source": "000"}]})
-    page = Page(made({Path("store"): small(experiment=experiment)}, verdicts))
-    assert [text for _, _, text in page.all("td")] == [
+    elements = Elements(write_report({Path("store"): small(experiment=experiment)}, verdicts))
+    assert [text for _, _, text in elements.all("td")] == [
         "C1: this one",
         "000",
         "share at least 0.3",
@@ -315,8 +317,8 @@ def test_the_claims_of_this_page_are_shown_and_no_others(monkeypatch):
 )
 def test_the_command_names_the_page_as_it_was_run(monkeypatch, name, start, note):
     monkeypatch.setattr(section, "figures", lambda ds: [])
-    for store in (Path("results", name), Path("results", name.replace("@", "-"))):  # as stores were named before
-        command = Page(made({store: small(name=name)})).data()["command"]
+    for store in (Path("results", name), Path("results", name.replace("@", "-"))):  # the older name of the store
+        command = Elements(write_report({store: small(name=name)})).data()["command"]
         assert command["start"] == start
         assert bool(command["note"]) == note
 
@@ -325,20 +327,20 @@ def test_the_command_has_the_options_that_the_store_was_run_with(monkeypatch):
     monkeypatch.setattr(section, "figures", lambda ds: [])
     options = json.dumps(["--smoke", "--zoom", "width=16:64:3", "--task.low", "a b"])
     store, name = Path("results/xor-smoke-0123abcd"), "xor@smoke@0123abcd"
-    text = made({store: small(name=name, arguments=options)})
+    text = write_report({store: small(name=name, arguments=options)})
     assert f'<span class="name">{name} --smoke --zoom width=16:64:3 --task.low a b</span>' in text
-    command = Page(text).data()["command"]
+    command = Elements(text).data()["command"]
     assert command["note"] == ""
     assert command["start"].endswith("xor.py --smoke --zoom width=16:64:3 --task.low 'a b' --lane")
 
 
-def test_the_command_names_a_store_that_lies_elsewhere(monkeypatch):
+def test_the_command_names_a_store_in_another_folder(monkeypatch):
     monkeypatch.setattr(section, "figures", lambda ds: [])
-    command = Page(made({Path("my store"): small(name="xor")})).data()["command"]
+    command = Elements(write_report({Path("my store"): small(name="xor")})).data()["command"]
     assert command["start"] == "python -m sweep.run experiments/xor.py --out 'my store' --lane"
 
 
-def test_knobs_are_written_so_that_they_read_back_the_same():
+def test_knobs_read_back_equal():
     ds = synthetic.results({"seed": [0, 7], "learning_rate": [0.1 + 0.2, 1e-5], "width": [16.0, np.nan]}, epochs=EPOCHS)
     knobs = {knob["name"]: knob["values"] for knob in cells.embed(ds)[0]["knobs"]}
     assert knobs["seed"] == ["0", "7"]
@@ -346,27 +348,27 @@ def test_knobs_are_written_so_that_they_read_back_the_same():
     assert set(knobs["width"]) <= {"16", ""}
 
 
-@pytest.mark.parametrize(("home", "fingerprint"), [("../whole", ""), ("../elsewhere", "f")])
-def test_a_store_stands_beside_the_one_it_is_part_of(home, fingerprint, monkeypatch, tmp_path):
-    """It is known by its place, or else by what it holds."""
+@pytest.mark.parametrize(("path", "fingerprint"), [("../whole", ""), ("../elsewhere", "f")])
+def test_a_zoom_is_shown_beside_its_parent(path, fingerprint, monkeypatch, tmp_path):
+    """The parent is found by its path, or else by its fingerprint."""
     monkeypatch.setattr(section, "figures", lambda ds: [])
-    parent = json.dumps({"path": home, "fingerprint": "f", "zoom": {"width": "16:64:3"}})
+    parent = json.dumps({"path": path, "fingerprint": "f", "zoom": {"width": "16:64:3"}})
     whole, other, part = (small(name=name) for name in ("whole", "other", "whole@zoom-1234"))
     part.attrs["parent"] = parent
     whole.attrs["fingerprint"] = fingerprint
     other.attrs["page"] = "pages/other.py"
     stores = {tmp_path / "part": part, tmp_path / "other": other, tmp_path / "whole": whole}
-    page = Page(made(stores))
-    assert [page.data(str(key))["command"]["start"].split()[3] for key in range(3)] == [
+    elements = Elements(write_report(stores))
+    assert [elements.data(str(key))["command"]["start"].split()[3] for key in range(3)] == [
         "pages/other.py", "experiments/whole.py", "experiments/whole.py"
     ]  # fmt: skip
-    shared = json.loads(page.all("script", id="shared")[0][2])
+    shared = json.loads(elements.all("script", id="shared")[0][2])
     assert shared["parents"] == {"2": "1"}
 
 
 @pytest.fixture
 def store(monkeypatch, tmp_path):
-    """A store that opens as synthetic results; every other path is what it is."""
+    """Let the path "store" open as synthetic results, and every other path as usual."""
     import sweep.results.dataset
 
     whole, real = small(), sweep.results.dataset.open_results
@@ -378,19 +380,19 @@ def store(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("store")
-def test_it_writes_one_file_and_replaces_its_own(capsys, tmp_path):
+def test_it_writes_one_file_and_replaces_an_older_report(capsys, tmp_path):
     assert run_guarded(report.main, ["store"]) == 0
     size = Path("report.html").stat().st_size
     assert capsys.readouterr().out == f"report.html ({size / 1e6:.1f} MB)\n"
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-    Path("report.html").write_text(Path("report.html").read_text()[:2000])  # an older one, known by its head
+    Path("report.html").write_text(Path("report.html").read_text()[:2000])  # an older one, recognised by its head
     assert run_guarded(report.main, ["store", "--out", "report.html"]) == 0
     assert Path("report.html").read_text().rstrip().endswith("</html>")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
 @pytest.mark.usefixtures("store")
-def test_it_replaces_nothing_else_unless_forced(capsys):
+def test_it_replaces_no_other_file_unless_forced(capsys):
     Path("notes.html").write_text("<p>mine</p>")
     assert run_guarded(report.main, ["store", "--out", "notes.html"]) == 2
     assert "notes.html holds something that this command did not write" in capsys.readouterr().err
@@ -431,14 +433,14 @@ def test_every_refusal_is_one_line_and_nothing_is_written(capsys, tmp_path, make
         make(Path("there"))
     before = sorted(tmp_path.rglob("*"))
     assert run_guarded(report.main, args) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("sweep: ")
-    assert message in said
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("sweep: ")
+    assert message in printed
+    assert printed.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_without_bokeh_it_says_how_to_get_it(monkeypatch, capsys, store):
+def test_without_bokeh_the_message_says_how_to_install_it(monkeypatch, capsys, store):
     monkeypatch.setitem(sys.modules, "bokeh", None)
     assert run_guarded(report.main, ["store"]) == 2
     assert "pip install 'sweep-lanes[report]'" in capsys.readouterr().err
@@ -455,16 +457,16 @@ def test_live_writes_until_the_store_is_complete(monkeypatch, tmp_path):
 
     def wait(time):
         waits.append(time)
-        seconds.append(json.loads(Page(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"])
+        seconds.append(json.loads(Elements(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"])
 
     monkeypatch.setattr(report.time, "sleep", wait)
     assert run_guarded(report.main, ["store", "--live"]) == 0
     assert waits == [report.POLL] * 2
-    assert seconds == [report.POLL] * 2  # the page loads itself again meanwhile
-    assert json.loads(Page(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"] == 0
+    assert seconds == [report.POLL] * 2  # meanwhile the report reloads itself
+    assert json.loads(Elements(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"] == 0
 
 
-def test_ctrl_c_leaves_a_live_report_that_stays_as_it_is(monkeypatch, tmp_path):
+def test_ctrl_c_leaves_a_report_that_no_longer_reloads(monkeypatch, tmp_path):
     import sweep.results.dataset
 
     monkeypatch.setattr(sweep.results.dataset, "open_results", lambda path: small(complete=0))
@@ -477,12 +479,12 @@ def test_ctrl_c_leaves_a_live_report_that_stays_as_it_is(monkeypatch, tmp_path):
     monkeypatch.setattr(report.time, "sleep", interrupted)
     assert run_guarded(report.main, ["store", "--live"]) == 130
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-    assert json.loads(Page(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"] == 0
+    assert json.loads(Elements(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"] == 0
 
 
 def test_a_summary_counts_lanes_and_seeds():
-    told = section.make(small(complete=0), "0", store=Path("store"), room=10**6)["summary"]
-    assert told == "12 lanes (3 seeds × 2 learning rate × 2 width); all finished"
+    summary = section.make_section(small(complete=0), "0", store=Path("store"), capacity=10**6)["summary"]
+    assert summary == "12 lanes (3 seeds × 2 learning rate × 2 width); all finished"
 
 
 def test_a_store_that_is_replaced_while_it_is_read_does_not_end_a_live_report(monkeypatch, tmp_path):
@@ -501,7 +503,7 @@ def test_a_store_that_is_replaced_while_it_is_read_does_not_end_a_live_report(mo
     monkeypatch.setattr(section, "figures", lambda ds: [])
     monkeypatch.setattr(report.time, "sleep", lambda time: None)
     monkeypatch.chdir(tmp_path)
-    assert run_guarded(report.main, ["store", "--live"]) == 2  # not before it is damaged twice in a row
+    assert run_guarded(report.main, ["store", "--live"]) == 2  # only after it is damaged twice in a row
     assert next(stages, None) is None
 
 
@@ -511,7 +513,7 @@ def test_help_loads_neither_bokeh_nor_xarray():
     assert done.returncode == 0, done.stderr
 
 
-def test_no_script_is_made_of_text():
-    """CustomJS and the like would need 'unsafe-eval'."""
-    text = json.dumps(section.bokeh_models.items())
+def test_no_script_is_compiled_from_text():
+    """CustomJS and OpenURL would need 'unsafe-eval'."""
+    text = json.dumps(section.bokeh_models.plots_as_json())
     assert not re.search(r"CustomJS|OpenURL", text)

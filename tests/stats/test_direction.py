@@ -1,7 +1,7 @@
-"""Which values of a metric are better: said once, and followed by all that chooses, draws, compares and exports.
+"""Which values of a metric are better is stated once, and selection, figures, comparisons and exports follow it.
 
-The metric `score` is a page's own. Over four seeds it ends at 1 to 4 for a learning rate of 1e-4 (median 2.5), at 5 to
-8 for 1e-3 (median 6.5), and for 1e-2 three lanes of four are lost.
+The metric `score` is defined by the page. Over four seeds it ends at 1 to 4 for a learning rate of 1e-4 (median 2.5),
+at 5 to 8 for 1e-3 (median 6.5), and for 1e-2 three lanes of four are lost.
 """
 
 import matplotlib
@@ -42,15 +42,15 @@ def scored(better, *, start=0.5, factor=1.0):
     ds = results({"seed": range(4), "learning_rate": RATES}, frequencies=[1.0], epochs=np.array([0.0, 1, 2]), points=2)
     end = xr.DataArray(factor * ENDS, dims=("seed", "learning_rate"))
     share = xr.DataArray([0.0, 0.5, 1.0], dims="epoch")
-    told = labels.Quantity("score", better=better).attributes()
-    ds["score"] = (start + (end - start) * share).assign_attrs(told)
+    attributes = labels.Quantity("score", better=better).attributes()
+    ds["score"] = (start + (end - start) * share).assign_attrs(attributes)
     return ended(ds, labels.DIVERGED, (ds.learning_rate == 1e-2) & (ds.seed > 0), from_record=1)
 
 
 LOST = {"lower": INF, "higher": -INF, None: INF}
 
 
-# Said once.
+# Where it is stated.
 
 
 def test_the_vocabulary_says_which_values_of_which_metric_are_better():
@@ -63,17 +63,17 @@ def test_the_vocabulary_says_which_values_of_which_metric_are_better():
 @pytest.mark.parametrize(
     ("name", "attributes", "expected"),
     [
-        ("accuracy", {}, "higher"),  # a store from before it was an attribute
+        ("accuracy", {}, "higher"),  # a store written before `better` was an attribute
         ("loss", {}, "lower"),
         ("parameter_norm", {}, None),
         ("score", {}, None),
         ("score", {"better": "higher"}, "higher"),
-        ("loss", {"better": "higher"}, "higher"),  # the variable itself knows best
+        ("loss", {"better": "higher"}, "higher"),  # the variable's own attribute wins
         ("accuracy", {"better": "whatever"}, "higher"),
         ("score", {"better": "whatever"}, None),
     ],
 )
-def test_a_variable_says_it_itself_and_an_older_one_has_it_from_the_vocabulary(name, attributes, expected):
+def test_a_variable_states_it_and_for_an_older_one_the_vocabulary_does(name, attributes, expected):
     assert labels.better(name, attributes) == expected
     assert schema.better(xr.DataArray(0.0, name=name, attrs=attributes)) == expected
 
@@ -87,7 +87,7 @@ def test_a_store_holds_it_as_an_attribute(tmp_path):
     assert [ds[name].attrs.get("better", "-") for name in names] == ["lower", "-", "lower", "higher", "-"]
 
 
-# Lost lanes are the worst there is.
+# Lost lanes have the worst value.
 
 
 @pytest.mark.parametrize("better", BETTER)
@@ -116,7 +116,7 @@ def test_losing_lanes_never_makes_a_claim_look_better(better, criterion, verdict
     assert judge(claim, many, "page").verdict == verdict
 
 
-def test_a_mean_with_seeds_at_the_worst_of_a_metric_that_should_be_high_has_an_upper_end():
+def test_a_mean_over_lost_seeds_has_an_upper_end_where_higher_is_better():
     values = np.array([0.9, 0.8, 0.95, 0.85, 0.7, 0.9, 0.6, 0.99])
     for lost in (1, 3):
         high = mean([*values, *[-INF] * lost])
@@ -128,13 +128,15 @@ def test_a_mean_with_seeds_at_the_worst_of_a_metric_that_should_be_high_has_an_u
     assert (both.low, both.high) == (-INF, INF)
 
 
-def test_epochs_to_takes_one_bound_on_one_side():
+def test_epochs_to_takes_exactly_one_threshold():
     rising = xr.DataArray([0.1, 0.5, 0.9], {"epoch": [0.0, 1.0, 2.0]}, "epoch")
     assert stats.epochs_to(rising, at_least=0.5)["epoch"] == 1
     assert stats.epochs_to(rising, 0.5)["epoch"] == 0
     assert stats.epochs_to(rising, at_least=0.95)["epoch"] == INF
     for wrong in ({}, {"threshold": 0.5, "at_least": 0.5}):
-        with pytest.raises(SweepError, match="epochs_to takes one threshold"):
+        with pytest.raises(
+            SweepError, match=r"epochs_to takes one threshold, but (both|none) .* given: pass threshold= or at_least="
+        ):
             stats.epochs_to(rising, **wrong)
 
 
@@ -155,11 +157,11 @@ COUNTED = {
 
 @pytest.mark.parametrize("better", BETTER)
 @pytest.mark.parametrize("name", ["outcome", "metric_epoch"])
-def test_a_heatmap_of_a_metric_praises_the_best_and_nothing_where_none_is(name, better):
+def test_a_heatmap_of_a_metric_names_the_best_cell_or_the_range_where_neither_direction_is_better(name, better):
     figure = FIGURES[name](scored(better), metric="score", rows="learning_rate")
-    told = texts(figure)
-    assert TITLES[better] in told
-    assert COUNTED[better] in told
+    drawn = texts(figure)
+    assert TITLES[better] in drawn
+    assert COUNTED[better] in drawn
     assert mesh_of(axes_of(figure)[0]).cmap.name == COLOURS[better]
     last = mesh_of(axes_of(figure)[0]).get_array()[:, -1]
     np.testing.assert_array_equal(np.ma.getdata(last)[:2], [2.5, 6.5])
@@ -173,20 +175,20 @@ def test_curves_of_a_metric_are_titled_by_its_best(better):
 @pytest.mark.parametrize("better", BETTER)
 def test_a_heatmap_of_any_dimensions_is_titled_by_its_best(better):
     ds = scored(better)
-    whole = FIGURES["heatmap"](ds, metric="score", x="learning_rate", y="epoch")
+    figure_of_results = FIGURES["heatmap"](ds, metric="score", x="learning_rate", y="epoch")
     counted = {"lower": "counted as +inf", "higher": "counted as -inf", None: "counted as +inf"}
-    assert counted[better] in texts(whole)
+    assert counted[better] in texts(figure_of_results)
     titles = {
         "lower": "The lowest median score is 0.5, in 3 of 9 cells",
         "higher": "The highest median score is 6.5, at epoch 2 and learning rate 0.001",
         None: "The median score goes from 0.5, in 3 of 9 cells, to 6.5, at epoch 2 and learning rate 0.001",
     }
-    for figure in (whole, heatmap(ds.score, x="learning_rate", y="epoch", status=ds.status)):
+    for figure in (figure_of_results, heatmap(ds.score, x="learning_rate", y="epoch", status=ds.status)):
         assert titles[better] in texts(figure)
         assert mesh_of(axes_of(figure)[0]).cmap.name == COLOURS[better]
 
 
-def test_a_metric_without_a_best_that_is_everywhere_the_same_goes_nowhere():
+def test_a_metric_without_a_direction_that_is_constant_is_titled_by_its_value():
     ds = scored(None)
     ds["score"] = (ds["score"] * 0 + 3).assign_attrs(ds["score"].attrs)
     assert "The median final score is 3, at 2 of 3 values of learning rate" in texts(
@@ -218,8 +220,8 @@ def test_a_share_of_seeds_counts_lost_lanes_with_the_bad_ones_or_not_at_all(bett
     low[2] += 0.75 * lost
     np.testing.assert_allclose(np.asarray(mesh.get_array()).ravel(), low)
     assert mesh.cmap.name == colours
-    told = "a lane that diverged has the worst value there is" if better else "diverged has no value and counts as not"
-    assert told in texts(figure)
+    note = "a lane that diverged has the worst value there is" if better else "diverged has no value and counts as not"
+    assert note in texts(figure)
 
 
 # Comparisons.
@@ -255,7 +257,7 @@ def test_a_comparison_is_blue_where_it_is_better(better, colours, words, ratio):
         assert (blue > red) == (better == "higher")
 
 
-def test_an_older_part_that_does_not_say_it_follows_the_others():
+def test_an_older_part_that_does_not_state_it_follows_the_others():
     new, old = several("higher"), several(None)
     old = ended(old, labels.DIVERGED, old.seed < 8, from_record=1)
     found = compare({"new": new, "old": old}, "score", epoch=2)
@@ -269,12 +271,12 @@ def test_an_older_part_that_does_not_say_it_follows_the_others():
 @pytest.mark.parametrize(
     ("better", "threshold", "at_least", "share"),
     [
-        ("lower", 0.05, False, 0.0),  # a tenth of 0.5, where it begins
+        ("lower", 0.05, False, 0.0),  # a tenth of 0.5, its first value
         ("higher", 2.5, True, 6 / 8),  # half way from 0.5 to the median of the last ones, 4.5; 1 and 2 do not get there
         (None, 0.05, False, 0.0),
     ],
 )
-def test_the_way_to_a_threshold_goes_from_the_side_that_is_worse(better, threshold, at_least, share):
+def test_a_threshold_is_reached_from_the_worse_side(better, threshold, at_least, share):
     found = times(compare({"a": several(better), "b": several(better)}, "score"))
     assert (found.threshold, found.at_least, found.share["a"]) == (threshold, at_least, share)
 
@@ -284,23 +286,23 @@ def test_what_is_fixed_in_a_comparison_is_where_the_first_is_best():
     base = results({"seed": range(8), **worlds}, epochs=np.array([0.0, 1.0]), points=2)
     base = base[["status", "first_bad_epoch", "loss"]].assign_coords(data_seed=("seed", np.arange(8)))
     base = base.expand_dims(omega0=[1.0, 2.0]).transpose("seed", "omega0", *worlds, "epoch")
-    told = {}
+    drawn = {}
     for better in BETTER:
         part = base.copy()
         part["score"] = (base["loss"] * 0 + base["noise"] + base["omega0"]).assign_attrs(
             labels.Quantity("score", better=better).attributes()
         )
-        told[better] = " ".join(texts(comparison(compare({"a": part, "b": part}, "score", epoch=1))).split())
-    assert "At noise 0.1, where the first has its highest median" in told["higher"]
-    assert "At noise 0, where the first has its lowest median" in told["lower"]
-    assert "At noise 0, where the first has its lowest median" in told[None]
+        drawn[better] = " ".join(texts(comparison(compare({"a": part, "b": part}, "score", epoch=1))).split())
+    assert "At noise 0.1, where the first has its highest median" in drawn["higher"]
+    assert "At noise 0, where the first has its lowest median" in drawn["lower"]
+    assert "At noise 0, where the first has its lowest median" in drawn[None]
 
 
 # Exports and reports.
 
 
 @pytest.mark.parametrize(("better", "chosen"), [("lower", [0]), ("higher", [1]), (None, [2])])
-def test_of_too_many_cells_those_with_the_best_are_exported_or_of_the_lowest_loss(monkeypatch, better, chosen):
+def test_of_too_many_cells_the_best_are_exported_by_the_metric_or_else_by_the_loss(monkeypatch, better, chosen):
     """Of `score` the first rate is the lowest and the second the highest; the loss is lowest at the last."""
     ds = scored(better).assign_attrs(complete=1)
     ds = ended(ds, labels.FINISHED, False)
@@ -308,15 +310,15 @@ def test_of_too_many_cells_those_with_the_best_are_exported_or_of_the_lowest_los
     ds["score"] = ds["score"].fillna(5.0).assign_attrs(ds["score"].attrs)
     ds["loss"] = ds["loss"].fillna(0.0)
     monkeypatch.setattr(exported, "MOST_RUNS", 1)
-    said = []
-    found = list(exported.cells(ds, ["score"], said.append))
+    notes = []
+    found = list(exported.cells(ds, ["score"], notes.append))
     assert [int(cell.name[:4]) for cell in found] == chosen
     name = "score" if better else "loss"
-    assert said == [f"runs: 1 of 3 combinations of knobs, those with the best {name} at the end, medians over seeds"]
+    assert notes == [f"runs: 1 of 3 combinations of knobs, those with the best {name} at the end, medians over seeds"]
 
 
 @pytest.mark.parametrize("better", BETTER)
-def test_a_report_embeds_it_with_lost_lanes_at_their_worst(better):
+def test_a_report_embeds_lost_lanes_with_the_worst_value(better):
     ds = scored(better).assign_attrs(complete=1)
     _, held = embedded.embed(ds)
     assert held.variables["score"]["better"] == better
@@ -325,7 +327,7 @@ def test_a_report_embeds_it_with_lost_lanes_at_their_worst(better):
     assert embedded._values(ds, "score").sel(learning_rate=1e-2).values[..., -1].ravel()[-1] == LOST[better]
 
 
-def test_every_direction_has_its_map():
+def test_every_direction_has_its_colour_map():
     maps = {better: style_map().name for better, style_map in (
         ("lower", style.bright_is_good), ("higher", style.bright_is_high), (None, style.bright_is_nothing)
     )}  # fmt: skip

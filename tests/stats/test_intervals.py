@@ -1,9 +1,9 @@
-"""Intervals over seeds: against published values and scipy, at the edges, and how often they hold the truth.
+"""Intervals over seeds: against published values and scipy, in edge cases, and their measured coverage.
 
-Coverage is measured as a user would meet it: 2000 samples of 16 or of 64 seeds from a distribution whose share, median,
-mean or variation is known, and the part of their 95% intervals that hold it. That part has a standard error of half a
-per cent, the samples come from fixed seeds, and 93 to 97% is asked for. The bootstraps of all samples of a case use the
-same resampled places, and fewer of them than in earnest, which saves a minute.
+Coverage is measured on 2000 samples of 16 or of 64 seeds from a distribution whose share, median, mean or variation is
+known: the share of 95% intervals that hold it. This share has a standard error of half a per cent, the samples come
+from fixed seeds, and 93 to 97% is required. The bootstraps of all samples of a case use the same resampled places, and
+fewer resamples than the package does, which saves a minute.
 """
 
 from math import inf, isnan, nan
@@ -29,7 +29,7 @@ def bounds(found):
     return np.array([each.low for each in found]), np.array([each.high for each in found])
 
 
-# Against others.
+# Against published values and scipy.
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_share_has_wilsons_interval(successes, seeds, low, high):
 @SEEDS
 @pytest.mark.parametrize("all_of_them", [0, 1])
 def test_a_share_of_all_or_none_still_has_a_width(seeds, all_of_them):
-    """Closed form: the far end is n / (n + z²) or what is left of it."""
+    """Closed form: the far end is n / (n + z²), or one minus that."""
     found = share(np.full(seeds, bool(all_of_them)))
     far = seeds / (seeds + stats.norm.ppf(0.975) ** 2)
     assert (found.low, found.high) == pytest.approx((far, 1) if all_of_them else (0, 1 - far))
@@ -94,7 +94,7 @@ def test_a_mean_has_the_interval_that_scipy_gives_at_hesterbergs_level():
     assert found.value == values.mean()
 
 
-def test_a_variation_is_standard_deviation_over_mean_and_knows_no_unit():
+def test_a_variation_is_standard_deviation_over_mean_and_has_no_unit():
     values = np.random.default_rng(1).gamma(4, size=16)
     found, scaled = variation(values), variation(1000 * values)
     assert found.value == pytest.approx(stats.variation(values, ddof=1))
@@ -114,28 +114,28 @@ def test_the_same_values_have_the_same_interval_each_time_whatever_their_order(s
         assert again == pytest.approx(getattr(statistic(values), name), rel=0.1)
 
 
-# At the edges. Warnings are errors here, as in all tests.
+# Edge cases. Warnings are errors here, as in all tests.
 
 
 @pytest.mark.parametrize("statistic", ALL)
 @pytest.mark.parametrize("values", [[], [nan], [nan, nan]])
-def test_without_a_seed_that_can_tell_nothing_is_known(statistic, values):
+def test_without_a_known_seed_the_interval_is_unbounded(statistic, values):
     found = statistic(values)
     assert isnan(found.value)
     assert (found.low, found.high, found.seeds, found.unknown) == (-inf, inf, 0, len(values))
 
 
 @pytest.mark.parametrize("statistic", ALL)
-def test_seeds_that_cannot_tell_are_left_out_and_counted(statistic):
-    told = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
-    with_gaps, without = statistic([nan, *told, nan]), statistic(told)
+def test_unknown_seeds_are_left_out_and_counted(statistic):
+    known = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
+    with_gaps, without = statistic([nan, *known, nan]), statistic(known)
     assert with_gaps == Interval(without.value, without.low, without.high, 7, 2)
     assert without.unknown == 0
 
 
 @pytest.mark.parametrize("statistic", [median, mean, variation])
-def test_too_few_seeds_say_nothing(statistic):
-    """Of five, the lowest and highest hold the median between them in 93.75%; a bootstrap stays between them."""
+def test_the_interval_of_too_few_seeds_is_unbounded(statistic):
+    """With five, the lowest and highest hold the median between them in 93.75%; a bootstrap stays between them."""
     few = statistic([1.0, 2.0, 4.0, 5.0, 9.0])
     assert (few.low, few.high) == (-inf, inf)
     assert np.isfinite([few.value, *bounds([statistic([1.0, 2.0, 4.0, 5.0, 9.0, 11.0])])[0]]).all()
@@ -143,7 +143,7 @@ def test_too_few_seeds_say_nothing(statistic):
 
 @pytest.mark.parametrize("only", [1.0, inf])
 @pytest.mark.parametrize("statistic", [median, mean, variation])
-def test_one_seed_says_nothing(statistic, only):
+def test_the_interval_of_one_seed_is_unbounded(statistic, only):
     found = statistic([only])
     assert (found.low, found.high, found.seeds) == (-inf, inf, 1)
     assert isnan(found.value) if statistic is variation else found.value == only
@@ -166,7 +166,7 @@ def test_rounding_is_no_variation():
 
 
 @pytest.mark.parametrize("statistic", [mean, variation])
-def test_one_that_differs_among_constant_values_gives_numbers(statistic):
+def test_one_other_value_among_constant_ones_gives_numbers(statistic):
     for other in (1, 100, -5, 1e-9, 1e-200):
         found = statistic([0.0] * 15 + [other])
         assert not any(map(isnan, (found.value, found.low, found.high)))
@@ -187,15 +187,15 @@ def test_one_that_differs_among_constant_values_gives_numbers(statistic):
         (16, inf, inf, inf),
     ],
 )
-def test_in_a_median_never_is_later_than_any_epoch(never, value, low, high):
-    """Of 16 the ends lie between the 4th and 5th and between the 12th and 13th, at the outer where one is infinite."""
+def test_in_a_median_never_counts_as_later_than_any_epoch(never, value, low, high):
+    """With 16 seeds the ends lie between the 4th and 5th, and between the 12th and 13th unless one is infinite."""
     epochs = np.arange(1.0, 17)
     epochs[16 - never :] = inf
     found = median(np.random.default_rng(never).permutation(epochs))
     assert (found.value, round(found.low, 2), round(found.high, 2)) == (value, low, high)
 
 
-def test_a_mean_with_never_in_it_has_no_upper_end_and_is_at_least_that_of_the_others_at_their_latest():
+def test_a_mean_over_infinite_values_has_no_upper_end_and_the_lower_end_of_censored_values():
     epochs = [10.0, 12, 11, 15, 14, 13, 12, 11]
     found, censored = mean([*epochs, inf, inf]), mean([*epochs, 15, 15])
     assert found == Interval(inf, censored.low, inf, 10)
@@ -204,29 +204,29 @@ def test_a_mean_with_never_in_it_has_no_upper_end_and_is_at_least_that_of_the_ot
     assert mean([5.0, inf]) == mean([1.0, inf]) == Interval(inf, -inf, inf, 2)
 
 
-def test_a_variation_with_never_in_it_may_be_any():
+def test_a_variation_over_infinite_values_is_unbounded_above():
     assert variation([1.0, 2, 3, 4, 5, 6, inf]) == Interval(inf, 0, inf, 7)
 
 
-def test_a_variation_around_zero_may_be_any():
+def test_a_variation_around_zero_is_unbounded():
     found = variation([-1.0, 2] * 8)
     assert (found.low, found.high) == (-inf, inf)
     assert variation([1.0, -1] * 8).value == inf
 
 
 @pytest.mark.parametrize("statistic", [mean, variation])
-def test_minus_infinity_is_undefined_and_decides_nothing(statistic):
+def test_a_statistic_over_both_infinities_is_undefined(statistic):
     found = statistic([1.0, 2, 3, 4, 5, 6, -inf, inf])
     assert isnan(found.value)
     assert (found.low, found.high) == (-inf, inf)
 
 
-# How often they hold the truth.
+# Coverage.
 
 
 @SEEDS
 def test_a_shares_coverage_is_95_percent_over_all_shares(seeds):
-    """For a fixed p it swings with p, as there are only n + 1 intervals; so each draw has a p of its own."""
+    """For a fixed p it oscillates with p, as there are only n + 1 intervals; so each draw has another p."""
     rng = np.random.default_rng(seeds)
     p = rng.uniform(size=DRAWS)
     found = [share(rng.uniform(size=seeds) < each) for each in p]
@@ -235,7 +235,7 @@ def test_a_shares_coverage_is_95_percent_over_all_shares(seeds):
 
 @pytest.mark.parametrize(("seeds", "p", "exact"), [(16, 0.5, 0.9232), (16, 0.8, 0.9452), (64, 0.5, 0.9401)])
 def test_a_fixed_shares_coverage_is_what_binomial_probabilities_add_up_to(seeds, p, exact):
-    """At 16 seeds and p = 0.5 it is 92.3%, less than is asked for elsewhere: Wilson's interval keeps 95% on average."""
+    """At 16 seeds and p = 0.5 it is 92.3%, less than is required elsewhere: Wilson's interval has 95% on average."""
     counts = np.arange(seeds + 1)
     found = [share(np.arange(seeds) < count) for count in counts]
     low, high = bounds(found)
@@ -251,7 +251,7 @@ def lognormal(rng, shape):
 
 
 def third_never(rng, shape):
-    """A third of the seeds never gets there; the others take uniform times, so that the median is 0.75."""
+    """A third of the seeds is infinite; the others are uniform, so that the median is 0.75."""
     return np.where(rng.uniform(size=shape) < 1 / 3, inf, rng.uniform(size=shape))
 
 
@@ -288,21 +288,21 @@ def test_a_means_coverage_is_95_percent(seeds, draw, truth):
 @pytest.mark.usefixtures("resampled")
 def test_a_variations_coverage_is_95_percent(seeds, draw, truth):
     samples = draw(np.random.default_rng(seeds), (DRAWS, seeds))
-    low, high = bca_bounds(samples, intervals._variation, 1 + intervals._RATIO / seeds)
+    low, high = bca_bounds(samples, intervals._variation, 1 + intervals._VARIATION_WIDENING / seeds)
     np.testing.assert_allclose(bounds(map(variation, samples[:3])), (low[:3], high[:3]), rtol=1e-12)
     assert 0.93 <= covered(low, high, truth) <= 0.97
 
 
-def test_what_the_interval_of_a_mean_holds_in_is_what_is_said_of_it():
-    """Of skewed values: the share that is printed beside such an interval, within what 1000 samples can tell."""
+def test_the_stated_coverage_of_a_mean_is_the_measured_one():
+    """For skewed values: the share that is printed beside such an interval, within the error of 1000 samples."""
     seeds, draws = 8, 1000
     samples = np.random.default_rng(5).lognormal(0, 1, (draws, seeds))
     low, high = intervals.bca_bounds(samples, lambda values, axis=-1: values.mean(axis))
     held = float(np.mean((low <= np.exp(0.5)) & (np.exp(0.5) <= high)))
-    said = intervals.skewed_coverage(seeds)
-    assert said is not None
-    assert held == pytest.approx(said, abs=3 * (said * (1 - said) / draws) ** 0.5)
+    stated = intervals.skewed_coverage(seeds)
+    assert stated is not None
+    assert held == pytest.approx(stated, abs=3 * (stated * (1 - stated) / draws) ** 0.5)
     assert held < intervals.LEVEL - 0.03
-    assert intervals.skewed_coverage(9) == said
+    assert intervals.skewed_coverage(9) == stated
     assert intervals.skewed_coverage(512) is None
-    assert intervals.skewed_coverage(5) is None  # of so few there is no interval
+    assert intervals.skewed_coverage(5) is None  # too few for an interval

@@ -1,4 +1,4 @@
-"""Statistics over seeds against NumPy, SciPy and hand-made answers."""
+"""Statistics over seeds against NumPy, SciPy and results computed by hand."""
 
 import numpy as np
 import pytest
@@ -56,16 +56,16 @@ def test_infinity_counts_and_nan_does_not(values, lower, median, upper, count):
 
 
 def test_quartiles_of_a_cell_do_not_depend_on_what_the_other_cells_lack():
-    """Cells of which all have data are reckoned at one place; a single NaN anywhere gives each its own."""
+    """Where all cells have data they share one position; a single NaN anywhere gives each cell its own."""
     values = np.random.default_rng(0).random((6, 5))
     values[:, 1] = INF
-    whole = stats.over_seeds(xr.DataArray(values, dims=("seed", "cell")))
+    complete = stats.over_seeds(xr.DataArray(values, dims=("seed", "cell")))
     values[2, 4] = NAN
-    holed = stats.over_seeds(xr.DataArray(values, dims=("seed", "cell")))
+    with_gap = stats.over_seeds(xr.DataArray(values, dims=("seed", "cell")))
     for name, share in (("lower", 0.25), ("median", 0.5), ("upper", 0.75)):
-        np.testing.assert_array_equal(whole[name][:4], holed[name][:4])
-        assert holed[name][4] == pytest.approx(np.nanquantile(values[:, 4], share))
-    np.testing.assert_array_equal(stats.median(xr.DataArray(values, dims=("seed", "cell"))), holed["median"])
+        np.testing.assert_array_equal(complete[name][:4], with_gap[name][:4])
+        assert with_gap[name][4] == pytest.approx(np.nanquantile(values[:, 4], share))
+    np.testing.assert_array_equal(stats.median(xr.DataArray(values, dims=("seed", "cell"))), with_gap["median"])
 
 
 def test_the_initial_value_is_the_median_over_the_lanes_that_have_one():
@@ -83,7 +83,7 @@ def test_without_a_seed_dimension_every_cell_is_one_seed():
 
 
 @pytest.mark.parametrize("code", [labels.DIVERGED, labels.FAILED, labels.CUT])
-def test_lost_lanes_are_infinite_from_there_on_and_unseen_ones_are_no_data(code):
+def test_lost_lanes_are_infinite_from_that_record_on_and_unseen_ones_are_no_data(code):
     ds = results({"seed": range(4)})
     ds = ended(ds, code, ds.seed == 1, from_record=3)
     ds = ended(ds, labels.RUNNING, ds.seed == 2, from_record=3)
@@ -110,7 +110,7 @@ def test_final_is_the_last_record_with_lost_lanes_infinite():
     np.testing.assert_array_equal(last, [*ds["loss"].values[:2, -1], INF])
 
 
-def chosen(losses, statuses):
+def with_final_losses(losses, statuses):
     """Results of three learning rates and some seeds with given final losses."""
     losses = np.asarray(losses, float)
     ds = results({"seed": range(losses.shape[0]), "learning_rate": [0.001, 0.01, 0.1]}, epochs=np.array([0.0, 1.0]))
@@ -127,7 +127,7 @@ OK, BAD, NEW = labels.FINISHED, labels.DIVERGED, labels.NOT_RUN
     [
         ([[3, 2, 1]], [[OK, OK, OK]], 0.1, 2),
         ([[3, 2, NAN]], [[OK, OK, BAD]], 0.01, 1),
-        # The mean would choose 0.1, the best seed too; most of its seeds diverged.
+        # The mean and the best seed would choose 0.1, where most seeds diverged.
         ([[3, 2, 0.1], [3, 2, NAN], [3, 2, NAN]], [[OK, OK, OK], [OK, OK, BAD], [OK, OK, BAD]], 0.01, 1),
         # One diverged of three leaves the median finite and lowest.
         ([[3, 2, 0.1], [3, 2, 0.1], [3, 2, NAN]], [[OK, OK, OK], [OK, OK, OK], [OK, OK, BAD]], 0.1, 2),
@@ -137,11 +137,11 @@ OK, BAD, NEW = labels.FINISHED, labels.DIVERGED, labels.NOT_RUN
     ],
 )
 def test_best_learning_rate_by_hand(losses, statuses, best, position):
-    ds = chosen(losses, statuses)
+    ds = with_final_losses(losses, statuses)
     np.testing.assert_array_equal(stats.best_learning_rate(ds), best)
-    taken = stats.at_best_learning_rate(ds, ds["loss"])
-    np.testing.assert_array_equal(taken, ds["loss"].isel(learning_rate=position))
-    assert taken["learning_rate"] == ds["learning_rate"][position]
+    selected = stats.at_best_learning_rate(ds, ds["loss"])
+    np.testing.assert_array_equal(selected, ds["loss"].isel(learning_rate=position))
+    assert selected["learning_rate"] == ds["learning_rate"][position]
 
 
 def test_each_width_has_its_own_best_learning_rate():
@@ -156,7 +156,7 @@ def test_each_width_has_its_own_best_learning_rate():
         np.testing.assert_array_equal(error.sel(width=width).transpose(*expected.dims), expected)
 
 
-def test_without_learning_rates_nothing_is_taken():
+def test_without_learning_rates_results_are_returned_as_they_are():
     ds = results({"seed": range(2)})
     assert stats.at_best_learning_rate(ds, ds) is ds
 
@@ -259,7 +259,7 @@ def test_summary_of_pages_that_sweep_less(axes):
     assert (table["finished"] == len(axes.get("seed", [0]))).all()
 
 
-def test_summary_without_spectra_keeps_to_the_loss():
+def test_summary_without_spectral_errors_has_the_loss_alone():
     table = stats.summary(results({"seed": range(2)}).drop_vars("spectral_error"))
     assert "halving_epoch" not in table
     assert np.isfinite(table["final_loss"])

@@ -1,4 +1,4 @@
-"""Measures against NumPy and SciPy, lane by lane, and closed forms; a lost lane never looks good in any."""
+"""Measures against NumPy and SciPy, lane by lane, and closed forms; a lost lane looks good in none."""
 
 import numpy as np
 import pytest
@@ -89,13 +89,13 @@ def test_errors_of_a_lost_lane_are_infinite_and_those_of_one_that_has_not_run_na
 
 def test_a_region_without_a_point_and_an_unknown_training_range_are_refused():
     ds = lanes(spatial_error=noisy(2, 4, 41))
-    with pytest.raises(SweepError, match=r"no point lies where .* x goes from -2 to 2"):
+    with pytest.raises(SweepError, match=r"no point of x lies in the region .* x goes from -2 to 2"):
         measures.error_in(ds, 3, 4)
     with pytest.raises(SweepError, match="do not say on which x"):
         measures.beyond_range(ds)
     with pytest.raises(SweepError, match="no 'spatial_error'"):
         measures.error_in(ds.drop_vars("spatial_error"), 0, 1)
-    with pytest.raises(SweepError, match="have no x"):
+    with pytest.raises(SweepError, match="have no x: record"):
         measures.error_in(ds.drop_dims("x"), 0, 1)
 
 
@@ -149,7 +149,7 @@ def test_a_plateau_counts_once_where_it_is_an_extremum_and_a_step_not_at_all():
     np.testing.assert_array_equal(measures.extrema(mixed, -2, 2), [1, 0, 0, 0, 1])
 
 
-def test_small_ripples_are_left_out_where_that_is_asked_for():
+def test_small_ripples_are_left_out_where_flat_says_so():
     ripples = 1e-7 * (-1.0) ** np.arange(41)
     ds = with_prediction(ripples, np.clip(2 * X, -1, 1) ** 2 + ripples)
     assert measures.extrema(ds, -2, 2)[0] == 39
@@ -169,7 +169,7 @@ def test_a_lost_lane_has_infinitely_many_extrema():
     np.testing.assert_array_equal(measures.spurious_extrema(ds, -2, 2), [0, INF, NAN])
 
 
-# Whether a lane got there
+# Whether a lane fits at the end
 
 
 def test_stuck_is_near_a_plateau_and_a_lost_lane_has_failed_but_is_not_stuck():
@@ -210,7 +210,7 @@ def test_a_lost_lane_has_the_worst_accuracy_and_the_worst_loss():
         (0, NAN, NAN),
     ],
 )
-def test_the_ratio_of_two_times_with_those_that_never_come(first, second, ratio):
+def test_the_ratio_of_two_times_of_which_some_are_infinite(first, second, ratio):
     times = [xr.DataArray([float(each)], dims="seed") for each in (first, second)]
     np.testing.assert_array_equal(measures.ratio_of_times(*times), [ratio])
 

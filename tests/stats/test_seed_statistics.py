@@ -1,6 +1,6 @@
-"""Statistics over seeds, cell by cell: against NumPy and SciPy on plain lists, closed forms, and how often they hold.
+"""Statistics over seeds, cell by cell: against NumPy and SciPy on plain lists, closed forms, and measured coverage.
 
-The interquartile mean's interval is tried as a user would meet it: 2000 samples of 8 or of 16 seeds, from distributions
+The coverage of the interquartile mean's interval is measured on 2000 samples of 8 or of 16 seeds, from distributions
 whose interquartile mean is known. The share of intervals that hold it has a standard error of half a per cent.
 """
 
@@ -38,12 +38,12 @@ def true_interquartile_mean(quantile):
 
 
 @pytest.mark.parametrize("count", [4, 8, 16, 64])
-def test_of_a_multiple_of_four_it_is_the_mean_trimmed_by_a_quarter(count):
+def test_for_a_multiple_of_four_it_is_the_mean_trimmed_by_a_quarter(count):
     values = np.random.default_rng(count).lognormal(size=(5, count))
     np.testing.assert_allclose(middle_mean(values), theirs.trim_mean(values, 0.25, axis=1), rtol=1e-14)
 
 
-def test_in_between_order_statistics_count_in_part():
+def test_order_statistics_at_the_ends_of_the_middle_half_count_in_part():
     """Of five values [1.25, 3.75] is the middle half: 3/4 of the second and fourth, all of the third."""
     assert middle_mean(np.array([9.0, 1.0, 4.0, 2.0, 100.0])) == pytest.approx((0.75 * 2 + 4 + 0.75 * 9) / 2.5)
     assert middle_mean(np.array([7.0])) == 7
@@ -63,7 +63,7 @@ def test_a_quarter_of_lost_seeds_leaves_a_number_and_more_makes_it_infinite():
     assert middle_mean(np.r_[-inf, -inf, -inf, values[:5]]) == -inf
 
 
-def test_of_labelled_results_what_has_not_run_does_not_count():
+def test_lanes_of_labelled_results_that_have_not_run_do_not_count():
     ds = synthetic.ended(synthetic.results(), labels.DIVERGED, xr.DataArray([1, 1, 0, 0, 0], dims="seed") > 0)
     ds = synthetic.ended(ds, labels.NOT_RUN, ds["learning_rate"] == 1e-4)
     last = stats.final(ds, "loss")
@@ -90,7 +90,7 @@ def test_the_interval_holds_the_truth_in_95_percent(distribution, count):
 
 
 @pytest.mark.parametrize(("share", "finite"), [(0.05, True), (0.2, True), (0.4, False)])
-def test_it_keeps_its_level_where_seeds_are_lost(share, finite):
+def test_the_interval_keeps_its_level_where_seeds_are_lost(share, finite):
     uniform = np.random.default_rng(3).uniform(size=(DRAWS, 8))
     samples = np.where(uniform > 1 - share, inf, theirs.norm.ppf(uniform))
     truth = 0.0 if finite else inf  # the middle half of a normal distribution is around 0
@@ -98,19 +98,19 @@ def test_it_keeps_its_level_where_seeds_are_lost(share, finite):
 
 
 @pytest.mark.parametrize("count", [8, 64])
-def test_it_keeps_its_level_where_most_seeds_are_the_same(count):
+def test_the_interval_keeps_its_level_where_most_seeds_are_the_same(count):
     """Of truth values with a share of 0.3, those at 0.7 to 0.75 are the only ones of the middle half that are 1."""
     samples = np.random.default_rng(4).uniform(size=(DRAWS, count)) > 0.7
     assert covered(samples.astype(float), 0.1) >= 0.93
 
 
 @pytest.mark.parametrize("value", [0.1, 0.0, -3.0, 1e-300, inf])
-def test_of_seeds_that_are_all_the_same_it_is_that_value(value):
+def test_the_ends_are_the_value_of_seeds_that_are_all_the_same(value):
     found = interquartile_mean(np.full(8, value))
     assert (found.value, found.low, found.high) == (value, value, value)
 
 
-def test_it_is_yuens_with_another_factor():
+def test_the_interval_is_yuens_with_another_factor():
     """By hand: the middle of these is 3 to 6, s of 3, 3, 3, 4, 5, 6, 6, 6 is 1.4142, t of 3 is 3.1824."""
     found = interquartile_mean([1, 2, 3, 4, 5, 6, 7, 20])
     half = 3.1824 * np.sqrt(2) * np.sqrt(7 / 12) * np.sqrt(8 / 6)
@@ -163,7 +163,7 @@ def test_quantiles_are_numpys_and_lost_seeds_lie_at_the_far_end():
 
 
 def test_the_share_converged_grows_with_wilsons_interval():
-    """Four of eight get there at epochs 1, 1, 2, 4, one of which diverges later; one is slow, one lost, two unseen."""
+    """Four of eight converge at 1, 1, 2, 4, one of which diverges later; one is slow, one lost, two have not run."""
     error = np.full((8, 5), 0.9)
     for seed, first in enumerate([1, 1, 2, 4]):
         error[seed, first:] = 0.1
@@ -191,14 +191,14 @@ def test_the_share_converged_of_a_closed_form():
     assert (found["value"] < 1).any()
 
 
-def test_where_nothing_has_run_no_share_is_known():
+def test_where_nothing_has_run_the_share_is_unknown():
     found = seeds.share_converged(over(np.full((4, 2), nan), "seed", "epoch", epoch=[0.0, 1]), 0.5)
     assert np.isnan(found["value"]).all()
     assert (found["low"] == -inf).all()
     assert int(found["unknown"]) == 4
 
 
-# How times go with frequency.
+# How times depend on frequency.
 
 FREQUENCY = np.array([1.0, 2, 3, 5, 8, 13])
 
@@ -223,16 +223,16 @@ def test_noisy_times_have_the_slope_that_scipy_fits():
     assert float(seeds.power_law(times)["value"]) == pytest.approx(np.median(slopes))
 
 
-def test_a_frequency_that_never_came_is_left_out_and_a_seed_with_few_others_is_unknown():
+def test_a_frequency_never_reached_is_left_out_and_a_seed_with_few_others_is_unknown():
     times = law([2.0] * 8)
     times[0, 4:] = inf  # four of six are two thirds
     times[1, 3:] = inf
-    times[2, 0] = 0  # there before training
+    times[2, 0] = 0  # reached before training
     times[3, :] = inf  # a lost lane
     found = seeds.power_law(times)
     assert float(found["value"]) == pytest.approx(2)
     assert [int(found[name]) for name in ("seeds", "unknown", "left_out")] == [6, 2, 3]
-    each = measures.exponent(times, "frequency", share=seed_statistics.KNOWN)
+    each = measures.exponent(times, "frequency", share=seed_statistics.KNOWN_SHARE)
     np.testing.assert_allclose(each, [2, nan, 2, nan, 2, 2, 2, 2])
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sweep.base.errors import SweepError
-from sweep.base.text import visible
+from sweep.base.text import make_visible
 from sweep.plots.drawing import style, unions
 from sweep.plots.drawing.sheet import Sheet, words_of, wrap, write_plainly
 from sweep.plots.drawing.view import View, selection_words
@@ -127,7 +127,7 @@ def _choice(chosen: View, name: str) -> str:
 
 def _is_odd(text: str) -> bool:
     """Tell whether matplotlib would take a text for a formula, or can't write it as it is."""
-    return "$" in text or visible(text) != text
+    return "$" in text or make_visible(text) != text
 
 
 def _numbers_hidden(axis: Axis) -> bool:

@@ -188,7 +188,7 @@ def _draw_gaps(what: _Content, sheet: WholeSheet, places: list[list[Axes]]) -> s
             shown = _for_colour_bar(gaps.where(~covers["diverged"]), compared.ratio)
             bare = shown.where(~xr.concat(covers.values(), "cover").any("cover"))
             kinds |= _panel(sheet, axes, shown, bare, norm, _symmetric_colours(compared.better), covers)
-            sheet.entitle(axes, _title(what.chosen, panel, compared.against(str(panel["other"].values[place]))))
+            sheet.entitle(axes, _title(what.chosen, panel, compared.name_difference(str(panel["other"].values[place]))))
             drawn.append(shown)
     colour_bar([axes for row in places for axes in row], drawn, _wrap(compared.gap_words))
     if isinstance(norm, LogNorm) and norm.vmax is not None and norm.vmax < _SHORT:

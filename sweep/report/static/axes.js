@@ -1,6 +1,6 @@
-/* Numbers as words, and where the ticks of an axis are. */
+/* Numbers as text, and the ticks of axes. */
 
-/** Write a number shortly: 64, 0.001, 1e-5, 1250. */
+/** Write a number as short text: 64, 0.001, 1e-5, 1250. */
 function short(value) {
   if (value === Infinity) return "∞";
   if (value === -Infinity) return "-∞";
@@ -12,12 +12,12 @@ function short(value) {
   return String(Number(value.toPrecision(3)));
 }
 
-/** Digits that a text needs, for choosing round ones. */
+/** Number of significant digits in a text, to choose round numbers. */
 const digits = (text) => text.replace(/e.*$/, "").replace(/^-?[0.]*/, "").replace(/\.?0+$/, "").length;
 
-/** Choose which of some values, drawn side by side, get a tick: no more than there is room for, round ones first. */
-function labelled(texts, room) {
-  const apart = Math.max(1, Math.ceil(texts.length / Math.max(2, room)));
+/** Choose which values of a row get a tick: at most as many as fit, round ones first. */
+function labelled(texts, most) {
+  const apart = Math.max(1, Math.ceil(texts.length / Math.max(2, most)));
   const chosen = [];
   for (let start = 0; start < texts.length; start = chosen.at(-1) + apart) {
     let best = start;
@@ -29,7 +29,7 @@ function labelled(texts, room) {
   return chosen;
 }
 
-/** Ticks of an axis of values: places, which are logarithms on a log axis, with their texts. */
+/** Ticks of an axis of values: places (logarithms on a log axis) and their texts. */
 function valueTicks(low, high, log, most = 7) {
   if (!(high > low)) return [[low, short(log ? 10 ** low : low)]];
   if (log) return logTicks(low, high, most);
@@ -56,10 +56,10 @@ function logTicks(low, high, most) {
   return ticks.length > 1 ? ticks : valueTicksOfLog(low, high);
 }
 
-/** Where a log axis is too short for a round number: its ends. */
+/** Ticks of a log axis that is too short for a round number: its ends. */
 const valueTicksOfLog = (low, high) => [low, high].map((place) => [place, short(10 ** place)]);
 
-/** Ticks of a stored dimension drawn to scale: zero, which has a place of its own, and round numbers. */
+/** Ticks of a stored dimension drawn to scale: zero, which has a separate place, and round numbers. */
 function dimensionTicks({kind, places, texts}) {
   if (kind === "category") return labelled(texts, 8).map((i) => [places[i], texts[i]]);
   if (kind !== "log") return valueTicks(places[0], places[places.length - 1], false);
@@ -68,8 +68,8 @@ function dimensionTicks({kind, places, texts}) {
   return apart ? [[places[0], "0"], ...round] : round;
 }
 
-/** The ends of a scale of colours by the rule of the figures (plots/drawing/cells.py): cells far out of 5% to 95% of them
- *  do not stretch it, nor what lies above highest. told: which ends are such quantiles. */
+/** The ends of a colour scale by the rule of the figures (plots/drawing/cells.py): cells far outside the 5% to 95% quantiles do
+ *  not stretch it, nor do values above `highest`. told: which ends are such quantiles. */
 function scaleEnds(values, log, highest = Infinity) {
   const rising = Float64Array.from(values.filter(Number.isFinite)).sort(), last = rising.length - 1;
   if (last < 0) return {low: 0, high: 1, told: ""};
@@ -89,7 +89,7 @@ function scaleEnds(values, log, highest = Infinity) {
   return {low, high, told: quantiles.length ? `ends at ${quantiles.join(" and ")} of the cells` : ""};
 }
 
-/** Whether numbers want a logarithmic scale: none negative, those above zero over a decade. */
+/** Whether numbers call for a logarithmic scale: none is negative, and those above zero span more than a decade. */
 function spansDecades(values) {
   let low = Infinity, high = 0;
   for (const value of values) {

@@ -1,4 +1,4 @@
-/* Bokeh's plots, filled: no function is ever made of text, so that the page's policy may forbid it. */
+/* Bokeh's plots are filled here: no function is compiled from text, so that the security policy can forbid it. */
 
 const LINES = {light: ["#0072b2", "#d55e00", "#009e73", "#a0518a", "#b58900", "#2b9fd8"],
   dark: ["#56b4e9", "#ff8c3a", "#2fc79b", "#e39ac7", "#f0e442", "#9ecbff"]};
@@ -8,7 +8,7 @@ const KINDS = ["number", "diverged", "cut", "not_run"];  // what a cell is
 const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 const lineColours = () => LINES[isDark() ? "dark" : "light"];
 
-/** A plot of Bokeh's, whose parts are found by name. */
+/** A Bokeh plot, whose parts are found by name. */
 class Chart {
   static async embed(item, target) {
     const views = await Bokeh.embed.embed_item(item, target);
@@ -35,10 +35,10 @@ class Chart {
   /** Give an axis ticks at places with texts, and a label. */
   ticks(axis, ticks, label) {
     const told = JSON.stringify([ticks, label]);
-    if (this.told[axis] === told) return;  // else Bokeh would lay out the plot again
+    if (this.told[axis] === told) return;  // otherwise Bokeh would lay out the plot again
     this.told[axis] = told;
     const part = this.part(axis);
-    part.ticker.ticks = ticks.map(([place]) => place);  // a colour bar keeps the ticker that it was made with
+    part.ticker.ticks = ticks.map(([place]) => place);  // changed in place, since a colour bar keeps its first ticker
     part.major_label_overrides = new Map(ticks);
     if (label !== undefined) part[axis === "bar" ? "title" : "axis_label"] = label;
   }
@@ -47,7 +47,7 @@ class Chart {
     this.plot[`${axis}_range`].setv({start, end, reset_start: start, reset_end: end});
   }
 
-  /** Take the page's colours. */
+  /** Use the colours of the report's light or dark scheme. */
   dress() {
     const style = getComputedStyle(document.documentElement);
     const [ink, quiet, line, paper] = ["--ink", "--quiet", "--line", "--paper"].map((name) => style.getPropertyValue(name).trim());
@@ -66,7 +66,7 @@ class Chart {
   }
 }
 
-/** Cells that are no numbers as few boxes: runs along a row, put together where rows above have the same. */
+/** Cover cells without a number by few boxes: runs along a row, merged with equal runs of the rows above. */
 function boxes(kinds, kind, columns) {
   const found = {left: [], right: [], bottom: [], top: []};
   let open = new Map();  // boxes that end at the row below, by "left:right"
@@ -121,15 +121,15 @@ function drawHeatmap(chart, map) {
   chart.ticks("xaxis", labelled(map.x.texts, width / (6.4 * letters(map.x) + 10)).map((i) => [i, map.x.texts[i]]), map.x.label);
   chart.ticks("yaxis", labelled(map.y.texts, height / 22).map((i) => [i, map.y.texts[i]]), map.y.label);
   const size = `${columns}x${rows}`;
-  if (chart.size !== size) {  // else a reader who has zoomed in stays there
+  if (chart.size !== size) {  // otherwise keep the reader's zoom
     chart.range("x", -0.5, columns - 0.5);
     chart.range("y", -0.5, rows - 0.5);
     chart.size = size;
   }
 }
 
-/** Draw lines: each seed thinly, each median broadly, over their quartiles.
- *  lines: of each selected cell `seeds` and `median`, `lower` and `upper`, all over `places`, with colour and dash.
+/** Draw lines: a thin one for each seed, a thick one for each median, over a band between the quartiles.
+ *  lines: for each selected cell `seeds` and `median`, `lower` and `upper`, all over `places`, with colour and dash.
  */
 function drawLines(chart, {places, lines, target, targetPlaces, x, y, moment, log, span}) {
   const place = log ? (value) => value > 0 ? Math.log10(value) : NaN : (value) => value;
@@ -166,7 +166,7 @@ function drawLines(chart, {places, lines, target, targetPlaces, x, y, moment, lo
   chart.ticks("yaxis", valueTicks(low - margin, high + margin, log, 6), y.label);
 }
 
-/** Follow the upper quartiles there and the lower ones back, as far as both are numbers. */
+/** The outline of the band: along the upper quartiles and back along the lower ones, where both are finite. */
 function outlineOf(places, lower, upper) {
   const good = Array.from(places, (_, i) => i).filter((i) => !Number.isNaN(lower[i]) && !Number.isNaN(upper[i]));
   if (!good.length) return null;
@@ -174,7 +174,7 @@ function outlineOf(places, lower, upper) {
   return [[...good, ...back].map((i) => places[i]), [...good.map((i) => upper[i]), ...back.map((i) => lower[i])]];
 }
 
-/** The lowest and the highest of the numbers in some lists. */
+/** The lowest and the highest finite number in several lists. */
 function extent(lists) {
   let low = Infinity, high = -Infinity;
   for (const list of lists) {

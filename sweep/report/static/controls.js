@@ -1,7 +1,7 @@
-/* Selects for metric, statistic, axes and what is held fixed, and a slider over epochs. */
+/* The controls: select elements for metric, statistic, axes and fixed dimensions, and a slider over epochs. */
 
 Object.assign(Section.prototype, {
-  /** Selects for metric, statistic and axes, for what is held fixed, and a slider over epochs. */
+  /** Draw the select elements for metric, statistic, axes and fixed dimensions, and the slider over epochs. */
   drawControls() {
     const {state, variable, about} = this, {free} = variable;
     const label = (dim) => about.dims[dim].label;

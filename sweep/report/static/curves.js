@@ -1,13 +1,13 @@
-/* What is shown of the selected cells: curves, fits, and a table with the commands that train lanes again. */
+/* The selected cells: curves, fits, and a table with the commands that train lanes again. */
 
 const MOST_POINTS = 250_000; // of the thin lines in one plot
 
-/** How many seeds of each cell are drawn: all, unless that were too many points. */
+/** The number of seeds drawn for each cell: all, unless these are too many points. */
 function seedsDrawn(variable, cells, points) {
   return Math.max(1, Math.min(variable.seeds, Math.floor(MOST_POINTS / (Math.max(1, cells) * points))));
 }
 
-/** Say which seeds are drawn. */
+/** The words that say which seeds are drawn. */
 function seedsTold(variable, drawn) {
   if (variable.form !== "exact") return "median and quartiles";
   return `${drawn < variable.seeds ? `${drawn} of ${variable.seeds} seeds` : "every seed"}, the median and quartiles`;
@@ -34,7 +34,7 @@ Object.assign(Section.prototype, {
     this.drawTable(cells);
   },
 
-  /** The curves of one place: of each seed, and their median and quartiles. */
+  /** The curves at one place: those of the seeds, and their median and quartiles. */
   curve(variable, place, dim, most = Infinity) {
     if (variable.form !== "exact") {
       return {place, seeds: [], ...Object.fromEntries(["median", "lower", "upper"].map((part) => [part, variable.along(dim, place, {part})]))};
@@ -50,7 +50,7 @@ Object.assign(Section.prototype, {
     return found;
   },
 
-  /** The ends of the value axis, by what begins sensibly: one lane that runs away does not flatten the others. */
+  /** The ends of the value axis, limited by the first medians, so that one diverging lane does not flatten the others. */
   sensible(lines, log) {
     const lists = lines.flatMap((line) => line.seeds.length ? [...line.seeds, line.median] : [line.lower, line.median, line.upper]);
     let [low, high] = extent(lists.map((list) => log ? list.filter((value) => value > 0) : list));
@@ -71,14 +71,14 @@ Object.assign(Section.prototype, {
     const seeds = seedsDrawn(fit, cells.length, points.length);
     const lines = cells.map(([x, y], i) => ({...this.curve(fit, {...this.placeOf(x, y), snapshot_epoch: when}, "x", seeds), colour: colours[i], dash: DASHES[i]}));
     const places = Float64Array.from(points, (i) => dims.x.places[i]);
-    const own = target?.dims.includes("seed") ? this.state.seed : 0;  // each seed may have a target of its own
+    const own = target?.dims.includes("seed") ? this.state.seed : 0;  // each seed may have another target
     const single = fit.form === "exact" && target?.dims.includes("seed");
     if (single) {
       for (const line of lines) Object.assign(line, {seeds: [], lower: [], upper: [], median: fit.along("x", {...line.place, snapshot_epoch: when}, {seed: own})});
     }
     const wanted = target?.along("x", this.placeOf(...cells[0]), {seed: own}), all = extent([wanted ?? lines[0].median]);
-    const room = 0.25 * (all[1] - all[0]) || 1;
-    drawLines(this.charts.fit, {places, lines, target: wanted, log: false, span: [all[0] - room, all[1] + room],
+    const margin = 0.25 * (all[1] - all[0]) || 1;
+    drawLines(this.charts.fit, {places, lines, target: wanted, log: false, span: [all[0] - margin, all[1] + margin],
       targetPlaces: wanted && Float64Array.from(target.indices("x"), (i) => dims.x.places[i]),
       x: {span: [dims.x.places[0], dims.x.places[dims.x.places.length - 1]], ticks: valueTicks(dims.x.places[0], dims.x.places[dims.x.places.length - 1], false), label: dims.x.label},
       y: {label: "output"}});
@@ -88,7 +88,7 @@ Object.assign(Section.prototype, {
     this.part("fit-caption").textContent = `Fit at epoch ${dims.snapshot_epoch.texts[when]}: ${whose}${wanted ? `, over the ${which} in grey` : ""}`;
   },
 
-  /** The snapshot, of those kept, nearest to a record. */
+  /** The stored snapshot nearest to a record. */
   nearestSnapshot(fit, epoch) {
     const {dims} = this.about, now = dims.epoch.values[epoch];
     const kept = fit.indices("snapshot_epoch"), times = kept.map((i) => dims.snapshot_epoch.values[i]);
@@ -115,7 +115,7 @@ Object.assign(Section.prototype, {
     box.replaceChildren(make("div", {class: "wide"}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows.flat()))), note);
   },
 
-  /** Choose the seed whose lane is trained again, and whose fit is shown where each seed has a target of its own. */
+  /** A select element for the seed whose lane is trained again, and whose fit is shown if targets differ by seed. */
   seedChoice(place) {
     const select = make("select", {"aria-label": "Seed of the lane"}), count = this.about.seeds.length;
     this.about.seeds.forEach((seed, i) => {

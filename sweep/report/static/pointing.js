@@ -1,4 +1,4 @@
-/* What the mouse and the keys do in a heatmap. */
+/* Mouse and keyboard in the heatmap. */
 
 Object.assign(Section.prototype, {
   listen() {
@@ -23,18 +23,18 @@ Object.assign(Section.prototype, {
     new ResizeObserver(() => this.drawn.heatmap && requestAnimationFrame(() => this.retick())).observe(box);
   },
 
-  /** Where in the heatmap a position of the mouse is: column and row, or null beside it. */
+  /** The column and row of the heatmap at a mouse position; null outside of it. */
   cellAt(x, y) {
     const {columns, rows} = this.drawn.heatmap, c = Math.round(x), r = Math.round(y);
     return c >= 0 && r >= 0 && c < columns.length && r < rows.length ? [c, r] : null;
   },
 
-  /** Indices in the store of a column and a row. */
+  /** The indices, in the store, of a column and a row. */
   indicesAt([c, r]) {
     return [this.drawn.heatmap.columns[c], this.drawn.heatmap.rows[r]];
   },
 
-  /** Select a cell by column and row; with `more` beside those that are selected, or not any more. */
+  /** Select a cell by column and row; with `more` add it to the selected cells, or remove it from them. */
   choose(cell, more) {
     const chosen = this.indicesAt(cell), same = ([x, y]) => x === chosen[0] && y === chosen[1];
     const {cells} = this.state, rest = cells.filter((each) => !same(each));
@@ -43,7 +43,7 @@ Object.assign(Section.prototype, {
   },
 
   async reselect(cells) {
-    if (Object.keys(this.coming).length) return this.set({cells});  // else what is coming would be lost
+    if (Object.keys(this.coming).length) return this.set({cells});  // otherwise changes that are still loading would be lost
     this.fresh++;
     this.state = {...this.state, cells};
     this.drawSelection();
@@ -60,7 +60,7 @@ Object.assign(Section.prototype, {
     return found.length ? this.reselect(found) : undefined;
   },
 
-  /** Show a cell's numbers beside the mouse, or nothing. */
+  /** Show a cell's numbers beside the mouse; nothing outside of the heatmap. */
   hover(cell, at) {
     const tip = this.part("tip");
     tip.hidden = !cell;
@@ -98,7 +98,7 @@ Object.assign(Section.prototype, {
     event.preventDefault();
   },
 
-  /** Say a cell's numbers where a screen reader hears them. */
+  /** Write a cell's numbers where a screen reader announces them. */
   tell(cell) {
     const {where, value, quartiles, ended} = this.numbers(this.placeOf(...this.indicesAt(cell)));
     this.part("readout").textContent = `${where}: ${short(value)} (${this.asked.label}), quartiles ${quartiles.map(short).join(" to ")}; ${ended}`;

@@ -1,7 +1,7 @@
-/* One store on the page: what is chosen, and its heatmap. Curves, controls and pointing have files of their own. */
+/* One store in the report: its state and its heatmap. Curves, controls and pointing are in other files. */
 
-const MOST_LINES = 6; // selected cells whose curves are told apart
-const MOST_SAMPLED = 60; // columns and rows that the ends of the colours are found from
+const MOST_LINES = 6; // selected cells whose curves have different colours
+const MOST_SAMPLED = 60; // columns and rows from which the ends of the colour scale are computed
 
 class Section {
   constructor(element, shared) {
@@ -11,7 +11,7 @@ class Section {
     this.about = JSON.parse(document.querySelector(`script[data-about="${CSS.escape(this.key)}"]`).textContent);
     this.store = new Store(this.about);
     this.drawn = {};
-    this.fresh = 0;  // how many changes were asked for; an older one gives way
+    this.fresh = 0;  // number of changes requested; only the latest is drawn
     this.coming = {};  // changes whose metric is being unpacked
   }
 
@@ -23,10 +23,10 @@ class Section {
     return Object.keys(this.about.variables).filter((name) => this.about.variables[name].dims.includes("epoch"));
   }
 
-  /** Make the plots and show the first view, or the one that the address names. */
+  /** Create the plots and show the first view, or the one in the address. */
   async start(fragment) {
     if (!this.metrics.length) {
-      this.part("caption").textContent = "Nothing was recorded that could be drawn.";
+      this.part("caption").textContent = "No metric was recorded that could be drawn.";
       return;
     }
     const {metric, x, y, at} = this.about.first;
@@ -59,7 +59,7 @@ class Section {
     this.shared.changed();
   }
 
-  /** Mend a choice that does not fit its metric, and take the selected cells along to other axes. */
+  /** Correct choices that do not fit the metric, and map the selected cells to new axes. */
   valid(next, variable, before, changes) {
     const free = variable.free;
     if (!free.includes(next.x)) next.x = free.find((dim) => dim !== next.y && dim === "epoch") ?? free[0];
@@ -86,7 +86,7 @@ class Section {
     return this.about.dims[dim]?.texts.length ?? 1;
   }
 
-  /** A threshold to start with, as a round number: a tenth of the median at the first record; where higher is better half way from there to the last. */
+  /** The default threshold, a round number: a tenth of the median at the first record; or, where higher is better, half way from there to the median at the last. */
   middling(variable) {
     if (variable.name === "accuracy") return 0.9;
     const middle = (epoch) => {
@@ -102,7 +102,7 @@ class Section {
     return {...named(STATISTICS.find(({name}) => name === this.state.statistic), this.variable), threshold: this.state.threshold};
   }
 
-  /** What a place's cell is: a number, or diverged, censored, not run. */
+  /** The kind of the cell at a place: a number, diverged, cut, or not run. */
   kind(value, place) {
     if (Number.isFinite(value)) return 0;
     if (Number.isNaN(value)) return 3;
@@ -115,7 +115,7 @@ class Section {
     return tableOf(this.about, this.counts, this.variable, this.asked, at, x, y, most);
   }
 
-  /** The ends of the colours: the same at all epochs, and not stretched by what runs away. */
+  /** The ends of the colour scale: the same at all epochs, and not stretched by outliers. */
   ends(values) {
     if (this.asked.share) return {low: 0, high: 1, log: false};
     const {x, y, at} = this.state, records = this.variable.indices("epoch"), seen = [values];
@@ -182,13 +182,13 @@ class Section {
     return {...at, [this.state.x]: x, ...(this.state.y ? {[this.state.y]: y} : {})};
   }
 
-  /** Cells at the end of training, some of the rows: their curves are what the heatmap shows. */
+  /** Cells at the last epoch in up to three rows; their curves are rows of the heatmap. */
   lastCells() {
     const {columns, rows} = this.drawn.heatmap, most = Math.min(3, rows.length), last = columns[columns.length - 1];
     return Array.from({length: most}, (_, i) => [last, rows[Math.round(i / Math.max(1, most - 1) * (rows.length - 1))]]);
   }
 
-  /** The cell of the lowest value, or of the highest where that is good; where no value is better of the lowest. */
+  /** The cell of the lowest value, or of the highest where higher is better. */
   bestCells() {
     const {columns, rows, values} = this.drawn.heatmap, sign = this.variable.higher || this.state.statistic === "reached" ? -1 : 1;
     let best = -1;
@@ -212,7 +212,7 @@ class Section {
     return count === 1 ? "1 seed" : `${count} seeds`;
   }
 
-  /** The index, in the store, of what is really shown of a dimension: the nearest that is kept. */
+  /** The index, in the store, that is shown for a dimension: the nearest one that the report holds. */
   shownIndex(dim) {
     return this.variable.indices(dim)[this.variable.position(dim, this.state.at[dim])];
   }
@@ -233,18 +233,18 @@ class Section {
     }));
   }
 
-  /** Outline what a store beside this one looks at closer. */
+  /** Outline the ranges of zooms of this store. */
   drawZoomed() {
     const found = {left: [], right: [], bottom: [], top: []};
     for (const child of this.shared.children(this.key)) {
       const across = this.within(this.state.x, child.about.zoomed), up = this.within(this.state.y, child.about.zoomed);
-      if (!across || !up || across[0] < 0 && up[0] < 0) continue; // not there, or all there is
+      if (!across || !up || across[0] < 0 && up[0] < 0) continue; // no overlap, or the whole heatmap
       found.left.push(across[0]); found.right.push(across[1]); found.bottom.push(up[0]); found.top.push(up[1]);
     }
     this.charts.heatmap.fill("zoomed", found);
   }
 
-  /** Where, between the columns or rows, a range of values lies. */
+  /** The ends of a range of values, in units of columns or rows. */
   within(dim, zoomed) {
     const count = this.drawn.heatmap[dim === this.state.x ? "columns" : "rows"].length;
     if (!dim || !(dim in zoomed) || this.about.dims[dim].kind === "category") return [-0.5, count - 0.5];
@@ -269,7 +269,7 @@ class Section {
     this.charts.heatmap.fill("cursor", outlines(inside));
   }
 
-  /** Numbers of a place, as lines of text: where, the value, quartiles, what became of the seeds. */
+  /** The numbers of a place: coordinates, value, quartiles, and numbers of seeds by status. */
   numbers(place) {
     const value = valueAt(this.about, this.counts, this.variable, this.asked, place);
     const quartiles = ["lower", "upper"].map((name) => valueAt(this.about, this.counts, this.variable, {name}, place));
@@ -280,14 +280,14 @@ class Section {
   }
 }
 
-/** A table with 1 at some cells. */
+/** A table with 1 at the given cells. */
 function marked(cells, columns, rows) {
   const found = new Uint8Array(columns * rows);
   for (const [c, r] of cells) found[r * columns + c] = 1;
   return found;
 }
 
-/** Finite values of some lists; of long ones every so many. */
+/** The finite values of several lists, thinned for long lists. */
 function sampled(lists) {
   const found = [];
   for (const list of lists) {
@@ -297,7 +297,7 @@ function sampled(lists) {
   return Float64Array.from(found);
 }
 
-/** The place among columns, in parts of one, of a value among rising values. */
+/** The fractional index of a value among rising values. */
 function betweenPlaces(places, value) {
   if (value <= places[0]) return 0;
   for (let i = 1; i < places.length; i++) {

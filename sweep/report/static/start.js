@@ -1,6 +1,6 @@
-/* The page: sections begin when they come into sight; what is chosen stands in the address.
+/* The start: sections begin when they come into view; the address holds the reader's choices.
  *
- * `window.sweepReport` is for tests and for readers at the console:
+ * `window.sweepReport` is for tests and for the browser's console:
  *   ready, isReady            a promise that the first section is drawn, and whether it is
  *   sections[key].state       metric, statistic, x, y, at, threshold, seed, cells
  *   sections[key].set({...})  changes any of these; a promise
@@ -19,11 +19,11 @@ shared.changed = () => {
   pending = setTimeout(remember, 150);
 };
 
-/** Write what differs from the first view into the address. */
+/** Write all differences from the first view into the address. */
 function remember() {
   const words = new URLSearchParams(location.hash.slice(1));
   for (const section of Object.values(sections)) {
-    if (!section.drawn.heatmap) continue;  // what has not begun, or is just beginning, keeps its words
+    if (!section.drawn.heatmap) continue;  // a section that has not begun, or is just beginning, keeps its part
     for (const [name, text] of Object.entries(told(section))) {
       if (text === "") words.delete(`${section.key}.${name}`);
       else words.set(`${section.key}.${name}`, text);
@@ -62,7 +62,7 @@ function recalled(key) {
   return found;
 }
 
-/** The first view of a section, changed as the address says. */
+/** The first view of a section with the changes in the address. */
 function afresh(key) {
   const {first} = sections[key], found = recalled(key);
   return {...structuredClone(first), ...found, at: {...first.at, ...found.at}};
@@ -79,7 +79,7 @@ for (const element of document.querySelectorAll("section.store")) {
   sections[section.key] = section;
 }
 for (const link of document.querySelectorAll("nav a")) {
-  link.addEventListener("click", (event) => {  // the address holds what is chosen, not where one looks
+  link.addEventListener("click", (event) => {  // the address holds choices, not the scroll position
     event.preventDefault();
     sections[link.dataset.section].element.scrollIntoView();
   });
@@ -89,7 +89,7 @@ const sight = new IntersectionObserver((entries) => {
 }, {rootMargin: "300px"});
 for (const section of Object.values(sections)) sight.observe(section.element);
 addEventListener("hashchange", () => {
-  clearTimeout(pending);  // or the last view would be written over what the reader asks for
+  clearTimeout(pending);  // otherwise the last view would replace the one in the new address
   for (const [key, drawn] of started) drawn.then(() => sections[key].state && sections[key].set(afresh(key)));
 });
 

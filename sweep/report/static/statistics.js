@@ -1,4 +1,4 @@
-/* Statistics over seeds, as the package `stats` has them: infinities count, NaN does not. */
+/* Statistics over seeds, as in the package's `stats`: infinities count, NaN does not. */
 
 const STATISTICS = [
   {name: "median", label: "median", words: "Median"},
@@ -11,7 +11,7 @@ const STATISTICS = [
   {name: "reached", label: "share of seeds ...", share: true, exact: true},
 ];
 
-/** Sort the values that are known to the front and give how many they are. */
+/** Sort values with NaN last; return the number of those that are not NaN. */
 function ordered(values) {
   values.sort();
   let known = values.length;
@@ -19,7 +19,7 @@ function ordered(values) {
   return known;
 }
 
-/** A quantile of the first `known` of ordered values, linear between two of them; never inf - inf nor inf * 0. */
+/** A quantile of the first `known` ordered values, linear between two of them; never computes inf - inf or inf * 0. */
 function quantile(values, known, share) {
   if (known === 0) return NaN;
   const place = (known - 1) * share, below = Math.floor(place), part = place - below;
@@ -27,7 +27,7 @@ function quantile(values, known, share) {
   return values[below] * (1 - part) + values[below + 1] * part;
 }
 
-/** Mean of the middle half: each end loses a quarter of the seeds, in parts of one where it must. */
+/** Interquartile mean: a quarter of the seeds is cut off at each end, the seeds at the ends in part. */
 function interquartileMean(values, known) {
   if (known === 0) return NaN;
   const trimmed = known / 4, whole = Math.floor(trimmed), part = 1 - (trimmed - whole);
@@ -39,7 +39,7 @@ function interquartileMean(values, known) {
   return sum / (known / 2);
 }
 
-/** A statistic as a variable has it: where no value is better, no seed is the best. */
+/** A statistic with the words for a variable: where neither direction is better, no seed is the best. */
 function named(statistic, {better}) {
   const ends = {best: "lowest seed", worst: "highest seed"};
   return better || !(statistic.name in ends) ? statistic : {...statistic, label: ends[statistic.name]};
@@ -81,7 +81,7 @@ function countsOf(about, counts, place) {
 
 const total = (counts, codes) => codes.reduce((sum, code) => sum + counts[code], 0);
 
-/** Values of all seeds at a place, in the order of the seeds. */
+/** The values of all seeds at a place, in the order of seeds. */
 function ofSeeds(variable, place) {
   const start = variable.offset(place), step = variable.stride("seed"), values = new Float32Array(variable.seeds);
   for (let seed = 0; seed < values.length; seed++) values[seed] = variable.arrays.values[start + seed * step];
@@ -103,10 +103,10 @@ function lostByEnd({lost, unseen}, counts) {
   return seen ? total(counts, lost) / seen : NaN;
 }
 
-/** Every so many of some indices, so that at most about `most` are left. */
+/** Indices thinned evenly to about `most`. */
 const thinned = (indices, most) => indices.filter((_, i) => i % Math.max(1, Math.ceil(indices.length / most)) === 0);
 
-/** A table of one statistic over two dimensions, row by row from the bottom; of each at most so many indices. */
+/** A table of one statistic over two dimensions, row by row from the bottom; at most `most` indices of each. */
 function tableOf(about, counts, variable, asked, place, x, y, most = Infinity) {
   const columns = thinned(variable.indices(x), most), rows = y ? thinned(variable.indices(y), most) : [0];
   const values = new Float64Array(rows.length * columns.length);

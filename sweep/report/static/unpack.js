@@ -1,9 +1,9 @@
-/* Arrays as packing.py writes them: planes of bytes, zlib, base64; and 16-bit codes turned into values again. */
+/* Reads arrays that packing.py wrote: planes of bytes, zlib, base64; and decodes 16-bit codes. */
 
 const TYPES = {float32: Float32Array, uint16: Uint16Array, int8: Int8Array};
 const CODES = {unseen: 0, zero: 1, first: 2, last: 65533, below: 65534, above: 65535};
 
-/** Read an array that a script element holds as text. */
+/** Read an array from the text of a script element. */
 async function unpacked(text, {dtype}) {
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
@@ -21,7 +21,7 @@ async function unpacked(text, {dtype}) {
   return new TYPES[dtype](mixed.buffer);
 }
 
-/** Turn codes into values, by a table of all of them. */
+/** Decode codes into values, by a table of all codes. */
 function decoded(codes, {low, high, log}) {
   const first = log ? Math.log(low) : low, last = log ? Math.log(high) : high;
   const table = new Float64Array(65536);
@@ -38,7 +38,7 @@ function decoded(codes, {low, high, log}) {
   return values;
 }
 
-/** What a section holds of its store: each array is unpacked when it is first asked for. */
+/** The arrays of a section's store; each is unpacked on its first use. */
 class Store {
   constructor(about) {
     this.about = about;
@@ -73,7 +73,7 @@ class Store {
   }
 }
 
-/** A labelled array: places are given as {dimension: index}, indices counted in the store. */
+/** A labelled array: places are {dimension: index}, with indices as in the store. */
 class Variable {
   constructor(about, name, {label, better, dims, form, kept}, arrays, shape) {
     Object.assign(this, {name, label, better, higher: better === "higher", dims, form, arrays, shape, kept: kept ?? {}});

@@ -1,16 +1,16 @@
-"""What was asked about PyTorch, in PyTorch, but for the initial weights."""
+"""The PyTorch code of two questions, except for the initial weights."""
 
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+import torch  # pyright: ignore[reportMissingImports]  (not in the development environment)
+from torch import nn  # pyright: ignore[reportMissingImports]
 
 from benchmarks import service
 from benchmarks.handover import Group, load
 
 
-def from_the_centre(x: torch.Tensor, y: torch.Tensor, group: Group, steps: int) -> list[float]:
+def train_001a(x: torch.Tensor, y: torch.Tensor, group: Group, steps: int) -> list[float]:
     """Train 001a: two hidden layers of 200 with ReLU, SGD at 2e-3, the mean squared error of all points."""
     model = nn.Sequential(nn.Linear(1, 200), nn.ReLU(), nn.Linear(200, 200), nn.ReLU(), nn.Linear(200, 1))
     with torch.no_grad():
@@ -28,8 +28,8 @@ def from_the_centre(x: torch.Tensor, y: torch.Tensor, group: Group, steps: int) 
     return [*losses, criterion(model(x), y).item()]
 
 
-def wiggly(x: torch.Tensor, y: torch.Tensor, group: Group, steps: int) -> list[float]:
-    """Train 002a: two matrices, tanh behind both, the sum of squares, gradient descent by hand at 4e-7."""
+def train_002a(x: torch.Tensor, y: torch.Tensor, group: Group, steps: int) -> list[float]:
+    """Train 002a: two matrices, tanh after both, the sum of squares, gradient descent by hand at 4e-7."""
     w1, w2 = (torch.from_numpy(tree["kernel"][0]).requires_grad_() for tree in group.trees.values())
     losses = []
     for _ in range(steps):
@@ -43,7 +43,7 @@ def wiggly(x: torch.Tensor, y: torch.Tensor, group: Group, steps: int) -> list[f
     return [*losses, ((x.mm(w1).tanh().mm(w2).tanh() - y) ** 2).sum().item()]
 
 
-SYSTEMS = {"001a": (from_the_centre, 200), "002a": (wiggly, 128)}
+SYSTEMS = {"001a": (train_001a, 200), "002a": (train_002a, 128)}
 
 
 def train(system: str, path: str, steps: int) -> dict[str, Any]:
@@ -51,8 +51,8 @@ def train(system: str, path: str, steps: int) -> dict[str, Any]:
 
     Args:
         system: its name.
-        path: data and initial weights.
-        steps: how many.
+        path: the file of data and initial weights.
+        steps: the number of steps.
 
     Returns:
         The losses before the first step and after each.

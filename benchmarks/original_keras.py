@@ -1,9 +1,9 @@
-"""What was asked about Keras, in Keras: `model.fit` with its defaults, but for initial weights and batch order."""
+"""The Keras code of a question: `model.fit` with its defaults, except for initial weights and the order of batches."""
 
 from pathlib import Path
 from typing import Any
 
-import keras
+import keras  # pyright: ignore[reportMissingImports]  (not in the development environment)
 import numpy as np
 
 from benchmarks import service
@@ -11,7 +11,7 @@ from benchmarks.handover import load
 
 
 class Losses(keras.callbacks.Callback):
-    """Takes down the loss over all points after every batch.
+    """Records the loss over all points after every batch.
 
     Args:
         x, y: all points.
@@ -22,11 +22,11 @@ class Losses(keras.callbacks.Callback):
         self._x, self._y, self.found = x, y, []
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Look at the model as it is now."""
-        self.look()
+        """Record the loss of the current model."""
+        self.record()
 
-    def look(self) -> None:
-        """Take the loss down."""
+    def record(self) -> None:
+        """Append the loss over all points."""
         self.found.append(float(np.mean((self.model.predict_on_batch(self._x) - self._y) ** 2)))
 
 
@@ -35,11 +35,11 @@ def train(system: str, path: str, steps: int) -> dict[str, Any]:
 
     Args:
         system: its name.
-        path: data, initial weights and orders of the points.
-        steps: how many.
+        path: the file of data, initial weights and orders of the points.
+        steps: the number of steps.
 
     Returns:
-        The losses before the first step and after each, and what Keras chose by itself.
+        The losses before the first step and after each, and the values that Keras chose.
     """
     assert system == "000a"
     handover = load(Path(path), (16,))
@@ -58,13 +58,12 @@ def train(system: str, path: str, steps: int) -> dict[str, Any]:
     model.set_weights([group.trees[name][leaf][0] for name in group.trees for leaf in ("kernel", "bias")])
     losses = Losses(x, y)
     losses.set_model(model)
-    losses.look()
+    losses.record()
     for order in group.orders[0]:
         model.fit(x[order], y[order], shuffle=False, verbose=0, callbacks=[losses])
-    taken = int(model.optimizer.iterations) / len(group.orders[0])
-    return {
-        "losses": losses.found[: steps + 1], "steps_per_epoch": taken, "epsilon": float(model.optimizer.epsilon),
-    }  # fmt: skip
+    steps_per_epoch = int(model.optimizer.iterations) / len(group.orders[0])
+    epsilon = float(model.optimizer.epsilon)
+    return {"losses": losses.found[: steps + 1], "steps_per_epoch": steps_per_epoch, "epsilon": epsilon}
 
 
 if __name__ == "__main__":
