@@ -577,8 +577,8 @@ def a_chunk(store: Path, rng: Generator) -> str:
         "longer": content + content,
         "zeros": bytes(len(content)),
         "noise": rng.bytes(len(content)),
-        "4 GiB claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**32).parse_size(8, "little") + b"\x01\x00\x00",
-        "2**60 claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**60).parse_size(8, "little") + b"\x01\x00\x00",
+        "4 GiB claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**32).to_bytes(8, "little") + b"\x01\x00\x00",
+        "2**60 claimed": b"\x28\xb5\x2f\xfd\xe0" + (2**60).to_bytes(8, "little") + b"\x01\x00\x00",
         "a frame that claims nothing and becomes 8 GiB": b"\x28\xb5\x2f\xfd\x00\x70"
         + b"\x02\x00\x10\x00" * 65_536
         + b"\x03\x00\x10\x00",

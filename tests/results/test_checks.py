@@ -430,7 +430,7 @@ BLOCKS = b"\x02\x00\x10\x00" * 300  # of 128 KiB of zeros each; no longer than a
     [
         b"",
         b"\x00" * 200,
-        FRAME + b"\xe0" + (2**60).parse_size(8, "little") + BLOCKS,
+        FRAME + b"\xe0" + (2**60).to_bytes(8, "little") + BLOCKS,
         FRAME + b"\x00\x70" + BLOCKS,  # says nothing of its size
         FRAME + b"\x20\x00" + BLOCKS,  # says 0
     ],
@@ -548,7 +548,7 @@ def test_a_checkpoint_that_claims_more_than_it_holds_is_none(store: Path) -> Non
 
     opened = stores.Store(store)
     header = str({"descr": "<f8", "fortran_order": False, "shape": (2**45,)}).encode().ljust(117) + b"\n"
-    claims = b"\x93NUMPY\x01\x00" + len(header).parse_size(2, "little") + header
+    claims = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
     with zipfile.ZipFile(store / "checkpoint-0000000000", "w") as archive:
         archive.writestr("place.npy", claims + bytes(80))
     assert opened.load_checkpoint(0) is None
