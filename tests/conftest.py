@@ -4,12 +4,16 @@ Both must happen before anything imports `sweep` or asks JAX for a device.
 """
 
 import gc
+import os
+from pathlib import Path
 
 import jax
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+# Commands that tests start in folders of their own run the code of this checkout, whatever is installed.
+os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)
 jax.config.update("jax_num_cpu_devices", 3)
 jax.devices()  # fixes the number now, before `sweep.runs.devices` asks for one device to each core
 
@@ -24,7 +28,10 @@ settings.register_profile("sweep", deadline=None, derandomize=True, max_examples
 settings.load_profile("sweep")
 
 # Each file is run by one worker; the longest come first, so that no worker is left alone with one of them at the end.
-LONGEST = ("runner", "train", "resume", "run", "stopping", "digests", "pages", "networks", "plots", "faults", "tasks")
+LONGEST = (
+    "resume", "environment", "signals", "runner", "compare", "digests", "report", "replay", "gallery", "plots",
+    "compile", "executors", "derivatives", "notebook", "plan", "heatmap", "names", "intervals", "dataset", "run",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
