@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from sweep.axes import grid, zipped
 from sweep.base.errors import SweepError
-from sweep.engine import metrics
-from sweep.engine.tasks import Data
+from sweep.engine.regression import metrics
+from sweep.engine.regression.tasks import Data
 from sweep.page.resolve import shape_of
 from sweep.page.specs.loss import LOSSES
 from sweep.page.specs.record import Cadence

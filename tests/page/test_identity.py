@@ -345,12 +345,14 @@ def test_a_spec_that_a_function_uses_is_described_without_its_defaults() -> None
 
 
 def test_a_function_of_sweep_is_named_and_its_source_is_not_read() -> None:
-    from sweep.engine.metrics import accuracy
-    from sweep.engine.sine import sine
+    from sweep.engine.regression.metrics import accuracy
+    from sweep.engine.regression.sine import sine
 
-    assert source(sine) == "sweep.engine.sine.sine sine"
-    assert source(accuracy) == "sweep.engine.metrics.accuracy accuracy"
-    assert source(functools.partial(accuracy, 1)) == "partial of sweep.engine.metrics.accuracy accuracy [1] {}"
+    assert source(sine) == "sweep.engine.regression.sine.sine sine"
+    assert source(accuracy) == "sweep.engine.regression.metrics.accuracy accuracy"
+    assert (
+        source(functools.partial(accuracy, 1)) == "partial of sweep.engine.regression.metrics.accuracy accuracy [1] {}"
+    )
 
 
 @pytest.mark.parametrize(
