@@ -299,10 +299,10 @@ def test_cadences_are_spaced_as_their_names_say():
 
 
 @pytest.mark.parametrize(
-    ("value", "what"), [(0, "given a number greater than 0"), (-3, "given"), (float("nan"), "a finite")]
+    ("value", "what"), [(0, "have a number greater than 0"), (-3, "have a number"), (float("nan"), "be a finite")]
 )
 def test_a_cadence_of_nothing_is_refused(value, what):
-    with pytest.raises(SweepError, match=rf"record\.at must be {what}.*, got"):
+    with pytest.raises(SweepError, match=rf"record\.at must {what}.*, got"):
         Cadence("log", value)
 
 
