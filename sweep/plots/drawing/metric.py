@@ -49,7 +49,7 @@ def _within(ds: xr.Dataset, dim: str) -> list[str]:
     knob = unions.telling_knob(ds, MOST_PANELS)
     if knob is None or unions.dimension(ds, knob) != dim or ds.sizes[dim] <= MOST_PANELS:
         return [dim]
-    numbers = [name for name in schema.along(ds, dim) if name != dim and ds[name].dtype.kind in "iuf"]
+    numbers = [name for name in schema.coords_along(ds, dim) if name != dim and ds[name].dtype.kind in "iuf"]
     return [name for name in numbers if len(unions.values_of(ds, name)) > 1 and ds[name].notnull().all()] or [dim]
 
 

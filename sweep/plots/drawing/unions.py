@@ -75,7 +75,7 @@ def unfold_knobs(array: _Labelled, names: Sequence[str]) -> _Labelled:
     """
     for dim in {dimension(array, name): None for name in names if name not in array.dims}:
         inner = [name for name in names if name not in array.dims and dimension(array, name) == dim]
-        array = array.drop_vars([name for name in schema.along(array, dim) if name not in inner])
+        array = array.drop_vars([name for name in schema.coords_along(array, dim) if name not in inner])
         if len(inner) == 1:
             array = array.swap_dims({dim: inner[0]})
             continue
@@ -109,7 +109,9 @@ def single(array: _Labelled, dim: str, keys: Sequence[str]) -> _Labelled:
     if twice is None:
         return array.isel({dim: [group[0] for group in found]})
     same = array.isel({dim: twice})
-    others = [name for name in schema.along(array, dim) if name not in (dim, *keys) and len(values_of(same, name)) > 1]
+    others = [
+        name for name in schema.coords_along(array, dim) if name not in (dim, *keys) and len(values_of(same, name)) > 1
+    ]
     shared = style.join_words(f"{key} {style.format_number(same[key].values[0])}" for key in keys)
     told = f"{len(twice)} lanes along {dim!r} have {shared}: they differ in {style.join_words(others) or dim}"
     if not others:

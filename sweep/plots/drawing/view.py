@@ -114,12 +114,14 @@ class View:
         if not self.numbered(dim) or cells.sizes[dim] > _MOST_WORDED:
             return cells
         knobs = [
-            name for name in schema.along(cells, dim) if name != dim and len(set(map(str, cells[name].values))) > 1
+            name
+            for name in schema.coords_along(cells, dim)
+            if name != dim and len(set(map(str, cells[name].values))) > 1
         ]
         texts = [_put(cells.isel({dim: index}), knobs) for index in range(cells.sizes[dim])]
         width = 24 if len(texts) <= 10 else 80  # of many there is no room for a second line
         words = xr.DataArray([textwrap.fill(text, width) for text in texts], dims=dim, attrs=self.whole[dim].attrs)
-        return cells.drop_vars(schema.along(cells, dim)).assign_coords({dim: words})
+        return cells.drop_vars(schema.coords_along(cells, dim)).assign_coords({dim: words})
 
     def thinned(self, dim: str | None, most: int) -> "View":
         """Keep at most so many values of a dimension, evenly spread, and say so."""
@@ -209,7 +211,9 @@ def _part_by_part(ds: xr.Dataset, dim: str, keys: list[str]) -> tuple[xr.Dataset
 
 def place_words(panel: xr.Dataset | xr.DataArray, whole: xr.Dataset, dim: str) -> str:
     """Say where on a dimension a selection lies, by the knobs along it: "optimizer adam, width 64"."""
-    knobs = [name for name in schema.along(whole, dim) if name != dim or not schema.is_numbered(whole, dim)] or [dim]
+    knobs = [name for name in schema.coords_along(whole, dim) if name != dim or not schema.is_numbered(whole, dim)] or [
+        dim
+    ]
     told = ", ".join(f"{style.words(name)} {text}" for name, text in _values(panel, knobs).items())
     return told or f"no {style.words(dim)}"
 
@@ -243,7 +247,7 @@ def _whose(dims: list[str]) -> str:
 
 def _facet(ds: xr.Dataset, free: list[str], drawn: tuple[str, ...]) -> str | None:
     """Choose the dimension with a panel per value: words, which people compare; the width; any of few values."""
-    free = [dim for dim in free if not any(name in schema.along(ds, dim) for name in drawn)]
+    free = [dim for dim in free if not any(name in schema.coords_along(ds, dim) for name in drawn)]
     few = [dim for dim in free if 1 < ds.sizes[dim] <= MOST_PANELS]
     worded = [dim for dim in few if dim in ds.coords and ds[dim].dtype.kind in "UO"]
     return next(iter((*worded, *(dim for dim in free if dim == "width"), *few)), None)
