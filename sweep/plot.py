@@ -45,8 +45,8 @@ def main(args: Sequence[str]) -> None:
         choose_figures,
         default_directory,
         draw_figures,
-        is_drawn,
-        places,
+        figure_paths,
+        is_our_figure,
     )
     from sweep.results.dataset import open_results
 
@@ -55,8 +55,8 @@ def main(args: Sequence[str]) -> None:
         options.store, str(ds.attrs.get("name", "")), bool(ds.attrs.get("complete"))
     )
     figures = choose_figures(ds, options.only)
-    for path in chain.from_iterable(places(figures, directory, form=options.form)):
-        outputs.check(path, is_drawn, force=options.force)
+    for path in chain.from_iterable(figure_paths(figures, directory, form=options.form)):
+        outputs.check(path, is_our_figure, force=options.force)
     streams.ignore_output_failures()
     for path in draw_figures(ds, figures, directory, form=options.form):
         say(path)

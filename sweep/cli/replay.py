@@ -16,8 +16,8 @@ from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.results.checks.attributes import check_provenance
 from sweep.results.dataset import LANE
-from sweep.results.distance import Distance, distances, last_epoch, same_end
-from sweep.results.lane_choice import stored_lane
+from sweep.results.distance import Distance, distances, has_same_end, last_epoch
+from sweep.results.lane_choice import read_lane
 from sweep.results.store import check
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def replay_lane(
     check_provenance(path, attributes)
     if fields := differing_fields(experiment, attributes):
         raise SweepError(f"{path} holds another experiment, it differs in {fields}: name the page's store with --out")
-    stored, knobs = stored_lane(path, wanted)
+    stored, knobs = read_lane(path, wanted)
     lane, described = int(stored[LANE]), ", ".join(f"{name} {value}" for name, value in knobs.items())
     console.print(f"{path}, lane {lane}: {described or 'the only one'}", soft_wrap=True)
     from sweep.runs.replay import replay  # imports JAX, which the checks above do not need
@@ -75,7 +75,7 @@ def _show(
 ) -> bool:
     """Print the comparison; tell whether the result is as expected."""
     training, found = replayed.block.training, distances(stored, replayed.curves)
-    ended = same_end(stored, replayed.curves)
+    ended = has_same_end(stored, replayed.curves)
     same = ended and all(each.first_difference is None for each in found)
     console.print(
         f"{training.words()}, {training.steps} steps in {training.precision}; trained again in {seconds:.1f} s, "

@@ -122,11 +122,11 @@ def _open_stores(options: Options) -> "tuple[dict[str, xr.Dataset], list[str]]":
     """Open the stores, or split one into slices, by name; and note how many lanes are in no slice."""
     from sweep.compare.alignment import slice_by
     from sweep.results.dataset import open_results
-    from sweep.results.lane_tables import count_lacking
+    from sweep.results.lane_tables import count_without
 
     if options.by is not None:
         ds = open_results(options.stores[0])
-        slices, count = slice_by(ds, options.by), count_lacking(ds, options.by)
+        slices, count = slice_by(ds, options.by), count_without(ds, options.by)
         return slices, [f"{count} of {ds['status'].size} lanes have no {options.by} and are left out"] * bool(count)
     short = [store.resolve().name for store in options.stores]
     names = short if len(set(short)) == len(short) else list(map(str, options.stores))

@@ -42,7 +42,7 @@ SPECS: Final = (
 # Names that modules and packages of ours had, as stored descriptions may still tell them.
 _FORMER: Final = (
     "answers array_checks array_schema attribute_checks comparing differences differing execute exporting models "
-    "optim pages replaying reporting restoring session train whole_files"
+    "optim own pages replaying reporting restoring session train whole_files"
 )
 
 

@@ -1,9 +1,9 @@
-"""Figures from labelled results: a module of `figures` for each family, drawn with what `drawing` holds.
+"""Figures from labelled results: `figures` has a module for each family, `drawing` the tools they are drawn with.
 
-Figures are imported from here: `heatmap`, of any two dimensions of an array, and those that a page picks by name
-(`FIGURES` and `FILMS` of `registry`), each a function of results. They are looked up on first use, so that one
-module can be imported without the others; no module has the name of a figure, which it would hide. `gallery` says
-which of them a store calls for, and saves them.
+Figures are imported from here: `heatmap`, of any two dimensions of an array, and those that a page chooses by name
+(`FIGURES` and `FILMS` of `registry`), each a function of results. They are imported on first use, so that one module
+can be imported without the others; no module has the name of a figure, since it would hide the figure. `gallery`
+chooses the figures of a store and saves them.
 
 Imports `compare`, `stats` and what these import, and no JAX.
 """
@@ -32,10 +32,10 @@ if TYPE_CHECKING:  # what an editor knows of them
 
 try:
     import matplotlib as matplotlib
-except (OSError, ValueError) as error:  # what it reads and writes when it is loaded is the user's own
+except (OSError, ValueError) as error:  # when it is loaded it reads and writes the user's files
     raise SweepError(
-        f"matplotlib can't be loaded with its settings ({error}): mend the file matplotlibrc, which may be named by "
-        f"MATPLOTLIBRC, and see that MPLCONFIGDIR or TMPDIR names a folder that can be written"
+        f"matplotlib can't be loaded with its settings ({error}): correct the file matplotlibrc, which may be named "
+        f"by MATPLOTLIBRC, and make sure that MPLCONFIGDIR or TMPDIR names a folder that can be written"
     ) from error
 
 
@@ -44,4 +44,4 @@ def __getattr__(name: str) -> Any:
         return import_module("sweep.plots.figures.plane").heatmap
     if name not in KINDS:
         raise AttributeError(f"module 'sweep.plots' has no attribute {name!r}")
-    return import_module("sweep.plots.registry").function_of(name)
+    return import_module("sweep.plots.registry").load_function(name)

@@ -1,4 +1,4 @@
-"""Which figures a store calls for, and saving them; for the commands. What draws lies in `figures` and `drawing`."""
+"""Choosing the figures of a store and saving them, for the commands. `figures` and `drawing` draw them."""
 
 import json
 import warnings
@@ -16,21 +16,21 @@ from sweep.files.places import make_folder, try_writing
 from sweep.page.load import default_store, is_unmodified, older_default_store
 from sweep.page.specs.figure import KINDS, Figure, check, fitting_figures
 
-if TYPE_CHECKING:  # these take a second to import, which `--help` and a wrong option need not wait for
+if TYPE_CHECKING:  # these take a second to import; `--help` and wrong options need not wait for that
     import xarray as xr
     from matplotlib.figure import Figure as MatplotlibFigure
 
     from sweep.plots.drawing.film import Film
 
-# The pixels in an SVG are cells and faint lines, for which 100 an inch are enough; no date, so that the same
-# figure is the same file.
+# The pixels in an SVG are cells and faint lines, for which 100 per inch are enough; no date, so that the same
+# figure gives the same file.
 _SAVING: Final[dict[str, dict[str, Any]]] = {
     ".png": {"dpi": 150},
     ".svg": {"dpi": 100, "metadata": {"Date": None}},
     ".pdf": {"dpi": 300, "metadata": {"CreationDate": None}},
 }
-# How such a file begins, and what stands in it: matplotlib signs what it saves, and we sign films.
-_SIGNED: Final = {
+# How such a file begins, and a text that it contains: matplotlib signs what it saves, and we sign films.
+_SIGNATURES: Final = {
     ".png": (b"\x89PNG", b"Matplotlib"),
     ".svg": (b"<?xml", b"Matplotlib"),
     ".pdf": (b"%PDF", b"Matplotlib"),
@@ -40,24 +40,25 @@ FORMS: Final = {"screen": (".png", ".svg"), "print": (".pdf", ".svg")}  # a film
 
 
 def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Figure] = ()) -> tuple[Figure, ...]:
-    """Choose the figures to draw: those that the page names, else all that fit; of these only some if asked.
+    """Choose the figures to draw: those that the page names, or else all that fit; with `only` just the named ones.
 
     Args:
-        ds: results; `figures` among their attributes is a JSON list of names and options.
-        only: names; one that the page does not name is drawn with its defaults.
-        own: figures of the page, where it is at hand: of those that it draws itself a store has the names alone.
+        ds: results; their attribute `figures` is a JSON list of names and options.
+        only: names; a figure that the page does not name is drawn with its defaults.
+        own: figures of the page, if the page is loaded: a store has only the names of figures that the page itself
+            draws.
 
     Returns:
-        Figures, none of which needs anything that the results lack.
+        Figures that the results have all variables and dimensions for.
 
     Raises:
-        SweepError: for a name that does not exist, and for a figure that does not fit.
+        SweepError: for an unknown name, and for a figure that does not fit.
     """
     of_page = json.loads(ds.attrs.get("figures", "[]"))
     own_names = {each["name"] for each in of_page if each.get("own")}
     for name in only:
         if name in own_names:
-            raise SweepError(_drawn_by_its_page(name))
+            raise SweepError(_page_figure_message(name))
         if name not in KINDS:
             raise unknown_name("figure", name, KINDS)
     stated = list(_page_figures(of_page, own))
@@ -71,7 +72,7 @@ def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Fig
 
 
 def _page_figures(of_page: Iterable[dict[str, Any]], own: Iterable[Figure]) -> Iterator[Figure]:
-    """Give the figures that the page names; of those that it draws itself the ones whose functions are at hand."""
+    """Give the figures that the page names; of those that it draws itself only the ones with a loaded function."""
     functions = [figure for figure in own if figure.function]
     for each in of_page:
         if not each.get("own"):
@@ -79,55 +80,55 @@ def _page_figures(of_page: Iterable[dict[str, Any]], own: Iterable[Figure]) -> I
         elif functions:
             yield functions.pop(0)
         else:
-            warnings.warn(_drawn_by_its_page(each["name"]), SweepWarning, stacklevel=3)
+            warnings.warn(_page_figure_message(each["name"]), SweepWarning, stacklevel=3)
 
 
-def _drawn_by_its_page(name: str) -> str:
+def _page_figure_message(name: str) -> str:
     return f"figure {name!r} is drawn by a function of its page: `python -m sweep.run` draws it"
 
 
 def draw_figures(
     ds: "xr.Dataset", figures: Iterable[Figure], directory: Path, *, form: Literal["screen", "print"] = "screen"
 ) -> list[Path]:
-    """Draw figures and save each as PNG and SVG, or as PDF and SVG for one column of a page; and a film as GIF.
+    """Draw figures and save each as PNG and SVG, or as PDF and SVG for one column of a printed page; films as GIF.
 
     Args:
         ds: results.
-        figures: which, with their options.
-        directory: where to; made if it is not there.
-        form: for what: the screen, or print, where the letters of a column 3.3 inches wide can be read.
+        figures: the figures, with their options.
+        directory: the folder to save to; made if it does not exist.
+        form: "screen", or "print": readable in a column 3.3 inches wide.
 
     Returns:
-        The files written. Two figures of one name get a number behind the second's.
+        The files written. If two figures have the same name, a number is appended to the second's.
 
     Raises:
-        SweepError: for a figure that does not fit the results, before any is saved, and where nothing can be written.
+        SweepError: for a figure that does not fit the results, before any is saved, and if the folder can't be written.
     """
-    from sweep.plots.drawing.style import printed
+    from sweep.plots.drawing.style import use_print_settings
 
     figures = tuple(figures)
-    files = places(figures, directory, form=form)
-    with shorten_patience(), printed() if form == "print" else nullcontext():
+    files = figure_paths(figures, directory, form=form)
+    with shorten_patience(), use_print_settings() if form == "print" else nullcontext():
         drawn = [_draw(ds, figure) for figure in figures]
-        with _in_one_line(directory), make_folder(directory):
+        with _convert_write_errors(directory), make_folder(directory):
             for each, paths in zip(drawn, files, strict=True):
                 save(each, paths)
     return list(chain.from_iterable(files))
 
 
 def _draw(ds: "xr.Dataset", figure: Figure) -> "MatplotlibFigure | Film":
-    from sweep.plots.figures.own import draw_own
-    from sweep.plots.registry import function_of
+    from sweep.plots.figures.page_figure import draw_page_figure
+    from sweep.plots.registry import load_function
 
     if figure.function is not None:
-        return draw_own(ds, figure)
-    return function_of(figure.name)(ds, **figure.options)
+        return draw_page_figure(ds, figure)
+    return load_function(figure.name)(ds, **figure.options)
 
 
-def places(
+def figure_paths(
     figures: Iterable[Figure], directory: Path, *, form: Literal["screen", "print"] = "screen"
 ) -> list[list[Path]]:
-    """Give the files of each figure, as `draw_figures` saves them."""
+    """List the files of each figure, as `draw_figures` saves them."""
     taken: set[str] = set()
     found = []
     for figure in figures:
@@ -135,21 +136,21 @@ def places(
         while stem in taken:
             stem, number = f"{figure.name}_{number}", number + 1
         taken.add(stem)
-        moves = figure.function is None and KINDS[figure.name].moves
-        found.append([directory / f"{stem}{suffix}" for suffix in ((".gif",) if moves else FORMS[form])])
+        is_film = figure.function is None and KINDS[figure.name].is_film
+        found.append([directory / f"{stem}{suffix}" for suffix in ((".gif",) if is_film else FORMS[form])])
     return found
 
 
-def is_drawn(path: Path) -> bool:
-    """Tell whether a file is a figure that this module may have saved."""
-    begins, signature = _SIGNED[path.suffix]
+def is_our_figure(path: Path) -> bool:
+    """Tell whether a file is a figure that this module may have saved, and so may replace."""
+    begins, signature = _SIGNATURES[path.suffix]
     content = path.read_bytes() if path.is_file() else b""
     return content.startswith(begins) and signature in content
 
 
 @contextmanager
-def _in_one_line(directory: Path) -> Iterator[None]:
-    """Turn a failure to write into one line."""
+def _convert_write_errors(directory: Path) -> Iterator[None]:
+    """Turn a failure to write into an error of one line, within a `with` block."""
     try:
         yield
     except OSError as error:
@@ -158,21 +159,21 @@ def _in_one_line(directory: Path) -> Iterator[None]:
 
 
 def check_directory(directory: Path, own: Iterable[Figure] = ()) -> None:
-    """Make sure, before hours of training, that figures can be written to a folder that was asked for.
+    """Make sure, before hours of training, that figures can be written to a folder that the user named.
 
     Args:
         directory: the folder.
-        own: the page's figures, some of which may have names of their own.
+        own: the page's figures, some of which the page itself may draw.
 
     Raises:
-        SweepError: where they can't, or where something else has the name of a figure.
+        SweepError: if they can't, or if a file that is not ours has the name of a figure.
     """
-    with _in_one_line(directory):
+    with _convert_write_errors(directory):
         try_writing(directory)
         names = {*KINDS, *(figure.name for figure in own)}
         for path in directory.iterdir() if directory.is_dir() else ():
-            if path.stem in names and path.suffix in _SIGNED and not is_drawn(path):
-                raise SweepError(f"{path} is no figure that sweep drew: name another --figures-dir")
+            if path.stem in names and path.suffix in _SIGNATURES and not is_our_figure(path):
+                raise SweepError(f"{path} was not drawn by sweep: name another --figures-dir")
 
 
 def default_directory(store: Path, page: str, complete: bool) -> Path:
@@ -184,9 +185,9 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
         complete: whether it holds all results.
 
     Returns:
-        `figures/<page>` for the complete store of a page as it is, `results/<page>`, and `figures/<page>@full` for
-        that of the question as it was asked, `results/<page>@full`; a folder inside the store for any other, so that
-        smoke runs, overrides and interrupted runs never touch committed figures.
+        `figures/<page>` for the complete store `results/<page>` of an unmodified page, and `figures/<page>@full` for
+        the store `results/<page>@full` of its full version; for any other store a folder inside it, so that smoke runs,
+        overrides and interrupted runs never touch committed figures.
     """
     own = [place.resolve() for place in (default_store(page), older_default_store(page))]
     if complete and is_unmodified(page) and store.resolve() in own:
@@ -201,14 +202,14 @@ def _available(ds: "xr.Dataset") -> frozenset[str]:
 
 
 def save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
-    """Save a figure once for each path, by its suffix; the same figure is the same file.
+    """Save a figure to each path, in the format of its suffix; the same figure gives the same file.
 
     Args:
-        drawn: the figure; its layout is settled with the first file.
-        paths: of suffix .png, .svg or .pdf, or of a film .gif.
+        drawn: the figure; saving the first file fixes its layout.
+        paths: with suffix .png, .svg or .pdf, or for a film .gif.
 
     Raises:
-        OSError: where nothing can be written.
+        OSError: if a file can't be written.
     """
     import matplotlib
 
@@ -217,19 +218,19 @@ def save(drawn: "MatplotlibFigure | Film", paths: Sequence[Path]) -> None:
 
     with matplotlib.rc_context(settings()):
         for path in paths:
-            content = BytesIO()  # so that a full disk is met by us, and not within a library
+            content = BytesIO()  # so that on a full disk our own code fails, and not a library
             if isinstance(drawn, Film):
                 drawn.save(content)
             else:
                 drawn.savefig(content, format=path.suffix.removeprefix("."), **_SAVING[path.suffix])
-                _settle(drawn)
+                _fix_layout(drawn)
             atomic_files.write_files({path: content.getvalue()})
 
 
-def _settle(drawn: "MatplotlibFigure") -> None:
-    """Keep the layout that the first file has found, which takes half the time, as the same numbers on every machine.
+def _fix_layout(drawn: "MatplotlibFigure") -> None:
+    """Keep the layout computed for the first file, which saves half the time, rounded to be the same on every machine.
 
-    An SVG names its clipped areas by all digits of their places, and the last ones are not the same in every run.
+    An SVG names its clipped areas by all digits of their positions, and the last digits differ from run to run.
     """
     from matplotlib.transforms import Bbox
 

@@ -1,6 +1,6 @@
-"""The functions of figures by name: each takes labelled results and options, and gives a matplotlib figure or a film.
+"""The functions of figures by name: each takes labelled results and options, and returns a matplotlib figure or a film.
 
-Which figures there are, and where their functions lie, stands in `page.specs.figure`.
+`page.specs.figure` declares the figures and the modules of their functions.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,20 +11,20 @@ from sweep.page.specs.figure import KINDS
 
 
 class _Functions(Mapping[str, Callable[..., Any]]):
-    """Functions that are imported when they are asked for.
+    """Functions that are imported when they are looked up.
 
     Args:
-        moves: whether they make films.
+        is_film: whether they make films.
     """
 
-    def __init__(self, *, moves: bool) -> None:
-        self._names = [name for name, kind in KINDS.items() if kind.moves == moves]
+    def __init__(self, *, is_film: bool) -> None:
+        self._names = [name for name, kind in KINDS.items() if kind.is_film == is_film]
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
         """Import a function."""
         if name not in self._names:
             raise KeyError(name)
-        return function_of(name)
+        return load_function(name)
 
     def __iter__(self) -> Iterator[str]:
         """List the names."""
@@ -35,8 +35,8 @@ class _Functions(Mapping[str, Callable[..., Any]]):
         return len(self._names)
 
 
-def function_of(name: str) -> Callable[..., Any]:
-    """Give the function that draws a figure.
+def load_function(name: str) -> Callable[..., Any]:
+    """Import the function that draws a figure.
 
     Args:
         name: one of `KINDS`.
@@ -44,5 +44,5 @@ def function_of(name: str) -> Callable[..., Any]:
     return getattr(import_module(f"sweep.plots.figures.{KINDS[name].module}"), name)
 
 
-FIGURES: Final = _Functions(moves=False)
-FILMS: Final = _Functions(moves=True)
+FIGURES: Final = _Functions(is_film=False)
+FILMS: Final = _Functions(is_film=True)

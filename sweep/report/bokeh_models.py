@@ -10,7 +10,7 @@ from bokeh.models import BoxSelectTool, ColorBar, ColumnDataSource, FixedTicker,
 from bokeh.plotting import figure
 from matplotlib.colors import Colormap, to_hex
 
-from sweep.plots.drawing.style import HATCHES, bright_is_good, bright_is_high, bright_is_nothing
+from sweep.plots.drawing.style import HATCHES, higher_better_colours, lower_better_colours, neutral_colours
 
 _PATTERNS: Final = {"diverged": "x", "cut": "\\", "not_run": "-"}  # crossed, slanted, horizontal: as in the figures
 _EVENTS: Final = {"tap", "doubletap", "mousemove", "mouseleave", "selectiongeometry"}
@@ -28,7 +28,7 @@ def plots_as_json() -> dict[str, Any]:
 
 def palettes() -> dict[str, list[str]]:
     """Give the colours of heatmaps, from low values to high: where lower is better, higher is, or neither is."""
-    maps = {"lower": bright_is_good, "higher": bright_is_high, "none": bright_is_nothing}
+    maps = {"lower": lower_better_colours, "higher": higher_better_colours, "none": neutral_colours}
     return {better: _colours(colours()) for better, colours in maps.items()}
 
 

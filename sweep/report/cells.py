@@ -16,7 +16,7 @@ from sweep import stats
 from sweep.base import labels
 from sweep.page.specs.figure import KINDS
 from sweep.plots.drawing import style
-from sweep.plots.drawing.scale import in_order
+from sweep.plots.drawing.scale import sort_along
 from sweep.report import dimensions
 from sweep.report.packing import Quantiser, pack
 from sweep.results import schema
@@ -98,7 +98,7 @@ def metrics(ds: xr.Dataset) -> list[str]:
 
 
 def _sort(ds: xr.Dataset) -> xr.Dataset:
-    return in_order(ds, *(str(dim) for dim in ds.dims if dim in ds.coords and ds[dim].ndim == 1))
+    return sort_along(ds, *(str(dim) for dim in ds.dims if dim in ds.coords and ds[dim].ndim == 1))
 
 
 def _lanes(array: xr.DataArray, swept: list[str]) -> xr.DataArray:

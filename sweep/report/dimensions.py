@@ -52,7 +52,7 @@ def _texts(ds: xr.Dataset, dim: str) -> list[str]:
 
 def _has_combinations(ds: xr.Dataset, dim: str) -> bool:
     """Tell whether each value stands for several knobs, so that one number does not name it."""
-    return len(schema.along(ds, dim)) > 1 and ds.sizes[dim] <= 40
+    return len(schema.coords_along(ds, dim)) > 1 and ds.sizes[dim] <= 40
 
 
 def knobs(ds: xr.Dataset) -> list[dict[str, Any]]:

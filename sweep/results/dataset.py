@@ -1,6 +1,6 @@
 """Results as a labelled Dataset, in which lanes are a grid again.
 
-In a store, lanes are one flat dimension in the order in which waves ran. `open_results` puts them back into
+In a store, lanes lie along one flat dimension, in the order in which waves ran. `open_results` arranges them along
 the dimensions of the axes and turns codes into words.
 """
 
@@ -21,7 +21,7 @@ from sweep.results.store.reading import open_flat
 
 LANE: Final = "lane"
 TIME: Final = {"prediction": "snapshot_epoch"}  # the time dimension of a quantity is "epoch" unless named here
-_BLOCK_BYTES: Final = 2**26  # of a variable that are read at a time, so that no variable is held twice
+_BLOCK_BYTES: Final = 2**26  # read at a time, so that no variable is in memory twice
 
 
 def open_results(path: str | Path) -> xr.Dataset:
@@ -35,7 +35,7 @@ def open_results(path: str | Path) -> xr.Dataset:
         and `status` says why. Coordinates are as typed in the page.
 
     Raises:
-        SweepError: for a path that holds no store, a damaged one, or one of another schema.
+        SweepError: for a path without a store, a damaged store, or one of another schema.
     """
     with open_flat(Path(path)) as flat:
         check_memory(Path(path), flat.nbytes)
@@ -46,7 +46,7 @@ def open_results(path: str | Path) -> xr.Dataset:
 
 
 def _check_complete(ds: xr.Dataset, path: str | Path) -> None:
-    """Refuse a store without digests that lacks lanes or losses which its attributes and its status say are there."""
+    """Refuse a store without digests if lanes or losses are missing that it should have by its attributes or status."""
     status = ds.status.values
     if ds.attrs.get("complete") and bool(np.isin(status, WITHOUT_DATA).any()):
         raise SweepError(f"{path} is truncated: lanes of a complete sweep have not run; run it again with --fresh")
@@ -64,65 +64,66 @@ def unfold(flat: xr.Dataset) -> xr.Dataset:
         The same variables over the dimensions of the axes, with the words of knobs in place of codes.
 
     Raises:
-        ValueError: for lanes that are not those of the axes, or knobs that do not lie along their dimensions.
+        ValueError: if the lanes are not those of the axes, or a knob does not lie along its dimension.
     """
     factors = json.loads(flat.attrs["dimensions"])
     dims = {name: int(size) for name, size, _ in factors}
-    number = _numbers(flat[LANE].values, dims)
+    rows = _grid_rows(flat[LANE].values, dims)
     variables = {
-        name: _unfold(array, number, dims) if LANE in array.dims else array.variable.load()
+        name: _unfold(array, rows, dims) if LANE in array.dims else array.variable.load()
         for name, array in flat.data_vars.items()
     }
     coords: dict[Any, Any] = {name: c.variable.load() for name, c in flat.coords.items() if LANE not in c.dims}
     for dim, size, knobs in factors:
         coords[dim] = xr.Variable((dim,), np.arange(size), DIMENSIONS["point"].attributes())
-        coords |= {knob: _along(_decode(_unfold(flat[knob], number, dims)), dim) for knob in knobs}
+        coords |= {knob: _drop_other_dims(_decode(_unfold(flat[knob], rows, dims)), dim) for knob in knobs}
         if coords[dim].ndim > 1:  # the values of this knob label the places along the dimension
             raise ValueError(f"the values of {dim} are not those of one dimension")
     return xr.Dataset(variables, coords, flat.attrs)
 
 
-def _numbers(lane: np.ndarray, dims: Mapping[str, int]) -> np.ndarray:
-    """Give for each place in a store the row of its lane among the lanes of the grid, -1 for an empty place."""
+def _grid_rows(lane: np.ndarray, dims: Mapping[str, int]) -> np.ndarray:
+    """For each place in a store, give the row of its lane in the flattened grid, -1 for an empty place."""
     check_lanes(lane, list(dims.values()))
     place = np.argsort(lane)[np.count_nonzero(lane < 0) :]
-    number = np.full(len(lane), -1)
-    number[place] = np.arange(len(place))
-    return number
+    rows = np.full(len(lane), -1)
+    rows[place] = np.arange(len(place))
+    return rows
 
 
-def _unfold(array: xr.DataArray, number: np.ndarray, dims: Mapping[str, int]) -> xr.Variable:
-    """Put the lanes of a variable into the grid, reading it block by block so that it is never held twice."""
-    values = np.empty((np.count_nonzero(number >= 0), *array.shape[1:]), array.dtype)
-    for part in _blocks(array):
-        here = number[part]
-        values[here[here >= 0]] = array[part].values[here >= 0]
+def _unfold(array: xr.DataArray, rows: np.ndarray, dims: Mapping[str, int]) -> xr.Variable:
+    """Put the lanes of a variable into the grid, reading it block by block so that it is never in memory twice."""
+    values = np.empty((np.count_nonzero(rows >= 0), *array.shape[1:]), array.dtype)
+    for block in _blocks(array):
+        in_block = rows[block]
+        values[in_block[in_block >= 0]] = array[block].values[in_block >= 0]
     return xr.Variable((*dims, *array.dims[1:]), values.reshape((*dims.values(), *array.shape[1:])), array.attrs)
 
 
 def lane_table(flat: xr.Dataset) -> xr.Dataset:
-    """List the lanes of a store with what tells them apart.
+    """List the lanes of a store with the values in which they differ.
 
     Args:
         flat: a Dataset as stored.
 
     Returns:
         Over `lane`, without empty places and in stored order: `lane`, the number in the axes; each swept knob, NaN or
-        "" where it does not apply; and the place along each dimension that no knob names, such as `point`.
+        "" where it does not apply; and the index along each dimension that is not named by a knob, such as `point`.
     """
     factors = json.loads(flat.attrs["dimensions"])
     check_lanes(flat[LANE].values, [size for _, size, _ in factors])
-    taken = flat[LANE].values >= 0
-    knobs = [knob for *_, own in factors for knob in own]
-    table = {knob: _decode(flat[knob].variable.load())[taken] for knob in knobs}
-    lanes = flat[LANE].values[taken]
-    places = np.unravel_index(lanes, [size for _, size, _ in factors]) if factors else ()
-    unnamed = {name: (LANE, at) for (name, _, own), at in zip(factors, places, strict=True) if name not in own}
+    is_lane = flat[LANE].values >= 0
+    table = {knob: _decode(flat[knob].variable.load())[is_lane] for *_, knobs in factors for knob in knobs}
+    lanes = flat[LANE].values[is_lane]
+    indices = np.unravel_index(lanes, [size for _, size, _ in factors]) if factors else ()
+    unnamed = {
+        name: (LANE, index) for (name, _, knobs), index in zip(factors, indices, strict=True) if name not in knobs
+    }
     return xr.Dataset({**table, **unnamed}, {LANE: lanes})
 
 
 def _blocks(array: xr.DataArray) -> Iterator[slice]:
-    """Divide the lanes of a variable into runs of complete stored chunks."""
+    """Divide the lanes of a variable into blocks of complete stored chunks."""
     chunk = array.encoding.get("chunks", (1,))[0]
     lanes = max(1, _BLOCK_BYTES // max(1, chunk * array[:1].nbytes)) * chunk
     return (slice(start, start + lanes) for start in range(0, len(array), lanes))
@@ -136,9 +137,9 @@ def _decode(values: xr.Variable) -> xr.Variable:
     return xr.Variable(values.dims, words[values.values], attributes)
 
 
-def _along(values: xr.Variable, dim: str) -> xr.Variable:
-    """Drop all dimensions of a knob but its own, unless its value depends on others too, as a default may."""
-    alone = values.isel({other: 0 for other in values.dims if other != dim})
-    again = alone.set_dims(dict(values.sizes)).transpose(*values.dims).values
-    same = (values.values == again) | ((values.values != values.values) & (again != again))
-    return alone if bool(np.all(same)) else values
+def _drop_other_dims(values: xr.Variable, dim: str) -> xr.Variable:
+    """Drop all dimensions of a knob except its own, unless its value depends on them, as a default may."""
+    reduced = values.isel({other: 0 for other in values.dims if other != dim})
+    repeated = reduced.set_dims(dict(values.sizes)).transpose(*values.dims).values
+    same = (values.values == repeated) | ((values.values != values.values) & (repeated != repeated))
+    return reduced if bool(np.all(same)) else values

@@ -1,4 +1,4 @@
-"""How far a lane that was trained again is from the stored one, quantity by quantity, and since when."""
+"""How far a replayed lane is from the stored one, for each quantity, and from which record on."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,22 @@ import xarray as xr
 from sweep.base.labels import CUT, DIVERGED
 from sweep.results.dataset import TIME
 
-ENDINGS = ("status", "first_bad_epoch", "stop_epoch")  # how a lane ended, which is compared apart from its curves
+ENDINGS = ("status", "first_bad_epoch", "stop_epoch")  # how a lane ended; compared separately from its curves
 
 
 @dataclass(frozen=True)
 class Distance:
-    """How far apart the two curves of one quantity are.
+    """The distance between the two curves of one quantity.
 
     Args:
         name: the quantity.
-        records: how many records were compared.
-        entries: numbers in each record.
+        records: number of records compared.
+        entries: number of values in each record.
         absolute: largest |replayed - stored|; infinite where only one of them is a number.
         relative: largest |replayed - stored| / |stored|; infinite where only one of
             them is a number.
         first_difference: epoch of the first record at which they differ, None if they never do.
-        stored: mean over the entries of the stored curve that are numbers, at the last record compared.
+        stored: mean of the stored values that are numbers, at the last record compared.
         replayed: the same of the replayed curve.
     """
 
@@ -38,16 +38,16 @@ class Distance:
 
 
 def distances(stored: xr.Dataset, replayed: xr.Dataset) -> list[Distance]:
-    """Compare a lane that was trained again with the stored one, each quantity over all records that both can have.
+    """Compare a replayed lane with the stored one, each quantity over all records that both can have.
 
-    Entries that are NaN in both count as equal, such as those after divergence, or of a layer that a network does not
-    have. A lane that was cut is compared up to the record at which it was cut.
+    Entries that are NaN in both count as equal, such as those after divergence, or those of a layer that the network
+    does not have. A lane that was cut is compared up to the record at which it was cut.
 
     Args:
         stored: a lane as stored, without the dimension `lane`.
-        replayed: the same lane trained again; its dimensions may be shorter.
+        replayed: the same lane, trained again; its dimensions may be shorter.
     """
-    found = []
+    results = []
     for name in [str(name) for name in stored.data_vars if name not in ENDINGS]:
         time = TIME.get(name, "epoch")
         epochs = stored[time].values if time in stored[name].dims else np.zeros(1)
@@ -55,19 +55,19 @@ def distances(stored: xr.Dataset, replayed: xr.Dataset) -> list[Distance]:
         new = replayed[name].reindex_like(old).transpose(*old.dims) if name in replayed else xr.full_like(old, np.nan)
         compared = epochs <= last_epoch(stored)
         pair = [each.values.astype(float).reshape(len(epochs), -1)[compared] for each in (old, new)]
-        found.append(_distance(name, epochs[compared], *pair))
-    return found
+        results.append(_distance(name, epochs[compared], *pair))
+    return results
 
 
 def last_epoch(stored: xr.Dataset) -> float:
-    """Give the epoch up to which a lane can be trained again alone: a lane is cut by comparison with others."""
+    """Give the epoch up to which a lane can be replayed alone: that of its cut, which depended on other lanes."""
     return float(stored.stop_epoch) if int(stored.status) == CUT else np.inf
 
 
-def same_end(stored: xr.Dataset, replayed: xr.Dataset) -> bool:
-    """Tell whether a lane ended as the stored one did, and at the same epoch.
+def has_same_end(stored: xr.Dataset, replayed: xr.Dataset) -> bool:
+    """Tell whether a replayed lane ended in the same way as the stored one, and at the same epoch.
 
-    A replay has no other lanes to be compared with, so one that was cut has only to reach the epoch of the cut.
+    A replay has no other lanes to compare with, so a lane that was cut only has to reach the epoch of the cut.
     """
     if int(stored.status) == CUT:
         return int(replayed.status) != DIVERGED or float(replayed.first_bad_epoch) > last_epoch(stored)

@@ -16,19 +16,19 @@ TOLERANCE: Final = 1e-6  # relative, so that a sampled value can be given with s
 MOST_VALUES: Final = 6  # of a knob that an error lists
 
 
-def stored_lane(path: Path, wanted: Mapping[str, str]) -> tuple[xr.Dataset, dict[str, str]]:
+def read_lane(path: Path, wanted: Mapping[str, str]) -> tuple[xr.Dataset, dict[str, str]]:
     """Read one lane of a store, without reading the curves of the others.
 
     Args:
         path: the store, complete or not.
-        wanted: by knob a value as text; only the wanted lane may have all of them, see `choose`.
+        wanted: for each knob a value as text; exactly one lane must have all of them, see `choose`.
 
     Returns:
         The lane as stored, without the dimension `lane`, and the values of its knobs as text.
 
     Raises:
-        SweepError: for a store that can't be read, values that no lane has or that several have, and a lane that has
-            not ended.
+        SweepError: if the store can't be read, if no lane or several lanes have these values, or if the lane has not
+            ended.
     """
     with open_flat(path) as flat:
         table = lane_table(flat)
@@ -39,14 +39,14 @@ def stored_lane(path: Path, wanted: Mapping[str, str]) -> tuple[xr.Dataset, dict
     return stored, knobs
 
 
-def _refuse_unfinished(stored: xr.Dataset, which: str) -> None:
+def _refuse_unfinished(stored: xr.Dataset, lane: str) -> None:
     """Refuse a lane that has not ended, or whose values are missing."""
     ended = int(stored.status) in ENDED
     if not ended and not stored.attrs["complete"]:
         status = words(STATUS[int(stored.status)])
-        raise SweepError(f"{which} is not there yet, it is {status}: go on with --resume first")
+        raise SweepError(f"{lane} has not ended, it is {status}: continue with --resume first")
     if not ended or (np.isnan(stored.loss[0]) and stored.first_bad_epoch != 0):
-        raise SweepError(f"{which} has no values, the store is truncated: run the page again with --fresh")
+        raise SweepError(f"{lane} has no values, the store is truncated: run the page again with --fresh")
 
 
 def choose(table: xr.Dataset, wanted: Mapping[str, str]) -> int:
@@ -54,36 +54,36 @@ def choose(table: xr.Dataset, wanted: Mapping[str, str]) -> int:
 
     Args:
         table: what `lane_table` gives.
-        wanted: by knob a value as text; knobs in which the lanes do not differ may be left out. A number is matched
-            with the nearest stored one, which must be equal to within `TOLERANCE`.
+        wanted: for each knob a value as text; knobs in which the lanes do not differ may be left out. A number is
+            matched with the nearest stored one, which must be equal to within `TOLERANCE`.
 
     Returns:
         Its number in the axes.
 
     Raises:
-        SweepError: for a knob or a value that no lane has, and if no lane or several have all values.
+        SweepError: for a knob or a value that no lane has, and if no lane or several lanes have all values.
     """
-    here = np.ones(table.sizes[LANE], bool)
+    matches = np.ones(table.sizes[LANE], bool)
     for name, text in wanted.items():
         if name not in table:
             raise unknown_name("swept knob", name, [str(each) for each in table.data_vars])
         column = table[name].values
-        has = _has_value(name, text, column)
-        if not (here & has).any():
-            given = [f"{other}={wanted[other]}" for other in wanted if other != name]
+        has_value = _has_value(name, text, column)
+        if not (matches & has_value).any():
+            others = ",".join(f"{other}={wanted[other]}" for other in wanted if other != name)
             raise SweepError(
-                f"no lane with {','.join(given)} has {name}={text}: there it is {_list_values(column[here])}"
+                f"no lane with {others} has {name}={text}: with {others} it is {_list_values(column[matches])}"
             )
-        here &= has
-    if np.count_nonzero(here) > 1:
-        raise _ambiguity(table.isel({LANE: here}), wanted)
-    return int(table[LANE].values[here][0])
+        matches &= has_value
+    if np.count_nonzero(matches) > 1:
+        raise _ambiguity_error(table.isel({LANE: matches}), wanted)
+    return int(table[LANE].values[matches][0])
 
 
 def configuration(table: xr.Dataset, lane: int) -> dict[str, str]:
     """Give the values of the knobs that apply to a lane, as texts that `choose` reads."""
-    own = table.sel({LANE: lane})
-    values = {str(name): own[name].item() for name in own.data_vars}
+    row = table.sel({LANE: lane})
+    values = {str(name): row[name].item() for name in row.data_vars}
     return {name: _format_value(value) for name, value in values.items() if not _is_missing(value)}
 
 
@@ -96,34 +96,35 @@ def _has_value(name: str, text: str, column: np.ndarray) -> np.ndarray:
     try:
         value = float(text)
     except ValueError:
-        raise SweepError(f"{name} is a number here, got {text!r}: it has {_list_values(column)}") from None
+        raise SweepError(f"{name} must be a number, got {text!r}: its values are {_list_values(column)}") from None
     if np.isnan(value):
         return np.isnan(column.astype(float))
-    nearest = _by_distance(column, value)[:1]
+    nearest = _sort_by_distance(column, value)[:1]
     if not np.isclose(nearest, value, rtol=TOLERANCE, atol=0).any():
-        raise SweepError(f"no lane has {name}={text}: nearest are {_list_values(_by_distance(column, value)[:2])}")
+        raise SweepError(f"no lane has {name}={text}: nearest are {_list_values(_sort_by_distance(column, value)[:2])}")
     return column == nearest
 
 
-def _by_distance(column: np.ndarray, value: float) -> np.ndarray:
-    """Give the values of a column, the nearest to a number first."""
+def _sort_by_distance(column: np.ndarray, value: float) -> np.ndarray:
+    """List the values of a column, the nearest to a number first."""
     values = np.unique(column[~np.isnan(column.astype(float))])
     return values[np.argsort(np.abs(values - value), kind="stable")]
 
 
-def _ambiguity(table: xr.Dataset, wanted: Mapping[str, str]) -> SweepError:
+def _ambiguity_error(table: xr.Dataset, wanted: Mapping[str, str]) -> SweepError:
     """Build the error for values that several lanes have: it names the knobs in which these lanes differ."""
     varying = [str(name) for name in table.data_vars if len(np.unique(table[name].values)) > 1]
     differing = "; ".join(f"{name} is {_list_values(table[name].values)}" for name in varying)
-    having = f" have {','.join(f'{name}={text}' for name, text in wanted.items())}" if wanted else ""
-    return SweepError(f"{table.sizes[LANE]} lanes{having or ' are there'}: name more knobs; {differing}")
+    given = ",".join(f"{name}={text}" for name, text in wanted.items())
+    having = f"{table.sizes[LANE]} lanes have {given}" if wanted else f"there are {table.sizes[LANE]} lanes"
+    return SweepError(f"{having}: name more knobs; {differing}")
 
 
 def _list_values(column: np.ndarray) -> str:
     """List the distinct values of a column; if there are many, only the first few."""
-    words = [_format_value(value) for value in np.unique(column).tolist() if not _is_missing(value)]
-    rest = f", ... ({len(words)} values)" if len(words) > MOST_VALUES else ""
-    return ", ".join(words[:MOST_VALUES]) + rest or "not set"
+    texts = [_format_value(value) for value in np.unique(column).tolist() if not _is_missing(value)]
+    rest = f", ... ({len(texts)} values)" if len(texts) > MOST_VALUES else ""
+    return ", ".join(texts[:MOST_VALUES]) + rest or "not set"
 
 
 def _format_value(value: object) -> str:
@@ -134,4 +135,4 @@ def _format_value(value: object) -> str:
 
 
 def _is_missing(value: object) -> bool:
-    return value == "" or value != value  # NaN is the number that differs from itself
+    return value == "" or value != value  # only NaN differs from itself

@@ -1,4 +1,4 @@
-"""Lanes as a table of their knobs, by which the lanes of several results are matched."""
+"""Lanes as a table of their knobs, used to match the lanes of several results."""
 
 import json
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from sweep.results import schema
 
 LANE: Final = "lane"
 _SPECS: Final = ("task", "model", "optimizer")  # the parts of a page whose fields can be knobs
-Words = str | int | float
-Frame = Any  # a pandas.DataFrame or one of its columns, whose declared types are too wide to be of use
+Scalar = str | int | float
+Frame = Any  # a pandas.DataFrame or one of its columns; pandas' own types are too wide to be of use
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Part:
     """Results with all lanes along one dimension.
 
     Args:
-        name: by which the results are shown.
-        data: over `lane`.
+        name: the name under which the results are shown.
+        data: a Dataset over `lane`.
         table: a row for each lane, a column for each knob; NaN or None where a knob does not apply.
-        attributes: for each knob those of its coordinate.
+        attributes: for each knob the attributes of its coordinate.
     """
 
     name: str
@@ -36,18 +36,18 @@ class Part:
 
     @property
     def knobs(self) -> list[str]:
-        """Name the knobs in which combinations may differ: no seeds, and none that applies to no lane."""
+        """Name the knobs in which combinations may differ: all that apply to some lane, seeds aside."""
         return [name for name in self.table if name not in SEEDS and self.table[name].notna().any()]
 
-    def page_value(self, knob: str) -> Words | None:
-        """Give the value that the page has for a knob that it does not sweep, None if it has none."""
+    def page_value(self, knob: str) -> Scalar | None:
+        """Give the page's value of a knob that is not swept, None if it has none."""
         page = json.loads(self.data.attrs.get("experiment", "{}"))
         found = [spec[knob] for spec in (page, *(page.get(name) or {} for name in _SPECS)) if knob in spec]
-        return next((each for each in found if isinstance(each, Words)), None)
+        return next((each for each in found if isinstance(each, Scalar)), None)
 
 
 def stack_lanes(ds: xr.Dataset) -> xr.Dataset:
-    """Put all lanes along the one dimension `lane`; every knob becomes a coordinate along it."""
+    """Arrange all lanes along one dimension `lane`; every knob becomes a coordinate along it."""
     dims = schema.lane_dims(ds)
     if dims == (LANE,):
         return ds
@@ -56,22 +56,22 @@ def stack_lanes(ds: xr.Dataset) -> xr.Dataset:
     knobs = schema.knobs(ds)
     columns = {name: ds[name].broadcast_like(ds["status"]).transpose(*dims).values.ravel() for name in knobs}
     attributes = {name: ds[name].attrs for name in knobs}
-    alone = [name for name, each in ds.coords.items() if set(each.dims) & set(dims)]
-    flat = ds.drop_vars(alone).stack({LANE: dims}, create_index=False)
+    along_lanes = [name for name, each in ds.coords.items() if set(each.dims) & set(dims)]
+    flat = ds.drop_vars(along_lanes).stack({LANE: dims}, create_index=False)
     return flat.assign_coords({name: (LANE, column, attributes[name]) for name, column in columns.items()})
 
 
-def count_lacking(ds: xr.Dataset, knob: str) -> int:
-    """Count the lanes to which a knob does not apply, as momentum does not to lanes of Adam in a union with SGD."""
+def count_without(ds: xr.Dataset, knob: str) -> int:
+    """Count the lanes to which a knob does not apply, such as momentum to lanes of Adam in a union with SGD."""
     return int(_column(stack_lanes(ds)[knob].values).isna().sum())
 
 
 def part_of(name: str, ds: xr.Dataset, metric: str) -> Part:
-    """Put the lanes of results along one dimension, with a metric and how each lane ended.
+    """Arrange the lanes of results along one dimension, with a metric and how each lane ended.
 
     Args:
-        name: by which the results are shown.
-        ds: as `open_results` gives them, or a slice of them.
+        name: the name under which the results are shown.
+        ds: results as `open_results` gives them, or a slice of them.
         metric: one of their variables.
 
     Returns:
@@ -90,7 +90,7 @@ def part_of(name: str, ds: xr.Dataset, metric: str) -> Part:
 
 
 def _column(values: np.ndarray) -> Frame:
-    """Give a knob's values in the form that is matched: numbers as float64, words as text, None if it is not set."""
+    """Give a knob's values in the form used for matching: numbers as float64, words as text, None if not set."""
     if values.dtype.kind in "iuf":
         return pd.Series(values.astype(float))
     return pd.Series(values.astype(str), dtype=object).replace("", None)

@@ -1,8 +1,8 @@
 """What results hold: the dimensions and knobs by which lanes differ, a variable's own dimensions, and its direction.
 
-Everything that reads results learns this here. Results are what `open_results` gives, a selection of it, or a Dataset
+All code that reads results uses this module. Results are what `open_results` gives, a selection of it, or a Dataset
 with all lanes along one dimension. Their `status` has the dimensions of the lanes and no others. Units, words and
-status codes are those of `base.labels`.
+status codes are defined in `base.labels`.
 """
 
 import re
@@ -30,7 +30,7 @@ def swept_dims(ds: xr.Dataset) -> list[str]:
 
 
 def own_dims(ds: xr.Dataset, name: Any) -> tuple[str, ...]:
-    """Name the dimensions that a variable has beside those of lanes, such as `epoch` and `frequency`."""
+    """Name the dimensions of a variable that are not dimensions of lanes, such as `epoch` and `frequency`."""
     return tuple(str(dim) for dim in ds[name].dims if dim not in ds["status"].dims)
 
 
@@ -40,14 +40,14 @@ def metrics(ds: xr.Dataset) -> list[str]:
     return [str(name) for name, each in ds.data_vars.items() if lanes <= {*each.dims} and "epoch" in each.dims]
 
 
-def along(array: Labelled, dim: str) -> list[str]:
+def coords_along(array: Labelled, dim: str) -> list[str]:
     """Name the coordinates along a dimension, including the one that has its name."""
     return [str(name) for name, coordinate in array.coords.items() if coordinate.dims == (dim,)]
 
 
 def is_numbered(array: Labelled, dim: str) -> bool:
     """Tell whether the values of a dimension only number combinations of knobs, as those of a union do."""
-    return _NUMBERED.fullmatch(dim) is not None and len(along(array, dim)) > 1
+    return _NUMBERED.fullmatch(dim) is not None and len(coords_along(array, dim)) > 1
 
 
 def knobs(ds: xr.Dataset, dims: Sequence[str] | None = None) -> list[str]:
@@ -58,8 +58,7 @@ def knobs(ds: xr.Dataset, dims: Sequence[str] | None = None) -> list[str]:
 
     Args:
         ds: results.
-        dims: the dimensions to name the knobs of, leaving out knobs that have any other dimension; None for those of
-            lanes.
+        dims: only knobs that have no other dimensions are named; None for the dimensions of lanes.
     """
     dims = lane_dims(ds) if dims is None else dims
     names = [name for name, each in ds.coords.items() if each.dims and {*each.dims} <= {*dims}]
@@ -70,11 +69,11 @@ def knobs(ds: xr.Dataset, dims: Sequence[str] | None = None) -> list[str]:
 def union_knobs(ds: Labelled) -> list[str]:
     """Name the knobs in which the combinations along numbered dimensions differ."""
     dims = [str(dim) for dim in ds.dims if is_numbered(ds, str(dim))]
-    return [name for dim in dims for name in along(ds, dim) if name != dim]
+    return [name for dim in dims for name in coords_along(ds, dim) if name != dim]
 
 
 def better(array: xr.DataArray) -> labels.Better:
-    """Tell which values of a variable are better: by its attribute `better`, by its name if it has none."""
+    """Tell which values of a variable are better, by its attribute `better`; without this attribute, by its name."""
     return labels.better(array.name, array.attrs)
 
 

@@ -1,4 +1,4 @@
-"""The Dataset of a sweep that has not run yet: coordinates in full, variables all NaN."""
+"""The Dataset of a sweep that has not run yet: complete coordinates, and variables that are NaN everywhere."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -31,18 +31,18 @@ def skeleton(
     """Lay out the Dataset of a sweep that has not run.
 
     Args:
-        experiment: what will be run.
+        experiment: the experiment.
         columns: for each swept knob its value in each lane; NaN or "" where the knob does not apply.
         order: the lanes' numbers in stored order.
         epochs: epoch of each record.
-        steps: optimiser steps at each record, None where lanes differ in it.
-        snapshots: the records at which predictions are kept.
-        quantities: what a record holds.
-        constants: what is stored once a lane.
+        steps: optimiser steps at each record, None if lanes differ in them.
+        snapshots: the records at which predictions are stored.
+        quantities: the quantities of a record.
+        constants: the quantities that are stored once for each lane.
         sizes: coordinate values of the dimensions that quantities have.
 
     Returns:
-        A Dataset over the flat dimension `lane`; the all-NaN variables take no memory.
+        A Dataset over the flat dimension `lane`; its variables, all NaN, take no memory.
     """
     coords = _coordinates(experiment, columns, order, epochs, steps, snapshots, sizes)
     length = {LANE: len(order), "epoch": len(epochs), "snapshot_epoch": len(snapshots)}
@@ -84,17 +84,17 @@ def _coordinates(
 
 
 def _empty(quantity: Quantity, dims: tuple[str, ...], length: Mapping[str, int], fill: Any) -> Entry:
-    """Make a variable of one value, which takes no memory."""
+    """Make a variable that has one value everywhere and takes no memory."""
     return dims, np.broadcast_to(fill, [length[dim] for dim in dims]), quantity.attributes()
 
 
 def _dimensions(axes: Axes) -> list[tuple[str, int, tuple[str, ...]]]:
-    """List name, size and knobs of each factor."""
+    """List the name, size and knobs of each factor."""
     return [(n, len(f.rows), f.knobs) for n, f in zip(axes.dimensions(), axes.factors, strict=True)]
 
 
 def _encode(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
-    """Give the stored values of a knob, words as codes, and its attributes."""
+    """Give the stored values of a knob, with codes for words, and its attributes."""
     knob = experiment.knobs()[name][1]
     attributes: dict[str, Any] = {"long_name": name.replace("_", " "), "units": knob.units}
     if column.dtype != object:
@@ -105,7 +105,7 @@ def _encode(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.n
 
 
 def _stored_type(knob: Knob, column: np.ndarray) -> Any:
-    """Choose the type of a knob's coordinate: float64 for a number, whole or not in the page; int64 for a seed."""
+    """Choose the type of a knob's coordinate: float64 for a number, even a whole one in the page; int64 for a seed."""
     if knob.kind is float:
         return np.float64
     return np.int64 if knob.traced else column.dtype  # counts are NaN where they do not apply

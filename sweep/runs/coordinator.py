@@ -35,8 +35,8 @@ class Coordinator:
         self._plan, self._store, self._watch = plan, store, watch
         attributes = store.attributes()
         _refuse_other_bits(attributes, plan, store.path)
-        store.settle_checkpoints()
-        counted = attributes | store.last_beat()
+        store.tidy_checkpoints()
+        counted = attributes | store.read_heartbeat()
         self._tally = Tally(**{name: counted[name] for name in asdict(Tally())})
         stored, ends = stored_waves(plan, store), tuple(sorted(END_DATES.keys() & set(store.names())))
         self._tally.lane_steps = sum(stored_steps(plan, wave, store, ends) for wave in stored)
@@ -53,7 +53,7 @@ class Coordinator:
             with defer_signals() as requests:
                 self._train(requests)
             assert len(stored_waves(self._plan, self._store)) == len(self._plan.waves), "an executor left out waves"
-            self._store.note(**asdict(self._tally), complete=True)
+            self._store.set_attributes(**asdict(self._tally), complete=True)
             self._store.clear()
         except OSError as error:
             remedy = REMEDIES.get(error.errno or 0, "make it writable")
@@ -72,16 +72,16 @@ class Coordinator:
         tally = self._tally
         if isinstance(event, Compiled):
             tally.compile_seconds += event.seconds
-            self._store.beat(asdict(tally))
+            self._store.write_heartbeat(asdict(tally))
         elif isinstance(event, Executed):
             tally.lane_steps_executed += event.executed
             tally.training_seconds += event.seconds
-            self._store.beat(asdict(tally))
+            self._store.write_heartbeat(asdict(tally))
         elif isinstance(event, Saved):
-            self._store.note(**asdict(tally) | {"lane_steps": tally.lane_steps + event.living})
+            self._store.set_attributes(**asdict(tally) | {"lane_steps": tally.lane_steps + event.living})
         elif isinstance(event, Ended):
             tally.lane_steps += event.living
-            self._store.note(**asdict(tally))
+            self._store.set_attributes(**asdict(tally))
         else:
             self._done[event.wave] = event.done
             self._report("training", event.ended)

@@ -62,7 +62,7 @@ def _mark_not_run(path: Path, lock: Lock, damages: Sequence[Damage]) -> None:
     """Mark damaged waves as not run, and remove all checkpoints, which loses little."""
     waves = {damage.lanes for damage in damages if damage.lanes}
     if waves:
-        stores.Store(path, lock).note(complete=False)
+        stores.Store(path, lock).set_attributes(complete=False)
     for name in digests.list_checkpoints(path):
         remove(path / name)
     for lanes in sorted(waves):

@@ -85,7 +85,7 @@ def _update_complete_store(path: Path, described: Mapping[str, str]) -> None:
     with suppress(SweepError, OSError), stores.hold(path) as lock:  # taking the lock removes partial files
         store = stores.Store(path, lock)
         if any(attributes.get(name) != text for name, text in described.items()):
-            store.note(**described)
+            store.set_attributes(**described)
         store.clear()
 
 
@@ -93,7 +93,7 @@ def _train(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -
     """Train what a store lacks; if memory runs out, with waves half as large: tiles do not change, nor do bits."""
     while (trouble := _out_of_memory(plan, store, watch)) is not None:
         plan = halve(plan, trouble)
-        store.note(plan=provenance(plan)["plan"])  # so that a resumed run begins with waves of this size
+        store.set_attributes(plan=provenance(plan)["plan"])  # so that a resumed run begins with waves of this size
 
 
 def _out_of_memory(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> str | None:
@@ -132,5 +132,5 @@ def _resume(
         plan = plan_sweep(experiment, memory, stored["wave_lanes"], stored["chunk_lanes"])
         store = stores.Store(path, lock)
         if not stores.has_digests(path):
-            stores.adopt(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
+            stores.add_digests(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
         _train(plan, store, watch)

@@ -30,7 +30,7 @@ class WaveWriter:
         self._wave = plan.waves[number]
         self.position = self._stored_position()
         if self.position is None:  # begin again, whatever a killed run has written
-            store.drop_checkpoint(self._wave.start)
+            store.remove_checkpoint(self._wave.start)
             store.begin(self._wave.start, self._wave.start + self._wave.places)
         self._curves = Curves(plan, number, store)
         self._due = time.monotonic() + SAVE_SECONDS
@@ -66,7 +66,7 @@ class WaveWriter:
     def close(self, segment: Segment) -> Ended:
         """End the wave: write its final values and remove its checkpoint."""
         self._curves.close()
-        self._store.drop_checkpoint(self._wave.start)
+        self._store.remove_checkpoint(self._wave.start)
         return Ended(self._number, living_steps(segment))
 
     def is_due(self) -> bool:

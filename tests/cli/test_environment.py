@@ -128,7 +128,7 @@ def test_a_setting_that_may_change_bits_is_part_of_the_arithmetic(settings, stor
     page(tmp_path, "float32")
     assert started(tmp_path, settings).returncode == 0
     assert json.loads(open_results(tmp_path / "store").attrs["arithmetic"])["settings"] == stored
-    Store(tmp_path / "store").note(complete=False)
+    Store(tmp_path / "store").set_attributes(complete=False)
     done = started(tmp_path, {}, "--resume")
     assert done.returncode == 2
     assert f"was begun with settings {stored}, here it is None, which may change bits" in done.stderr

@@ -1,4 +1,4 @@
-"""What `docs/gallery.md` shows: every figure, a picture that is there, and lines that make it."""
+"""`docs/gallery.md` shows every figure, with a picture that exists and the lines that draw it."""
 
 import re
 from pathlib import Path

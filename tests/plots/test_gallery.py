@@ -12,12 +12,12 @@ from synthetic import AXES, results
 from sweep.base.errors import SweepError
 from sweep.page.specs.figure import KINDS, Figure
 from sweep.plots.gallery import (
-    _settle,
+    _fix_layout,
     check_directory,
     choose_figures,
     default_directory,
     draw_figures,
-    is_drawn,
+    is_our_figure,
     save,
 )
 from sweep.plots.registry import FIGURES
@@ -31,13 +31,13 @@ def asking(*figures):
 
 def test_a_page_without_figures_gets_all_that_fit():
     assert [figure.name for figure in choose_figures(results(AXES))] == [
-        name for name in KINDS if not KINDS[name].asked
+        name for name in KINDS if not KINDS[name].on_request
     ]
     names = [figure.name for figure in choose_figures(results({"seed": [0]}).drop_vars("prediction"))]
     assert names == ["frequency_epoch", "curves", "loss_curves", "space_epoch"]
 
 
-def test_a_pages_own_figures_come_with_their_options():
+def test_the_figures_that_a_page_names_have_their_options():
     ds = asking({"name": "epochs_to_converge", "options": {"threshold": 0.5}}, {"name": "curves"})
     assert choose_figures(ds) == (Figure("epochs_to_converge", {"threshold": 0.5}), Figure("curves"))
     assert choose_figures(ds, ["epochs_to_converge"]) == (Figure("epochs_to_converge", {"threshold": 0.5}),)
@@ -102,17 +102,17 @@ def test_a_figure_that_does_not_fit_leaves_all_files_as_they_are(tmp_path):
 
 def test_only_what_is_signed_as_a_picture_is_taken_for_a_drawn_figure(tmp_path):
     for path in draw_figures(results({"seed": [0]}), [Figure("loss_curves")], tmp_path):
-        assert is_drawn(path)
+        assert is_our_figure(path)
         path.write_bytes(path.read_bytes()[:20])
-        assert not is_drawn(path)
+        assert not is_our_figure(path)
         path.write_text("why my sweep was drawn with Matplotlib")
-        assert not is_drawn(path)
-    assert not is_drawn(tmp_path / "no.pdf")
+        assert not is_our_figure(path)
+    assert not is_our_figure(tmp_path / "no.pdf")
 
 
 @pytest.mark.slow
 def test_a_large_noisy_store_makes_small_files(tmp_path):
-    """Long lines and scattered hatches are what makes an SVG large."""
+    """Long lines and scattered hatches make an SVG large."""
     ds = results({"seed": range(4), "width": [8.0, 16, 32, 64], "learning_rate": [0.01]}, points=1200)
     ds["loss"] = ds["loss"].where((ds["epoch"].astype(int) + ds["seed"]) % 2 == 0)
     for path in draw_figures(ds, [Figure("fits"), Figure("learning_rate_epoch")], tmp_path):
@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         draw_figures(results({"seed": [0]}), [Figure("loss_curves")], tmp_path / "file" / "figures")
 
 
-def test_only_a_page_as_it_is_draws_into_figures(tmp_path):
+def test_only_an_unmodified_page_draws_into_figures(tmp_path):
     assert default_directory(Path("results/a/b"), "a/b", complete=True) == Path("figures/a/b")
     assert default_directory(Path("results/a/b"), "a/b", complete=False) == Path("results/a/b/figures")
     assert default_directory(Path("results/a/b"), "a/b@smoke", complete=True) == Path("results/a/b/figures")
@@ -134,7 +134,7 @@ def test_only_a_page_as_it_is_draws_into_figures(tmp_path):
     assert default_directory(tmp_path, "a/b", complete=True) == tmp_path / "figures"
 
 
-def test_the_question_as_it_was_asked_has_a_folder_of_its_own():
+def test_the_full_version_of_a_page_has_a_separate_folder():
     full = Path("results/a/b@full")
     assert default_directory(full, "a/b@full", complete=True) == Path("figures/a/b@full")
     assert default_directory(full, "a/b@full", complete=False) == full / "figures"
@@ -144,7 +144,7 @@ def test_the_question_as_it_was_asked_has_a_folder_of_its_own():
 
 
 @pytest.mark.slow
-def test_for_print_figures_are_columns_in_letters_that_can_be_read(tmp_path):
+def test_figures_for_print_fit_a_column_with_readable_letters(tmp_path):
     ds = results(AXES)
     screen = draw_figures(ds, [Figure("frequency_epoch")], tmp_path / "screen")
     names = [name for name in KINDS if name in FIGURES and name != "share"]  # which needs a bound
@@ -169,8 +169,8 @@ def test_print_is_the_same_file_each_time(tmp_path):
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
-def test_an_svg_does_not_hang_on_the_last_digits_of_the_layout(tmp_path):
-    """These differ from run to run, and clipped areas are named by them."""
+def test_an_svg_does_not_depend_on_the_last_digits_of_the_layout(tmp_path):
+    """They differ from run to run, and the names of clipped areas depend on them."""
     drawn = FIGURES["curves"](results({"seed": [0], "width": [16.0, 64.0]}))
     drawn.draw_without_rendering()
     files = []
@@ -180,14 +180,14 @@ def test_an_svg_does_not_hang_on_the_last_digits_of_the_layout(tmp_path):
         drawn.set_layout_engine("constrained")
         drawn.get_layout_engine().execute = lambda figure: None  # what was found before
         files.append(tmp_path / f"{shift}.svg")
-        _settle(drawn)
+        _fix_layout(drawn)
         save(drawn, files[-1:])
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_file_of_a_figures_name_that_is_none_is_told_before_anything_is_trained(tmp_path):
+def test_another_file_with_the_name_of_a_figure_is_refused_before_training(tmp_path):
     (tmp_path / "notes.png").write_text("any name but a figure's will do")
     check_directory(tmp_path)
     (tmp_path / "fits.svg").write_text("a thesis")
-    with pytest.raises(SweepError, match=r"fits.svg is no figure that sweep drew: name another --figures-dir"):
+    with pytest.raises(SweepError, match=r"fits.svg was not drawn by sweep: name another --figures-dir"):
         check_directory(tmp_path)

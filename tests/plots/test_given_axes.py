@@ -1,4 +1,4 @@
-"""Figures on axes that a caller gives: the same data, on these axes alone, in a figure that is the caller's."""
+"""Figures on axes that a caller gives: the same data, on only these axes, in the caller's figure."""
 
 import inspect
 
@@ -37,7 +37,7 @@ def ds():
 
 
 def drawn(axes):
-    """What a panel shows, and between which limits: lines, cells, bands, hatches, words and labels."""
+    """What a panel shows, and its limits: lines, cells, bands, hatches, texts and labels."""
     return {
         "lines": [(*line.get_data(), line.get_color()) for line in axes.lines],
         "cells": [each.get_array() for each in axes.collections],
@@ -53,7 +53,7 @@ def drawn(axes):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_draws_on_given_axes_what_its_own_panels_show(name, ds):
+def test_every_figure_draws_the_same_on_given_axes_as_in_a_new_figure(name, ds):
     options = OPTIONS.get(name, {})
     own = FIGURES[name](ds, **options)
     expected = axes_of(own)
@@ -100,7 +100,7 @@ def test_cells_of_an_array_are_drawn_on_one_axes_of_a_row(ds):
     assert axes[1].get_title() == "width 16"
 
 
-def test_axes_that_share_nothing_have_limits_that_are_alike(ds):
+def test_axes_that_share_nothing_have_the_same_limits(ds):
     figure = Figure(layout="constrained")
     given = figure.subplots(2, 1)
     for name in ("curves", "loss_curves", "metric_curves"):
@@ -148,7 +148,7 @@ def test_panels_of_a_union_fit_on_given_axes():
 # What is the caller's
 
 
-def test_the_callers_words_lines_and_settings_stay(ds):
+def test_the_callers_texts_lines_and_settings_are_kept(ds):
     with matplotlib.rc_context({"axes.titlesize": 17, "text.color": "red"}):
         before = dict(matplotlib.rcParams)
         figure, axes = plt.subplots(layout="constrained")
@@ -197,7 +197,7 @@ def test_a_panel_without_a_title_keeps_that_of_the_caller(ds):
     assert axes.get_title() == "mine"
 
 
-def test_drawn_again_a_title_is_as_it_was(ds):
+def test_a_title_is_the_same_when_drawn_again(ds):
     _, axes = plt.subplots(1, 2)
     plots.frequency_epoch(ds, ax=axes)
     first = [each.get_title() for each in axes]
@@ -206,7 +206,7 @@ def test_drawn_again_a_title_is_as_it_was(ds):
     assert "rank correlation" in first[0]
 
 
-def test_axes_of_a_subfigure_and_of_no_grid_will_do(ds):
+def test_axes_of_a_subfigure_and_outside_a_grid_are_accepted(ds):
     figure = plt.figure(layout="constrained")
     left, right = figure.subfigures(1, 2)
     assert plots.outcome(ds, ax=left.subplots()) is figure
@@ -216,7 +216,7 @@ def test_axes_of_a_subfigure_and_of_no_grid_will_do(ds):
 
 
 @pytest.mark.parametrize("layout", [None, "tight", "compressed"])
-def test_another_layout_engine_stays_and_makes_no_warning(ds, layout, recwarn):
+def test_another_layout_engine_is_kept_and_gives_no_warning(ds, layout, recwarn):
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout=layout)
     plots.learning_rate_epoch(ds.sel(width=16), ax=axes[0])
     plots.loss_curves(ds.sel(width=64), ax=axes[1])
@@ -254,7 +254,7 @@ def test_every_figure_refuses_too_many_axes_by_its_own_name(name, ds):
         FIGURES[name](ds, **OPTIONS.get(name, {}), ax=Figure().subplots(3, 4))
 
 
-def test_the_choice_that_is_told_leaves_one_panel(ds):
+def test_the_choice_that_the_error_names_leaves_one_panel(ds):
     axes = Figure().subplots()
     plots.curves(ds.sel(width=[16.0]), ax=axes)
     lanes = union(epochs=np.array([0.0, 1, 10, 100]))
@@ -276,7 +276,7 @@ def test_the_choice_that_is_told_leaves_one_panel(ds):
         (lambda: [], "figure 'outcome' draws 1 panel, and got 0 axes: give 1"),
     ],
 )
-def test_what_is_no_axes_is_refused(ds, given, told):
+def test_anything_but_axes_is_refused(ds, given, told):
     with pytest.raises(SweepError) as refused:
         plots.outcome(ds, ax=given())
     assert str(refused.value).startswith(told)
@@ -290,7 +290,7 @@ def test_axes_of_two_figures_or_twice_the_same_are_refused(ds):
         plots.curves(ds, ax=[one, one])
 
 
-def test_axes_are_a_person_s_and_no_option_of_a_page():
+def test_axes_are_no_option_of_a_page():
     for name in FIGURES:
         parameter = inspect.signature(FIGURES[name]).parameters["ax"]
         assert (parameter.kind, parameter.default) == (inspect.Parameter.KEYWORD_ONLY, None)

@@ -1,4 +1,4 @@
-"""Networks over x: the film of a fit that grows, and where the training range ends."""
+"""Networks over x: the film of a developing fit, and the ends of the training range."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from sweep.plots.registry import FIGURES, FILMS
 
 
 def snapshots(count, **axes):
-    """Results with so many snapshots, at each of which the output is that many hundredths of the target."""
+    """Results with `count` snapshots; at the n-th the output is n hundredths of the target."""
     ds = results({"seed": range(7), **axes}, epochs=np.arange(4.0)).drop_vars(["prediction", "snapshot_epoch"])
     moments = xr.DataArray(np.arange(float(count)), dims="snapshot_epoch", coords={"snapshot_epoch": np.arange(count)})
     growing = ds["target"] * (moments + 1) / 100 + 0.01 * ds["seed"]
@@ -31,7 +31,7 @@ def beyond(low, high):
 
 
 def dashed(axes, along):
-    """The places of an axes' dashed lines."""
+    """The positions of the dashed lines of an axes."""
     lines = [line for line in axes.lines if line.is_dashed()]
     return [float((line.get_xdata() if along == "x" else line.get_ydata())[0]) for line in lines]
 
@@ -126,7 +126,7 @@ def test_an_end_beyond_which_nothing_is_shown_is_not_marked(low, high, marked):
     assert ("end of the training range" in legend(figure)) == bool(marked)
 
 
-def test_the_title_of_fits_tells_the_error_inside_the_range_from_that_beyond():
+def test_the_title_of_fits_has_the_errors_inside_and_beyond_the_range():
     ds = beyond(0.0, 0.5).isel(width=[0])
     last = ds["target"] + xr.where(ds["x"] > 0.5, 3.0, 0.25)
     ds["prediction"] = (ds["prediction"] * 0 + last).transpose(*ds["prediction"].dims)

@@ -1,4 +1,4 @@
-"""Pages whose results are hard to draw, from end to end: every default figure is there, whole and true."""
+"""Pages whose results are hard to draw, from end to end: every default figure is drawn, and its title is true."""
 
 import re
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def _run(folder: Path, page: str, capfd: pytest.CaptureFixture[str]) -> tuple[xr
 
 
 def _best_loss(ds: xr.Dataset) -> Iterator[str]:
-    """Say what the title of the loss curves must be true of."""
+    """Give the title that the loss curves must have."""
     last = stats.median(stats.final(ds, "loss"))
     yield from [f"{float(last.where(np.isfinite(last)).min()):.3g}"] if np.isfinite(last).any() else []
 

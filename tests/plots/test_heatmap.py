@@ -1,4 +1,4 @@
-"""`sweep.plots.heatmap`: any two dimensions of an array, and the same as a page's figure and as a film."""
+"""`sweep.plots.heatmap`: any two dimensions of an array; the same as a page's figure, and as a film."""
 
 import importlib
 import pkgutil
@@ -37,14 +37,14 @@ def drawn(axes) -> np.ndarray:
 
 
 def rates(**kwargs):
-    """Results whose every width and learning rate is told apart, without the dimension frequency in the loss."""
+    """Results that differ between all widths and learning rates, without the dimension frequency in the loss."""
     return results(AXES, epochs=SMALL, points=4, **kwargs)
 
 
 # The package
 
 
-def test_figures_are_imported_from_the_package_and_no_room_hides_one():
+def test_figures_are_imported_from_the_package_and_no_module_hides_one():
     for module in pkgutil.walk_packages(sweep.plots.__path__, "sweep.plots."):
         importlib.import_module(module.name)
         assert module.name.rpartition(".")[2] not in {*KINDS, "heatmap"}
@@ -117,7 +117,7 @@ def test_a_lost_seed_counts_as_infinite_in_every_statistic(statistic, expected):
     assert hatches(axes) == ([] if expected == 1 else [style.HATCHES["diverged"][2]])
 
 
-def test_the_title_names_the_best_cell_and_a_dimension_of_one_value_is_told():
+def test_the_title_names_the_best_cell_and_dimensions_of_one_value():
     ds = rates().isel(learning_rate=[1])
     array = ds.loss * 0 + 1
     array[{"width": 1, "epoch": 2}] = 0.5
@@ -142,7 +142,7 @@ def test_the_title_names_the_best_cell_and_a_dimension_of_one_value_is_told():
         ({"x": "epoch", "y": "width", "statistic": "mode"}, "unknown statistic over seeds 'mode'"),
     ],
 )
-def test_what_is_not_said_is_refused_in_one_line(kwargs, message):
+def test_an_incomplete_choice_is_refused_in_one_line(kwargs, message):
     with pytest.raises(SweepError, match=message) as told:
         heatmap(rates().loss, **kwargs)
     assert "\n" not in str(told.value)
@@ -191,7 +191,7 @@ def test_the_facet_of_a_union_groups_its_lanes_and_each_panel_has_its_own_rows()
     assert mesh_of(first).norm is mesh_of(second).norm
 
 
-def test_two_knobs_of_a_union_are_laid_out_and_what_it_has_no_lane_of_has_not_run():
+def test_two_knobs_of_a_union_are_laid_out_and_missing_combinations_have_not_run():
     ds = union(epochs=SMALL).isel(point=slice(8)).isel(point=[0, 1, 2, 3, 4, 5, 6], epoch=2)
     (axes,) = axes_of(heatmap(ds.loss, x="momentum", y="learning_rate"))
     expected = np.append(np.median(ds.loss.values, axis=0), NAN).reshape(2, 4).T
@@ -199,7 +199,7 @@ def test_two_knobs_of_a_union_are_laid_out_and_what_it_has_no_lane_of_has_not_ru
     assert hatches(axes) == [style.HATCHES["not_run"][2]]
 
 
-def test_lanes_of_a_union_on_one_cell_are_refused_with_what_tells_them_apart():
+def test_several_lanes_of_a_union_in_one_cell_are_refused_with_the_knobs_they_differ_in():
     with pytest.raises(SweepError, match=r"2 lanes along 'point' have learning_rate 0.001 and optimizer sgd: they"):
         heatmap(union().loss, x="epoch", y="learning_rate", facet="optimizer")
     with pytest.raises(SweepError, match=r"differ in momentum; .*\.isel\(point=ds.momentum == 0.0\)"):
@@ -233,7 +233,7 @@ def covered(axes, kind, x, y) -> bool:
     )
 
 
-def test_with_their_status_diverged_cut_and_unrun_cells_are_told_apart():
+def test_with_their_status_diverged_cut_and_unrun_cells_differ():
     ds = lost()
     figure = heatmap(ds.loss.sel(width=16), x="epoch", y="learning_rate", status=ds.status)
     (axes,) = axes_of(figure)
@@ -247,7 +247,7 @@ def test_with_their_status_diverged_cut_and_unrun_cells_are_told_apart():
     assert "a lost lane counted as +inf" in texts(figure)
 
 
-def test_an_array_alone_tells_lost_lanes_as_infinite_and_nan_as_no_number():
+def test_without_status_lost_lanes_are_infinite_and_nan_is_no_number():
     ds = lost().sel(width=16)
     figure = heatmap(stats.measured(ds, "loss"), x="epoch", y="learning_rate")
     (axes,) = axes_of(figure)
@@ -289,7 +289,7 @@ HARD = {
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("case", HARD)
-def test_hard_cases_draw_what_there_is(case):
+def test_hard_cases_are_drawn(case):
     array = HARD[case]()
     figure = heatmap(array, x="epoch", y="width")
     figure.draw_without_rendering()
@@ -305,7 +305,7 @@ def test_hard_cases_draw_what_there_is(case):
     assert hatches(axes) == [style.HATCHES[gone[case]][2] for _ in range(case in gone)]
 
 
-def test_numbers_stand_in_cells_only_where_the_narrowest_has_room():
+def test_numbers_are_printed_only_if_the_narrowest_cell_has_space():
     values = np.arange(12.0).reshape(3, 4)
     even = xr.DataArray(values, {"a": [0, 1, 2], "b": [0, 1, 2, 3]}, ("a", "b"))
     (axes,) = axes_of(heatmap(even, x="b", y="a"))
@@ -407,7 +407,7 @@ def test_a_knob_is_not_drawn_against_the_points_it_lies_along():
 
 
 @pytest.mark.parametrize("name", ["heatmap", "outcome"])
-def test_the_points_of_a_union_are_a_row_each_where_they_are_asked_for(name):
+def test_each_point_of_a_union_is_a_row_if_points_are_named(name):
     ds = union(epochs=SMALL[:4])
     rows = {"y": "point"} if name == "heatmap" else {"rows": "point"}
     (axes,) = axes_of(FIGURES[name](ds, **rows))
@@ -447,7 +447,7 @@ def test_a_runaway_lane_is_drawn_beyond_a_scale_that_ends_at_ten_times_the_begin
 def test_numbers_stand_in_the_cells_of_a_narrow_sheet_only_where_they_fit(value, printed):
     cells = xr.DataArray(np.full((2, 5), value), {"a": [1.0, 2.0], "b": np.arange(5.0)}, ("a", "b"), "loss")
     assert len(axes_of(heatmap(cells, x="b", y="a"))[0].texts) == 10
-    with style.printed():
+    with style.use_print_settings():
         assert len(axes_of(heatmap(cells, x="b", y="a"))[0].texts) == 10 * printed
 
 
@@ -463,7 +463,7 @@ def test_a_page_s_heatmap_takes_the_best_learning_rate_as_the_other_figures_do()
     assert "Page: synthetic/page" in texts(figure)
 
 
-def test_a_page_s_heatmap_without_epochs_is_at_the_last_record():
+def test_a_page_s_heatmap_without_epochs_shows_the_last_record():
     ds = rates()
     figure = FIGURES["heatmap"](ds, x="learning_rate", y="width")
     (axes,) = axes_of(figure)
@@ -501,7 +501,7 @@ def test_a_page_s_heatmap_of_a_union_has_each_part_at_its_best():
         ("heatmap", {"x": 3.0}, "x of figure 'heatmap' must be a name"),
         ("heatmap", {"rows": "width"}, "it takes metric, x, y, facet, statistic"),
         ("heatmap_film", {"x": "epoch"}, "must be a swept dimension, not 'epoch'"),
-        ("heatmap_film", {"metric": "spectral_error"}, "must be one number a record"),
+        ("heatmap_film", {"metric": "spectral_error"}, "must be a single number per record"),
     ],
 )
 def test_options_of_heatmaps_that_make_no_sense_are_refused(name, options, message):

@@ -70,7 +70,7 @@ def test_outcome_draws_and_prints_the_median_of_the_last_values():
     assert f"The lowest median final extrapolation error is {lowest}, at {where}" in texts(figure)
 
 
-def test_rows_and_columns_are_those_asked_for_and_the_rest_makes_panels():
+def test_rows_and_columns_are_the_named_ones_and_the_rest_makes_panels():
     ds = knobs(width=[16.0, 64.0], omega0=[1.0, 4.0, 16.0], activation=["relu", "sine"])
     panels = axes_of(FIGURES["outcome"](ds, rows="activation", columns="omega0"))
     assert [axes.get_title() for axes in panels] == ["width 16", "width 64"]
@@ -96,14 +96,14 @@ def test_combinations_of_knobs_are_rows_named_by_what_differs():
                                  "adam, learning rate 0.01"]  # fmt: skip
 
 
-def test_words_of_two_knobs_are_told_apart_by_the_knobs_names():
+def test_words_of_two_knobs_are_preceded_by_the_knobs_names():
     ds = union()
     ds["initializer"] = ("point", ["zeros", "orthogonal", "zeros"])
     (axes,) = axes_of(FIGURES["outcome"](ds.drop_vars(["momentum", "learning_rate"]), rows="point"))
     assert rows_of(axes)[0] == "optimizer sgd, initializer zeros"
 
 
-def test_words_that_would_collide_below_a_panel_are_turned_and_all_there():
+def test_words_that_would_collide_below_a_panel_are_rotated_and_all_shown():
     names = ["glorot_uniform", "kaiming_uniform", "lecun_normal", "truncated_normal", "orthogonal", "zeros"]
     figure = FIGURES["outcome"](knobs(initializer=names))
     (axes,) = axes_of(figure)
@@ -114,7 +114,7 @@ def test_words_that_would_collide_below_a_panel_are_turned_and_all_there():
     assert all(text.get_rotation() == 0 for text in few.get_xticklabels())
 
 
-def test_each_row_at_its_own_best_learning_rate_is_told():
+def test_the_caption_says_that_each_row_has_its_best_learning_rate():
     ds = knobs(learning_rate=[1e-3, 1e-2], optimizer=["sgd", "adam"])
     ds["loss"] = (
         ds["loss"] * 0 + abs(ds["learning_rate"] - xr.where(ds["optimizer"] == "sgd", 1e-3, 1e-2)) + 1
@@ -256,8 +256,8 @@ def test_a_number_on_the_palest_colour_is_black():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("outcome", {"metric": "spatial_error"}, "one number a record"),
-        ("outcome", {"metric": "prediction"}, "one number a record"),
+        ("outcome", {"metric": "spatial_error"}, "a single number per record"),
+        ("outcome", {"metric": "prediction"}, "a single number per record"),
         ("outcome", {"metric": 3.0}, "must be a name"),
         ("outcome", {"rows": "seed"}, "can't be 'seed'"),
         ("metric_epoch", {"rows": "epoch"}, "must be a swept dimension"),
@@ -275,7 +275,7 @@ def test_options_that_make_no_sense_are_refused(name, options, message):
         Figure(name, options)
 
 
-def test_what_options_refer_to_must_be_there():
+def test_variables_named_in_options_must_exist():
     figure = Figure("share", {"at_most": 0.1, "metric": "accuracy", "rows": "omega0"})
     assert set(references_of(figure)) == {"accuracy", "omega0"}
     assert references_of(Figure("outcome")) == ("loss",)
@@ -288,7 +288,7 @@ def test_what_options_refer_to_must_be_there():
 
 def test_metrics_over_more_than_epochs_and_unswept_rows_are_refused_when_drawn():
     ds = knobs(omega0=[1.0, 4.0]).assign(own=lambda ds: ds["spatial_error"])
-    with pytest.raises(SweepError, match="'own' is over epoch and x; here it must be one number a record"):
+    with pytest.raises(SweepError, match="'own' is over epoch and x: name one that is a single number per record"):
         FIGURES["outcome"](ds, metric="own")
     with pytest.raises(SweepError, match="unknown swept dimension 'own'"):
         FIGURES["metric_curves"](ds, lines="own")
@@ -296,13 +296,13 @@ def test_metrics_over_more_than_epochs_and_unswept_rows_are_refused_when_drawn()
         FIGURES["outcome"](ds, rows="depth")
 
 
-def test_figures_of_a_pages_own_question_are_drawn_only_where_they_are_named():
+def test_figures_on_request_are_drawn_only_if_named():
     ds = knobs(omega0=[1.0, 4.0])
     fit = fitting_figures(frozenset(map(str, (*ds.data_vars, *ds.dims))))
-    assert not any(KINDS[figure.name].asked for figure in fit)
+    assert not any(KINDS[figure.name].on_request for figure in fit)
 
 
-def test_where_lanes_ended_early_the_learning_rate_that_got_there_first_is_shown():
+def test_if_lanes_ended_early_the_first_learning_rate_at_the_target_is_shown():
     ds = results({"seed": range(3), "learning_rate": [1e-3, 1e-2], "width": [16.0]}, epochs=SMALL)
     ds["status"] = xr.full_like(ds["status"], labels.REACHED)
     ds["stop_epoch"] = (ds["status"] * 0.0 + xr.where(ds["learning_rate"] == 1e-3, 3.0, 10.0)).transpose(

@@ -1,4 +1,4 @@
-"""A few figures as pixels, against pictures that were looked at when they were committed.
+"""A few figures as pixels, compared with pictures that were inspected before they were committed.
 
 To make them anew: `python tests/test_pictures.py`, and look at each. They are of the panels alone, side by side at
 fixed places: other versions of matplotlib set letters differently, and these move panels. Words are tested elsewhere.
@@ -24,7 +24,7 @@ from sweep.plots.drawing import style
 from sweep.plots.registry import FIGURES
 
 PICTURES = Path(__file__).parent / "pictures"
-# Root mean square over pixels and colours, from 0 to 255: room for another smoothing of edges and hatches. The same
+# Root mean square over pixels and colours, from 0 to 255: margin for another smoothing of edges and hatches. The same
 # version makes less than 0.001, each broken picture below more than twice the tolerance.
 TOLERANCE = 8.0
 
@@ -92,7 +92,7 @@ def upside_down(figure: Figure) -> None:
 def other_colours(figure: Figure) -> None:
     for axes in figure.axes:
         for mesh in (each for each in axes.collections if hasattr(each, "get_coordinates")):
-            mesh.set_cmap(style.bright_is_high())
+            mesh.set_cmap(style.higher_better_colours())
 
 
 def without_lines(figure: Figure) -> None:

@@ -1,4 +1,4 @@
-"""Figures: cells, edges, hatches and words as drawn, and every figure on every awkward store."""
+"""Figures: cells, edges, hatches and texts as drawn, and every figure for every unusual store."""
 
 import tracemalloc
 from xml.etree import ElementTree
@@ -20,8 +20,8 @@ from sweep.base.text import make_visible
 from sweep.page.specs.figure import KINDS
 from sweep.plots import heatmap
 from sweep.plots.drawing import style
-from sweep.plots.drawing.cells import draw_cells, hatch, log_norm, merge_cells, norm_of, step_line
-from sweep.plots.drawing.scale import in_order, linear_edges, scale_of
+from sweep.plots.drawing.cells import draw_cells, draw_hatch, draw_step_line, log_norm, merge_cells, norm_of
+from sweep.plots.drawing.scale import linear_edges, scale_of, sort_along
 from sweep.plots.drawing.view import MOST_PANELS, view
 from sweep.plots.gallery import save
 from sweep.plots.registry import FIGURES, FILMS
@@ -53,7 +53,7 @@ def test_linear_edges_are_arithmetic_midpoints():
 def test_epoch_zero_on_a_log_axis_is_a_narrow_cell_at_the_left(last):
     scale = scale_of(coordinate(np.concatenate([[0.0], np.geomspace(1, last, 9)])))
     assert scale.kind == "log"
-    assert scale.zero_apart
+    assert scale.has_zero_cell
     assert (scale.edges > 0).all()
     assert (np.diff(scale.edges) > 0).all()
     assert scale.edges[1] == pytest.approx(last ** (-1 / 16))  # the lower edge of the cell at 1
@@ -98,7 +98,7 @@ def test_ticks_stand_in_the_cells_of_their_values_and_do_not_collide():
 
 def test_padding_is_left_out_and_the_rest_sorted():
     array = xr.DataArray([3.0, 1, 9, 2], dims="x", coords={"x": [0.3, 0.1, np.nan, 0.2]})
-    np.testing.assert_array_equal(in_order(array, "x"), [1, 2, 3])
+    np.testing.assert_array_equal(sort_along(array, "x"), [1, 2, 3])
 
 
 def test_units_are_printed_unless_they_say_nothing():
@@ -126,7 +126,7 @@ def test_a_heatmap_draws_its_cells_between_its_edges():
     cells = xr.DataArray(values, {"frequency": [1.0, 2.0], "epoch": [1.0, 10.0, 100.0]}, ("frequency", "epoch"))
     down, across = scale_of(cells["frequency"]), scale_of(cells["epoch"])
     axes = Figure().subplots()
-    mesh = draw_cells(axes, cells, down, across, norm=Normalize(0, 1), cmap=style.bright_is_good())
+    mesh = draw_cells(axes, cells, down, across, norm=Normalize(0, 1), cmap=style.lower_better_colours())
     np.testing.assert_array_equal(mesh.get_array().mask, ~np.isfinite(values))
     np.testing.assert_array_equal(mesh.get_array().compressed(), values[np.isfinite(values)])
     corners = mesh.get_coordinates()
@@ -143,27 +143,29 @@ def test_zero_under_a_log_norm_is_drawn_as_beyond_the_low_end():
         cells,
         *(scale_of(cells[d]) for d in "ab"),
         norm=LogNorm(0.1, 1),
-        cmap=style.bright_is_good(),
+        cmap=style.lower_better_colours(),
     )
     colours = mesh.cmap(mesh.norm(mesh.get_array()))
     np.testing.assert_allclose(colours[0, 0], matplotlib.colors.to_rgba("#fff7a8"))
     assert not np.ma.getmaskarray(mesh.get_array()).any()
 
 
-def test_hatched_boxes_cover_exactly_the_cells_asked_for():
+def test_hatched_boxes_cover_exactly_the_given_cells():
     where = xr.DataArray(
         [[True, True, False], [False, True, False]], {"a": [1.0, 2.0], "b": [1.0, 2.0, 3.0]}, ("a", "b")
     )
-    patch = hatch(Figure().subplots(), where, scale_of(where["a"]), scale_of(where["b"]), "diverged")
+    patch = draw_hatch(Figure().subplots(), where, scale_of(where["a"]), scale_of(where["b"]), "diverged")
     for (row, column), inside in np.ndenumerate(where.values):
         assert patch.get_path().contains_point((column + 1, row + 1)) == inside
-    assert hatch(Figure().subplots(), where & False, scale_of(where["a"]), scale_of(where["b"]), "censored") is None
+    assert (
+        draw_hatch(Figure().subplots(), where & False, scale_of(where["a"]), scale_of(where["b"]), "censored") is None
+    )
 
 
 def test_the_step_line_runs_at_the_left_edge_of_the_cell_and_breaks_where_there_is_none():
     across, down = scale_of(coordinate([0.0, 10, 20, 30])), scale_of(coordinate([1.0, 2, 3], "frequency"))
     axes = Figure().subplots()
-    step_line(axes, xr.DataArray([10.0, 30.0, np.inf], dims="frequency"), down, across)
+    draw_step_line(axes, xr.DataArray([10.0, 30.0, np.inf], dims="frequency"), down, across)
     x, y = axes.lines[0].get_data()
     np.testing.assert_array_equal(x, [5, 5, 25, 25, np.nan, np.nan])
     np.testing.assert_array_equal(y, [0.5, 1.5, 1.5, 2.5, 2.5, 3.5])
@@ -231,7 +233,7 @@ def test_few_cells_are_left_as_they_are():
     assert merge_cells(cells) is cells
 
 
-def test_many_cells_are_put_together_by_their_median_in_both_directions():
+def test_many_cells_are_merged_by_their_median_in_both_directions():
     values = np.random.default_rng(0).random((600, 1025))
     values[:3, :5] = np.nan  # not run: no data
     values[3:6, :5] = np.inf  # lost: counts
@@ -250,7 +252,7 @@ def test_many_cells_are_put_together_by_their_median_in_both_directions():
     assert style.label(found["b"]).replace("\n", " ") == "b, each cell the median of 5"
 
 
-def test_a_zero_on_a_log_axis_stays_alone_and_the_last_cell_may_be_of_fewer():
+def test_a_zero_on_a_log_axis_is_not_merged_and_the_last_cell_may_have_fewer():
     epochs = np.concatenate([[0.0], np.geomspace(1, 1e4, 512)])
     found = merge_cells(xr.DataArray([np.arange(513.0)], {"a": [1.0], "epoch": epochs}, ("a", "epoch")))
     np.testing.assert_array_equal(found[0, :3], [0, 2, 5])  # of 0 alone, of 1 to 3, of 4 to 6
@@ -276,7 +278,7 @@ def test_maps_of_thousands_of_rates_and_records_draw_some_hundred_and_say_so():
     assert line.get_xdata()[0] == pytest.approx(halved, abs=1.5 + 3)
 
 
-def test_cells_put_together_are_hatched_by_what_became_of_most_that_did_not_get_there():
+def test_merged_cells_are_hatched_by_the_most_frequent_ending():
     ds = results({"learning_rate": np.arange(1.0, 601), "width": [16.0]}, epochs=SMALL, frequencies=[1.0], points=2)
     loss = np.where(SMALL >= 3, 0.5, 2.0) * np.ones((600, 1, 1))
     loss[[1, 3, 4]] = 2  # never there
@@ -354,7 +356,7 @@ def test_without_width_a_small_dimension_makes_the_panels():
 
 
 def test_words_make_the_panels_before_widths_do():
-    """Whoever sweeps two optimisers compares them."""
+    """Two optimisers are swept to be compared."""
     ds = results({"seed": range(3), "learning_rate": [1e-3, 1e-2], "width": [16.0, 64.0], "optimizer": ["adam", "sgd"]})
     assert view(ds).facet == "optimizer"
     assert view(ds, "optimizer").facet == "width"
@@ -370,7 +372,7 @@ def test_more_panels_than_fit_are_thinned_and_the_caption_says_so():
     assert any("6 of 40 values of width" in rule for rule in chosen.rules)
 
 
-def test_nothing_is_chosen_by_a_loss_that_is_not_there():
+def test_without_a_loss_nothing_is_chosen_by_it():
     ds = results(AXES).drop_vars("loss")
     with pytest.raises(SweepError, match="without 'loss'"):
         FIGURES["frequency_epoch"](ds)
@@ -380,7 +382,7 @@ def test_nothing_is_chosen_by_a_loss_that_is_not_there():
 # Figures
 
 
-def test_every_figure_that_can_be_asked_for_can_be_drawn():
+def test_every_figure_that_can_be_named_can_be_drawn():
     assert sorted([*FIGURES, *FILMS]) == sorted(KINDS)
 
 
@@ -571,7 +573,7 @@ def scaled(name, change):
 
 
 def spiked(name, value):
-    """Give results with a few lanes, and one learning rate, whose values are of another size."""
+    """Give results in which a few lanes, and one learning rate, have values of another size."""
     ds = results({"seed": range(3), "learning_rate": np.geomspace(1e-4, 1e-1, 8), "width": [16.0, 64.0]})
     array = ds[name].astype(float)
     array.values.reshape(-1)[:: array.size // 5] = value
@@ -631,7 +633,7 @@ OPTIONS = {"share": {"at_most": 0.5}}
     [
         pytest.param(name, each, marks=[pytest.mark.slow] * ((row + column) % 2))  # half of them in `make test`
         for row, name in enumerate(FIGURES)
-        for column, each in enumerate(MOST_AWKWARD if KINDS[name].asked else STORES)
+        for column, each in enumerate(MOST_AWKWARD if KINDS[name].on_request else STORES)
     ],
 )
 def test_every_figure_on_every_awkward_store(name, store):
@@ -653,7 +655,7 @@ def test_every_figure_on_every_awkward_store(name, store):
     assert not overlapping([axes.title for axes in panels])
 
 
-def test_rows_of_fits_have_an_axis_of_their_own_where_targets_are_of_another_size():
+def test_rows_of_fits_have_separate_axes_if_targets_differ_in_size():
     figure = FIGURES["fits"](targets_of_other_sizes())
     panels = axes_of(figure)
     first, second = panels[0], panels[-1]
@@ -667,7 +669,7 @@ def test_rows_of_fits_have_an_axis_of_their_own_where_targets_are_of_another_siz
     assert len({axes.get_ylim() for axes in axes_of(alike)}) == 1
 
 
-def test_the_title_of_fits_tells_both_errors_where_targets_are_of_another_size():
+def test_the_title_of_fits_has_both_errors_if_targets_differ_in_size():
     ds = targets_of_other_sizes()
     first = ds.isel(seed=0, snapshot_epoch=-1)
     errors = ((first["prediction"].astype(float) - first["target"]) ** 2).mean("x") ** 0.5
@@ -681,7 +683,7 @@ def test_the_title_of_fits_tells_both_errors_where_targets_are_of_another_size()
 
 
 @pytest.mark.parametrize(("shift", "told"), [(1e3, ["network above"]), (-1e3, ["network below"]), (0.0, [])])
-def test_a_network_out_of_sight_is_said_to_lie_above_or_below(shift, told):
+def test_a_network_outside_the_limits_is_said_to_lie_above_or_below(shift, told):
     ds = results({"seed": [0]})
     ds["prediction"] = (ds["prediction"] + shift * (ds["snapshot_epoch"] == 0)).transpose(*ds["prediction"].dims)
     first, *others = axes_of(FIGURES["fits"](ds))
@@ -693,7 +695,7 @@ def test_a_network_out_of_sight_is_said_to_lie_above_or_below(shift, told):
     "name", ["metric_epoch", "metric_curves", "outcome", "heatmap", "loss_curves", "learning_rate_epoch"]
 )
 @pytest.mark.parametrize("lost", [0, 1, 3])
-def test_what_is_no_number_is_not_called_lost(name, lost):
+def test_nan_is_not_called_lost(name, lost):
     ds = results({"seed": range(2), "learning_rate": [1e-3, 1e-2, 1e-1]})
     ds["loss"] = ds["loss"] * np.nan
     ds = ended(ds, labels.DIVERGED, ds["learning_rate"] > ([1.0, 0.05, 0.005, 0.0][lost]))
@@ -743,7 +745,7 @@ def test_learning_rates_that_share_the_lowest_loss_are_not_called_by_one_of_them
     assert "The final loss is lowest at learning rate 1 " in texts(FIGURES["learning_rate_epoch"](one))
 
 
-def test_halving_at_one_record_is_said_of_those_panels_only_that_show_it():
+def test_halving_at_one_record_is_stated_only_for_panels_that_show_it():
     ds = results({"seed": [0], "depth": [0, 1]}, frequencies=[1, 2])
     halved = xr.where(ds["epoch"] >= 9, 0.1, 1.0) * xr.DataArray([1.0, np.nan], dims="depth").fillna(1.0)
     halved = halved.where(ds["depth"] == 0, 1.0).expand_dims(seed=1, frequency=2)
@@ -765,7 +767,7 @@ WORDS = ["Is it $x_$ or not?", r"$\undefined{ $", r"$$ \$ 5$", "a\x1b[31m\x00\ud
     "words",
     [pytest.param(each, id=str(n), marks=[pytest.mark.slow] * (n != 3)) for n, each in enumerate(WORDS)],
 )
-def test_words_are_drawn_as_they_are_whatever_they_are(words, tmp_path):
+def test_words_are_drawn_literally(words, tmp_path):
     ds = results({"seed": [0, 1], "learning_rate": [1e-3, 1e-2], "activation": ["relu", "tanh"]}, points=8)
     ds = ds.assign_coords(activation=["relu", words[:40]]).assign_attrs(question=words, name=words)
     for name in ds.variables:
@@ -813,16 +815,16 @@ def test_a_hundred_thousand_lanes(name):
     ds = results(axes, frequencies=[1.0, 2.0], epochs=SMALL, points=2)
     figure = FIGURES[name](ds)
     assert "100000 lanes" in texts(figure)
-    assert sum(len(axes.texts) for axes in axes_of(figure)) <= len(figure.axes), "no numbers where there is no room"
+    assert sum(len(axes.texts) for axes in axes_of(figure)) <= len(figure.axes), "no numbers where there is no space"
 
 
-def test_the_callers_settings_are_left_alone():
+def test_the_callers_settings_are_not_changed():
     before = dict(matplotlib.rcParams)
     FIGURES["curves"](results({"seed": [0]}))
     assert dict(matplotlib.rcParams) == before
 
 
-def test_lines_of_a_figure_are_told_apart():
+def test_lines_of_a_figure_have_distinct_colours():
     colours = style.line_colours(10)
     assert len({tuple(each) for each in colours}) == 10
     assert (colours[:, :3].sum(axis=1) < 2.3).all(), "too pale on white"

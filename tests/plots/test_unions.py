@@ -1,4 +1,4 @@
-"""Figures of unions of axes: a panel for each part that a word tells apart, and knobs along `point` as rows."""
+"""Figures of unions of axes: a panel for each part that differs in a word, and knobs along `point` as rows."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def titles(figure) -> list[str]:
 
 
 def slow(**kwargs):
-    """A union that has not converged, so that its best combinations are told apart: momentum 0.9 is the quicker one."""
+    """A union that has not converged, so that its best combinations differ: momentum 0.9 is faster."""
     return union(epochs=SMALL[:3], **kwargs)
 
 
@@ -43,11 +43,11 @@ def test_a_name_is_a_dimension_or_lies_along_one():
         unions.dimension(ds, "momentun")
 
 
-def test_the_word_with_two_to_six_values_tells_the_parts_apart():
-    assert unions.telling_knob(union(), MOST_PANELS) == "optimizer"
-    assert unions.telling_knob(union().isel(point=slice(8)), MOST_PANELS) is None, "one value"
-    assert unions.telling_knob(union().drop_vars("optimizer"), MOST_PANELS) is None, "numbers alone"
-    assert unions.telling_knob(results({"seed": [0], "activation": ["relu", "tanh"]}), MOST_PANELS) is None, "no union"
+def test_a_knob_with_two_to_six_words_separates_the_parts():
+    assert unions.part_knob(union(), MOST_PANELS) == "optimizer"
+    assert unions.part_knob(union().isel(point=slice(8)), MOST_PANELS) is None, "one value"
+    assert unions.part_knob(union().drop_vars("optimizer"), MOST_PANELS) is None, "numbers alone"
+    assert unions.part_knob(results({"seed": [0], "activation": ["relu", "tanh"]}), MOST_PANELS) is None, "no union"
 
 
 def test_lanes_are_grouped_by_their_knobs_and_those_without_one_are_left_out():
@@ -159,13 +159,13 @@ def test_lines_of_a_union_have_one_colour_in_all_panels():
         np.testing.assert_allclose(lines, colours[list(places)])
 
 
-def test_a_union_s_knobs_count_as_there_when_figures_are_chosen():
+def test_a_union_s_knobs_are_available_when_figures_are_chosen():
     names = [figure.name for figure in choose_figures(union())]
     assert "learning_rate_epoch" in names
     assert "epochs_to_converge" not in names, "no width"
 
 
-def test_a_page_may_ask_for_figures_of_a_union_s_knobs():
+def test_a_page_may_name_figures_of_a_union_s_knobs():
     axes = grid(optimizer=("sgd",), learning_rate=(0.1, 1.0)) + grid(optimizer=("adam",), learning_rate=(1e-3,))
     figures = (Figure("heatmap", {"x": "epoch", "y": "learning_rate", "facet": "optimizer"}),)
     page = {"question": "Which?", "task": SumOfSines(), "model": MLP(), "optimizer": Optimizer(), "epochs": 5}

@@ -28,7 +28,7 @@ from sweep.results.checks.chunks import MOST_EXPANSION
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from hostile_stores import age, hostile
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*carries no digests")
+pytestmark = pytest.mark.filterwarnings("ignore:.*has no digests")
 
 PAGE = """
 from pathlib import Path
@@ -405,7 +405,7 @@ def test_a_metric_of_the_pages_own_may_have_the_name_of_one_that_sweep_gets_late
     assert open_results(tmp_path / "store").identical(ds)
     described = json.loads(ds.attrs["experiment"])
     described["record"]["own"] = []
-    stores.Store(tmp_path / "store").note(experiment=json.dumps(described))
+    stores.Store(tmp_path / "store").set_attributes(experiment=json.dumps(described))
     assert "array roughness does not have the dimensions" in refusal(tmp_path / "store")
 
 
@@ -465,7 +465,7 @@ def test_no_frame_becomes_more_than_is_reckoned_with() -> None:
 def test_a_complete_store_that_lacks_most_of_itself_is_refused(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hierarchy, "MOST_UNWRITTEN_BYTES", 2000)
     shutil.rmtree(store / "spatial_error/c")
-    assert "GiB of a complete store are not there" in refusal(store)
+    assert "GiB of a complete store are missing" in refusal(store)
 
 
 def test_more_than_the_memory_is_not_tried(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -562,7 +562,7 @@ def test_a_checkpoint_that_claims_more_than_it_holds_is_none(store: Path) -> Non
 )
 def test_a_heartbeat_of_something_else_is_none(store: Path, text: str) -> None:
     (store / "heartbeat.json").write_text(text)
-    assert stores.Store(store).last_beat() == {}
+    assert stores.Store(store).read_heartbeat() == {}
 
 
 # Pages.

@@ -93,6 +93,6 @@ def test_lanes_of_a_wave_that_is_not_known_to_be_whole_count_as_running(whole: P
     (path / "digests" / "wave-0000000000.json").unlink()
     with pytest.raises(SweepError, match=r"is damaged: digests/wave-0000000000\.json is lost"):
         open_results(path)
-    stores.Store(path).note(complete=False)
+    stores.Store(path).set_attributes(complete=False)
     stores.Store(path).mark_running(0, stores.read(whole).lane.size, 0, {})  # killed before it was sealed
     assert (open_results(path).status == RUNNING).all()

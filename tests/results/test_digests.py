@@ -352,7 +352,7 @@ def test_a_metric_that_is_nan_everywhere_is_complete(tmp_path: Path) -> None:
 def test_attributes_can_be_changed_and_a_change_that_is_broken_off_is_no_damage(whole: Path, tmp_path: Path) -> None:
     path = copied(whole, tmp_path)
     before = (path / "zarr.json").read_bytes()
-    stores.Store(path).note(question="Other?")
+    stores.Store(path).set_attributes(question="Other?")
     stores.verify(path)
     layout = json.loads((path / "digests" / "layout.json").read_text())
     layout["files"]["zarr.json"].append(digests.hash_bytes(before))  # as it stands while a change is under way
@@ -383,7 +383,7 @@ def test_an_older_store_opens_and_says_that_damage_is_not_seen(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = aged(whole, tmp_path)
-    with pytest.warns(UserWarning, match="carries no digests, as it is of schema 1: damage is not seen"):
+    with pytest.warns(UserWarning, match="has no digests, as it is of schema 1: damage is not noticed"):
         ds = open_results(path)
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
     assert check(path) == 0
@@ -394,7 +394,7 @@ def test_an_older_incomplete_store_is_gone_on_with_and_has_digests_from_then_on(
     whole: Path, stopped: Path, tmp_path: Path
 ) -> None:
     path = aged(stopped, tmp_path, complete=False)
-    with pytest.warns(UserWarning, match="carries no digests"):
+    with pytest.warns(UserWarning, match="has no digests"):
         ds = run_sweep(EXPERIMENT, out=path, resume=True)
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
     assert stores.check(path)["schema"] == 2
@@ -513,7 +513,7 @@ def test_an_older_store_that_is_given_digests_has_all_of_them_or_none(
         patch.setattr(layout, "write_json", killed)
         with pytest.raises(Terminated):
             layout.write_layout(path, ["epoch"], ["loss"])
-    with pytest.warns(UserWarning, match="carries no digests"):
+    with pytest.warns(UserWarning, match="has no digests"):
         stores.read(path)
 
 
@@ -522,7 +522,7 @@ def test_an_older_store_with_a_chunk_lost_is_given_no_digest_of_the_loss(
 ) -> None:
     path = aged(stopped, tmp_path, complete=False)
     (path / "loss" / "c" / "0" / "0").unlink()
-    with pytest.warns(UserWarning, match="carries no digests"):
+    with pytest.warns(UserWarning, match="has no digests"):
         ds = run_sweep(EXPERIMENT, out=path, resume=True)
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
@@ -605,7 +605,7 @@ def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended
 def test_an_older_store_that_is_refused_is_so_in_one_line(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The note that it carries no digests is of what could be read."""
+    """The note that it has no digests is of what could be read."""
     from sweep import plot
 
     path = aged(whole, tmp_path)

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from sweep.base.labels import CUT, DIVERGED, FINISHED
-from sweep.results.distance import distances, last_epoch, same_end
+from sweep.results.distance import distances, has_same_end, last_epoch
 
 EPOCHS = [0.0, 1.0, 5.0, 20.0]
 
@@ -74,7 +74,7 @@ def test_what_is_nan_in_both_is_equal_and_a_layer_or_quantity_that_a_network_doe
     stored["accuracy"] = ("epoch", np.full(4, np.nan))
     replayed = stored.isel(layer=[0]).drop_vars("accuracy")
     assert all(each.first_difference is None for each in distances(stored, replayed))
-    assert same_end(stored, replayed)
+    assert has_same_end(stored, replayed)
     stored.accuracy.values[1] = 0.5
     assert by_name(stored, replayed)["accuracy"].first_difference == 1.0
 
@@ -104,4 +104,4 @@ def test_a_lane_that_was_cut_is_compared_up_to_there() -> None:
     ],
 )
 def test_how_and_when_a_lane_ended_is_compared_too(stored, replayed, same) -> None:
-    assert same_end(stored, replayed) is same
+    assert has_same_end(stored, replayed) is same

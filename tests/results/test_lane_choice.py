@@ -71,18 +71,18 @@ def test_a_sampled_value_needs_seven_digits_and_no_fewer() -> None:
     ("axes", "wanted", "told"),
     [
         (PRODUCT, {"sede": "1"}, "unknown swept knob 'sede': did you mean 'seed'?"),
-        (PRODUCT, {"seed": "one"}, "seed is a number here, got 'one': it has 1, 2, 3"),
+        (PRODUCT, {"seed": "one"}, "seed must be a number, got 'one': its values are 1, 2, 3"),
         (PRODUCT, {"activation": "tahn"}, "unknown activation 'tahn': did you mean 'tanh'?"),
         (PRODUCT, {"learning_rate": "0.002"}, "no lane has learning_rate=0.002: nearest are 0.001, 0.1"),
-        (PRODUCT, {"seed": "1", "data_seed": "0"}, "no lane with seed=1 has data_seed=0: there it is 5"),
+        (PRODUCT, {"seed": "1", "data_seed": "0"}, "no lane with seed=1 has data_seed=0: with seed=1 it is 5"),
         (PRODUCT, {"seed": "1", "activation": "tanh"}, "2 lanes have seed=1,activation=tanh: name more knobs; "
          "learning_rate is 0.001, 0.1"),
-        (PRODUCT, {}, "12 lanes are there: name more knobs; seed is 1, 2, 3; data_seed is 0, 5, 9; learning_rate is "
+        (PRODUCT, {}, "there are 12 lanes: name more knobs; seed is 1, 2, 3; data_seed is 0, 5, 9; learning_rate is "
          "0.001, 0.1; activation is relu, tanh"),
         (UNION, {"seed": "0", "point": "4"}, "no lane has point=4: nearest are 2, 3"),
-        (UNION, {"optimizer": "adam", "momentum": "0"}, "no lane with optimizer=adam has momentum=0: there it is not "
-         "set"),
-        (grid(seed=range(20)), {}, "20 lanes are there: name more knobs; seed is 0, 1, 2, 3, 4, 5, ... (20 values)"),
+        (UNION, {"optimizer": "adam", "momentum": "0"}, "no lane with optimizer=adam has momentum=0: with "
+         "optimizer=adam it is not set"),
+        (grid(seed=range(20)), {}, "there are 20 lanes: name more knobs; seed is 0, 1, 2, 3, 4, 5, ... (20 values)"),
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_with_what_there_is(axes, wanted, told) -> None:

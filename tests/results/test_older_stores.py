@@ -19,7 +19,7 @@ from sweep.results.dataset import open_results
 from sweep.results.store import check
 
 STORES = Path(__file__).parent / "stores"
-pytestmark = pytest.mark.filterwarnings("ignore:schema_1 carries no digests")
+pytestmark = pytest.mark.filterwarnings("ignore:schema_1 has no digests")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_store_of_schema_1_is_small():
 
 
 def test_a_store_of_schema_1_opens(copied):
-    with pytest.warns(UserWarning, match="schema_1 carries no digests, as it is of schema 1"):
+    with pytest.warns(UserWarning, match="schema_1 has no digests, as it is of schema 1"):
         ds = open_results(copied)
     assert ds.attrs["schema"] == 1
     assert dict(ds.sizes) | {"seed": 2, "point": 3, "snapshot_epoch": 2} == dict(ds.sizes)

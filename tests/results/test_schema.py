@@ -37,7 +37,7 @@ def test_what_is_swept_is_what_axes_say() -> None:
     assert schema.union_knobs(ds) == []
     assert schema.own_dims(ds, "loss") == ("epoch",)
     assert schema.metrics(ds) == ["loss"]
-    assert schema.along(ds, "seed") == ["seed", "data_seed"]
+    assert schema.coords_along(ds, "seed") == ["seed", "data_seed"]
     assert not schema.is_numbered(ds, "seed")
 
 

@@ -101,12 +101,12 @@ def test_what_was_not_written_is_nan(store: Store) -> None:
 
 @pytest.mark.parametrize(("start", "size"), [(1, 2), (0, 3), (4, 1)])
 def test_a_write_that_would_tear_a_chunk_is_an_error(store: Store, start: int, size: int) -> None:
-    with pytest.raises(AssertionError, match="torn"):
+    with pytest.raises(AssertionError, match="only complete chunks"):
         store.write("loss", start, np.zeros((size, 3), np.float32))
 
 
 def test_attributes_survive_being_set(store: Store) -> None:
-    store.note(lane_steps=5)
+    store.set_attributes(lane_steps=5)
     assert stores.check(store.path)["lane_steps"] == 5
     assert open_results(store.path).attrs["name"] == "page"
 
@@ -221,7 +221,7 @@ def test_a_lock_is_let_go_of_when_its_process_is_killed(store: Store) -> None:
 
 
 def test_of_two_that_make_one_store_at_once_the_second_is_told_who_was_first(store: Store) -> None:
-    store.note(name="first")
+    store.set_attributes(name="first")
     with (
         stores.hold(store.path),
         pytest.raises(SweepError, match=rf"store is in use by process {os.getpid()} on .*: wait until it ends"),

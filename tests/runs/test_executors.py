@@ -136,7 +136,7 @@ def test_the_checkpoint_of_an_older_store_is_resumed_from(expected: xr.Dataset, 
         events.extend(executor.run([jobs[1]], obey))
     (store.path / "checkpoint-0000000004").rename(store.path / "checkpoint")
     plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
-    store.settle_checkpoints()  # as the coordinator does
+    store.tidy_checkpoints()  # as the coordinator does
     assert [path.name for path in store.path.glob("checkpoint*")] == ["checkpoint-0000000004"]
     position = WaveWriter(plan, 1, stores.Store(store.path)).position
     assert position is not None
@@ -154,7 +154,7 @@ def test_checkpoints_of_waves_that_do_not_run_are_neither_read_nor_kept(expected
     ):  # of one that has ended, and of one that never began
         (store.path / name).write_bytes(b"x" * 100)
     assert stores.damages(store.path) == []
-    store.settle_checkpoints()
+    store.tidy_checkpoints()
     assert not list(store.path.glob("checkpoint*"))
     assert_same(finish(store.path), expected)
 

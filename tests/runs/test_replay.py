@@ -21,8 +21,8 @@ from sweep.engine.plan import Plan
 from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.load import load
 from sweep.results.dataset import open_results
-from sweep.results.distance import distances, same_end
-from sweep.results.lane_choice import stored_lane
+from sweep.results.distance import distances, has_same_end
+from sweep.results.lane_choice import read_lane
 from sweep.results.store import Store, check
 from sweep.run import main
 from sweep.runs import replay as replaying
@@ -51,7 +51,7 @@ def stored(plan: Plan, path: Path) -> Path:
 
 def again(experiment, path: Path, **wanted):
     """Train a lane again; give it as stored, and the replay."""
-    lane, _ = stored_lane(path, {name: str(value) for name, value in wanted.items()})
+    lane, _ = read_lane(path, {name: str(value) for name, value in wanted.items()})
     return lane, replay(experiment, check(path), int(lane.lane))
 
 
@@ -61,7 +61,7 @@ def assert_the_same(lane, replayed) -> None:
         bits = replayed.curves[name].reindex_like(lane[name]).values.astype(lane[name].dtype)
         assert bits.tobytes() == lane[name].values.tobytes(), name
     assert all(each.first_difference is None for each in distances(lane, replayed.curves))
-    assert same_end(lane, replayed.curves)
+    assert has_same_end(lane, replayed.curves)
     assert not replayed.foreign
 
 
@@ -150,7 +150,7 @@ def test_a_lane_that_ended_early_is_equal_until_its_end(tmp_path: Path, capsys, 
     assert found["loss"].stored == lane.loss.values[alive - 1]
     assert np.isfinite(replayed.curves.loss.values).all()
     assert all(each.first_difference is None for each in found.values())
-    assert same_end(lane, replayed.curves)
+    assert has_same_end(lane, replayed.curves)
     wanted = {"seed": "1", "learning_rate": str(rate)}
     assert replay_lane(Terminal(), experiment, path, wanted, memory=None, watch=lambda progress: None)
     output = " ".join(capsys.readouterr().out.split())
@@ -192,7 +192,7 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def planted(folder: Path, name: str, values: object, *place: object) -> None:
     """Change stored numbers of the lane."""
     group = zarr.open_group(folder / "results" / "page", mode="r+")
-    lane = int(stored_lane(folder / "results" / "page", dict(part.split("=") for part in LANE.split(",")))[0].lane)
+    lane = int(read_lane(folder / "results" / "page", dict(part.split("=") for part in LANE.split(",")))[0].lane)
     row = int(np.flatnonzero(np.asarray(group["lane"]) == lane)[0])
     group[name][(row, *place)] = values  # type: ignore[index]
     sign(folder / "results" / "page")
@@ -229,7 +229,7 @@ def test_on_different_arithmetic_a_distance_is_reported_and_is_no_failure(folder
     planted(folder, "loss", 7.0, 4)
     store = Store(folder / "results" / "page")
     kept = json.loads(store.attributes()["arithmetic"])
-    store.note(arithmetic=json.dumps(kept | {"jaxlib": "0.0.1"}))
+    store.set_attributes(arithmetic=json.dumps(kept | {"jaxlib": "0.0.1"}))
     assert run_guarded(main, ["page.py", "--lane", LANE]) == 0
     output = capsys.readouterr().out
     assert f"differs in jaxlib {kept['jaxlib']}, stored 0.0.1. The distance need not be 0." in output
@@ -277,13 +277,13 @@ def test_an_impossible_replay_is_refused_in_one_line_and_nothing_changes(folder,
 
 
 def test_a_lane_that_has_not_finished_is_refused(folder: Path, capsys) -> None:
-    Store(folder / "results" / "page").note(complete=False)
+    Store(folder / "results" / "page").set_attributes(complete=False)
     assert run_guarded(main, ["page.py", "--lane", LANE]) == 0  # it has run, although others have not
     for status, word in ((NOT_RUN, "not run"), (RUNNING, "running")):
         planted(folder, "status", FINISHED) if status == NOT_RUN else None
         capsys.readouterr()
         planted(folder, "status", status)
-        assert f"is not there yet, it is {word}: go on with --resume first" in refused(
+        assert f"has not ended, it is {word}: continue with --resume first" in refused(
             capsys, "page.py", "--lane", LANE
         )
         group = zarr.open_group(folder / "results" / "page", mode="r+")

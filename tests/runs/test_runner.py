@@ -202,7 +202,7 @@ def test_other_errors_of_the_device_are_not_treated_as_lack_of_memory(monkeypatc
 def test_an_incomplete_store_is_refused_without_resume(tmp_path: Path) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
-    stores.Store(path).note(complete=False)
+    stores.Store(path).set_attributes(complete=False)
     with pytest.raises(SweepError, match=r"is incomplete: --resume continues it, --fresh"):
         run_sweep(EXPERIMENT, out=path)
     assert run_sweep(EXPERIMENT, out=path, resume=True).attrs["complete"]
@@ -213,10 +213,10 @@ def test_a_store_begun_with_other_tiles_is_refused(tmp_path: Path) -> None:
     run_sweep(EXPERIMENT, out=path)
     store = stores.Store(path)
     begun = store.attributes()["arithmetic"]
-    store.note(complete=False, arithmetic=begun.replace("[32, 32]", "[4, 4]"))
+    store.set_attributes(complete=False, arithmetic=begun.replace("[32, 32]", "[4, 4]"))
     with pytest.raises(SweepError, match=r"was begun with tiles \[4, 4\], here it is \[32, 32\].*--fresh"):
         run_sweep(EXPERIMENT, out=path, resume=True)
-    store.note(arithmetic=begun.replace(jax.__version__, "0.0.1"))
+    store.set_attributes(arithmetic=begun.replace(jax.__version__, "0.0.1"))
     with pytest.raises(SweepError, match=rf"was begun with jax 0\.0\.1, here it is {re.escape(jax.__version__)}"):
         run_sweep(EXPERIMENT, out=path, resume=True)
 
@@ -390,7 +390,7 @@ def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: P
 def test_a_wave_without_a_checkpoint_starts_from_the_beginning(tmp_path: Path, experiment, ds) -> None:
     path = tmp_path / "store"
     run_sweep(experiment, out=path)
-    stores.Store(path).note(complete=False)
+    stores.Store(path).set_attributes(complete=False)
     stores.Store(path).begin(0, stores.read(path).lane.size)
     (path / "heartbeat.json").write_text('{"lane_st')
     again = run_sweep(experiment, out=path, resume=True)
@@ -401,7 +401,7 @@ def test_a_wave_without_a_checkpoint_starts_from_the_beginning(tmp_path: Path, e
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "store"
     run_sweep(EXPERIMENT, out=path)
-    stores.Store(path).note(complete=False)
+    stores.Store(path).set_attributes(complete=False)
     stores.Store(path).begin(0, stores.read(path).lane.size)  # a wave that runs
     (path / name).write_bytes(b"PK truncated")
     with pytest.raises(SweepError, match=f"is damaged: {name} is not what was written"):

@@ -329,7 +329,7 @@ def test_a_report_embeds_lost_lanes_with_the_worst_value(better):
 
 def test_every_direction_has_its_colour_map():
     maps = {better: style_map().name for better, style_map in (
-        ("lower", style.bright_is_good), ("higher", style.bright_is_high), (None, style.bright_is_nothing)
+        ("lower", style.lower_better_colours), ("higher", style.higher_better_colours), (None, style.neutral_colours)
     )}  # fmt: skip
     assert maps == COLOURS
-    assert matplotlib.colormaps["cividis"](0.0) != style.bright_is_nothing()(-1.0)
+    assert matplotlib.colormaps["cividis"](0.0) != style.neutral_colours()(-1.0)

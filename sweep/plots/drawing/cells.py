@@ -1,4 +1,4 @@
-"""One heatmap panel: cells with true edges, hatches for what is no number, the line where an error halves."""
+"""One heatmap panel: cells with true edges, hatches where there is no number, the line where an error halves."""
 
 import math
 from collections.abc import Sequence
@@ -18,32 +18,32 @@ from matplotlib.patheffects import withStroke
 from sweep import stats
 from sweep.plots.drawing import style
 from sweep.plots.drawing.scale import Scale, scale_of, spans_decades
-from sweep.plots.drawing.sheet import log_ticks, write_plainly
+from sweep.plots.drawing.sheet import set_log_ticks, write_plainly
 
-_MOST_CORNERS = 2000  # of hatched boxes that are smaller in an SVG as shapes than as pixels
-_LETTER = 0.066  # inches: of a digit of 7.5 points
+_MOST_CORNERS = 2000  # of hatched boxes; up to this number an SVG is smaller with shapes than with pixels
+_LETTER = 0.066  # inches: width of a digit of 7.5 points
 _QUANTILE = 0.05  # of the cells, at which a scale may end at either side
-_FEW = 4  # cells, of fewer none is left out of a scale
-_FAR_APART, _FAR_ABOVE = 10.0, 1e3  # how far beyond the quantiles it need not reach: spans of a linear scale, ratio
-_DECADES = 10  # of a logarithmic scale
-_FARTHEST = 1e250  # ends of a scale, with room for its ticks and arrows
-_MOST_CELLS = 256  # in a row or a column: more are not told apart, and of a thousand a panel shows but one
+_FEW = 4  # of fewer cells none is left out of a scale
+_FAR_APART, _FAR_ABOVE = 10.0, 1e3  # a scale ends at a quantile if its cells go further: in spans if linear, as a ratio
+_DECADES = 10  # at most, of a logarithmic scale
+_FARTHEST = 1e250  # largest end of a scale, with space for its ticks and arrows
+_MOST_CELLS = 256  # in a row or a column: of more, neighbours can't be distinguished
 
 
 def merge_cells(cells: xr.DataArray) -> xr.DataArray:
-    """Put neighbouring cells together by their median where there are too many to be told apart.
+    """Replace groups of neighbouring cells by their median if there are too many cells to be distinguished.
 
     Args:
         cells: two-dimensional, in the order of their scales; +inf counts, NaN does not. A zero on a log axis
-            stays alone.
+            is not merged.
 
     Returns:
-        The same cells where there are few; else at most some hundred along each dimension, which the labels of
-        its coordinates say. A cell stands at the middle one of its values.
+        The same cells if there are few; else at most `_MOST_CELLS` along each dimension, and the labels of the
+        coordinates say so. A merged cell has the middle one of its coordinate's values.
     """
     kept, padding = {}, []
     for dim in cells.dims:
-        starts = _starts(cells[dim])
+        starts = _block_starts(cells[dim])
         stops = np.append(starts[1:], cells.sizes[dim])
         most = int((stops - starts).max())
         kept[dim] = cells[dim].isel({dim: (starts + stops - 1) // 2})
@@ -60,11 +60,11 @@ def merge_cells(cells: xr.DataArray) -> xr.DataArray:
     return stats.median(array)
 
 
-def _starts(coordinate: xr.DataArray) -> np.ndarray:
-    """Give where the cells begin that values are put together in."""
+def _block_starts(coordinate: xr.DataArray) -> np.ndarray:
+    """Give the index at which each group of merged cells begins."""
     if coordinate.size <= _MOST_CELLS or coordinate.dtype.kind not in "iuf":
         return np.arange(coordinate.size)
-    alone = int(scale_of(coordinate).zero_apart)
+    alone = int(scale_of(coordinate).has_zero_cell)
     step = -(-(coordinate.size - alone) // (_MOST_CELLS - alone))
     return np.concatenate([np.arange(alone), np.arange(alone, coordinate.size, step)])
 
@@ -72,16 +72,16 @@ def _starts(coordinate: xr.DataArray) -> np.ndarray:
 def draw_cells(
     axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, *, norm: Normalize, cmap: Colormap
 ) -> QuadMesh:
-    """Draw cells with their true edges, and dress the axes to them.
+    """Draw cells with their true edges, and set limits, ticks and labels of the axes.
 
     Args:
-        axes: where.
-        cells: two-dimensional, rows then columns, in the order of the scales. What is not finite is left
-            out: see `hatch`.
+        axes: the panel.
+        cells: two-dimensional, rows then columns, in the order of the scales. Cells that are not finite stay
+            empty: see `draw_hatch`.
         down: layout of the rows.
         across: layout of the columns.
         norm: from values to [0, 1], the same for every panel of a figure.
-        cmap: colours.
+        cmap: the colour map.
     """
     down.apply(axes.yaxis)
     across.apply(axes.xaxis)
@@ -91,25 +91,25 @@ def draw_cells(
 def draw_mesh(
     axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, *, norm: Normalize, cmap: Colormap
 ) -> QuadMesh:
-    """Draw the cells alone, as a film does in each frame; the arguments are those of `draw_cells`."""
+    """Draw only the cells, as a film does in each frame; the arguments are those of `draw_cells`."""
     values = np.ma.masked_invalid(np.asarray(cells.values, dtype=float))
-    if isinstance(norm, LogNorm):  # which would leave a cell of zero error blank
+    if isinstance(norm, LogNorm):  # it would leave a cell of zero error blank
         values = np.ma.maximum(values, np.finfo(float).tiny)
     return axes.pcolormesh(across.edges, down.edges, values, norm=norm, cmap=cmap, rasterized=True)
 
 
-def hatch(axes: Axes, where: xr.DataArray, down: Scale, across: Scale, kind: str) -> PathPatch | None:
-    """Hatch the cells where something is true.
+def draw_hatch(axes: Axes, where: xr.DataArray, down: Scale, across: Scale, kind: str) -> PathPatch | None:
+    """Hatch the cells where a condition is true.
 
     Args:
-        axes: where.
-        where: booleans, shaped as the cells.
+        axes: the panel.
+        where: booleans, of the shape of the cells.
         down: layout of the rows.
         across: layout of the columns.
         kind: one of `style.PATTERNS`.
 
     Returns:
-        One patch of all cells, or None where there are none.
+        One patch for all these cells, or None if there are none.
     """
     if not where.any():
         return None
@@ -121,23 +121,23 @@ def hatch(axes: Axes, where: xr.DataArray, down: Scale, across: Scale, kind: str
     return patch
 
 
-def hatch_missing(
+def draw_missing(
     axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, cut: xr.DataArray | None = None
 ) -> set[str]:
-    """Hatch what is infinite as diverged, or as cut where that is said, and NaN as not run; give the kinds found."""
+    """Hatch infinite cells as diverged, or as cut where `cut` is true, and NaN as not run; return the kinds drawn."""
     lost = np.isinf(cells)
     kinds = {"diverged": lost, "not_run": cells.isnull()}
     if cut is not None:
         kinds |= {"diverged": lost & ~cut, "cut": lost & cut}
-    return {kind for kind, where in kinds.items() if hatch(axes, where, down, across, kind) is not None}
+    return {kind for kind, where in kinds.items() if draw_hatch(axes, where, down, across, kind) is not None}
 
 
-def step_line(axes: Axes, epochs: xr.DataArray, down: Scale, across: Scale) -> None:
-    """Draw a line through the rows, at the left edge of each row's cell of that epoch.
+def draw_step_line(axes: Axes, epochs: xr.DataArray, down: Scale, across: Scale) -> None:
+    """Draw a line through the rows; in each row it is at the left edge of the cell of the given epoch.
 
     Args:
-        axes: where.
-        epochs: one per row, each a value of the columns, or not finite for no line in that row.
+        axes: the panel.
+        epochs: one for each row, a value of the columns, or not finite for no line in that row.
         down: layout of the rows.
         across: layout of the columns.
     """
@@ -147,17 +147,17 @@ def step_line(axes: Axes, epochs: xr.DataArray, down: Scale, across: Scale) -> N
     axes.add_line(_outlined(x, y))
 
 
-def mesh_of(axes: Axes) -> QuadMesh:
-    """Give the cells that were drawn last; on axes that a caller gave there may be others."""
+def last_mesh(axes: Axes) -> QuadMesh:
+    """Give the cells that were drawn last; axes that a caller gave may have others."""
     return next(artist for artist in reversed(axes.collections) if isinstance(artist, QuadMesh))
 
 
-def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: QuadMesh, width: float) -> None:
-    """Print each finite cell's number in it where there is room, light on dark and dark on light.
+def draw_numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: QuadMesh, width: float) -> None:
+    """Print the number of each finite cell in it if there is space, light on dark and dark on light.
 
     Args:
-        axes: where.
-        cells: drawn there.
+        axes: the panel.
+        cells: the cells that it shows.
         down: layout of the rows.
         across: layout of the columns.
         mesh: the cells as they were drawn.
@@ -168,11 +168,11 @@ def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: Q
         place: style.format_number(float(value)) for place, value in np.ndenumerate(cells.values) if np.isfinite(value)
     }
     longest = max(map(len, texts.values()), default=0)
-    wide, high = (np.diff(scale.share(scale.edges)).min() for scale in (across, down))  # of the least cell
+    wide, high = (np.diff(scale.share(scale.edges)).min() for scale in (across, down))  # of the smallest cell
     if width * wide < _LETTER * longest or box.width * wide < 0.42 or box.height * high < 0.17:
         return
     y, x = (scale.share(_middle(scale)) for scale in (down, across))
-    drawn = np.ma.asarray(mesh.get_array())  # a zero on a logarithmic scale is not zero here
+    drawn = np.ma.asarray(mesh.get_array())  # on a logarithmic scale a zero was replaced
     for (row, column), text in texts.items():
         red, green, blue, _ = mesh.cmap(mesh.norm(drawn[row, column]))
         ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
@@ -181,14 +181,15 @@ def numbers(axes: Axes, cells: xr.DataArray, down: Scale, across: Scale, mesh: Q
 
 
 def norm_of(values: Sequence[xr.DataArray], *, highest: float = np.inf) -> Normalize:
-    """Give a norm that spans the finite values of all panels, logarithmic where they span over a decade.
+    """Give a norm that spans the finite values of all panels, logarithmic if they span more than a decade.
 
-    An end on a linear scale that lies more than ten times as far out as 5% to 95% of the cells (`quantiles`) lie apart
-    is that quantile in place of the extreme cell, so that a few cells do not make all others one colour.
+    A linear scale ends at the 5% or 95% quantile of the cells (`quantiles`), and not at the extreme cell, if the
+    extreme cell is further from this quantile than ten times the distance of the two. So a few cells do not give all
+    others the same colour.
 
     Args:
         values: the panels' cells.
-        highest: what lies above is drawn as beyond the scale.
+        highest: values above it are drawn as beyond the scale.
     """
     flat = _finite(values)
     if spans_decades(flat):
@@ -201,19 +202,20 @@ def norm_of(values: Sequence[xr.DataArray], *, highest: float = np.inf) -> Norma
     high = max(high if 0 < far < top - high else top, low)
     if high > low:
         return Normalize(low, high)
-    return Normalize(min(low, 0.0), max(low, 0.0)) if low else Normalize(0.0, 1.0)  # of one value: from zero
+    return Normalize(min(low, 0.0), max(low, 0.0)) if low else Normalize(0.0, 1.0)  # for a single value: from zero
 
 
 def log_norm(values: Sequence[xr.DataArray], *, highest: float = np.inf, decades: float | None = None) -> LogNorm:
     """Give a logarithmic norm that spans the positive finite values of all panels, over ten decades at most.
 
-    Where the highest cell lies more than three decades above 95% of the cells (`quantiles`) the scale ends at that
-    quantile, and where ten decades below its top would leave out more than half of the cells it begins at their 5%.
+    If the highest cell is more than three decades above the 95% quantile of the cells (`quantiles`), the scale ends at
+    this quantile. If ten decades below its top would leave out more than half of the cells, it begins at the 5%
+    quantile.
 
     Args:
         values: the panels' cells.
-        highest: what lies above is drawn as beyond the scale.
-        decades: another number of them, whatever part of the cells that leaves out.
+        highest: values above it are drawn as beyond the scale.
+        decades: another number of decades, however many cells this leaves out.
     """
     flat = _finite(values)
     flat = flat[flat > 0]
@@ -229,10 +231,10 @@ def log_norm(values: Sequence[xr.DataArray], *, highest: float = np.inf, decades
 
 
 def quantiles(values: np.ndarray) -> tuple[float, float, float]:
-    """Give the 5% quantile, the median and the 95% quantile of cells, each the value of one.
+    """Give the 5% quantile, the median and the 95% quantile of cells; each is the value of a cell.
 
     Args:
-        values: finite, one at least. Of four cells and more at least one lies beyond each quantile, of fewer none.
+        values: finite, at least one. With four or more cells at least one lies beyond each quantile, with fewer none.
     """
     rising = np.sort(values)
     last = rising.size - 1
@@ -243,42 +245,42 @@ def quantiles(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def _finite(values: Sequence[xr.DataArray]) -> np.ndarray:
-    """Give the finite values of all panels, and such as cannot be told apart from zero or subtracted at the ends."""
+    """Give the finite values of all panels, clipped so that they can be subtracted, with tiny ones as zero."""
     flat = np.concatenate([np.asarray(each.values, dtype=float).ravel() for each in values])
     flat = flat[np.isfinite(flat)].clip(-_FARTHEST, _FARTHEST)
     return np.where(np.abs(flat) < 1 / _FARTHEST, 0.0, flat)
 
 
-def colour_bar(panels: Sequence[Axes], values: Sequence[xr.DataArray], text: str) -> None:
+def add_colour_bar(panels: Sequence[Axes], values: Sequence[xr.DataArray], text: str) -> None:
     """Add one colour bar beside some panels.
 
     Args:
-        panels: axes that `draw_cells` drew in, with one norm.
-        values: all that they show. An arrow at an end says that some lie beyond it; without a number
-            there is no bar, which would be a scale of nothing.
-        text: what the colours stand for; where the scale ends at a quantile of the cells this is said below.
+        panels: axes in which `draw_cells` drew, with one norm.
+        values: all values that they show. An arrow at an end says that some lie beyond it; if none is finite
+            there is no bar.
+        text: what the colours stand for; if the scale ends at a quantile of the cells, a line below says so.
     """
-    figure, mesh = panels[0].figure, mesh_of(panels[0])
+    figure, mesh = panels[0].figure, last_mesh(panels[0])
     finite = [each.values[np.isfinite(each.values)] for each in values]
     if not any(each.size for each in finite):
         return
     over = any((each > mesh.norm.vmax).any() for each in finite)
     under = any((each < mesh.norm.vmin).any() for each in finite)
     extend = {(False, False): "neither", (True, False): "max", (False, True): "min", (True, True): "both"}
-    text = "\n".join([text, *_ends_in_words(mesh, values)])
+    text = "\n".join([text, *_describe_ends(mesh, values)])
     look: dict[str, Any] = {"pad": 0.015, "aspect": 28, "shrink": 0.97}
-    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):  # which keeps it clear of the panels
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):  # other engines may let it touch the panels
         look = {"pad": 0.05, "aspect": 28}
-    beside = panels[0] if len(panels) == 1 else panels  # of one alone any layout engine can take the room
-    with np.errstate(over="ignore"):  # an arrow's end is as far out as the other end of the scale
+    beside = panels[0] if len(panels) == 1 else panels  # with a single panel any layout engine finds the space
+    with np.errstate(over="ignore"):  # an arrow reaches as far out as the other end of the scale, which may overflow
         bar = figure.colorbar(mesh, ax=beside, label=text, extend=extend[over, under], **look)
     write_plainly([bar.ax.yaxis.label])
     if isinstance(mesh.norm, LogNorm):
-        log_ticks(bar.ax.yaxis, *mesh.get_clim())
+        set_log_ticks(bar.ax.yaxis, *mesh.get_clim())
 
 
-def _ends_in_words(mesh: QuadMesh, values: Sequence[xr.DataArray]) -> list[str]:
-    """Say which ends of a scale are quantiles of the cells, beyond which there are others."""
+def _describe_ends(mesh: QuadMesh, values: Sequence[xr.DataArray]) -> list[str]:
+    """Say which ends of a scale are quantiles of the cells, with cells beyond them."""
     flat = _finite(values)
     flat = flat[flat > 0] if isinstance(mesh.norm, LogNorm) else flat
     bottom, top = mesh.get_clim()
@@ -295,7 +297,7 @@ def legend_patch(kind: str, text: str) -> Patch:
 
 
 def legend_step(text: str) -> Line2D:
-    """Give the legend's entry for `step_line`."""
+    """Give the legend's entry for `draw_step_line`."""
     line = _outlined([], [])
     line.set_label(text)
     return line
@@ -313,7 +315,7 @@ def _middle(scale: Scale) -> np.ndarray:
 
 
 def _boxes(where: np.ndarray, down: np.ndarray, across: np.ndarray) -> Path:
-    """Outline the true cells, each run of them along a row as one box: few shapes, so a small file."""
+    """Outline the true cells, with one box for consecutive cells of a row: few shapes make a small file."""
     padded = np.pad(where.astype(np.int8), ((0, 0), (1, 1)))
     row, start = np.nonzero(np.diff(padded, axis=1) == 1)
     _, stop = np.nonzero(np.diff(padded, axis=1) == -1)

@@ -1,4 +1,4 @@
-"""A figure of which a part moves, as an animated GIF."""
+"""A figure with moving parts, as an animated GIF."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image  # matplotlib brings it along
+from PIL import Image  # installed with matplotlib
 
 from sweep.plots.drawing.style import settings
 
 _DPI: Final = 100
 _COLOURS: Final = 48
-_FRAME, _LAST = 100, 1500  # milliseconds for which a frame stays
+_FRAME, _LAST = 100, 1500  # milliseconds for which a frame, and the last frame, is shown
 
 
 @dataclass(frozen=True)
 class Film:
-    """A figure with a few parts that are drawn anew in each frame.
+    """A figure with a few parts that are drawn again in each frame.
 
     Args:
-        figure: with everything that stands still.
-        frames: how many there are.
-        draw: adds what moves to the figure, given the frame's number, and gives it, lowest first.
-        colours: (colour, 3), from 0 to 1, those of all frames together; by default 48 that suit the first and the
-            last, which are enough for smooth edges of lines and make a small file.
+        figure: with everything that does not move.
+        frames: number of frames.
+        draw: adds the moving parts to the figure, given the frame's number, and returns them, lowest first.
+        colours: (colour, 3), from 0 to 1, the palette of all frames; by default 48 colours that suit the first and the
+            last frame, which are enough for smooth edges of lines and make a small file.
     """
 
     figure: Figure
@@ -38,7 +38,7 @@ class Film:
     colours: np.ndarray | None = None
 
     def images(self) -> list[Image.Image]:
-        """Render the frames: what stands still once, which takes nearly all the time of a frame."""
+        """Render the frames; what does not move is rendered only once, since it takes nearly all the time."""
         with matplotlib.rc_context(settings()):
             return list(self._render())
 
@@ -46,7 +46,7 @@ class Film:
         self.figure.set_dpi(_DPI)
         canvas = FigureCanvasAgg(self.figure)
         canvas.draw()
-        self.figure.set_layout_engine("none")  # settled, or panels would twitch
+        self.figure.set_layout_engine("none")  # else the panels would move a little from frame to frame
         still = canvas.copy_from_bbox(self.figure.bbox)
         for frame in range(self.frames):
             canvas.restore_region(still)
@@ -56,24 +56,24 @@ class Film:
             yield Image.fromarray(np.array(canvas.buffer_rgba())).convert("RGB")
 
     def save(self, file: Path | BinaryIO) -> None:
-        """Write an animated GIF that stays a while on its last frame and then begins again.
+        """Write an animated GIF that shows its last frame for a while and then begins again.
 
         Args:
-            file: where to.
+            file: the file to write.
         """
         images = self.images()
-        palette = _suitable(images[0], images[-1]) if self.colours is None else _of(self.colours)
+        palette = _common_palette(images[0], images[-1]) if self.colours is None else _palette_of(self.colours)
         first, *rest = (image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images)
-        stay = [*repeat(_FRAME, len(rest)), _LAST]
-        first.save(file, "GIF", save_all=True, append_images=rest, duration=stay, loop=0, comment=b"sweep")
+        durations = [*repeat(_FRAME, len(rest)), _LAST]
+        first.save(file, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, comment=b"sweep")
 
 
-def _suitable(*images: Image.Image) -> Image.Image:
+def _common_palette(*images: Image.Image) -> Image.Image:
     both = Image.fromarray(np.concatenate([np.asarray(image) for image in images]))
-    return both.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE)  # which keeps white white
+    return both.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE)  # this method keeps white white
 
 
-def _of(colours: np.ndarray) -> Image.Image:
+def _palette_of(colours: np.ndarray) -> Image.Image:
     palette = Image.new("P", (1, 1))
     palette.putpalette(np.round(255 * colours).astype(int).ravel().tolist())
     return palette

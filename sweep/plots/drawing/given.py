@@ -1,4 +1,4 @@
-"""Axes that a caller gives: which will do, and drawing a figure's panels on them instead of on a sheet of its own."""
+"""Axes that a caller gives: checking them, and drawing a figure's panels on them instead of in a new figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,74 +15,77 @@ from matplotlib.text import Text
 from sweep.base.errors import SweepError
 from sweep.base.text import make_visible
 from sweep.plots.drawing import style, unions
-from sweep.plots.drawing.sheet import Sheet, words_of, wrap, write_plainly
+from sweep.plots.drawing.sheet import Sheet, texts_of, wrap, write_plainly
 from sweep.plots.drawing.view import View, selection_words
 
 AxesLike: TypeAlias = Axes | Sequence[Axes] | np.ndarray
 
 _LEGEND: Final = {"fontsize": "small", "title_fontsize": "small", "frameon": True, "framealpha": 0.85}
-_SHARE: Final = 0.4  # of the panel's width: how long lines of a legend may be
-_LONG: Final = 5  # entries of a legend, more of which stand side by side
+_SHARE: Final = 0.4  # of the panel's width: the longest line of a legend
+_LONG: Final = 5  # a legend with more entries has two columns
 
 
 @dataclass(frozen=True)
 class GivenSheet(Sheet):
-    """A caller's axes, whose figure keeps its size, its layout engine, its other axes and its words.
+    """A caller's axes; their figure keeps its size, its layout engine, its other axes and its texts.
 
     Args:
-        before: what the panels' words were before anything was drawn.
+        before: the panels' texts before anything was drawn.
     """
 
     before: Mapping[Text, str]
 
     def name(self, chosen: View, part: xr.Dataset) -> str:
-        """Say which panel it is, and what was selected before: no caption says it."""
-        return ", ".join(filter(None, (*selection_words(chosen.whole), chosen.title(part))))
+        """Name the panel, and say what was selected before, since there is no caption to say it."""
+        return ", ".join(filter(None, (*selection_words(chosen.source), chosen.title(part))))
 
-    def entitle(self, axes: Axes, text: str, note: str = "") -> None:
-        """Set a panel's title, in lines no longer than the panel is wide; one without words keeps the caller's."""
+    def set_title(self, axes: Axes, text: str, note: str = "") -> None:
+        """Set a panel's title, in lines no longer than the panel is wide; without a text the caller's title is kept."""
         if text or note:
             axes.set_title(text)
             lines = wrap(text, float(axes.title.get_fontsize()), self.width(axes))
             axes.set_title(f"{lines}\n{note}".strip())
 
     def width(self, axes: Axes) -> float:
-        """Give a panel's width as it is."""
+        """Give a panel's present width in inches."""
         return axes.get_window_extent().width / axes.figure.dpi
 
     def finish(self, chosen: View, title: str, rule: str, handles: Sequence[Artist] = (), key: str = "") -> Figure:
         """Add the legend within the last panel; question, title and caption are left to the caller."""
         if handles:
             self._add_legend(handles, key)
-        written = [text for axes in self.panels for text in words_of(axes) if text.get_text() != self.before.get(text)]
-        # Only what would be drawn otherwise: a text that is written plainly has no formulas, the caller's next neither.
-        write_plainly(text for text in written if _is_odd(text.get_text()))
+        written = [text for axes in self.panels for text in texts_of(axes) if text.get_text() != self.before.get(text)]
+        # Only texts that need it: after this the caller, too, could write no formula with the same text object.
+        write_plainly(text for text in written if _needs_escaping(text.get_text()))
         for axis in (axis for axes in self.panels for axis in (axes.xaxis, axes.yaxis)):
-            if axis.label in written and _numbers_hidden(axis):
+            if axis.label in written and _has_hidden_numbers(axis):
                 axis.label.set_text("")
         return self.figure
 
     def _add_legend(self, handles: Sequence[Artist], key: str) -> None:
-        """Explain the panels in the last one, in short lines, so that little is covered."""
+        """Add a legend in the last panel, in short lines, so that it covers little."""
         axes, columns = self.panels[-1], 2 if len(handles) > _LONG else 1
         legend = axes.legend(handles=handles, title=key or None, ncols=columns, **_LEGEND)
         for text in (*legend.get_texts(), legend.get_title()):
             text.set_text(wrap(text.get_text(), float(text.get_fontsize()), _SHARE * self.width(axes)))
 
 
-def given(ax: AxesLike | None, figure: str, chosen: View, panels: int, *others: str) -> GivenSheet | None:
-    """Take a caller's axes to draw on.
+def given_sheet(ax: AxesLike | None, figure: str, chosen: View, panels: int, *others: str) -> GivenSheet | None:
+    """Make a sheet of a caller's axes.
 
     Args:
-        ax: axes of one figure, in an array of any shape or a list; None where the figure is to have a sheet of its own.
+        ax: axes of one figure, in an array of any shape or a list; None to draw in a new figure.
         figure: its name.
         chosen: what it shows.
-        panels: how many it draws.
-        others: dimensions whose values have a panel each, beside the facet.
+        panels: number of panels that it draws.
+        others: dimensions, besides the facet, with a panel for each value.
+
+    Returns:
+        The sheet, None without axes.
 
     Raises:
-        SweepError: for what is no axes, for axes of several figures or twice the same, and for another number of them
-            than there are panels, with the way to have fewer panels.
+        SweepError: for anything but axes, for axes of several figures or the same axes twice, and if there are not as
+            many axes as panels; then the error says how to have fewer panels.
     """
     if ax is None:
         return None
@@ -96,41 +99,41 @@ def given(ax: AxesLike | None, figure: str, chosen: View, panels: int, *others: 
     if len(set(flat)) < panels or len({each.figure for each in flat}) > 1:
         wrong = "the same axes twice" if len(set(flat)) < panels else "axes of several figures"
         raise SweepError(f"figure {figure!r} got {wrong}: give {panels} different ones of one figure")
-    before = {text: text.get_text() for axes in flat for text in words_of(axes)}
+    before = {text: text.get_text() for axes in flat for text in texts_of(axes)}
     return GivenSheet(flat[0].figure.figure, flat, before)
 
 
 def _mismatch(chosen: View, panels: int, got: int, others: Sequence[str]) -> str:
-    """Say how many panels there are and of what, how many axes came, and how to have one panel."""
+    """Say how many panels there are and for what, how many axes were given, and how to have one panel."""
     dims = [name for name in (chosen.facet, *others) if name is not None]
     several = [name for name in dims if len(unions.values_of(chosen.data, name)) > 1]
     count = style.format_count(panels, "panel")
     what = f"{count}, one for each {style.join_words(map(style.words, several))}" if several else count
-    told = f"draws {what}, and got {got} axes: give {panels}"
+    message = f"draws {what}, and got {got} axes: give {panels}"
     if not several or got == 0:
-        return told
-    return f"{told}, or choose one, as in {' or '.join(_choice(chosen, name) for name in several)}"
+        return message
+    return f"{message}, or choose one, as in {' or '.join(_choice(chosen, name) for name in several)}"
 
 
 def _choice(chosen: View, name: str) -> str:
-    """Write the selection that leaves one value of a dimension, or of a knob of a union."""
+    """Write the code that selects one value of a dimension, or of a knob of a union."""
     value = unions.values_of(chosen.data, name)[0]
     dim = unions.dimension(chosen.data, name)
     if dim != name:
         return f".isel({dim}=ds.{name} == {value!r})"
     return (
         f".isel({name}=[0])"
-        if chosen.numbered(name) or name not in chosen.whole.xindexes
+        if chosen.is_numbered(name) or name not in chosen.source.xindexes
         else f".sel({name}=[{value!r}])"
     )
 
 
-def _is_odd(text: str) -> bool:
-    """Tell whether matplotlib would take a text for a formula, or can't write it as it is."""
+def _needs_escaping(text: str) -> bool:
+    """Tell whether matplotlib would read a text as a formula, or can't write it as it is."""
     return "$" in text or make_visible(text) != text
 
 
-def _numbers_hidden(axis: Axis) -> bool:
-    """Tell whether the caller has an axis without numbers, as `sharex=True` makes the inner ones of several panels."""
+def _has_hidden_numbers(axis: Axis) -> bool:
+    """Tell whether an axis shows no numbers, like the inner axes of several panels with `sharex=True`."""
     shown = axis.get_tick_params()
     return not any(shown.get(f"label{side}", False) for side in ("left", "right", "top", "bottom"))

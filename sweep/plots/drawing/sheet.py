@@ -1,4 +1,4 @@
-"""The sheet a figure is drawn on: panels, and for a whole figure a title in words and a caption of small print."""
+"""The sheet on which a figure is drawn: panels, and for a new figure a title in words and a caption."""
 
 import textwrap
 from abc import ABC, abstractmethod
@@ -23,22 +23,22 @@ from sweep.base.text import MAX_LENGTH, make_visible
 from sweep.plots.drawing import style
 from sweep.plots.drawing.view import View
 
-_NARROW: Final = 5.0  # inches: on a sheet that is narrower panels stand one below the other
+_NARROW: Final = 5.0  # inches: on a narrower sheet panels are arranged one below the other
 _LINE: Final = 1.35  # line height over font size
-_LETTER: Final = 0.56  # mean letter width over font size, DejaVu Sans, on the safe side
+_LETTER: Final = 0.56  # mean letter width over font size, DejaVu Sans, rounded up
 _BOLD: Final = 1.12  # width of bold letters over that of others
 _TITLE: Final = (9, 2.8)  # of a panel: size of its letters, least width of its lines in inches
 _MARGIN: Final = 1.2  # inches beside the panels, for labels and the colour bar
 
 
-def narrow() -> bool:
+def is_narrow() -> bool:
     """Tell whether a sheet is one column of a page, for print."""
     return style.settings()["figure.figsize"][0] < _NARROW
 
 
 @dataclass(frozen=True)
 class Sheet(ABC):
-    """Panels to draw on, and the figure that they are of.
+    """Panels to draw on, and their figure.
 
     Args:
         figure: the figure.
@@ -50,53 +50,53 @@ class Sheet(ABC):
 
     @abstractmethod
     def name(self, chosen: View, part: xr.Dataset) -> str:
-        """Say which panel shows a part of what is drawn: "width 64, learning rate 0.001"."""
+        """Name the panel that shows a part of what is drawn: "width 64, learning rate 0.001"."""
 
     @abstractmethod
-    def entitle(self, axes: Axes, text: str, note: str = "") -> None:
-        """Set a panel's title, in as many lines as keep it from running into the next panel's, and a line below it."""
+    def set_title(self, axes: Axes, text: str, note: str = "") -> None:
+        """Set a panel's title, broken into lines so that it does not overlap the next panel's, and a line below it."""
 
     @abstractmethod
     def width(self, axes: Axes) -> float:
-        """Estimate how wide a panel will be in inches, once all is laid out."""
+        """Estimate a panel's width in inches after layout."""
 
     @abstractmethod
     def finish(self, chosen: View, title: str, rule: str, handles: Sequence[Artist] = (), key: str = "") -> Figure:
-        """Add what explains the panels, once they are drawn.
+        """Add the texts and the legend that explain the panels, after these are drawn.
 
         Args:
             chosen: what is drawn.
             title: the finding, in words.
             rule: the caption's first sentence, without full stop: which statistic of what.
-            handles: what the legend explains.
-            key: the legend's own title.
+            handles: the legend's entries.
+            key: the legend's title.
 
         Returns:
             The figure.
         """
 
 
-class WholeSheet(Sheet):
-    """A figure of its own: its panels stand between the page's question, the title, the legend and the caption."""
+class FigureSheet(Sheet):
+    """A new figure: above its panels are the page's question and the title, below them the legend and the caption."""
 
     def name(self, chosen: View, part: xr.Dataset) -> str:
-        """Say which panel it is; what all of them have in common stands in the caption."""
+        """Name the panel; the caption says what all panels have in common."""
         return chosen.title(part)
 
-    def entitle(self, axes: Axes, text: str, note: str = "") -> None:
-        """Set a panel's title, in lines as long as the panel will be wide at least."""
+    def set_title(self, axes: Axes, text: str, note: str = "") -> None:
+        """Set a panel's title, in lines as long as the panel is wide, or a minimal width."""
         size, least = _TITLE
         lines = wrap(text, size, max(axes.get_window_extent().width / axes.figure.dpi, least))
         axes.set_title(f"{lines}\n{note}".strip())
 
     def width(self, axes: Axes) -> float:
-        """Estimate a panel's width by how many share that of the figure."""
+        """Estimate a panel's width from the number of panels in a row."""
         place = axes.get_subplotspec()
         beside = 1 if place is None else place.get_gridspec().ncols
         return (self.figure.bbox.width / self.figure.dpi - _MARGIN) / beside
 
     def finish(self, chosen: View, title: str, rule: str, handles: Sequence[Artist] = (), key: str = "") -> Figure:
-        """Add the page's question, the title, the legend and the caption, and make room for them."""
+        """Add the page's question, the title, the legend and the caption, and make the figure higher for them."""
         figure = self.figure
         _label_outer(figure)
         width, height = figure.get_size_inches()
@@ -104,7 +104,7 @@ class WholeSheet(Sheet):
             _fold_labels(figure)
         settings: Any = matplotlib.rcParams
         large, medium, small = (settings[name] for name in ("figure.titlesize", "font.size", "figure.labelsize"))
-        question = wrap(str(chosen.whole.attrs.get("question", "")), medium, width)
+        question = wrap(str(chosen.source.attrs.get("question", "")), medium, width)
         heading = wrap(title, large * _BOLD, width)
         caption = wrap(". ".join((rule, *_small_print(chosen))) + ".", small, width)
         columns = _legend_columns(handles, width)
@@ -124,34 +124,35 @@ class WholeSheet(Sheet):
             place = (0.5, (below - legend - 0.03) / total)
             look = {"loc": "lower center", "title": key or None, "borderpad": 0.2}
             figure.legend(handles=handles, bbox_to_anchor=place, ncols=columns, **look)
-        write_plainly(words_of(figure))
+        write_plainly(texts_of(figure))
         return figure
 
 
-def whole_sheet(
+def figure_sheet(
     panels: int,
     *,
     columns: int | None = None,
     size: tuple[float, float] = (3.3, 2.7),
     sharex: bool = True,
     sharey: bool | Literal["all", "row"] = True,
-) -> WholeSheet:
-    """Make a figure with room for some panels that share their axes.
+) -> FigureSheet:
+    """Make a figure with panels that share their axes.
 
     Args:
-        panels: how many.
-        columns: how many of them in a row; by default at most three, and one on a sheet for print.
-        size: width and height of a panel in inches; one alone is larger, those on a sheet for print share its width.
-        sharex: whether all have the same columns; else each names its own.
-        sharey: whether all have the same rows; "row" if only those beside each other have.
+        panels: number of panels.
+        columns: number of panels in a row; by default at most three, and one on a sheet for print.
+        size: width and height of a panel in inches; a single panel is larger, those on a sheet for print share its
+            width.
+        sharex: whether all have the same columns; if not, each has its own labels.
+        sharey: whether all have the same rows; "row" if only panels of the same row have.
 
     Returns:
         The figure and its panels, in reading order.
     """
     width, height = matplotlib.rcParams["figure.figsize"]
-    across = columns or (1 if narrow() else {1: 1, 2: 2, 4: 2}.get(panels, 3))
+    across = columns or (1 if is_narrow() else {1: 1, 2: 2, 4: 2}.get(panels, 3))
     down = -(-panels // across)
-    if narrow():
+    if is_narrow():
         height *= (0.7 if across == 1 else 0.5) * down + 0.3
     elif panels > 1:
         width, height = max(width, size[0] * across + 0.9), size[1] * down + 0.4
@@ -160,34 +161,34 @@ def whole_sheet(
     flat = list(grid.flat)
     for spare in flat[panels:]:
         spare.remove()
-    return WholeSheet(figure, flat[:panels])
+    return FigureSheet(figure, flat[:panels])
 
 
 def write_plainly(words: Iterable[Text]) -> None:
-    """Have words written as they are, dollars too: between two of them matplotlib would look for a formula."""
+    """Write texts literally: matplotlib would read text between two dollars as a formula."""
     for text in words:
         text.set(text=make_visible(text.get_text()), parse_math=False)
 
 
-def words_of(drawn: Artist) -> list[Text]:
-    """List the words that a figure or a panel holds, without what matplotlib writes at its own ticks: formulas."""
-    own = {id(text) for tick in drawn.findobj(Tick) for text in tick.findobj(Text)}
-    own |= {id(axis.get_offset_text()) for axis in drawn.findobj(Axis)}  # type: ignore[union-attr]
-    return [text for text in drawn.findobj(Text) if isinstance(text, Text) and id(text) not in own]
+def texts_of(drawn: Artist) -> list[Text]:
+    """List the texts of a figure or a panel, without those at ticks, for which matplotlib writes formulas itself."""
+    at_ticks = {id(text) for tick in drawn.findobj(Tick) for text in tick.findobj(Text)}
+    at_ticks |= {id(axis.get_offset_text()) for axis in drawn.findobj(Axis)}  # type: ignore[union-attr]
+    return [text for text in drawn.findobj(Text) if isinstance(text, Text) and id(text) not in at_ticks]
 
 
 def _small_print(chosen: View) -> list[str]:
-    """Give the caption's sentences on how lanes were chosen, how many were lost, and which page."""
-    if "status" not in chosen.whole:  # an array alone does not say what became of its lanes
+    """Give the caption's sentences that say how lanes were chosen, how many were lost, and the page's name."""
+    if "status" not in chosen.source:  # an array alone does not say how its lanes ended
         return list(chosen.rules)
-    shown, stored = chosen.data["status"], chosen.whole["status"]
-    told = [*chosen.rules, f"Shown: {_losses(shown)}"]
-    told += [f"In the store: {_losses(stored)}"] if stored.size > shown.size else []
-    return [*told, f"Page: {chosen.whole.attrs['name']}"] if "name" in chosen.whole.attrs else told
+    shown, stored = chosen.data["status"], chosen.source["status"]
+    sentences = [*chosen.rules, f"Shown: {_losses(shown)}"]
+    sentences += [f"In the store: {_losses(stored)}"] if stored.size > shown.size else []
+    return [*sentences, f"Page: {chosen.source.attrs['name']}"] if "name" in chosen.source.attrs else sentences
 
 
-def message(axes: Axes, text: str) -> Text:
-    """Say in the middle of a panel why nothing is drawn there."""
+def write_message(axes: Axes, text: str) -> Text:
+    """Write in the middle of a panel why nothing is drawn there."""
     box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
     return axes.text(
         0.5,
@@ -202,8 +203,8 @@ def message(axes: Axes, text: str) -> Text:
     )
 
 
-def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """Label a logarithmic axis: plain numbers, and 2 and 5 between the powers of ten of a short one.
+def set_log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Label a logarithmic axis with plain numbers; a short one also at 2 and 5 times the powers of ten.
 
     Args:
         axis: of a panel or of a colour bar.
@@ -218,7 +219,7 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 def _label_outer(figure: Figure) -> None:
-    """Label the outer panels only, and those above a place that is left empty."""
+    """Label only the outer panels, and those above an empty position."""
     for axes in figure.axes:
         label, place = axes.get_xlabel(), axes.get_subplotspec()
         axes.label_outer()
@@ -238,16 +239,16 @@ def _label_outer(figure: Figure) -> None:
 
 
 def _fold_labels(figure: Figure) -> None:
-    """Break what stands beside panels that are low, as they are on a narrow sheet; a colour bar is as high as all."""
+    """Break the labels beside panels, which are low on a narrow sheet; a colour bar is as high as all panels."""
     rows = sum(axes.get_subplotspec() is not None for axes in figure.axes)
     for axes in figure.axes:
-        room = 20 * (rows if axes.get_label() == "<colorbar>" else 1)
-        if max(map(len, axes.get_ylabel().splitlines()), default=0) > room:
-            axes.set_ylabel(textwrap.fill(axes.get_ylabel(), room))
+        most = 20 * (rows if axes.get_label() == "<colorbar>" else 1)  # letters of a line
+        if max(map(len, axes.get_ylabel().splitlines()), default=0) > most:
+            axes.set_ylabel(textwrap.fill(axes.get_ylabel(), most))
 
 
 def _legend_columns(handles: Sequence[Artist], width: float) -> int:
-    """Give how many entries fit side by side."""
+    """Compute how many entries fit side by side."""
     beside = 0.65  # the sample and the gap, in inches
     entries = [len(str(handle.get_label())) * 8 * _LETTER / 72 + beside for handle in handles]
     if sum(entries) <= width:
@@ -256,21 +257,21 @@ def _legend_columns(handles: Sequence[Artist], width: float) -> int:
 
 
 def _losses(status: xr.DataArray) -> str:
-    """Say how many lanes there are and how many came to no good end."""
+    """Say how many lanes there are, and how many were lost or have not run to their end."""
     counts = np.bincount(np.asarray(status.values, dtype=int).ravel(), minlength=len(labels.STATUS))
     bad = (*labels.LOST, *reversed(labels.WITHOUT_DATA))
-    told = [f"{counts[code]} {style.words(labels.STATUS[code])}" for code in bad if counts[code]]
+    parts = [f"{counts[code]} {style.words(labels.STATUS[code])}" for code in bad if counts[code]]
     if counts[labels.REACHED]:
-        told.append(f"{counts[labels.REACHED]} reached the target, their values carried forward")
-    return f"{style.format_count(status.size, 'lane')}, {', '.join(told) or 'none diverged'}"
+        parts.append(f"{counts[labels.REACHED]} reached the target, their values carried forward")
+    return f"{style.format_count(status.size, 'lane')}, {', '.join(parts) or 'none diverged'}"
 
 
 def wrap(text: str, size: float, width: float) -> str:
-    """Break a text into lines of a width in inches, its letters so many points high."""
+    """Break a text, with letters of a size in points, into lines of a width in inches."""
     shown = text if len(text) <= 2 * MAX_LENGTH else f"{text[: 2 * MAX_LENGTH]} ..."
     return textwrap.fill(shown, max(20, int((width - 0.16) * 72 / (size * _LETTER))))
 
 
 def _height(text: str, size: float) -> float:
-    """Give the height of a text in inches; nothing takes none."""
+    """Give the height of a text in inches, 0 for an empty one."""
     return 0.0 if not text else (text.count("\n") + 1) * size * _LINE / 72

@@ -1,4 +1,4 @@
-"""How every figure looks: colours, hatches, fonts, and numbers as words."""
+"""The style of all figures: colours, hatches, fonts, and how numbers are written."""
 
 import functools
 import inspect
@@ -14,15 +14,15 @@ import xarray as xr
 from matplotlib.colors import Colormap
 
 from sweep.base import labels
-from sweep.base.labels import words as words  # of all text in figures, so it is found here too
+from sweep.base.labels import words as words  # figures use it with the other functions for texts
 from sweep.base.text import make_visible
-from sweep.page.specs import figure as asked
+from sweep.page.specs import figure as specs
 from sweep.results import schema
 
 _P = ParamSpec("_P")
 _Drawn = TypeVar("_Drawn")  # a figure or an animation
 
-# Text in an SVG stays text: small, searchable, and set in a font of the same metrics where DejaVu is missing.
+# Text in an SVG stays text: small, searchable, and shown in a font of the same metrics if DejaVu is missing.
 RC: Final[Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
@@ -39,11 +39,11 @@ RC: Final[Any] = {
     "axes.linewidth": 0.7,
     "hatch.linewidth": 0.6,
     "svg.fonttype": "none",
-    "svg.hashsalt": "sweep",  # the same figure is the same file
+    "svg.hashsalt": "sweep",  # the same figure gives the same file
     "savefig.dpi": 150,
 }
 
-# What differs in print: one column of a page, 3.3 inches, in which a title of 8 points and all else of 7 can be read.
+# What differs in print: one column of a printed page, 3.3 inches wide, with a title of 8 points and all else of 7.
 COLUMN: Final[Any] = {
     "figure.figsize": (3.3, 2.2),
     "figure.titlesize": 8,
@@ -55,44 +55,44 @@ COLUMN: Final[Any] = {
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
     "legend.title_fontsize": 7,
-    "pdf.fonttype": 42,  # text stays text, in letters that every reader and every printer knows
+    "pdf.fonttype": 42,  # text stays text, in a font format that every reader and every printer supports
 }
-_AXES: Final = "ax"  # what a figure is drawn on: no option, which a page could name
-_ON_GIVEN_AXES: Final[Any] = {"hatch.linewidth": RC["hatch.linewidth"]}
-_ON_PAPER: ContextVar[bool] = ContextVar("_ON_PAPER", default=False)
+_AXES: Final = "ax"  # the argument for a caller's axes, which is no option of a page
+_GIVEN_AXES_RC: Final[Any] = {"hatch.linewidth": RC["hatch.linewidth"]}
+_IN_PRINT: ContextVar[bool] = ContextVar("_IN_PRINT", default=False)
 
 
 @contextmanager
-def printed() -> Iterator[None]:
-    """Have the figures that are drawn and saved herein fit one column of a page."""
-    token = _ON_PAPER.set(True)
+def use_print_settings() -> Iterator[None]:
+    """Draw and save figures that fit one column of a printed page, within a `with` block."""
+    token = _IN_PRINT.set(True)
     try:
         yield
     finally:
-        _ON_PAPER.reset(token)
+        _IN_PRINT.reset(token)
 
 
 def settings() -> Any:
-    """Give matplotlib's settings for what is drawn now, on the screen or `printed`."""
-    return _defaults() | (RC | COLUMN if _ON_PAPER.get() else RC)
+    """Give matplotlib's settings for what is drawn now, for the screen or within `use_print_settings`."""
+    return _defaults() | (RC | COLUMN if _IN_PRINT.get() else RC)
 
 
-def drawing(ax: object) -> AbstractContextManager[None]:
-    """Have what is drawn herein look as all figures do, or on axes that a caller gives as the caller has settled."""
-    return matplotlib.rc_context(settings() if ax is None else _ON_GIVEN_AXES)
+def drawing_settings(ax: object) -> AbstractContextManager[None]:
+    """Draw in the style of all figures, or on a caller's axes in the caller's style, within a `with` block."""
+    return matplotlib.rc_context(settings() if ax is None else _GIVEN_AXES_RC)
 
 
 @functools.cache
 def _defaults() -> Any:
-    """Give matplotlib's own defaults, so that the same figure is the same file whatever a user's matplotlibrc says."""
+    """Give matplotlib's defaults, so that the same figure gives the same file whatever a user's matplotlibrc says."""
     return {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
 
 
-NETWORK: Final = "#0072b2"  # blue and vermilion of Okabe and Ito, told apart by every kind of colour vision
+NETWORK: Final = "#0072b2"  # blue and vermilion of Okabe and Ito, distinct for every kind of colour vision
 MARK: Final = "#d55e00"
 QUIET: Final = "#666666"
 
-# What stands in a cell without a number: face colour, hatch colour, pattern (dots make a large SVG).
+# How cells without a number are drawn: face colour, hatch colour, pattern (dots make a large SVG).
 HATCHES: Final = {
     "diverged": ("#f2c4a8", "#8a3200", "xxxx"),
     "censored": ("#e3e3e3", "#555555", "////"),
@@ -100,7 +100,7 @@ HATCHES: Final = {
     "not_run": ("#ffffff", "#b5b5b5", "----"),
 }
 
-# What covers a difference that says little, and lets its colour shine through.
+# How differences that are not significant are covered: the same, with a translucent face.
 COVERS: Final = {
     "noise": ("#ffffffa0", "#9a9a9a", "\\\\\\"),
     "few": ("#ffffffa0", "#9a9a9a", "|||"),
@@ -110,7 +110,7 @@ PATTERNS: Final = HATCHES | COVERS
 
 
 def with_style(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[Concatenate[xr.Dataset, _P], _Drawn]:
-    """Have a figure drawn with these settings, once it is known that the results have what it needs.
+    """Decorate the function of a figure: it checks that the figure fits the results, and draws it in our style.
 
     Args:
         draw: takes results, options and, unless it makes a film, `ax`; its name is one of `specs.figure.KINDS`.
@@ -119,39 +119,39 @@ def with_style(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[
     @functools.wraps(draw)
     def drawn(ds: xr.Dataset, *args: _P.args, **kwargs: _P.kwargs) -> _Drawn:
         _, *given = inspect.signature(draw).bind(ds, *args, **kwargs).arguments.items()
-        figure = asked.Figure(
+        figure = specs.Figure(
             draw.__name__, {name: value for name, value in given if value is not None and name != _AXES}
         )
-        asked.check(figure, available(ds))
-        # Selections copy, so the rest, which may be gigabytes, is left behind.
-        used = {"status", "stop_epoch", "loss", "target", *asked.KINDS[figure.name].needs, *asked.references_of(figure)}
-        with drawing(kwargs.get(_AXES)):
+        specs.check(figure, available(ds))
+        # Selections copy, so all other variables, which may be gigabytes, are left out.
+        used = {"status", "stop_epoch", "loss", "target", *specs.KINDS[figure.name].needs, *specs.references_of(figure)}
+        with drawing_settings(kwargs.get(_AXES)):
             return draw(ds[[name for name in ds.data_vars if name in used]], *args, **kwargs)
 
     return drawn
 
 
 def available(ds: xr.Dataset) -> frozenset[str]:
-    """Name what figures of these results may be of: variables, dimensions, and the knobs along a union's `point`."""
+    """Name what figures of these results may show: variables, dimensions, and the knobs along a union's `point`."""
     return frozenset(map(str, (*ds.data_vars, *ds.dims, *schema.union_knobs(ds))))
 
 
-def bright_is_good() -> Colormap:
-    """Give the map of every heatmap: yellow is low error or few epochs, dark violet is high.
+def lower_better_colours() -> Colormap:
+    """Give the colour map of most heatmaps: yellow is low error or few epochs, dark violet is high.
 
-    Viridis is perceptually uniform and safe for colour-blind readers. What lies beyond an end continues
-    its darkness or paleness; the colour bar's arrow says so.
+    Viridis is perceptually uniform and safe for colour-blind readers. Values beyond an end are still darker, or still
+    paler; the arrow of the colour bar shows this.
     """
     return matplotlib.colormaps["viridis_r"].with_extremes(over="#22002b", under="#fff7a8")
 
 
-def bright_is_high() -> Colormap:
-    """Give the same map turned round, for what is good where it is high."""
+def higher_better_colours() -> Colormap:
+    """Give the same map reversed, for metrics of which higher values are better."""
     return matplotlib.colormaps["viridis"].with_extremes(over="#fff7a8", under="#22002b")
 
 
-def bright_is_nothing() -> Colormap:
-    """Give another map, for what has no best: from dark blue for low to yellow for high."""
+def neutral_colours() -> Colormap:
+    """Give another map, for metrics without a best: from dark blue for low to yellow for high."""
     return matplotlib.colormaps["cividis"].with_extremes(over="#fffbd0", under="#000f26")
 
 
@@ -160,16 +160,16 @@ def line_colours(count: int) -> np.ndarray:
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(count, 1)))
 
 
-def plain(text: str) -> str:
-    """Have matplotlib write a text as it is: between dollars it would look for formulas, and refuse some."""
+def escape_formulas(text: str) -> str:
+    """Escape a text so that matplotlib writes it literally: it would read text between dollars as a formula."""
     return make_visible(text).replace("$", r"\$")
 
 
 def format_number(value: object) -> str:
-    """Write a coordinate or a result shortly: 64, 0.001, 1e-05, 1250; text stays as it is."""
+    """Write a coordinate or a result in short form: 64, 0.001, 1e-05, 1250; text stays as it is."""
     if isinstance(value, (str, bytes, bool, np.bool_)):
         return str(value)
-    value = float(value) + 0.0  # which takes the sign from -0  # pyright: ignore[reportArgumentType]
+    value = float(value) + 0.0  # removes the sign of -0  # pyright: ignore[reportArgumentType]
     if value.is_integer() and abs(value) < 1e6:
         return f"{value:.0f}"
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
@@ -193,12 +193,12 @@ def format_range(values: Sequence[float] | np.ndarray) -> str:
 
 
 def name(array: xr.DataArray) -> str:
-    """Give the words for a variable or a coordinate: its long name where it has one."""
+    """Give the words for a variable or a coordinate: its long name if it has one."""
     return labels.long_name(array.name, array.attrs)
 
 
 def label(array: xr.DataArray) -> str:
-    """Write an axis label, the long name with units where these say more than a pure number or "epoch"."""
+    """Write an axis label: the long name, with its units unless these are 1 or "epochs"."""
     long_name = name(array)
     units = str(array.attrs.get("units", "1"))
     text = long_name if units in ("", "1", "epochs") else f"{long_name} ({units})"

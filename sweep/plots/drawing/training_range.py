@@ -1,4 +1,4 @@
-"""Where the points that lanes were trained on end, in figures whose x goes on beyond them."""
+"""The ends of the training range, in figures whose x goes beyond it."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Literal
@@ -12,12 +12,12 @@ from matplotlib.patheffects import withStroke
 _LOOK: Final[dict[str, Any]] = {"color": "black", "linewidth": 0.8, "linestyle": (0, (4, 3))}
 
 
-def inside(x: xr.DataArray) -> np.ndarray:
-    """Say which points lie in the training range; all do in results that do not say."""
+def is_inside(x: xr.DataArray) -> np.ndarray:
+    """For each point, tell whether it lies in the training range; all do if the results do not state the range."""
     return (x.values >= x.attrs.get("train_low", -np.inf)) & (x.values <= x.attrs.get("train_high", np.inf))
 
 
-def ends(x: xr.DataArray) -> list[float]:
+def outer_ends(x: xr.DataArray) -> list[float]:
     """Give those ends of the training range beyond which there are points."""
     low, high = x.attrs.get("train_low", -np.inf), x.attrs.get("train_high", np.inf)
     return [low] * bool((x < low).any()) + [high] * bool((x > high).any())
@@ -27,14 +27,14 @@ def mark_ends(panels: Sequence[Axes], x: xr.DataArray, axis: Literal["x", "y"]) 
     """Draw a thin dashed line at each end of the training range beyond which there are points.
 
     Args:
-        panels: where.
+        panels: the panels.
         x: the coordinate, with the training range among its attributes.
         axis: along which axis of the panels x lies.
 
     Returns:
-        The legend's entry; none where there is nothing to mark.
+        The legend's entry; none if there is nothing to mark.
     """
-    places, pale = ends(x), [withStroke(linewidth=2.0, foreground="#ffffffb0")]
+    places, pale = outer_ends(x), [withStroke(linewidth=2.0, foreground="#ffffffb0")]
     for panel in panels:
         draw = panel.axvline if axis == "x" else panel.axhline
         for place in places:

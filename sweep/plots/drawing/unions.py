@@ -1,4 +1,4 @@
-"""Unions of axes: lanes along one dimension `point`, taken apart again by the knobs that lie along it."""
+"""Unions of axes: their lanes lie along one dimension `point`, and are separated by the knobs along it."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 
 
 def dimension(array: xr.DataArray | xr.Dataset, name: str) -> str:
-    """Give the dimension that a name lies along: itself, or for a knob of a union `point`.
+    """Give the dimension along which a name lies: itself, or for a knob of a union `point`.
 
     Raises:
         SweepError: for a name that is neither a dimension nor a coordinate along one.
@@ -33,11 +33,11 @@ def check_apart(array: xr.DataArray | xr.Dataset, axes: Sequence[str], facet: st
 
     Args:
         array: what is drawn.
-        axes: dimensions and knobs that are drawn.
-        facet: that with a panel for each value; as a knob it groups the lanes of a dimension that is drawn.
+        axes: the dimensions and knobs of the figure's axes.
+        facet: the dimension or knob with a panel for each value; a knob may group the lanes of a dimension in `axes`.
 
     Raises:
-        SweepError: where rows, columns or panels are of `point`, and others of them of a knob along it.
+        SweepError: if one axis is `point` and another, or the panels, a knob along it, or the reverse.
     """
     for name in axes:
         dim = dimension(array, name)
@@ -45,37 +45,37 @@ def check_apart(array: xr.DataArray | xr.Dataset, axes: Sequence[str], facet: st
             raise SweepError(f"{name!r} lies along {dim!r}, so one can't be drawn against the other: leave one out")
 
 
-def telling_knob(ds: xr.Dataset, most: int) -> str | None:
-    """Give the knob that tells the parts of a union apart: the first whose 2 to `most` values are words."""
+def part_knob(ds: xr.Dataset, most: int) -> str | None:
+    """Give the knob by which the parts of a union differ: the first with 2 to `most` values that are words."""
     words = [name for name in schema.union_knobs(ds) if ds[name].dtype.kind in "UO"]
     return next((name for name in words if 1 < len(values_of(ds, name)) <= most), None)
 
 
 def values_of(array: xr.DataArray | xr.Dataset, name: str) -> list:
-    """List the values of a coordinate, each once, in order of appearance; NaN, which does not apply, is none."""
+    """List the distinct values of a coordinate in order of appearance, without NaN, where a knob does not apply."""
     return list(dict.fromkeys(value for value in array[name].values.tolist() if value == value))
 
 
-def part(array: _Labelled, knob: str, value: object) -> _Labelled:
-    """Take the lanes whose knob has a value, which stays as a coordinate of its own."""
+def select_part(array: _Labelled, knob: str, value: object) -> _Labelled:
+    """Select the lanes whose knob has a value; the value remains as a scalar coordinate."""
     dim = dimension(array, knob)
     taken = array.isel({dim: np.flatnonzero(array[knob].values == value)})
     return taken.drop_vars(knob).assign_coords({knob: ((), value, array[knob].attrs)})
 
 
 def unfold_knobs(array: _Labelled, names: Sequence[str]) -> _Labelled:
-    """Make dimensions of those names that are knobs along another dimension.
+    """Turn those names that are knobs along another dimension into dimensions.
 
     Args:
-        array: each combination of these knobs at most once (`single`).
+        array: with each combination of these knobs at most once (`select_single`).
         names: dimensions and knobs.
 
     Returns:
-        The array over these names; a combination that the union has no lane of has not run: NaN.
+        The array over these names; a combination without a lane in the union counts as not run: NaN.
     """
     for dim in {dimension(array, name): None for name in names if name not in array.dims}:
         inner = [name for name in names if name not in array.dims and dimension(array, name) == dim]
-        array = array.drop_vars([name for name in schema.along(array, dim) if name not in inner])
+        array = array.drop_vars([name for name in schema.coords_along(array, dim) if name not in inner])
         if len(inner) == 1:
             array = array.swap_dims({dim: inner[0]})
             continue
@@ -87,14 +87,14 @@ def unfold_knobs(array: _Labelled, names: Sequence[str]) -> _Labelled:
 
 
 def _hole(array: xr.DataArray | xr.Dataset) -> Any:
-    """Give what stands for a lane that there is none of."""
+    """Give the values for a combination without a lane."""
     if isinstance(array, xr.DataArray):
         return np.nan
     return {name: np.int8(labels.NOT_RUN) if name == "status" else np.nan for name in array.data_vars}
 
 
-def single(array: _Labelled, dim: str, keys: Sequence[str]) -> _Labelled:
-    """Take the lanes to which some knobs apply, where these tell all of them apart.
+def select_single(array: _Labelled, dim: str, keys: Sequence[str]) -> _Labelled:
+    """Select the lanes to which some knobs apply; no two of these lanes may have the same values.
 
     Args:
         array: with lanes of a union along `dim`.
@@ -102,29 +102,34 @@ def single(array: _Labelled, dim: str, keys: Sequence[str]) -> _Labelled:
         keys: knobs along it.
 
     Raises:
-        SweepError: where several lanes share their knobs, naming those that would tell them apart.
+        SweepError: if several lanes have the same values, naming the knobs in which these lanes differ.
     """
     found = groups(array, dim, keys)
     twice = next((group for group in found if len(group) > 1), None)
     if twice is None:
         return array.isel({dim: [group[0] for group in found]})
     same = array.isel({dim: twice})
-    others = [name for name in schema.along(array, dim) if name not in (dim, *keys) and len(values_of(same, name)) > 1]
+    others = [
+        name for name in schema.coords_along(array, dim) if name not in (dim, *keys) and len(values_of(same, name)) > 1
+    ]
     shared = style.join_words(f"{key} {style.format_number(same[key].values[0])}" for key in keys)
-    told = f"{len(twice)} lanes along {dim!r} have {shared}: they differ in {style.join_words(others) or dim}"
+    message = f"{len(twice)} lanes along {dim!r} have {shared}: they differ in {style.join_words(others) or dim}"
     if not others:
-        raise SweepError(f"{told}; choose one, as in .isel({dim}=[0])")
+        raise SweepError(f"{message}; choose one, as in .isel({dim}=[0])")
     value = same[others[0]].values[0].item()
-    raise SweepError(f"{told}; choose one value, as in .isel({dim}=ds.{others[0]} == {value!r})")
+    raise SweepError(f"{message}; choose one value, as in .isel({dim}=ds.{others[0]} == {value!r})")
 
 
 def groups(array: xr.DataArray | xr.Dataset, dim: str, keys: Sequence[str]) -> list[list[int]]:
-    """Give the places of all lanes that share some knobs, group by group in order of appearance.
+    """Group lanes that have the same values of some knobs.
 
     Args:
         array: with lanes of a union along `dim`.
         dim: the dimension.
-        keys: knobs along it. Lanes to which one does not apply are left out.
+        keys: knobs along it. Lanes to which one of them does not apply are left out.
+
+    Returns:
+        For each group, in order of appearance, the indices of its lanes along `dim`.
     """
     found: dict[tuple, list[int]] = {}
     for place, row in enumerate(zip(*(array[name].values.tolist() for name in keys), strict=True)):

@@ -1,4 +1,4 @@
-"""Results side by side under one colour scale, and their differences from the first under another, centred on zero."""
+"""Results side by side with one colour scale, and their differences from the first with another, centred on zero."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -20,20 +20,28 @@ from sweep.base.labels import Better
 from sweep.compare.permutation import ALPHA, CONTROL
 from sweep.compare.summary import Comparison
 from sweep.plots.drawing import style
-from sweep.plots.drawing.cells import colour_bar, draw_cells, hatch, legend_patch, merge_cells, norm_of, numbers
-from sweep.plots.drawing.maps import table
+from sweep.plots.drawing.cells import (
+    add_colour_bar,
+    draw_cells,
+    draw_hatch,
+    draw_numbers,
+    legend_patch,
+    merge_cells,
+    norm_of,
+)
+from sweep.plots.drawing.maps import lay_out_table
 from sweep.plots.drawing.metric import colours
 from sweep.plots.drawing.scale import scale_of
-from sweep.plots.drawing.sheet import WholeSheet, whole_sheet
+from sweep.plots.drawing.sheet import FigureSheet, figure_sheet
 from sweep.plots.drawing.view import View, place_words
 from sweep.stats.intervals import FEWEST
 
 _MOST_PARTS: Final = 6
 _MOST_FACETS: Final = 4
-_ENDS: Final = (1.25, 1000.0)  # ratios: the scale reaches at least so far, and at most
-_SHORT: Final = 5.0  # ratio at the ends of a scale that has too few round numbers for its ticks
-_LABEL: Final = 34  # letters beside a colour bar
-_WIDTH, _TALL, _FLAT = 2.7, 2.5, 1.5  # inches of a panel, of one that has rows and of one that has none
+_ENDS: Final = (1.25, 1000.0)  # the smallest and the largest ratio at the end of a scale
+_SHORT: Final = 5.0  # a scale that ends below this ratio has too few round numbers for its ticks
+_LABEL: Final = 34  # letters in a line beside a colour bar
+_WIDTH, _TALL, _FLAT = 2.7, 2.5, 1.5  # inches: width of a panel, height of a panel with rows, and of one without
 Dims = tuple[str | None, str | None]
 
 
@@ -41,19 +49,19 @@ def comparison(compared: Comparison, rows: str | None = None, columns: str | Non
     """Draw heatmaps of all parts of a comparison, and of the differences from the first.
 
     Args:
-        compared: what is drawn.
+        compared: the comparison.
         rows: a dimension of its cells; by default the first along which something varies.
-        columns: another; by default the next one, or epochs where all of them are compared.
+        columns: another; by default the next one, or epochs if all of them are compared.
 
     Returns:
-        A row of panels, those of two parts and of their difference; of more parts the differences stand in a row below.
-        One row, or pair of rows, for each value of a third dimension. Differences within seed noise are covered.
+        A row of panels for two parts and their difference; with more parts the differences are in a row below. There is
+        a row, or a pair of rows, for each value of a third dimension. Differences within seed noise are covered.
 
     Raises:
-        SweepError: for a dimension that the cells have not, and for the same one twice.
+        SweepError: for a dimension that the cells do not have, and for the same dimension twice.
     """
     with matplotlib.rc_context(style.settings()):
-        chosen, dims = _chosen(compared, rows, columns)
+        chosen, dims = _choose_view(compared, rows, columns)
         what = _Content(compared, chosen, dims)
         sheet, upper, lower = _sheet(chosen.data.sizes["part"], len(what.panels), _TALL if dims[0] else _FLAT)
         kinds = _draw_values(what, sheet, upper) | _draw_gaps(what, sheet, lower)
@@ -65,8 +73,8 @@ def comparison(compared: Comparison, rows: str | None = None, columns: str | Non
 # What is shown.
 
 
-def _chosen(compared: Comparison, rows: str | None, columns: str | None) -> tuple[View, Dims]:
-    """Choose what is shown, over which rows and columns."""
+def _choose_view(compared: Comparison, rows: str | None, columns: str | None) -> tuple[View, Dims]:
+    """Choose what is shown, and the dimensions of rows and columns."""
     data = _gather(compared)
     free = [str(dim) for dim in data["difference"].dims if dim != "other"]
     for dim in (rows, columns):
@@ -82,12 +90,12 @@ def _chosen(compared: Comparison, rows: str | None, columns: str | None) -> tupl
     facet = free[0] if free else None
     drawn, parts = data.sizes["part"], len(compared.parts)
     rules = (f"{drawn} of {parts} parts are drawn",) * (drawn < parts)
-    chosen = _fix(View(data, data, facet, rules), free[1:], compared.better).thinned(facet, _MOST_FACETS)
+    chosen = _fix(View(data, data, facet, rules), free[1:], compared.better).thin(facet, _MOST_FACETS)
     return chosen, (rows, columns)
 
 
 def _gather(compared: Comparison) -> xr.Dataset:
-    """Put what is drawn into one Dataset: medians along `part`, differences along `other`; and all lanes' status."""
+    """Collect what is drawn in one Dataset: medians along `part`, differences along `other`, and all lanes' status."""
     names = list(compared.parts)
     if len(names) > _MOST_PARTS:  # the first, and others evenly spread
         names = [names[place] for place in np.linspace(0, len(names) - 1, _MOST_PARTS).round().astype(int)]
@@ -102,13 +110,13 @@ def _gather(compared: Comparison) -> xr.Dataset:
 
 
 def _common(compared: Comparison, key: str) -> str:
-    """Give an attribute that all parts have alike."""
+    """Give an attribute if it is the same in all parts, else ""."""
     values = {str(part.attrs.get(key, "")) for part in compared.parts.values()}
     return values.pop() if len(values) == 1 else ""
 
 
 def _fix(chosen: View, dims: Sequence[str], better: Better) -> View:
-    """Take what else varies where the first part is best anywhere; of a metric without a best, where it is lowest."""
+    """Fix further dimensions where the first part has its best median; for a metric without a best, its lowest."""
     if not dims:
         return chosen
     score = chosen.data["median"].isel(part=0)
@@ -116,13 +124,13 @@ def _fix(chosen: View, dims: Sequence[str], better: Better) -> View:
     score = score.fillna(np.inf)
     places = {dim: int(place) for dim, place in score.argmin(score.dims).items() if dim in dims}
     data = chosen.data.isel(places)
-    where = style.join_words(place_words(data, chosen.whole, dim) for dim in dims)
+    where = style.join_words(place_words(data, chosen.source, dim) for dim in dims)
     return replace(chosen, data=data, rules=(*chosen.rules, f"At {where}, where the first has its {which} median"))
 
 
 @dataclass(frozen=True)
 class _Content:
-    """A comparison, and what of it is shown over which rows and columns."""
+    """A comparison, the part of it that is shown, and the dimensions of rows and columns."""
 
     compared: Comparison
     chosen: View
@@ -133,17 +141,17 @@ class _Content:
         return list(self.chosen.panels())
 
     def cells(self, values: xr.DataArray) -> xr.DataArray:
-        return merge_cells(table(self.chosen, values.reset_coords(drop=True), *self.dims))
+        return merge_cells(lay_out_table(self.chosen, values.reset_coords(drop=True), *self.dims))
 
 
 # Where it is drawn.
 
 
-def _sheet(parts: int, facets: int, height: float) -> tuple[WholeSheet, list[list[Axes]], list[list[Axes]]]:
-    """Give for each facet the panels of the parts, and those of the differences: beside two parts, below more."""
+def _sheet(parts: int, facets: int, height: float) -> tuple[FigureSheet, list[list[Axes]], list[list[Axes]]]:
+    """For each facet, give the panels of the parts, and those of differences: beside two parts, below more."""
     across = 3 if parts == 2 else parts
     rows = facets if parts == 2 else 2 * facets
-    sheet = whole_sheet(rows * across, columns=across, size=(_WIDTH, height))
+    sheet = figure_sheet(rows * across, columns=across, size=(_WIDTH, height))
     grid = [sheet.panels[row * across : (row + 1) * across] for row in range(rows)]
     if parts == 2:
         return sheet, [row[:2] for row in grid], [row[2:] for row in grid]
@@ -153,13 +161,13 @@ def _sheet(parts: int, facets: int, height: float) -> tuple[WholeSheet, list[lis
 
 
 def _label_leftmost(upper: list[list[Axes]], lower: list[list[Axes]]) -> None:
-    """Label the rows of differences that stand below the parts, with nothing to their left."""
+    """Label the first panel in each row of differences below the parts, which has no panel to its left."""
     for row in lower if len(upper[0]) > 2 else ():
         row[0].yaxis.set_tick_params(labelleft=True)
 
 
-def _draw_values(what: _Content, sheet: WholeSheet, places: list[list[Axes]]) -> set[str]:
-    """Draw all parts' medians with one norm and one colour bar; gives the kinds of hatches that occur."""
+def _draw_values(what: _Content, sheet: FigureSheet, places: list[list[Axes]]) -> set[str]:
+    """Draw all parts' medians with one norm and one colour bar; return the kinds of hatches that occur."""
     compared = what.compared
     cells = [[what.cells(each) for each in panel["median"]] for panel in what.panels]
     flat = [each for row in cells for each in row]
@@ -170,13 +178,13 @@ def _draw_values(what: _Content, sheet: WholeSheet, places: list[list[Axes]]) ->
         for name, axes, each in zip(panel["part"].values, axes_row, row, strict=True):
             covers = {"diverged": np.isinf(each), "not_run": each.isnull()}
             kinds |= _panel(sheet, axes, each, each, norm, colours(compared.better), covers)
-            sheet.entitle(axes, _title(what.chosen, panel, str(name)))
-    colour_bar([axes for row in places for axes in row], flat, _wrap(compared.words))
+            sheet.set_title(axes, _title(what.chosen, panel, str(name)))
+    add_colour_bar([axes for row in places for axes in row], flat, _wrap(compared.words))
     return kinds
 
 
-def _draw_gaps(what: _Content, sheet: WholeSheet, places: list[list[Axes]]) -> set[str]:
-    """Draw all differences with one norm and one colour bar, covered where seeds alone would make them."""
+def _draw_gaps(what: _Content, sheet: FigureSheet, places: list[list[Axes]]) -> set[str]:
+    """Draw all differences with one norm and one colour bar, covered where they are within seed noise."""
     compared = what.compared
     norm, drawn = _symmetric_norm(what.chosen.data["difference"], compared.ratio), []
     kinds: set[str] = set()
@@ -188,9 +196,11 @@ def _draw_gaps(what: _Content, sheet: WholeSheet, places: list[list[Axes]]) -> s
             shown = _for_colour_bar(gaps.where(~covers["diverged"]), compared.ratio)
             bare = shown.where(~xr.concat(covers.values(), "cover").any("cover"))
             kinds |= _panel(sheet, axes, shown, bare, norm, _symmetric_colours(compared.better), covers)
-            sheet.entitle(axes, _title(what.chosen, panel, compared.name_difference(str(panel["other"].values[place]))))
+            sheet.set_title(
+                axes, _title(what.chosen, panel, compared.name_difference(str(panel["other"].values[place])))
+            )
             drawn.append(shown)
-    colour_bar([axes for row in places for axes in row], drawn, _wrap(compared.gap_words))
+    add_colour_bar([axes for row in places for axes in row], drawn, _wrap(compared.gap_words))
     if isinstance(norm, LogNorm) and norm.vmax is not None and norm.vmax < _SHORT:
         ticks = norm.vmax ** np.linspace(-1, 1, 5)
         bar = sheet.figure.axes[-1]
@@ -200,7 +210,7 @@ def _draw_gaps(what: _Content, sheet: WholeSheet, places: list[list[Axes]]) -> s
 
 
 def _panel(
-    sheet: WholeSheet,
+    sheet: FigureSheet,
     axes: Axes,
     cells: xr.DataArray,
     printed: xr.DataArray,
@@ -208,23 +218,23 @@ def _panel(
     cmap: Colormap,
     covers: Mapping[str, xr.DataArray],
 ) -> set[str]:
-    """Draw one heatmap, what covers it, and numbers where there is room; gives the kinds of hatches."""
+    """Draw one heatmap, its hatches, and numbers if there is space; return the kinds of hatches."""
     down, across = (scale_of(cells[dim]) for dim in cells.dims)
     mesh = draw_cells(axes, cells, down, across, norm=norm, cmap=cmap)
-    kinds = {kind for kind, where in covers.items() if hatch(axes, where, down, across, kind) is not None}
-    numbers(axes, printed, down, across, mesh, sheet.width(axes))
+    kinds = {kind for kind, where in covers.items() if draw_hatch(axes, where, down, across, kind) is not None}
+    draw_numbers(axes, printed, down, across, mesh, sheet.width(axes))
     return kinds
 
 
 def _title(chosen: View, panel: xr.Dataset, words: str) -> str:
-    return words if chosen.facet is None else f"{words}, {place_words(panel, chosen.whole, chosen.facet)}"
+    return words if chosen.facet is None else f"{words}, {place_words(panel, chosen.source, chosen.facet)}"
 
 
-# Differences as they are drawn.
+# How differences are drawn.
 
 
 def _covers(gaps: xr.DataArray, p: xr.DataArray, first: xr.DataArray, second: xr.DataArray) -> dict[str, xr.DataArray]:
-    """Say by what kind of hatch each difference is covered; by none where seeds alone would not make it."""
+    """For each kind of hatch, tell which differences it covers; those beyond seed noise are not covered."""
     lost = (abs(first) == np.inf) & (first == second)
     known = gaps.notnull() & ~lost
     return {
@@ -232,12 +242,12 @@ def _covers(gaps: xr.DataArray, p: xr.DataArray, first: xr.DataArray, second: xr
         "not_run": gaps.isnull() & ~lost,
         "noise": known & (p > ALPHA),
         "few": known & p.isnull(),
-        "one_lost": known & (abs(gaps) == np.inf),  # last, as it says something with the other two as well
+        "one_lost": known & (abs(gaps) == np.inf),  # last, so that it is drawn over the other two
     }
 
 
 def _symmetric_norm(gaps: xr.DataArray, ratio: bool) -> Normalize:
-    """Give a norm whose middle is no difference and which reaches as far to both sides, by `cells.norm_of`."""
+    """Give a norm that is symmetric about no difference; its ends are those of `cells.norm_of`."""
     sizes = abs(gaps).where(stats.finite(gaps))
     most = float(norm_of([sizes, -sizes]).vmax or 0) if sizes.max() > 0 else 0.0
     if ratio:
@@ -247,14 +257,14 @@ def _symmetric_norm(gaps: xr.DataArray, ratio: bool) -> Normalize:
 
 
 def _for_colour_bar(gaps: xr.DataArray, ratio: bool) -> xr.DataArray:
-    """Give differences as the colour bar has them: those of logarithms as ratios, infinite ones beyond its ends."""
-    most = 300.0 if ratio else 1e300  # whose exponential is finite, or itself is, so that it has a colour
+    """Give differences as the colour bar shows them: those of logarithms as ratios, infinite ones beyond its ends."""
+    most = 300.0 if ratio else 1e300  # a finite number, or one with a finite exponential, so that it has a colour
     beyond = gaps.clip(-most, most)
     return xr.apply_ufunc(np.exp, beyond, keep_attrs=True) if ratio else beyond
 
 
 def _symmetric_colours(better: Better) -> Colormap:
-    """Give colours in which blue is better and red is worse; others where neither side is."""
+    """Give a colour map in which blue is better and red is worse; another if neither side is better."""
     return matplotlib.colormaps[{"higher": "RdBu", "lower": "RdBu_r", None: "PuOr"}[better]]
 
 
@@ -262,7 +272,7 @@ def _symmetric_colours(better: Better) -> Colormap:
 
 
 def _wrap(text: str) -> str:
-    """Break the label of a colour bar."""
+    """Break the label of a colour bar into lines."""
     return textwrap.fill(text, _LABEL)
 
 

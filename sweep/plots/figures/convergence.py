@@ -10,14 +10,22 @@ from matplotlib.figure import Figure
 from sweep import stats
 from sweep.base import labels
 from sweep.plots.drawing import style
-from sweep.plots.drawing.cells import colour_bar, draw_cells, hatch, legend_patch, log_norm, merge_cells, numbers
-from sweep.plots.drawing.given import AxesLike, given
+from sweep.plots.drawing.cells import (
+    add_colour_bar,
+    draw_cells,
+    draw_hatch,
+    draw_numbers,
+    legend_patch,
+    log_norm,
+    merge_cells,
+)
+from sweep.plots.drawing.given import AxesLike, given_sheet
 from sweep.plots.drawing.scale import scale_of
-from sweep.plots.drawing.sheet import whole_sheet
+from sweep.plots.drawing.sheet import figure_sheet
 from sweep.plots.drawing.view import view
 
-_ENDS = ("diverged", "censored", "cut")  # of lanes that do not get there; of as many the first
-_SHARE = 0.05  # of the median initial loss: the threshold where a page states none
+_ENDS = ("diverged", "censored", "cut")  # of lanes that do not reach the threshold; the first one if equally frequent
+_SHARE = 0.05  # of the median initial loss: the threshold if the page states none
 
 
 @style.with_style
@@ -26,40 +34,40 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
 
     Args:
         ds: results with `loss` and the dimensions `learning_rate` and `width`.
-        threshold: in units of the loss; by default that at which the page ended lanes, or else 5% of the median
+        threshold: in units of the loss; by default the loss at which the page ended lanes, or else 5% of the median
             initial loss.
-        ax: axes to draw on, one for each panel; without them a figure of its own.
+        ax: axes to draw on, one for each panel; by default a new figure is made.
 
     Returns:
-        A heatmap with the number in each cell; cells whose median lane never gets there are hatched, by
-        what became of most lanes that did not.
+        A heatmap with the number in each cell; cells whose median lane never reaches the threshold are hatched, by
+        how most of the lanes that did not reach it ended.
     """
     chosen = view(ds, "learning_rate", "width")
     threshold = _target(ds) if threshold is None else threshold
     level = _SHARE * stats.initial(ds, "loss") if threshold is None else threshold
     found = [_cells(panel, level) for panel in chosen.panels()]
-    title = _title([epochs for epochs, _ in found], level) if np.isfinite(level) else chosen.nothing
+    title = _title([epochs for epochs, _ in found], level) if np.isfinite(level) else chosen.empty_title
     found = [(merge_cells(epochs), _most(epochs, ends)) for epochs, ends in found]
     cells = [epochs for epochs, _ in found]
-    sheet = given(ax, "epochs_to_converge", chosen, len(cells)) or whole_sheet(len(cells))
+    sheet = given_sheet(ax, "epochs_to_converge", chosen, len(cells)) or figure_sheet(len(cells))
     norm, kinds = log_norm(cells), set[str]()
     for axes, panel, (epochs, end) in zip(sheet.panels, chosen.panels(), found, strict=True):
         down, across = (scale_of(epochs[dim]) for dim in epochs.dims)
-        mesh = draw_cells(axes, epochs, down, across, norm=norm, cmap=style.bright_is_good())
+        mesh = draw_cells(axes, epochs, down, across, norm=norm, cmap=style.lower_better_colours())
         wheres = {kind: (epochs == np.inf) & (end == place) for place, kind in enumerate(_ENDS)}
         for kind, where in (wheres | {"not_run": epochs.isnull()}).items():
-            if hatch(axes, where, down, across, kind) is not None:
+            if draw_hatch(axes, where, down, across, kind) is not None:
                 kinds.add(kind)
-        numbers(axes, epochs, down, across, mesh, sheet.width(axes))
-        sheet.entitle(axes, sheet.name(chosen, panel))
-    colour_bar(sheet.panels, cells, "median epochs to the threshold")
+        draw_numbers(axes, epochs, down, across, mesh, sheet.width(axes))
+        sheet.set_title(axes, sheet.name(chosen, panel))
+    add_colour_bar(sheet.panels, cells, "median epochs to the threshold")
     why = f"{_SHARE:.0%} of the median initial loss" if threshold is None else "given by the page"
     rule = (
         f"Median over {chosen.seeds} of the first recorded epoch with training loss at most "
         f"{style.format_number(level)} ({why}); a lane that diverges, be it later, counts as +inf"
     )
     texts = {
-        "diverged": f"median lane {chosen.ended(labels.DIVERGED, labels.FAILED)}",
+        "diverged": f"median lane {chosen.ending_words(labels.DIVERGED, labels.FAILED)}",
         "censored": "median lane not there by the end",
         "cut": "median lane cut before it got there",
         "not_run": chosen.unseen,
@@ -77,7 +85,7 @@ def _target(ds: xr.Dataset) -> float | None:
 
 
 def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, list[xr.DataArray]]:
-    """Give median epochs and, for each of `_ENDS`, how many seeds came to it without getting there."""
+    """Give median epochs and, for each of `_ENDS`, the number of seeds that ended so without reaching the threshold."""
     found = stats.epochs_to(stats.measured(panel, "loss"), level, panel["status"])
     lost = panel["status"].isin((labels.DIVERGED, labels.FAILED))
     epochs = stats.median(found["epoch"].where(~lost, np.inf)).transpose("learning_rate", "width")
@@ -88,7 +96,7 @@ def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, list[xr.DataA
 
 
 def _most(epochs: xr.DataArray, ends: Sequence[xr.DataArray]) -> xr.DataArray:
-    """Say to which of `_ENDS` most lanes came, in cells that may be several put together; reached ones are left out."""
+    """Give the index of the most frequent of `_ENDS` in each cell, which may be a merged one."""
     counts = [merge_cells(each.where(np.isinf(epochs))).fillna(-1) for each in ends]
     return xr.concat(counts, "end", coords="minimal", compat="override").argmax("end")
 

@@ -1,4 +1,4 @@
-"""The fit as it grows: one frame for each snapshot."""
+"""The development of the fit as a film: one frame for each snapshot."""
 
 from typing import Any, Final
 
@@ -7,9 +7,9 @@ from matplotlib.artist import Artist
 
 from sweep.plots.drawing import style
 from sweep.plots.drawing.film import Film
-from sweep.plots.drawing.sheet import whole_sheet
+from sweep.plots.drawing.sheet import figure_sheet
 from sweep.plots.drawing.view import view
-from sweep.plots.figures.networks import dress, fit_in_words, networks, rule, run_first
+from sweep.plots.figures.networks import describe_fit, finish_panels, networks, rule, start_with_run_seed
 
 _MOST_PANELS: Final = 3
 _MOST_FRAMES: Final = 60
@@ -26,16 +26,16 @@ def growth(ds: xr.Dataset) -> Film:
     Returns:
         Panels at each width's best learning rate, as in `fits`.
     """
-    chosen = view(ds, most=_MOST_PANELS).ordered("x", "snapshot_epoch").thinned("snapshot_epoch", _MOST_FRAMES)
-    chosen = run_first(chosen)
+    chosen = view(ds, most=_MOST_PANELS).sort("x", "snapshot_epoch").thin("snapshot_epoch", _MOST_FRAMES)
+    chosen = start_with_run_seed(chosen)
     epochs = chosen.data["snapshot_epoch"].values
     rows = [networks(part) for part in chosen.panels()]
-    sheet = whole_sheet(len(rows), columns=len(rows), size=(3.0, 2.2))
+    sheet = figure_sheet(len(rows), columns=len(rows), size=(3.0, 2.2))
     panels = sheet.panels
     for axes, row, part in zip(panels, rows, chosen.panels(), strict=True):
         row.draw_target(axes)
-        sheet.entitle(axes, sheet.name(chosen, part))
-    handles = dress(panels, chosen, rows)
+        sheet.set_title(axes, sheet.name(chosen, part))
+    handles = finish_panels(panels, chosen, rows)
 
     def draw(frame: int) -> list[Artist]:
         place = {"transform": panels[0].transAxes, "va": "top", "bbox": _BOX}
@@ -43,5 +43,5 @@ def growth(ds: xr.Dataset) -> Film:
         moving = [artist for axes, row in zip(panels, rows, strict=True) for artist in row.draw(axes, frame)]
         return [*moving, corner]
 
-    figure = sheet.finish(chosen, fit_in_words(chosen), rule(chosen, rows), handles)
+    figure = sheet.finish(chosen, describe_fit(chosen), rule(chosen, rows), handles)
     return Film(figure, len(epochs), draw)

@@ -1,4 +1,4 @@
-"""Heatmaps that a page asks for by name: any two dimensions of any metric, standing still or as a film over epochs."""
+"""Heatmaps that a page names: any two dimensions of any metric, as a figure or as a film over epochs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from sweep.base.errors import SweepError, unknown_name
 from sweep.plots.drawing import style
-from sweep.plots.drawing.cells import draw_mesh, hatch_missing, norm_of
+from sweep.plots.drawing.cells import draw_mesh, draw_missing, norm_of
 from sweep.plots.drawing.film import Film
 from sweep.plots.drawing.given import AxesLike
 from sweep.plots.drawing.maps import draw_maps, sheet_of_maps
-from sweep.plots.drawing.metric import check, colours, swept
+from sweep.plots.drawing.metric import check_metric, colours, varying_names
 from sweep.plots.drawing.scale import scale_of
 from sweep.plots.drawing.view import view
 from sweep.plots.figures import plane
@@ -27,7 +27,7 @@ from sweep.results import schema
 
 _MOST_FRAMES: Final = 60
 _MOST_FILMED: Final = 3  # panels
-_SHADES: Final = (72, 16)  # of the colour map and of grey: cells have no edges, so many make no larger file
+_SHADES: Final = (72, 16)  # of the colour map and of grey: as cells have no edges, many colours make no larger file
 _BOX: Final[dict[str, Any]] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
 
 
@@ -42,35 +42,36 @@ def heatmap(
     *,
     ax: AxesLike | None = None,
 ) -> Figure:
-    """Draw two dimensions of any metric against each other, as `sweep.plots.heatmap` does of an array.
+    """Draw two dimensions of any metric against each other, as `sweep.plots.heatmap` does for an array.
 
     Args:
         ds: results with the metric.
         metric: any variable over epochs.
-        x: the dimension across: `epoch`, one that the metric has of its own, or a swept one.
-        y: the dimension upwards; by default the metric's own, else the first swept one, else a single row.
+        x: the dimension across: `epoch`, another dimension of the metric, or a swept one.
+        y: the dimension upwards; by default another dimension of the metric, else the first swept one, else a single
+            row.
         facet: the dimension with a panel per value; by default as in the other figures.
         statistic: over seeds, one of `specs.figure.STATISTICS`.
-        ax: axes to draw on, one for each panel; without them a figure of its own.
+        ax: axes to draw on, one for each panel; by default a new figure is made.
 
     Returns:
-        Panels whose other swept dimensions are chosen as in the other figures: the best learning rate, and else the
-        combination of the lowest loss.
+        Panels for which all other swept dimensions are chosen as in the other figures: the best learning rate, and the
+        combination with the lowest loss.
     """
     dims = schema.own_dims(ds, metric)
     known = [*dims, *schema.lane_dims(ds), *schema.union_knobs(ds)]
     for name in (x, y, facet):
         if name is not None and name not in known:
             raise unknown_name("dimension", name, known)
-    y = y or next((name for name in (*dims, *swept(ds, x, facet)) if name not in (x, facet, "epoch")), None)
+    y = y or next((name for name in (*dims, *varying_names(ds, x, facet)) if name not in (x, facet, "epoch")), None)
     drawn = [name for name in (x, y, facet) if name is not None]
     if len(set(drawn)) < len(drawn):
-        told = style.join_words(map(repr, drawn))
-        raise SweepError(f"figure 'heatmap' draws {told} as x, y and facet: name different dimensions")
+        names = style.join_words(map(repr, drawn))
+        raise SweepError(f"figure 'heatmap' draws {names} as x, y and facet: name different dimensions")
     left = [name for name in dims if name not in (*drawn, "epoch")]
     if left:
-        told = style.join_words(f"{name} ({ds.sizes[name]} values)" for name in left)
-        raise SweepError(f"figure 'heatmap' of {metric!r} leaves {told}: make it x, y or the facet")
+        rest = style.join_words(f"{name} ({ds.sizes[name]} values)" for name in left)
+        raise SweepError(f"figure 'heatmap' of {metric!r} leaves {rest}: make it x, y or the facet")
     chosen = view(ds, *filter(None, (x, y)), facet=facet)
     if "epoch" in dims and "epoch" not in (x, y, facet):
         last = f"At the last record, epoch {style.format_number(ds['epoch'][-1].item())}"
@@ -86,22 +87,22 @@ def heatmap_film(
 
     Args:
         ds: results with the metric.
-        metric: any that is one number a record.
+        metric: a metric with a single number per record.
         x: the dimension across; by default the last swept one that varies.
         y: the dimension upwards; by default the first other one.
         statistic: over seeds, one of `specs.figure.STATISTICS`.
 
     Returns:
-        At most 60 frames, evenly spread over the records, under one scale.
+        At most 60 frames, evenly spread over the records, with one colour scale.
     """
-    check(ds, metric, x, y)
-    across = x or next(reversed(swept(ds, y)), None)
-    down = y or next(iter(swept(ds, across)), None)
+    check_metric(ds, metric, x, y)
+    across = x or next(reversed(varying_names(ds, y)), None)
+    down = y or next(iter(varying_names(ds, across)), None)
     if across is None or down is None:
-        alone = across or down
-        told = "nothing" if alone is None else f"only {alone!r}"
-        raise SweepError(f"figure 'heatmap_film' needs two swept dimensions; here {told} varies")
-    chosen = view(ds, across, down, most=_MOST_FILMED).thinned("epoch", _MOST_FRAMES)
+        single = across or down
+        varying = "nothing" if single is None else f"only {single!r}"
+        raise SweepError(f"figure 'heatmap_film' needs two swept dimensions; here {varying} varies")
+    chosen = view(ds, across, down, most=_MOST_FILMED).thin("epoch", _MOST_FRAMES)
     frames = [
         Cells(replace(chosen, data=chosen.data.isel(epoch=record)), metric, across, down, statistic)
         for record in range(chosen.data.sizes["epoch"])
@@ -113,8 +114,8 @@ def heatmap_film(
     sheet = sheet_of_maps(cells[-1])
     kinds = draw_maps(sheet, frames[-1].chosen, cells[-1], norm, colours(better), cuts[-1])
     epochs = [style.format_number(frame.chosen.data["epoch"].item()) for frame in frames]
-    told = plane.in_words(frames[-1], cells[-1])
-    title = f"At epoch {epochs[-1]} {told[0].lower()}{told[1:]}"
+    finding = plane.describe(frames[-1], cells[-1])
+    title = f"At epoch {epochs[-1]} {finding[0].lower()}{finding[1:]}"
     figure = sheet.finish(chosen, title, plane.rule(frames[-1]), plane.entries(frames[-1], kinds))
     panels = sheet.panels
     for artist in _moving_artists(panels):
@@ -124,7 +125,7 @@ def heatmap_film(
         for axes, each, cut in zip(panels, cells[frame], cuts[frame] or repeat(None), strict=False):
             rows, columns = (scale_of(each[dim]) for dim in each.dims)
             draw_mesh(axes, each, rows, columns, norm=norm, cmap=colours(better))
-            hatch_missing(axes, each, rows, columns, cut)
+            draw_missing(axes, each, rows, columns, cut)
         place: dict[str, Any] = {"transform": panels[0].transAxes, "va": "top", "bbox": _BOX}
         return [*_moving_artists(panels), panels[0].text(0.02, 0.97, f"epoch {epochs[frame]}", **place)]
 
@@ -132,7 +133,7 @@ def heatmap_film(
 
 
 def _palette(cmap: Colormap) -> np.ndarray:
-    """Give the colours of cells, words and hatches, these also between their face and their line."""
+    """Give the colours of cells, texts and hatches; for hatches also colours between face and line."""
     cells, greys = (np.linspace(0, 1, count) for count in _SHADES)
     ends = cmap([-1.0, 2.0])[:, :3]  # beyond the scale
     pairs = np.array([[to_rgb(face), to_rgb(line)] for face, line, _ in style.HATCHES.values()])
@@ -141,5 +142,5 @@ def _palette(cmap: Colormap) -> np.ndarray:
 
 
 def _moving_artists(panels: Sequence[Axes]) -> list[Artist]:
-    """List what is drawn anew in each frame: cells and hatches."""
+    """List what is drawn again in each frame: cells and hatches."""
     return [artist for axes in panels for artist in (*axes.collections, *axes.patches)]

@@ -14,20 +14,20 @@ from matplotlib.lines import Line2D
 
 from sweep import stats
 from sweep.plots.drawing import style, unions
-from sweep.plots.drawing.given import AxesLike, given
-from sweep.plots.drawing.metric import best_in_words, check
+from sweep.plots.drawing.given import AxesLike, given_sheet
+from sweep.plots.drawing.metric import check_metric, describe_best
 from sweep.plots.drawing.scale import Scale, scale_of, spans_decades
-from sweep.plots.drawing.sheet import Sheet, log_ticks, message, whole_sheet
+from sweep.plots.drawing.sheet import Sheet, figure_sheet, set_log_ticks, write_message
 from sweep.plots.drawing.view import MOST_PANELS, View, place_words, view
-from sweep.plots.figures.epoch_maps import order_in_words
+from sweep.plots.figures.epoch_maps import describe_order
 from sweep.results import schema
 
 _MOST_LINES = 10
-_MOST_RECORDS = 150  # of curves that stay shapes in an SVG; a thousand would make it large
+_MOST_RECORDS = 150  # of curves that are drawn as shapes in an SVG; longer ones would make it large
 _MOST_DECADES = 10
 _QUARTILES = ("lower", "median", "upper")
-_FARTHEST = 1e250  # ends of an axis, with room beside them
-_FAR = np.finfo(np.float32).max  # where a band goes whose quartile is a lost lane
+_FARTHEST = 1e250  # largest end of an axis, with space beyond it
+_FAR = np.finfo(np.float32).max  # the end of a band if a quartile is a lost lane
 _Limit: TypeAlias = Callable[[Sequence[Axes], Sequence[xr.Dataset]], None]
 
 
@@ -37,40 +37,40 @@ def curves(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
 
     Args:
         ds: results with `spectral_error`.
-        ax: axes to draw on, one for each panel; without them a figure of its own.
+        ax: axes to draw on, one for each panel; by default a new figure is made.
 
     Returns:
         One panel per width at its best learning rate; medians and quartiles over seeds.
     """
-    whole = view(ds).ordered("frequency")
-    chosen = whole.thinned("frequency", _MOST_LINES)
+    full = view(ds).sort("frequency")
+    chosen = full.thin("frequency", _MOST_LINES)
     sheet = _sheet(ax, "curves", chosen)
     lines, crosses = _draw(sheet, chosen, "spectral_error", "frequency", partial(_limit_decades, most=4))
     for axes in sheet.panels:
         axes.axhline(stats.HALVED, color=style.QUIET, linewidth=0.8, linestyle=":", zorder=1)
-    halving = [stats.halving_epoch(stats.median(stats.measured(panel, "spectral_error"))) for panel in whole.panels()]
+    halving = [stats.halving_epoch(stats.median(stats.measured(panel, "spectral_error"))) for panel in full.panels()]
     order = [float(stats.order_of_convergence(each)) for each in halving]
     key = style.label(ds["frequency"])
     rule = f"Lines: median over {chosen.seeds} of the relative spectral error; bands: quartiles; dotted: 0.5"
-    title = order_in_words(chosen, order, halving)
+    title = describe_order(chosen, order, halving)
     return sheet.finish(chosen, title, rule, [*lines, *crosses], key)
 
 
 @style.with_style
 def loss_curves(ds: xr.Dataset, reference: str | None = None, *, ax: AxesLike | None = None) -> Figure:
-    """Draw loss against epoch, a line per learning rate or per whatever else was swept.
+    """Draw loss against epoch, with a line per learning rate, or per value of another swept dimension.
 
     Args:
         ds: results with `loss`.
-        reference: another recorded variable to draw dashed black over the measured loss, such as a closed
-            form.
-        ax: axes to draw on, one for each panel; without them a figure of its own.
+        reference: another recorded variable, such as a closed form, which is drawn dashed and black over the measured
+            loss.
+        ax: axes to draw on, one for each panel; by default a new figure is made.
 
     Returns:
         One panel per width; medians and quartiles over seeds.
     """
     dim = _line_dimension(ds)
-    whole, chosen = _views(ds, "loss", dim)
+    full, chosen = _views(ds, "loss", dim)
     sheet = _sheet(ax, "loss_curves", chosen)
     lines, crosses = _draw(sheet, chosen, "loss", dim, partial(_limit_decades, most=_MOST_DECADES))
     rule = f"Lines: median over {chosen.seeds} of the training loss; bands: quartiles"
@@ -78,7 +78,7 @@ def loss_curves(ds: xr.Dataset, reference: str | None = None, *, ax: AxesLike | 
     if reference is not None:
         lines.append(_draw_reference(sheet.panels, chosen, reference))
         rule += f"; dashed: median of {style.words(reference)}"
-    title = best_in_words(whole, "loss", (dim, whole.facet))
+    title = describe_best(full, "loss", (dim, full.facet))
     return sheet.finish(chosen, title, rule, [*lines, *crosses], key)
 
 
@@ -90,40 +90,40 @@ def metric_curves(
 
     Args:
         ds: results with the metric.
-        metric: any that is one number a record.
+        metric: a metric with a single number per record.
         lines: a swept dimension; by default the learning rate, else the first that makes no panels.
-        ax: axes to draw on, one for each panel; without them a figure of its own.
+        ax: axes to draw on, one for each panel; by default a new figure is made.
 
     Returns:
         One panel per width, or per value of another dimension; medians and quartiles over seeds.
     """
-    check(ds, metric, lines)
+    check_metric(ds, metric, lines)
     dim = lines or _line_dimension(ds)
-    whole, chosen = _views(ds, metric, dim)
+    full, chosen = _views(ds, metric, dim)
     sheet = _sheet(ax, "metric_curves", chosen)
     entries, crosses = _draw(sheet, chosen, metric, dim, _limit_by_span)
     rule = f"Lines: median over {chosen.seeds} of the {style.name(ds[metric])}; bands: quartiles"
     key = "" if dim is None else style.label(ds[dim])
-    title = best_in_words(whole, metric, (dim, whole.facet))
+    title = describe_best(full, metric, (dim, full.facet))
     return sheet.finish(chosen, title, rule, [*entries, *crosses], key)
 
 
 def _views(ds: xr.Dataset, metric: str, dim: str | None) -> tuple[View, View]:
-    """Choose what a figure with a line per value of a dimension is about, and what of it can be shown."""
-    whole = view(ds, *([] if dim is None else [dim]), most=sys.maxsize)
-    chosen = whole.thinned(whole.facet, MOST_PANELS)
-    if dim in whole.drawn:  # a knob of a union, each part of which has its own values
-        return whole, chosen.thinned(dim, _MOST_LINES)
-    return whole, chosen if dim is None else _lines(chosen.ordered(dim), metric, dim)
+    """Choose the results for a figure with a line per value of a dimension: all for its title, and those it shows."""
+    full = view(ds, *([] if dim is None else [dim]), most=sys.maxsize)
+    chosen = full.thin(full.facet, MOST_PANELS)
+    if dim in full.drawn:  # a knob of a union, each part of which has its own values
+        return full, chosen.thin(dim, _MOST_LINES)
+    return full, chosen if dim is None else _lines(chosen.sort(dim), metric, dim)
 
 
 def _lines(chosen: View, metric: str, dim: str) -> View:
-    """Keep as many lines as can be told apart; of combinations in no order, the lowest metric to the highest."""
-    if chosen.data.sizes[dim] <= _MOST_LINES or not chosen.numbered(dim):
-        return chosen.thinned(dim, _MOST_LINES)
+    """Keep as many lines as can be distinguished; combinations, which have no order, are sorted by their metric."""
+    if chosen.data.sizes[dim] <= _MOST_LINES or not chosen.is_numbered(dim):
+        return chosen.thin(dim, _MOST_LINES)
     last = stats.median(stats.final(chosen.data, metric))
     rank = np.argsort(last.min([each for each in last.dims if each != dim]).values)
-    kept = replace(chosen, data=chosen.data.isel({dim: rank})).thinned(dim, _MOST_LINES)
+    kept = replace(chosen, data=chosen.data.isel({dim: rank})).thin(dim, _MOST_LINES)
     order = f"They go from the lowest median final {style.words(metric)} to the highest"
     return replace(kept, rules=(*kept.rules, order))
 
@@ -132,16 +132,16 @@ def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) ->
     """Draw one median with its quartiles; a cross marks where the median lane is lost.
 
     Args:
-        axes: where.
+        axes: the panel.
         summary: `median`, `lower` and `upper` over `epoch`, as `stats.over_seeds` gives them.
-        across: layout of the epochs. An epoch zero on a log axis stands apart, as a dot.
+        across: layout of the epochs. An epoch zero on a log axis is a separate dot.
         colour: of line and band.
 
     Returns:
-        Whether there is a cross.
+        Whether a cross was drawn.
     """
     low, centre, high = (summary[name].values for name in _QUARTILES)
-    rest = slice(int(across.zero_apart), None)
+    rest = slice(int(across.has_zero_cell), None)
     bottom, top = (np.where(np.isinf(each), np.copysign(_FAR, each), each) for each in (low, high))
     axes.fill_between(
         across.centres[rest],
@@ -154,7 +154,7 @@ def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) ->
     )
     drawn = np.where(np.isfinite(centre), centre, np.nan)
     axes.plot(across.centres[rest], drawn[rest], color=colour, linewidth=1.5, solid_capstyle="round")
-    if across.zero_apart or len(drawn) == 1:
+    if across.has_zero_cell or len(drawn) == 1:
         axes.plot(across.centres[:1], drawn[:1], ".", color=colour, markersize=5)
     alive = np.flatnonzero(np.isfinite(drawn))
     lost = bool(alive.size and np.isinf(centre[-1]))
@@ -164,13 +164,13 @@ def draw_band(axes: Axes, summary: xr.Dataset, across: Scale, colour: object) ->
 
 
 def _sheet(ax: AxesLike | None, figure: str, chosen: View) -> Sheet:
-    """Give a figure's panels, one per facet."""
+    """Give a figure's panels, one per value of the facet."""
     panels = sum(1 for _ in chosen.panels())
-    return given(ax, figure, chosen, panels) or whole_sheet(panels)
+    return given_sheet(ax, figure, chosen, panels) or figure_sheet(panels)
 
 
 def _draw(sheet: Sheet, chosen: View, name: str, dim: str | None, limit: _Limit) -> tuple[list[Line2D], list[Line2D]]:
-    """Draw a line per value of a dimension in each panel; give the legend's lines, and its cross where there is one."""
+    """Draw a line per value of a dimension in each panel; return the legend's lines, and its cross if there is one."""
     parts = list(chosen.panels())
     summaries = [stats.over_seeds(stats.measured(part, name)) for part in parts]
     across = scale_of(summaries[0]["epoch"])
@@ -182,19 +182,19 @@ def _draw(sheet: Sheet, chosen: View, name: str, dim: str | None, limit: _Limit)
         across.apply(axes.xaxis)
         axes.set_rasterization_zorder(0 if len(across.values) <= _MOST_RECORDS else 4)
         axes.set_ylabel(style.label(part[name]))
-        sheet.entitle(axes, sheet.name(chosen, part))
+        sheet.set_title(axes, sheet.name(chosen, part))
         here = values if dim is None else part[dim].values.tolist()
         for value, colour in zip(values, colours, strict=True):
             if value in here:
                 line = summary if dim is None else summary.isel({dim: here.index(value)})
                 lost |= draw_band(axes, line, across, colour)
-        message(axes, _why_empty(summary["median"], chosen, axes.get_yscale()))
+        write_message(axes, _why_empty(summary["median"], chosen, axes.get_yscale()))
     lines = [] if dim is None else _legend_lines(chosen, dim, colours)
     return lines, [_legend_cross(chosen)] * lost
 
 
 def _line_values(chosen: View, dim: str) -> list[Any]:
-    """List what has a line; the parts of a union may have different ones."""
+    """List the values that have a line; they may differ between the parts of a union."""
     values = unions.values_of(chosen.data, dim)
     return sorted(values) if dim in chosen.drawn else values
 
@@ -203,13 +203,13 @@ def _legend_lines(chosen: View, dim: str, colours: np.ndarray) -> list[Line2D]:
     if dim in chosen.drawn:
         texts = [style.format_number(value) or "none" for value in _line_values(chosen, dim)]
     else:
-        texts = [place_words(chosen.data.isel({dim: index}), chosen.whole, dim) for index in range(len(colours))]
+        texts = [place_words(chosen.data.isel({dim: index}), chosen.source, dim) for index in range(len(colours))]
     texts = [text.removeprefix(f"{style.words(dim)} ") for text in texts]
     return [Line2D([], [], color=colour, label=text) for colour, text in zip(colours, texts, strict=True)]
 
 
 def _why_empty(median: xr.DataArray, chosen: View, kind: str) -> str:
-    """Say why a panel shows no line; nothing where it shows one."""
+    """Say why a panel shows no line; "" if it shows one."""
     if (np.isfinite(median) & ((median > 0) | (kind == "linear"))).any():
         return ""
     if np.isfinite(median).any():
@@ -220,7 +220,7 @@ def _why_empty(median: xr.DataArray, chosen: View, kind: str) -> str:
 
 
 def _limit_by_span(panels: Sequence[Axes], summaries: Sequence[xr.Dataset]) -> None:
-    """Make the value axis logarithmic where medians span over a decade, else linear, and set it by them."""
+    """Set the value axis by the medians: logarithmic if they span more than a decade, else linear."""
     low, centre, high = (np.concatenate([each[name].values.ravel() for each in summaries]) for name in _QUARTILES)
     finite = centre[np.isfinite(centre)].astype(float).clip(-_FARTHEST, _FARTHEST)
     if spans_decades(centre):
@@ -238,7 +238,7 @@ def _limit_by_span(panels: Sequence[Axes], summaries: Sequence[xr.Dataset]) -> N
 
 
 def _limit_decades(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], most: float) -> None:
-    """Set a logarithmic axis by the medians, so that neither a wild quartile nor an exact zero flattens them."""
+    """Set a logarithmic axis by the medians, so that neither an extreme quartile nor an exact zero flattens them."""
     for axes in panels:
         axes.set(yscale="log", ylim=(0.1, 1.0))
     medians = np.concatenate([each["median"].values.ravel() for each in summaries])
@@ -254,23 +254,23 @@ def _limit_decades(panels: Sequence[Axes], summaries: Sequence[xr.Dataset], most
         low, high = max(medians.min(), top * 10.0**-most) / 1.6, top * 1.6
         for axes in panels:
             axes.set_ylim(low, high)
-            log_ticks(axes.yaxis, low, high)
+            set_log_ticks(axes.yaxis, low, high)
 
 
 def _line_dimension(ds: xr.Dataset) -> str | None:
-    """Choose the swept dimension with a line per value: learning rate, else the first that is no panel's."""
+    """Choose the swept dimension with a line per value: the learning rate, else the first that makes no panels."""
     swept = [dim for dim in schema.swept_dims(ds) if dim != "width"]
     return "learning_rate" if "learning_rate" in swept else next((dim for dim in swept if ds.sizes[dim] > 1), None)
 
 
 def _draw_reference(panels: Sequence[Axes], chosen: View, reference: str) -> Line2D:
-    """Draw another variable's medians over the measured ones, with gaps that show the line beneath."""
+    """Draw another variable's medians, dashed over the measured ones, so that the line beneath remains visible."""
     look: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": (0, (2.5, 3.5))}
     for axes, part in zip(panels, chosen.panels(), strict=True):
         values = stats.measured(part, reference).broadcast_like(part["epoch"])
         centre = stats.median(values).transpose(..., "epoch")
         across = scale_of(centre["epoch"])
-        rest = slice(int(across.zero_apart), None)
+        rest = slice(int(across.has_zero_cell), None)
         lines = centre.where(stats.finite(centre)).values.reshape(-1, centre.sizes["epoch"])
         axes.plot(across.centres[rest], lines[:, rest].T, **look)
     return Line2D([], [], label=style.words(reference), **look)

@@ -1,4 +1,4 @@
-"""The network against its target at a few moments, and what networks over x look like in any figure."""
+"""The network against its target at a few epochs, and how all figures draw networks over x."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ from matplotlib.patches import Patch
 from sweep import stats
 from sweep.base import labels
 from sweep.plots.drawing import style
-from sweep.plots.drawing.given import AxesLike, given
-from sweep.plots.drawing.sheet import message, narrow, whole_sheet
-from sweep.plots.drawing.training_range import inside, mark_ends
+from sweep.plots.drawing.given import AxesLike, given_sheet
+from sweep.plots.drawing.sheet import figure_sheet, is_narrow, write_message
+from sweep.plots.drawing.training_range import is_inside, mark_ends
 from sweep.plots.drawing.view import View, view
 
 _MOMENTS, _MOMENTS_IN_PRINT = 5, 3
-_MOST_POINTS = 256  # of a line that stays a shape in the SVG; text always does
+_MOST_POINTS = 256  # of a line that is drawn as a shape in the SVG
 _MOST_ROWS = 4
-_FARTHEST = 1e300  # ends of an axis, whose difference is a number
+_FARTHEST = 1e300  # largest end of an axis, so that the difference of two is finite
 _BAND: Final = (0.05, 0.95)
 _TARGET: Final[dict[str, Any]] = {"color": "black", "linewidth": 2.6, "alpha": 0.35}
 _NETWORK: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 1.3}
@@ -32,24 +32,24 @@ _SEEDS: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 0, "alpha"
 
 @style.with_style
 def fits(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
-    """Draw the network's output over the target: a column per moment, a row per width.
+    """Draw the network's output over the target: a column per snapshot, a row per width.
 
     Args:
         ds: results with `prediction` and `target` over `x`.
-        ax: axes to draw on, one for each panel, row by row; without them a figure of its own.
+        ax: axes to draw on, one for each panel, row by row; by default a new figure is made.
 
     Returns:
-        Rows at each width's best learning rate. The first seed is drawn as a line; the band holds nine tenths of
-        all seeds that have its target.
+        Rows at each width's best learning rate. The first seed is drawn as a line; the band contains nine tenths of
+        all seeds with the same target.
     """
-    most = _MOMENTS_IN_PRINT if narrow() else _MOMENTS
-    chosen = run_first(view(ds, most=_MOST_ROWS).ordered("x", "snapshot_epoch").thinned("snapshot_epoch", most))
+    most = _MOMENTS_IN_PRINT if is_narrow() else _MOMENTS
+    chosen = start_with_run_seed(view(ds, most=_MOST_ROWS).sort("x", "snapshot_epoch").thin("snapshot_epoch", most))
     data = chosen.data
     moments = data["snapshot_epoch"].values
     rows = [networks(part) for part in chosen.panels()]
-    alike = "all" if _alike(rows) else "row"
+    alike = "all" if _can_share_axis(rows) else "row"
     count = len(rows) * len(moments)
-    sheet = given(ax, "fits", chosen, count, "snapshot_epoch") or whole_sheet(
+    sheet = given_sheet(ax, "fits", chosen, count, "snapshot_epoch") or figure_sheet(
         count, columns=len(moments), size=(2.1, 1.75), sharey=alike
     )
     panels = sheet.panels
@@ -62,21 +62,21 @@ def fits(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
         line[0].set_ylabel(sheet.name(chosen, part).replace(", ", "\n"))
     for axes, moment in zip(grid[0], moments, strict=True):
         axes.set_title(f"epoch {style.format_number(moment)}")
-    handles = dress(panels, chosen, rows)
+    handles = finish_panels(panels, chosen, rows)
     for line, row in zip(grid, rows, strict=True):
         for moment, axes in enumerate(line):
-            row.mark_out_of_sight(axes, moment)
-    return sheet.finish(chosen, fit_in_words(chosen), rule(chosen, rows), handles)
+            row.mark_hidden(axes, moment)
+    return sheet.finish(chosen, describe_fit(chosen), rule(chosen, rows), handles)
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What is drawn in one panel, at any moment: the first seed's network, and those of all seeds with its target.
+    """The networks of one panel, at all snapshots: the first seed's, and those of all seeds with the same target.
 
     Args:
         x: the points.
-        target: of the first seed.
-        outputs: (moment, seed, x), the first seed first, then those that have its target.
+        target: the first seed's.
+        outputs: (snapshot, seed, x), the first seed first, then those with the same target.
         status: how the first seed ended.
     """
 
@@ -86,27 +86,27 @@ class Networks:
     status: int
 
     @property
-    def several(self) -> bool:
+    def has_band(self) -> bool:
         """Whether there are seeds beside the first."""
         return self.outputs.shape[1] > 1
 
     def draw_target(self, axes: Axes) -> None:
-        """Draw what stays the same at all moments."""
+        """Draw the target, which is the same at all snapshots."""
         axes.plot(self.x, self.target, **_TARGET)
 
     def draw(self, axes: Axes, moment: int) -> list[Artist]:
-        """Draw network and band at one moment, and give them."""
+        """Draw network and band at one snapshot, and return them."""
         first, drawn = self.outputs[moment, 0], list[Artist]()
         finite = self.outputs[moment][np.isfinite(self.outputs[moment]).all(axis=-1)]
-        if self.several and len(finite):
+        if self.has_band and len(finite):
             low, high = np.quantile(finite, _BAND, axis=0)
             drawn.append(axes.fill_between(self.x, low, high, zorder=1, **_SEEDS))
         if np.isfinite(first).any():
             return [*drawn, *axes.plot(self.x, first, zorder=3, **_NETWORK)]
-        return [*drawn, message(axes, _end_words(self.status))]
+        return [*drawn, write_message(axes, _end_words(self.status))]
 
-    def mark_out_of_sight(self, axes: Axes, moment: int) -> None:
-        """Say on which side a network lies of which the axes, with their limits, show nothing."""
+    def mark_hidden(self, axes: Axes, moment: int) -> None:
+        """If a network lies outside the limits of the axes, say on which side."""
         low, high = axes.get_ylim()
         known = self.outputs[moment, 0][np.isfinite(self.outputs[moment, 0])]
         if known.size and (known.max() < low or known.min() > high):
@@ -116,17 +116,17 @@ class Networks:
 
 
 def networks(part: xr.Dataset) -> Networks:
-    """Take what is drawn of one panel's results."""
+    """Select the networks to draw from one panel's results."""
     lanes = stats.seeded(part)
     target = lanes["target"].broadcast_like(lanes["status"]).transpose("seed", "x").values
     same = np.flatnonzero([np.allclose(target[0], each, equal_nan=True) for each in target])
-    kept = np.union1d([0], same)  # a target that is not known is like no other
+    kept = np.union1d([0], same)  # always with the first
     outputs = lanes["prediction"].transpose("snapshot_epoch", "seed", "x").values[:, kept]
     return Networks(part["x"].values, target[0], outputs, int(lanes["status"].values[0]))
 
 
-def run_first(chosen: View) -> View:
-    """Put first the first seed that has run in every panel; the order is kept where there is none."""
+def start_with_run_seed(chosen: View) -> View:
+    """Move the first seed that has run in every panel to the front; without such a seed the order is kept."""
     data = chosen.data
     if "seed" not in data.dims:
         return chosen
@@ -136,28 +136,28 @@ def run_first(chosen: View) -> View:
     return chosen if first == 0 else replace(chosen, data=data.isel(seed=order))
 
 
-def dress(panels: Sequence[Axes], chosen: View, rows: Sequence[Networks]) -> list[Artist]:
-    """Label panels of networks, limit their axes, mark the training range; give the legend's entries."""
+def finish_panels(panels: Sequence[Axes], chosen: View, rows: Sequence[Networks]) -> list[Artist]:
+    """Label panels of networks, limit their axes, mark the training range; return the legend's entries."""
     for axes in panels:
         axes.set_xlabel(style.label(chosen.data["x"]))
-    alike, beside = _alike(rows), len(panels) // len(rows)
+    alike, beside = _can_share_axis(rows), len(panels) // len(rows)
     for place, part in enumerate(chosen.panels()):
-        for axes in panels[place * beside : (place + 1) * beside]:  # those of a caller may share no axis
+        for axes in panels[place * beside : (place + 1) * beside]:  # a caller's axes may not be shared
             _limit(axes, (chosen.data if alike else part)["target"])
     lines = [Line2D([], [], label=text, **look) for text, look in (("target", _TARGET), ("network", _NETWORK))]
     band = Patch(label=f"{_BAND[0]:.0%} to {_BAND[1]:.0%} of the seeds", **_SEEDS)
-    return [*lines, *[band] * any(row.several for row in rows), *mark_ends(panels, chosen.data["x"], "x")]
+    return [*lines, *[band] * any(row.has_band for row in rows), *mark_ends(panels, chosen.data["x"], "x")]
 
 
-def _alike(rows: Sequence[Networks]) -> bool:
-    """Tell whether all rows' targets can be seen on one axis: each is at least half as high as all together."""
+def _can_share_axis(rows: Sequence[Networks]) -> bool:
+    """Tell whether all rows can share one axis: each target is at least half as high as all targets together."""
     spans = np.array([_span(row.target) for row in rows])
     low, high = spans[:, 0].min(), spans[:, 1].max()
     return bool((spans[:, 1] - spans[:, 0] >= (high - low) / 2).all())
 
 
 def _span(target: np.ndarray) -> tuple[float, float]:
-    """Give the lowest and the highest number of a target; of one that is nowhere known any."""
+    """Give the lowest and the highest finite number of a target; two zeros if there is none."""
     finite = target[np.isfinite(target)].astype(float).clip(-_FARTHEST, _FARTHEST)
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
@@ -167,7 +167,7 @@ def rule(chosen: View, rows: Sequence[Networks]) -> str:
     data = chosen.data
     seed = f" of seed {style.format_number(data['seed'].values[0])}, the first that ran" if "seed" in data.dims else ""
     band = "; band: where 5% to 95% of the seeds with this target lie, lost ones left out"
-    return f"The network{seed}, against the noiseless target" + band * any(row.several for row in rows)
+    return f"The network{seed}, against the noiseless target" + band * any(row.has_band for row in rows)
 
 
 def _end_words(code: int) -> str:
@@ -175,39 +175,39 @@ def _end_words(code: int) -> str:
 
 
 def _limit(axes: Axes, target: xr.DataArray) -> None:
-    """Set the value axis by the target, so that one wild network does not flatten the others."""
+    """Set the value axis by the target, so that one extreme network does not flatten the others."""
     if np.isfinite(target).any():
         low, high = _span(target.values)
         middle, half = (high + low) / 2, max((high - low) / 2, 1e-6, 1e-6 * max(abs(low), abs(high)))
         axes.set_ylim(middle - 1.5 * half, middle + 1.5 * half)
 
 
-def fit_in_words(chosen: View) -> str:
-    """Say in a title how far the best panel's first seed gets inside the training range, and beyond it.
+def describe_fit(chosen: View) -> str:
+    """Say in a title the error of the best panel's first seed inside the training range, and beyond it.
 
-    Errors of targets of different size say little about each other, so that of the worst panel is told then, too.
+    If the targets differ in size their errors can't be compared; then the title also has the worst panel's error.
     """
     rows = list(chosen.panels())
-    trained = inside(chosen.data["x"])
+    trained = is_inside(chosen.data["x"])
     errors = [_root_mean_square(part, trained) for part in rows]
     if not any(np.isfinite(error[-1]) for error in errors):
         unseen = chosen.data["status"].isin(labels.WITHOUT_DATA).all()
-        return chosen.nothing if unseen else "No drawn network has a finite output at the end"
+        return chosen.empty_title if unseen else "No drawn network has a finite output at the end"
     best = int(np.nanargmin([error[-1] for error in errors]))
     moments = [style.format_number(moment) for moment in rows[best]["snapshot_epoch"].values[[0, -1]]]
     first, last = (_short(error) for error in errors[best][[0, -1]])
     place = chosen.title(rows[best])
     where = f", at {place}" if place else ""
     fall = f": {first} at epoch {moments[0]}, {last} at epoch {moments[1]}{where}"
-    if not _alike([networks(part) for part in rows]):
+    if not _can_share_axis([networks(part) for part in rows]):
         worst = int(np.argmax([np.nan_to_num(error[-1], nan=np.inf) for error in errors]))
         far = errors[worst][-1]
         other = f"{_short(far)} at" if np.isfinite(far) else "not finite at"
         fall = f" at epoch {moments[1]}: {last}{where.replace(',', '', 1)}, {other} {chosen.title(rows[worst])}"
-    told = f"Root mean square error of the fit{fall}"
+    error = f"Root mean square error of the fit{fall}"
     if trained.all():
-        return told
-    return f"{told}; beyond the training range {_short(_root_mean_square(rows[best], ~trained)[-1])}"
+        return error
+    return f"{error}; beyond the training range {_short(_root_mean_square(rows[best], ~trained)[-1])}"
 
 
 def _short(error: float) -> str:
@@ -217,5 +217,5 @@ def _short(error: float) -> str:
 def _root_mean_square(part: xr.Dataset, where: np.ndarray) -> np.ndarray:
     lane = stats.seeded(part).isel(seed=0, x=np.flatnonzero(where))
     gap = abs(lane["prediction"].astype(float) - lane["target"])
-    most = gap.max("x").where(lambda height: (height > 0) & np.isfinite(height), 1.0)  # whose square is a number
+    most = gap.max("x").where(lambda height: (height > 0) & np.isfinite(height), 1.0)  # so that squares are finite
     return (((gap / most) ** 2).mean("x", skipna=False) ** 0.5 * most).values

@@ -1,4 +1,4 @@
-"""What training comes to for each combination of two knobs: the last value, the share of seeds that get there."""
+"""The result of training for each combination of two knobs: the last value, or the share of seeds within a bound."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,17 @@ from sweep import stats
 from sweep.base import labels
 from sweep.plots.drawing import style
 from sweep.plots.drawing.cells import merge_cells, norm_of
-from sweep.plots.drawing.given import AxesLike, given
-from sweep.plots.drawing.maps import draw_maps, entries, sheet_of_maps, table, write_numbers
-from sweep.plots.drawing.metric import best_in_words, check, colours, highest, lost_in_words, place_in_words, swept
+from sweep.plots.drawing.given import AxesLike, given_sheet
+from sweep.plots.drawing.maps import draw_maps, lay_out_table, legend_entries, sheet_of_maps, write_numbers
+from sweep.plots.drawing.metric import (
+    check_metric,
+    colours,
+    describe_best,
+    describe_lost,
+    describe_place,
+    highest_shown,
+    varying_names,
+)
 from sweep.plots.drawing.view import View, view
 from sweep.results import schema
 
@@ -31,25 +39,25 @@ def outcome(
 
     Args:
         ds: results with the metric.
-        metric: any that is one number a record.
-        rows: a swept dimension; by default the first that varies, and none where only one does.
+        metric: a metric with a single number per record.
+        rows: a swept dimension; by default the first that varies, and none if only one varies.
         columns: another; by default the next one.
-        ax: axes to draw on, one for each panel; without them a figure of its own.
+        ax: axes to draw on, one for each panel; by default a new figure is made.
 
     Returns:
         A heatmap with the number in each cell, one panel per value of a third dimension.
     """
-    chosen, dims = _chosen(ds, metric, rows, columns)
+    chosen, dims = _choose_view(ds, metric, rows, columns)
     what, better = f"final {style.name(ds[metric])}", schema.better(ds[metric])
     medians = stats.median(stats.final(chosen.data, metric)).assign_attrs(long_name=what)
     cells = _cells(chosen, medians, dims)
-    norm = norm_of(cells, highest=highest(chosen, metric))
-    sheet = given(ax, "outcome", chosen, len(cells)) or sheet_of_maps(cells)
+    norm = norm_of(cells, highest=highest_shown(chosen, metric))
+    sheet = given_sheet(ax, "outcome", chosen, len(cells)) or sheet_of_maps(cells)
     kinds = draw_maps(sheet, chosen, cells, norm, colours(better))
     write_numbers(sheet, cells)
-    rule = f"Median over {chosen.seeds} of the {what}{lost_in_words(chosen, better)}"
-    title = best_in_words(chosen, metric, (*dims[::-1], chosen.facet))
-    return sheet.finish(chosen, title, rule, entries(kinds, chosen))
+    rule = f"Median over {chosen.seeds} of the {what}{describe_lost(chosen, better)}"
+    title = describe_best(chosen, metric, (*dims[::-1], chosen.facet))
+    return sheet.finish(chosen, title, rule, legend_entries(kinds, chosen))
 
 
 @style.with_style
@@ -67,18 +75,19 @@ def share(
 
     Args:
         ds: results with the metric.
-        metric: any that is one number a record.
-        at_most: the number, or None where `at_least` is given.
-        at_least: the number, or None where `at_most` is given.
-        rows: a swept dimension; by default the first that varies, and none where only one does.
+        metric: a metric with a single number per record.
+        at_most: the number, or None if `at_least` is given.
+        at_least: the number, or None if `at_most` is given.
+        rows: a swept dimension; by default the first that varies, and none if only one varies.
         columns: another; by default the next one.
-        ax: axes to draw on, one for each panel; without them a figure of its own.
+        ax: axes to draw on, one for each panel; by default a new figure is made.
 
     Returns:
-        A heatmap from 0 to 1, one panel per value of a third dimension. A lost lane has the worst value there is:
-        it counts as a high error and as a low accuracy. Of a metric without a best it has no value, and is not there.
+        A heatmap from 0 to 1, one panel per value of a third dimension. A lost lane has the worst possible value: it
+        counts as a high error and as a low accuracy. For a metric without a best it has no value, and does not count
+        as within the bound.
     """
-    chosen, dims = _chosen(ds, metric, rows, columns)
+    chosen, dims = _choose_view(ds, metric, rows, columns)
     last, better = stats.final(chosen.data, metric), schema.better(ds[metric])
     low, high = (-np.inf if at_least is None else at_least), (np.inf if at_most is None else at_most)
     bound = f"at most {high:g}" if at_least is None else f"at least {low:g}"
@@ -87,31 +96,31 @@ def share(
     shares = stats.seeded(reached.astype(float).where(last.notnull())).mean("seed")
     what = f"a final {style.words(metric)} of {bound}"
     cells = _cells(chosen, shares.assign_attrs(long_name=f"share of seeds with {what}"), dims)
-    sheet = given(ax, "share", chosen, len(cells)) or sheet_of_maps(cells)
+    sheet = given_sheet(ax, "share", chosen, len(cells)) or sheet_of_maps(cells)
     cmap = colours(_direction_of_share(better, at_least is None))
     kinds = draw_maps(sheet, chosen, cells, Normalize(0, 1), cmap)
     write_numbers(sheet, cells)
-    rule = f"Share of {chosen.seeds} with {what}" + (lost_in_words(chosen, better) if better else _absent(chosen))
-    title = _finding_words(chosen, shares, what, (*dims[::-1], chosen.facet))
-    return sheet.finish(chosen, title, rule, entries(kinds, chosen))
+    rule = f"Share of {chosen.seeds} with {what}" + (describe_lost(chosen, better) if better else _lost_words(chosen))
+    title = _describe_shares(chosen, shares, what, (*dims[::-1], chosen.facet))
+    return sheet.finish(chosen, title, rule, legend_entries(kinds, chosen))
 
 
 def _direction_of_share(better: labels.Better, at_most: bool) -> labels.Better:
-    """Tell which shares are better: those of good values, and not of bad ones."""
+    """Tell which shares are better: high ones if the bound selects good values, low ones if it selects bad values."""
     return better and ("higher" if at_most == (better == "lower") else "lower")
 
 
-def _absent(chosen: View) -> str:
-    lost = chosen.ended(*labels.LOST)
+def _lost_words(chosen: View) -> str:
+    lost = chosen.ending_words(*labels.LOST)
     return f"; a lane that {lost} has no value and counts as not there" * bool(lost)
 
 
-def _chosen(
+def _choose_view(
     ds: xr.Dataset, metric: str, rows: str | None, columns: str | None
 ) -> tuple[View, tuple[str | None, str | None]]:
-    """Choose what is shown, over which rows and columns."""
-    check(ds, metric, rows, columns)
-    free = swept(ds, rows, columns)
+    """Choose what is shown, and the dimensions of rows and columns."""
+    check_metric(ds, metric, rows, columns)
+    free = varying_names(ds, rows, columns)
     if rows is None and len(free) > (columns is None):
         rows = free.pop(0)
     columns = columns or next(iter(free), None)
@@ -119,13 +128,13 @@ def _chosen(
 
 
 def _cells(chosen: View, values: xr.DataArray, dims: tuple[str | None, str | None]) -> list[xr.DataArray]:
-    return [merge_cells(table(chosen, each, *dims)) for each in chosen.split(values)]
+    return [merge_cells(lay_out_table(chosen, each, *dims)) for each in chosen.split(values)]
 
 
-def _finding_words(chosen: View, shares: xr.DataArray, what: str, dims: Sequence[str | None]) -> str:
-    """Say in a title between which shares of seeds there are, and where."""
+def _describe_shares(chosen: View, shares: xr.DataArray, what: str, dims: Sequence[str | None]) -> str:
+    """Say in a title the highest and the lowest share of seeds, and where they occur."""
     if shares.isnull().all():
-        return chosen.nothing
+        return chosen.empty_title
     low, high = shares.min(), shares.max()
-    most = f"{high.item():.0%} of seeds end with {what} {place_in_words(chosen, shares == high, dims)}".strip()
-    return most if low == high else f"{most}, {low.item():.0%} {place_in_words(chosen, shares == low, dims)}"
+    most = f"{high.item():.0%} of seeds end with {what} {describe_place(chosen, shares == high, dims)}".strip()
+    return most if low == high else f"{most}, {low.item():.0%} {describe_place(chosen, shares == low, dims)}"

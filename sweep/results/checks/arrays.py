@@ -15,7 +15,7 @@ from sweep.results.checks.scalars import check_text, is_number, require
 Meta = dict[str, Any]
 
 MOST_METADATA_BYTES: Final = 2**24  # of the file that describes an array
-MOST_ALONG: Final = 2**24  # entries along any dimension but the lanes
+MOST_ALONG: Final = 2**24  # entries along any dimension except the lanes
 MOST_DIMENSIONS: Final = 5  # of an array
 MOST_CHUNK_BYTES: Final = 2**32
 MOST_CHUNKS: Final = 2**20  # of an array
@@ -34,7 +34,7 @@ _SIZES: Final = {
 _CODECS: Final = (
     ("bytes",), ("bytes", "zstd"), ("bytes", "crc32c"), ("bytes", "zstd", "crc32c"), ("bytes", "crc32c", "zstd"),
 )  # fmt: skip
-_NAN: Final = "AAAAAAAA+H8="  # NaN as xarray writes it among attributes
+_NAN: Final = "AAAAAAAA+H8="  # NaN as xarray writes it in attributes
 _CONVERTING: Final = (  # attributes for which xarray changes the values that it reads
     "scale_factor", "add_offset", "missing_value", "calendar", "dtype", "_Unsigned", "_Encoding", "grid_mapping",
     "bounds",
@@ -43,16 +43,16 @@ _CONVERTING: Final = (  # attributes for which xarray changes the values that it
 
 @dataclass(frozen=True)
 class Array:
-    """What the metadata of an array says.
+    """The metadata of an array.
 
     Args:
         name: its name.
         dims: its dimensions.
-        shape: entries along each.
+        shape: number of entries along each dimension.
         dtype: name of its type.
-        chunks: the shape of a chunk.
-        codecs: names of the codecs that made the bytes of its chunks.
-        attributes: of the array.
+        chunks: shape of a chunk.
+        codecs: names of the codecs with which its chunks are written.
+        attributes: its attributes.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Array:
 
     @property
     def chunk_bytes(self) -> int:
-        """Bytes of an uncompressed chunk."""
+        """The number of bytes of an uncompressed chunk."""
         return prod(self.chunks) * _SIZES[self.dtype]
 
 
@@ -79,20 +79,20 @@ def read_array(path: Path, name: str) -> Array:
 
     Args:
         path: the store.
-        name: of the array, an identifier.
+        name: name of the array, an identifier.
 
     Raises:
         OSError: if they can't be read.
-        ValueError: if no store of sweep has such an array.
+        ValueError: if they are not those of an array that sweep writes.
     """
     try:
-        return _array(name, parse(read_regular(path / name / ROOT, MOST_METADATA_BYTES).decode()))
+        return _parse_array(name, parse(read_regular(path / name / ROOT, MOST_METADATA_BYTES).decode()))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = error if isinstance(error, ValueError) else f"its metadata lack {error}"
         raise ValueError(f"array {name}: {reason}") from error
 
 
-def _array(name: str, found: Any) -> Array:
+def _parse_array(name: str, found: Any) -> Array:
     is_array = isinstance(found, dict) and found["node_type"] == "array" and found["zarr_format"] == 3
     require(is_array, "it is not an array of Zarr 3")
     dims, shape, dtype = found["dimension_names"], found["shape"], found["data_type"]
@@ -100,8 +100,8 @@ def _array(name: str, found: Any) -> Array:
     known = isinstance(dtype, str) and dtype in _SIZES
     require(known, f"its type {str(dtype)[:40]!r} is not one that sweep writes")
     _check_shape(shape, dims)
-    chunks, attributes = _chunks(found, len(dims)), _attributes(found)
-    array = Array(name, tuple(dims), tuple(shape), dtype, chunks, _codecs(found), attributes)
+    chunks, attributes = _parse_chunks(found, len(dims)), _parse_attributes(found)
+    array = Array(name, tuple(dims), tuple(shape), dtype, chunks, _parse_codecs(found), attributes)
     require(array.chunk_bytes <= MOST_CHUNK_BYTES, f"a chunk of it has more than {MOST_CHUNK_BYTES:,} bytes")
     require(prod(array.grid) <= MOST_CHUNKS, f"it has more than {MOST_CHUNKS:,} chunks")
     _check_fill_value(found["fill_value"], attributes, dtype)
@@ -126,7 +126,7 @@ def _are_counts(values: Any) -> bool:
     return isinstance(values, list) and all(type(each) is int and each >= 1 for each in values)
 
 
-def _chunks(found: Meta, count: int) -> tuple[int, ...]:
+def _parse_chunks(found: Meta, count: int) -> tuple[int, ...]:
     grid, keys = found["chunk_grid"], found["chunk_key_encoding"]
     require(grid["name"] == "regular", "its chunks are not of one shape")
     shape = grid["configuration"]["chunk_shape"]
@@ -137,7 +137,7 @@ def _chunks(found: Meta, count: int) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _codecs(found: Meta) -> tuple[str, ...]:
+def _parse_codecs(found: Meta) -> tuple[str, ...]:
     names = tuple(each["name"] for each in found["codecs"])
     require(names in _CODECS, f"its codecs {str(names)[:80]} are not those that sweep writes with")
     require(not found.get("storage_transformers"), "it has storage transformers")
@@ -147,7 +147,7 @@ def _codecs(found: Meta) -> tuple[str, ...]:
 
 
 def _check_fill_value(value: Any, attributes: Meta, dtype: str) -> None:
-    """Make sure that what is not written reads as NaN, or as 0, which is "not run" in a status."""
+    """Make sure that chunks that are not written read as NaN, or as 0, which is "not run" in a status."""
     if dtype in FLOATS:
         require(value == "NaN", f"its fill value is {str(value)[:40]!r} and not NaN")
         require(attributes.get("_FillValue", _NAN) == _NAN, "its _FillValue is not NaN")
@@ -156,8 +156,8 @@ def _check_fill_value(value: Any, attributes: Meta, dtype: str) -> None:
         require("_FillValue" not in attributes, "it has a _FillValue, which only floating-point numbers may have")
 
 
-def _attributes(found: Meta) -> Meta:
-    """Check the attributes of an array that commands, or xarray, read; returns all of them."""
+def _parse_attributes(found: Meta) -> Meta:
+    """Check the attributes of an array that commands or xarray read; return all of them."""
     attributes = found.get("attributes", {})
     require(isinstance(attributes, dict), "its attributes are not an object")
     if converting := [name for name in _CONVERTING if name in attributes]:
@@ -178,7 +178,8 @@ def words_of(attributes: Mapping[str, Any]) -> list[str]:
     """Give the words that an array's codes stand for.
 
     Args:
-        attributes: of the array. Its `flag_meanings` are a JSON list for a knob, for the status words between spaces.
+        attributes: those of the array. `flag_meanings` is a JSON list for a knob; for the status it is words separated
+            by spaces.
 
     Raises:
         ValueError: for anything else.

@@ -1,4 +1,4 @@
-"""The attributes of a store: read within bounds, and checked for type, length and form."""
+"""The attributes of a store: read up to a maximal size, and checked for type, length and form."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ STRUCTURED: Final = {  # letters of the JSON text of each
     "experiment": 2**25, "dimensions": 2**18, "figures": 2**20, "arguments": 2**20, "parent": 2**14, "plan": 2**24,
     "arithmetic": 2**23, "versions": 2**14,
 }  # fmt: skip
-# What `sweep.run` writes into every store. It is needed to continue a store, to judge claims and to replay a lane.
+# What `sweep.run` writes into every store. It is needed to resume a sweep, to decide claims and to replay a lane.
 PROVENANCE: Final = ("name", "experiment", "fingerprint", "arithmetic", "plan", "complete", *COUNTS[:2], *SECONDS)
 
 
@@ -41,7 +41,7 @@ def read_root(path: Path) -> dict[str, Any]:
         path: the store.
 
     Raises:
-        SweepError: if the root's file is not a regular one, is too large, or is not JSON with attributes.
+        SweepError: if the root's file is not a regular file, is too large, or is not JSON with attributes.
     """
     try:
         attributes = parse(read_regular(path / ROOT, MOST_ROOT_BYTES).decode())["attributes"]
@@ -59,7 +59,7 @@ def check_provenance(path: Path, attributes: Mapping[str, Any]) -> None:
 
     Args:
         path: the store.
-        attributes: its attributes, which `store.check` gives.
+        attributes: its attributes, as `store.check` returns them.
 
     Raises:
         SweepError: naming what is missing.
@@ -72,7 +72,7 @@ def check_provenance(path: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def check_attributes(attributes: Mapping[str, Any]) -> None:
-    """Check the attributes that commands read, those that are there; others may have any value.
+    """Check the attributes that commands read, as far as they exist; others may have any value.
 
     Raises:
         ValueError: naming the attribute.
@@ -102,7 +102,7 @@ def _check_numbers(attributes: Mapping[str, Any]) -> None:
 
 
 def _check_page(name: str) -> None:
-    """Refuse a page's name that would lead out of the folder of pages, or of results."""
+    """Refuse a page's name that, as a path, would lead out of the folder of pages or of results."""
     parts = name.split("/")
     plain = all(part.strip() and part not in (".", "..") and len(part.encode()) <= MOST_NAME_LETTERS for part in parts)
     one_line = not {"\\", "\n", "\t"} & {*name}

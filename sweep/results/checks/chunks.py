@@ -19,13 +19,13 @@ _ZSTD_HEADER: Final = 18  # bytes at most
 
 
 def list_chunks(files: Mapping[str, int]) -> dict[str, dict[tuple[int, ...], int]]:
-    """Sort the files of chunks by array.
+    """Group the files of chunks by array.
 
     Args:
         files: sizes by path, as `safe_files.list_files` gives them.
 
     Returns:
-        By the name of the array, the size of each file by its place in the grid of chunks.
+        For each array, by name, the sizes of its files by their place in the grid of chunks.
     """
     found: dict[str, dict[tuple[int, ...], int]] = {}
     for file, size in files.items():
@@ -41,14 +41,14 @@ def check_chunks(path: Path, array: Array, sizes: Mapping[tuple[int, ...], int])
     Args:
         path: the store.
         array: the array.
-        sizes: of the files of its chunks, by place in the grid of chunks.
+        sizes: sizes of the files of its chunks, by place in the grid of chunks.
 
     Returns:
-        Bytes that the chunks without a file would have.
+        The number of bytes that the chunks without a file would have.
 
     Raises:
-        OSError: if one can't be read.
-        ValueError: naming one that is too small or too large.
+        OSError: if a file can't be read.
+        ValueError: naming a file that is too small or too large.
     """
     inside = {
         place: size
@@ -71,7 +71,7 @@ def _check_chunk(path: Path, name: str, array: Array, size: int) -> None:
     most = 2 * expected + 1024  # zstd never writes more for so many bytes
     try:
         header = read_beginning(path, _ZSTD_HEADER, most)
-    except FileNotFoundError:  # a run that goes on is just replacing it
+    except FileNotFoundError:  # a run in progress is just replacing it
         return
     stated = _stated_size(header)
     size_in_words = "an unknown number of" if stated is None else f"{stated:,}"
@@ -79,7 +79,7 @@ def _check_chunk(path: Path, name: str, array: Array, size: int) -> None:
 
 
 def _stated_size(header: bytes) -> int | None:
-    """Read from the header of a zstd frame to how many bytes it decompresses; None if it does not say so."""
+    """Read the decompressed size from the header of a zstd frame; None if it is not stated."""
     if header[:4] != _ZSTD or len(header) < 6:
         return None
     flags = header[4]

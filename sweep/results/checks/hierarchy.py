@@ -1,4 +1,4 @@
-"""All of a store: its files, its attributes, its arrays and how these fit each other."""
+"""All of a store: its files, its attributes, its arrays, and whether these fit each other."""
 
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -12,11 +12,11 @@ from sweep.results.checks.arrays import LANE, Array, read_array
 from sweep.results.checks.attributes import check_attributes
 from sweep.results.checks.chunks import check_chunks, list_chunks
 from sweep.results.checks.scalars import check_name, require
-from sweep.results.checks.structured import own_metrics
+from sweep.results.checks.structured import page_metrics
 from sweep.results.checks.variables import check_variable
 
 MOST_ARRAYS: Final = 1_000
-MOST_UNWRITTEN_BYTES: Final = 2**32  # of a complete store that are not written as they equal the fill value
+MOST_UNWRITTEN_BYTES: Final = 2**32  # in a complete store, of chunks that are not written as they equal the fill value
 
 
 def check_store(path: Path, attributes: Mapping[str, Any]) -> None:
@@ -34,7 +34,7 @@ def check_store(path: Path, attributes: Mapping[str, Any]) -> None:
     except OSError as error:
         raise SweepError(
             f"{path} is refused: {error.filename} {error.strerror}; a store holds only plain files: "
-            "remove that, or name another store"
+            "remove this one, or name another store"
         ) from error
     try:
         examine(path, attributes, files)
@@ -46,23 +46,23 @@ def check_store(path: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def examine(path: Path, attributes: Mapping[str, Any], files: Mapping[str, int]) -> None:
-    """Find what `sweep` can't have written.
+    """Look for anything that `sweep` can't have written.
 
     Args:
         path: the store.
         attributes: its attributes.
-        files: all of its files, with their sizes in bytes.
+        files: the sizes in bytes of all of its files, by path.
 
     Raises:
-        SweepError: for an array that is listed and not there.
+        SweepError: for an array that is listed but missing.
         ValueError, OSError: for anything else.
     """
     check_attributes(attributes)
     arrays = _read_arrays(path, attributes["arrays"], files)
-    _check_together(arrays, parse(attributes["dimensions"]), own_metrics(attributes))
+    _check_together(arrays, parse(attributes["dimensions"]), page_metrics(attributes))
     missing = _check_chunks(path, arrays, files)
-    there = attributes.get("complete") is not True or missing <= MOST_UNWRITTEN_BYTES
-    require(there, f"{missing / 2**30:,.0f} GiB of a complete store are not there")
+    enough = attributes.get("complete") is not True or missing <= MOST_UNWRITTEN_BYTES
+    require(enough, f"{missing / 2**30:,.0f} GiB of a complete store are missing")
 
 
 def _read_arrays(path: Path, names: Any, files: Mapping[str, int]) -> dict[str, Array]:
@@ -74,14 +74,14 @@ def _read_arrays(path: Path, names: Any, files: Mapping[str, int]) -> dict[str, 
     require(len(set(names)) == len(names), "it lists an array twice")
     if missing := [name for name in names if f"{name}/{ROOT}" not in files]:
         raise SweepError(f"{path} is truncated: it lacks {', '.join(missing)}; run the page again with --fresh")
-    there = {file.partition("/")[0] for file in files if file.count("/") == 1 and file.endswith(f"/{ROOT}")}
-    unlisted = sorted(there - set(names))
+    stored = {file.partition("/")[0] for file in files if file.count("/") == 1 and file.endswith(f"/{ROOT}")}
+    unlisted = sorted(stored - set(names))
     require(not unlisted, f"it holds {', '.join(unlisted)[:80]}, which it does not list")
     return {name: read_array(path, name) for name in names}
 
 
-def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any], own: Set[str]) -> None:
-    """Make sure that arrays fit the axes and each other."""
+def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any], metrics: Set[str]) -> None:
+    """Make sure that arrays fit the axes and each other; `metrics` are those that the page itself defines."""
     for name in (LANE, "status", "first_bad_epoch"):
         require(name in arrays, f"it lists no {name}")
     knobs = {knob for *_, names in factors for knob in names}
@@ -90,12 +90,12 @@ def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any], own: Se
     twice = sorted(({name for name, *_ in factors} - knobs) & set(arrays))
     require(not twice, f"{', '.join(twice)} is the name of an array and of a dimension")
     for array in arrays.values():
-        check_variable(array, knobs, own)
+        check_variable(array, knobs, metrics)
     _check_sizes(arrays)
 
 
 def _check_sizes(arrays: Mapping[str, Array]) -> None:
-    """Make sure that a dimension has one size in all arrays, and a coordinate."""
+    """Make sure that each dimension has the same size in all arrays, and a coordinate."""
     sizes: dict[str, int] = {}
     for name, array in arrays.items():
         for dim, size in zip(array.dims, array.shape, strict=True):
@@ -107,6 +107,6 @@ def _check_sizes(arrays: Mapping[str, Array]) -> None:
 
 
 def _check_chunks(path: Path, arrays: Mapping[str, Array], files: Mapping[str, int]) -> int:
-    """Check the files of all chunks; returns the bytes that the chunks without a file would have."""
+    """Check the files of all chunks; return the number of bytes that the chunks without a file would have."""
     chunks = list_chunks(files)
     return sum(check_chunks(path, array, chunks.get(name, {})) for name, array in arrays.items())

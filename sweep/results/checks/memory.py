@@ -11,7 +11,7 @@ def check_memory(path: Path, size: int) -> None:
 
     Args:
         path: the store.
-        size: bytes of its arrays.
+        size: number of bytes of its arrays.
 
     Raises:
         SweepError: naming both sizes.
@@ -25,8 +25,8 @@ def check_memory(path: Path, size: int) -> None:
 
 
 def _installed_memory() -> int:
-    """Give the bytes of memory that this machine has."""
+    """Give this machine's memory in bytes."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
-        return 2**36  # where the operating system does not say it
+        return 2**36  # if the operating system does not say

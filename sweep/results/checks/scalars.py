@@ -6,11 +6,11 @@ from typing import Any, Final
 from sweep.base.text import has_hidden_characters
 from sweep.files.bounded_json import LARGEST
 
-MOST_NAME_LETTERS: Final = 255  # the length that file systems give a name
+MOST_NAME_LETTERS: Final = 255  # the longest name that file systems allow
 
 
 def require(holds: bool, message: str) -> None:
-    """Raise an error unless something holds.
+    """Raise an error unless a condition holds.
 
     Raises:
         ValueError: with the message.
@@ -20,14 +20,14 @@ def require(holds: bool, message: str) -> None:
 
 
 def check_text(value: Any, what: str, most: int) -> None:
-    """Refuse what is not a text, is too long, or holds characters that a terminal would obey.
+    """Refuse what is not a text, is too long, or holds characters that control a terminal.
 
     Newlines and tabs are allowed.
 
     Args:
         value: the value.
         what: the words for it in the message.
-        most: letters that it may have.
+        most: the largest number of letters.
 
     Raises:
         ValueError: naming it.
@@ -38,11 +38,11 @@ def check_text(value: Any, what: str, most: int) -> None:
 
 
 def check_name(value: Any, what: str) -> None:
-    """Refuse what can't name an array, a knob or a dimension: anything but an identifier.
+    """Refuse what can't name an array, a knob or a dimension: anything except an identifier.
 
     Args:
         value: the value.
-        what: what it is to name, for the message.
+        what: what it shall name, for the message.
 
     Raises:
         ValueError: naming it.
@@ -54,15 +54,15 @@ def check_name(value: Any, what: str) -> None:
 
 
 def is_whole_number(value: Any) -> bool:
-    """Tell whether a value is a whole number, which a bool is not."""
+    """Tell whether a value is a whole number; a bool is not one."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is a finite number, which a bool is not."""
+    """Tell whether a value is a finite number; a bool is not one."""
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def is_amount(value: Any) -> bool:
-    """Tell whether a value is a finite number from 0 to the largest that JSON may hold here."""
+    """Tell whether a value is a finite number, at least 0 and below the limit for numbers in our JSON."""
     return is_number(value) and 0 <= value < LARGEST

@@ -1,4 +1,4 @@
-"""What the attributes of a store that are JSON text may hold, each in a form of its own."""
+"""What the attributes of a store that are JSON text may hold; each has its own form."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -24,11 +24,11 @@ MOST_WORD_LETTERS: Final = 1_000  # of the name of a device, or of the version o
 _RESERVED: Final = frozenset({*DIMENSIONS, *OF_A_LANE})
 
 
-def own_metrics(attributes: Mapping[str, Any]) -> frozenset[str]:
-    """Name the metrics that are a page's own, as a store describes its experiment.
+def page_metrics(attributes: Mapping[str, Any]) -> frozenset[str]:
+    """Name the metrics that the page itself defines, as a store describes its experiment.
 
     Args:
-        attributes: of a store; checked ones. Without a description no metric is known to be a page's own.
+        attributes: the checked attributes of a store. Without a description no metric is known to be the page's.
     """
     record = parse(attributes.get("experiment", "{}")).get("record") or {}
     return frozenset(metric["name"] for metric in record.get("own") or ())
@@ -38,7 +38,7 @@ def check_structured(name: str, text: str) -> None:
     """Check an attribute that is JSON text.
 
     Args:
-        name: of the attribute, one of `FORMS`.
+        name: name of the attribute, one of `FORMS`.
         text: its value.
 
     Raises:
@@ -57,7 +57,7 @@ def _check_dimensions(found: Any) -> None:
     for each in found:
         _check_dimension(each)
     names = [name for name, *_ in found]
-    knobs = [knob for *_, own in found for knob in own]
+    knobs = [knob for *_, dim_knobs in found for knob in dim_knobs]
     distinct = len(set(names)) == len(names) and len(set(knobs)) == len(knobs)
     require(distinct, "it names a dimension or a knob twice")
     reserved = _RESERVED & set(knobs)
@@ -92,7 +92,7 @@ def _check_experiment(found: Any) -> None:
     for name in ("seed", "data_seed"):
         require(is_whole_number(found.get(name, 0)), f"its {name} is not a whole number")
     _check_claims(found.get("claims") or [])
-    _check_own_metrics((found.get("record") or {}).get("own") or [])
+    _check_page_metrics((found.get("record") or {}).get("own") or [])
     _check_stop(found.get("stop") or {})
 
 
@@ -103,7 +103,7 @@ def _check_claims(found: Any) -> None:
         require(texts, "a claim has no id or no source")
 
 
-def _check_own_metrics(found: Any) -> None:
+def _check_page_metrics(found: Any) -> None:
     require(isinstance(found, list), "its own metrics are not a list")
     for metric in found:
         require(isinstance(metric, dict), "a metric of its own is not an object")
@@ -154,7 +154,7 @@ def _check_parent(found: Any) -> None:
 
 
 def _is_relative(path: str) -> bool:
-    """Tell whether a path goes up some folders and then down by plain names, as from a store to its parent."""
+    """Tell whether a path first goes up and then down by plain names, as from a store to its parent."""
     parts = path.split("/")
     down = [part for part in parts if part != ".."]
     upwards_first = parts == [".."] * (len(parts) - len(down)) + down

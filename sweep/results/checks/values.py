@@ -1,4 +1,4 @@
-"""The values of a store by which others are found: codes, records, coordinates and the numbers of lanes."""
+"""The values of a store that are used to find others: codes, records, coordinates and the numbers of lanes."""
 
 from collections.abc import Sequence
 from math import prod
@@ -14,18 +14,18 @@ from sweep.results.checks.scalars import require
 
 
 def check_values(flat: xr.Dataset) -> xr.Dataset:
-    """Check the values of a store by which others are found.
+    """Check the values of a store that are used to find others.
 
     Args:
-        flat: a store as it is laid out, of arrays that `hierarchy.check_store` has passed.
+        flat: a store as it is laid out; its arrays have passed `hierarchy.check_store`.
 
     Returns:
-        The same, with those of its arrays that are coordinates marked as such.
+        The same, with its coordinates marked as such.
 
     Raises:
         ValueError: for codes, records or coordinates that are impossible.
     """
-    knobs = [knob for *_, own in parse(flat.attrs["dimensions"]) for knob in own]
+    knobs = [knob for *_, dim_knobs in parse(flat.attrs["dimensions"]) for knob in dim_knobs]
     flat = flat.set_coords([name for name in ("step", *knobs, *flat.dims) if name in flat.variables])
     _check_codes("status", flat["status"].values, len(STATUS))
     for knob in knobs:
@@ -41,17 +41,17 @@ def check_values(flat: xr.Dataset) -> xr.Dataset:
 
 
 def check_lanes(lane: np.ndarray, sizes: Sequence[int]) -> None:
-    """Make sure that the lanes of a store are those of its axes, once each, beside empty places of number -1.
+    """Make sure that each lane of the axes is stored exactly once; empty places have the number -1.
 
     Args:
         lane: the numbers of the lanes, in stored order.
-        sizes: of the dimensions of the axes.
+        sizes: the sizes of the dimensions of the axes.
 
     Raises:
         ValueError: if not.
     """
-    taken = np.sort(lane[lane >= 0])
-    complete = taken.size == prod(sizes) and np.array_equal(taken, np.arange(taken.size))
+    numbers = np.sort(lane[lane >= 0])
+    complete = numbers.size == prod(sizes) and np.array_equal(numbers, np.arange(numbers.size))
     right = complete and bool((lane >= -1).all())
     require(right, f"its lanes are not the {prod(sizes):,} of its dimensions, once each")
 

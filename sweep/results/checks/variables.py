@@ -7,21 +7,21 @@ from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STATUS
 from sweep.results.checks.arrays import FLOATS, INNER, LANE, Array, words_of
 from sweep.results.checks.scalars import require
 
-# The metrics that sweep has had from its first store on: in no store can one of them be a page's own.
+# The metrics that sweep has had since its first store: in no store can one of them be defined by the page.
 _FIRST_METRICS: Final = frozenset(
     {"loss", "clean_loss", "spectral_error", "spatial_error", "gradient_norm", "parameter_norm"}
 )
 OF_A_LANE: Final = {"status": "int8", "first_bad_epoch": "float64", "stop_epoch": "float64"}
 
 
-def check_variable(array: Array, knobs: Set[str], own_metrics: Set[str]) -> None:
+def check_variable(array: Array, knobs: Set[str], page_metrics: Set[str]) -> None:
     """Make sure that an array has the type and the dimensions that belong to its name.
 
     Args:
         array: the array.
         knobs: the names of the swept knobs.
-        own_metrics: the names of the metrics that are the page's own. One of them may have the name of a metric that
-            sweep has got since, with other dimensions.
+        page_metrics: the names of the metrics that the page itself defines. Such a name may now be that of a metric of
+            sweep, added later, with other dimensions.
 
     Raises:
         ValueError: naming it.
@@ -31,7 +31,7 @@ def check_variable(array: Array, knobs: Set[str], own_metrics: Set[str]) -> None
     if array.name == "status" and "flag_meanings" in array.attributes:
         words = words_of(array.attributes)
         require(tuple(words) == STATUS[: len(words)], "the words of its status are not those of results")
-    right = _is_knob(array) if array.name in knobs else _is_variable(array, own_metrics)
+    right = _is_knob(array) if array.name in knobs else _is_variable(array, page_metrics)
     require(right, f"array {array.name} does not have the dimensions, or the type, that it has in results")
 
 
@@ -40,8 +40,8 @@ def _is_knob(array: Array) -> bool:
     return array.dims == (LANE,) and array.dtype in types
 
 
-def _is_variable(array: Array, own_metrics: Set[str]) -> bool:
-    """Tell whether an array that is no knob is what its name says."""
+def _is_variable(array: Array, page_metrics: Set[str]) -> bool:
+    """Tell whether an array that is no knob has the type and the dimensions that belong to its name."""
     name, dims, dtype = array.name, array.dims, array.dtype
     if name in OF_A_LANE:
         return dims == (LANE,) and dtype == OF_A_LANE[name]
@@ -53,7 +53,7 @@ def _is_variable(array: Array, own_metrics: Set[str]) -> bool:
         return dims == (LANE, "x") and dtype in FLOATS
     if name == "prediction":
         return dims == (LANE, "snapshot_epoch", *RECORDED[name].dims) and dtype in FLOATS
-    if name in METRICS and name not in own_metrics - _FIRST_METRICS:
+    if name in METRICS and name not in page_metrics - _FIRST_METRICS:
         return _is_metric(array) and dims[2:] == METRICS[name].dims
     return _is_metric(array)
 

@@ -1,8 +1,8 @@
-"""Digests of what a store holds, by place, so that a damaged, lost or swapped file is noticed.
+"""Digests of the files of a store, by path, so that a damaged, lost or swapped file is noticed.
 
-Two kinds of files lie in the folder `digests` of a store: `layout.json` for metadata and coordinates, see `layout`, and
-`wave-<start>.json` for each wave, see `waves`. The digest None stands for a chunk that is not there because all of it
-equals the fill value, which Zarr does not write.
+The folder `digests` of a store holds two kinds of files: `layout.json` for metadata and coordinates, see `layout`, and
+`wave-<start>.json` for each wave, see `waves`. The digest None stands for a chunk without a file: Zarr does not write a
+chunk in which all values equal the fill value.
 
 Imports `base`, `files` and `results.checks`. Other folders import what is listed here.
 """

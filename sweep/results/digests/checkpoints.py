@@ -1,4 +1,4 @@
-"""Checkpoints: the file from which an incomplete wave continues, which begins with its own digest."""
+"""Checkpoints: the files from which incomplete waves continue; each begins with its own digest."""
 
 import os
 import re
@@ -23,7 +23,7 @@ MOST_CHECKPOINT_BYTES: Final = 2**40
 
 
 def checkpoint_file(start: int) -> str:
-    """Name the checkpoint of a wave, relative to the store.
+    """Give the path of a wave's checkpoint, relative to the store.
 
     Args:
         start: place of the wave's first lane.
@@ -37,12 +37,12 @@ def list_checkpoints(store: Path) -> list[str]:
 
 
 def used_checkpoints(store: Path) -> set[str]:
-    """Name the checkpoints of the waves that run; any other is of no use."""
+    """Name the checkpoints of running waves; no others are needed."""
     return {checkpoint_file(wave.start) for wave in running_waves(store)}
 
 
 def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Replace a checkpoint: its digest, and behind it the arrays.
+    """Replace a checkpoint: its digest, followed by the arrays.
 
     Args:
         path: the file.
@@ -60,7 +60,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray] | None:
     """Read the arrays of a checkpoint, without comparing its digest.
 
     Returns:
-        Arrays by name, None where there is no checkpoint that can be read.
+        Arrays by name, None if there is no checkpoint that can be read.
     """
     with suppress(FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return load_arrays(path, MOST_CHECKPOINT_BYTES, DIGEST_BYTES)
@@ -68,7 +68,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def checkpoint_damages(store: Path) -> list[Damage]:
-    """Compare the checkpoints of running waves, and that of an older store, with the digests that they begin with."""
+    """Compare the checkpoints of running waves, and that of an older store, with the digests at their beginning."""
     if is_complete(store):
         return []
     used = {*used_checkpoints(store), SINGLE_CHECKPOINT}
@@ -76,7 +76,7 @@ def checkpoint_damages(store: Path) -> list[Damage]:
 
 
 def _compare(store: Path, name: str) -> Damage | None:
-    """Compare one checkpoint; it is opened only once, since a run that goes on may replace it meanwhile."""
+    """Compare one checkpoint; it is opened only once, since a run in progress may replace it meanwhile."""
     try:
         with open_regular(store / name) as file:
             if os.fstat(file.fileno()).st_size > MOST_CHECKPOINT_BYTES:

@@ -1,4 +1,4 @@
-"""Which files of a store hold the chunks of an array, and of a run of lanes."""
+"""Which files of a store hold the chunks of an array, and those of consecutive lanes."""
 
 from collections.abc import Iterable
 from math import ceil
@@ -18,7 +18,7 @@ class ChunkFiles:
         name: the array.
 
     Raises:
-        SweepError: if its metadata are not those of an array of sweep, even where their digest is right.
+        SweepError: if its metadata are not those of an array of sweep, even if their digest is right.
     """
 
     def __init__(self, store: Path, name: str) -> None:
@@ -36,7 +36,7 @@ class ChunkFiles:
 
         Args:
             start: the first entry.
-            stop: the entry behind the last one; None for the end of the array.
+            stop: the entry after the last one; None for the end of the array.
 
         Returns:
             Paths relative to the store.
@@ -47,27 +47,27 @@ class ChunkFiles:
         return [f"{self._name}/c/{number}{rest}" for number in numbers]
 
 
-def wave_grids(store: Path) -> list[ChunkFiles]:
+def list_chunk_files(store: Path) -> list[ChunkFiles]:
     """List the files of each array that waves fill."""
     return [ChunkFiles(store, name) for name in wave_arrays(store)]
 
 
 def wave_chunks(store: Path, lanes: tuple[int, int]) -> list[str]:
-    """Name the files of all chunks that hold a run of lanes.
+    """Name the files of all chunks that hold consecutive lanes.
 
     Args:
         store: the store.
-        lanes: place of the first lane, and of the lane behind the last one.
+        lanes: place of the first lane, and of the lane after the last one.
     """
     return name_chunks(store, wave_arrays(store), lanes)
 
 
 def name_chunks(store: Path, arrays: Iterable[str], lanes: tuple[int, int]) -> list[str]:
-    """Name the files of the chunks of some arrays that hold a run of lanes."""
+    """Name the files of the chunks of some arrays that hold consecutive lanes."""
     return [file for name in arrays for file in ChunkFiles(store, name).names(*lanes)]
 
 
 def remove_chunks(store: Path, arrays: Iterable[str], lanes: tuple[int, int]) -> None:
-    """Remove the chunks of some arrays that hold a run of lanes, which then read as not run."""
+    """Remove the chunks of some arrays that hold consecutive lanes; these lanes then read as not run."""
     for file in name_chunks(store, arrays, lanes):
         remove(store / file)

@@ -15,14 +15,14 @@ def file_damages(store: Path) -> list[Damage]:
         store: a store that has digests.
 
     Returns:
-        What is not as it was written, and what is lost. Where metadata or coordinates are damaged these alone, since
+        What is not as it was written, and what is lost. If metadata or coordinates are damaged, only these, since
         nothing else can be read without them.
     """
     return layout_damages(store) or content_damages(store)
 
 
 def content_damages(store: Path) -> list[Damage]:
-    """Compare the chunks of stored waves and the checkpoints with their digests, and find chunks without any.
+    """Compare the chunks of stored waves and the checkpoints with their digests, and find chunks without digests.
 
     Args:
         store: a store whose metadata and coordinates are not damaged.

@@ -1,4 +1,4 @@
-"""The curves of a running wave up to a record: their digest, and whether they still have it."""
+"""The curves of a running wave up to a record: their digest, and whether they still agree with it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +21,8 @@ def hash_curves(store: Path, group: zarr.Group, arrays: Mapping[str, np.ndarray]
     Args:
         store: the store.
         group: the same, opened.
-        arrays: what the wave holds, by name; not looked at for record 0.
-        record: how many records count.
+        arrays: what the wave holds, by name; not used for record 0.
+        record: number of records that the digest covers.
     """
     counts = _count_entries(store, group, record)
     nothing = {name: np.empty((0, 0)) for name in counts}
@@ -30,7 +30,7 @@ def hash_curves(store: Path, group: zarr.Group, arrays: Mapping[str, np.ndarray]
 
 
 def running_damages(store: Path) -> list[Damage]:
-    """Compare the curves of running waves with their digests; what came after the last checkpoint does not count."""
+    """Compare the curves of running waves with their digests; records after the last checkpoint do not count."""
     group = zarr.open_group(store, mode="r", use_consolidated=False)
     return [_damage(wave) for wave in running_waves(store) if not _is_intact(store, group, wave)]
 
@@ -54,10 +54,10 @@ def _is_intact(store: Path, group: zarr.Group, wave: RunningWave) -> bool:
 
 
 def _count_entries(store: Path, group: zarr.Group, record: int) -> dict[str, int]:
-    """Count for each array of curves the entries along its second dimension that the first records fill.
+    """For each array of curves, count the entries along its second dimension that the first records fill.
 
-    Arrays with one value a lane, such as the status, are left out: they change between records, and the checkpoint
-    holds what they are made from.
+    Arrays with one value for each lane, such as the status, are left out: they change between records, and the
+    checkpoint holds the values from which they are computed.
     """
     epochs = np.asarray(group["epoch"][:])  # type: ignore[index]
     reached, counts = epochs[record] if record < len(epochs) else np.inf, {}

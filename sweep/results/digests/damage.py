@@ -1,4 +1,4 @@
-"""A damage: one file of a store that is not what was written; how one file is compared with its digest."""
+"""Damage: one file of a store that is not as it was written; comparing a file with its digest."""
 
 import os
 from collections.abc import Sequence
@@ -10,12 +10,13 @@ from sweep.results.digests.hashes import hash_file
 
 @dataclass(frozen=True)
 class Damage:
-    """One file of a store that is not what was written.
+    """One file of a store that is not as it was written.
 
     Args:
         file: its path relative to the store.
         what: what is wrong with it.
-        lanes: place of the first lane of its wave and of the lane behind the last one; None for a file of no wave.
+        lanes: place of the first lane of its wave and of the lane after the last one; None for a file that belongs to
+            no wave.
     """
 
     file: str
@@ -31,8 +32,8 @@ def compare_file(
     Args:
         store: the store.
         file: its path relative to the store.
-        known: the digests that it may have, None among them if it may be missing.
-        lanes: of the wave that it belongs to, see `Damage`.
+        known: the digests that it may have; None is one of them if the file may be missing.
+        lanes: those of its wave, see `Damage`.
 
     Returns:
         What is wrong with it, None if nothing is.

@@ -10,7 +10,7 @@ from sweep.files.safe_files import read_regular
 
 FOLDER: Final = "digests"
 LAYOUT: Final = "layout.json"
-_MOST_BYTES: Final = 2**28  # of a file of digests; one of them also holds a copy of the store's attributes
+_MOST_BYTES: Final = 2**28  # in a file of digests; one of them also holds a copy of the store's attributes
 
 
 def has_digests(store: Path) -> bool:
@@ -19,7 +19,7 @@ def has_digests(store: Path) -> bool:
 
 
 def wave_file(start: int) -> str:
-    """Name the file of a wave's digests, relative to the store.
+    """Give the path of the file of a wave's digests, relative to the store.
 
     Args:
         start: place of the wave's first lane.
@@ -37,7 +37,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace a JSON file in one move."""
+    """Replace a JSON file in one step: it is written under another name and renamed."""
     with atomic_files.write_file(path) as file:
         file.write(json.dumps(content, separators=(",", ":")).encode())
 

@@ -27,7 +27,7 @@ def hash_file(path: Path) -> str | None:
     """Compute the digest of a file, None if there is no file.
 
     Raises:
-        OSError: for what is not a regular file, or can't be read.
+        OSError: if it is not a regular file, or can't be read.
     """
     try:
         with open_regular(path) as file:
@@ -41,7 +41,7 @@ def hash_rest(file: BinaryIO, skip: int) -> str:
 
     Args:
         file: the file.
-        skip: how many bytes at its beginning are left out.
+        skip: number of bytes at its beginning that are left out.
     """
     file.seek(skip)
     state = blake2b(digest_size=_LENGTH)
@@ -55,7 +55,7 @@ def hash_records(arrays: Mapping[str, np.ndarray], counts: Mapping[str, int]) ->
 
     Args:
         arrays: by name; the first dimension is the lane, the second is time.
-        counts: for each array how many entries along its second dimension count.
+        counts: for each array the number of entries along its second dimension that the digest covers.
     """
     state = blake2b(digest_size=_LENGTH)
     for name in sorted(counts):

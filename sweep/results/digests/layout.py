@@ -1,8 +1,8 @@
 """The digests of the layout: of the metadata of a store and its arrays, and of the chunks of its coordinates.
 
-`layout.json` is made with the store. The attributes of the root change while a sweep runs. So it also holds a copy of
-the root's file, and during a change the digests from before and after it, so that a process killed in between leaves
-no damage.
+`layout.json` is made with the store. The attributes of the root change while a sweep runs. Therefore it also holds a
+copy of the root's file, and during a change both the old and the new digest, so that a process that is killed in
+between leaves no damage.
 """
 
 import os
@@ -16,9 +16,9 @@ from sweep.results.digests.chunk_files import ChunkFiles, name_chunks
 from sweep.results.digests.damage import Damage, compare_file, size_of
 from sweep.results.digests.folder import FOLDER, LAYOUT, read_json, wave_file, write_json
 from sweep.results.digests.hashes import hash_bytes, hash_file
-from sweep.results.digests.waves import content_of_stored
+from sweep.results.digests.waves import wave_content
 
-# Of a file of metadata or of a coordinate's chunk: twice the eight bytes for each of 2^24 lanes, and more than that.
+# In a file of metadata or of a coordinate's chunk: more than twice the eight bytes for each of 2^24 lanes.
 _MOST_FILE_BYTES: Final = 2**29
 _ATTEMPTS: Final = 3  # to read a root that another process may be replacing
 
@@ -32,7 +32,7 @@ def write_layout(
         store: the store.
         coordinates: its arrays that are complete from the beginning.
         waves: its arrays that waves fill.
-        stored: for each wave that is stored already, the place of its first lane and of the lane behind its last one.
+        stored: for each wave that is already stored, the place of its first lane and of the lane after its last one.
     """
     metadata = [ROOT, *(f"{name}/{ROOT}" for name in (*coordinates, *waves))]
     chunks = [file for name in coordinates for file in ChunkFiles(store, name).names()]
@@ -43,14 +43,14 @@ def write_layout(
         (beside / FOLDER).mkdir()
         write_json(beside / FOLDER / LAYOUT, content)
         for lanes in stored:
-            digests = content_of_stored(store, lanes, name_chunks(store, waves, lanes))
+            digests = wave_content(store, lanes, name_chunks(store, waves, lanes))
             write_json(beside / wave_file(lanes[0]), digests)
         os.replace(beside / FOLDER, store / FOLDER)
     atomic_files.sync(store / FOLDER)
 
 
 def replace_root(store: Path, text: bytes) -> None:
-    """Replace the file that holds a store's attributes; at every moment the digest of what is there is known.
+    """Replace the file that holds a store's attributes; at every moment the digest of its content is stored.
 
     Args:
         store: the store.
@@ -70,7 +70,7 @@ def replace_root(store: Path, text: bytes) -> None:
 
 
 def restore_root(store: Path) -> None:
-    """Write the root again, from the copy among the digests."""
+    """Write the root again, from the copy that is stored with the digests."""
     _write_root(store, _layout(store)["root"].encode())
 
 
@@ -80,7 +80,7 @@ def _write_root(store: Path, text: bytes) -> None:
 
 
 def accept_root(store: Path) -> None:
-    """Make the digest and the copy of the root those of the root as it is."""
+    """Replace the digest and the copy of the root by those of the root as it now is."""
     layout = _layout(store)
     layout["root"] = (store / ROOT).read_text()
     layout["files"][ROOT] = [hash_file(store / ROOT)]
@@ -88,7 +88,7 @@ def accept_root(store: Path) -> None:
 
 
 def known_digests(store: Path) -> Mapping[str, list[str | None]]:
-    """Give for each file of the layout the digests that it may have."""
+    """For each file of the layout, give the digests that it may have."""
     return _layout(store)["files"]
 
 
@@ -103,12 +103,12 @@ def layout_damages(store: Path) -> list[Damage]:
 
 
 def root_damages(store: Path) -> list[Damage]:
-    """Compare the file that holds a store's attributes with its digest, as far as there is one that can be read."""
+    """Compare the file that holds a store's attributes with its digest, if that can be read."""
     return [damage for damage in _compare(store, (ROOT,)) if damage.file == ROOT]
 
 
 def _compare(store: Path, only: Collection[str] = ()) -> list[Damage]:
-    """Compare files of the layout, by default all; again if the root alone differs, since it may just be replaced."""
+    """Compare files of the layout, by default all; try again if only the root differs: it may just be replaced."""
     damages: list[Damage] = []
     for _ in range(_ATTEMPTS):
         layout = _read_layout(store)
@@ -126,12 +126,12 @@ def _compare(store: Path, only: Collection[str] = ()) -> list[Damage]:
 
 def _layout(store: Path) -> dict[str, Any]:
     layout = _read_layout(store)
-    assert layout is not None, "the layout's digests are damaged, and were to be repaired first"
+    assert layout is not None, "the layout's digests are damaged, and must be repaired first"
     return layout
 
 
 def _read_layout(store: Path) -> dict[str, Any] | None:
-    """Read the digests of the layout, None where the file holds something else."""
+    """Read the digests of the layout, None if the file holds something else."""
     try:
         layout = read_json(store / FOLDER / LAYOUT)
         return layout if _is_layout(layout) else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sweep.files.safe_files import exists
-from sweep.results.digests.chunk_files import ChunkFiles, wave_grids
+from sweep.results.digests.chunk_files import ChunkFiles, list_chunk_files
 from sweep.results.digests.damage import Damage, compare_file, size_of
 from sweep.results.digests.folder import wave_file
 from sweep.results.digests.layout import is_complete
@@ -15,12 +15,12 @@ from sweep.results.digests.waves import begun_places, read_waves
 
 
 def wave_damages(store: Path) -> list[Damage]:
-    """Compare the chunks of stored waves with their digests, and find waves that a complete sweep lacks."""
-    return list(_wave_damages(store, wave_grids(store), complete=is_complete(store)))
+    """Compare the chunks of stored waves with their digests, and find waves that are missing in a complete sweep."""
+    return list(_wave_damages(store, list_chunk_files(store), complete=is_complete(store)))
 
 
-def _wave_damages(store: Path, grids: Sequence[ChunkFiles], complete: bool) -> Iterator[Damage]:
-    reached, places = 0, grids[0].shape[0]
+def _wave_damages(store: Path, arrays: Sequence[ChunkFiles], complete: bool) -> Iterator[Damage]:
+    reached, places = 0, arrays[0].shape[0]
     for start, content in read_waves(store):
         if content is None or start < reached or content["stop"] > places:
             lanes = start, _next_start(store, start, places)
@@ -30,9 +30,9 @@ def _wave_damages(store: Path, grids: Sequence[ChunkFiles], complete: bool) -> I
             yield Damage(wave_file(reached), "is lost", (reached, start))
         reached = content["stop"]
         if "chunks" in content:
-            yield from _chunk_damages(store, grids, content["chunks"], (start, reached))
+            yield from _chunk_damages(store, arrays, content["chunks"], (start, reached))
         elif complete:
-            yield Damage(wave_file(start), "is of a wave that has not ended", (start, reached))
+            yield Damage(wave_file(start), "belongs to a wave that has not ended", (start, reached))
     if complete and reached < places:
         yield Damage(wave_file(reached), "is lost", (reached, places))
 
@@ -44,12 +44,12 @@ def _next_start(store: Path, start: int, places: int) -> int:
 
 
 def _chunk_damages(
-    store: Path, grids: Sequence[ChunkFiles], known: Mapping[str, Any], lanes: tuple[int, int]
+    store: Path, arrays: Sequence[ChunkFiles], known: Mapping[str, Any], lanes: tuple[int, int]
 ) -> list[Damage]:
     """Compare the chunks of a stored wave with their digests."""
-    most = {file: grid.most_bytes for grid in grids for file in grid.names(*lanes)}
+    most = {file: array.most_bytes for array in arrays for file in array.names(*lanes)}
     if set(known) != set(most):
-        return [Damage(wave_file(lanes[0]), "is of other chunks", lanes)]
+        return [Damage(wave_file(lanes[0]), "holds the digests of other chunks", lanes)]
     large = [file for file in most if size_of(store / file) > most[file]]
     if large:  # refused by its size alone, without being read
         return [Damage(file, "is larger than a chunk can be", lanes) for file in large]
@@ -57,12 +57,12 @@ def _chunk_damages(
 
 
 def stray_chunks(store: Path) -> list[Damage]:
-    """Find chunks of waves without digests: a wave gets its digests before it gets chunks, so they were lost."""
-    grids, found = wave_grids(store), []
-    begun = begun_places(store, grids[0].shape[0])
-    for grid in grids:
-        for start in map(int, np.flatnonzero(~begun[:: grid.chunks[0]]) * grid.chunks[0]):
-            lanes = start, min(start + grid.chunks[0], grid.shape[0])
-            there = [file for file in grid.names(*lanes) if exists(store / file)]
-            found += [Damage(file, "is of a wave whose digests are lost", lanes) for file in there]
-    return found
+    """Find chunks of waves without digests: digests are written before chunks, so they were lost."""
+    arrays, strays = list_chunk_files(store), []
+    begun = begun_places(store, arrays[0].shape[0])
+    for array in arrays:
+        for start in map(int, np.flatnonzero(~begun[:: array.chunks[0]]) * array.chunks[0]):
+            lanes = start, min(start + array.chunks[0], array.shape[0])
+            files = [file for file in array.names(*lanes) if exists(store / file)]
+            strays += [Damage(file, "belongs to a wave whose digests are lost", lanes) for file in files]
+    return strays

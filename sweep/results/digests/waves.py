@@ -1,7 +1,7 @@
-"""The digests of waves: one file for each wave, which no other wave shares.
+"""The digests of waves: one file for each wave.
 
-`wave-<start>.json` is named by the place of the wave's first lane in the store. While the wave runs it holds the digest
-of its curves up to some record; once the wave has ended it holds the digest of each of its chunks.
+`wave-<start>.json` is named by the place of the wave's first lane in the store. While the wave runs, the file holds the
+digest of its curves up to some record; after the wave has ended, it holds the digest of each of its chunks.
 """
 
 import os
@@ -26,9 +26,9 @@ class RunningWave(NamedTuple):
 
     Args:
         start: place of its first lane.
-        stop: place of the lane behind its last one.
-        record: how many records its digest covers.
-        digest: of its curves up to there.
+        stop: place of the lane after its last one.
+        record: number of records that its digest covers.
+        digest: the digest of its curves up to this record.
     """
 
     start: int
@@ -38,14 +38,14 @@ class RunningWave(NamedTuple):
 
 
 def begin(store: Path, lanes: tuple[int, int], digest: str) -> None:
-    """Begin a wave: its chunks are known to belong to it from now on, and what an earlier attempt left is removed.
+    """Begin a wave: mark its places as begun, and remove what an earlier attempt left.
 
     Args:
         store: the store.
-        lanes: place of the wave's first lane, and of the lane behind its last one.
-        digest: of no records, see `curve_records.hash_curves`.
+        lanes: place of the wave's first lane, and of the lane after its last one.
+        digest: that of no records, see `curve_records.hash_curves`.
     """
-    earlier = _parse(store / wave_file(lanes[0]), lanes[0])  # may be of a larger wave, which needed too much memory
+    earlier = _parse(store / wave_file(lanes[0]), lanes[0])  # perhaps a larger wave, which needed too much memory
     reach = max(lanes[1], earlier["stop"] if earlier else 0)
     content = {"stop": reach, "record": 0, "curves": digest}
     write_json(store / wave_file(lanes[0]), content)
@@ -55,61 +55,61 @@ def begin(store: Path, lanes: tuple[int, int], digest: str) -> None:
 
 
 def mark_running(store: Path, lanes: tuple[int, int], record: int, digest: str) -> None:
-    """Write down the digest of a running wave's curves, once these are on the disk.
+    """Sync the chunks of a running wave to the disk, then write the digest of its curves.
 
     Args:
         store: the store.
-        lanes: place of the wave's first lane, and of the lane behind its last one.
-        record: how many records the digest covers.
-        digest: of these records, see `curve_records.hash_curves`.
+        lanes: place of the wave's first lane, and of the lane after its last one.
+        record: number of records that the digest covers.
+        digest: that of these records, see `curve_records.hash_curves`.
     """
     atomic_files.sync_files(store / file for file in wave_chunks(store, lanes))
     write_json(store / wave_file(lanes[0]), {"stop": lanes[1], "record": record, "curves": digest})
 
 
 def mark_stored(store: Path, lanes: tuple[int, int]) -> None:
-    """Write down the digests of the chunks of a wave that has ended, once these are on the disk.
+    """Sync the chunks of a wave that has ended to the disk, then write their digests.
 
     From now on the wave counts as stored.
 
     Args:
         store: the store.
-        lanes: place of the wave's first lane, and of the lane behind its last one.
+        lanes: place of the wave's first lane, and of the lane after its last one.
     """
     files = wave_chunks(store, lanes)
     atomic_files.sync_files(store / file for file in files)
-    write_json(store / wave_file(lanes[0]), content_of_stored(store, lanes, files))
+    write_json(store / wave_file(lanes[0]), wave_content(store, lanes, files))
 
 
-def content_of_stored(store: Path, lanes: tuple[int, int], files: Sequence[str]) -> dict[str, Any]:
-    """Make the content of the file of a wave that has ended.
+def wave_content(store: Path, lanes: tuple[int, int], files: Sequence[str]) -> dict[str, Any]:
+    """Compute the content of the file of digests of a wave that has ended.
 
     Args:
         store: the store.
-        lanes: place of the wave's first lane, and of the lane behind its last one.
-        files: of its chunks.
+        lanes: place of the wave's first lane, and of the lane after its last one.
+        files: the files of its chunks.
     """
     return {"stop": lanes[1], "chunks": {file: hash_file(store / file) for file in files}}
 
 
 def forget(store: Path, lanes: tuple[int, int]) -> None:
-    """Remove the chunks of a damaged wave, and then their digests, so that it counts and reads as not run."""
+    """Remove the chunks of a damaged wave, and then their digests, so that its lanes count and read as not run."""
     remove_chunks(store, wave_arrays(store), lanes)
     remove(store / wave_file(lanes[0]))
 
 
 def stored_places(store: Path, places: int) -> np.ndarray:
-    """Tell for each place of a lane whether its wave has ended and is stored.
+    """For each place of a lane, tell whether its wave has ended and is stored.
 
     Args:
         store: the store.
-        places: how many places it has.
+        places: the number of its places.
     """
     return _cover(places, (wave for wave in read_waves(store) if wave[1] is not None and "chunks" in wave[1]))
 
 
 def begun_places(store: Path, places: int) -> np.ndarray:
-    """Tell for each place of a lane whether there are digests of its wave, which runs or has ended."""
+    """For each place of a lane, tell whether its wave has digests: it runs or has ended."""
     return _cover(places, read_waves(store))
 
 
@@ -137,7 +137,7 @@ def read_waves(store: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
         store: the store.
 
     Yields:
-        The place of a wave's first lane, and the content of its file, None where that is not the digests of a wave.
+        The place of a wave's first lane, and the content of its file, None if that is not the digests of a wave.
     """
     folder = store / FOLDER
     for name in sorted(os.listdir(folder) if folder.is_dir() else ()):
@@ -146,7 +146,7 @@ def read_waves(store: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
 
 
 def _parse(path: Path, start: int) -> dict[str, Any] | None:
-    """Read the digests of one wave, None where the file holds something else."""
+    """Read the digests of one wave, None if the file holds something else."""
     try:
         content = read_json(path)
         stop, names = content["stop"], content.keys() - {"stop"}

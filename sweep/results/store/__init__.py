@@ -1,9 +1,9 @@
 """A store: a Zarr hierarchy that is laid out through xarray, and filled chunk by chunk while a sweep runs.
 
-Zarr does not write a chunk that equals the fill value, so a missing chunk alone says nothing. How far a lane has come
-stands in `status`, and what was written where in the digests. Beside the arrays lie a checkpoint for each running wave,
-and a heartbeat that says what the run has executed so far. Each is replaced in one move, and removed when the sweep is
-complete.
+Zarr does not write a chunk that equals the fill value, so a missing chunk alone says nothing. `status` says which lanes
+have ended, and the digests say what was written. Beside the arrays there are a checkpoint for each running wave, and a
+heartbeat that says what the run has executed so far. Each of these files is replaced in one step, and removed when the
+sweep is complete.
 
 Imports `base`, `files`, `results.checks` and `results.digests`. Other folders import what is listed here.
 """
@@ -12,7 +12,7 @@ from sweep.results.digests.folder import has_digests
 from sweep.results.store.creation import create
 from sweep.results.store.heartbeat import HEARTBEAT
 from sweep.results.store.locking import hold, move_aside
-from sweep.results.store.older_stores import adopt
+from sweep.results.store.older_stores import add_digests
 from sweep.results.store.reading import read
 from sweep.results.store.refusals import blame_store
 from sweep.results.store.verification import check, damages, read_attributes, verify
@@ -21,7 +21,7 @@ from sweep.results.store.writer import Store
 __all__ = [
     "HEARTBEAT",
     "Store",
-    "adopt",
+    "add_digests",
     "blame_store",
     "check",
     "create",

@@ -1,4 +1,4 @@
-"""A new store: laid out through xarray beside its place, checked, and moved there."""
+"""A new store: laid out through xarray in a temporary folder, checked, and moved to its path."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from sweep.results.checks.attributes import read_root
 from sweep.results.checks.hierarchy import examine
 from sweep.results.digests.layout import write_layout
 from sweep.results.store.locking import move_aside
-from sweep.results.store.refusals import refuse_unstorable, unwritable
+from sweep.results.store.refusals import refuse_unstorable, unwritable_error
 from sweep.results.store.writer import Store
 
 # The checksum at the end of each chunk is for readers that use Zarr without sweep.
@@ -28,20 +28,20 @@ def create(
 ) -> Store:
     """Make a store in which all variables are NaN.
 
-    The folder is prepared beside its place and moved there, so that there is a complete store or none.
+    The folder is prepared beside its path and then moved there, so that there is a complete store or none.
 
     Args:
-        path: where.
+        path: the store to make.
         skeleton: the flat Dataset, see `skeleton.skeleton`.
-        chunk_lanes: lanes in a chunk.
-        attributes: of the store, beside the skeleton's.
-        fresh: move a store that is there aside, once the new one is ready.
+        chunk_lanes: number of lanes in a chunk.
+        attributes: attributes of the store, in addition to the skeleton's.
+        fresh: if there is a store, move it aside once the new one is ready.
 
     Returns:
         The store, opened; no lock is held.
 
     Raises:
-        SweepError: if the place can't be written, if another run has just made a store there, or if the store could
+        SweepError: if the path can't be written, if another run has just made a store there, or if the store could
             not be opened again.
     """
     named = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
@@ -56,7 +56,7 @@ def create(
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise locks.in_use_error(path) from error
-        raise unwritable(path, error) from error
+        raise unwritable_error(path, error) from error
     return Store(path)
 
 
@@ -70,7 +70,7 @@ def _lay_out(path: Path, dataset: xr.Dataset, chunk_lanes: int) -> None:
 
 
 def _encoding(dataset: xr.Dataset, chunk_lanes: int) -> dict[Any, dict[str, Any]]:
-    """Choose codecs and chunks: what lies along lanes is divided there and along no other dimension."""
+    """Choose codecs and chunks: arrays are divided along lanes and along no other dimension."""
     encoding: dict[Any, dict[str, Any]] = {name: {"compressors": _CODECS} for name in dataset.variables}
     for name, variable in dataset.variables.items():
         if variable.dims[:1] == ("lane",):

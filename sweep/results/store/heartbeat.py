@@ -1,4 +1,4 @@
-"""The heartbeat of a store: what its run has executed so far, in a file that is replaced in one move."""
+"""The heartbeat of a store: what its run has executed so far, in a file that is replaced in one step."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def write_heartbeat(store: Path, counts: dict[str, Any]) -> None:
 
 
 def read_heartbeat(store: Path) -> dict[str, Any]:
-    """Read the heartbeat; empty where there is none, or one that is not as it was written."""
+    """Read the heartbeat; empty if there is none, or if it is not as it was written."""
     try:
         counts = dict(parse(read_regular(store / HEARTBEAT, MOST_HEARTBEAT_BYTES).decode()))
         intact = counts.pop("digest") == _digest(counts)

@@ -1,4 +1,4 @@
-"""A store held by one run: under a lock, freed of what killed runs left, and moved aside for another store."""
+"""Holding a store for one run: locking it, removing what killed runs left, and moving it aside for another store."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from sweep.files.places import ROOT
 from sweep.files.safe_files import exists, remove
 from sweep.results.digests.folder import has_digests
 from sweep.results.store.heartbeat import HEARTBEAT
-from sweep.results.store.refusals import not_a_store, unwritable
+from sweep.results.store.refusals import not_a_store_error, unwritable_error
 
 _PARTIAL: Final = re.compile(r".+\.[0-9a-f]{32}\.partial")  # a chunk that Zarr has not finished writing
 
@@ -25,7 +25,7 @@ def hold(path: Path) -> Iterator[locks.Lock]:
         path: the store.
 
     Yields:
-        The lock; `Store` asks it before each write whether it is still held.
+        The lock; before each write `Store` checks that it is still held.
 
     Raises:
         SweepError: if another process holds the store, or it can't be written.
@@ -36,13 +36,13 @@ def hold(path: Path) -> Iterator[locks.Lock]:
         except FileNotFoundError as error:
             raise locks.in_use_error(path) from error  # another run has just moved it away
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise unwritable_error(path, error) from error
         _remove_leftovers(path)
         yield lock
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove unfinished files of killed runs, and a folder that is in the way of the heartbeat."""
+    """Remove unfinished files of killed runs, and a folder in the place of the heartbeat."""
     if (path / HEARTBEAT).is_dir():
         remove(path / HEARTBEAT)
     for folder, _, names in os.walk(path):
@@ -54,21 +54,21 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def move_aside(path: Path) -> Path:
-    """Give a store another name, so that its place is free.
+    """Rename a store, so that its path is free.
 
     Args:
-        path: the store.
+        path: the store, which may be damaged.
 
     Returns:
         The new path.
 
     Raises:
-        SweepError: for a path that holds something else than a store, damaged or not, or a store in use.
+        SweepError: if the path is not that of a store, or if the store is in use.
     """
     if not exists(path):
         raise locks.in_use_error(path)  # another run has just moved it away
     if not ((path / ROOT).is_file() or has_digests(path)):
-        raise not_a_store(path)
+        raise not_a_store_error(path)
     with hold(path) as lock:
         aside = _rename(path)
         lock.set_folder(aside)
@@ -76,7 +76,7 @@ def move_aside(path: Path) -> Path:
 
 
 def _rename(path: Path) -> Path:
-    """Rename a store to the first name that is free; returns the new path."""
+    """Rename a store to the first free name; return the new path."""
     number = 1
     while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1

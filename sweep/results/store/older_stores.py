@@ -1,4 +1,4 @@
-"""Stores of schema 1, from before there were digests: what can be known of them, and how they get digests."""
+"""Stores of schema 1, which have no digests: checking them, and adding digests."""
 
 from collections.abc import Iterable
 
@@ -12,12 +12,12 @@ from sweep.results.store.reading import read
 from sweep.results.store.writer import Store
 
 
-def adopt(store: Store, waves: Iterable[tuple[int, int]]) -> None:
-    """Give an incomplete older store digests of what it holds now; a wave that has not ended starts again.
+def add_digests(store: Store, waves: Iterable[tuple[int, int]]) -> None:
+    """Add digests of what it holds now to an incomplete older store; a wave that has not ended will start again.
 
     Args:
         store: a store without digests.
-        waves: for each wave the place of its first lane, and of the lane behind its last one.
+        waves: for each wave the place of its first lane, and of the lane after its last one.
     """
     flat = read(store.path)
     arrays = list(map(str, flat.data_vars))
@@ -30,11 +30,11 @@ def adopt(store: Store, waves: Iterable[tuple[int, int]]) -> None:
             remove_chunks(store.path, arrays, (start, stop))
     write_layout(store.path, list(map(str, flat.coords)), arrays, stored)
     store.clear()
-    store.note(schema=SCHEMA)
+    store.set_attributes(schema=SCHEMA)
 
 
 def lanes_without_loss(ds: xr.Dataset) -> np.ndarray:
-    """Tell for each lane whether it has ended, by its status, and yet has no loss: its chunk is lost.
+    """For each lane, tell whether it has ended by its status but has no loss, since its chunk is lost.
 
     Args:
         ds: results, flat or over the dimensions of the axes.

@@ -1,4 +1,4 @@
-"""A store as it is laid out: its lanes along one flat dimension, after it has been verified."""
+"""Reading a store, after it has been verified, as it is laid out: with lanes along one flat dimension."""
 
 import warnings
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def read(path: Path) -> xr.Dataset:
         path: the store.
 
     Raises:
-        SweepError: for a path that holds no readable store.
+        SweepError: if there is no readable store.
     """
     with open_flat(path) as flat:
         return flat.load()
@@ -38,25 +38,25 @@ def open_flat(path: Path) -> Iterator[xr.Dataset]:
         path: the store.
 
     Yields:
-        A Dataset over the flat dimension `lane`. A variable is read from the disk when its values are asked for.
+        A Dataset over the flat dimension `lane`. A variable is read from the disk when its values are used.
 
     Raises:
-        SweepError: for a path that holds no readable store, or for damage that is found within the block.
+        SweepError: if there is no readable store, or for damage that is found within the block.
     """
     verify(path)
     with blame_store(path), warnings.catch_warnings():
-        # The checkpoint, heartbeat and lock beside the arrays are ours.
+        # Zarr warns of files that it does not know: the checkpoint, heartbeat and lock beside the arrays are ours.
         warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
-        # Units are only words: "seconds" does not mean dates to decode.
+        # Units are only words: values in "seconds" are no dates to decode.
         with xr.open_zarr(path, consolidated=False, chunks=None, zarr_format=3, decode_times=False) as flat:
             yield check_values(_count_as_running(flat, path))
-    if not has_digests(path):  # after it was read, since a refusal is one line and no warning
-        message = f"{path} carries no digests, as it is of schema {flat.attrs['schema']}: damage is not seen"
+    if not has_digests(path):  # after it was read, so that a store that is refused gives no warning as well
+        message = f"{path} has no digests, as it is of schema {flat.attrs['schema']}: damage is not noticed"
         warnings.warn(message, SweepWarning, stacklevel=3)
 
 
 def _count_as_running(flat: xr.Dataset, path: Path) -> xr.Dataset:
-    """Set lanes to running whose wave has a checkpoint, or has ended and is not known to be completely on the disk."""
+    """Set the status to running for lanes whose wave has a checkpoint, or has ended without being marked as stored."""
     if flat.attrs.get("complete") or not has_digests(path):
         return flat
     status = flat["status"].load()

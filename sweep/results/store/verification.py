@@ -1,4 +1,4 @@
-"""Whether there is a store, whether `sweep` could have written it, and whether it holds what was written."""
+"""Checks that a store exists, that `sweep` could have written it, and that it holds what was written."""
 
 import os
 from pathlib import Path
@@ -15,13 +15,13 @@ from sweep.results.digests.curve_records import running_damages
 from sweep.results.digests.damage import Damage
 from sweep.results.digests.folder import has_digests
 from sweep.results.digests.layout import layout_damages, root_damages
-from sweep.results.store.refusals import blame_store, not_a_store, refuse_damages
+from sweep.results.store.refusals import blame_store, not_a_store_error, refuse_damages
 
 Meta = dict[str, Any]
 
 
 def read_attributes(path: Path) -> Meta:
-    """Read a store's attributes, whatever else is wrong with it.
+    """Read a store's attributes, whatever is wrong with the rest of it.
 
     Args:
         path: the store.
@@ -32,13 +32,13 @@ def read_attributes(path: Path) -> Meta:
     if not path.exists():
         raise SweepError(f"no store at {path}: run the page first, or name another store")
     if not exists(path / ROOT) and not has_digests(path):
-        raise not_a_store(path)
+        raise not_a_store_error(path)
     try:
         attributes = read_root(path)
     except SweepError:
-        _refuse_damaged_root(path)  # which names the command that repairs it
+        _refuse_damaged_root(path)  # this error names the command that repairs it
         raise
-    if attributes.get("schema", SCHEMA) not in READABLE:  # before its digests are read, which may have another form
+    if attributes.get("schema", SCHEMA) not in READABLE:  # checked first: digests of another schema may differ in form
         raise SweepError(
             f"{path} has schema {attributes['schema']}, this version reads {' and '.join(map(str, READABLE))}: "
             f"use the version of sweep that wrote it, or run the page again with --fresh"
@@ -61,13 +61,13 @@ def check(path: Path) -> Meta:
         path: the store.
 
     Raises:
-        SweepError: as `read_attributes`, and for what no store holds.
+        SweepError: as `read_attributes`, and for anything that `sweep` does not write.
     """
     attributes = read_attributes(path)
     try:
         check_store(path, attributes)
     except SweepError:
-        if has_digests(path):  # they tell whether this is damage, or never was a store of sweep
+        if has_digests(path):  # they tell whether the store was damaged, or was never one of sweep
             refuse_damages(path, file_damages(path))
         raise
     return attributes
@@ -80,8 +80,8 @@ def verify(path: Path) -> None:
         path: the store.
 
     Raises:
-        SweepError: if there is no store, or a damaged one. In a store without digests only missing arrays are noticed,
-            and a warning says so when it is read.
+        SweepError: if there is no store, or if it is damaged. In a store without digests only missing arrays are
+            noticed, and a warning says so when it is read.
     """
     attributes = read_attributes(path)
     if not has_digests(path):
@@ -97,16 +97,16 @@ def verify(path: Path) -> None:
 
 
 def damages(path: Path) -> list[Damage]:
-    """Compare a store with its digests: all that is stored, and what running waves had at their last checkpoint.
+    """Compare a store with its digests: all that is stored, and what running waves held at their last checkpoint.
 
     Args:
         path: a store that has digests.
 
     Returns:
-        What is damaged. Where metadata or coordinates are these alone, since nothing else can be read without them.
+        What is damaged. If metadata or coordinates are, only these, since nothing else can be read without them.
 
     Raises:
-        SweepError: for a store with links in it, and for one that `sweep` can't have written though its digests fit.
+        SweepError: for a store that contains links, or that `sweep` can't have written even though its digests fit.
     """
     with blame_store(path):
         _refuse_linked_folders(path)
@@ -122,6 +122,4 @@ def _refuse_linked_folders(path: Path) -> None:
     """Refuse a store in which a folder is a link, before anything behind the link is read or repaired."""
     for folder, folders, _ in os.walk(path):
         if linked := [name for name in folders if Path(folder, name).is_symlink()]:
-            raise SweepError(
-                f"{path} is refused: {Path(folder, linked[0])} is a link where a folder belongs: remove it"
-            )
+            raise SweepError(f"{path} is refused: {Path(folder, linked[0])} is a link and not a folder: remove it")

@@ -1,4 +1,4 @@
-"""What a run writes into a store, and reads again from it."""
+"""What a run writes into a store and reads from it."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from sweep.results.digests.layout import replace_root
 from sweep.results.store.heartbeat import HEARTBEAT, read_heartbeat, write_heartbeat
 from sweep.results.store.refusals import refuse_unstorable
 
-_OLDER: Final = ("checkpoint.npz",)  # what incomplete stores of schema 1 had beside their arrays
+_OLDER: Final = ("checkpoint.npz",)  # files that incomplete stores of schema 1 have beside their arrays
 Meta = dict[str, Any]
 
 
@@ -36,7 +36,7 @@ class Store:
 
     Args:
         path: its folder.
-        lock: the lock under which the caller holds the store, asked before each write; None for a store that no other
+        lock: the lock under which the caller holds the store, checked before each write; None for a store that no other
             process can know yet.
     """
 
@@ -45,7 +45,7 @@ class Store:
         self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
 
     def write(self, name: str, start: int, values: np.ndarray) -> None:
-        """Write one variable for a run of lanes.
+        """Write one variable for consecutive lanes.
 
         Args:
             name: the variable.
@@ -57,19 +57,19 @@ class Store:
         assert isinstance(array, zarr.Array)
         chunk, stop = array.chunks[0], start + len(values)
         complete = start % chunk == 0 and (stop % chunk == 0 or stop == array.shape[0])
-        assert complete, "a chunk would be torn"
-        # One chunk at a time. If several were written at once, Zarr would still write the others after one had failed,
-        # when the lock may no longer be held, or the working directory may be another.
+        assert complete, "only complete chunks are written"
+        # One chunk at a time: if several were written at once and one failed, Zarr would still write the others later,
+        # when the lock may no longer be held, or the working directory may have changed.
         for first in range(start, stop, chunk):
             array[first : first + chunk] = values[first - start : first - start + chunk]
 
     def read(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Read one variable for a run of lanes.
+        """Read one variable for consecutive lanes.
 
         Args:
             name: the variable.
             start: place of the first lane.
-            stop: place of the lane behind the last one.
+            stop: place of the lane after the last one.
         """
         return np.asarray(self._group[name][start:stop])  # type: ignore[index]
 
@@ -81,8 +81,8 @@ class Store:
         """Give the attributes of the store."""
         return json.loads((self.path / ROOT).read_bytes())["attributes"]
 
-    def note(self, **attributes: Any) -> None:
-        """Set attributes of the store, in one move.
+    def set_attributes(self, **attributes: Any) -> None:
+        """Set attributes of the store, all in one step.
 
         Raises:
             SweepError: for attributes with which the store could not be opened again.
@@ -95,22 +95,22 @@ class Store:
         replace_root(self.path, json.dumps(root, indent=2).encode())
 
     def begin(self, start: int, stop: int) -> None:
-        """Begin a wave: nothing of it is stored, whatever an earlier attempt left.
+        """Begin a wave, and remove what an earlier attempt left of it.
 
         Args:
             start: place of the wave's first lane.
-            stop: place of the lane behind its last one.
+            stop: place of the lane after its last one.
         """
         self._check_held()
         waves.begin(self.path, (start, stop), hash_curves(self.path, self._group, {}, 0))
 
     def mark_running(self, start: int, stop: int, record: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write down the digest of a running wave's curves, before a checkpoint relies on them.
+        """Write the digest of a running wave's curves, before its next checkpoint.
 
         Args:
             start: place of the wave's first lane.
-            stop: place of the lane behind its last one.
-            record: how many records count.
+            stop: place of the lane after its last one.
+            record: number of records that the digest covers.
             arrays: what has been written of the wave, by name.
         """
         self._check_held()
@@ -118,31 +118,31 @@ class Store:
         waves.mark_running(self.path, (start, stop), record, digest)
 
     def mark_stored(self, start: int, stop: int) -> None:
-        """Write down the digests of the chunks of a wave that has ended: from now on it counts as stored.
+        """Write the digests of the chunks of a wave that has ended: from now on it counts as stored.
 
         Args:
             start: place of the wave's first lane.
-            stop: place of the lane behind its last one.
+            stop: place of the lane after its last one.
         """
         self._check_held()
         waves.mark_stored(self.path, (start, stop))
 
     def count_records(self, start: int, stop: int) -> int:
-        """Count the records that the digest of a running wave covers; 0 where there is none.
+        """Count the records that the digest of a running wave covers; 0 if there is no such wave.
 
         Args:
             start: place of the wave's first lane.
-            stop: place of the lane behind its last one.
+            stop: place of the lane after its last one.
         """
         running = waves.running_waves(self.path)
         return max((wave.record for wave in running if (wave.start, wave.stop) == (start, stop)), default=0)
 
     def stored_places(self) -> np.ndarray:
-        """Tell for each place of a lane whether its wave has ended and is stored."""
+        """For each place of a lane, tell whether its wave has ended and is stored."""
         return waves.stored_places(self.path, self._group["status"].shape[0])  # type: ignore[union-attr]
 
     def save_checkpoint(self, start: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Replace the checkpoint of a wave: its state, and how far it has come.
+        """Replace the checkpoint of a wave: its state, and how many steps it has trained.
 
         Args:
             start: place of the wave's first lane.
@@ -158,12 +158,12 @@ class Store:
             start: place of the wave's first lane.
 
         Returns:
-            Arrays by name, None where there is none. Its digest was compared when the store was verified.
+            Arrays by name, None if there is no checkpoint. Its digest was compared when the store was verified.
         """
         return read_checkpoint(self.path / checkpoint_file(start))
 
-    def settle_checkpoints(self) -> None:
-        """Give the checkpoint of an older store to its wave, and remove those of waves that no longer run."""
+    def tidy_checkpoints(self) -> None:
+        """Rename the checkpoint of an older store to that of its wave, and remove those of waves that have ended."""
         self._check_held()
         single = read_checkpoint(self.path / SINGLE_CHECKPOINT)
         if single is not None and single.get("place", np.empty(0)).shape == (3,):
@@ -171,8 +171,8 @@ class Store:
         for name in {*list_checkpoints(self.path)} - used_checkpoints(self.path):
             remove(self.path / name)
 
-    def drop_checkpoint(self, start: int) -> None:
-        """Remove the checkpoint of a wave that has ended, or begins anew.
+    def remove_checkpoint(self, start: int) -> None:
+        """Remove the checkpoint of a wave that has ended or starts again.
 
         Args:
             start: place of the wave's first lane.
@@ -180,21 +180,21 @@ class Store:
         self._check_held()
         remove(self.path / checkpoint_file(start))
 
-    def beat(self, counts: Meta) -> None:
+    def write_heartbeat(self, counts: Meta) -> None:
         """Replace the heartbeat.
 
         Args:
-            counts: what has been executed so far, repeats included, by the names of attributes.
+            counts: what has been executed so far, including repetitions, by the names of attributes.
         """
         self._check_held()
         write_heartbeat(self.path, counts)
 
-    def last_beat(self) -> Meta:
-        """Read the heartbeat; empty where there is none, or one that is not as it was written."""
+    def read_heartbeat(self) -> Meta:
+        """Read the heartbeat; empty if there is none, or if it is not as it was written."""
         return read_heartbeat(self.path)
 
     def clear(self) -> None:
-        """Remove what only an incomplete sweep needs."""
+        """Remove the files that only an incomplete sweep needs."""
         self._check_held()
         for name in (*list_checkpoints(self.path), HEARTBEAT, *_OLDER):
             remove(self.path / name)

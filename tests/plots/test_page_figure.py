@@ -13,7 +13,7 @@ from sweep import Figure, SweepError, SweepWarning, load
 from sweep.cli.command import run_guarded
 from sweep.page.identity import describe, fingerprint
 from sweep.plot import main as plot
-from sweep.plots.figures.own import draw_own
+from sweep.plots.figures.page_figure import draw_page_figure
 from sweep.plots.gallery import check_directory, choose_figures, draw_figures
 from sweep.report import cells
 from sweep.run import main as run
@@ -42,9 +42,9 @@ def bars(axes, ds, width=0.5):
     axes.bar([0], [float(ds["loss"].isel(epoch=-1).mean())], width)
 
 
-def test_it_is_drawn_with_the_question_its_title_and_the_page() -> None:
+def test_a_page_figure_has_question_title_and_page_name() -> None:
     ds = results(AXES)
-    told = texts(draw_own(ds, Figure(bars, {"width": 0.2})))
+    told = texts(draw_page_figure(ds, Figure(bars, {"width": 0.2})))
     assert "Which frequency comes first?" in told
     assert "bars" in told  # no title of its own: its name
     assert "Drawn by bars of the page" in told
@@ -54,11 +54,11 @@ def test_it_is_drawn_with_the_question_its_title_and_the_page() -> None:
 @pytest.mark.parametrize(
     ("function", "told"),
     [
-        (lambda axes, ds: None, "a figure's function needs a name of its own, got '<lambda>': define it with def"),
+        (lambda axes, ds: None, "a figure's function needs a name, got '<lambda>': define it with def"),
         (3, "a figure is a name or a function of axes and results, got 3"),
     ],
 )
-def test_what_can_not_be_a_figure_is_refused(function, told: str) -> None:
+def test_a_function_that_can_not_be_a_figure_is_refused(function, told: str) -> None:
     with pytest.raises(SweepError, match=f"^{told}$"):
         Figure(function)
 
@@ -67,11 +67,11 @@ def test_a_function_that_would_hide_a_figure_is_refused() -> None:
     def curves(axes, ds):
         pass
 
-    with pytest.raises(SweepError, match="figure 'curves' of the page's own has the name of another figure"):
+    with pytest.raises(SweepError, match="the page's function 'curves' has the name of another figure"):
         Figure(curves)
 
 
-def test_what_it_raises_is_one_line_and_no_figure_is_saved(tmp_path: Path) -> None:
+def test_an_exception_of_the_function_is_one_line_and_no_figure_is_saved(tmp_path: Path) -> None:
     def broken(axes, ds):
         raise KeyError("nothing")
 
@@ -87,7 +87,7 @@ def test_what_it_raises_is_one_line_and_no_figure_is_saved(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_draws_it_and_a_store_alone_says_who_does(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_run_draws_page_figures_and_a_plot_of_the_store_says_so(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     Path("page.py").write_text(PAGE.format(more=', Figure("loss_curves")'))
     assert run_guarded(run, ["page.py", "--out", "store", "--figures-dir", "drawn"]) == 0
@@ -101,7 +101,7 @@ def test_a_run_draws_it_and_a_store_alone_says_who_does(tmp_path: Path, monkeypa
     assert sorted(path.name for path in Path("again").iterdir()) == ["loss_curves.png", "loss_curves.svg"]
 
 
-def test_a_page_that_draws_all_itself_gets_no_other_figures(tmp_path: Path) -> None:
+def test_a_page_with_only_page_figures_gets_no_others(tmp_path: Path) -> None:
     ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "scatter", "options": {}, "own": True}]))
     with pytest.warns(SweepWarning, match="scatter"):
         assert choose_figures(ds) == ()
@@ -110,7 +110,7 @@ def test_a_page_that_draws_all_itself_gets_no_other_figures(tmp_path: Path) -> N
         assert choose_figures(ds.drop_attrs(deep=False)) != ()
 
 
-def test_one_function_may_make_several_figures_with_options_of_their_own(tmp_path: Path) -> None:
+def test_one_function_may_draw_several_figures_with_different_options(tmp_path: Path) -> None:
     own = [Figure(bars, {"width": 0.2}), Figure(bars, {"width": 0.9})]
     told = [{"name": "bars", "options": dict(each.options), "own": True} for each in own]
     ds = results(AXES).assign_attrs(figures=json.dumps(told))
@@ -134,7 +134,7 @@ def test_a_function_with_the_name_of_a_second_figure_does_not_take_its_place(tmp
     [
         ({"k": [1, 2]}, "option 'k' of figure 'bars' must be a finite number, got"),
         ({"k": float("nan")}, "option 'k' of figure 'bars' must be a finite number, got nan"),
-        ({"a b": 1}, "option 'a b' of figure 'bars' must have the name of an argument"),
+        ({"a b": 1}, "option 'a b' of figure 'bars' must be the name of an argument, an identifier"),
         ({"k": "x" * 2000}, "option 'k' of figure 'bars' must have at most 1000 characters"),
         ({f"k{i}": 1 for i in range(21)}, "figure 'bars' takes at most 20 options, got 21"),
     ],
@@ -145,31 +145,31 @@ def test_options_that_no_store_can_hold_are_refused_when_the_page_is_made(option
     assert Figure(bars, {"k": np.float32(1)}).options == {"k": 1.0}
 
 
-def test_it_can_not_be_asked_of_the_store_alone_and_its_place_is_not_taken(tmp_path: Path) -> None:
+def test_a_page_figure_can_not_be_drawn_from_the_store_and_its_file_is_kept(tmp_path: Path) -> None:
     ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "bars", "options": {}, "own": True}]))
     with pytest.raises(SweepError, match="figure 'bars' is drawn by a function of its page"):
         choose_figures(ds, ["bars"])
     (tmp_path / "bars.png").write_text("mine")
-    with pytest.raises(SweepError, match=r"bars\.png is no figure that sweep drew"):
+    with pytest.raises(SweepError, match=r"bars\.png was not drawn by sweep"):
         check_directory(tmp_path, [Figure(bars)])
 
 
-def test_what_it_does_to_the_results_is_its_own_affair() -> None:
+def test_a_function_can_not_change_the_results_of_other_figures() -> None:
     def spoiling(axes, ds):
         ds["loss"] = ds["loss"] * 0
 
     ds = results(AXES)
-    draw_own(ds, Figure(spoiling))
+    draw_page_figure(ds, Figure(spoiling))
     assert float(ds["loss"].max()) > 0
 
 
-def test_a_report_of_a_page_whose_first_figure_is_its_own_is_made() -> None:
+def test_a_report_is_made_of_a_page_whose_first_figure_is_a_page_figure() -> None:
     ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "bars", "options": {}, "own": True}]))
     about, _ = cells.embed(ds)
     assert about["first"]["metric"]
 
 
-def test_how_it_is_drawn_is_no_part_of_a_hash(tmp_path: Path) -> None:
+def test_the_drawing_function_is_not_in_the_hash(tmp_path: Path) -> None:
     (tmp_path / "page.py").write_text(PAGE.format(more=""))
     first = load(tmp_path / "page.py")
     told, code = describe(first), fingerprint(first)  # before its text is another
