@@ -19,9 +19,8 @@ jax.devices()  # fixes the number now, before `sweep.runs.devices` asks for one 
 
 # The modules whose annotations state shapes. Elsewhere beartype would only get in the way: it takes `1` for
 # no `float`, and it would refuse wrong values before the specs can refuse them in their own words.
-SHAPED = (
-    "keys", "program", *(f"regression.{name}" for name in ("tasks", "networks", "optimizers", "metrics", "regression")),
-)  # fmt: skip
+OF_REGRESSION = ("tasks", "networks", "losses", "optimizers", "metrics", "training")
+SHAPED = ("keys", "program", *(f"regression.{name}" for name in OF_REGRESSION))
 install_import_hook([f"sweep.engine.{name}" for name in SHAPED], "beartype.beartype")
 
 # Examples are drawn from a fixed seed, so that a failure can be had again, and take as long as they take on

@@ -33,6 +33,20 @@ def test_the_page_and_the_lines_after_it_run(tmp_path: Path, monkeypatch, capsys
     assert all(np.isfinite(float(line.split()[-1])) or line.endswith("inf") for line in answer[1:4])
 
 
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_files_that_a_document_names_exist(document: Path) -> None:
+    named = set(
+        re.findall(
+            r"(?<![\w./])(?:sweep|tests|docs|benchmarks)/[\w./]*\.(?:py|js|md|txt|json)\b",
+            document.read_text(),
+        )
+    )
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
 def test_the_page_is_ten_lines() -> None:
     assert len([line for line in blocks("python")[0].splitlines() if line.strip()]) <= 11
 

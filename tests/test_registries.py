@@ -8,6 +8,7 @@ import pytest
 
 from sweep.base.labels import METRICS
 from sweep.base.registry import Entry
+from sweep.export.formats import FORMATS
 from sweep.page.specs import claim, figure
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS, Initializer
@@ -26,6 +27,8 @@ def below(spec: type) -> Iterator[type]:
 
 
 REGISTRIES = {
+    "export formats": FORMATS,
+    "figures": figure.KINDS,
     "activations": ACTIVATIONS,
     "claims' statistics": claim.STATISTICS,
     "heatmaps' statistics": figure.STATISTICS,
@@ -61,7 +64,8 @@ def test_no_two_names_stand_for_one_thing() -> None:
 
 @pytest.mark.parametrize("kind", REGISTRIES)
 def test_what_results_are_read_by_lies_where_there_is_no_jax(kind: str) -> None:
-    homes = ("sweep.stats.",) if "statistics" in kind else ("sweep.engine.", "jax.")
+    without_jax = {"export formats": ("sweep.export.",), "figures": ("sweep.plots.figures.",)}
+    homes = ("sweep.stats.",) if "statistics" in kind else without_jax.get(kind, ("sweep.engine.", "jax."))
     assert all(entry.function.startswith(homes) for entry in REGISTRIES[kind].values())
 
 

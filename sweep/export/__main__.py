@@ -49,12 +49,12 @@ def main(args: Sequence[str]) -> None:
     ds = open_results(options.store)
     metrics = tidy.metrics(ds, options.metric)
     outputs.check_apart(out, [options.store])
-    outputs.check(out, chosen.is_export, force=options.force)
+    outputs.check(out, chosen.recogniser.load(), force=options.force)
     streams.ignore_output_failures()
     if unfinished := schema.count_unseen(ds):
         say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")
     with outputs.replace_output(out) as place:
-        chosen.write(ds, metrics, place, say)
+        chosen.load()(ds, metrics, place, say)
     say(out)
 
 

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from typing import Any, Final
 
 from sweep.page.specs.figure import KINDS
@@ -41,7 +40,7 @@ def load_function(name: str) -> Callable[..., Any]:
     Args:
         name: one of `KINDS`.
     """
-    return getattr(import_module(f"sweep.plots.figures.{KINDS[name].module}"), name)
+    return KINDS[name].load()
 
 
 FIGURES: Final = _Functions(is_film=False)

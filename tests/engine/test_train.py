@@ -33,10 +33,10 @@ from sweep.base.labels import DIVERGED
 from sweep.engine import cost, program, walk
 from sweep.engine import plan as planning
 from sweep.engine.keys import Keys
-from sweep.engine.regression import regression
+from sweep.engine.regression import training as regression
 from sweep.engine.regression.networks import network
 from sweep.engine.regression.optimizers import optimizer
-from sweep.engine.regression.regression import Regression
+from sweep.engine.regression.training import Regression
 from sweep.page.axes import grid, zipped
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import shape_of

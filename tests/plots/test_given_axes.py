@@ -231,13 +231,13 @@ def test_another_layout_engine_is_kept_and_gives_no_warning(ds, layout, recwarn)
 @pytest.mark.parametrize(
     ("name", "count", "told"),
     [
-        ("curves", 1, "draws 2 panels, one for each width, and got 1 axes: give 2, or choose one, "
-                      "as in .sel(width=[16.0])"),
-        ("curves", 3, "draws 2 panels, one for each width, and got 3 axes: give 2, or choose one, "
-                      "as in .sel(width=[16.0])"),
+        ("curves", 1, "draws 2 panels, one for each width, and got 1 axes: give 2, or "
+                      "select one value first, with .sel(width=[16.0])"),
+        ("curves", 3, "draws 2 panels, one for each width, and got 3 axes: give 2, or "
+                      "select one value first, with .sel(width=[16.0])"),
         ("outcome", 2, "draws 1 panel, and got 2 axes: give 1"),
-        ("fits", 2, "draws 10 panels, one for each width and snapshot epoch, and got 2 axes: give 10, or choose one, "
-                    "as in .sel(width=[16.0]) or .sel(snapshot_epoch=[0.0])"),
+        ("fits", 2, "draws 10 panels, one for each width and each of 5 of the 6 values of snapshot epoch, and got "
+                    "2 axes: give 10, or select one value first, with .sel(width=[16.0]) or .sel(snapshot_epoch=[0.0])"),
     ],
 )  # fmt: skip
 def test_another_number_of_axes_is_refused_with_the_way_to_have_fewer_panels(ds, name, count, told):
@@ -264,13 +264,14 @@ def test_the_choice_that_the_error_names_leaves_one_panel(ds):
     ):
         with pytest.raises(SweepError) as refused:
             draw(lanes)
-        assert str(refused.value).endswith(f"or choose one, as in {told}")
+        assert str(refused.value).endswith(f"or select one value first, with {told}")
         draw(eval(f"ds{told}", {"ds": lanes}))
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
+        (lambda: Figure().add_subplot(projection="polar"), "figure 'outcome' draws on plain axes, got polar axes"),
         (lambda: 3, "figure 'outcome' draws on matplotlib's axes, got int: give those of plt.subplots()"),
         (lambda: Figure(), "figure 'outcome' draws on matplotlib's axes, got Figure: give"),
         (lambda: [], "figure 'outcome' draws 1 panel, and got 0 axes: give 1"),
@@ -288,6 +289,12 @@ def test_axes_of_two_figures_or_twice_the_same_are_refused(ds):
         plots.curves(ds, ax=[one, other])
     with pytest.raises(SweepError, match=r"^figure 'curves' got the same axes twice: give 2 different ones of one"):
         plots.curves(ds, ax=[one, one])
+
+
+def test_the_error_says_how_many_of_many_values_have_a_panel():
+    ds = results({"seed": list(range(8)), "learning_rate": [1e-3, 1e-2]})
+    with pytest.raises(SweepError, match="draws 6 panels, one for each of 6 of the 8 values of seed, and got 1 axes"):
+        plots.heatmap(ds.loss, x="epoch", y="learning_rate", facet="seed", ax=Figure().subplots())
 
 
 def test_axes_are_no_option_of_a_page():

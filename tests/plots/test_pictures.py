@@ -1,7 +1,7 @@
 """A few figures as pixels, compared with pictures that were inspected before they were committed.
 
-To make them anew: `python tests/test_pictures.py`, and look at each. They are of the panels alone, side by side at
-fixed places: other versions of matplotlib set letters differently, and these move panels. Words are tested elsewhere.
+To make them again: `python tests/plots/test_pictures.py`, and look at each. They show the panels alone, side by side
+at fixed places: other versions of matplotlib set letters differently, which moves panels. Words are tested elsewhere.
 """
 
 from pathlib import Path

@@ -13,18 +13,17 @@ from sweep.page.specs.knobs import check_finite, to_plain
 
 
 @dataclass(frozen=True)
-class Kind:
+class Kind(Entry):
     """The declaration of a figure. A new figure needs a declaration here, and a function.
 
     Args:
-        module: the module of `sweep.plots.figures` that has a function with the figure's name.
+        function: the function that draws it, as "sweep.plots.figures.<module>:<name>".
         needs: variables and dimensions that results must have.
         options: the names of its options.
         on_request: whether it is drawn only if a page or a user names it.
         is_film: whether it is a film.
     """
 
-    module: str
     needs: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     on_request: bool = False
@@ -33,20 +32,33 @@ class Kind:
 
 # In the order in which they are read.
 KINDS: Final[dict[str, Kind]] = {
-    "frequency_epoch": Kind("epoch_maps", ("spectral_error", "frequency")),
-    "learning_rate_epoch": Kind("epoch_maps", ("loss", "learning_rate")),
-    "metric_epoch": Kind("epoch_maps", options=("metric", "rows"), on_request=True),
-    "epochs_to_converge": Kind("convergence", ("loss", "learning_rate", "width"), ("threshold",)),
-    "outcome": Kind("outcomes", options=("metric", "rows", "columns"), on_request=True),
-    "share": Kind("outcomes", options=("metric", "rows", "columns", "at_most", "at_least"), on_request=True),
-    "curves": Kind("lines", ("spectral_error", "frequency")),
-    "loss_curves": Kind("lines", ("loss",), ("reference",)),
-    "metric_curves": Kind("lines", options=("metric", "lines"), on_request=True),
-    "fits": Kind("networks", ("prediction", "x")),
-    "growth": Kind("growing", ("prediction", "x"), on_request=True, is_film=True),
-    "space_epoch": Kind("epoch_maps", ("spatial_error", "x")),
-    "heatmap": Kind("heatmaps", options=("metric", "x", "y", "facet", "statistic"), on_request=True),
-    "heatmap_film": Kind("heatmaps", options=("metric", "x", "y", "statistic"), on_request=True, is_film=True),
+    "frequency_epoch": Kind("sweep.plots.figures.epoch_maps:frequency_epoch", ("spectral_error", "frequency")),
+    "learning_rate_epoch": Kind("sweep.plots.figures.epoch_maps:learning_rate_epoch", ("loss", "learning_rate")),
+    "metric_epoch": Kind("sweep.plots.figures.epoch_maps:metric_epoch", options=("metric", "rows"), on_request=True),
+    "epochs_to_converge": Kind(
+        "sweep.plots.figures.convergence:epochs_to_converge", ("loss", "learning_rate", "width"), ("threshold",)
+    ),
+    "outcome": Kind("sweep.plots.figures.outcomes:outcome", options=("metric", "rows", "columns"), on_request=True),
+    "share": Kind(
+        "sweep.plots.figures.outcomes:share",
+        options=("metric", "rows", "columns", "at_most", "at_least"),
+        on_request=True,
+    ),
+    "curves": Kind("sweep.plots.figures.lines:curves", ("spectral_error", "frequency")),
+    "loss_curves": Kind("sweep.plots.figures.lines:loss_curves", ("loss",), ("reference",)),
+    "metric_curves": Kind("sweep.plots.figures.lines:metric_curves", options=("metric", "lines"), on_request=True),
+    "fits": Kind("sweep.plots.figures.networks:fits", ("prediction", "x")),
+    "growth": Kind("sweep.plots.figures.growing:growth", ("prediction", "x"), on_request=True, is_film=True),
+    "space_epoch": Kind("sweep.plots.figures.epoch_maps:space_epoch", ("spatial_error", "x")),
+    "heatmap": Kind(
+        "sweep.plots.figures.heatmaps:heatmap", options=("metric", "x", "y", "facet", "statistic"), on_request=True
+    ),
+    "heatmap_film": Kind(
+        "sweep.plots.figures.heatmaps:heatmap_film",
+        options=("metric", "x", "y", "statistic"),
+        on_request=True,
+        is_film=True,
+    ),
 }
 # Statistics over seeds in the cells of a heatmap; a lost lane counts as its metric's worst value.
 STATISTICS: Final[dict[str, Entry]] = {

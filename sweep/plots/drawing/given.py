@@ -94,6 +94,8 @@ def given_sheet(ax: AxesLike | None, figure: str, chosen: View, panels: int, *ot
         if not isinstance(each, Axes):
             got = type(each).__name__
             raise SweepError(f"figure {figure!r} draws on matplotlib's axes, got {got}: give those of plt.subplots()")
+        if each.name != "rectilinear":
+            raise SweepError(f"figure {figure!r} draws on plain axes, got {each.name} axes: leave out the projection")
     if len(flat) != panels:
         raise SweepError(f"figure {figure!r} {_mismatch(chosen, panels, len(flat), others)}")
     if len(set(flat)) < panels or len({each.figure for each in flat}) > 1:
@@ -108,11 +110,18 @@ def _mismatch(chosen: View, panels: int, got: int, others: Sequence[str]) -> str
     dims = [name for name in (chosen.facet, *others) if name is not None]
     several = [name for name in dims if len(unions.values_of(chosen.data, name)) > 1]
     count = style.format_count(panels, "panel")
-    what = f"{count}, one for each {style.join_words(map(style.words, several))}" if several else count
-    message = f"draws {what}, and got {got} axes: give {panels}"
+    what = f"{count}, one for {style.join_words(_values_in_words(chosen, name) for name in several)}"
+    message = f"draws {what if several else count}, and got {got} axes: give {panels}"
     if not several or got == 0:
         return message
-    return f"{message}, or choose one, as in {' or '.join(_choice(chosen, name) for name in several)}"
+    return f"{message}, or select one value first, with {' or '.join(_choice(chosen, name) for name in several)}"
+
+
+def _values_in_words(chosen: View, name: str) -> str:
+    """Name a dimension with a panel for each value; a figure may show only some of many values."""
+    shown, stored = (len(unions.values_of(data, name)) for data in (chosen.data, chosen.source))
+    words = style.words(name)
+    return f"each {words}" if shown == stored else f"each of {shown} of the {stored} values of {words}"
 
 
 def _choice(chosen: View, name: str) -> str:

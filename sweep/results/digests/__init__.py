@@ -4,7 +4,7 @@ The folder `digests` of a store holds two kinds of files: `layout.json` for meta
 `wave-<start>.json` for each wave, see `waves`. The digest None stands for a chunk without a file: Zarr does not write a
 chunk in which all values equal the fill value.
 
-Imports `base`, `files` and `results.checks`. Other folders import what is listed here.
+Imports `base`, `files` and `results.checks`. Code outside of `results` imports what is listed here.
 """
 
 from sweep.results.digests.checkpoints import CHECKPOINT, checkpoint_file, list_checkpoints

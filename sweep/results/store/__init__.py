@@ -5,7 +5,7 @@ have ended, and the digests say what was written. Beside the arrays there are a 
 heartbeat that says what the run has executed so far. Each of these files is replaced in one step, and removed when the
 sweep is complete.
 
-Imports `base`, `files`, `results.checks` and `results.digests`. Other folders import what is listed here.
+Imports `base`, `files`, `results.checks` and `results.digests`. Code outside of `results` imports what is listed here.
 """
 
 from sweep.results.digests.folder import has_digests

@@ -10,11 +10,11 @@ from sweep.files.places import ROOT
 from sweep.files.safe_files import exists
 from sweep.results.checks.attributes import read_root
 from sweep.results.checks.hierarchy import check_store
-from sweep.results.digests.comparison import content_damages, file_damages
 from sweep.results.digests.curve_records import running_damages
 from sweep.results.digests.damage import Damage
 from sweep.results.digests.folder import has_digests
 from sweep.results.digests.layout import layout_damages, root_damages
+from sweep.results.digests.store_damages import content_damages, file_damages
 from sweep.results.store.refusals import blame_store, not_a_store_error, refuse_damages
 
 Meta = dict[str, Any]
