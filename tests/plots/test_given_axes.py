@@ -17,7 +17,7 @@ from sweep.base import labels
 from sweep.page.specs.figure import KINDS
 from sweep.plots import heatmap
 from sweep.plots.drawing import style
-from sweep.plots.registry import FIGURES
+from sweep.plots.registry import FIGURES, FILMS
 
 OPTIONS = {"share": {"at_most": 0.5}, "heatmap": {"metric": "spectral_error"}}
 MAPS = {"frequency_epoch", "learning_rate_epoch", "metric_epoch", "epochs_to_converge", "outcome", "share",
@@ -237,7 +237,8 @@ def test_another_layout_engine_is_kept_and_gives_no_warning(ds, layout, recwarn)
                       "select one value first, with .sel(width=[16.0])"),
         ("outcome", 2, "draws 1 panel, and got 2 axes: give 1"),
         ("fits", 2, "draws 10 panels, one for each width and each of 5 of the 6 values of snapshot epoch, and got "
-                    "2 axes: give 10, or select one value first, with .sel(width=[16.0]) or .sel(snapshot_epoch=[0.0])"),
+                    "2 axes: give 10, or select one value first, "
+                    "with .sel(width=[16.0]) or .sel(snapshot_epoch=[0.0])"),
     ],
 )  # fmt: skip
 def test_another_number_of_axes_is_refused_with_the_way_to_have_fewer_panels(ds, name, count, told):
@@ -295,6 +296,12 @@ def test_the_error_says_how_many_of_many_values_have_a_panel():
     ds = results({"seed": list(range(8)), "learning_rate": [1e-3, 1e-2]})
     with pytest.raises(SweepError, match="draws 6 panels, one for each of 6 of the 8 values of seed, and got 1 axes"):
         plots.heatmap(ds.loss, x="epoch", y="learning_rate", facet="seed", ax=Figure().subplots())
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_a_film_takes_no_axes(ds, name):
+    with pytest.raises(SweepError, match=f"figure '{name}' is a film, which takes no axes: leave out ax"):
+        FILMS[name](ds, ax=Figure().subplots())
 
 
 def test_axes_are_no_option_of_a_page():

@@ -24,6 +24,7 @@ from sweep.results.checks import attributes, hierarchy, memory
 from sweep.results.checks.arrays import words_of
 from sweep.results.checks.attributes import check_attributes
 from sweep.results.checks.chunks import MOST_EXPANSION
+from sweep.results.checks.variables import FIRST_METRICS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 from hostile_stores import age, hostile
@@ -407,6 +408,10 @@ def test_a_metric_of_the_pages_own_may_have_the_name_of_one_that_sweep_gets_late
     described["record"]["own"] = []
     stores.Store(tmp_path / "store").set_attributes(experiment=json.dumps(described))
     assert "array roughness does not have the dimensions" in refusal(tmp_path / "store")
+
+
+def test_the_metrics_of_the_first_stores_are_metrics_still() -> None:
+    assert METRICS.keys() >= FIRST_METRICS
 
 
 def test_no_store_can_say_that_a_metric_of_the_first_stores_is_its_pages_own(store: Path) -> None:

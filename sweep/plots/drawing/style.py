@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.colors import Colormap
 
 from sweep.base import labels
+from sweep.base.errors import SweepError
 from sweep.base.labels import words as words  # figures use it with the other functions for texts
 from sweep.base.text import make_visible
 from sweep.page.specs import figure as specs
@@ -118,6 +119,8 @@ def with_style(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[
 
     @functools.wraps(draw)
     def drawn(ds: xr.Dataset, *args: _P.args, **kwargs: _P.kwargs) -> _Drawn:
+        if _AXES in kwargs and specs.KINDS[draw.__name__].is_film:
+            raise SweepError(f"figure {draw.__name__!r} is a film, which takes no axes: leave out ax")
         _, *given = inspect.signature(draw).bind(ds, *args, **kwargs).arguments.items()
         figure = specs.Figure(
             draw.__name__, {name: value for name, value in given if value is not None and name != _AXES}

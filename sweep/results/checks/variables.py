@@ -8,7 +8,7 @@ from sweep.results.checks.arrays import FLOATS, INNER, LANE, Array, words_of
 from sweep.results.checks.scalars import require
 
 # The metrics that sweep has had since its first store: in no store can one of them be defined by the page.
-_FIRST_METRICS: Final = frozenset(
+FIRST_METRICS: Final = frozenset(
     {"loss", "clean_loss", "spectral_error", "spatial_error", "gradient_norm", "parameter_norm"}
 )
 OF_A_LANE: Final = {"status": "int8", "first_bad_epoch": "float64", "stop_epoch": "float64"}
@@ -53,7 +53,7 @@ def _is_variable(array: Array, page_metrics: Set[str]) -> bool:
         return dims == (LANE, "x") and dtype in FLOATS
     if name == "prediction":
         return dims == (LANE, "snapshot_epoch", *RECORDED[name].dims) and dtype in FLOATS
-    if name in METRICS and name not in page_metrics - _FIRST_METRICS:
+    if name in METRICS and name not in page_metrics - FIRST_METRICS:
         return _is_metric(array) and dims[2:] == METRICS[name].dims
     return _is_metric(array)
 
