@@ -4,18 +4,24 @@ Both must happen before anything imports `sweep` or uses a device of JAX.
 """
 
 import gc
+import os
+from pathlib import Path
 
 import jax
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+# Commands that tests start in folders of their own run the code of this checkout, whatever is installed.
+os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)
 jax.config.update("jax_num_cpu_devices", 3)
 jax.devices()  # fixes the number now, before `sweep.runs.devices` sets one device per core
 
 # The modules whose annotations state shapes. In others beartype would do harm: it accepts no `1` as a `float`,
 # and it would refuse wrong values before the specs can do so with their own messages.
-SHAPED = ("keys", "tasks", "networks", "optimizers", "metrics", "regression", "program")
+SHAPED = (
+    "keys", "program", *(f"regression.{name}" for name in ("tasks", "networks", "optimizers", "metrics", "regression")),
+)  # fmt: skip
 install_import_hook([f"sweep.engine.{name}" for name in SHAPED], "beartype.beartype")
 
 # Examples are drawn from a fixed seed, so that a failure can be repeated, and have no deadline, since the machine may
@@ -24,7 +30,10 @@ settings.register_profile("sweep", deadline=None, derandomize=True, max_examples
 settings.load_profile("sweep")
 
 # Each file is run by one worker; the longest come first, so that none of them runs alone at the end.
-LONGEST = ("runner", "train", "resume", "run", "stopping", "digests", "pages", "networks", "plots", "faults", "tasks")
+LONGEST = (
+    "resume", "environment", "signals", "runner", "compare", "digests", "report", "replay", "gallery", "plots",
+    "compile", "executors", "derivatives", "notebook", "plan", "heatmap", "names", "intervals", "dataset", "run",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -119,6 +119,16 @@ def test_a_folder_without_computing_never_imports_jax(package: str) -> None:
             assert not {folder(each) for each in imports(path)} & JAX, name
 
 
+def test_the_engine_knows_a_training_and_only_its_plan_knows_which() -> None:
+    known = {"engine.training", "engine.keys"}
+    for name, path in INSIDE.items():
+        engine = {each for each in own(path) if folder(each) == "engine"}
+        if name.startswith("engine.regression"):
+            assert {each for each in engine if not each.startswith("engine.regression")} <= known, name
+        elif name != "engine.plan":
+            assert not [each for each in engine if each.startswith("engine.regression")], name
+
+
 def test_what_figures_are_drawn_with_knows_no_figure_and_a_figure_no_gallery() -> None:
     for name, path in INSIDE.items():
         below, figures = name.startswith("plots.drawing"), name.startswith("plots.figures")

@@ -106,15 +106,15 @@ DIMENSIONS: Final = _by_name(
 # What can be recorded; a page may add its own.
 METRICS: Final = _by_name(
     (
-        BuiltIn("sweep.engine.metrics:loss", "loss", long_name="training loss", better="lower"),
+        BuiltIn("sweep.engine.regression.metrics:loss", "loss", long_name="training loss", better="lower"),
         BuiltIn(
-            "sweep.engine.metrics:clean_loss",
+            "sweep.engine.regression.metrics:clean_loss",
             "clean_loss",
             long_name="loss against the noiseless target",
             better="lower",
         ),
         BuiltIn(
-            "sweep.engine.metrics:spectral_error",
+            "sweep.engine.regression.metrics:spectral_error",
             "spectral_error",
             ("frequency",),
             long_name="relative spectral error |f_k - h_k| / |f_k|",
@@ -122,7 +122,7 @@ METRICS: Final = _by_name(
             needs=("frequency",),
         ),
         BuiltIn(
-            "sweep.engine.metrics:spatial_error",
+            "sweep.engine.regression.metrics:spatial_error",
             "spatial_error",
             ("x",),
             long_name="absolute error |f(x) - h(x)|",
@@ -130,21 +130,26 @@ METRICS: Final = _by_name(
             needs=("x",),
         ),
         BuiltIn(
-            "sweep.engine.metrics:extrapolation_error",
+            "sweep.engine.regression.metrics:extrapolation_error",
             "extrapolation_error",
             long_name="root mean square error beyond the training range",
             better="lower",
             needs=("x", "beyond"),
         ),
         BuiltIn(
-            "sweep.engine.metrics:accuracy",
+            "sweep.engine.regression.metrics:accuracy",
             "accuracy",
             long_name="share of points classified correctly",
             better="higher",
             needs=("classes",),
         ),
-        BuiltIn("sweep.engine.metrics:gradient_norm", "gradient_norm", ("layer",), long_name="gradient norm per layer"),
-        BuiltIn("sweep.engine.metrics:parameter_norm", "parameter_norm", long_name="parameter norm"),
+        BuiltIn(
+            "sweep.engine.regression.metrics:gradient_norm",
+            "gradient_norm",
+            ("layer",),
+            long_name="gradient norm per layer",
+        ),
+        BuiltIn("sweep.engine.regression.metrics:parameter_norm", "parameter_norm", long_name="parameter norm"),
     )
 )
 

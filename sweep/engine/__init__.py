@@ -1,4 +1,4 @@
-"""The computing: from a page's specs and numbers to networks, one program over all lanes, and its plan.
+"""The computing: one program over all lanes, and its plan. What is trained, `regression`, has a folder of its own.
 
 Imports JAX, `base` and `page`. Nothing here knows a store, and below `walk` nothing knows a clock.
 """

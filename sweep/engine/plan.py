@@ -25,7 +25,7 @@ from sweep.engine.cost import (
     wave_bytes,
 )
 from sweep.engine.program import Block, Device
-from sweep.engine.regression import training_of
+from sweep.engine.regression.regression import training_of
 from sweep.engine.stopping import explain
 from sweep.page.axes import Lanes
 from sweep.page.experiment import Experiment

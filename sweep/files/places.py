@@ -38,16 +38,17 @@ def parse_path(path: str | Path, spare: int = 0) -> Path:
                 f"there is no home folder {path.parts[0]}: give the absolute path in place of {path}"
             ) from None
     for name in path.parts:
-        _check_length("name", name, LONGEST - (spare if name == path.name else 0))
-    _check_length("path", str(path.absolute()), LONGEST_PATH)
+        most = LONGEST - (spare if name == path.name else 0)
+        _check_length("name", name, most, LONGEST - SPARE)  # the advice is short enough for every use
+    _check_length("path", str(path.absolute()), LONGEST_PATH, LONGEST_PATH)
     return path
 
 
-def _check_length(kind: str, text: str, most: int) -> None:
+def _check_length(kind: str, text: str, most: int, advised: int) -> None:
     size = len(os.fsencode(text))
     if size > most:
         shown = text if len(text) <= 40 else f"{text[:20]}...{text[-12:]}"
-        raise SweepError(f"the {kind} {shown} has {size} bytes: take one of at most {most}")
+        raise SweepError(f"the {kind} {shown} has {size} bytes: take one of at most {advised}")
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def fresh(**changes: Any) -> Any:
 
 @pytest.mark.core
 def test_a_sweep_compiles_one_training_program_and_a_second_call_none():
-    programs.compiled.cache_clear()
+    programs.compile_training.cache_clear()
     experiment = fresh()
     with counted() as first:
         run_sweep(experiment)
@@ -62,7 +62,7 @@ def test_a_sweep_compiles_one_training_program_and_a_second_call_none():
 
 
 def test_waves_share_a_program_and_a_longer_sweep_needs_no_other():
-    programs.compiled.cache_clear()
+    programs.compile_training.cache_clear()
     plan = make_plan(fresh(), wave_lanes=32)
     assert len(plan.waves) == 3
     with counted() as first:
@@ -101,7 +101,7 @@ def test_other_numbers_need_no_other_program():
 
 
 def test_several_structures_are_one_program():
-    programs.compiled.cache_clear()
+    programs.compile_training.cache_clear()
     plan = make_plan(tiny(model=MLP(depth=0), axes=grid(points=(10, 11, 12))))
     assert len(plan.programs[0].blocks) == 3
     with counted() as compiled:

@@ -15,7 +15,7 @@ from scipy import stats
 
 from sweep.axes import grid
 from sweep.engine.keys import stream
-from sweep.engine.networks import network
+from sweep.engine.regression.networks import network
 from sweep.specs import MLP, Linear, Optimizer, Record, Table, every
 
 SEEDS = 400

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from sweep.axes import grid, zipped
 from sweep.base.errors import SweepError
-from sweep.engine import metrics
-from sweep.engine.tasks import Data
+from sweep.engine.regression import metrics
+from sweep.engine.regression.tasks import Data
 from sweep.page.resolve import shape_of
 from sweep.page.specs.loss import LOSSES
 from sweep.page.specs.record import Cadence
@@ -299,7 +299,7 @@ def test_cadences_are_spaced_as_their_names_say():
 
 
 @pytest.mark.parametrize(
-    ("value", "what"), [(0, "have a number greater than 0"), (-3, "have"), (float("nan"), "be a finite")]
+    ("value", "what"), [(0, "have a number greater than 0"), (-3, "have a number"), (float("nan"), "be a finite")]
 )
 def test_a_cadence_without_records_is_refused(value, what):
     with pytest.raises(SweepError, match=rf"record\.at must {what}.*, got"):

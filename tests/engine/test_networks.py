@@ -14,8 +14,8 @@ from scipy import special, stats
 from sweep.base.errors import SweepError
 from sweep.engine import program as programs
 from sweep.engine.keys import stream
-from sweep.engine.networks import network
-from sweep.engine.regression import Regression
+from sweep.engine.regression.networks import network
+from sweep.engine.regression.regression import Regression
 from sweep.page.axes import grid
 from sweep.page.resolve import shape_of
 from sweep.page.specs.activation import ACTIVATIONS

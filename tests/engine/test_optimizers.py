@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import rates_of
 
-from sweep.engine import optimizers
+from sweep.engine.regression import optimizers
 from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES, Optimizer
 
 RNG = np.random.default_rng(5)

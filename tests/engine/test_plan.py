@@ -19,7 +19,7 @@ from sweep.engine.cost import tile_size
 from sweep.engine.plan import CHUNK_LANES, MAX_BLOCKS, MAX_COMPILE_SECONDS, Devices, Plan, pack
 from sweep.engine.prepare import settings_of, training_program
 from sweep.engine.program import Block
-from sweep.engine.regression import training_of
+from sweep.engine.regression.regression import training_of
 from sweep.engine.seats import Seats
 from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.page.experiment import Experiment
@@ -62,7 +62,7 @@ def test_the_tile_is_the_same_in_another_process():
     code = (
         "import sys; sys.path.insert(0, 'tests')\n"
         "from helpers import tiny\nfrom sweep.engine.cost import tile_size\nfrom sweep.specs import MLP\n"
-        "from sweep.engine.regression import training_of\n"
+        "from sweep.engine.regression.regression import training_of\n"
         "print([tile_size(training_of(tiny(model=MLP(width=w))).cost(), 'cpu') for w in (4, 16, 64, 256, 1024)])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sweep.engine import sine as sine_module
-from sweep.engine.sine import LIMIT, cosine, sine
+from sweep.engine.regression import sine as sine_module
+from sweep.engine.regression.sine import LIMIT, cosine, sine
 
 ERROR, RANGE = 2e-7, 12_000.0  # as the docstring promises
 # Each function as the n-th derivative of the sine, moved by its place in the circle.

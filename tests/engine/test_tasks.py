@@ -10,8 +10,9 @@ import pytest
 from helpers import data_of, lives, make_plan, numbers_of, numbers_of_one, rows_of, tiny
 from scipy import stats
 
-from sweep.engine import cost, program, tasks
+from sweep.engine import cost, program
 from sweep.engine.keys import stream
+from sweep.engine.regression import tasks
 from sweep.page.axes import grid
 from sweep.page.specs import task as specs
 from sweep.specs import MLP, XOR, FromFunction, Linear, Optimizer, Record, Sine, SumOfSines, Table, Task, Window, every

@@ -30,12 +30,13 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from sweep.base.labels import DIVERGED
-from sweep.engine import cost, program, regression, walk
+from sweep.engine import cost, program, walk
 from sweep.engine import plan as planning
 from sweep.engine.keys import Keys
-from sweep.engine.networks import network
-from sweep.engine.optimizers import optimizer
-from sweep.engine.regression import Regression
+from sweep.engine.regression import regression
+from sweep.engine.regression.networks import network
+from sweep.engine.regression.optimizers import optimizer
+from sweep.engine.regression.regression import Regression
 from sweep.page.axes import grid, zipped
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import shape_of

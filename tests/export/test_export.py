@@ -388,9 +388,9 @@ def test_wandb_has_the_same_runs_without_a_network(monkeypatch):
         (["nothing", "--to", "csv"], "no store at nothing"),
         ([".", "--to", "csv"], "is not a store of sweep"),
         (["union", "--to", "tensorboard", "--metric", "target"], "none of target gives at most 32 curves over epochs"),
-        (["union", "--to", "csv", "--out", "union"], "is, holds or lies in the store"),
-        (["union", "--to", "csv", "--out", ".", "--force"], "is, holds or lies in the store"),
-        (["union", "--to", "csv", "--out", "union/csv"], "is, holds or lies in the store"),
+        (["union", "--to", "csv", "--out", "union"], "is, contains or lies in the store"),
+        (["union", "--to", "csv", "--out", ".", "--force"], "is, contains or lies in the store"),
+        (["union", "--to", "csv", "--out", "union/csv"], "is, contains or lies in the store"),
         (["union", "--to", "csv", "--out", "/dev/null/csv"], "can't write /dev/null/csv"),
         (["union", "--to", "csv", "--outt", "x"], "did you mean --out"),
         (["union"], "--to"),
@@ -440,7 +440,7 @@ def test_older_output_is_replaced_and_anything_else_is_not(capsys, to):
         (output / "notes.txt").write_text("mine")
     else:
         output.write_bytes(b"mine")
-    assert "there holds something that this command did not make" in run_refused(
+    assert "there holds something that this command did not write" in run_refused(
         capsys, "union", "--to", to, "--out", "there"
     )
     run_export("--to", to, "--out", "there", "--force")

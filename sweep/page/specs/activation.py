@@ -20,12 +20,12 @@ class Activation(Entry):
 ACTIVATIONS: Final[dict[str, Activation]] = {
     "tanh": Activation("jax.numpy:tanh"),
     "relu": Activation("jax.nn:relu"),
-    "sine": Activation("sweep.engine.sine:sine", periodic=True),
-    "cosine": Activation("sweep.engine.sine:cosine", periodic=True),
+    "sine": Activation("sweep.engine.regression.sine:sine", periodic=True),
+    "cosine": Activation("sweep.engine.regression.sine:cosine", periodic=True),
     "sigmoid": Activation("jax.nn:sigmoid"),
     "gelu": Activation("jax.nn:gelu"),
     "softplus": Activation("jax.nn:softplus"),
     "silu": Activation("jax.nn:silu"),
     "elu": Activation("jax.nn:elu"),
-    "identity": Activation("sweep.engine.networks:identity"),
+    "identity": Activation("sweep.engine.regression.networks:identity"),
 }

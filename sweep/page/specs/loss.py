@@ -19,12 +19,14 @@ class Loss(Entry):
 
 
 LOSSES: Final[dict[str, Loss]] = {
-    "mean_squared": Loss("sweep.engine.losses:mean_squared"),
-    "summed_squared": Loss("sweep.engine.losses:summed_squared"),
-    "half_summed_squared": Loss("sweep.engine.losses:half_summed_squared"),
-    "mean_absolute": Loss("sweep.engine.losses:mean_absolute"),
-    "binary_cross_entropy": Loss("sweep.engine.losses:binary_cross_entropy", boundary=0.5),
-    "binary_cross_entropy_with_logits": Loss("sweep.engine.losses:binary_cross_entropy_with_logits", boundary=0.0),
+    "mean_squared": Loss("sweep.engine.regression.losses:mean_squared"),
+    "summed_squared": Loss("sweep.engine.regression.losses:summed_squared"),
+    "half_summed_squared": Loss("sweep.engine.regression.losses:half_summed_squared"),
+    "mean_absolute": Loss("sweep.engine.regression.losses:mean_absolute"),
+    "binary_cross_entropy": Loss("sweep.engine.regression.losses:binary_cross_entropy", boundary=0.5),
+    "binary_cross_entropy_with_logits": Loss(
+        "sweep.engine.regression.losses:binary_cross_entropy_with_logits", boundary=0.0
+    ),
 }
 CLASSIFICATION_LOSSES: Final = frozenset(name for name, loss in LOSSES.items() if loss.boundary is not None)
 PRECISIONS: Final = ("float32", "float64")

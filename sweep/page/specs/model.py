@@ -66,7 +66,7 @@ class MLP(Model):
         SweepError: for an unknown name, a width below 1 or a wrong number of initialisers.
     """
 
-    functions: ClassVar[Entry] = Entry("sweep.engine.networks:perceptron")
+    functions: ClassVar[Entry] = Entry("sweep.engine.regression.networks:perceptron")
 
     hidden: tuple[int, ...] | None = None
     width: int = count(64, units="neurons")
@@ -155,7 +155,7 @@ class FromModule(Model):
         initial_scale: factor on all initial parameters.
     """
 
-    functions: ClassVar[Entry] = Entry("sweep.engine.networks:from_module")
+    functions: ClassVar[Entry] = Entry("sweep.engine.regression.networks:from_module")
 
     build: Callable[[int], Any]
     width: int = count(64, units="neurons")

@@ -23,21 +23,23 @@ class Numbered(Entry):
 _ADAM: Final = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 # Each maps (learning rate or schedule, numbers) to an optax optimiser.
 OPTIMIZERS: Final[dict[str, Numbered]] = {
-    "sgd": Numbered("sweep.engine.optimizers:sgd", numbers={"momentum": 0.0, "weight_decay": 0.0}),
-    "adam": Numbered("sweep.engine.optimizers:adam", numbers=_ADAM),
-    "adamw": Numbered("sweep.engine.optimizers:adamw", numbers={**_ADAM, "weight_decay": 1e-4}),
-    "nadam": Numbered("sweep.engine.optimizers:nadam", numbers=_ADAM),
-    "rmsprop": Numbered("sweep.engine.optimizers:rmsprop", numbers={"decay": 0.9, "epsilon": 1e-8}),
-    "adagrad": Numbered("sweep.engine.optimizers:adagrad", numbers={"epsilon": 1e-7}),
-    "lion": Numbered("sweep.engine.optimizers:lion", numbers={"beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3}),
+    "sgd": Numbered("sweep.engine.regression.optimizers:sgd", numbers={"momentum": 0.0, "weight_decay": 0.0}),
+    "adam": Numbered("sweep.engine.regression.optimizers:adam", numbers=_ADAM),
+    "adamw": Numbered("sweep.engine.regression.optimizers:adamw", numbers={**_ADAM, "weight_decay": 1e-4}),
+    "nadam": Numbered("sweep.engine.regression.optimizers:nadam", numbers=_ADAM),
+    "rmsprop": Numbered("sweep.engine.regression.optimizers:rmsprop", numbers={"decay": 0.9, "epsilon": 1e-8}),
+    "adagrad": Numbered("sweep.engine.regression.optimizers:adagrad", numbers={"epsilon": 1e-7}),
+    "lion": Numbered(
+        "sweep.engine.regression.optimizers:lion", numbers={"beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3}
+    ),
 }
 # Each maps (numbers, steps of the training) to a learning rate, or to a function from the steps taken to it.
 SCHEDULES: Final[dict[str, Numbered]] = {
-    "constant": Numbered("sweep.engine.optimizers:constant", numbers={}),
-    "linear": Numbered("sweep.engine.optimizers:linear", numbers={"final_fraction": 0.0}),
-    "cosine": Numbered("sweep.engine.optimizers:cosine", numbers={"final_fraction": 0.0}),
-    "exponential": Numbered("sweep.engine.optimizers:exponential", numbers={"final_fraction": 0.01}),
-    "warmup_cosine": Numbered("sweep.engine.optimizers:warmup_cosine", numbers={"final_fraction": 0.0}),
+    "constant": Numbered("sweep.engine.regression.optimizers:constant", numbers={}),
+    "linear": Numbered("sweep.engine.regression.optimizers:linear", numbers={"final_fraction": 0.0}),
+    "cosine": Numbered("sweep.engine.regression.optimizers:cosine", numbers={"final_fraction": 0.0}),
+    "exponential": Numbered("sweep.engine.regression.optimizers:exponential", numbers={"final_fraction": 0.01}),
+    "warmup_cosine": Numbered("sweep.engine.regression.optimizers:warmup_cosine", numbers={"final_fraction": 0.0}),
 }
 _ALWAYS: Final = frozenset({"optimizer", "schedule", "learning_rate"})
 

@@ -30,12 +30,12 @@ class Inputs(Entry):
 
 
 INPUTS: Final[dict[str, Inputs]] = {
-    "scaled": Inputs("sweep.engine.tasks.inputs:scaled", needs_range=True),
-    "as_is": Inputs("sweep.engine.tasks.inputs:as_is"),
-    "standardised": Inputs("sweep.engine.tasks.inputs:standardised"),
-    "circle": Inputs("sweep.engine.tasks.inputs:circle", size=lambda features: 2, needs_range=True),
-    "with_constant": Inputs("sweep.engine.tasks.inputs:with_constant", size=lambda features: features + 1),
-    "with_copy": Inputs("sweep.engine.tasks.inputs:with_copy", size=lambda features: 2 * features),
+    "scaled": Inputs("sweep.engine.regression.tasks.inputs:scaled", needs_range=True),
+    "as_is": Inputs("sweep.engine.regression.tasks.inputs:as_is"),
+    "standardised": Inputs("sweep.engine.regression.tasks.inputs:standardised"),
+    "circle": Inputs("sweep.engine.regression.tasks.inputs:circle", size=lambda features: 2, needs_range=True),
+    "with_constant": Inputs("sweep.engine.regression.tasks.inputs:with_constant", size=lambda features: features + 1),
+    "with_copy": Inputs("sweep.engine.regression.tasks.inputs:with_copy", size=lambda features: 2 * features),
 }
 
 
@@ -134,7 +134,7 @@ class SumOfSines(Task):
             different numbers of frequencies, amplitudes and phases.
     """
 
-    target_builder: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:sum_of_sines")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:sum_of_sines")
 
     frequencies: tuple[float, ...] = (1.0,)
     amplitudes: float | tuple[float, ...] = 1.0
@@ -182,7 +182,7 @@ class Sine(Task):
         phase: phi in radians.
     """
 
-    target_builder: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:sine")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:sine")
 
     target_frequency: float = number(1.0, above=0.0, units="cycles per unit of x")
     amplitude: float = number(1.0, above=0.0)
@@ -202,7 +202,7 @@ class Linear(Task):
         intercept: b.
     """
 
-    target_builder: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:linear")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:linear")
 
     slopes: tuple[float, ...] = (2.0,)
     intercept: float = number(1.0)
@@ -232,7 +232,7 @@ class FromFunction(Task):
         frequencies: where to compute the spectral error, in cycles per unit of x.
     """
 
-    target_builder: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:from_function")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:from_function")
 
     function: Callable[..., Any] = field()
     parameters: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -276,7 +276,7 @@ class Table(Task):
         SweepError: for fewer than two rows, rows of different lengths, or another number of targets than rows.
     """
 
-    target_builder: ClassVar[Entry] = Entry("sweep.engine.tasks.targets:table")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:table")
 
     rows: tuple[tuple[float, ...], ...] = ()
     targets: tuple[float, ...] = ()

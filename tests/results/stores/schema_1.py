@@ -1,7 +1,7 @@
 """A page whose store was made before fingerprints left out defaults; see tests/test_stores.py."""
 
 from sweep import MLP, Experiment, FromFunction, Metric, Optimizer, Record, grid, log_spaced
-from sweep.engine.sine import sine
+from sweep.engine.regression.sine import sine
 
 
 def chirp(x, rate):
@@ -13,7 +13,7 @@ def overshoot(moment):
     """Measure how far the network goes beyond the target's range."""
     import jax.numpy as jnp
 
-    from sweep.engine.metrics import spatial_error
+    from sweep.engine.regression.metrics import spatial_error
 
     return jnp.max(moment.x_prediction) - jnp.max(moment.x_clean) + 0 * jnp.sum(spatial_error(moment))
 

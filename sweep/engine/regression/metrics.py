@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from sweep.base.errors import blame
 from sweep.base.labels import METRICS
-from sweep.engine.tasks import Data
+from sweep.engine.regression.tasks import Data
 from sweep.page.shape import PREDICTION, Shape
 from sweep.page.specs.loss import LOSSES
 from sweep.page.specs.task import Task

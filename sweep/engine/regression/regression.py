@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from sweep.base.labels import RECORDED, Quantity
-from sweep.engine import metrics
 from sweep.engine.keys import Keys, stream
-from sweep.engine.networks import Functions, network
-from sweep.engine.optimizers import optimizer
-from sweep.engine.tasks import Data, draw
+from sweep.engine.regression import metrics
+from sweep.engine.regression.networks import Functions, network
+from sweep.engine.regression.optimizers import optimizer
+from sweep.engine.regression.tasks import Data, draw
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.experiment import Experiment
 from sweep.page.identity import describe

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sweep.engine.keys import matrices, normal, uniforms
-from sweep.engine.tasks.inputs import compute_inputs, place
-from sweep.engine.tasks.targets import target_function
+from sweep.engine.regression.tasks.inputs import compute_inputs, place
+from sweep.engine.regression.tasks.targets import target_function
 from sweep.page.specs.task import Task
 from sweep.page.specs.window import Window
 
