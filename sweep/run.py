@@ -160,7 +160,7 @@ def _run(selection: Selection, options: Options, memory: int | None, args: Seque
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"
             console.print(message, soft_wrap=True)
         directory = options.figures_dir or default_directory(store, selection.experiment.name, complete=True)
-        drawn = draw_figures(ds, choose_figures(ds, own=selection.experiment.figures), directory)
+        drawn = draw_figures(ds, choose_figures(ds, page_figures=selection.experiment.figures), directory)
         show_summary(console, ds, store, drawn)
         show_parent(console, ds, store, f"{_python()} -m sweep.report")
     except (KeyboardInterrupt, Terminated):

@@ -1,6 +1,6 @@
-"""JAX as the tests want it: three CPU devices, and every annotated shape checked while they run.
+"""JAX as the tests need it: three CPU devices, and every annotated shape checked at run time.
 
-Both must happen before anything imports `sweep` or asks JAX for a device.
+Both must happen before anything imports `sweep` or uses a device of JAX.
 """
 
 import gc
@@ -15,20 +15,20 @@ from jaxtyping import install_import_hook
 # Commands that tests start in folders of their own run the code of this checkout, whatever is installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)
 jax.config.update("jax_num_cpu_devices", 3)
-jax.devices()  # fixes the number now, before `sweep.runs.devices` asks for one device to each core
+jax.devices()  # fixes the number now, before `sweep.runs.devices` sets one device per core
 
-# The modules whose annotations state shapes. Elsewhere beartype would only get in the way: it takes `1` for
-# no `float`, and it would refuse wrong values before the specs can refuse them in their own words.
+# The modules whose annotations state shapes. In others beartype would do harm: it accepts no `1` as a `float`,
+# and it would refuse wrong values before the specs can do so with their own messages.
 OF_REGRESSION = ("tasks", "networks", "losses", "optimizers", "metrics", "training")
 SHAPED = ("keys", "program", *(f"regression.{name}" for name in OF_REGRESSION))
 install_import_hook([f"sweep.engine.{name}" for name in SHAPED], "beartype.beartype")
 
-# Examples are drawn from a fixed seed, so that a failure can be had again, and take as long as they take on
-# a busy machine.
+# Examples are drawn from a fixed seed, so that a failure can be repeated, and have no deadline, since the machine may
+# be busy.
 settings.register_profile("sweep", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("sweep")
 
-# Each file is run by one worker; the longest come first, so that no worker is left alone with one of them at the end.
+# Each file is run by one worker; the longest come first, so that none of them runs alone at the end.
 LONGEST = (
     "resume", "environment", "signals", "runner", "compare", "digests", "report", "replay", "gallery", "plots",
     "compile", "executors", "derivatives", "notebook", "plan", "heatmap", "names", "intervals", "dataset", "run",
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what lasts as long as the tests out of every garbage collection: it took a tenth of their time."""
+    """Exclude objects that live as long as the tests from garbage collection, which took a tenth of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

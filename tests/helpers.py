@@ -48,10 +48,10 @@ class Life:
 
     Args:
         curves: each quantity, records first.
-        states: of its training at each record.
+        states: the state of its training at each record.
         target: noiseless target over x, None for a task without x.
-        first_bad_step: as the lane has it at the end.
-        leaves: of its last state and what the engine keeps beside it.
+        first_bad_step: its value at the end.
+        leaves: the arrays of its last state, and those that the engine keeps with it.
     """
 
     curves: dict[str, np.ndarray]
@@ -61,7 +61,7 @@ class Life:
     leaves: Sequence[np.ndarray] = ()
 
 
-def planned(
+def make_plan(
     experiment: Experiment, devices: int = 1, *, memory: int | None = None, wave_lanes: int | None = None
 ) -> Plan:
     """Plan an experiment on a number of devices."""
@@ -73,14 +73,14 @@ def planned(
 
 
 def walk_waves(plan: Plan, resume: Position | None = None) -> Iterator[Segment]:
-    """Walk all waves of a plan, or the rest of one from a position."""
+    """Walk all waves of a plan, or the rest of them from a position."""
     for number in range(0 if resume is None else resume.wave, len(plan.waves)):
         yield from walk_wave(plan, number, resume if resume is not None and resume.wave == number else None)
 
 
 def run_lanes(experiment: Experiment, devices: int = 1, **options: Any) -> list[Life]:
     """Train an experiment and return each lane's `Life`, by lane number."""
-    return lives(planned(experiment, devices, **options))
+    return lives(make_plan(experiment, devices, **options))
 
 
 def lives(plan: Plan, *, records: int | None = None, resume: Position | None = None) -> list[Life]:
@@ -88,20 +88,20 @@ def lives(plan: Plan, *, records: int | None = None, resume: Position | None = N
     found: dict[int, Life] = {}
     for piece in walk_waves(plan, resume=resume):
         if piece.record is not None:
-            _take(plan, piece, found)
+            _add_segment(plan, piece, found)
             if records is not None and piece.record + 1 == records:
                 break
     return [found[lane] for lane in range(len(found))]
 
 
-def _take(plan: Plan, piece: Segment, found: dict[int, Life]) -> None:
+def _add_segment(plan: Plan, piece: Segment, found: dict[int, Life]) -> None:
     wave = plan.waves[piece.wave]
     program = plan.programs[wave.program]
     position = piece.position()
     leaves = iter(position.leaves)
     for at, block in enumerate(program.blocks):
         structure = lane_structure(block, tuple(program.numbers[at]))
-        own = [next(leaves) for _ in range(structure.num_leaves)]
+        arrays = [next(leaves) for _ in range(structure.num_leaves)]
         seats = {int(lane): seat for seat, lane in enumerate(position.seated[at])}
         for row, lane in enumerate(program.members[at][wave.chosen[at]]):
             old = found.get(int(lane), Life({}, [], None, programs.NEVER))
@@ -112,7 +112,7 @@ def _take(plan: Plan, piece: Segment, found: dict[int, Life]) -> None:
                 for name, value in values.items()
             }
             # A lane that has ended and left its seat keeps its last values.
-            leaf = [leaf[seats[row]] for leaf in own] if row in seats else old.leaves
+            leaf = [array[seats[row]] for array in arrays] if row in seats else old.leaves
             state = jax.tree.unflatten(structure, leaf)
             bad = int(piece.ended[at][row]) if piece.status[at][row] == DIVERGED else programs.NEVER
             found[int(lane)] = Life(curves, [*old.states, state.state], target, bad, leaf)
@@ -154,7 +154,7 @@ def data_of(plan: Plan, lane: int) -> Any:
 
 
 def rows_of(experiment: Experiment) -> list[frozenset[tuple[str, Any]]]:
-    """Name each lane by the knob values that apply to it, lane by lane."""
+    """For each lane, give the knob values that apply to it."""
     lanes = lay_out(experiment.axes)
     columns = {name: column.tolist() for name, column in lanes.columns.items()}
     return [
@@ -183,7 +183,7 @@ def assert_bitwise(one: Life, other: Life) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# References for lanes: a plainly written network, and learning rates in closed form.
+# References for lanes: a simple network, and learning rates in closed form.
 
 REFERENCE_ACTIVATIONS = {
     "tanh": nn.tanh, "relu": nn.relu, "sine": jnp.sin, "cosine": jnp.cos, "sigmoid": nn.sigmoid, "gelu": nn.gelu,
@@ -192,7 +192,7 @@ REFERENCE_ACTIVATIONS = {
 
 
 class Plain(nn.Module):
-    """A plainly written network; the first axis is the point."""
+    """A simple Flax network; the first axis is the point."""
 
     hidden: tuple[int, ...]
     activation: str
@@ -207,9 +207,9 @@ class Plain(nn.Module):
         return nn.Dense(1, use_bias=self.bias, param_dtype=self.dtype)(x)[:, 0]
 
 
-def renamed(parameters: Any) -> Any:
-    """Name the layers of a lane's parameters as Flax does."""
-    return {"params": {name.replace("layer", "Dense"): own for name, own in parameters.items()}}
+def to_flax(parameters: Any) -> Any:
+    """Name the layers of a lane's parameters as in Flax."""
+    return {"params": {name.replace("layer", "Dense"): layer for name, layer in parameters.items()}}
 
 
 def rates_of(schedule: str, peak: float, fraction: float, steps: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What is known by name: each is declared once, and the function that its declaration names is there."""
+"""Declarations by name: each name is declared once, and the function of each declaration exists."""
 
 import subprocess
 import sys
@@ -12,14 +12,14 @@ from sweep.export.formats import FORMATS
 from sweep.page.specs import claim, figure
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS, Initializer
-from sweep.page.specs.loss import CLASSIFYING, LOSSES
+from sweep.page.specs.loss import CLASSIFICATION_LOSSES, LOSSES
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES
 from sweep.page.specs.task import INPUTS, Task
 
 
 def below(spec: type) -> Iterator[type]:
-    """List the kinds of a spec that are ours."""
+    """List the subclasses of a spec that sweep defines."""
     for each in spec.__subclasses__():
         if each.__module__.startswith("sweep."):
             yield each
@@ -39,7 +39,7 @@ REGISTRIES = {
     "models": {kind.__name__: kind.functions for kind in below(Model)},  # type: ignore[attr-defined]
     "optimisers": OPTIMIZERS,
     "schedules": SCHEDULES,
-    "tasks": {kind.__name__: kind.target_of for kind in below(Task)},  # type: ignore[attr-defined]
+    "tasks": {kind.__name__: kind.target_builder for kind in below(Task)},  # type: ignore[attr-defined]
 }
 ENTRIES = [
     pytest.param(entry, id=f"{kind}: {name}") for kind, all_ in REGISTRIES.items() for name, entry in all_.items()
@@ -47,7 +47,7 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_the_function_of_every_declaration_is_there(entry: Entry) -> None:
+def test_the_function_of_every_declaration_exists(entry: Entry) -> None:
     assert callable(entry.load())
 
 
@@ -63,13 +63,13 @@ def test_no_two_names_stand_for_one_thing() -> None:
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)
-def test_what_results_are_read_by_lies_where_there_is_no_jax(kind: str) -> None:
+def test_functions_that_read_results_are_in_folders_without_jax(kind: str) -> None:
     without_jax = {"export formats": ("sweep.export.",), "figures": ("sweep.plots.figures.",)}
     homes = ("sweep.stats.",) if "statistics" in kind else without_jax.get(kind, ("sweep.engine.", "jax."))
     assert all(entry.function.startswith(homes) for entry in REGISTRIES[kind].values())
 
 
-def test_declarations_load_nothing_of_what_they_name() -> None:
+def test_declarations_do_not_import_their_functions() -> None:
     modules = {entry.function.partition(":")[0] for registry in REGISTRIES.values() for entry in registry.values()}
     code = f"import sys, sweep.page.experiment; sys.exit(' '.join({modules} & sys.modules.keys()) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -77,7 +77,7 @@ def test_declarations_load_nothing_of_what_they_name() -> None:
 
 
 def test_a_loss_of_classes_has_a_boundary() -> None:
-    assert {name: LOSSES[name].boundary for name in CLASSIFYING} == {
+    assert {name: LOSSES[name].boundary for name in CLASSIFICATION_LOSSES} == {
         "binary_cross_entropy": 0.5,
         "binary_cross_entropy_with_logits": 0.0,
     }

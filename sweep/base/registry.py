@@ -1,4 +1,4 @@
-"""What is known by name: declared where pages can read it, computed elsewhere, so that declaring it imports nothing."""
+"""Declarations of what is known by name: pages read them without importing the code that computes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Entry:
     """The declaration of something that is known by name.
 
     Args:
-        function: what computes it, as "package.module:name".
+        function: the function that computes it, as "package.module:name".
     """
 
     function: str

@@ -14,7 +14,7 @@ from sweep.page.resolve import PARTS, applicable_knobs, structures, with_values
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
-from sweep.page.specs.loss import CLASSIFYING, PRECISIONS
+from sweep.page.specs.loss import CLASSIFICATION_LOSSES, PRECISIONS
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.stop import Halving, Stop
@@ -52,7 +52,7 @@ def check(page: Experiment) -> None:
 
 
 def _check_loss(page: Experiment) -> None:
-    if page.loss not in CLASSIFYING or isinstance(page.task, FromFunction):
+    if page.loss not in CLASSIFICATION_LOSSES or isinstance(page.task, FromFunction):
         return
     if not isinstance(page.task, Table) or not all(0 <= target <= 1 for target in page.task.targets):
         raise SweepError(

@@ -13,7 +13,7 @@ from sweep.page.resolve import PARTS
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.figure import Figure
 from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of
-from sweep.page.specs.loss import CLASSIFYING, LOSSES
+from sweep.page.specs.loss import CLASSIFICATION_LOSSES, LOSSES
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Record
@@ -104,7 +104,7 @@ class Experiment(Spec):
         found = {"x"} if shown else set()
         found |= {"beyond"} if shown and shown.beyond(task.low, task.high).any() else set()
         found |= {"frequency"} if task.reported_frequencies() else set()
-        return frozenset(found | ({"classes"} if self.loss in CLASSIFYING else set()))
+        return frozenset(found | ({"classes"} if self.loss in CLASSIFICATION_LOSSES else set()))
 
     def applicable_metrics(self) -> frozenset[str]:
         """Name the built-in metrics that can be measured with this task, x and loss."""

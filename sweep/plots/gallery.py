@@ -39,14 +39,16 @@ _SIGNATURES: Final = {
 FORMS: Final = {"screen": (".png", ".svg"), "print": (".pdf", ".svg")}  # a film is a GIF in both
 
 
-def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Figure] = ()) -> tuple[Figure, ...]:
+def choose_figures(
+    ds: "xr.Dataset", only: Sequence[str] = (), page_figures: Iterable[Figure] = ()
+) -> tuple[Figure, ...]:
     """Choose the figures to draw: those that the page names, or else all that fit; with `only` just the named ones.
 
     Args:
         ds: results; their attribute `figures` is a JSON list of names and options.
         only: names; a figure that the page does not name is drawn with its defaults.
-        own: figures of the page, if the page is loaded: a store has only the names of figures that the page itself
-            draws.
+        page_figures: figures of the page, if the page is loaded: a store has only the names of figures that the page
+            itself draws.
 
     Returns:
         Figures that the results have all variables and dimensions for.
@@ -61,7 +63,7 @@ def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Fig
             raise SweepError(_page_figure_message(name))
         if name not in KINDS:
             raise unknown_name("figure", name, KINDS)
-    stated = list(_page_figures(of_page, own))
+    stated = list(_select_page_figures(of_page, page_figures))
     if only:
         named = {figure.name for figure in stated}
         stated = [figure for figure in stated if figure.name in only]
@@ -71,9 +73,9 @@ def choose_figures(ds: "xr.Dataset", only: Sequence[str] = (), own: Iterable[Fig
     return tuple(stated) if stated or of_page else fitting_figures(_available(ds))
 
 
-def _page_figures(of_page: Iterable[dict[str, Any]], own: Iterable[Figure]) -> Iterator[Figure]:
+def _select_page_figures(of_page: Iterable[dict[str, Any]], page_figures: Iterable[Figure]) -> Iterator[Figure]:
     """Give the figures that the page names; of those that it draws itself only the ones with a loaded function."""
-    functions = [figure for figure in own if figure.function]
+    functions = [figure for figure in page_figures if figure.function]
     for each in of_page:
         if not each.get("own"):
             yield Figure(each["name"], each.get("options", {}))
@@ -158,19 +160,19 @@ def _convert_write_errors(directory: Path) -> Iterator[None]:
         raise SweepError(f"cannot write figures to {directory}: {reason}; choose another folder") from error
 
 
-def check_directory(directory: Path, own: Iterable[Figure] = ()) -> None:
+def check_directory(directory: Path, page_figures: Iterable[Figure] = ()) -> None:
     """Make sure, before hours of training, that figures can be written to a folder that the user named.
 
     Args:
         directory: the folder.
-        own: the page's figures, some of which the page itself may draw.
+        page_figures: the page's figures, some of which the page itself may draw.
 
     Raises:
         SweepError: if they can't, or if a file that is not ours has the name of a figure.
     """
     with _convert_write_errors(directory):
         try_writing(directory)
-        names = {*KINDS, *(figure.name for figure in own)}
+        names = {*KINDS, *(figure.name for figure in page_figures)}
         for path in directory.iterdir() if directory.is_dir() else ():
             if path.stem in names and path.suffix in _SIGNATURES and not is_our_figure(path):
                 raise SweepError(f"{path} was not drawn by sweep: name another --figures-dir")
@@ -189,8 +191,8 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
         the store `results/<page>@full` of its full version; for any other store a folder inside it, so that smoke runs,
         overrides and interrupted runs never touch committed figures.
     """
-    own = [place.resolve() for place in (default_store(page), older_default_store(page))]
-    if complete and is_unmodified(page) and store.resolve() in own:
+    page_stores = [place.resolve() for place in (default_store(page), older_default_store(page))]
+    if complete and is_unmodified(page) and store.resolve() in page_stores:
         return Path("figures", page)
     return store / "figures"
 

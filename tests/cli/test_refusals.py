@@ -99,29 +99,31 @@ REFUSALS: dict[str, Callable[[], object]] = {
         "epochs_to_converge", {"threshold": "low"}
     ),
     "reference of figure 'loss_curves' must be a name, got 1.0": lambda: Figure("loss_curves", {"reference": 1.0}),
-    "5 random points are too few to tell 2 frequencies apart by least squares: "
-    "take more than 5 points or fewer frequencies": lambda: SumOfSines(
+    "5 random points are too few to fit 2 frequencies by least squares: "
+    "use more than 5 points, or fewer frequencies": lambda: SumOfSines(
         frequencies=(1, 2), placement="random", points=5
     ),
     "task.rows must hold a tuple of numbers for each point, as in ((0.5,), (1,)), got (1, 2, 3)": lambda: table(
         (1, 2, 3)
     ),
     "task.rows must hold a tuple of numbers for each point, as in ((0.5,), (1,)), got 3": lambda: table(3),
-    "task.rows must have one length, and at least one number each, got ((1,), (2, 3))": lambda: table(((1,), (2, 3))),
-    "task.rows must have one length, and at least one number each, got ((), ())": lambda: table(((), ())),
+    "task.rows must all have the same length, at least 1, got ((1,), (2, 3))": lambda: table(((1,), (2, 3))),
+    "task.rows must all have the same length, at least 1, got ((), ())": lambda: table(((), ())),
     "points must be at least 2, got 0": Table,
     "points must be at least 2, got 1": lambda: table(((1, 2),), (0,)),
     "task.targets must have one number for each of 2 rows, got (0, 1, 1)": lambda: table(targets=(0, 1, 1)),
     "task.targets must have one number for each of 2 rows, got 1.0": lambda: table(targets=1.0),
     "numbers of task.rows and task.targets must be a finite number, got nan": lambda: table(((1,), (float("nan"),))),
     "numbers of task.rows and task.targets must be a finite number, got 'one'": lambda: table(targets=(0, "one")),
-    "inputs 'scaled' need a range, which a Table has not: take 'as_is'": lambda: table(inputs="scaled"),
-    "inputs 'circle' need a range, which a Table has not: take 'as_is'": lambda: table(((1,), (2,)), inputs="circle"),
-    "inputs can't be 'standardised' where a number is the same in all rows: leave it out": lambda: table(
+    "inputs 'scaled' need a range, which a Table does not have: use 'as_is'": lambda: table(inputs="scaled"),
+    "inputs 'circle' need a range, which a Table does not have: use 'as_is'": lambda: table(
+        ((1,), (2,)), inputs="circle"
+    ),
+    "inputs can't be 'standardised' if a feature is the same in all rows: leave it out": lambda: table(
         ((1, 5), (2, 5)), inputs="standardised"
     ),
     "unknown inputs 'standardized': did you mean 'standardised'?": lambda: Sine(inputs="standardized"),
-    "inputs 'circle' are made of one x, not of 2 features": lambda: Linear(
+    "inputs 'circle' need one feature x, got 2: choose other inputs": lambda: Linear(
         slopes=(1, 2), placement="random", inputs="circle"
     ),
     "axis 'points' does not apply to optimizer 'adam' with MLP and Table as set up here: "
@@ -142,14 +144,14 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "unknown statistic of claim 'C1' 'men': did you mean 'mean'?": lambda: claim(statistic="men"),
     "the criterion of claim 'C1' must be AtLeast, AtMost or Between, got 0.5": lambda: claim(criterion=0.5),
     "the measure of claim 'C1' must be a function, got 'loss'": lambda: claim(measure="loss"),
-    "claim 'C1' asks for a share at least 5, which lies between 0 and 1": lambda: claim(
+    "claim 'C1' has a share at least 5 as criterion: a share lies between 0 and 1": lambda: claim(
         statistic="share", criterion=AtLeast(5)
     ),
-    "claim 'C1' asks for a share at most -1, which lies between 0 and 1": lambda: claim(
+    "claim 'C1' has a share at most -1 as criterion: a share lies between 0 and 1": lambda: claim(
         statistic="share", criterion=AtMost(-1)
     ),
-    "4 random points are too few to tell 2 frequencies apart by least squares: "
-    "take more than 5 points or fewer frequencies": lambda: tiny(
+    "4 random points are too few to fit 2 frequencies by least squares: "
+    "use more than 5 points, or fewer frequencies": lambda: tiny(
         task=SumOfSines(frequencies=(1, 2), placement="random", points=16), axes=grid(points=(16, 4))
     ),
 }

@@ -1,4 +1,4 @@
-"""Compilations counted: one training program per sweep, and none that only a CPU could run."""
+"""The number of compilations: one training program per sweep, which could also run on an accelerator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from helpers import lives, planned, tiny, walk_waves
+from helpers import lives, make_plan, tiny, walk_waves
 
 from sweep import run_sweep
 from sweep.axes import grid, zipped
@@ -28,7 +28,7 @@ TRAINING = "jit(train)"  # what JAX calls the program that `program.program` mak
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """List the functions that the backend compiles meanwhile."""
+    """List the functions that the backend compiles within the block."""
     compiled: list[str] = []
 
     def listen(event: str, duration: float, **about: Any) -> None:
@@ -63,20 +63,20 @@ def test_a_sweep_compiles_one_training_program_and_a_second_call_none():
 
 def test_waves_share_a_program_and_a_longer_sweep_needs_no_other():
     programs.compile_training.cache_clear()
-    plan = planned(fresh(), wave_lanes=32)
+    plan = make_plan(fresh(), wave_lanes=32)
     assert len(plan.waves) == 3
     with counted() as first:
         lives(plan)
     assert first.count(TRAINING) == 1
-    longer = planned(fresh(axes=grid(seed=range(100), width=(3, 5))), wave_lanes=32)
+    longer = make_plan(fresh(axes=grid(seed=range(100), width=(3, 5))), wave_lanes=32)
     assert len(longer.waves) == 7
     with counted() as more:
         lives(longer)
     assert TRAINING not in more
 
 
-def test_going_on_and_other_cuts_compile_nothing(monkeypatch):
-    plan = planned(fresh())
+def test_resuming_and_other_segments_compile_nothing(monkeypatch):
+    plan = make_plan(fresh())
     prepare(plan)
     monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)
     with counted() as compiled:
@@ -90,19 +90,19 @@ def test_going_on_and_other_cuts_compile_nothing(monkeypatch):
 
 
 def test_other_numbers_need_no_other_program():
-    tame = planned(fresh())
+    tame = make_plan(fresh())
     prepare(tame)
     other = fresh(
         axes=grid(seed=range(100, 140), width=(3, 5)), seed=9, data_seed=3, optimizer=Optimizer(learning_rate=0.3)
     )
     with counted() as compiled:
-        lives(planned(replace(other, task=replace(other.task, noise=0.4))))
+        lives(make_plan(replace(other, task=replace(other.task, noise=0.4))))
     assert TRAINING not in compiled
 
 
 def test_several_structures_are_one_program():
     programs.compile_training.cache_clear()
-    plan = planned(tiny(model=MLP(depth=0), axes=grid(points=(10, 11, 12))))
+    plan = make_plan(tiny(model=MLP(depth=0), axes=grid(points=(10, 11, 12))))
     assert len(plan.programs[0].blocks) == 3
     with counted() as compiled:
         prepare(plan)
@@ -121,7 +121,7 @@ def arguments(blocks: tuple[Block, ...], names: list[tuple[str, ...]]) -> tuple[
 
 
 def everything() -> list[Any]:
-    """Gather experiments that between them use every part that could be bound to a CPU."""
+    """Make experiments that together use every part that could depend on a CPU."""
     activations, optimizers = list(ACTIVATIONS), list(OPTIMIZERS)
     both = zipped(activation=activations[: len(optimizers)], optimizer=optimizers)
     rest = grid(activation=activations[len(optimizers) :])
@@ -139,7 +139,7 @@ def everything() -> list[Any]:
 def test_the_training_program_of_large_tiles_can_be_lowered_for_an_accelerator(platform):
     blocks, names = [], []
     for experiment in everything():
-        for program in planned(experiment).programs:
+        for program in make_plan(experiment).programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
                 tile = tile_size(block.training.cost(), {"cuda": "gpu"}.get(platform, platform))
                 assert tile >= 1024
@@ -154,9 +154,9 @@ def test_the_training_program_of_large_tiles_can_be_lowered_for_an_accelerator(p
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_lanes_can_be_begun_on_an_accelerator(platform):
+def test_lanes_can_begin_on_an_accelerator(platform):
     experiment = everything()[1]
-    (program,) = planned(experiment).programs
+    (program,) = make_plan(experiment).programs
     block = replace(program.blocks[0], tile=4096, tiles=1)
     devices = tuple(jax.devices()[:1])
     numbers = programs.array_shapes(block, devices, tuple(program.numbers[0])).numbers

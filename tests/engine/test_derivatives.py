@@ -1,4 +1,4 @@
-"""Every derivative of our own networks can be taken in a metric, and the step keeps its own product."""
+"""Every derivative of our networks can be taken in a metric, and training steps have the fast product."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import PRECISIONS, Plain, renamed, run_lanes, tiny
+from helpers import PRECISIONS, Plain, run_lanes, tiny, to_flax
 from jax.flatten_util import ravel_pytree
 
 from sweep.axes import grid
@@ -48,7 +48,7 @@ QUICK = ("sine",)
         ),
     ],
 )
-def test_every_derivative_is_that_of_a_network_as_a_tutorial_writes_it(activation, padded, precision):
+def test_every_derivative_is_that_of_a_plain_network(activation, padded, precision):
     with jax.enable_x64(precision == "float64"):
         dtype = np.dtype(precision)
         numbers = {"width": jnp.int32(3)} | {
@@ -59,7 +59,7 @@ def test_every_derivative_is_that_of_a_network_as_a_tutorial_writes_it(activatio
         parameters = functions.init(stream(jnp.uint32(3), "weights"), x, numbers)
         narrow = jax.tree.map(lambda leaf: leaf[:3] if leaf.shape[0] == 5 else leaf[..., :3], parameters)
         own, ravelled = ravel_pytree(narrow)
-        other, renamed_back = ravel_pytree(renamed(narrow))
+        other, renamed_back = ravel_pytree(to_flax(narrow))
 
         def widened(p):
             return jax.tree.map(lambda old, new: old.at[tuple(map(slice, new.shape))].set(new), parameters, p)
@@ -79,7 +79,7 @@ def test_every_derivative_is_that_of_a_network_as_a_tutorial_writes_it(activatio
             scale, near = float(jnp.abs(wanted).max()), 1e-12 if precision == "float64" else 3e-5
             assert np.isfinite(scale), name
             np.testing.assert_allclose(got, wanted, rtol=0, atol=near * max(scale, 1), err_msg=name)
-        quick = functions.apply_in_steps(parameters, x, numbers)
+        quick = functions.apply_for_gradient(parameters, x, numbers)
         assert np.asarray(quick).tobytes() == np.asarray(functions.apply(parameters, x, numbers)).tobytes()
 
 
@@ -114,7 +114,7 @@ def test_sharpness_is_an_ordinary_metric_and_bounds_the_rate_of_gradient_descent
         np.testing.assert_allclose(life.curves["by_moment"], life.curves["by_network"], rtol=1e-5)
 
 
-def test_in_padded_lanes_too_a_metric_applies_the_lane_s_own_network():
+def test_a_metric_of_a_padded_lane_applies_the_lane_s_network():
     padding = grid(seed=(0,), width=range(3, 3 + MAX_BLOCKS + 1))
     own = Metric(
         "apart", lambda moment: jnp.abs(moment.apply(moment.parameters, moment.data.inputs) - moment.prediction).max()

@@ -1,4 +1,4 @@
-"""What Keras and PyTorch do by default, which the pages about other people's networks rely on.
+"""The defaults of Keras and PyTorch, which the pages about networks of other authors rely on.
 
 Every expected number is computed here, in NumPy, from what the two frameworks document.
 """
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import data_of, lives, numbers_of, planned, tiny
+from helpers import data_of, lives, make_plan, numbers_of, tiny
 from scipy import stats
 
 from sweep.axes import grid
@@ -25,9 +25,9 @@ PYTORCH = {"initializer": "pytorch_uniform", "bias_initializer": "pytorch_unifor
 
 @cache
 def drawn(model: MLP) -> Any:
-    """Draw the parameters of many seeds, with the numbers that a page hands to the network."""
+    """Draw the parameters of many seeds, with the numbers that a page passes to the network."""
     page = tiny(model=model)
-    block, numbers = numbers_of(planned(page), 0)
+    block, numbers = numbers_of(make_plan(page), 0)
     functions, inputs = network(block.training.shape.model, block.training.padded), jnp.zeros((1, 4))
 
     def draw(seed: jax.Array) -> Any:
@@ -58,7 +58,7 @@ def test_keras_weights_are_within_the_limit_of_glorot_and_biases_are_zero():
     assert np.abs(layers["layer_0"]["kernel"]).max() == pytest.approx(0.594, abs=1e-3)  # sqrt(6 / 17)
 
 
-def test_pytorch_draws_weights_and_biases_of_a_layer_alike():
+def test_pytorch_draws_weights_and_biases_from_one_distribution():
     layers = drawn(MLP(hidden=(20, 30), **PYTORCH))
     for layer, fan_in in {"layer_0": 1, "layer_1": 20, "layer_2": 30}.items():
         for part in ("kernel", "bias"):
@@ -98,7 +98,7 @@ def test_half_of_pytorch_s_first_kinks_lie_within_1_of_zero_and_all_of_keras_at_
 def neuron(**changes: Any) -> Any:
     """Train one linear neuron: weights and biases at every step, and the data."""
     settings = {"model": MLP(depth=0), "precision": "float64", "record": Record(metrics=("loss",), at=every(1))}
-    plan = planned(tiny(**(settings | changes)))
+    plan = make_plan(tiny(**(settings | changes)))
     (life,) = lives(plan)
     own = [state.parameters["layer_0"] for state in life.states]
     walked = np.array([[*layer["kernel"][:, 0], *layer.get("bias", ())] for layer in own])

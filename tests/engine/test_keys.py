@@ -1,4 +1,4 @@
-"""Random streams: told apart by name and seed, and the same in any company."""
+"""Random streams: different for each name and seed, and the same whatever else is drawn."""
 
 from types import SimpleNamespace
 
@@ -21,7 +21,7 @@ def draws(seed: int, name: str) -> np.ndarray:
     return np.asarray(uniforms(stream(jnp.uint32(seed), name), {0: (1, 8)}, jnp.float32))
 
 
-def test_streams_keep_their_numbers_for_good():
+def test_streams_keep_their_numbers():
     # Another number for a stream, or another way to make its key, would change every stored result.
     assert STREAMS == {"weights": 0, "batches": 1, "data": 2}
     for name, number in STREAMS.items():
@@ -42,7 +42,7 @@ def test_the_first_number_is_the_published_hash_of_zeros():
         assert uniforms(key, {0: (1, 1)}, jnp.float64).tolist() == [middle((first << 32 | second) >> 12, 52)]
 
 
-def test_an_entry_is_the_hash_of_where_it_stands():
+def test_an_entry_is_the_hash_of_its_position():
     shapes = {3: (5, 4), 8: (2, 9)}
     drawn = matrices(uniforms(stream(jnp.uint32(11), "data"), shapes, jnp.float32), shapes)
     for number, row, column in ((3, 0, 0), (3, 4, 3), (8, 1, 8)):
@@ -80,7 +80,7 @@ def test_no_two_streams_seeds_or_matrices_share_a_draw():
     assert len(np.unique(np.concatenate(seen))) == sum(map(len, seen))
 
 
-def test_lanes_mapped_together_draw_what_each_draws_alone():
+def test_lanes_draw_the_same_together_and_alone():
     # With `rbg` keys every lane under vmap would draw the first lane's numbers.
     seeds = jnp.arange(5, dtype=jnp.uint32)
     together = jax.vmap(lambda seed: uniforms(stream(seed, "data"), {0: (1, 8)}, jnp.float32))(seeds)
@@ -89,7 +89,7 @@ def test_lanes_mapped_together_draw_what_each_draws_alone():
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_narrow_matrix_is_the_corner_of_every_larger_one_in_any_company(precision):
+def test_a_narrow_matrix_is_the_corner_of_every_larger_one(precision):
     with jax.enable_x64(precision == "float64"):
         key = stream(jnp.uint32(4), "weights")
 
@@ -104,7 +104,7 @@ def test_a_narrow_matrix_is_the_corner_of_every_larger_one_in_any_company(precis
 
 
 @given(st.integers(0, LARGEST_SEED))
-def test_every_seed_of_32_bits_makes_a_key_of_its_own(seed):
+def test_every_seed_of_32_bits_makes_a_different_key(seed):
     key = stream(jnp.uint32(seed), "weights")
     neighbour = stream(jnp.uint32((seed + 1) % 2**32), "weights")
     assert str(jax.random.key_impl(key)) in ("fry", "threefry2x32")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import Life, Plain, data_of, lives, planned, renamed, tiny
+from helpers import Life, Plain, data_of, lives, make_plan, tiny, to_flax
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +40,7 @@ def points_of(task: Task) -> np.ndarray:
 
 
 def spectral_error(task: Task, f: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """Ask sweep for the spectral error of values h of a network against values f of a target."""
+    """Compute sweep's spectral error of values h of a network against values f of a target."""
     with jax.enable_x64(True):
         x = jnp.asarray(points_of(task))[None, :]
         data = Data(x, x, jnp.asarray(f), jnp.asarray(f), None, None)
@@ -123,7 +123,7 @@ def measured(request):
         task=task, model=MLP(hidden=(5, 4), bias_initializer="normal"), axes=grid(seed=(0, 1), data_seed=(0, 3)),
         loss=loss, precision="float64", epochs=20, record=Record(own=(OWN,), at=linear_spaced(2)),
     )  # fmt: skip
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     return experiment, lives(plan)[3], data_of(plan, 3)
 
 
@@ -132,7 +132,7 @@ def plain_loss(name: str, h: Any, y: Any) -> Any:
 
 
 def network_of(life: Life, record_number: int) -> tuple[Any, Any]:
-    parameters = jax.tree.map(jnp.asarray, renamed(life.states[record_number].parameters))
+    parameters = jax.tree.map(jnp.asarray, to_flax(life.states[record_number].parameters))
     return Plain((5, 4), "tanh", True, jnp.float64), parameters
 
 
@@ -250,7 +250,7 @@ def test_accuracy_is_the_share_of_points_on_the_right_side_and_both_losses_of_cl
         record=Record(metrics=("accuracy",), at=every(1)),
     )  # fmt: skip
     classes = np.where(np.sin(15 * np.arange(24) / 24) > 0, 1.0, 0.0)
-    by_probability, by_logit = lives(planned(experiment))
+    by_probability, by_logit = lives(make_plan(experiment))
     for life, boundary in ((by_probability, 0.5), (by_logit, 0.0)):
         right = (life.curves["prediction"] > boundary) == (classes == 1)
         np.testing.assert_allclose(life.curves["accuracy"], right.mean(axis=1), atol=1e-15)
@@ -261,7 +261,7 @@ def test_accuracy_is_the_share_of_points_on_the_right_side_and_both_losses_of_cl
         np.testing.assert_allclose(life.curves["loss"], cross_entropy(p, classes).mean(axis=1), rtol=1e-8)
 
 
-def test_other_losses_know_no_accuracy():
+def test_other_losses_have_no_accuracy():
     assert "accuracy" not in tiny(record=Record()).metrics()
     with pytest.raises(SweepError, match="metric 'accuracy' does not apply"):
         tiny(record=Record(metrics=("accuracy",)))
@@ -301,7 +301,7 @@ def test_cadences_are_spaced_as_their_names_say():
 @pytest.mark.parametrize(
     ("value", "what"), [(0, "have a number greater than 0"), (-3, "have a number"), (float("nan"), "be a finite")]
 )
-def test_a_cadence_of_nothing_is_refused(value, what):
+def test_a_cadence_without_records_is_refused(value, what):
     with pytest.raises(SweepError, match=rf"record\.at must {what}.*, got"):
         Cadence("log", value)
 
@@ -309,4 +309,4 @@ def test_a_cadence_of_nothing_is_refused(value, what):
 def test_records_follow_epochs():
     one = tiny(record=Record(at=log_spaced(4)))
     for epochs in (3, 12, 500):
-        assert planned(replace(one, epochs=epochs)).epochs[-1] == epochs
+        assert make_plan(replace(one, epochs=epochs)).epochs[-1] == epochs

@@ -1,4 +1,4 @@
-"""Networks against Flax's own layers, activations against NumPy, initialisers against their moments."""
+"""Networks against Flax's layers, activations against NumPy, initialisers against their moments."""
 
 from functools import cache
 from typing import Any
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from helpers import PRECISIONS, Plain, numbers_of_one, planned, renamed, run_lanes, tiny
+from helpers import PRECISIONS, Plain, make_plan, numbers_of_one, run_lanes, tiny, to_flax
 from scipy import special, stats
 
 from sweep.base.errors import SweepError
@@ -80,7 +80,7 @@ def test_a_network_is_flax_layers_with_the_points_last(activation, bias):
     assert all(("bias" in layer) == bias for layer in parameters.values())
     x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
     ours = jax.jit(lambda: network(model, padded=False).apply(parameters, jnp.asarray(x.T), NUMBERS))()
-    theirs = jax.jit(lambda: Plain((7, 4), activation, bias, jnp.float32).apply(renamed(parameters), jnp.asarray(x)))()
+    theirs = jax.jit(lambda: Plain((7, 4), activation, bias, jnp.float32).apply(to_flax(parameters), jnp.asarray(x)))()
     np.testing.assert_allclose(ours, np.sin(theirs), rtol=1e-5, atol=1e-6)
 
 
@@ -143,7 +143,7 @@ def test_biases_are_drawn_as_named(name, bound):
 
 
 @pytest.mark.core  # and so optimised: else the last place differs
-def test_each_layer_may_have_an_initialiser_of_its_own():
+def test_each_layer_may_have_a_different_initialiser():
     mixed = drawn(MLP(hidden=(6, 6), initializer=("zeros", "he_uniform", "normal")))
     assert not np.any(mixed["layer_0"]["kernel"])
     for layer, name in ((1, "he_uniform"), (2, "normal")):
@@ -213,7 +213,7 @@ def test_omega0_multiplies_the_first_layer_s_sum_bias_included_and_no_other_s(ac
 
 def test_omega0_is_a_knob_of_waves_only():
     experiment = tiny(axes=grid(omega0=(1.0, 2.0)), model=MLP(width=4, depth=1, activation="sine"))
-    assert [block.training.padded for block, _ in planned(experiment).blocks()] == [False]  # a number: one block
+    assert [block.training.padded for block, _ in make_plan(experiment).blocks()] == [False]  # a number: one block
     for model in (MLP(activation="tanh"), MLP(activation="relu"), MLP(activation="sine", depth=0)):
         with pytest.raises(SweepError, match="axis 'omega0' does not apply"):
             tiny(axes=grid(omega0=(1.0, 2.0)), model=model)
@@ -271,7 +271,7 @@ def test_layers_and_seeds_draw_different_numbers():
 
 
 class TwoBranches(nn.Module):
-    """A module of a page's own: points first, with something that `MLP` can't do."""
+    """A module as a page may define it: points first, with a structure that `MLP` does not have."""
 
     width: int
 
@@ -280,7 +280,7 @@ class TwoBranches(nn.Module):
         return nn.Dense(1)(nn.tanh(nn.Dense(self.width)(x))) + nn.Dense(1, use_bias=False)(x)
 
 
-def test_a_module_of_the_pages_own_is_applied_as_flax_applies_it():
+def test_a_module_of_a_page_is_applied_as_by_flax():
     model = FromModule(build=TwoBranches, width=5)
     functions = network(model, padded=False)
     numbers = NUMBERS | {"width": jnp.int32(5), "initial_scale": jnp.float32(2)}
@@ -293,7 +293,7 @@ def test_a_module_of_the_pages_own_is_applied_as_flax_applies_it():
     np.testing.assert_allclose(ours, TwoBranches(5).apply({"params": parameters}, x)[:, 0], rtol=1e-6)
 
 
-def test_a_module_of_the_pages_own_is_trained_at_each_width():
+def test_a_module_of_a_page_is_trained_at_each_width():
     experiment = tiny(model=FromModule(build=TwoBranches), axes=grid(seed=(0, 1), width=(3, 4)), epochs=60)
     for lane, life in enumerate(run_lanes(experiment)):
         assert life.states[0].parameters["Dense_1"]["kernel"].shape == (1, (3, 4)[lane % 2])
@@ -315,12 +315,11 @@ def test_a_module_that_keeps_more_than_parameters_is_refused_by_name():
     with pytest.raises(SweepError) as refused:
         functions.init(jax.random.key(0), jnp.ones((1, 4)), {"initial_scale": jnp.ones(())})
     assert str(refused.value) == (
-        "the module of '_with_constants' keeps 'constants' beside 'params': only the collection 'params' is kept, "
-        "leave it out"
+        "the module of '_with_constants' has collections beside 'params', which can't be kept: leave out 'constants'"
     )
 
 
-def test_what_is_no_linen_module_is_refused_with_the_way_to_make_one():
+def test_anything_but_a_linen_module_is_refused_with_the_way_to_make_one():
     nnx = pytest.importorskip("flax.nnx")
 
     def build(width):

@@ -1,4 +1,4 @@
-"""Optimisers by hand in NumPy, and schedules in closed form."""
+"""Optimisers against NumPy, and schedules against closed forms."""
 
 from functools import cache
 from typing import Any
@@ -19,7 +19,7 @@ STEPS = 40
 
 
 def walked(spec: Optimizer, numbers: dict[str, float]) -> list[Any]:
-    """Take a step for each of the gradients in float64; the numbers are traced, as in a sweep."""
+    """Take a step for each gradient in float64; the numbers are traced, as in a sweep."""
     defaults = {k: spec.default(k) for k in spec.applicable() if spec.default(k) is not None}
     with jax.enable_x64(True):
         return jax.tree.map(np.asarray, walker(spec)({k: jnp.float64(v) for k, v in (defaults | numbers).items()}))

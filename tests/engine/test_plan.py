@@ -1,4 +1,4 @@
-"""Plans: what a tile depends on, when widths share a block, and that every lane has one seat."""
+"""Plans: what a tile depends on, when widths share a block, and every lane has one seat."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from helpers import planned, rows_of, tiny
+from helpers import make_plan, rows_of, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +34,8 @@ def blocks_of(plan: Plan) -> list[Block]:
 def test_the_tile_depends_on_shape_and_platform_only():
     few, many = tiny(axes=grid(seed=(0,))), tiny(axes=grid(seed=range(300), learning_rate=(0.1, 0.2)))
     tiles = {block.tile for plan in (
-        planned(few), planned(many), planned(many, 3), planned(many, memory=10**6), planned(many, wave_lanes=128)
+        make_plan(few), make_plan(many), make_plan(many, 3), make_plan(many, memory=10**6),
+        make_plan(many, wave_lanes=128),
     ) for block in blocks_of(plan)}  # fmt: skip
     assert tiles == {tile_size(training_of(few).cost(), "cpu")}
     own = training_of(replace(few, model=MLP(width=64, depth=3), task=SumOfSines(points=128))).cost()
@@ -44,7 +45,7 @@ def test_the_tile_depends_on_shape_and_platform_only():
 
 
 def test_the_tile_keeps_a_tile_s_arrays_in_cache_and_every_stored_result_depends_on_it():
-    """Pinned: another rule would change the bits of every result, and refuse every resume."""
+    """The sizes are pinned: others would change the bits of every result, so that no sweep could be resumed."""
     for width, on_cpu, on_gpu in (
         (4, 32, 4096),
         (8, 32, 4096),
@@ -72,14 +73,14 @@ def test_the_tile_is_the_same_in_another_process():
 
 
 def test_up_to_32_structures_nothing_is_padded():
-    plan = planned(tiny(axes=grid(width=range(1, MAX_BLOCKS + 1))))
+    plan = make_plan(tiny(axes=grid(width=range(1, MAX_BLOCKS + 1))))
     assert [block.training.padded for block in blocks_of(plan)] == [False] * MAX_BLOCKS
     assert "no padding" in plan.reasons[0]
 
 
 @pytest.mark.core
 def test_beyond_32_structures_neighbouring_widths_share_padded_blocks():
-    plan = planned(tiny(model=MLP(depth=1), axes=grid(width=range(1, 101))))
+    plan = make_plan(tiny(model=MLP(depth=1), axes=grid(width=range(1, 101))))
     assert len(plan.programs) == 1
     assert len(blocks_of(plan)) <= MAX_BLOCKS
     (program,) = plan.programs
@@ -94,10 +95,10 @@ def test_beyond_32_structures_neighbouring_widths_share_padded_blocks():
 
 @pytest.mark.slow
 def test_padding_is_weighed_against_compiling():
-    """The more there is to train, the less padding, whose products are wasted, pays."""
+    """Padding wastes products, so the longer the training, the less padding is worth it."""
     factors = []
     for epochs in (10, 10_000, 10_000_000):
-        plan = planned(tiny(model=MLP(depth=2), axes=grid(width=range(64, 128)), epochs=epochs))
+        plan = make_plan(tiny(model=MLP(depth=2), axes=grid(width=range(64, 128)), epochs=epochs))
         factors.append(max(
             block.training.shape.model.width / numbers["width"].min()
             for program in plan.programs
@@ -110,10 +111,10 @@ def test_padding_is_weighed_against_compiling():
     assert factors[-1] == 1
 
 
-def test_other_structures_are_never_put_in_a_block_together():
+def test_different_structures_are_never_in_one_block():
     axes = grid(width=(8, 9, 10, 11), activation=("tanh", "relu", "sine"), depth=(1, 2, 3))
     experiment = tiny(axes=axes)
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     rows = rows_of(experiment)
     for program in plan.programs:
         for block, members in zip(program.blocks, program.members, strict=True):
@@ -124,7 +125,7 @@ def test_other_structures_are_never_put_in_a_block_together():
 
 
 def test_far_too_many_structures_make_several_programs():
-    plan = planned(
+    plan = make_plan(
         tiny(model=MLP(depth=1), axes=grid(width=(4, 40), points=range(20, 40))), memory=2**34
     )  # 40 structures, whose widths are too far apart to share
     assert len(plan.programs) > 1
@@ -141,11 +142,11 @@ SIZES = st.fixed_dictionaries(
 
 @settings(max_examples=25)
 @given(SIZES)
-def test_every_lane_is_in_one_wave_and_on_one_seat(sizes):
+def test_every_lane_is_in_one_wave_and_in_one_seat(sizes):
     axes = grid(seed=range(sizes["seeds"]), width=range(3, 3 + sizes["widths"])) + grid(seed=(1000,), depth=(1,))
     experiment = tiny(axes=axes)
     lanes = len(lay_out(axes))
-    plan = planned(experiment, sizes["devices"], wave_lanes=max(1, -(-lanes // sizes["waves"])))
+    plan = make_plan(experiment, sizes["devices"], wave_lanes=max(1, -(-lanes // sizes["waves"])))
     order = plan.order()
     assert sorted(order[order >= 0]) == list(range(lanes))
     for wave in plan.waves:
@@ -172,7 +173,7 @@ def test_waves_are_whole_chunks(lanes, wave_lanes, several):
     # A wave over several programs' lanes too; the last chunk of a program may have empty places behind it.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planning, "MAX_BLOCKS", 1 if several else 32)
-        plan = planned(tiny(axes=grid(seed=range(lanes), depth=(1, 2))), wave_lanes=wave_lanes)
+        plan = make_plan(tiny(axes=grid(seed=range(lanes), depth=(1, 2))), wave_lanes=wave_lanes)
     assert len(plan.programs) == 1 + several
     chunk, taken = plan.chunk_lanes, 0
     for wave in plan.waves:
@@ -182,12 +183,12 @@ def test_waves_are_whole_chunks(lanes, wave_lanes, several):
 
 
 def test_waves_of_a_large_sweep_are_stored_in_large_chunks():
-    plan = planned(tiny(axes=grid(seed=range(5000))), wave_lanes=2048)
+    plan = make_plan(tiny(axes=grid(seed=range(5000))), wave_lanes=2048)
     assert plan.chunk_lanes == 1024
 
 
 def test_a_wave_takes_its_share_of_every_block():
-    plan = planned(tiny(axes=grid(seed=range(60), width=(3, 4))), wave_lanes=40)
+    plan = make_plan(tiny(axes=grid(seed=range(60), width=(3, 4))), wave_lanes=40)
     for wave in plan.waves:
         assert [len(chosen) for chosen in wave.chosen] == [20, 20]
 
@@ -195,31 +196,31 @@ def test_a_wave_takes_its_share_of_every_block():
 @pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
 def test_a_memory_budget_is_kept(share):
     experiment = tiny(axes=grid(seed=range(1000)), record=Record(at=every(1)))
-    whole = planned(experiment)
-    plan = planned(experiment, memory=int(share * whole.wave_bytes))
+    whole = make_plan(experiment)
+    plan = make_plan(experiment, memory=int(share * whole.wave_bytes))
     assert plan.wave_bytes <= share * whole.wave_bytes
     assert (len(plan.waves) == 1) == (share == 1)
     assert max(len(wave.lanes) for wave in plan.waves) == plan.wave_lanes
     assert any(" of up to " in reason or "one wave takes" in reason for reason in plan.reasons)
 
 
-def test_waves_are_no_larger_than_is_of_use(monkeypatch):
+def test_waves_are_no_larger_than_is_useful(monkeypatch):
     experiment = tiny(axes=grid(seed=range(20_000)))
-    whole = planned(experiment)
+    whole = make_plan(experiment)
     assert len(whole.waves) == 1
     monkeypatch.setitem(cost.WAVE_BYTES, "cpu", whole.wave_bytes // 4)
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     assert plan.wave_lanes == 4096
     assert plan.wave_bytes <= whole.wave_bytes // 4
     assert any("train no faster" in reason for reason in plan.reasons)
     monkeypatch.setitem(cost.WAVE_BYTES, "cpu", 1)
-    assert planned(experiment).wave_lanes == CHUNK_LANES  # a chunk is never torn for that
+    assert make_plan(experiment).wave_lanes == CHUNK_LANES  # a chunk is never torn for that
     compared = replace(experiment, stop=Halving())
-    assert len(planned(compared).waves) == 1  # those that are compared stay together
+    assert len(make_plan(compared).waves) == 1  # those that are compared stay together
 
 
 def test_large_waves_are_stored_in_few_chunks():
-    plan = planned(tiny(axes=grid(seed=range(60_000))))
+    plan = make_plan(tiny(axes=grid(seed=range(60_000))))
     assert plan.chunk_lanes == 4096  # a power of two, of which there are between 8 and 16
     again = pack(plan.resolved, devices=plan.devices, wave_lanes=8192, chunk_lanes=4096)
     assert again.chunk_lanes == 4096
@@ -227,7 +228,7 @@ def test_large_waves_are_stored_in_few_chunks():
 
 
 def test_the_estimate_of_memory_covers_what_the_compiler_says_the_program_takes():
-    plan = planned(tiny(axes=grid(seed=range(256)), model=MLP(width=32, depth=3), record=Record(at=log_spaced(3))))
+    plan = make_plan(tiny(axes=grid(seed=range(256)), model=MLP(width=32, depth=3), record=Record(at=log_spaced(3))))
     with settings_of(plan):
         analysis = training_program(plan.programs[0], plan).memory_analysis()
     taken = (
@@ -241,7 +242,7 @@ def test_the_estimate_of_memory_covers_what_the_compiler_says_the_program_takes(
 def test_a_budget_below_the_smallest_wave_is_refused():
     experiment = tiny(axes=grid(seed=range(100), width=(3, 4)))
     with pytest.raises(SweepError) as refused:
-        planned(experiment, memory=1000)
+        make_plan(experiment, memory=1000)
     told = str(refused.value)
     assert told.startswith("the memory budget of ")
     assert " is too small: the smallest wave takes " in told
@@ -250,7 +251,7 @@ def test_a_budget_below_the_smallest_wave_is_refused():
 
 
 def test_blocks_with_other_batch_sizes_are_recorded_at_the_same_epochs():
-    plan = planned(tiny(axes=grid(batch_size=(16, 5, 3, 7)), epochs=30, record=Record(at=log_spaced(9))))
+    plan = make_plan(tiny(axes=grid(batch_size=(16, 5, 3, 7)), epochs=30, record=Record(at=log_spaced(9))))
     (program,), (steps,) = plan.programs, plan.steps
     per_epoch = [block.training.steps_per_epoch for block in program.blocks]
     assert per_epoch == [1, 4, 6, 3]
@@ -263,24 +264,24 @@ def test_blocks_with_other_batch_sizes_are_recorded_at_the_same_epochs():
 
 
 def test_snapshots_are_spread_over_the_records():
-    plan = planned(tiny(record=Record(at=every(1), snapshots=4)))
+    plan = make_plan(tiny(record=Record(at=every(1), snapshots=4)))
     assert plan.snapshots.tolist() == [0, 4, 8, 12]
 
 
 def test_lane_steps_count_every_step_of_every_lane():
-    plan = planned(tiny(axes=grid(seed=(0, 1, 2), batch_size=(16, 5)), epochs=10))
+    plan = make_plan(tiny(axes=grid(seed=(0, 1, 2), batch_size=(16, 5)), epochs=10))
     assert plan.lane_steps() == 3 * 10 * (1 + 4)
 
 
 def test_a_page_without_axes_has_one_lane():
-    plan = planned(tiny())
+    plan = make_plan(tiny())
     assert len(plan.lanes) == 1
     assert len(jax.devices()) == 3  # what conftest asked for
 
 
 def test_zipped_axes_and_tasks_without_x_can_be_planned():
     task = Linear(slopes=(1.0, 2.0), placement="random", points=16)
-    plan = planned(tiny(task=task, axes=zipped(seed=(0, 1), width=(3, 4)), record=Record()))
+    plan = make_plan(tiny(task=task, axes=zipped(seed=(0, 1), width=(3, 4)), record=Record()))
     assert [len(members) for members in plan.programs[0].members] == [1, 1]
 
 

@@ -1,4 +1,4 @@
-"""The polynomial sine and cosine against float64: fused and not, with derivatives, over the range they promise."""
+"""The polynomial sine and cosine against float64, fused and not fused, with derivatives, over their stated range."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,13 +23,13 @@ def exact(x: np.ndarray, quarter: int) -> np.ndarray:
 
 
 def neighbours(x: np.ndarray, steps: int = 2) -> np.ndarray:
-    """Gather the nearest float32 numbers and `steps` more on either side."""
+    """List the nearest float32 numbers and `steps` more on either side."""
     at = x.astype(np.float32).view(np.int32)
     return np.concatenate([(at + step).view(np.float32) for step in range(-steps, steps + 1)])
 
 
 def numbers() -> np.ndarray:
-    """Gather float32 numbers from the whole range, with those where a reduction is most likely to go wrong."""
+    """List float32 numbers from the full range, and those for which the reduction is most likely to be wrong."""
     rng = np.random.default_rng(0)
     sizes = 10 ** rng.uniform(-8, np.log10(RANGE), 40_000) * rng.choice((-1, 1), 40_000)
     cuts = neighbours(np.arange(1, int(RANGE * 2 / np.pi)) * np.pi / 2)
@@ -72,7 +72,7 @@ def test_the_error_with_and_without_fused_multiply_adds_and_beyond_the_range(fus
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_what_is_fused_with_it_does_not_undo_the_reduction(name):
+def test_fusion_does_not_undo_the_reduction(name):
     # Every z and every 4 z + 8 is a float32 number, so that rounding cannot explain a difference.
     function, place = PLACES[name]
     z = (np.random.default_rng(1).integers(-(2**23), 2**23, (50, 400)) / 2**13).astype(np.float32)
@@ -123,7 +123,7 @@ def test_the_coefficients_are_those_of_sine_and_cosine():
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_what_is_not_finite_gives_nan(name):
+def test_infinite_and_nan_arguments_give_nan(name):
     function, _ = PLACES[name]
     x = jnp.float32([jnp.inf, -jnp.inf, jnp.nan, 1.0])
     results = jax.jit(jax.vmap(lambda x: [each(x) for each in (function, jax.grad(function), jax.jacfwd(function))]))(x)
@@ -152,7 +152,7 @@ def test_other_precisions_keep_the_functions_of_jax(ours, theirs, dtype):
 
 
 def lowered(function: Callable[[Any], Any], platform: str) -> str:
-    """Write the program of a value and derivative for a platform."""
+    """Lower the program of a value and its derivative for a platform."""
     both = jax.jit(jax.vmap(jax.value_and_grad(function)))
     return jax.export.export(both, platforms=[platform])(jax.ShapeDtypeStruct((8,), np.float32)).mlir_module()
 

@@ -1,4 +1,4 @@
-"""Lanes that end early: when, on what grounds, that nobody else notices, and that their work is not done."""
+"""Lanes that end early: when and why, that other lanes do not change, and that their steps are saved."""
 
 import json
 from dataclasses import replace
@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 import pytest
-from helpers import LOSS_ONLY, PRECISIONS, planned, run_lanes, tiny, walk_waves
+from helpers import LOSS_ONLY, PRECISIONS, make_plan, run_lanes, tiny, walk_waves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -63,9 +63,7 @@ RULES = [Target(0.6), Halving(first=0.2), Halving(keep=0.3, by="lane", first=0.1
 
 @pytest.mark.core
 @pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_what_a_stopped_sweep_measures_is_bitwise_that_of_the_full_one_up_to_where_each_lane_stopped(
-    rule, racing, full
-):
+def test_a_stopped_sweep_is_bitwise_the_full_one_up_to_where_each_lane_stopped(rule, racing, full):
     stopped = run_sweep(racing(rule))
     ends = stopped.stop_epoch.fillna(np.inf)
     assert np.isfinite(ends).any()
@@ -100,7 +98,7 @@ def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_
     assert (stopped.status.values[~np.isfinite(first)] != REACHED).all()
 
 
-def test_what_is_cut_is_not_measured_again_and_its_steps_are_not_counted(racing):
+def test_a_cut_lane_is_not_measured_again_and_its_steps_are_not_counted(racing):
     stopped = run_sweep(racing(Halving(first=0.2)))
     after = (stopped.epoch > stopped.stop_epoch).transpose(*stopped.loss.dims).values
     assert after.any()
@@ -141,7 +139,7 @@ def halved_by_hand(rule, loss, first_bad, record):
 
 @pytest.mark.core
 @pytest.mark.parametrize("rule", RULES[1:], ids=repr)
-def test_halving_cuts_whom_a_plain_loop_cuts(rule, racing, full):
+def test_halving_cuts_the_same_lanes_as_a_plain_loop(rule, racing, full):
     stopped = run_sweep(racing(rule))
     bad = full.first_bad_epoch.fillna(np.inf).values
     expected = halved_by_hand(rule, full.loss.values, bad, full.epoch.values)
@@ -186,7 +184,7 @@ def test_rungs_are_records_at_or_after_their_shares():
 
 @pytest.mark.core
 def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled(racing):
-    plan = planned(racing(Target(0.6)), 3)
+    plan = make_plan(racing(Target(0.6)), 3)
     prepare(plan)
     compiled = training_program(plan.programs[0], plan)
     pieces = list(walk_waves(plan))
@@ -202,7 +200,7 @@ def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled(racing)
     assert all((status != RUNNING).sum() for status in pieces[-1].status)
 
 
-def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch, racing):
+def test_every_lane_keeps_its_bits_when_lost_lanes_leave_the_tiles(monkeypatch, racing):
     experiment = racing(None)
     leaving = run_lanes(experiment, 2)
     monkeypatch.setattr(wave, "WORTH_MOVING", 1.0)  # nobody ever moves
@@ -213,15 +211,15 @@ def test_every_lane_keeps_its_bits_when_the_lost_leave_the_tiles(monkeypatch, ra
 
 
 def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
-    plan = planned(racing(Target(1e9)))
+    plan = make_plan(racing(Target(1e9)))
     pieces = list(walk_waves(plan))
     assert sum(piece.executed for piece in pieces[1:]) == 0
     assert all(np.isin(status, (REACHED, DIVERGED)).all() for status in pieces[-1].status)
 
 
 @pytest.mark.parametrize("rule", [RULES[0], pytest.param(RULES[1], marks=pytest.mark.slow), RULES[2]], ids=repr)
-def test_going_on_from_any_position_ends_the_same_lanes_with_the_same_bits(rule, racing):
-    plan = planned(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
+def test_resuming_from_any_position_ends_the_same_lanes_with_the_same_bits(rule, racing):
+    plan = make_plan(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
     whole = records(walk_waves(plan))
     for at in (1, 3, 5):
         position = Position.of_arrays(nth_position(plan, at).arrays())
@@ -233,7 +231,7 @@ def test_going_on_from_any_position_ends_the_same_lanes_with_the_same_bits(rule,
 
 
 def records(pieces):
-    """Leave out the segments between records, which the clock cuts."""
+    """Leave out the segments between records, whose length depends on the clock."""
     return [piece for piece in pieces if piece.record is not None]
 
 
@@ -244,20 +242,22 @@ def nth_position(plan, at):
     raise AssertionError("there are not so many segments")
 
 
-def test_tiles_that_do_not_come_out_even_are_spread_over_the_devices():
-    plan = planned(tiny(axes=grid(seed=range(4), width=(3, 4, 5))), 3)
+def test_tiles_that_do_not_divide_evenly_are_spread_over_the_devices():
+    plan = make_plan(tiny(axes=grid(seed=range(4), width=(3, 4, 5))), 3)
     runner = WaveRunner(plan, 0, None)
     assert sorted(sum(seats.live for seats in runner._seats).tolist()) == [1, 1, 1]
 
 
 class InterruptedRunError(Exception):
-    """What the watcher of a run raises in the middle of it."""
+    """Raised by the callback of a run, to interrupt it."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 @pytest.mark.parametrize("waves", [1, 2])
-def test_a_stopped_sweep_that_is_interrupted_and_resumed_is_that_of_one_go(rule, waves, tmp_path, monkeypatch, racing):
+def test_a_stopped_sweep_that_is_interrupted_and_resumed_equals_an_uninterrupted_one(
+    rule, waves, tmp_path, monkeypatch, racing
+):
     if waves > 1 and isinstance(rule, Halving):
         return  # which takes one wave
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)
@@ -333,10 +333,10 @@ def test_a_rule_that_makes_no_sense_is_refused_in_one_line(make, told):
 
 def test_halving_over_several_waves_is_refused(racing):
     with pytest.raises(SweepError, match="Halving compares all lanes with each other, but they make 6 waves"):
-        planned(racing(Halving()), wave_lanes=8)
+        make_plan(racing(Halving()), wave_lanes=8)
 
 
-def test_a_metric_of_one_s_own_can_be_what_is_waited_for():
+def test_a_page_metric_can_be_the_target():
     def small(moment):
         return moment.loss * 0 + moment.step
 
@@ -367,13 +367,13 @@ def xor(rule, **changes):
     ("better", "keep", "kept"),
     [("higher", 0.5, {1, 3}), ("higher", 0.75, {0, 1, 3}), ("lower", 0.5, {0, 3}), ("lower", 0.75, {0, 1, 3})],
 )
-def test_a_rung_keeps_the_better_ones_whichever_way_that_is_and_lost_lanes_are_the_worst(better, keep, kept):
+def test_a_rung_keeps_the_better_lanes_in_either_direction_and_lost_lanes_rank_last(better, keep, kept):
     everybody = np.ones(8, bool)
     out = stopping.cut_lanes(Halving(keep=keep), ACCURACIES, everybody, COMPETITORS, np.zeros(8, int), better)
     assert set(COMPETITORS[~out].tolist()) == kept
 
 
-def test_a_lane_that_has_all_it_can_have_beside_a_lost_one_ranks_last_and_warns_of_nothing():
+def test_a_lane_with_an_infinite_metric_ranks_last_and_gives_no_warning():
     values, running = np.array([np.inf, np.nan, 0.1, 0.2]), np.ones(4, bool)
     out = stopping.cut_lanes(Halving(keep=0.5), values, running, np.array([0, 0, 1, 1]), np.zeros(4, int), "higher")
     assert out.tolist() == [True, True, False, False]
@@ -388,7 +388,7 @@ def test_a_lane_that_has_all_it_can_have_beside_a_lost_one_ranks_last_and_warns_
         (Target(at_most=0.9), "higher", [True, True, False, False]),
     ],
 )
-def test_a_target_is_reached_from_its_metrics_side_or_the_one_that_is_named(rule, better, there):
+def test_a_target_is_reached_from_the_metrics_direction_or_the_named_bound(rule, better, there):
     values, running = np.array([0.5, 0.9, 1.0, np.nan]), np.ones(4, bool)
     assert stopping.have_reached(rule, values, running, better).tolist() == there
     assert not stopping.have_reached(rule, values, ~running, better).any()
@@ -427,10 +427,10 @@ def test_halving_by_accuracy_keeps_the_accurate():
     ],
 )
 def test_a_plan_says_which_way_lanes_end(rule, told):
-    assert any(told in reason for reason in planned(xor(rule)).reasons)
+    assert any(told in reason for reason in make_plan(xor(rule)).reasons)
 
 
-def test_stores_from_when_the_lower_accuracy_was_the_better_are_of_another_experiment():
+def test_older_stores_with_accuracy_as_lower_is_better_are_of_another_experiment():
     for rule in (Target(0.99, metric="accuracy"), Halving(metric="accuracy")):
         experiment = xor(rule)
         before = describe(experiment)
@@ -455,7 +455,7 @@ def test_competitors_differ_in_everything_but_seeds():
     assert len(set(each.tolist())) == len(lanes)
 
 
-def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_is_cut_last(racing, full):
+def test_if_lanes_end_early_the_best_rate_reaches_the_target_first_or_is_cut_last(racing, full):
     by_target = run_sweep(racing(Target(0.6)))
     there = by_target.stop_epoch.where(by_target.status == REACHED, np.inf).median("seed")
     for width in (4, 6):
@@ -472,6 +472,6 @@ def test_where_lanes_end_early_the_best_rate_is_that_which_is_there_soonest_or_i
 
 
 @pytest.mark.parametrize("rule", [Halving(metric="accuracy"), Target(at_least=0.9, metric="accuracy"), Target(0.1)])
-def test_a_stored_experiment_that_stops_is_made_again_of_its_description(rule):
+def test_a_stored_experiment_with_a_stopping_rule_is_restored_from_its_description(rule):
     experiment = xor(rule)
     assert fingerprint(restore(json.loads(json.dumps(describe(experiment))))) == fingerprint(experiment)

@@ -1,4 +1,4 @@
-"""Tasks against NumPy: targets, grids, scaling, noise, and which seed decides what."""
+"""Tasks against NumPy: targets, grids, scaling, noise, and what each seed determines."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import data_of, lives, numbers_of, numbers_of_one, planned, rows_of, tiny
+from helpers import data_of, lives, make_plan, numbers_of, numbers_of_one, rows_of, tiny
 from scipy import stats
 
 from sweep.engine import cost, program
@@ -32,7 +32,7 @@ def numbers(task: Task, **changes: float) -> dict[str, Any]:
     return {k: jnp.asarray(v, np.uint32 if "seed" in k else np.float64) for k, v in found.items()}
 
 
-def test_what_is_drawn_keeps_its_numbers_for_good():
+def test_the_numbers_of_drawn_quantities_never_change():
     assert (tasks.POINTS, tasks.PHASES, tasks.NOISE) == (0, 1, 2)
 
 
@@ -66,7 +66,7 @@ def test_a_linear_task_is_its_formula():
     assert data.x_clean is None
 
 
-def test_a_function_of_the_pages_own_gets_its_parameters():
+def test_a_function_of_a_page_gets_its_parameters():
     data = drawn(FromFunction(function=lambda x, power, shift: x**power + shift, parameters={"power": 3, "shift": 0.5}))
     np.testing.assert_allclose(data.clean, data.points[0] ** 3 + 0.5, atol=1e-14)
 
@@ -77,7 +77,7 @@ def test_the_parameters_of_a_function_can_be_swept():
         axes=grid(power=(1, 2), shift=(0.0, 3.0)),
         precision="float64",
     )
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     for lane, row in enumerate(rows_of(experiment)):
         data = data_of(plan, lane)
         np.testing.assert_allclose(data.clean, data.points[0] ** dict(row)["power"] + dict(row)["shift"], atol=1e-14)
@@ -107,7 +107,7 @@ def test_random_points_are_uniform_on_the_range():
 
 
 @pytest.mark.parametrize("placement", ["grid", "grid_with_end", "random"])
-def test_inputs_are_scaled_to_one_unless_asked_for_as_they_are(placement):
+def test_inputs_are_scaled_to_one_by_default(placement):
     task = SumOfSines(points=50, low=2.0, high=6.0, placement=placement)
     data, raw = drawn(task), drawn(replace(task, inputs="as_is"))
     np.testing.assert_allclose(data.inputs, (data.points - 4) / 2, atol=1e-14)
@@ -126,7 +126,7 @@ def test_random_points_are_shown_over_a_grid():
     np.testing.assert_allclose(data.x_inputs[0], 2 * x - 1, atol=1e-14)
 
 
-def test_noise_is_gaussian_of_the_deviation_asked_for_and_independent_of_it():
+def test_noise_is_gaussian_and_scales_with_its_deviation():
     task = Sine(points=20000)
     quiet, loud = drawn(task, noise=0.01), drawn(task, noise=0.5)
     noise = loud.target - loud.clean
@@ -156,7 +156,7 @@ def test_random_phases_are_uniform_and_keep_amplitudes():
 def test_data_seed_decides_the_data_and_seed_the_weights():
     task = SumOfSines(frequencies=(1, 3), points=16, placement="random", noise=0.1)
     experiment = tiny(task=task, axes=grid(seed=(0, 1), data_seed=(0, 1)))
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     data = {row: data_of(plan, lane) for lane, row in enumerate(rows_of(experiment))}
 
     def at(seed: int, data_seed: int) -> Any:
@@ -173,7 +173,7 @@ def test_a_grown_grid_draws_the_same_data():
     small, large = grid(data_seed=(4, 5)), grid(learning_rate=(1e-3, 1e-2), data_seed=(3, 4, 5, 6))
     task = SumOfSines(frequencies=(1, 3), points=16, placement="random", noise=0.1)
     one, other = tiny(task=task, axes=small), tiny(task=task, axes=large)
-    before, after = planned(one), planned(other)
+    before, after = make_plan(one), make_plan(other)
     for lane, row in enumerate(rows_of(one)):
         there = next(at for at, longer in enumerate(rows_of(other)) if row <= longer)
         for mine, theirs in zip(data_of(before, lane), data_of(after, there), strict=True):
@@ -203,7 +203,7 @@ def test_on_the_circle_inputs_are_the_cosine_and_sine_of_an_angle_that_goes_roun
         np.testing.assert_allclose(seen, [np.cos(t), np.sin(t)], atol=1e-14)
 
 
-def test_beside_x_the_network_may_see_a_constant_or_x_again():
+def test_inputs_may_include_a_constant_or_a_copy_of_x():
     for inputs, beside in (("with_constant", np.ones_like), ("with_copy", np.copy)):
         data = drawn(Sine(points=40, low=-2.0, high=5.0, placement="random", inputs=inputs), Window(-4.0, 7.0, 30))
         for x, seen in ((data.points[0], data.inputs), (np.linspace(-4, 7, 30), data.x_inputs)):
@@ -213,9 +213,9 @@ def test_beside_x_the_network_may_see_a_constant_or_x_again():
 
 
 @pytest.mark.parametrize("inputs", specs.INPUTS)
-def test_the_first_layer_and_the_estimate_of_costs_know_how_many_numbers_there_are(inputs):
+def test_the_first_layer_and_the_cost_use_the_number_of_inputs(inputs):
     page = tiny(task=Sine(points=16, inputs=inputs), model=MLP(width=10, depth=2))
-    block, own = numbers_of(planned(page), 0)
+    block, own = numbers_of(make_plan(page), 0)
     lane, data = jax.eval_shape(lambda: program.begin(block, {k: jnp.asarray(v) for k, v in own.items()}))
     assert lane.state.parameters["layer_0"]["kernel"].shape == (SEEN[inputs], 10)
     assert data.inputs.shape == (SEEN[inputs], 16)
@@ -256,7 +256,7 @@ def test_gradient_descent_on_a_badly_scaled_table_is_that_of_numpy():
         optimizer=Optimizer("sgd", learning_rate=5e-8), epochs=40, precision="float64",
         record=Record(metrics=("loss",), at=every(1)),
     )  # fmt: skip
-    (life,) = lives(planned(experiment))
+    (life,) = lives(make_plan(experiment))
     first, last = (
         np.append(own["kernel"][:, 0], own["bias"]) for own in (life.states[at].parameters["layer_0"] for at in (0, -1))
     )
@@ -273,7 +273,7 @@ def finished(model: MLP, parameters: Any, loss: str, task: Table = XOR) -> dict[
     """Measure given parameters on a table, as a record does."""
     with jax.enable_x64(True):
         page = tiny(task=task, model=model, loss=loss, precision="float64", record=Record())
-        block, own = numbers_of(planned(page), 0)
+        block, own = numbers_of(make_plan(page), 0)
         traced = {k: jnp.asarray(v) for k, v in own.items()}
         lane, data = program.begin(block, traced)
         chosen = jax.tree.map(jnp.asarray, parameters or lane.state.parameters)

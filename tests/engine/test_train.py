@@ -1,4 +1,4 @@
-"""A lane is an ordinary training: against Flax and optax loops, closed forms, NumPy, and itself elsewhere."""
+"""A lane is an ordinary training: against Flax and optax loops, closed forms, NumPy, and the lane in other sweeps."""
 
 from dataclasses import replace
 from functools import cache
@@ -17,13 +17,13 @@ from helpers import (
     by_row,
     data_of,
     lives,
+    make_plan,
     numbers_of_one,
-    planned,
     rates_of,
-    renamed,
     rows_of,
     run_lanes,
     tiny,
+    to_flax,
     walk_waves,
 )
 from jax.flatten_util import ravel_pytree
@@ -58,7 +58,7 @@ REFERENCE_LOSSES = {
 
 
 def reference_optimizer(spec: Optimizer, rate: float, steps: int) -> optax.GradientTransformation:
-    """Build the optimiser from optax's own factories and plain numbers, with its rates looked up in a table."""
+    """Build the optimiser from optax's factories and plain numbers, with its rates from a table."""
     rates = jnp.asarray(rates_of(spec.schedule, rate, spec.final_fraction or 0.0, steps))
 
     def schedule(count: jax.Array) -> jax.Array:
@@ -115,7 +115,7 @@ def drawn_experiment(number: int, precision: str) -> Experiment:
 
 
 def reference_life(experiment: Experiment, life: Life, data: Any, rate: float, steps: int) -> tuple[np.ndarray, Any]:
-    """Train with Flax and optax from a lane's initial parameters; returns the loss curve and the last parameters."""
+    """Train with Flax and optax from a lane's initial parameters; return the loss curve and the last parameters."""
     model, batch = experiment.model, experiment.batch_size or POINTS
     assert isinstance(model, MLP)
     dtype = data.inputs.dtype
@@ -134,7 +134,7 @@ def reference_life(experiment: Experiment, life: Life, data: Any, rate: float, s
         return optax.apply_updates(parameters, updates), state
 
     whole = jax.jit(objective)
-    parameters = jax.tree.map(jnp.asarray, renamed(life.states[0].parameters))
+    parameters = jax.tree.map(jnp.asarray, to_flax(life.states[0].parameters))
     state = rule.init(parameters)
     losses = [whole(parameters, inputs, targets)]
     for done in range(steps):
@@ -149,7 +149,7 @@ def reference_life(experiment: Experiment, life: Life, data: Any, rate: float, s
 
 def compare(number: int, precision: str, records: int | None, tolerance: float) -> None:
     experiment = drawn_experiment(number, precision)
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     mine = lives(plan, records=records)
     lane = len(mine) - 1 - number % 2  # not the first lane: that is the one which empty seats repeat
     life, rate = mine[lane], dict(rows_of(experiment)[lane])["learning_rate"]
@@ -159,7 +159,7 @@ def compare(number: int, precision: str, records: int | None, tolerance: float) 
         assert np.ptp(losses) > 1e-3 * losses[0]  # something was learned
         np.testing.assert_allclose(life.curves["loss"], losses, rtol=tolerance)
         theirs = ravel_pytree(parameters)[0]
-        ours = ravel_pytree(renamed(life.states[-1].parameters))[0]
+        ours = ravel_pytree(to_flax(life.states[-1].parameters))[0]
         assert np.linalg.norm(ours - theirs) <= tolerance * np.linalg.norm(theirs)
 
 
@@ -175,7 +175,7 @@ def test_a_lane_in_float32_takes_the_first_five_steps_of_the_plain_loop_to_1e_5(
     compare(number, "float32", 6, 1e-5)
 
 
-def test_every_epoch_goes_through_all_points_in_an_order_of_its_own():
+def test_every_epoch_has_all_points_in_a_different_order():
     experiment = tiny(
         axes=zipped(seed=(0, 0, 1), data_seed=(0, 1, 0)),
         batch_size=5,
@@ -251,7 +251,7 @@ def vectors_of(state: regression.State) -> list[Any]:
 
 
 def parts(tree: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Tell the living parameters from the dead ones in arrays of the capacity; leading axes are kept."""
+    """Separate living and dead parameters in arrays of the capacity; leading axes are kept."""
     own = np.arange(WIDE) < NARROW
     living = {
         "layer_0": {"kernel": own[None, :], "bias": own},
@@ -288,7 +288,7 @@ def test_a_padded_width_is_the_narrow_network(activation):
 
 @pytest.mark.core
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_dead_units_and_their_moments_stay_exactly_as_they_began(activation):
+def test_dead_units_and_their_moments_never_change(activation):
     (parameters, *moments), _ = trained(activation, WIDE)
     assert (parts(parameters)[1] == 0).all()
     resting = 0.1 if OPTIMIZER_OF[activation] == "adagrad" else 0.0  # optax begins adagrad's sum of squares at 0.1
@@ -311,9 +311,9 @@ def test_a_padded_block_of_a_plan_measures_what_the_narrow_blocks_do(monkeypatch
         task=SumOfSines(frequencies=(1, 3), points=16, noise=0.1), model=MLP(depth=1, activation="sigmoid"),
         axes=grid(seed=(0, 1), width=(NARROW, WIDE)), precision="float64", record=Record(at=linear_spaced(2)),
     )  # fmt: skip
-    apart = planned(experiment)
+    apart = make_plan(experiment)
     monkeypatch.setattr(planning, "MAX_BLOCKS", 1)
-    together = planned(experiment)
+    together = make_plan(experiment)
     assert [block.training.padded for block in together.programs[0].blocks] == [True]
     assert [block.training.padded for block in apart.programs[0].blocks] == [False, False]
     for one, other in zip(lives(together), lives(apart), strict=True):
@@ -329,7 +329,7 @@ SEEDS, RATES = tuple(range(5)), tuple(np.geomspace(1e-3, 0.3, 8).round(5))
 
 
 def lanes_of_interest(precision: str, **changes: Any) -> Experiment:
-    """Make an experiment of two blocks, with everything recorded that can be."""
+    """Make an experiment of two blocks that records everything."""
     settings: dict[str, Any] = {
         "task": SumOfSines(frequencies=(1, 3), points=16, noise=0.1),
         "model": MLP(width=5, depth=1),
@@ -357,7 +357,7 @@ def precision(request):
 @pytest.fixture(scope="module")
 def at_home(small_tiles, precision):
     experiment = lanes_of_interest(precision)
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     assert [block.tile for block in plan.programs[0].blocks] == [16, 16]
     assert [block.tiles for block in plan.programs[0].blocks] == [3, 3]
     return by_row(experiment, lives(plan))
@@ -380,7 +380,7 @@ def test_reordered_axes_change_no_bit(at_home, precision):
 def test_a_grown_grid_changes_no_bit(at_home, precision):
     grown = grid(seed=(7, *SEEDS, 9), learning_rate=(1e-4, *RATES), batch_size=(16, 5))
     experiment = lanes_of_interest(precision, axes=grown)
-    assert planned(experiment).programs[0].blocks[0].tiles == 4
+    assert make_plan(experiment).programs[0].blocks[0].tiles == 4
     assert_same_lanes(at_home, experiment, run_lanes(experiment))
 
 
@@ -399,7 +399,7 @@ def test_other_blocks_beside_them_change_no_bit(at_home, precision):
 
 def test_waves_change_no_bit(at_home, precision):
     experiment = lanes_of_interest(precision)
-    plan = planned(experiment, wave_lanes=32)
+    plan = make_plan(experiment, wave_lanes=32)
     assert [len(wave.lanes) for wave in plan.waves] == [32, 32, 16]
     assert_same_lanes(at_home, experiment, lives(plan))
 
@@ -407,22 +407,22 @@ def test_waves_change_no_bit(at_home, precision):
 @pytest.mark.slow
 def test_a_small_memory_budget_changes_no_bit(at_home, precision):
     experiment = lanes_of_interest(precision)
-    plan = planned(experiment, memory=int(0.7 * planned(experiment).wave_bytes))
+    plan = make_plan(experiment, memory=int(0.7 * make_plan(experiment).wave_bytes))
     assert len(plan.waves) > 1
     assert_same_lanes(at_home, experiment, lives(plan))
 
 
-def test_segments_cut_otherwise_change_no_bit(at_home, precision, monkeypatch):
+def test_other_segments_change_no_bit(at_home, precision, monkeypatch):
     monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)  # a step each
     experiment = lanes_of_interest(precision)
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     assert sum(1 for _ in walk_waves(plan)) == 36 + 1  # 9 epochs of 4 batches, and record 0
     assert_same_lanes(at_home, experiment, lives(plan))
 
 
-def test_going_on_from_a_saved_position_changes_no_bit(at_home, precision):
+def test_resuming_from_a_saved_position_changes_no_bit(at_home, precision):
     experiment = lanes_of_interest(precision)
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     for piece in walk_waves(plan):
         if piece.record == 1:
             saved = piece.position()
@@ -490,7 +490,7 @@ def simulated(kernel: np.ndarray, bias: np.ndarray, data: Any, rate: float, step
 def test_a_lane_that_overflows_freezes_is_dated_and_leaves_the_others_alone(rate, what, precision):
     wild = quadratic((*TAME[:2], rate, *TAME[2:]), precision=precision)
     calm = quadratic((*TAME[:2], 0.25, *TAME[2:]), precision=precision)
-    plan = planned(wild)
+    plan = make_plan(wild)
     found, others = by_row(wild, lives(plan)), by_row(calm, run_lanes(calm))
     rarely = run_lanes(replace(wild, record=replace(wild.record, at=linear_spaced(1))))
     for row, life in found.items():
@@ -531,7 +531,7 @@ def test_where_segments_are_cut_does_not_date_a_failure(monkeypatch, precision):
         axes=grid(seed=range(8), learning_rate=(3.0, 26.1, 669.4, 3390.6, 1e8)), precision=precision,
         record=replace(LOSS_ONLY, at=linear_spaced(2)),
     )  # fmt: skip
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     whole = lives(plan)
     monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)  # a step each
     assert sum(life.first_bad_step != program.NEVER for life in whole) > (16 if precision == "float32" else 8)
@@ -550,7 +550,7 @@ def replace_state(life: Life, state: regression.State) -> Life:
 @pytest.mark.core
 def test_gradient_descent_on_a_line_is_its_closed_form():
     experiment = replace(quadratic(TAME), precision="float64", epochs=200)
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     for lane, life in enumerate(lives(plan)):
         rate = dict(rows_of(experiment)[lane])["learning_rate"]
         data, start = data_of(plan, lane), life.states[0].parameters["layer_0"]
@@ -574,7 +574,7 @@ def test_scaled_inputs_reach_the_closed_form_of_several_features():
         loss="half_summed_squared", axes=grid(learning_rate=(0.01, 0.03), data_seed=(0, 4)),
         record=replace(LOSS_ONLY, at=every(10)),
     )  # fmt: skip
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     for lane, life in enumerate(lives(plan)):
         rate = dict(rows_of(experiment)[lane])["learning_rate"]
         data, start = data_of(plan, lane), life.states[0].parameters["layer_0"]
@@ -594,7 +594,7 @@ def test_lanes_whose_points_are_many_batches_are_measured_over_all_points():
         axes=grid(seed=range(18), data_seed=(0, 1)), batch_size=2, epochs=1, precision="float64",
         record=replace(LOSS_ONLY, at=every(40)),
     )  # fmt: skip
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     for lane, life in enumerate(lives(plan)):
         data = data_of(plan, lane)
         for loss, state in zip(life.curves["loss"], life.states, strict=True):
@@ -628,7 +628,7 @@ def test_counted_ranks_are_orders_that_are_equally_likely(monkeypatch):
 def test_a_lane_that_is_lost_late_in_a_long_segment_costs_a_few_times_the_segment():
     wild = quadratic((*TAME[:2], 1e3, *TAME[2:]))
     experiment = replace(wild, epochs=256, record=replace(wild.record, at=linear_spaced(1)))
-    plan = planned(experiment)
+    plan = make_plan(experiment)
     pieces = list(walk_waves(plan))
     program = plan.programs[0]
     (block,) = program.blocks

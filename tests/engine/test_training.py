@@ -1,4 +1,4 @@
-"""The joint between the engine and a training: one that is no regression goes through tiles, freezing, records, resume.
+"""The interface of the engine for trainings: one that is no regression works with tiles, freezing, records and resume.
 
 The training here is a map iterated, x -> r x (1 - x) + s_k, with a number s_k that is renewed every three steps. Its
 oracle is a loop in NumPy.
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import planned, tiny
+from helpers import make_plan, tiny
 
 from sweep import Record, grid, linear_spaced
 from sweep.base.labels import DIVERGED, RUNNING, Quantity
@@ -82,9 +82,9 @@ class Iterated(Training):
 
 
 def plan_of(training: Training, devices: int = 1) -> Plan:
-    """Plan so many lanes, in tiles of two, and have another training in their block."""
+    """Plan a number of lanes, in tiles of two, with another training in their block."""
     record = Record(metrics=("loss",), at=linear_spaced(4), snapshots=0)
-    plan = planned(tiny(axes=grid(seed=range(len(RATES))), epochs=12, record=record), devices)
+    plan = make_plan(tiny(axes=grid(seed=range(len(RATES))), epochs=12, record=record), devices)
     (program,) = plan.programs
     numbers = {name: program.numbers[0][name] for name in ("seed", "data_seed")} | {"rate": np.array(RATES)}
     block = Block(training, 2, 4)
@@ -126,7 +126,7 @@ def test_a_training_of_another_kind_goes_through_the_engine(stays: bool, devices
     assert expected(RATES[-1], len(RATES) - 1)[1] in range(2, STEPS), "no lane was lost, so nothing is shown of it"
 
 
-def test_by_default_every_step_is_looked_at_since_what_is_not_finite_may_become_so_again() -> None:
+def test_by_default_every_step_is_checked_since_values_may_become_finite_again() -> None:
     """The map is infinite at step 8 and a number again at 9: the end of a segment alone would not show it."""
     for stays, seen in ((False, 8), (True, NEVER)):
         plan = plan_of(Iterated(stays_not_finite=stays, returns=True))
@@ -135,7 +135,7 @@ def test_by_default_every_step_is_looked_at_since_what_is_not_finite_may_become_
         assert [dates[rate] for rate in RATES[:-1]] == [NEVER, NEVER, NEVER, seen, seen, seen]
 
 
-def test_it_goes_on_from_where_it_stood_with_the_same_bits() -> None:
+def test_it_resumes_from_its_position_with_the_same_bits() -> None:
     plan = plan_of(Iterated())
     whole = [segment for segment in walk.walk_wave(plan, 0) if segment.record is not None]
     middle = next(segment for segment in walk.walk_wave(plan, 0) if segment.record == 2)
@@ -157,7 +157,7 @@ def test_a_position_of_arrays_of_another_kind_does_not_fit() -> None:
     assert not replace(position, start=position.start + 1).fits(plan)
 
 
-def test_where_a_segment_is_cut_changes_no_bit(monkeypatch) -> None:
+def test_the_length_of_segments_changes_no_bit(monkeypatch) -> None:
     plan = plan_of(Iterated(stays_not_finite=True))
     whole = [segment for segment in walk.walk_wave(plan, 0) if segment.record is not None]
     monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)  # a step each

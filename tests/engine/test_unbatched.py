@@ -1,4 +1,4 @@
-"""Decompositions of several matrices: made one at a time, with the numbers of all at once, wherever they stand."""
+"""Decompositions of several matrices: computed one at a time, with the numbers of a batch, anywhere in a program."""
 
 import re
 from functools import partial
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as scipy_linalg
 import numpy as np
 import pytest
-from helpers import planned, tiny
+from helpers import make_plan, tiny
 
 from sweep.axes import grid
 from sweep.engine import program as programs
@@ -58,7 +58,7 @@ DECOMPOSED = {
 
 
 def in_a_tile(function):
-    """Call a function as the program calls a metric: for each lane, in a branch within a loop."""
+    """Call a function in the way the program calls a metric: for each lane, in a branch within a loop."""
 
     def together(lanes):
         def step(_, found):
@@ -70,7 +70,7 @@ def in_a_tile(function):
 
 
 def batches(text):
-    """Give the shapes of what a lowered program has LAPACK decompose several of."""
+    """Give the shapes of batches that LAPACK decomposes in a lowered program."""
     calls = re.findall(
         r"custom_call @(lapack_\w+|tridiagonal_solve\w*)\(.*?:\s*\(tensor<([0-9x]+)x[a-z0-9<>]+[,)]", text
     )
@@ -98,7 +98,7 @@ def test_a_decomposition_is_of_one_matrix_and_its_numbers_are_those_of_the_batch
 
 def lowered(experiment, monkeypatch, wrap):
     monkeypatch.setattr(programs, "unbatch", wrap)
-    plan = planned(experiment, 2)
+    plan = make_plan(experiment, 2)
     (program,) = plan.programs
     arrays = [
         programs.array_shapes(block, plan.devices.live(), names)
@@ -119,7 +119,7 @@ def operations(lowered):
     return sorted(re.sub(r"%\w+", "%", lowered.as_text()).splitlines())
 
 
-def test_a_program_without_decompositions_is_the_very_same_program(monkeypatch):
+def test_a_program_without_decompositions_is_unchanged(monkeypatch):
     experiment = tiny(axes=grid(seed=(0, 1), width=(3, 4), batch_size=(16, 5)), record=Record(at=linear_spaced(2)))
     assert lowered(experiment, monkeypatch, unbatch) == lowered(experiment, monkeypatch, lambda function: function)
 

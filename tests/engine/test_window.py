@@ -1,4 +1,4 @@
-"""Errors and predictions over an x of the page's own, also beyond the training range, against NumPy and Flax."""
+"""Errors and predictions over the x that a page names, also beyond the training range, against NumPy and Flax."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import Plain, lives, planned, renamed, rows_of, tiny
+from helpers import Plain, lives, make_plan, rows_of, tiny, to_flax
 
 from sweep import run_sweep
 from sweep.base.errors import SweepError
@@ -23,13 +23,13 @@ RANGES = {"low": (0.0, -0.5), "high": (1.0, 0.25)}
 
 @pytest.fixture(scope="module")
 def looked_at():
-    """Two lanes with training ranges of their own, looked at over one x."""
+    """Two lanes with different training ranges, shown over one x."""
     experiment = tiny(
         task=Sine(points=16, target_frequency=1.5, noise=0.1), model=MLP(hidden=(5, 4), bias_initializer="normal"),
         axes=zipped(**RANGES, placement=("grid", "random")), precision="float64",
         record=Record(metrics=("spatial_error", "extrapolation_error"), x=Window(-1, 2, 31), at=linear_spaced(2)),
     )  # fmt: skip
-    return experiment, lives(planned(experiment))
+    return experiment, lives(make_plan(experiment))
 
 
 def test_predictions_and_errors_go_beyond_the_training_range(looked_at):
@@ -40,7 +40,7 @@ def test_predictions_and_errors_go_beyond_the_training_range(looked_at):
         seen = (2 * X - low - high) / (high - low)  # each lane's inputs are scaled by its own range
         for number, state in enumerate(life.states):
             with jax.enable_x64(True):
-                parameters = jax.tree.map(jnp.asarray, renamed(state.parameters))
+                parameters = jax.tree.map(jnp.asarray, to_flax(state.parameters))
                 h = np.asarray(Plain((5, 4), "tanh", True, jnp.float64).apply(parameters, jnp.asarray(seen)[:, None]))
             np.testing.assert_allclose(life.curves["prediction"][number], h, rtol=1e-9)
             np.testing.assert_allclose(life.curves["spatial_error"][number], np.abs(life.target - h), atol=1e-12)
@@ -71,7 +71,7 @@ def test_results_are_over_that_x_and_say_where_the_training_points_end():
 
 def attributes_of_x(experiment: Any) -> dict[str, Any]:
     """Lay results out without training, and give the attributes of x."""
-    plan, none = planned(experiment), np.array([], int)
+    plan, none = make_plan(experiment), np.array([], int)
     laid = skeleton(
         experiment, resolve(experiment).columns, order=plan.order(), epochs=plan.epochs,
         steps=None, snapshots=none, quantities=[METRICS["spatial_error"]], constants=[],
@@ -80,7 +80,7 @@ def attributes_of_x(experiment: Any) -> dict[str, Any]:
     return laid["x"].attrs
 
 
-def test_where_training_ends_is_not_told_where_lanes_differ_in_it():
+def test_the_training_range_is_not_stated_if_lanes_differ_in_it():
     record = Record(x=Window(-1, 2, 31))
     assert not {"train_low", "train_high"} & set(attributes_of_x(tiny(axes=zipped(**RANGES), record=record)))
     assert attributes_of_x(tiny(axes=Axes(), record=record))["train_high"] == 1

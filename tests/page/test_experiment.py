@@ -78,7 +78,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     r"text of a claim can't have the character '\x07' in it, got 'a\x07'": lambda: Claim(
         id="C", text="a\a", source="me", measure=len, criterion=AtMost(1)
     ),
-    "a parameter of the target function can't be named '$a$': take an identifier of at most 80 letters": lambda: (
+    "a parameter of the target function can't be named '$a$': choose an identifier of at most 80 letters": lambda: (
         FromFunction(function=len, parameters={"$a$": 1.0})
     ),
     "record.at takes at most 1000000 records, got 1e+30": lambda: log_spaced(1e30),
@@ -97,20 +97,20 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "unknown placement 'gird': did you mean 'grid'?": lambda: Sine(placement="gird"),
     "task.high must be greater than task.low, got low 1, high 1": lambda: Sine(low=1.0),
     "frequency 8 is not below the Nyquist limit 8 cycles per unit of x of 16 points on [0, 1]: "
-    "take more points or a lower frequency": lambda: SumOfSines(frequencies=(1, 8), points=16),
+    "use more points or a lower frequency": lambda: SumOfSines(frequencies=(1, 8), points=16),
     "task.frequencies must be greater than 0, got 0": lambda: SumOfSines(frequencies=(0,)),
     "task.amplitudes must have one value for each of 2 frequencies, got 1": lambda: SumOfSines(
         frequencies=(1, 2), amplitudes=(1.0,)
     ),
     "a linear task with 2 features needs placement='random'": lambda: Linear(slopes=(1.0, 2.0)),
-    "parameter 'noise' of the target function has a name that is taken: rename it": lambda: FromFunction(
+    "parameter 'noise' of the target function has a name that is already used: rename it": lambda: FromFunction(
         function=abs, parameters={"noise": 1.0}
     ),
     "unknown metric 'los': did you mean 'loss'?": lambda: Record(metrics=("los",)),
     "metric 'spatial_error' does not apply to Linear as it is set up here": lambda: tiny(
         task=Linear(slopes=(1.0, 2.0), placement="random"), record=Record(metrics=("spatial_error",))
     ),
-    "a metric of the page can't be named 'loss': take another identifier": lambda: Metric("loss", abs),
+    "a metric of the page can't be named 'loss': choose another identifier": lambda: Metric("loss", abs),
     "record.metrics must be distinct, got loss, loss": lambda: Record(metrics=("loss", "loss")),
     "record.snapshots must be at least 0, got -1": lambda: Record(snapshots=-1),
     "record.at must have a number greater than 0, got 0": lambda: log_spaced(0),

@@ -114,8 +114,8 @@ def test_one_function_may_draw_several_figures_with_different_options(tmp_path: 
     own = [Figure(bars, {"width": 0.2}), Figure(bars, {"width": 0.9})]
     told = [{"name": "bars", "options": dict(each.options), "own": True} for each in own]
     ds = results(AXES).assign_attrs(figures=json.dumps(told))
-    assert [figure.options["width"] for figure in choose_figures(ds, own=own)] == [0.2, 0.9]
-    files = draw_figures(ds, choose_figures(ds, own=own), tmp_path)
+    assert [figure.options["width"] for figure in choose_figures(ds, page_figures=own)] == [0.2, 0.9]
+    files = draw_figures(ds, choose_figures(ds, page_figures=own), tmp_path)
     assert sorted(path.name for path in files) == ["bars.png", "bars.svg", "bars_2.png", "bars_2.svg"]
     assert len({path.read_bytes() for path in files}) == 4
 

@@ -1,4 +1,4 @@
-"""A store is data: whatever a stranger has put into one, it opens or is refused in one line, and no more happens."""
+"""A store is data: whatever anybody has put into one, it opens or is refused in one line, and nothing else happens."""
 
 import json
 import os
@@ -60,7 +60,7 @@ experiment = Experiment(
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the page once; nothing may change this one."""
+    """Run the page once; no test may change this store."""
     from sweep.page.load import load
 
     folder = tmp_path_factory.mktemp("project")
@@ -82,7 +82,7 @@ def store(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """Fail where something waits for ever, as for a pipe that nobody writes to."""
+    """Fail if the block waits forever, as for a pipe to which nobody writes."""
 
     def late(*_: Any) -> None:
         raise AssertionError(f"more than {seconds} s")
@@ -143,10 +143,10 @@ def commands(store: Path) -> dict[str, tuple[Any, list[str]]]:
 
 
 @pytest.mark.slow
-def test_a_share_of_the_generated_stores_opens_or_is_refused_in_one_line_by_every_command(
+def test_every_command_opens_or_refuses_generated_stores_in_one_line(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """More of them in `make test-faults`."""
+    """`make test-faults` tests more of them."""
     refused, path = 0, tmp_path / "hostile"
     for number in range(0, 60, 5):
         told = hostile(store, path, number, 5)
@@ -190,7 +190,7 @@ def test_an_attribute_of_another_type_is_refused(made: Path, name: str, value: A
 @pytest.mark.parametrize(
     "name", ["../s/evil", "/etc/evil", "a/../b", "", ".", "a//b", "a\nb", "nul\x00", "a\\b", "x" * 300, "\ud800", "a/"]
 )
-def test_a_page_has_no_name_that_leads_elsewhere(store: Path, name: str) -> None:
+def test_page_names_that_lead_out_of_the_folder_are_refused(store: Path, name: str) -> None:
     root(store, name=name)
     assert "name" in refusal(store)
 
@@ -198,13 +198,13 @@ def test_a_page_has_no_name_that_leads_elsewhere(store: Path, name: str) -> None
 @pytest.mark.parametrize(
     "name", ["lr", "questions/xor", "questions/xor@full", "page@zoom-1a2b3c4d", "two words (1)", "ñ"]
 )
-def test_pages_have_these_names(made: Path, name: str) -> None:
+def test_valid_page_names_are_accepted(made: Path, name: str) -> None:
     told = json.loads((made / "store/zarr.json").read_text())["attributes"]
     check_attributes({**told, "name": name})
 
 
 @pytest.mark.parametrize("path", ["/etc", "a/../b", "", "..//x", "./x", "../x\ny"])
-def test_a_parent_is_seen_from_the_store(store: Path, path: str) -> None:
+def test_the_path_of_a_parent_is_relative_to_the_store(store: Path, path: str) -> None:
     root(store, parent=json.dumps({"path": path, "fingerprint": "0" * 16, "zoom": {}}))
     assert "attribute 'parent'" in refusal(store)
 
@@ -245,13 +245,13 @@ def test_a_parent_is_seen_from_the_store(store: Path, path: str) -> None:
         ("experiment", {"seed": "0"}, "its seed is not a whole number"),
         ("experiment", {"claims": [5]}, "a claim has no id"),
         ("experiment", {"record": []}, "its record is not an object"),
-        ("experiment", {"record": {"own": {"name": "a"}}}, "its own metrics are not a list"),
-        ("experiment", {"record": {"own": ["a"]}}, "a metric of its own is not an object"),
+        ("experiment", {"record": {"own": {"name": "a"}}}, "the metrics of its page are not a list"),
+        ("experiment", {"record": {"own": ["a"]}}, "a metric of its page is not an object"),
         ("experiment", {"record": {"own": [{"name": "../a"}]}}, "is not a name for a metric"),
         ("arguments", ["\x1b[2J"], "holds control characters"),
     ],
 )
-def test_what_attributes_say_must_fit(store: Path, name: str, value: Any, told: str) -> None:
+def test_attributes_that_contradict_the_store_are_refused(store: Path, name: str, value: Any, told: str) -> None:
     root(store, **{name: json.dumps(value)})
     assert told in refusal(store)
 
@@ -264,7 +264,7 @@ def test_deep_json_and_long_numbers_are_refused(store: Path, text: str) -> None:
     assert "zarr.json can't be read" in refusal(store)
 
 
-def test_brackets_in_texts_are_no_nesting() -> None:
+def test_brackets_in_texts_do_not_count_as_nesting() -> None:
     text = json.dumps({"a": "[" * 1000, "b": '"[{\\', "c": [1]})
     assert parse(text)["a"] == "[" * 1000
     nested: Any = 0
@@ -278,7 +278,7 @@ def test_brackets_in_texts_are_no_nesting() -> None:
 
 
 @pytest.mark.parametrize("text", ['"' + '\\"' * 10**6, '"' + '\\"' * 10**6 + "\\", '"a" ' * 10**6])
-def test_looking_for_the_end_of_a_text_takes_no_time_squared(text: str) -> None:
+def test_finding_the_end_of_a_text_takes_linear_time(text: str) -> None:
     with at_most(10), pytest.raises(ValueError, match=r"."):
         parse(text)
 
@@ -287,7 +287,7 @@ def test_looking_for_the_end_of_a_text_takes_no_time_squared(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../store/loss", "/etc", "..", "loss/c", "x\x00y", "", 5])
-def test_arrays_have_plain_names(store: Path, name: Any) -> None:
+def test_array_names_that_are_no_identifiers_are_refused(store: Path, name: Any) -> None:
     root(store, arrays=["lane", name])
     assert "is not a name for an array" in refusal(store)
 
@@ -331,9 +331,7 @@ def test_an_array_that_is_not_listed_is_refused(store: Path) -> None:
         ("epoch", "shape", [5], "epoch has 5 entries along epoch"),
     ],
 )
-def test_an_array_is_of_the_type_and_shape_that_results_have_it(
-    store: Path, name: str, key: str, value: Any, told: str
-) -> None:
+def test_an_array_of_another_type_or_shape_is_refused(store: Path, name: str, key: str, value: Any, told: str) -> None:
     array(store, name, **{key: value})
     assert told in refusal(store)
 
@@ -356,12 +354,12 @@ def test_an_array_is_of_the_type_and_shape_that_results_have_it(
         ("status", {"flag_meanings": "a b c d e f g"}, "the words of its status"),
     ],
 )
-def test_an_array_is_labelled_as_results_are(store: Path, name: str, changed: dict[str, Any], told: str) -> None:
+def test_an_array_with_other_labels_is_refused(store: Path, name: str, changed: dict[str, Any], told: str) -> None:
     labelled(store, name, **changed)
     assert told in refusal(store)
 
 
-def test_units_that_xarray_would_take_for_dates_are_words(store: Path) -> None:
+def test_units_that_look_like_dates_are_only_words(store: Path) -> None:
     before = open_results(store).loss.values
     labelled(store, "loss", units="days since 2000-01-01")
     labelled(store, "parameter_norm", units="seconds")
@@ -389,7 +387,7 @@ def test_units_that_xarray_would_take_for_dates_are_words(store: Path) -> None:
         ("snapshot_epoch", np.array([0.5, 1.5]), "its snapshot_epoch has a value that is not one of epoch"),
     ],
 )
-def test_values_by_which_others_are_found_are_checked(store: Path, name: str, values: np.ndarray, told: str) -> None:
+def test_values_that_are_used_to_find_others_are_checked(store: Path, name: str, values: np.ndarray, told: str) -> None:
     import zarr
 
     written: Any = zarr.open_array(store / name, mode="r+")
@@ -397,7 +395,7 @@ def test_values_by_which_others_are_found_are_checked(store: Path, name: str, va
     assert told in refusal(store)
 
 
-def test_a_metric_of_the_pages_own_may_have_the_name_of_one_that_sweep_gets_later(
+def test_a_page_metric_may_have_the_name_of_a_later_metric_of_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = Metric("roughness", lambda moment: moment.loss)
@@ -414,8 +412,8 @@ def test_the_metrics_of_the_first_stores_are_metrics_still() -> None:
     assert METRICS.keys() >= FIRST_METRICS
 
 
-def test_no_store_can_say_that_a_metric_of_the_first_stores_is_its_pages_own(store: Path) -> None:
-    """Figures know these by name, with their dimensions."""
+def test_a_metric_of_the_first_stores_is_never_a_page_metric(store: Path) -> None:
+    """Figures expect these names to have certain dimensions."""
     described = json.loads(json.loads((store / "zarr.json").read_text())["attributes"]["experiment"])
     described["record"]["own"] = [{"kind": "Metric", "name": "spatial_error"}]
     root(store, experiment=json.dumps(described))
@@ -441,7 +439,7 @@ BLOCKS = b"\x02\x00\x10\x00" * 300  # of 128 KiB of zeros each; no longer than a
     ],
     ids=["empty", "zeros", "2**60", "silent", "0"],
 )
-def test_a_chunk_becomes_what_a_chunk_is_or_is_not_unpacked(store: Path, content: bytes) -> None:
+def test_a_chunk_that_would_decompress_to_another_size_is_refused(store: Path, content: bytes) -> None:
     import tracemalloc
 
     chunk = store / "loss/c/0/0"
@@ -460,20 +458,20 @@ def test_a_chunk_of_eight_gigabytes_is_not_read(store: Path) -> None:
     assert "is larger than" in refusal(store)
 
 
-def test_no_frame_becomes_more_than_is_reckoned_with() -> None:
-    """What zstd makes of nothing but zeros: the most that a byte of a frame can become."""
+def test_no_frame_expands_more_than_the_limit() -> None:
+    """Of zeros alone zstd makes the smallest frame."""
     from numcodecs.zstd import Zstd
 
     assert 2**26 / len(Zstd(level=19).encode(bytes(2**26))) < MOST_EXPANSION
 
 
-def test_a_complete_store_that_lacks_most_of_itself_is_refused(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_store_without_most_of_its_chunks_is_refused(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hierarchy, "MOST_UNWRITTEN_BYTES", 2000)
     shutil.rmtree(store / "spatial_error/c")
     assert "GiB of a complete store are missing" in refusal(store)
 
 
-def test_more_than_the_memory_is_not_tried(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_larger_than_the_memory_are_refused(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_installed_memory", lambda: 1000)
     assert "GiB of memory: open it on a machine with more" in refusal(store)
 
@@ -511,7 +509,7 @@ def test_only_plain_files_are_opened(store: Path, place: str, make: Any) -> None
 
 
 @pytest.mark.parametrize("option", [[], ["--resume"]])
-def test_a_run_writes_through_no_link_of_a_store(
+def test_a_run_does_not_write_through_a_link_in_a_store(
     store: Path, option: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     from sweep import run
@@ -528,7 +526,7 @@ def test_a_run_writes_through_no_link_of_a_store(
         (store / place).unlink()
 
 
-def test_a_store_is_moved_aside_without_emptying_what_its_lock_leads_to(store: Path) -> None:
+def test_moving_a_store_aside_does_not_empty_the_target_of_a_linked_lock(store: Path) -> None:
     Path("victim").write_text("precious")
     (store / "lock").unlink(missing_ok=True)
     (store / "lock").symlink_to(Path("victim").resolve())
@@ -548,7 +546,7 @@ def test_a_checkpoint_replaces_a_link_and_is_not_written_through_it(store: Path)
     assert loaded["place"].tolist() == [1, 1, 1]
 
 
-def test_a_checkpoint_that_claims_more_than_it_holds_is_none(store: Path) -> None:
+def test_a_checkpoint_that_states_a_wrong_size_is_not_used(store: Path) -> None:
     import zipfile
 
     opened = stores.Store(store)
@@ -565,7 +563,7 @@ def test_a_checkpoint_that_claims_more_than_it_holds_is_none(store: Path) -> Non
 @pytest.mark.parametrize(
     "text", ["[]", '{"lane_steps": "many"}', '{"lane_steps": -1}', "[" * 10_000, "NaN", '{"training_seconds": NaN}']
 )
-def test_a_heartbeat_of_something_else_is_none(store: Path, text: str) -> None:
+def test_a_heartbeat_with_other_content_is_not_used(store: Path, text: str) -> None:
     (store / "heartbeat.json").write_text(text)
     assert stores.Store(store).read_heartbeat() == {}
 
@@ -574,7 +572,7 @@ def test_a_heartbeat_of_something_else_is_none(store: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("lead", ["../evil", "absolute", "link"])
-def test_claims_run_no_page_outside_of_the_folder(store: Path, lead: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_claims_load_no_page_outside_the_folder(store: Path, lead: str, capsys: pytest.CaptureFixture[str]) -> None:
     from sweep.claims import __main__ as claims
 
     assert run_guarded(claims.main, [str(store)]) == 0
@@ -589,7 +587,7 @@ def test_claims_run_no_page_outside_of_the_folder(store: Path, lead: str, capsys
     assert len(lines) == 1
 
 
-def test_of_a_page_that_the_store_is_not_of_nothing_counts(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_that_the_store_does_not_belong_to_is_not_used(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from sweep.claims import __main__ as claims
 
     told = json.loads((store / "zarr.json").read_text())["attributes"]["experiment"]
@@ -600,7 +598,7 @@ def test_of_a_page_that_the_store_is_not_of_nothing_counts(store: Path, capsys: 
     assert out == ""
 
 
-def test_what_cannot_be_opened_again_is_not_made(tmp_path: Path) -> None:
+def test_a_store_that_could_not_be_opened_again_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match=r"can't be stored: '\.\./x' is not the name of a page"):
         run_sweep(tiny(name="../x"), out=tmp_path / "store")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What a reader gets: coordinates of one type however they were typed, one x, and no store with holes."""
+"""What `open_results` returns: coordinates of one type however they were typed, one x, and no incomplete lanes."""
 
 import shutil
 from dataclasses import replace
@@ -23,7 +23,7 @@ def test_no_knob_has_the_name_of_a_variable_or_dimension_of_results(spec: type) 
     assert not set(knobs_of(spec)) & {*DIMENSIONS, *METRICS, *RECORDED}
 
 
-def test_the_loss_is_an_axis_under_a_name_of_its_own() -> None:
+def test_the_loss_can_be_swept_under_another_name() -> None:
     ds = run_sweep(tiny(axes=grid(loss_function=("mean_squared", "summed_squared"))))
     start = ds.loss.isel(epoch=0)
     np.testing.assert_allclose(start.sel(loss_function="summed_squared"), 16 * start[0], rtol=1e-5)
@@ -87,7 +87,7 @@ def test_a_deleted_folder_of_chunks_is_noticed(whole: Path, tmp_path: Path, name
         open_results(path)
 
 
-def test_lanes_of_a_wave_that_is_not_known_to_be_whole_count_as_running(whole: Path, tmp_path: Path) -> None:
+def test_lanes_of_a_wave_without_complete_digests_count_as_running(whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "store"
     shutil.copytree(whole, path)
     (path / "digests" / "wave-0000000000.json").unlink()

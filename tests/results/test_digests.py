@@ -1,4 +1,4 @@
-"""Damage is seen, whatever file it is in, and mended: what is trained again has the same bits."""
+"""Damage is noticed in any file, and repaired: what is trained again has the same bits."""
 
 import json
 import os
@@ -40,7 +40,7 @@ EXPERIMENT = tiny(axes=AXES, record=Record(at=log_spaced(3), snapshots=2))
 
 
 def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None) -> Path:
-    """Run an experiment in four waves of two chunks each; of a stopped one, save after so many segments."""
+    """Run an experiment in four waves of two chunks each, or stop it after a number of segments and save."""
     create(
         plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2),
         path,
@@ -70,7 +70,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose first waves are stored, and whose next has a checkpoint."""
+    """A store in which the first waves are stored and the next one has a checkpoint."""
     path = filled(tmp_path_factory.mktemp("stopped") / "store", EXPERIMENT, stop_after=7)
     assert (path / CHECKPOINT).is_file()
     assert {len(json.loads(each.read_text())) for each in (path / "digests").glob("wave-*")} == {2, 3}
@@ -130,7 +130,7 @@ def harmed(store: Path, file: str, harm: Callable) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_no_file_of_a_complete_store_can_be_damaged_unseen(whole: Path, tmp_path: Path, harm: Callable) -> None:
+def test_damage_of_any_file_of_a_complete_store_is_noticed(whole: Path, tmp_path: Path, harm: Callable) -> None:
     path = copied(whole, tmp_path)
     for file in files(whole)[:: 1 if harm in (flip, Path.unlink) else 7]:
         if file not in FREE:
@@ -140,7 +140,7 @@ def test_no_file_of_a_complete_store_can_be_damaged_unseen(whole: Path, tmp_path
     xr.testing.assert_identical(open_results(path), open_results(whole))
 
 
-def test_chunks_that_change_places_are_seen(whole: Path, tmp_path: Path) -> None:
+def test_swapped_chunks_are_noticed(whole: Path, tmp_path: Path) -> None:
     path = copied(whole, tmp_path)
     first, second = (path / "loss" / "c" / str(number) / "0" for number in (0, 1))
     one, other = first.read_bytes(), second.read_bytes()
@@ -151,7 +151,7 @@ def test_chunks_that_change_places_are_seen(whole: Path, tmp_path: Path) -> None
         open_results(path)
 
 
-def test_a_chunk_where_all_was_fill_is_seen(whole: Path, tmp_path: Path) -> None:
+def test_a_chunk_in_place_of_fill_values_is_noticed(whole: Path, tmp_path: Path) -> None:
     path = copied(whole, tmp_path)
     assert not (path / "first_bad_epoch" / "c").exists()  # no lane was lost, so nothing was written
     (path / "first_bad_epoch" / "c").mkdir()
@@ -160,7 +160,7 @@ def test_a_chunk_where_all_was_fill_is_seen(whole: Path, tmp_path: Path) -> None
         open_results(path)
 
 
-# Of these an incomplete store need not have any, so that their loss cannot be seen; what they held is trained again.
+# An incomplete store may lack these, so that their loss cannot be noticed; what they held is trained again.
 UNNOTICED = (CHECKPOINT, "heartbeat.json")
 
 
@@ -172,7 +172,7 @@ def is_refused(path: Path) -> bool:
     return False
 
 
-def test_no_file_of_an_incomplete_store_can_be_damaged_unseen(stopped: Path, tmp_path: Path) -> None:
+def test_damage_of_any_file_of_an_incomplete_store_is_noticed(stopped: Path, tmp_path: Path) -> None:
     path, unseen = copied(stopped, tmp_path), set()
     for file in files(stopped):
         for harm in (flip, Path.unlink):
@@ -195,7 +195,7 @@ def test_the_lanes_of_a_running_wave_are_running_whatever_is_lost(stopped: Path,
 
 
 @pytest.mark.parametrize("file", UNNOTICED)
-def test_what_is_lost_unseen_from_an_incomplete_store_is_trained_again(
+def test_a_loss_that_cannot_be_noticed_in_an_incomplete_store_is_trained_again(
     whole: Path, stopped: Path, tmp_path: Path, file: str
 ) -> None:
     path = copied(stopped, tmp_path)
@@ -204,7 +204,7 @@ def test_what_is_lost_unseen_from_an_incomplete_store_is_trained_again(
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 
-def test_a_folder_in_place_of_a_heartbeat_holds_nobody_back(whole: Path, stopped: Path, tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_heartbeat_does_not_stop_a_run(whole: Path, stopped: Path, tmp_path: Path) -> None:
     path = copied(stopped, tmp_path)
     (path / "heartbeat.json").unlink()
     (path / "heartbeat.json" / "more").mkdir(parents=True)
@@ -213,7 +213,7 @@ def test_a_folder_in_place_of_a_heartbeat_holds_nobody_back(whole: Path, stopped
 
 
 @pytest.mark.parametrize("wave", [0, -1])
-def test_the_digests_of_a_wave_are_missed_as_long_as_it_has_chunks(
+def test_lost_digests_of_a_wave_are_noticed_while_it_has_chunks(
     whole: Path, stopped: Path, tmp_path: Path, wave: int
 ) -> None:
     path = copied(stopped, tmp_path)
@@ -224,7 +224,7 @@ def test_the_digests_of_a_wave_are_missed_as_long_as_it_has_chunks(
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 
-def test_what_came_after_the_last_checkpoint_is_no_damage(whole: Path, stopped: Path, tmp_path: Path) -> None:
+def test_records_after_the_last_checkpoint_are_no_damage(whole: Path, stopped: Path, tmp_path: Path) -> None:
     path = copied(stopped, tmp_path)
     group = zarr.open_group(path, mode="r+")
     running = 4 * len(list((path / "digests").glob("wave-*"))) - 4
@@ -235,7 +235,7 @@ def test_what_came_after_the_last_checkpoint_is_no_damage(whole: Path, stopped: 
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 
-def test_what_a_running_wave_had_at_its_checkpoint_is_verified(stopped: Path, tmp_path: Path) -> None:
+def test_the_records_of_a_running_wave_up_to_its_checkpoint_are_verified(stopped: Path, tmp_path: Path) -> None:
     path = copied(stopped, tmp_path)
     group = zarr.open_group(path, mode="r+")
     running = 4 * len(list((path / "digests").glob("wave-*"))) - 4
@@ -249,7 +249,7 @@ def test_what_a_running_wave_had_at_its_checkpoint_is_verified(stopped: Path, tm
 
 
 def check(path: Path, *options: str) -> int:
-    """Run the command, which leaves with an exit code of its own where it finds damage."""
+    """Run the command, and return its exit code, which says whether it found damage."""
     try:
         return run_guarded(command.main, [str(path), *options])
     except SystemExit as leaving:
@@ -267,7 +267,7 @@ MENDED = (
 
 
 @pytest.mark.parametrize(("kind", "harm"), MENDED)
-def test_what_is_damaged_is_named_and_mended(
+def test_damage_is_named_and_repaired(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, harm: Callable
 ) -> None:
     path = copied(whole, tmp_path)
@@ -289,7 +289,7 @@ def test_what_is_damaged_is_named_and_mended(
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 
-def test_a_damaged_wave_alone_is_trained_again(whole: Path, tmp_path: Path) -> None:
+def test_only_a_damaged_wave_is_trained_again(whole: Path, tmp_path: Path) -> None:
     path = copied(whole, tmp_path)
     flip(path / "loss" / "c" / "2" / "0")  # of the second wave
     assert check(path, "--repair") == 0
@@ -309,7 +309,7 @@ def test_a_damaged_checkpoint_is_dropped(whole: Path, stopped: Path, tmp_path: P
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 
-def test_coordinates_of_a_page_with_code_of_its_own_are_mended_with_the_page(
+def test_coordinates_of_a_page_with_code_are_repaired_with_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.py"
@@ -349,7 +349,7 @@ def test_a_metric_that_is_nan_everywhere_is_complete(tmp_path: Path) -> None:
     assert np.isnan(ds.never).all()
 
 
-def test_attributes_can_be_changed_and_a_change_that_is_broken_off_is_no_damage(whole: Path, tmp_path: Path) -> None:
+def test_attributes_can_be_changed_and_an_interrupted_change_is_no_damage(whole: Path, tmp_path: Path) -> None:
     path = copied(whole, tmp_path)
     before = (path / "zarr.json").read_bytes()
     stores.Store(path).set_attributes(question="Other?")
@@ -362,14 +362,14 @@ def test_attributes_can_be_changed_and_a_change_that_is_broken_off_is_no_damage(
         stores.verify(path)
 
 
-def test_what_is_no_store_is_refused_by_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_check_refuses_a_folder_that_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(tmp_path) == 2
     assert "is not a store of sweep" in capsys.readouterr().err
     assert check(tmp_path / "nothing", "--page", "page.py") == 2
 
 
 def aged(store: Path, tmp_path: Path, **attributes: object) -> Path:
-    """Give a store as the version before digests would have left it."""
+    """Give a store as the version before digests would have written it."""
     path = copied(store, tmp_path)
     shutil.rmtree(path / "digests")
     (path / CHECKPOINT).unlink(missing_ok=True)
@@ -379,7 +379,7 @@ def aged(store: Path, tmp_path: Path, **attributes: object) -> Path:
     return path
 
 
-def test_an_older_store_opens_and_says_that_damage_is_not_seen(
+def test_an_older_store_opens_and_says_that_damage_is_not_noticed(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = aged(whole, tmp_path)
@@ -390,9 +390,7 @@ def test_an_older_store_opens_and_says_that_damage_is_not_seen(
     assert "has no digests" in capsys.readouterr().out
 
 
-def test_an_older_incomplete_store_is_gone_on_with_and_has_digests_from_then_on(
-    whole: Path, stopped: Path, tmp_path: Path
-) -> None:
+def test_an_older_incomplete_store_gets_digests_when_it_is_resumed(whole: Path, stopped: Path, tmp_path: Path) -> None:
     path = aged(stopped, tmp_path, complete=False)
     with pytest.warns(UserWarning, match="has no digests"):
         ds = run_sweep(EXPERIMENT, out=path, resume=True)
@@ -422,7 +420,7 @@ def test_a_checkpoint_that_a_run_replaces_meanwhile_is_no_damage(
 
 
 @pytest.mark.parametrize("harm", [flip, halve, Path.unlink])
-def test_where_the_attributes_are_damaged_every_refusal_names_what_mends_them(
+def test_every_error_for_damaged_attributes_names_the_command_that_repairs_them(
     whole: Path, stopped: Path, tmp_path: Path, harm: Callable
 ) -> None:
     for number, store in enumerate((whole, stopped)):
@@ -443,12 +441,12 @@ def test_a_store_whose_attributes_are_damaged_can_be_moved_aside(whole: Path, tm
 
 
 def signed(path: Path, **changes: object) -> None:
-    """Change what the digests of the layout say, as whoever makes a store of his own can."""
+    """Change the digests of the layout, as anybody who makes a store can."""
     place = path / "digests" / "layout.json"
     place.write_text(json.dumps(json.loads(place.read_text()) | changes))
 
 
-def test_nonsense_among_digests_is_refused(stopped: Path, tmp_path: Path) -> None:
+def test_digests_with_wrong_content_are_refused(stopped: Path, tmp_path: Path) -> None:
     path = copied(stopped, tmp_path)
     running = next(each for each in (path / "digests").glob("wave-*") if "curves" in json.loads(each.read_text()))
     content = json.loads(running.read_text())
@@ -464,7 +462,7 @@ def test_nonsense_among_digests_is_refused(stopped: Path, tmp_path: Path) -> Non
         assert check(path) in (1, 2), waves
 
 
-def test_a_store_whose_digests_are_lost_whole_is_damaged(whole: Path, tmp_path: Path) -> None:
+def test_a_store_without_its_folder_of_digests_is_damaged(whole: Path, tmp_path: Path) -> None:
     path = copied(whole, tmp_path)
     shutil.rmtree(path / "digests")
     assert is_refused(path)
@@ -475,10 +473,10 @@ def test_a_store_whose_digests_are_lost_whole_is_damaged(whole: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])
-def test_what_can_not_be_read_of_a_wave_without_digests_is_named_and_trained_again(
+def test_unreadable_files_of_a_wave_without_digests_are_named_and_trained_again(
     whole: Path, stopped: Path, tmp_path: Path, content: bytes | None
 ) -> None:
-    """A killed run leaves chunks without digests, and a loss of power damages what had not reached the disk."""
+    """A killed run leaves chunks without digests; a power failure damages what had not been written to the disk."""
     path = copied(stopped, tmp_path)
     for file in ("loss/c/7/0", "first_bad_epoch/c/7"):
         (path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -490,8 +488,8 @@ def test_what_can_not_be_read_of_a_wave_without_digests_is_named_and_trained_aga
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 
-def test_a_wave_that_begins_anew_takes_nothing_over(whole: Path, stopped: Path, tmp_path: Path) -> None:
-    """What was written of it before may be of another place, or of a run that was killed while it was mended."""
+def test_a_wave_that_starts_again_keeps_nothing(whole: Path, stopped: Path, tmp_path: Path) -> None:
+    """Its older files may be from another plan, or from a run that was killed during a repair."""
     path = copied(stopped, tmp_path)
     group = zarr.open_group(path, mode="r+")
     for name in ("loss", "first_bad_epoch"):
@@ -501,7 +499,7 @@ def test_a_wave_that_begins_anew_takes_nothing_over(whole: Path, stopped: Path, 
     assert not (path / "loss" / "c" / "7").exists() or not list((path / "loss" / "c" / "7").iterdir())
 
 
-def test_an_older_store_that_is_given_digests_has_all_of_them_or_none(
+def test_an_older_store_gets_all_digests_or_none(
     stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = aged(stopped, tmp_path, complete=False)
@@ -517,9 +515,7 @@ def test_an_older_store_that_is_given_digests_has_all_of_them_or_none(
         stores.read(path)
 
 
-def test_an_older_store_with_a_chunk_lost_is_given_no_digest_of_the_loss(
-    whole: Path, stopped: Path, tmp_path: Path
-) -> None:
+def test_an_older_store_gets_no_digest_of_a_lost_chunk(whole: Path, stopped: Path, tmp_path: Path) -> None:
     path = aged(stopped, tmp_path, complete=False)
     (path / "loss" / "c" / "0" / "0").unlink()
     with pytest.warns(UserWarning, match="has no digests"):
@@ -529,7 +525,7 @@ def test_an_older_store_with_a_chunk_lost_is_given_no_digest_of_the_loss(
 
 @pytest.mark.parametrize("harm", [flip, halve, Path.unlink, pipe, link])
 @pytest.mark.parametrize("file", ["loss/c/1/0", "loss/zarr.json", "learning_rate/c/0", "epoch/c/0"])
-def test_whatever_command_meets_damage_names_what_mends_it(
+def test_every_command_that_finds_damage_names_the_repair(
     whole: Path, stopped: Path, tmp_path: Path, file: str, harm: Callable
 ) -> None:
     for number, store in enumerate((whole, stopped)):
@@ -539,10 +535,10 @@ def test_whatever_command_meets_damage_names_what_mends_it(
             run_sweep(EXPERIMENT, out=path, resume=True)
 
 
-def test_waves_that_are_halved_after_a_checkpoint_have_digests_of_their_own(
+def test_waves_that_are_halved_after_a_checkpoint_have_separate_digests(
     whole: Path, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Memory may run out in any wave; what the larger one had begun is damage at no moment."""
+    """Memory may run out in any wave; what the larger wave had begun never counts as damage."""
     path = copied(stopped, tmp_path)
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)  # a save with each segment
     monkeypatch.setattr(wave_writer, "MOST_SAVE_SECONDS", 0.0)
@@ -557,7 +553,7 @@ def test_waves_that_are_halved_after_a_checkpoint_have_digests_of_their_own(
     xr.testing.assert_identical(open_results(path).drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 
-def test_what_is_larger_than_a_chunk_can_be_is_not_read_for_its_digest(
+def test_a_file_larger_than_any_chunk_is_not_read_for_its_digest(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = copied(whole, tmp_path)
@@ -569,7 +565,7 @@ def test_what_is_larger_than_a_chunk_can_be_is_not_read_for_its_digest(
     assert found == [(chunk, "is larger than a chunk can be")]
 
 
-def test_what_is_larger_than_a_coordinate_can_be_is_not_read_for_its_digest(
+def test_a_file_larger_than_any_coordinate_is_not_read_for_its_digest(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = copied(whole, tmp_path)
@@ -578,7 +574,7 @@ def test_what_is_larger_than_a_coordinate_can_be_is_not_read_for_its_digest(
     assert [damage.file for damage in stores.damages(store)] == ["seed/c/1"]
 
 
-def test_what_is_larger_than_a_checkpoint_can_be_is_not_read_for_its_digest(
+def test_a_file_larger_than_any_checkpoint_is_not_read_for_its_digest(
     stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = copied(stopped, tmp_path)
@@ -593,7 +589,7 @@ def test_what_is_larger_than_a_checkpoint_can_be_is_not_read_for_its_digest(
     assert not (store / CHECKPOINT).exists()
 
 
-def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended(whole: Path, tmp_path: Path) -> None:
+def test_a_linked_folder_in_a_store_is_refused_before_any_repair(whole: Path, tmp_path: Path) -> None:
     store = copied(whole, tmp_path)
     shutil.move(store / "loss", tmp_path / "elsewhere")
     (store / "loss").symlink_to(tmp_path / "elsewhere")
@@ -602,10 +598,8 @@ def test_a_folder_of_a_store_that_is_a_link_is_refused_before_anything_is_mended
     assert (tmp_path / "elsewhere" / "zarr.json").read_text() == "precious"
 
 
-def test_an_older_store_that_is_refused_is_so_in_one_line(
-    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The note that it has no digests is of what could be read."""
+def test_an_older_store_is_refused_in_one_line(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The warning that it has no digests is only for stores that can be read."""
     from sweep import plot
 
     path = aged(whole, tmp_path)

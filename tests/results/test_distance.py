@@ -1,4 +1,4 @@
-"""How far two curves are apart: what NumPy says of differences planted by hand."""
+"""The distance of two curves, compared with NumPy, for planted differences."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def by_name(stored: xr.Dataset, replayed: xr.Dataset):
     return {each.name: each for each in distances(stored, replayed)}
 
 
-def test_a_lane_is_at_distance_0_of_itself_and_every_quantity_is_looked_at() -> None:
+def test_a_lane_has_distance_0_from_itself_in_every_quantity() -> None:
     found = by_name(lane(), lane())
     sizes = {name: (each.records, each.entries) for name, each in found.items()}
     assert sizes == {"loss": (4, 1), "gradient_norm": (4, 2), "prediction": (2, 3), "target": (1, 3)}
@@ -51,7 +51,7 @@ def test_a_lane_is_at_distance_0_of_itself_and_every_quantity_is_looked_at() -> 
         ("target", (1,), 1.0, 1.0, 0.5, 0.0),
     ],
 )
-def test_a_planted_difference_is_found_with_its_place_and_size(name, place, by, absolute, relative, parts) -> None:
+def test_a_planted_difference_is_found_with_its_epoch_and_size(name, place, by, absolute, relative, parts) -> None:
     replayed = lane()
     replayed[name].values[place] += by
     found = by_name(lane(), replayed)
@@ -79,7 +79,7 @@ def test_what_is_nan_in_both_is_equal_and_a_layer_or_quantity_that_a_network_doe
     assert by_name(stored, replayed)["accuracy"].first_difference == 1.0
 
 
-def test_a_lane_that_was_cut_is_compared_up_to_there() -> None:
+def test_a_lane_that_was_cut_is_compared_up_to_its_cut() -> None:
     stored = lane(CUT, stop=5.0)
     stored.loss.values[3:] = np.nan
     stored.gradient_norm.values[3:] = np.nan

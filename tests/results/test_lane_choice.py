@@ -1,4 +1,4 @@
-"""Naming a lane: one, exactly one, or a line that says what is missing."""
+"""Choosing a lane by its knobs: exactly one lane, or an error that says what is missing."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ SAMPLED = grid(seed=(0, 1)) * sampled(5, learning_rate=log_uniform(1e-4, 1e-1), 
 
 
 def table(axes):
-    """Lay a sweep out as a store does, in another order and with an empty place."""
+    """Lay a sweep out as in a store, in another order and with an empty place."""
     experiment = replace(tiny(), axes=axes)
     columns = resolve(experiment).columns
     order = np.array([*range(axes.size())[::-1], -1])
@@ -46,11 +46,11 @@ def table(axes):
         (grid(seed=(7,)), {}, 0),
     ],
 )
-def test_as_many_knobs_as_tell_a_lane_from_all_others_name_it(axes, wanted, lane) -> None:
+def test_knobs_that_distinguish_a_lane_from_all_others_name_it(axes, wanted, lane) -> None:
     assert choose(table(axes), wanted) == lane
 
 
-def test_every_lane_is_named_by_its_own_configuration() -> None:
+def test_every_lane_is_named_by_its_configuration() -> None:
     for axes in (PRODUCT, UNION, SAMPLED):
         there = table(axes)
         for lane in range(axes.size()):
@@ -85,7 +85,7 @@ def test_a_sampled_value_needs_seven_digits_and_no_fewer() -> None:
         (grid(seed=range(20)), {}, "there are 20 lanes: name more knobs; seed is 0, 1, 2, 3, 4, 5, ... (20 values)"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_with_what_there_is(axes, wanted, told) -> None:
+def test_anything_else_is_refused_with_the_possible_values(axes, wanted, told) -> None:
     with pytest.raises(SweepError) as refused:
         choose(table(axes), wanted)
     assert str(refused.value) == told

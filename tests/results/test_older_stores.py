@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:schema_1 has no digests")
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
-    """Give a copy, as a command may hold and retell it."""
+    """Give a copy, since commands lock and change a store."""
     shutil.copytree(STORES, tmp_path / "stores")
     monkeypatch.chdir(tmp_path / "stores")
     return Path("schema_1")
@@ -46,7 +46,7 @@ def test_a_store_of_schema_1_opens(copied):
     assert np.isfinite(ds["prediction"].isel(point=0)).all()
 
 
-def test_a_store_of_schema_1_is_known_by_what_it_says_of_its_experiment(copied):
+def test_a_store_of_schema_1_is_recognised_by_its_description(copied):
     attributes, page = check(copied), load("schema_1.py")
     assert attributes["fingerprint"] != fingerprint(page), "it was taken of all fields"
     assert stored_fingerprint(attributes) == fingerprint(page)
@@ -59,7 +59,7 @@ def test_a_store_of_schema_1_is_known_by_what_it_says_of_its_experiment(copied):
     assert stored_fingerprint({"experiment": json.dumps(changed)}) != fingerprint(page)
 
 
-def test_a_store_of_schema_1_names_our_sine_by_the_module_of_then(copied):
+def test_a_store_of_schema_1_names_our_sine_by_its_former_module(copied):
     assert "sine: sweep.sine.sine sine" in check(copied)["experiment"]
     assert "from sweep.record import spatial_error" in check(copied)["experiment"]
 

@@ -1,4 +1,4 @@
-"""What results say of their own form, and that all who read them have it from one place."""
+"""`results.schema`: the form of results, which no other module determines itself."""
 
 import ast
 from pathlib import Path
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(axes) -> xr.Dataset:
-    """Give what a store has, of axes of every kind."""
+    """Lay out results with axes of every kind."""
     return run_sweep(
         Experiment(
             question="?", task=Linear(points=8), model=MLP(depth=1, width=4), axes=axes, epochs=2,
@@ -28,7 +28,7 @@ def run(axes) -> xr.Dataset:
     )  # fmt: skip
 
 
-def test_what_is_swept_is_what_axes_say() -> None:
+def test_swept_dimensions_are_those_of_the_axes() -> None:
     ds = run(zipped(seed=(0, 1), data_seed=(5, 6)) * grid(learning_rate=(0.1, 0.2), activation=("tanh", "relu")))
     assert schema.lane_dims(ds) == ("seed", "learning_rate", "activation")
     assert schema.swept_dims(ds) == ["learning_rate", "activation"]
@@ -71,14 +71,14 @@ def test_a_variable_with_dimensions_of_its_own_has_them_in_order() -> None:
     assert schema.better(xr.DataArray(0.0, name="mine", attrs={"better": "higher"})) == "higher"
 
 
-def test_what_has_not_run_is_counted() -> None:
+def test_lanes_that_have_not_run_are_counted() -> None:
     ds = results(AXES)
     status = ds["status"].values.copy()
     status.flat[:4] = labels.NOT_RUN, labels.RUNNING, labels.DIVERGED, labels.CUT
     assert schema.count_unseen(ds.assign(status=ds["status"].copy(data=status))) == 2
 
 
-def test_nobody_else_asks_the_status_for_its_dimensions() -> None:
+def test_no_other_module_reads_the_dimensions_of_the_status() -> None:
     for path in (ROOT / "sweep").rglob("*.py"):
         if path.name != "schema.py":
             asked = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
@@ -87,7 +87,7 @@ def test_nobody_else_asks_the_status_for_its_dimensions() -> None:
 
 
 def stopped() -> xr.Dataset:
-    """Lanes at the target: the second rate is there soonest, the third has the lowest loss at the end."""
+    """Lanes that reach the target: the second rate reaches it first, the third has the lowest final loss."""
     ds = results(
         {"seed": range(3), "learning_rate": [1e-4, 1e-3, 1e-2], "width": [16.0, 64.0]},
         epochs=np.array([0.0, 5.0, 10.0]),

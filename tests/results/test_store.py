@@ -1,4 +1,4 @@
-"""Stores: laid out whole or not at all, torn nowhere, and refused in one line when damaged."""
+"""Stores: laid out completely or not at all, written in complete chunks, and refused in one line when damaged."""
 
 import json
 import os
@@ -100,7 +100,7 @@ def test_what_was_not_written_is_nan(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("start", "size"), [(1, 2), (0, 3), (4, 1)])
-def test_a_write_that_would_tear_a_chunk_is_an_error(store: Store, start: int, size: int) -> None:
+def test_writing_an_incomplete_chunk_is_an_error(store: Store, start: int, size: int) -> None:
     with pytest.raises(AssertionError, match="only complete chunks"):
         store.write("loss", start, np.zeros((size, 3), np.float32))
 
@@ -134,7 +134,7 @@ def test_a_checkpoint_that_could_not_be_written_leaves_the_last_one(store: Store
     assert list(loaded) == ["place"]
 
 
-def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_is_made_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -204,7 +204,7 @@ def test_moving_aside_finds_a_free_name_and_takes_only_stores(store: Store, tmp_
         stores.move_aside(tmp_path / "diary")
 
 
-def test_a_lock_is_let_go_of_when_its_process_is_killed(store: Store) -> None:
+def test_a_lock_is_released_when_its_process_is_killed(store: Store) -> None:
     code = (
         "import sys, time; from pathlib import Path; from sweep.results import store\n"
         "with store.hold(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -220,7 +220,7 @@ def test_a_lock_is_let_go_of_when_its_process_is_killed(store: Store) -> None:
         pass
 
 
-def test_of_two_that_make_one_store_at_once_the_second_is_told_who_was_first(store: Store) -> None:
+def test_the_second_of_two_runs_that_make_one_store_is_refused(store: Store) -> None:
     store.set_attributes(name="first")
     with (
         stores.hold(store.path),
@@ -243,7 +243,7 @@ def test_a_fresh_store_that_cannot_be_made_leaves_the_old_one_where_it_is(
     assert os.listdir(store.path.parent) == ["store"]
 
 
-def test_a_fresh_store_takes_the_place_of_the_old_one_which_is_not_locked_any_more(store: Store) -> None:
+def test_a_fresh_store_replaces_the_old_one_which_is_no_longer_locked(store: Store) -> None:
     stores.create(store.path, skeleton(), 2, {"name": "second"}, fresh=True)
     assert stores.check(store.path)["name"] == "second"
     aside = store.path.with_name("store.old-1")
@@ -251,7 +251,7 @@ def test_a_fresh_store_takes_the_place_of_the_old_one_which_is_not_locked_any_mo
     assert not (aside / "lock.json").exists()
 
 
-def test_who_holds_a_store_removes_what_killed_runs_had_begun_to_write(store: Store) -> None:
+def test_holding_a_store_removes_what_killed_runs_left(store: Store) -> None:
     before = sorted(store.path.rglob("*"))
     for name in (
         "zarr.json.0123456789abcdef0123456789abcdef.partial",

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-_CLIP: Final = 1e-7  # a probability of exactly 0 or 1 would have an infinite loss; Keras clips at the same
+_CLIP: Final = 1e-7  # a probability of exactly 0 or 1 would have an infinite loss; Keras clips at the same value
 
 Points = Float[Array, " points"]
 Scalar = Float[Array, ""]
@@ -38,7 +38,7 @@ def binary_cross_entropy(h: Points, y: Points, w: Points) -> Scalar:
 
 
 def binary_cross_entropy_with_logits(h: Points, y: Points, w: Points) -> Scalar:
-    """The same for outputs h whose sigmoid is the probability."""
+    """The same, for outputs h of which the sigmoid is the probability."""
     return _mean(optax.sigmoid_binary_cross_entropy(h, y), w)
 
 

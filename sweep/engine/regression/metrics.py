@@ -1,6 +1,6 @@
-"""Metrics: functions of one lane at one moment.
+"""Metrics: functions of a `Moment`, that is, of one lane at one record.
 
-A metric of the page's own is a function of the same `Moment`.
+Metrics that a page defines are functions of a `Moment`, too.
 """
 
 from collections.abc import Callable
@@ -35,11 +35,11 @@ class Moment(NamedTuple):
         gradient_by_layer: the same, one subtree for each layer.
         loss: training loss over all points.
         prediction: network output at the training points.
-        x: positions that errors are shown over, None for a task without x.
+        x: positions over which errors are shown, None for a task without x.
         x_clean: noiseless target at x.
         x_prediction: network output at x.
         apply: the network, as a function of parameters and inputs (features, points); any derivative of it can be
-            taken, `jax.hessian` too. None only in a moment that was made without a network.
+            taken, including `jax.hessian`. None only in a moment that was made without a network.
     """
 
     shape: Shape
@@ -58,10 +58,10 @@ class Moment(NamedTuple):
 
 
 def spectral_operator(task: Task, points: Array) -> Array:
-    """Give the matrix that takes values at the points to real and imaginary coefficients, frequency by frequency.
+    """Give the matrix that maps values at the points to the real and imaginary coefficients of each frequency.
 
     On a periodic grid these are the discrete Fourier coefficients. Elsewhere values are fitted by least
-    squares with a constant, a cosine and a sine for each frequency, and the constant is left out.
+    squares with a constant, and a cosine and a sine for each frequency; the constant is left out.
 
     Returns:
         Array of shape (2, frequencies, points); h_k = cosine part - i sine part, times one common factor.
@@ -80,10 +80,10 @@ def spectral_operator(task: Task, points: Array) -> Array:
 
 @sequential_vmap
 def _pseudo_inverse(matrix: Array) -> Array:
-    """Invert one lane's matrix after the other.
+    """Invert the matrices of lanes one after another.
 
-    On CPU a decomposition of many matrices is split over XLA's threads, and those of several devices then wait
-    for each other for ever.
+    On CPU a decomposition of many matrices is split over XLA's threads, and then those of several devices can wait
+    for each other forever.
     """
     return jnp.linalg.pinv(matrix)
 
@@ -96,13 +96,13 @@ def _design(x: Any, frequencies: Any, xp: Any) -> Any:
 def spectral_error(moment: Moment) -> Float[Array, " frequency"]:
     """|f_k - h_k| / |f_k| of the complex coefficients of noiseless target f and network h."""
     operator = spectral_operator(moment.shape.task, moment.data.points)
-    wanted = operator @ moment.data.clean
-    got = operator @ moment.prediction
-    return jnp.sqrt(jnp.sum((wanted - got) ** 2, axis=0) / jnp.sum(wanted**2, axis=0))
+    target = operator @ moment.data.clean
+    output = operator @ moment.prediction
+    return jnp.sqrt(jnp.sum((target - output) ** 2, axis=0) / jnp.sum(target**2, axis=0))
 
 
 def gradient_norm(moment: Moment) -> Float[Array, " layer"]:
-    """Euclidean norm of the loss gradient, layer by layer."""
+    """Euclidean norm of the loss gradient of each layer."""
     return jnp.stack([_norm(layer) for layer in moment.gradient_by_layer])
 
 
@@ -121,7 +121,7 @@ def loss(moment: Moment) -> Float[Array, ""]:
 
 
 def clean_loss(moment: Moment) -> Float[Array, ""]:
-    """Training loss with the noiseless targets in place of the noisy ones."""
+    """Training loss with the noiseless targets instead of the noisy ones."""
     ones = jnp.ones_like(moment.prediction)
     return LOSSES[moment.shape.loss].load()(moment.prediction, moment.data.clean, ones)
 
@@ -134,7 +134,7 @@ def spatial_error(moment: Moment) -> Float[Array, " x"]:
 
 
 def extrapolation_error(moment: Moment) -> Float[Array, ""]:
-    """Root mean square of f(x) - h(x) over the x outside of the lane's training range."""
+    """Root mean square of f(x) - h(x) over the x outside the lane's training range."""
     assert moment.shape.shown is not None
     task = moment.shape.task
     beyond = moment.shape.shown.beyond(task.low, task.high)
@@ -142,7 +142,7 @@ def extrapolation_error(moment: Moment) -> Float[Array, ""]:
 
 
 def accuracy(moment: Moment) -> Float[Array, ""]:
-    """Share of training points whose output lies on the side of the boundary where their target does."""
+    """Share of training points whose output is on the same side of the class boundary as their target."""
     boundary = LOSSES[moment.shape.loss].boundary
     assert boundary is not None
     return jnp.mean((moment.prediction > boundary) == (moment.data.target > 0.5))
@@ -150,10 +150,10 @@ def accuracy(moment: Moment) -> Float[Array, ""]:
 
 def measure(moment: Moment) -> dict[str, Array]:
     """Compute everything that a record of this Shape holds."""
-    found = {name: METRICS[name].load()(moment) for name in moment.shape.metrics}
+    values = {name: METRICS[name].load()(moment) for name in moment.shape.metrics}
     for metric in moment.shape.own:
         with blame(f"metric {metric.name!r}"):
-            found[metric.name] = jnp.asarray(metric.function(moment))
+            values[metric.name] = jnp.asarray(metric.function(moment))
     if moment.x_prediction is not None:
-        found[PREDICTION] = moment.x_prediction
-    return jax.tree.map(jnp.asarray, found)
+        values[PREDICTION] = moment.x_prediction
+    return jax.tree.map(jnp.asarray, values)

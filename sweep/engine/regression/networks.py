@@ -1,8 +1,8 @@
 """Networks as pure functions: Flax linen modules with activations laid out as (features, points).
 
 The long axis, points, is contiguous, which makes narrow layers about 1.4 times as fast on CPU. A layer may
-be wider than its network: then neurons from `width` on are dead. Their weights start at zero, a mask after
-each activation keeps their outputs at zero, and so their gradients and optimiser state stay zero too.
+be padded to more neurons than the lane's `width`: then neurons from `width` on are dead. Their weights start at zero,
+a mask after each activation keeps their outputs at zero, and so their gradients and optimiser state stay zero too.
 """
 
 from collections.abc import Callable
@@ -25,30 +25,30 @@ Numbers = dict[str, Array]
 
 
 def identity(z: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Give z."""
+    """Return z."""
     return z
 
 
 def truncated_normal(u: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Normal cut at two deviations and scaled back to deviation 1, as Flax and Keras draw theirs."""
+    """Normal, truncated at two deviations and rescaled to deviation 1, as in Flax and Keras."""
     return normal(erf(2**0.5) * u) / 0.87962566103423978
 
 
 def uniform(u: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Uniform with deviation 1: on +-sqrt(3)."""
+    """Uniform with deviation 1: on (-sqrt(3), sqrt(3))."""
     return 3**0.5 * u
 
 
-class _Part(NamedTuple):
-    """A kernel, or a bias as a matrix of one row, that is to be drawn.
+class _Parameter(NamedTuple):
+    """A kernel, or a bias as a matrix of one row, to be drawn.
 
     Args:
         layer: name of its layer.
         name: "kernel" or "bias".
-        shape: rows and columns, dead ones included.
-        alive: rows and columns that are not dead; None where none is.
+        shape: number of rows and columns, including dead ones.
+        alive: number of rows and columns that are not dead; None if none are dead.
         initializer: one of `INITIALIZERS`.
-        fans: true fan-in and fan-out, traced where padded.
+        fans: true fan-in and fan-out, traced if padded.
         scale: factor on its deviation.
     """
 
@@ -61,38 +61,42 @@ class _Part(NamedTuple):
     scale: Any
 
 
-def _parts(model: MLP, features: int, width: Int[Array, ""] | None, scale: Any, bias_scale: Any) -> dict[int, _Part]:
-    """List a network's parameters by the numbers that they are drawn under.
+def _list_parameters(
+    model: MLP, features: int, width: Int[Array, ""] | None, scale: Any, bias_scale: Any
+) -> dict[int, _Parameter]:
+    """List a network's parameters by the numbers that identify them when random numbers are drawn.
 
     Args:
         model: its structure.
         features: inputs of its first layer.
-        width: true width of every hidden layer; None where that is the capacity.
+        width: true width of every hidden layer; None if layers are not padded.
         scale: factor on all weights.
-        bias_scale: factor on all biases; None where there are none.
+        bias_scale: factor on all biases; None if there are none.
     """
     capacities = (features, *model.layers(), 1)
     fans = (features, *(capacity if width is None else width for capacity in model.layers()), 1)
     parts = {}
     for at, (initializer, bias) in enumerate(zip(model.initializers(), model.biases(), strict=True)):
-        layer, rows, columns, own = f"layer_{at}", capacities[at], capacities[at + 1], (fans[at], fans[at + 1])
-        alive = (None, None) if width is None else (own, (1, own[1]))
-        parts[2 * at] = _Part(layer, "kernel", (rows, columns), alive[0], initializer, own, scale)
+        layer, rows, columns, fan = f"layer_{at}", capacities[at], capacities[at + 1], (fans[at], fans[at + 1])
+        alive = (None, None) if width is None else (fan, (1, fan[1]))
+        parts[2 * at] = _Parameter(layer, "kernel", (rows, columns), alive[0], initializer, fan, scale)
         if bias:
-            parts[2 * at + 1] = _Part(layer, "bias", (1, columns), alive[1], model.bias_initializer, own, bias_scale)
+            parts[2 * at + 1] = _Parameter(
+                layer, "bias", (1, columns), alive[1], model.bias_initializer, fan, bias_scale
+            )
     return parts
 
 
-def _initial(parts: dict[int, _Part], key: Key[Array, ""], dtype: Any) -> Parameters:
-    """Draw initial parameters, of all layers at once.
+def _draw_parameters(parts: dict[int, _Parameter], key: Key[Array, ""], dtype: Any) -> Parameters:
+    """Draw the initial parameters of all layers at once.
 
-    Each distribution is computed for all entries, and the matrices that have it are cut from there, so that
-    it is traced once and not for each layer.
+    Each distribution is computed for all entries, of which each matrix takes its part, so that it is traced once and
+    not for each layer.
     """
     shapes = {number: part.shape for number, part in parts.items()}
     entries = uniforms(key, shapes, dtype)
     quantiles = {number: INITIALIZERS[part.initializer].load() for number, part in parts.items()}
-    used = dict.fromkeys(quantiles.values())  # no set: its order would vary
+    used = dict.fromkeys(quantiles.values())  # not a set, whose order would vary
     drawn = {quantile: matrices(quantile(entries), shapes) for quantile in used}
     parameters: dict[str, dict[str, Array]] = {}
     for number, part in parts.items():
@@ -101,10 +105,10 @@ def _initial(parts: dict[int, _Part], key: Key[Array, ""], dtype: Any) -> Parame
     return parameters
 
 
-def _scale(part: _Part, drawn: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
-    """Give numbers of deviation 1 the deviation of their initialiser; dead ones are 0."""
+def _scale(part: _Parameter, drawn: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+    """Scale numbers of deviation 1 to the deviation of their initialiser, and set dead ones to 0."""
     variance = INITIALIZERS[part.initializer].variance
-    # In the precision of the run before dividing: JAX divides traced whole numbers in float32.
+    # Converted to the precision of the run before dividing: JAX divides traced whole numbers in float32.
     fan_in, fan_out = (jnp.asarray(fan, drawn.dtype) for fan in part.fans)
     values = drawn * (jnp.sqrt(variance(fan_in, fan_out)) * part.scale).astype(drawn.dtype)
     if part.alive is None:
@@ -116,19 +120,19 @@ def _scale(part: _Part, drawn: Float[Array, "rows columns"]) -> Float[Array, "ro
 def product(kernel: Float[Array, "inputs outputs"], h: Float[Array, "inputs points"]) -> Float[Array, "outputs points"]:
     """W^T h in the form that is fast on CPU; any derivative of it can be taken.
 
-    XLA's kernels for small products want the left matrix's columns contracted with the right one's rows. Left to
-    itself it contracts rows with rows, at half the rate for width 16 and two thirds for width 128; so W is
-    transposed once, out of reach of the optimisation that would undo it.
+    XLA's kernels for small products are fast if columns of the left matrix are contracted with rows of the right one.
+    By default it would contract rows with rows, at half the speed for width 16 and two thirds for width 128. So W is
+    transposed first, behind a barrier, since an optimisation would undo the transposition.
     """
     return jnp.einsum("oi,in->on", jax.lax.optimization_barrier(kernel.T), h)
 
 
-# The same numbers. The two products of its derivative are in that form too, and no derivative but a gradient's is.
-product_of_steps = jax.custom_vjp(product)
+# The same numbers. The two products of its gradient have the fast form, too; no other derivative can be taken.
+gradient_product = jax.custom_vjp(product)
 
 
 def _product_forward(kernel: Array, h: Array) -> tuple[Array, tuple[Array, Array]]:
-    return product_of_steps(kernel, h), (kernel, h)
+    return gradient_product(kernel, h), (kernel, h)
 
 
 def _product_backward(residuals: tuple[Array, Array], above: Array) -> tuple[Array, Array]:
@@ -136,19 +140,19 @@ def _product_backward(residuals: tuple[Array, Array], above: Array) -> tuple[Arr
     return jnp.einsum("in,on->io", h, above), jnp.einsum("io,on->in", kernel, above)
 
 
-product_of_steps.defvjp(_product_forward, _product_backward)
+gradient_product.defvjp(_product_forward, _product_backward)
 
 
 class Dense(nn.Module):
     """A fully connected layer on (features, points): W^T h + b.
 
-    Its parameters are drawn by `_initial` and only read here: Flax would draw each with a key and a hash of its
-    own, and it is the number of hashes that beginning a lane takes XLA its time for.
+    Its parameters are drawn by `_draw_parameters` and only read here: Flax would draw each with a separate key and
+    hash, and the time that XLA takes to begin a lane depends on the number of hashes.
 
     Args:
-        features: neurons, dead ones included.
+        features: neurons, including dead ones.
         bias: whether there is a bias.
-        product: of kernel and activations.
+        product: computes the product of kernel and activations.
     """
 
     features: int
@@ -167,9 +171,9 @@ class Network(nn.Module):
     """A multilayer perceptron on (features, points), with `model.layers()` neurons in its hidden layers.
 
     Args:
-        model: its structure; a layer's neurons are a capacity where `padded`.
+        model: its structure; if `padded`, it states the layers' capacities.
         padded: whether neurons from `width` on are dead.
-        product: of kernel and activations, `product` or `product_of_steps`.
+        product: computes the product of kernel and activations: `product` or `gradient_product`.
     """
 
     model: MLP
@@ -178,7 +182,7 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, h: Float[Array, "inputs points"], numbers: Numbers) -> Float[Array, "1 points"]:
-        """Apply the network; the number `width` is the true width of every hidden layer where padded."""
+        """Apply the network; if padded, the number `width` is the true width of every hidden layer."""
         model = self.model
         layers = [
             Dense(neurons, bias, self.product, name=f"layer_{layer}")
@@ -198,16 +202,17 @@ class Functions(NamedTuple):
     """A network as pure functions.
 
     Args:
-        init: (key, inputs, numbers) to parameters.
-        apply: (parameters, inputs of shape (features, points), numbers) to outputs of shape (points,); any derivative
-            of it can be taken, forward, backward and both.
-        apply_in_steps: the same numbers, with gradients that are quicker on CPU; no other derivative can be taken.
-        by_layer: a pytree like the parameters to one subtree for each layer.
+        init: maps (key, inputs, numbers) to parameters.
+        apply: maps (parameters, inputs of shape (features, points), numbers) to outputs of shape (points,); any
+            derivative of it can be taken, in forward and reverse mode and combined.
+        apply_for_gradient: gives the same outputs, with gradients that are faster on CPU; no other derivative can be
+            taken.
+        by_layer: splits a pytree like the parameters into one subtree for each layer.
     """
 
     init: Callable[[Key[Array, ""], Array, Numbers], Parameters]
     apply: Callable[[Parameters, Array, Numbers], Array]
-    apply_in_steps: Callable[[Parameters, Array, Numbers], Array]
+    apply_for_gradient: Callable[[Parameters, Array, Numbers], Array]
     by_layer: Callable[[Parameters], list[Any]]
 
 
@@ -229,17 +234,19 @@ def perceptron(model: MLP, padded: bool) -> Functions:
         scale = numbers["initial_scale"].astype(inputs.dtype)
         bias_scale = numbers["bias_scale"].astype(inputs.dtype) if model.bias else None
         width = numbers["width"] if padded else None
-        return _initial(_parts(model, inputs.shape[0], width, scale, bias_scale), key, inputs.dtype)
+        return _draw_parameters(_list_parameters(model, inputs.shape[0], width, scale, bias_scale), key, inputs.dtype)
 
-    def applied(product: Callable[[Array, Array], Array]) -> Callable[[Parameters, Array, Numbers], Array]:
+    def build_apply(product: Callable[[Array, Array], Array]) -> Callable[[Parameters, Array, Numbers], Array]:
         module = Network(model, padded, product)
         return lambda parameters, inputs, numbers: module.apply({"params": parameters}, inputs, numbers)[0]  # type: ignore[index]
 
-    return Functions(init, applied(product), applied(product_of_steps), lambda tree: [tree[name] for name in names])
+    return Functions(
+        init, build_apply(product), build_apply(gradient_product), lambda tree: [tree[name] for name in names]
+    )
 
 
 def from_module(model: FromModule, padded: bool) -> Functions:
-    """Build the functions of a module of the page's own, which is never padded."""
+    """Build the functions of a module that the page defines; it is never padded."""
     culprit = f"the module of {name_of(model.build)!r}"
     with blame(culprit):
         module = model.build(model.width)
@@ -254,18 +261,16 @@ def from_module(model: FromModule, padded: bool) -> Functions:
         with blame(culprit):
             drawn = module.init(key, inputs.T)
         if others := sorted(set(drawn) - {"params"}):
-            told = ", ".join(map(repr, others))
-            raise SweepError(
-                f"{culprit} keeps {told} beside 'params': only the collection 'params' is kept, leave it out"
-            )
+            names = ", ".join(map(repr, others))
+            raise SweepError(f"{culprit} has collections beside 'params', which can't be kept: leave out {names}")
         return jax.tree.map(lambda leaf: leaf.astype(inputs.dtype) * scale, drawn.get("params", {}))
 
     def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
         with blame(culprit):
             outputs = module.apply({"params": parameters}, inputs.T)
-        wanted = (inputs.shape[1], 1)
-        if jnp.shape(outputs) != wanted:
-            raise SweepError(f"{culprit} returns an array of shape {jnp.shape(outputs)}, it must be {wanted}")
+        expected = (inputs.shape[1], 1)
+        if jnp.shape(outputs) != expected:
+            raise SweepError(f"{culprit} returns an array of shape {jnp.shape(outputs)}, it must be {expected}")
         return outputs[:, 0]
 
     return Functions(init, apply, apply, lambda tree: [tree])

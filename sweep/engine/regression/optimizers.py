@@ -16,7 +16,7 @@ WARMUP: Final = 0.1  # share of the training over which "warmup_cosine" rises li
 def optimizer(spec: Optimizer, steps: int, numbers: Numbers, dtype: Any) -> optax.GradientTransformation:
     """Build one lane's optimiser.
 
-    Parameters are flattened to one vector inside it, so that a step is a few operations on a long array.
+    Inside it the parameters are flattened to one vector, so that a step is a few operations on a long array.
 
     Args:
         spec: its structure (name and form of schedule).
@@ -24,14 +24,14 @@ def optimizer(spec: Optimizer, steps: int, numbers: Numbers, dtype: Any) -> opta
         numbers: the lane's traced numbers.
         dtype: precision of the numbers.
     """
-    own = {name: numbers[name].astype(dtype) for name in sorted(spec.applicable()) if name in numbers}
-    rate = SCHEDULES[spec.schedule].load()(own, steps)
+    used = {name: numbers[name].astype(dtype) for name in sorted(spec.applicable()) if name in numbers}
+    rate = SCHEDULES[spec.schedule].load()(used, steps)
     build = OPTIMIZERS[spec.name].load()
-    return optax.flatten(build(_with_count_in(dtype, rate) if callable(rate) else rate, own))
+    return optax.flatten(build(_cast_count(dtype, rate) if callable(rate) else rate, used))
 
 
-def _with_count_in(dtype: Any, schedule: Callable[[Any], Any]) -> optax.Schedule:
-    """Hand the count over as a number of this precision: JAX divides whole numbers in float32 even in float64."""
+def _cast_count(dtype: Any, schedule: Callable[[Any], Any]) -> optax.Schedule:
+    """Convert the count that a schedule gets to a precision: JAX divides whole numbers in float32 even in float64."""
     return lambda count: schedule(jnp.asarray(count, dtype))
 
 
@@ -39,7 +39,7 @@ def _with_count_in(dtype: Any, schedule: Callable[[Any], Any]) -> optax.Schedule
 
 
 def sgd(rate: Any, n: Numbers) -> optax.GradientTransformation:
-    """Coupled decay, added to the gradient before the momentum, as PyTorch's SGD has it."""
+    """SGD with coupled decay, which is added to the gradient before the momentum, as in PyTorch."""
     return optax.chain(optax.add_decayed_weights(n["weight_decay"]), optax.sgd(rate, momentum=n["momentum"]))
 
 
@@ -77,27 +77,27 @@ def lion(rate: Any, n: Numbers) -> optax.GradientTransformation:
 
 
 def constant(n: Numbers, steps: int) -> Array:
-    """The learning rate as it is."""
+    """The learning rate, unchanged."""
     return n["learning_rate"]
 
 
 def linear(n: Numbers, steps: int) -> optax.Schedule:
-    """A straight line from the learning rate to its last fraction."""
+    """A straight line from the learning rate to its final fraction."""
     return lambda count: n["learning_rate"] * (1 - (1 - n["final_fraction"]) * jnp.minimum(count / steps, 1))
 
 
 def cosine(n: Numbers, steps: int) -> optax.Schedule:
-    """Half a cosine from the learning rate to its last fraction."""
+    """Half a cosine from the learning rate to its final fraction."""
     return optax.cosine_decay_schedule(n["learning_rate"], steps, n["final_fraction"])
 
 
 def exponential(n: Numbers, steps: int) -> optax.Schedule:
-    """The same factor at each step, down to the last fraction."""
+    """The same factor at each step, down to the final fraction."""
     return lambda count: n["learning_rate"] * n["final_fraction"] ** jnp.minimum(count / steps, 1)
 
 
 def warmup_cosine(n: Numbers, steps: int) -> optax.Schedule:
-    """A straight line up from 0 over the first `WARMUP` of the steps, then half a cosine."""
+    """A straight line up from 0 over the first share `WARMUP` of the steps, then half a cosine."""
     warmup = max(1, round(WARMUP * steps))
     rise = optax.linear_schedule(0.0, n["learning_rate"], warmup)
     fall = optax.cosine_decay_schedule(n["learning_rate"], max(1, steps - warmup), n["final_fraction"])

@@ -82,7 +82,7 @@ class Regression(Training):
 
     def dimensions(self) -> Mapping[str, np.ndarray]:
         """Return the layers, and x and the frequencies if the task has them."""
-        found: dict[str, np.ndarray] = {"layer": np.arange(self.shape.model.layers_told_apart())}
+        found: dict[str, np.ndarray] = {"layer": np.arange(self.shape.model.count_layers())}
         if self.shape.shown:
             found["x"] = self.shape.shown.values()
         if self.shape.task.reported_frequencies():
@@ -132,7 +132,7 @@ class Regression(Training):
         inputs, target, weights = self._batch(data, state.order, step)
 
         def objective(parameters: Any) -> Float[Array, ""]:
-            prediction = self._network().apply_in_steps(parameters, inputs, numbers)
+            prediction = self._network().apply_for_gradient(parameters, inputs, numbers)
             return LOSSES[self.shape.loss].load()(prediction, target, weights)
 
         loss, gradient = jax.value_and_grad(objective)(state.parameters)
@@ -168,7 +168,7 @@ class Regression(Training):
         shape, functions = self.shape, self._network()
 
         def predict(parameters: Any) -> tuple[Array, Array]:
-            prediction = functions.apply_in_steps(parameters, data.inputs, numbers)
+            prediction = functions.apply_for_gradient(parameters, data.inputs, numbers)
             weights = jnp.ones_like(data.target)
             return LOSSES[shape.loss].load()(prediction, data.target, weights), prediction
 
@@ -178,7 +178,10 @@ class Regression(Training):
             x = jnp.asarray(shape.shown.values(), data.points.dtype)
             x_clean, x_prediction = data.clean, prediction
             if data.x_inputs is not None:
-                x_clean, x_prediction = data.x_clean, functions.apply_in_steps(state.parameters, data.x_inputs, numbers)
+                x_clean, x_prediction = (
+                    data.x_clean,
+                    functions.apply_for_gradient(state.parameters, data.x_inputs, numbers),
+                )
         moment = metrics.Moment(
             shape, step, numbers, data, state.parameters, gradient, functions.by_layer(gradient),
             loss, prediction, x, x_clean, x_prediction,

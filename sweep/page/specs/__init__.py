@@ -1,4 +1,4 @@
-"""The parts of a page: frozen dataclasses of numbers and names, checked when they are made, without JAX."""
+"""The parts of a page: frozen dataclasses of numbers and names, checked on construction, without JAX."""
 
 from sweep.page.specs.claim import AtLeast, AtMost, Between, Claim
 from sweep.page.specs.figure import Figure

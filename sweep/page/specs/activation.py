@@ -1,4 +1,4 @@
-"""The functions that neurons apply, by name."""
+"""The activation functions by name."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +11,7 @@ class Activation(Entry):
     """A function s(z) of arrays of any shape.
 
     Args:
-        periodic: whether it is, so that `omega0` is a factor on its frequency.
+        periodic: whether s is periodic, so that `omega0` is a factor on its frequency.
     """
 
     periodic: bool = False

@@ -1,4 +1,4 @@
-"""What somebody said, and how results decide it: a measure per seed, a statistic over seeds, and a criterion."""
+"""A claim, and how results decide it: a measure per seed, a statistic over seeds, and a criterion."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sweep.base.registry import Entry
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import Spec, check_finite
 
-# How a measure's values of all seeds become one number, and whose interval that number is given.
+# How the values of a measure are combined over seeds; each statistic has a 95% interval.
 STATISTICS: Final[dict[str, Entry]] = {
     "share": Entry("sweep.stats.intervals:share"),  # of seeds for which the measure is true
     "median": Entry("sweep.stats.intervals:median"),
@@ -21,7 +21,7 @@ STATISTICS: Final[dict[str, Entry]] = {
 
 @dataclass(frozen=True)
 class Criterion(Spec):
-    """A closed range of numbers that a claim's statistic has to lie in; made by its three children."""
+    """A closed range in which a claim's statistic must lie; pages use one of the three subclasses."""
 
     @property
     def low(self) -> float:
@@ -51,7 +51,7 @@ class AtLeast(Criterion):
 
     @property
     def high(self) -> float:
-        """Nothing is too much."""
+        """Infinite: there is no upper end."""
         return inf
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class AtMost(Criterion):
 
     @property
     def low(self) -> float:
-        """Nothing is too little."""
+        """Minus infinity: there is no lower end."""
         return -inf
 
     @property
@@ -114,22 +114,22 @@ class Between(Criterion):
 class Claim(Spec):
     """A statement that results confirm, refute, or leave undecided.
 
-    It is confirmed where the interval of its statistic lies inside the criterion, refuted where it lies wholly
-    outside, undecided otherwise.
+    It is confirmed if the interval of its statistic lies inside the criterion, refuted if the interval lies completely
+    outside, and undecided otherwise.
 
     Args:
-        id: what it is called in tables, such as "C4".
+        id: its name in tables, such as "C4".
         text: the statement, in one sentence.
-        source: who said it, such as "001".
+        source: where the statement comes from, such as "001".
         measure: `measure(ds)` for results as `open_results` gives them; returns one number, or one truth value,
-            for each seed. A seed for which it cannot be told is NaN; one that never gets there +inf.
+            for each seed: NaN if it can't be determined, +inf for a time or an epoch that is never reached.
         criterion: `AtLeast`, `AtMost` or `Between`, set before the run.
         statistic: one of `STATISTICS`.
         figure: the figure of the page that shows it.
-        exploratory: whether the criterion was set when results had been seen, which tables say.
+        exploratory: whether the criterion was set after results had been seen; tables say so.
 
     Raises:
-        SweepError: for an unknown statistic or a criterion of another kind.
+        SweepError: for an unknown statistic, or anything else as the criterion.
     """
 
     id: str
@@ -152,6 +152,8 @@ class Claim(Spec):
                 f"the criterion of claim {self.id!r} must be AtLeast, AtMost or Between, got {self.criterion!r}"
             )
         if self.statistic == "share" and not (self.criterion.low <= 1 and self.criterion.high >= 0):
-            raise SweepError(f"claim {self.id!r} asks for a share {self.criterion}, which lies between 0 and 1")
+            raise SweepError(
+                f"claim {self.id!r} has a share {self.criterion} as criterion: a share lies between 0 and 1"
+            )
         if not callable(self.measure):
             raise SweepError(f"the measure of claim {self.id!r} must be a function, got {self.measure!r}")

@@ -9,11 +9,11 @@ from sweep.base.registry import Entry
 
 @dataclass(frozen=True, kw_only=True)
 class Initializer(Entry):
-    """A distribution of deviation 1, as a function of uniform numbers on (-1, 1), and the variance given to it.
+    """A distribution of deviation 1, as a function of uniform numbers on (-1, 1), and the variance to scale it to.
 
     Args:
-        variance: (fan-in, fan-out), numbers or traced ones, to the variance.
-        biases: whether biases may be drawn so too.
+        variance: maps (fan-in, fan-out), which may be traced, to the variance.
+        biases: whether biases may be drawn from it, too.
     """
 
     variance: Callable[[Any, Any], Any]

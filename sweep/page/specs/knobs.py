@@ -1,7 +1,7 @@
-"""Fields of specs that an axis may sweep: what they are called, whether they are traced, which values they take.
+"""Fields of specs that an axis may sweep: their names, whether they are traced, and which values they accept.
 
-A *number* is traced: lanes that differ in it share one block of the program. A *structure* decides the code,
-so lanes that differ in it are in different blocks. `Spec` checks every such field when it is made.
+A *number* is traced: lanes that differ in it share one block of the program. A *structure* determines the code,
+so lanes that differ in it are in different blocks. `Spec` checks every such field on construction.
 """
 
 import sys
@@ -16,7 +16,7 @@ import numpy as np
 from sweep.base.errors import SweepError, unknown_name
 
 _METADATA: Final = "knob"
-LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made from 32 bits
+LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made of 32 bits
 LARGEST_COUNT: Final = 2**24  # of points, neurons or layers
 
 
@@ -44,7 +44,7 @@ class Knob:
 
 
 @dataclass(frozen=True)
-class _Marks:
+class _Declaration:
     name: str | None
     traced: bool
     units: str
@@ -54,7 +54,7 @@ class _Marks:
 
 
 class Bounds(TypedDict, total=False):
-    """Between which numbers a field's value must lie."""
+    """The bounds of a field's value."""
 
     above: float
     at_least: float
@@ -78,7 +78,7 @@ def number(
     traced: bool = True,
     **bounds: Unpack[Bounds],
 ) -> Any:
-    """Declare a field that holds a finite number within bounds; it is traced unless the points depend on it."""
+    """Declare a field that holds a finite number within bounds; `traced=False` if the points depend on it."""
 
     def check(label: str, value: Any) -> None:
         check_finite(label, value)
@@ -87,13 +87,13 @@ def number(
             if not holds(value, limit):
                 raise SweepError(f"{label} must be {words} {limit:g}, got {value!r}")
 
-    return _declare(default, _Marks(name, traced, units, check, float))
+    return _declare(default, _Declaration(name, traced, units, check, float))
 
 
 def count(
     default: int | None, *, name: str | None = None, units: str = "1", at_least: int = 1, traced: bool = False
 ) -> Any:
-    """Declare a field that holds an integer; it is structural unless it is a seed."""
+    """Declare a field that holds an integer; it is a structure, and traced only if it is a seed."""
 
     def check(label: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -104,22 +104,22 @@ def count(
         if value > most:
             raise SweepError(f"{label} must be at most {most}, got {value!r}")
 
-    return _declare(default, _Marks(name, traced, units, check, int))
+    return _declare(default, _Declaration(name, traced, units, check, int))
 
 
 def choice(default: str, known: Iterable[str], *, kind: str, name: str | None = None) -> Any:
-    """Declare a structural field that holds one of some names."""
+    """Declare a field that holds one of some names; it is a structure."""
     names = tuple(known)
 
     def check(label: str, value: Any) -> None:
         if value not in names:
             raise unknown_name(kind, value, names)
 
-    return _declare(default, _Marks(name, False, "1", check, str, names))
+    return _declare(default, _Declaration(name, False, "1", check, str, names))
 
 
-def _declare(default: Any, marks: _Marks) -> Any:
-    return field(default=default, metadata={_METADATA: marks})
+def _declare(default: Any, declaration: _Declaration) -> Any:
+    return field(default=default, metadata={_METADATA: declaration})
 
 
 def check_finite(label: str, value: Any) -> None:
@@ -140,9 +140,9 @@ def to_plain(value: Any) -> Any:
 
 
 class Spec:
-    """Base of every part of a page: converts its fields to plain types and checks the sweepable ones on construction.
+    """Base class of every part of a page: on construction it converts its fields to plain types and checks its knobs.
 
-    A field whose default is None may remain None: then it takes a default that depends on other fields.
+    A field whose default is None may remain None: then its default depends on other fields.
     """
 
     def __post_init__(self) -> None:
@@ -171,11 +171,17 @@ def knobs_of(spec: type) -> dict[str, Knob]:
     """List the sweepable fields of a spec class by the name of their axis."""
     found = {}
     for f in fields(spec):
-        marks = f.metadata.get(_METADATA)
-        if marks is not None:
-            name = marks.name or f.name
+        declaration = f.metadata.get(_METADATA)
+        if declaration is not None:
+            name = declaration.name or f.name
             found[name] = Knob(
-                name, f.name, marks.traced, marks.units, _bind(marks.check, name), marks.kind, marks.choices
+                name,
+                f.name,
+                declaration.traced,
+                declaration.units,
+                _bind(declaration.check, name),
+                declaration.kind,
+                declaration.choices,
             )
             assert f.default is not MISSING
     return found

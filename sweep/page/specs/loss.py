@@ -1,4 +1,4 @@
-"""The training losses by name, and the precisions in which they are computed."""
+"""The training losses by name, and the possible precisions."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,8 +11,8 @@ class Loss(Entry):
     """A function of prediction, target and weights: 1 for points that count, 0 for padding.
 
     Args:
-        boundary: of a loss of targets 0 and 1 the network's output above which a point counts as of class 1; None
-            for one that knows no classes.
+        boundary: for a loss with classes, whose targets are 0 and 1, the network's output above which a point is
+            assigned to class 1; None for a loss without classes.
     """
 
     boundary: float | None = None
@@ -28,5 +28,5 @@ LOSSES: Final[dict[str, Loss]] = {
         "sweep.engine.regression.losses:binary_cross_entropy_with_logits", boundary=0.0
     ),
 }
-CLASSIFYING: Final = frozenset(name for name, loss in LOSSES.items() if loss.boundary is not None)
+CLASSIFICATION_LOSSES: Final = frozenset(name for name, loss in LOSSES.items() if loss.boundary is not None)
 PRECISIONS: Final = ("float32", "float64")

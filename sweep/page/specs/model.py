@@ -1,4 +1,4 @@
-"""Which network is trained."""
+"""The network to train."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,35 +11,35 @@ from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
 from sweep.page.specs.knobs import Spec, choice, count, number
 
-_OF_BIASES: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
+_BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
 _PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
-_UNKNOWN_WIDTH: Final = 64  # taken for that of a module that has none
+_UNKNOWN_WIDTH: Final = 64  # assumed for a module without a width
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Spec):
-    """The parent of every network: one input per feature of the task, one output.
+    """Base class of all networks: one input for each number that the network sees of a point, one output.
 
-    What the engine must know of one is said here, as of a module of the page's own, of which nothing is known.
+    Its methods tell the engine what it must know; here they assume a module of the page, of which nothing is known.
     """
 
-    functions: ClassVar[Entry]  # (model, padded) to its pure functions
+    functions: ClassVar[Entry]  # maps (model, padded) to its pure functions
 
     def layer_sizes(self, inputs: int) -> tuple[tuple[int, int], ...]:
-        """Give inputs and outputs of each layer, for estimates of cost: of a module three layers of its width."""
+        """Give inputs and outputs of each layer, to estimate costs; for a module three layers of its width."""
         width = getattr(self, "width", _UNKNOWN_WIDTH)
         return tuple(pairwise((inputs, width, width, width, 1)))
 
-    def layers_told_apart(self) -> int:
-        """Count the layers whose gradients are told apart; a module is one."""
+    def count_layers(self) -> int:
+        """Count the layers whose gradients are recorded separately; a module counts as one."""
         return 1
 
     def family(self) -> "Model | None":
-        """Give this network without its width, as those have it that may share padded layers; None: never padded."""
+        """Give this network without its width: networks with the same family may share padded layers. None: never."""
         return None
 
     def words(self) -> str:
-        """Say in words which network it is."""
+        """Describe the network in words."""
         return f"module of width {getattr(self, 'width', '?')}"
 
 
@@ -49,18 +49,18 @@ class MLP(Model):
 
     Args:
         hidden: neurons of each hidden layer, as in (32, 128, 32); None means `depth` layers of `width`.
-        width: neurons of each hidden layer where `hidden` is None.
-        depth: number of hidden layers where `hidden` is None; 0 is a linear model.
+        width: neurons of each hidden layer if `hidden` is None.
+        depth: number of hidden layers if `hidden` is None; 0 is a linear model.
         activation: s in the hidden layers, one of `ACTIVATIONS`.
         output_activation: s at the output.
         bias: whether layers have biases.
-        output_bias: whether the output layer has one, where layers have.
+        output_bias: whether the output layer has a bias, if layers have biases.
         initializer: how weights are drawn, one of `INITIALIZERS`, or one name for each layer.
         bias_initializer: how biases are drawn, one of those `INITIALIZERS` that biases may have.
         initial_scale: factor on all initial weights (not on biases).
         bias_scale: factor on all initial biases.
-        omega0: factor on the first hidden layer's sum, s(omega0 (W x + b)), where s is a sine or a cosine: the scale
-            of its initial frequencies, as SIREN has it.
+        omega0: factor in the first hidden layer, s(omega0 (W x + b)), if s is a sine or a cosine: the scale of its
+            initial frequencies, as in SIREN.
 
     Raises:
         SweepError: for an unknown name, a width below 1 or a wrong number of initialisers.
@@ -76,7 +76,7 @@ class MLP(Model):
     bias: bool = True
     output_bias: bool = True
     initializer: str | tuple[str, ...] = "lecun_normal"
-    bias_initializer: str = choice("zeros", _OF_BIASES, kind="bias initializer")
+    bias_initializer: str = choice("zeros", _BIAS_INITIALIZERS, kind="bias initializer")
     initial_scale: float = number(1.0, at_least=0.0)
     bias_scale: float = number(1.0, at_least=0.0)
     omega0: float = number(1.0, above=0.0)
@@ -92,7 +92,7 @@ class MLP(Model):
                 raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
         names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
         for name in names:
-            if name not in tuple(INITIALIZERS):  # whatever it is, hashable or not
+            if name not in tuple(INITIALIZERS):  # a tuple, since the name may not be hashable
                 raise unknown_name("initializer", name, INITIALIZERS)
         layers = len(self.layers()) + 1
         if not isinstance(self.initializer, str) and len(names) != layers:
@@ -106,16 +106,16 @@ class MLP(Model):
         """Give inputs and outputs of each layer."""
         return tuple(pairwise((inputs, *self.layers(), 1)))
 
-    def layers_told_apart(self) -> int:
+    def count_layers(self) -> int:
         """Count the layers, output included."""
         return len(self.layers()) + 1
 
     def family(self) -> Model | None:
-        """Give this network without its width: a narrow network is the corner of a wide one. None with `hidden`."""
+        """Give this network without its width, as a narrow network is the corner of a wide one; None with `hidden`."""
         return replace(self, width=1, initial_scale=1.0) if self.hidden is None else None
 
     def words(self) -> str:
-        """Say in words which network it is: "64-64-64 tanh"."""
+        """Describe the network in words: "64-64-64 tanh"."""
         return f"{'-'.join(map(str, self.layers()))} {self.activation}" if self.layers() else "linear"
 
     def biases(self) -> tuple[bool, ...]:
@@ -129,11 +129,11 @@ class MLP(Model):
         return self.initializer
 
     def unused(self) -> frozenset[str]:
-        """Name what means nothing beside `hidden`."""
+        """Name the fields that have no effect if `hidden` is given."""
         return frozenset() if self.hidden is None else frozenset({"width", "depth"})
 
     def applicable(self) -> frozenset[str]:
-        """Name the knobs; `width` and `depth` have no meaning beside `hidden`, nor `width` at depth 0."""
+        """Name the knobs; `width` and `depth` have no effect if `hidden` is given, nor has `width` at depth 0."""
         unused = set(self.unused())
         if not self.layers():
             unused |= {"width", "activation"}
@@ -146,12 +146,12 @@ class MLP(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class FromModule(Model):
-    """A Flax linen module of the page's own.
+    """A Flax linen module that the page defines.
 
     Args:
         build: `build(width)` returns a `flax.linen.Module` that maps (points, features) to (points, 1).
             Import flax inside it, so that the page loads without JAX.
-        width: handed to `build`; each width is a block of its own, never padded.
+        width: passed to `build`; each width is a separate block, never padded.
         initial_scale: factor on all initial parameters.
     """
 

@@ -1,4 +1,4 @@
-"""How parameters are updated."""
+"""The optimiser and its learning rate schedule."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ class Numbered(Entry):
     """An optimiser, or a form of schedule, with its numbers.
 
     Args:
-        numbers: that it takes beside the learning rate, with their defaults: optax's where it has them.
+        numbers: the numbers that it takes besides the learning rate, with their defaults: those of optax if it has any.
     """
 
     numbers: Mapping[str, float]
 
 
 _ADAM: Final = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
-# (learning rate or schedule, numbers) to an optax optimiser.
+# Each maps (learning rate or schedule, numbers) to an optax optimiser.
 OPTIMIZERS: Final[dict[str, Numbered]] = {
     "sgd": Numbered("sweep.engine.regression.optimizers:sgd", numbers={"momentum": 0.0, "weight_decay": 0.0}),
     "adam": Numbered("sweep.engine.regression.optimizers:adam", numbers=_ADAM),
@@ -33,7 +33,7 @@ OPTIMIZERS: Final[dict[str, Numbered]] = {
         "sweep.engine.regression.optimizers:lion", numbers={"beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3}
     ),
 }
-# (numbers, steps of the whole training) to a learning rate, or to a function of the steps taken that gives it.
+# Each maps (numbers, steps of the training) to a learning rate, or to a function from the steps taken to it.
 SCHEDULES: Final[dict[str, Numbered]] = {
     "constant": Numbered("sweep.engine.regression.optimizers:constant", numbers={}),
     "linear": Numbered("sweep.engine.regression.optimizers:linear", numbers={"final_fraction": 0.0}),
@@ -46,21 +46,21 @@ _ALWAYS: Final = frozenset({"optimizer", "schedule", "learning_rate"})
 
 @dataclass(frozen=True)
 class Optimizer(Spec):
-    """An optax optimiser and its numbers; a number left None is that optimiser's own default.
+    """An optax optimiser and its numbers; a number that is None has the optimiser's default.
 
     Args:
         name: one of `OPTIMIZERS`.
-        learning_rate: step size, or its peak where a schedule changes it.
+        learning_rate: step size, or its peak if a schedule changes it.
         momentum: heavy-ball momentum of "sgd".
         weight_decay: coupled L2 decay (added to the gradient, as PyTorch does) for "sgd", decoupled otherwise.
         beta1, beta2: decay rates of the moment estimates.
         epsilon: added to the denominator.
         decay: decay rate of the squared gradient in "rmsprop".
-        schedule: form of the learning rate over the whole training, one of `SCHEDULES`.
-        final_fraction: last learning rate over the peak one.
+        schedule: form of the learning rate over the training, one of `SCHEDULES`.
+        final_fraction: the final learning rate divided by the peak.
 
     Raises:
-        SweepError: for an unknown name, a number out of range, or one that this optimiser does not take.
+        SweepError: for an unknown name, a number out of range, or a number that this optimiser does not take.
     """
 
     name: str = choice("adam", OPTIMIZERS, kind="optimizer", name="optimizer")
@@ -77,7 +77,7 @@ class Optimizer(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.schedule == "exponential" and self.final_fraction == 0:
-            raise SweepError("final_fraction must be greater than 0 with schedule 'exponential', which never ends at 0")
+            raise SweepError("final_fraction must be greater than 0 with schedule 'exponential', which never reaches 0")
         for name in sorted(set(knobs_of(type(self))) - self.applicable()):
             value = getattr(self, name)
             if value is not None:
@@ -91,7 +91,7 @@ class Optimizer(Spec):
         return _ALWAYS | self._defaults().keys()
 
     def default(self, name: str) -> float | None:
-        """Give the value of a number that was left None, None where it does not apply."""
+        """Give the default of a number, None if it does not apply."""
         return self._defaults().get(name)
 
     def _defaults(self) -> dict[str, float]:

@@ -27,7 +27,7 @@ class Metric(Spec):
             axis for each of `dims`. Import `jax.numpy` inside it, so that the page loads without JAX. It may use
             all of `jax.numpy.linalg`, and any derivative of `moment.apply(parameters, inputs)`, the lane's network.
         dims: dimensions of the value, out of "frequency", "x" and "layer".
-        units: units as printed on an axis.
+        units: units on an axis.
         long_name: the words on an axis.
         better: which values are better, "lower" or "higher". A lost lane then counts as the worst value, figures and
             reports show the best one, and lanes can be stopped by it. None: no value is best, and lost lanes count as
@@ -48,7 +48,7 @@ class Metric(Spec):
         super().__post_init__()
         check_text("the name of a metric", self.name, _LABEL)
         if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED}:
-            raise SweepError(f"a metric of the page can't be named {self.name!r}: take another identifier")
+            raise SweepError(f"a metric of the page can't be named {self.name!r}: choose another identifier")
         if not callable(self.function):
             raise SweepError(f"metric {self.name!r} must be given a function of a moment, got {self.function!r}")
         check_text(f"units of metric {self.name!r}", self.units, _LABEL)
@@ -87,15 +87,15 @@ class Cadence:
         """List the optimiser steps of the records: 0 first, `last` last, strictly increasing.
 
         Args:
-            last: optimiser steps in the whole training.
+            last: optimiser steps in the training.
         """
         if self.form == "every":
-            wanted = np.arange(0, last, max(1, round(min(self.value, last))))
+            steps = np.arange(0, last, max(1, round(min(self.value, last))))
         elif self.form == "linear":
-            wanted = np.linspace(0, last, round(self.value) + 1)
+            steps = np.linspace(0, last, round(self.value) + 1)
         else:
-            wanted = np.geomspace(1, last, round(self.value)) if self.value > 1 else np.array([last])
-        return np.unique(np.concatenate([[0], np.round(wanted), [last]]).astype(np.int64))
+            steps = np.geomspace(1, last, round(self.value)) if self.value > 1 else np.array([last])
+        return np.unique(np.concatenate([[0], np.round(steps), [last]]).astype(np.int64))
 
 
 def log_spaced(records: int) -> Cadence:
@@ -124,7 +124,7 @@ class Record(Spec):
         at: the cadence; record 0, before training, is always included.
         x: where errors and predictions are shown, also outside the training range; None means a grid of as many points
             as the page's task has, over its range.
-        snapshots: at how many records, evenly spread, predictions over x are kept.
+        snapshots: number of records, evenly spread, at which predictions over x are stored.
 
     Raises:
         SweepError: for an unknown metric, an x that is not a Window or a negative number of snapshots.

@@ -1,4 +1,4 @@
-"""What is to be learned: where the points lie and what the target is there."""
+"""The task: the training points, and the target at each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ from sweep.base.registry import Entry
 from sweep.page.specs.knobs import Spec, check_finite, choice, count, knobs_of, number, to_plain
 from sweep.page.specs.window import Window
 
-LONGEST_NAME: Final = 80  # letters of a parameter, which stands on axes and in names of folders
+LONGEST_NAME: Final = 80  # letters of a parameter's name, which is used on axes and in names of folders
 PLACEMENTS = ("grid", "grid_with_end", "random")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(Entry):
-    """What a network sees of x: a function of task, x and training points, by which it may be standardised.
+    """How the network's inputs are computed: a function of task, x, and the training points, which may standardise x.
 
     Args:
-        size: features of x to the numbers that are seen of one point.
-        ranged: whether it needs the range of x.
+        size: maps the number of features of x to the number of inputs.
+        needs_range: whether it needs the range of x.
     """
 
     size: Callable[[int], int] = lambda features: features
-    ranged: bool = False
+    needs_range: bool = False
 
 
 INPUTS: Final[dict[str, Inputs]] = {
-    "scaled": Inputs("sweep.engine.regression.tasks.inputs:scaled", ranged=True),
+    "scaled": Inputs("sweep.engine.regression.tasks.inputs:scaled", needs_range=True),
     "as_is": Inputs("sweep.engine.regression.tasks.inputs:as_is"),
     "standardised": Inputs("sweep.engine.regression.tasks.inputs:standardised"),
-    "circle": Inputs("sweep.engine.regression.tasks.inputs:circle", size=lambda features: 2, ranged=True),
+    "circle": Inputs("sweep.engine.regression.tasks.inputs:circle", size=lambda features: 2, needs_range=True),
     "with_constant": Inputs("sweep.engine.regression.tasks.inputs:with_constant", size=lambda features: features + 1),
     "with_copy": Inputs("sweep.engine.regression.tasks.inputs:with_copy", size=lambda features: 2 * features),
 }
@@ -41,14 +41,14 @@ INPUTS: Final[dict[str, Inputs]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Spec):
-    """Points x in [low, high) and a target at each; the parent of every task.
+    """Points x in [low, high) and a target at each; the base class of all tasks.
 
     Args:
         points: number of training points n.
         low, high: the range of x.
         placement: "grid" (n equispaced points without `high`, periodic), "grid_with_end" (with `high`) or
             "random" (uniform, drawn from `data_seed`).
-        inputs: what the network sees of x: "scaled" maps [low, high] to [-1, 1]; "as_is" is x; "standardised" has
+        inputs: the network's inputs: "scaled" maps [low, high] to [-1, 1]; "as_is" is x; "standardised" has
             mean 0 and deviation 1 over the training points; "circle" is (cos t, sin t), t = 2 pi x / (high - low);
             "with_constant" is (x, 1) and "with_copy" is (x, x).
         noise: standard deviation of the Gaussian noise added to the training targets.
@@ -57,7 +57,7 @@ class Task(Spec):
         SweepError: for a value out of its range.
     """
 
-    target_of: ClassVar[Entry]  # (task, traced numbers, uniform numbers for random phases) to f
+    target_builder: ClassVar[Entry]  # maps (task, traced numbers, uniform numbers for random phases) to f
 
     points: int = count(128, at_least=2)
     low: float = number(0.0, units="units of x", traced=False)
@@ -71,40 +71,40 @@ class Task(Spec):
         if not self.low < self.high:
             raise SweepError(f"task.high must be greater than task.low, got low {self.low:g}, high {self.high:g}")
         if self.inputs == "circle" and self.features() > 1:
-            raise SweepError(f"inputs 'circle' are made of one x, not of {self.features()} features")
+            raise SweepError(f"inputs 'circle' need one feature x, got {self.features()}: choose other inputs")
         for frequency in self.reported_frequencies():
             _check_frequency(frequency, self)
         unknowns = 2 * len(self.reported_frequencies()) + 1
         if self.placement == "random" and unknowns > 1 and self.points <= unknowns:
             raise SweepError(
-                f"{self.points} random points are too few to tell {unknowns // 2} frequencies apart by least squares: "
-                f"take more than {unknowns} points or fewer frequencies"
+                f"{self.points} random points are too few to fit {unknowns // 2} frequencies by least squares: "
+                f"use more than {unknowns} points, or fewer frequencies"
             )
 
     def features(self) -> int:
-        """Tell how many numbers one point has."""
+        """Count the numbers of one point."""
         return 1
 
     def input_size(self) -> int:
-        """Tell how many numbers the network sees of one point."""
+        """Count the network's inputs."""
         return INPUTS[self.inputs].size(self.features())
 
     def window(self) -> Window | None:
-        """Give the x that errors are shown over where the page names none; None where points are no single x."""
+        """Give the x over which errors are shown if the page names none; None if points have several features."""
         return Window(self.low, self.high, self.points, self.placement != "grid") if self.features() == 1 else None
 
     def given_points(self) -> np.ndarray:
-        """Give the training points of a task that draws none, one row for each feature, in float64: a grid."""
+        """Give the training points of a task without random ones, one row for each feature, in float64: a grid."""
         grid = self.window()
         assert grid is not None
         return grid.values()[None, :]
 
     def random_phases(self) -> int:
-        """Count the phases that are drawn."""
+        """Count the random phases."""
         return 0
 
     def reported_frequencies(self) -> tuple[float, ...]:
-        """List the frequencies, in cycles per unit of x, at which the spectral error is read."""
+        """List the frequencies, in cycles per unit of x, at which the spectral error is computed."""
         return ()
 
 
@@ -116,7 +116,7 @@ def _check_frequency(frequency: float, task: Task) -> None:
     if task.placement != "random" and frequency >= limit:
         raise SweepError(
             f"frequency {frequency:g} is not below the Nyquist limit {limit:g} cycles per unit of x of "
-            f"{task.points} points on [{task.low:g}, {task.high:g}]: take more points or a lower frequency"
+            f"{task.points} points on [{task.low:g}, {task.high:g}]: use more points or a lower frequency"
         )
 
 
@@ -131,10 +131,10 @@ class SumOfSines(Task):
 
     Raises:
         SweepError: for a frequency at or above the Nyquist limit of a grid, repeated frequencies, or
-            lengths that differ.
+            different numbers of frequencies, amplitudes and phases.
     """
 
-    target_of: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:sum_of_sines")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:sum_of_sines")
 
     frequencies: tuple[float, ...] = (1.0,)
     amplitudes: float | tuple[float, ...] = 1.0
@@ -164,7 +164,7 @@ class SumOfSines(Task):
         return (self.amplitudes,) * len(self.frequencies)
 
     def random_phases(self) -> int:
-        """Count the phases that are drawn."""
+        """Count the random phases."""
         return len(self.frequencies) if self.phases == "random" else 0
 
     def reported_frequencies(self) -> tuple[float, ...]:
@@ -174,7 +174,7 @@ class SumOfSines(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class Sine(Task):
-    """f(x) = a sin(2 pi k x + phi), with all three numbers free to be swept.
+    """f(x) = a sin(2 pi k x + phi), where all three numbers can be swept.
 
     Args:
         target_frequency: k in cycles per unit of x.
@@ -182,7 +182,7 @@ class Sine(Task):
         phase: phi in radians.
     """
 
-    target_of: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:sine")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:sine")
 
     target_frequency: float = number(1.0, above=0.0, units="cycles per unit of x")
     amplitude: float = number(1.0, above=0.0)
@@ -202,7 +202,7 @@ class Linear(Task):
         intercept: b.
     """
 
-    target_of: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:linear")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:linear")
 
     slopes: tuple[float, ...] = (2.0,)
     intercept: float = number(1.0)
@@ -217,22 +217,22 @@ class Linear(Task):
             raise SweepError(f"a linear task with {len(self.slopes)} features needs placement='random'")
 
     def features(self) -> int:
-        """Tell how many slopes there are."""
+        """Count the slopes."""
         return len(self.slopes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FromFunction(Task):
-    """A target of the page's own.
+    """A target that the page defines.
 
     Args:
-        function: `function(x, **parameters)` for x of shape (points,) gives f(x) of that shape, or one number;
+        function: `function(x, **parameters)` for x of shape (points,) returns f(x) of that shape, or one number;
             traced by JAX: write it with arithmetic or with `jax.numpy` imported inside it.
-        parameters: numbers handed to the function by name; each is a knob that an axis may sweep.
-        frequencies: where to read the spectral error, in cycles per unit of x.
+        parameters: numbers passed to the function by name; each is a knob that an axis may sweep.
+        frequencies: where to compute the spectral error, in cycles per unit of x.
     """
 
-    target_of: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:from_function")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:from_function")
 
     function: Callable[..., Any] = field()
     parameters: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -246,19 +246,21 @@ class FromFunction(Task):
         for name, value in self.parameters.items():
             if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
                 raise SweepError(
-                    f"a parameter of the target function can't be named {str(name)[:40]!r}: take an identifier of at "
+                    f"a parameter of the target function can't be named {str(name)[:40]!r}: choose an identifier of at "
                     f"most {LONGEST_NAME} letters"
                 )
             if name in taken:
-                raise SweepError(f"parameter {name!r} of the target function has a name that is taken: rename it")
+                raise SweepError(
+                    f"parameter {name!r} of the target function has a name that is already used: rename it"
+                )
             check_finite(f"parameter {name!r} of the target function", value)
 
     def applicable(self) -> frozenset[str]:
-        """Name the task's own knobs and the function's parameters."""
+        """Name the task's knobs, including the function's parameters."""
         return super().applicable() | frozenset(self.parameters)
 
     def reported_frequencies(self) -> tuple[float, ...]:
-        """List the frequencies asked for."""
+        """List the frequencies that the page names."""
         return self.frequencies
 
 
@@ -271,10 +273,10 @@ class Table(Task):
         targets: one number for each row.
 
     Raises:
-        SweepError: for fewer than two rows, or rows and targets that do not fit together.
+        SweepError: for fewer than two rows, rows of different lengths, or another number of targets than rows.
     """
 
-    target_of: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:table")
+    target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:table")
 
     rows: tuple[tuple[float, ...], ...] = ()
     targets: tuple[float, ...] = ()
@@ -291,29 +293,29 @@ class Table(Task):
         if not isinstance(self.targets, tuple) or len(self.targets) != len(self.rows):
             raise SweepError(f"task.targets must have one number for each of {len(self.rows)} rows, got {self.targets}")
         if not self.rows[0] or any(len(row) != len(self.rows[0]) for row in self.rows):
-            raise SweepError(f"task.rows must have one length, and at least one number each, got {self.rows}")
+            raise SweepError(f"task.rows must all have the same length, at least 1, got {self.rows}")
         for number_ in (*self.targets, *(each for row in self.rows for each in row)):
             check_finite("numbers of task.rows and task.targets", number_)
-        if INPUTS[self.inputs].ranged:
-            raise SweepError(f"inputs {self.inputs!r} need a range, which a Table has not: take 'as_is'")
+        if INPUTS[self.inputs].needs_range:
+            raise SweepError(f"inputs {self.inputs!r} need a range, which a Table does not have: use 'as_is'")
         if self.inputs == "standardised" and any(len(set(column)) == 1 for column in zip(*self.rows, strict=True)):
-            raise SweepError("inputs can't be 'standardised' where a number is the same in all rows: leave it out")
+            raise SweepError("inputs can't be 'standardised' if a feature is the same in all rows: leave it out")
 
     def features(self) -> int:
-        """Tell how many numbers a row has."""
+        """Count the numbers of a row."""
         return len(self.rows[0]) if self.rows else 0
 
     def window(self) -> None:
-        """Between given rows there is no target."""
+        """Return None: between the rows there is no target."""
 
     def given_points(self) -> np.ndarray:
         """Give the rows, one row for each feature, in float64."""
         return np.array(self.rows, float).T
 
     def applicable(self) -> frozenset[str]:
-        """Name the knobs: the points are given."""
+        """Name the knobs, without those of the points, which are given."""
         return super().applicable() - {"points", "low", "high", "placement"}
 
 
-# Two bits, and whether they differ.
+# Exclusive or: the target tells whether two bits differ.
 XOR: Final = Table(rows=((0, 0), (0, 1), (1, 0), (1, 1)), targets=(0, 1, 1, 0), inputs="as_is")

@@ -1,4 +1,4 @@
-"""The x at which errors and predictions are shown."""
+"""The x over which errors and predictions are shown."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from sweep.page.specs.knobs import LARGEST_COUNT, Spec, check_finite
 
 @dataclass(frozen=True)
 class Window(Spec):
-    """Equally spaced x.
+    """Equally spaced points x.
 
     Args:
         low, high: the range, which may be larger than that of the training points.
@@ -18,7 +18,7 @@ class Window(Spec):
         end: whether `high` is one of them.
 
     Raises:
-        SweepError: for an empty range, or fewer than two points or too many.
+        SweepError: for an empty range, fewer than two points, or too many points.
     """
 
     low: float
@@ -42,6 +42,6 @@ class Window(Spec):
         return np.linspace(self.low, self.high, self.points, endpoint=self.end)
 
     def beyond(self, low: float, high: float) -> np.ndarray:
-        """Tell which x lie outside a range: a boolean array of shape (points,)."""
+        """For each x, tell whether it lies outside a range: a boolean array of shape (points,)."""
         x = self.values()
         return (x < low) | (x > high)

@@ -1,4 +1,4 @@
-"""What figures are drawn with: what they show of results, the sheet they stand on, cells and axes, the look of it all.
+"""The tools of figures: selecting what they show, sheets and panels, cells and axes, and the style.
 
-Knows no figure by name. Imports `stats` and what it imports.
+No module here knows a figure by name. Imports `stats` and what it imports.
 """

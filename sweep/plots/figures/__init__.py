@@ -1,4 +1,4 @@
-"""The figures, a module for each family of them; no module has the name of a figure.
+"""The figures, with a module for each family; no module has the name of a figure.
 
-They are imported from `sweep.plots`, by name. Imports `drawing`, `compare`, `stats` and what these import.
+Users import them from `sweep.plots`, by name. Imports `drawing`, `compare`, `stats` and what these import.
 """

@@ -87,7 +87,7 @@ class Networks:
 
     @property
     def has_band(self) -> bool:
-        """Whether there are seeds beside the first."""
+        """Whether there are other seeds with the same target."""
         return self.outputs.shape[1] > 1
 
     def draw_target(self, axes: Axes) -> None:

@@ -106,9 +106,9 @@ def _check_claims(found: Any) -> None:
 
 
 def _check_page_metrics(found: Any) -> None:
-    require(isinstance(found, list), "its own metrics are not a list")
+    require(isinstance(found, list), "the metrics of its page are not a list")
     for metric in found:
-        require(isinstance(metric, dict), "a metric of its own is not an object")
+        require(isinstance(metric, dict), "a metric of its page is not an object")
         check_name(metric.get("name"), "a metric")
 
 

@@ -7,26 +7,26 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sweep.engine.keys import matrices, normal, uniforms
-from sweep.engine.regression.tasks.inputs import as_inputs, place
+from sweep.engine.regression.tasks.inputs import compute_inputs, place
 from sweep.engine.regression.tasks.targets import target_function
 from sweep.page.specs.task import Task
 from sweep.page.specs.window import Window
 
 Numbers = dict[str, Array]
-# What is drawn from the stream "data". Fixed for good, as the numbers of streams are.
+# What is drawn from the stream "data". Like the numbers of streams, these never change.
 POINTS, PHASES, NOISE = range(3)
 
 
 class Data(NamedTuple):
-    """What one lane learns from.
+    """The data of one lane.
 
     Args:
         points: raw positions, one row for each feature.
-        inputs: what the network sees of the points.
-        target: training targets, noise included.
+        inputs: the network's inputs at the points.
+        target: training targets, with noise.
         clean: targets without noise.
-        x_inputs, x_clean: inputs and noiseless targets at the x that errors are shown over, None where these
-            are the training points or the task has no x.
+        x_inputs, x_clean: inputs and noiseless targets at the x over which errors are shown, None if these are the
+            training points or the task has no x.
     """
 
     points: Float[Array, "features points"]
@@ -42,10 +42,10 @@ def draw(task: Task, key: Key[Array, ""], numbers: Numbers, dtype: np.dtype, sho
 
     Args:
         task: structure of the task.
-        key: of the stream `data` of its `data_seed`.
-        numbers: the lane's traced numbers, `noise` among them.
+        key: key of the stream `data` of the lane's `data_seed`.
+        numbers: the lane's traced numbers, including `noise`.
         dtype: precision.
-        shown: the x that errors are shown over; None for no others than the training points.
+        shown: the x over which errors are shown; None for only the training points.
     """
     shapes = {NOISE: (1, task.points)}
     if task.placement == "random":
@@ -60,5 +60,5 @@ def draw(task: Task, key: Key[Array, ""], numbers: Numbers, dtype: np.dtype, sho
     x_inputs = x_clean = None
     if shown and (task.placement == "random" or not np.array_equal(shown.values()[None, :], task.given_points())):
         x = jnp.asarray(shown.values()[None, :], dtype)
-        x_inputs, x_clean = as_inputs(task, x, points), target_at(x)
-    return Data(points, as_inputs(task, points, points), clean + noise, clean, x_inputs, x_clean)
+        x_inputs, x_clean = compute_inputs(task, x, points), target_at(x)
+    return Data(points, compute_inputs(task, points, points), clean + noise, clean, x_inputs, x_clean)

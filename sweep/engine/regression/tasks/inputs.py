@@ -1,4 +1,4 @@
-"""Where points lie, and what the network sees of them."""
+"""The positions of points, and the network's inputs at them."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +16,7 @@ def place(
 
     Args:
         task: structure of the task.
-        drawn: uniform numbers on (-1, 1) where points are random.
+        drawn: uniform numbers on (-1, 1) if points are random, else None.
         dtype: precision.
     """
     if drawn is not None:
@@ -24,15 +24,15 @@ def place(
     return jnp.asarray(task.given_points(), dtype)
 
 
-def as_inputs(
+def compute_inputs(
     task: Task, x: Float[Array, "features n"], points: Float[Array, "features points"]
 ) -> Float[Array, "inputs n"]:
-    """Map positions to what the network sees of them.
+    """Compute the network's inputs at some positions.
 
     Args:
         task: structure of the task.
-        x: any positions.
-        points: the training points, by which inputs are standardised.
+        x: the positions.
+        points: the training points, whose mean and deviation standardise inputs.
     """
     return INPUTS[task.inputs].load()(task, x, points)
 
@@ -48,7 +48,7 @@ def as_is(task: Task, x: Rows, points: Rows) -> Rows:
 
 
 def standardised(task: Task, x: Rows, points: Rows) -> Rows:
-    """Mean 0 and deviation 1 over the training points, feature by feature."""
+    """Each feature has mean 0 and deviation 1 over the training points."""
     return (x - points.mean(axis=1, keepdims=True)) / points.std(axis=1, keepdims=True)
 
 

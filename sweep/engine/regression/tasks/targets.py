@@ -19,9 +19,9 @@ def target_function(task: Task, numbers: Numbers, drawn: Drawn) -> Target:
     Args:
         task: structure of the task.
         numbers: the lane's traced numbers.
-        drawn: uniform numbers on (-1, 1), as many as the task has random phases.
+        drawn: uniform numbers on (-1, 1), one for each random phase of the task.
     """
-    return task.target_of.load()(task, numbers, drawn)
+    return task.target_builder.load()(task, numbers, drawn)
 
 
 def sum_of_sines(task: SumOfSines, numbers: Numbers, drawn: Drawn) -> Target:
@@ -56,7 +56,7 @@ def linear(task: Linear, numbers: Numbers, drawn: Drawn) -> Target:
 
 
 def from_function(task: FromFunction, numbers: Numbers, drawn: Drawn) -> Target:
-    """Build the page's own f(x, **parameters); a single number is a constant target."""
+    """Build f(x, **parameters), as the page defines it; a single number is a constant target."""
     culprit = f"the target function {name_of(task.function)!r}"
 
     def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
@@ -74,5 +74,5 @@ def from_function(task: FromFunction, numbers: Numbers, drawn: Drawn) -> Target:
 
 
 def table(task: Table, numbers: Numbers, drawn: Drawn) -> Target:
-    """Look targets up; they are known at the rows only, and asked for there only."""
+    """Give the targets of the rows; a table has no target at any other x, and none is requested."""
     return lambda x: jnp.asarray(task.targets, x.dtype)
