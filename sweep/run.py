@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.base.errors import SweepError
@@ -160,7 +161,8 @@ def _run(selection: Selection, options: Options, memory: int | None, args: Seque
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"
             console.print(message, soft_wrap=True)
         directory = options.figures_dir or default_directory(store, selection.experiment.name, complete=True)
-        drawn = draw_figures(ds, choose_figures(ds, page_figures=selection.experiment.figures), directory)
+        with _say_what_is_saved(store):
+            drawn = draw_figures(ds, choose_figures(ds, page_figures=selection.experiment.figures), directory)
         show_summary(console, ds, store, drawn)
         show_parent(console, ds, store, f"{_python()} -m sweep.report")
     except (KeyboardInterrupt, Terminated):
@@ -168,6 +170,15 @@ def _run(selection: Selection, options: Options, memory: int | None, args: Seque
             for line in describe_stop():
                 console.print(line, soft_wrap=True)
         raise
+
+
+@contextmanager
+def _say_what_is_saved(store: Path) -> Iterator[None]:
+    """Add to an error in drawing that the results are saved."""
+    try:
+        yield
+    except SweepError as error:
+        raise SweepError(f"{error}; the results are saved in {store}: the same command draws them again") from error
 
 
 def _console(options: Options) -> "Terminal":

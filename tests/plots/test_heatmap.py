@@ -551,3 +551,8 @@ def test_the_film_is_one_small_gif_on_white_of_one_scale(tmp_path):
     assert (first != last)[:, -first.shape[1] // 12 :].sum() == 0
     exact = np.asarray(FILMS["heatmap_film"](ds).images()[-1].convert("L"), dtype=int)
     assert abs(last - exact).mean() < 1, "its colours are those of the map"
+
+
+def test_a_dataset_is_no_array():
+    with pytest.raises(SweepError, match=r"^heatmap draws one array, such as ds.loss, got a Dataset$"):
+        heatmap(results(AXES), x="epoch", y="width")

@@ -101,6 +101,19 @@ def test_a_run_draws_page_figures_and_a_plot_of_the_store_says_so(tmp_path: Path
     assert sorted(path.name for path in Path("again").iterdir()) == ["loss_curves.png", "loss_curves.svg"]
 
 
+def test_a_run_whose_page_figure_fails_says_that_the_results_are_saved(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    broken = PAGE.format(more="").replace("ds.loss.isel", "ds.los.isel")
+    Path("page.py").write_text(broken)
+    assert run_guarded(run, ["page.py", "--out", "store"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("sweep: figure 'scatter' raised AttributeError: ")
+    assert last.endswith("; the results are saved in store: the same command draws them again")
+    Path("page.py").write_text(broken.replace("ds.los.isel", "ds.loss.isel"))
+    assert run_guarded(run, ["page.py", "--out", "store"]) == 0
+    assert "store is complete: nothing to train" in capsys.readouterr().out
+
+
 def test_a_page_with_only_page_figures_gets_no_others(tmp_path: Path) -> None:
     ds = results(AXES).assign_attrs(figures=json.dumps([{"name": "scatter", "options": {}, "own": True}]))
     with pytest.warns(SweepWarning, match="scatter"):

@@ -58,6 +58,8 @@ def heatmap(
         SweepError: for a name that is not a dimension; if other dimensions with several values are left, with the way
             to choose; for an array without numbers; and if there are not as many axes as panels.
     """
+    if not isinstance(array, xr.DataArray):
+        raise SweepError(f"heatmap draws one array, such as ds.loss, got a {type(array).__name__}")
     name = str(array.name or "value")
     if array.dtype.kind not in "biuf" or not array.size:
         held = "nothing" if not array.size else f"no numbers but {array.dtype}"
