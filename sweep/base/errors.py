@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 # What the user can do where a place can't be written, by the number of the OSError.
 REMEDIES: Final = {
@@ -54,11 +54,14 @@ def with_article(noun: str) -> str:
 
 
 @contextmanager
-def convert_errors(convert: Callable[[Exception], SweepError]) -> Iterator[None]:
+def convert_errors(
+    convert: Callable[[Any], SweepError], kinds: tuple[type[BaseException], ...] = (Exception,)
+) -> Iterator[None]:
     """Replace an exception that is raised within by the line that a user sees.
 
     Args:
         convert: builds that error from the exception. A `SweepError` passes unchanged and is not given to it.
+        kinds: the exceptions that are replaced.
 
     Raises:
         SweepError: in place of any other exception.
@@ -67,7 +70,7 @@ def convert_errors(convert: Callable[[Exception], SweepError]) -> Iterator[None]
         yield
     except SweepError:
         raise
-    except Exception as error:
+    except kinds as error:
         raise convert(error) from error
 
 
@@ -81,11 +84,11 @@ def blame(culprit: str) -> AbstractContextManager[None]:
         SweepError: in place of any other exception.
     """
 
-    def convert(error: Exception) -> SweepError:
+    def convert(error: BaseException) -> SweepError:
         first_line = next(iter(str(error).splitlines()), "")
         return SweepError(f"{culprit} raised {type(error).__name__}: {first_line}")
 
-    return convert_errors(convert)
+    return convert_errors(convert, (Exception, SystemExit))  # SystemExit would end the command without a word
 
 
 def name_of(function: object) -> str:

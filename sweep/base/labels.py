@@ -103,6 +103,8 @@ DIMENSIONS: Final = _by_name(
     )
 )
 
+# Files and folders in a store besides its arrays, whose names no array may have.
+STORE_FILES: Final = frozenset({"checkpoint", "digests", "figures", "heartbeat", "lock"})
 # What can be recorded; a page may add its own.
 METRICS: Final = _by_name(
     (

@@ -10,6 +10,7 @@ import xarray as xr
 from sweep.base.errors import SweepError, blame
 from sweep.page.load import is_unmodified
 from sweep.page.specs.claim import STATISTICS, Claim, Criterion
+from sweep.results.dataset import lock_values
 from sweep.stats.intervals import Interval
 
 CONFIRMED: Final = "confirmed"
@@ -117,7 +118,7 @@ def _measure(claim: Claim, ds: xr.Dataset) -> Any:
     """Call the measure, which is a function of the page."""
     with blame(_measure_name(claim)):
         try:
-            return claim.measure(ds)
+            return claim.measure(lock_values(ds))
         except SweepError as error:  # `blame` does not change it, so it would not name the claim
             raise SweepError(f"{_measure_name(claim)}: {error}") from error
 

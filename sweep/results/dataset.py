@@ -45,6 +45,19 @@ def open_results(path: str | Path) -> xr.Dataset:
     return ds
 
 
+def lock_values(ds: xr.Dataset) -> xr.Dataset:
+    """Return results whose values can't be changed in place, for a function of a page; nothing is copied.
+
+    Assigning to an element raises a ValueError; whole variables of the Dataset that is returned can be replaced.
+    """
+    locked = ds.copy()
+    for name, variable in ds.data_vars.items():
+        values = variable.values.view()
+        values.flags.writeable = False
+        locked[name] = variable.copy(data=values)
+    return locked
+
+
 def _check_complete(ds: xr.Dataset, path: str | Path) -> None:
     """Refuse a store without digests if lanes or losses are missing that it should have by its attributes or status."""
     status = ds.status.values

@@ -202,6 +202,10 @@ REFUSED = {
         edit_page("return ds.loss.isel(epoch=-1)\n", "return ds.los\n"), [STORE, *FILES],
         "the measure of claim 'C2' raised AttributeError",
     ),
+    "measure changes results": (
+        edit_page("return ds.loss.isel(epoch=-1)\n", "ds['loss'][:] = 7; return ds.loss.isel(epoch=-1)\n"),
+        [STORE, *FILES], "the measure of claim 'C2' raised ValueError: Assignment destination is a view",
+    ),
     "option": (lambda: None, [STORE, "--answer", "docs/answers.md"], "did you mean --answers?"),
 }  # fmt: skip
 

@@ -208,6 +208,12 @@ def test_a_metric_of_another_shape_than_stated_is_refused():
     )
 
 
+def test_a_complex_metric_is_refused():
+    wrong = Metric("wrong", lambda moment: moment.loss * 1j)
+    with pytest.raises(SweepError, match=r"^metric 'wrong' must return real numbers, got complex ones: take jnp.abs"):
+        runner.plan_sweep(tiny(record=Record(own=(wrong,)), axes=grid(seed=(0,))))
+
+
 def cross_entropy(p: Any, y: Any) -> Any:
     return -y * np.log(p) - (1 - y) * np.log(1 - p)
 

@@ -51,6 +51,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "width must be at least 1, got 0": lambda: MLP(width=0),
     "width must be a whole number, got 8.0": lambda: tiny(axes=grid(width=(8.0,))),
     "model.hidden must hold whole numbers of at least 1, got 0": lambda: MLP(hidden=(4, 0)),
+    "model.initializer must be a name, or a name for each layer, got None": lambda: MLP(initializer=None),  # type: ignore[arg-type]
     "model.initializer must name 3 layers, output included, got 2": lambda: MLP(
         depth=2, initializer=("normal", "zeros")
     ),
@@ -111,6 +112,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
         task=Linear(slopes=(1.0, 2.0), placement="random"), record=Record(metrics=("spatial_error",))
     ),
     "a metric of the page can't be named 'loss': choose another identifier": lambda: Metric("loss", abs),
+    "a metric of the page can't be named 'lock': choose another identifier": lambda: Metric("lock", abs),
     "record.metrics must be distinct, got loss, loss": lambda: Record(metrics=("loss", "loss")),
     "record.snapshots must be at least 0, got -1": lambda: Record(snapshots=-1),
     "record.at must have a number greater than 0, got 0": lambda: log_spaced(0),

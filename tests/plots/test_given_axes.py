@@ -269,10 +269,17 @@ def test_the_choice_that_the_error_names_leaves_one_panel(ds):
         draw(eval(f"ds{told}", {"ds": lanes}))
 
 
+def removed_axes():
+    axes = Figure().subplots()
+    axes.remove()
+    return axes
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
         (lambda: Figure().add_subplot(projection="polar"), "figure 'outcome' draws on plain axes, got polar axes"),
+        (lambda: removed_axes(), "figure 'outcome' got axes that were removed from their figure: give others"),
         (lambda: 3, "figure 'outcome' draws on matplotlib's axes, got int: give those of plt.subplots()"),
         (lambda: Figure(), "figure 'outcome' draws on matplotlib's axes, got Figure: give"),
         (lambda: [], "figure 'outcome' draws 1 panel, and got 0 axes: give 1"),

@@ -54,7 +54,10 @@ def test_a_page_figure_has_question_title_and_page_name() -> None:
 @pytest.mark.parametrize(
     ("function", "told"),
     [
-        (lambda axes, ds: None, "a figure's function needs a name, got '<lambda>': define it with def"),
+        (
+            lambda axes, ds: None,
+            "a figure's function needs a name of at most 80 letters, got '<lambda>': define it with def",
+        ),
         (3, "a figure is a name or a function of axes and results, got 3"),
     ],
 )
@@ -78,9 +81,25 @@ def test_an_exception_of_the_function_is_one_line_and_no_figure_is_saved(tmp_pat
     def counting(axes, ds):
         return 3
 
+    def leaving(axes, ds):
+        raise SystemExit(0)
+
+    def changing(axes, ds):
+        ds["loss"][:] = 7
+
+    def late(axes, ds):  # fails only when the figure is drawn
+        axes.xaxis.set_major_formatter(lambda value, place: f"{1 / 0}")
+
+    def tight(axes, ds):
+        axes.figure.tight_layout()
+
     for function, told in (
         (broken, "figure 'broken' raised KeyError: 'nothing'"),
         (counting, "figure 'counting' must return its title or nothing, got 3"),
+        (leaving, "figure 'leaving' raised SystemExit: 0"),
+        (changing, "figure 'changing' raised ValueError: Assignment destination is a view"),
+        (late, "figure 'late' raised ZeroDivisionError: division by zero"),
+        (tight, "figure 'tight' changes the figure's layout: leave that out"),
     ):
         with pytest.raises(SweepError, match=told):
             draw_figures(results(AXES), [Figure("loss_curves"), Figure(function)], tmp_path)

@@ -24,7 +24,7 @@ from sweep.files.safe_files import remove
 from sweep.page.experiment import Experiment
 from sweep.results import digests
 from sweep.results import store as stores
-from sweep.results.digests import checkpoints, damage, layout
+from sweep.results.digests import checkpoints, damage, hashes, layout
 from sweep.runs import wave_writer
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
@@ -399,6 +399,19 @@ def test_an_older_incomplete_store_gets_digests_when_it_is_resumed(whole: Path, 
     assert check(path) == 0
 
 
+def test_a_checkpoint_of_another_store_is_damage_and_one_of_before_is_not(stopped: Path, tmp_path: Path) -> None:
+    path = copied(stopped, tmp_path)
+    root = json.loads((path / "zarr.json").read_text())
+    root["attributes"]["created"] = "2001-01-01T00:00:00Z"  # as if another sweep had written the checkpoint
+    (path / "zarr.json").write_text(json.dumps(root))
+    assert [damage.what for damage in checkpoints.checkpoint_damages(path)] == ["is not what was written"]
+    with (path / CHECKPOINT).open("r+b") as file:  # as digests were computed before
+        digest = hashes.hash_rest(file, hashes.DIGEST_BYTES)
+        file.seek(0)
+        file.write(digest.encode())
+    assert checkpoints.checkpoint_damages(path) == []
+
+
 def test_a_checkpoint_that_a_run_replaces_meanwhile_is_no_damage(
     stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,8 +420,8 @@ def test_a_checkpoint_that_a_run_replaces_meanwhile_is_no_damage(
     assert arrays is not None
     digested = checkpoints.hash_rest
 
-    def replaced_then(file, skip: int) -> str:
-        found = digested(file, skip)
+    def replaced_then(file, skip: int, key: bytes = b"") -> str:
+        found = digested(file, skip, key)
         monkeypatch.setattr(checkpoints, "hash_rest", digested)
         stores.Store(path).save_checkpoint(RUNNING_AT, arrays | {"done": arrays["done"] + 1})
         return found

@@ -14,7 +14,8 @@ import pytest
 import xarray as xr
 
 from sweep import SweepError, open_results
-from sweep.base.labels import SCHEMA
+from sweep.base.labels import SCHEMA, STORE_FILES
+from sweep.files.locks import LOCK
 from sweep.results import dataset
 from sweep.results import store as stores
 from sweep.results.store import Store
@@ -263,3 +264,10 @@ def test_holding_a_store_removes_what_killed_runs_left(store: Store) -> None:
     with stores.hold(store.path):
         pass
     assert sorted(store.path.rglob("*")) == sorted([*before, store.path / "lock", store.path / "my.partial"])
+
+
+def test_no_array_can_have_the_name_of_another_file_of_a_store():
+    from sweep.results.digests import FOLDER, checkpoints
+
+    files = {LOCK, FOLDER, checkpoints.SINGLE_CHECKPOINT, stores.HEARTBEAT.partition(".")[0], "figures"}
+    assert files == STORE_FILES

@@ -12,7 +12,7 @@ import numpy as np
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int
 
-from sweep.base.errors import blame
+from sweep.base.errors import SweepError, blame
 from sweep.base.labels import METRICS
 from sweep.engine.regression.tasks import Data
 from sweep.page.shape import PREDICTION, Shape
@@ -154,6 +154,8 @@ def measure(moment: Moment) -> dict[str, Array]:
     for metric in moment.shape.own:
         with blame(f"metric {metric.name!r}"):
             values[metric.name] = jnp.asarray(metric.function(moment))
+        if jnp.iscomplexobj(values[metric.name]):
+            raise SweepError(f"metric {metric.name!r} must return real numbers, got complex ones: take jnp.abs")
     if moment.x_prediction is not None:
         values[PREDICTION] = moment.x_prediction
     return jax.tree.map(jnp.asarray, values)

@@ -70,6 +70,7 @@ STATISTICS: Final[dict[str, Entry]] = {
     "highest": Entry("sweep.stats.lanes:highest_seed"),
 }
 
+_LONGEST_NAME: Final = 80  # letters of the name of a function, and so of files
 _MOST_OPTIONS: Final = 20  # of a figure that the page itself draws; a store has to hold them
 _NUMBERS: Final = ("threshold", "at_most", "at_least")
 _SWEPT: Final = ("rows", "columns", "lines")
@@ -116,8 +117,11 @@ class Figure:
         """Refuse anything but a function, and a name that can't be a file's or is another figure's."""
         if not callable(self.function):
             raise SweepError(f"a figure is a name or a function of axes and results, got {self.function!r}")
-        if not self.name.isidentifier():
-            raise SweepError(f"a figure's function needs a name, got {self.name!r}: define it with def")
+        if not self.name.isidentifier() or len(self.name) > _LONGEST_NAME:
+            raise SweepError(
+                f"a figure's function needs a name of at most {_LONGEST_NAME} letters, got {self.name[:100]!r}: define "
+                f"it with def"
+            )
         if self.name in KINDS:
             raise SweepError(f"the page's function {self.name!r} has the name of another figure: rename it")
         if len(self.options) > _MOST_OPTIONS:

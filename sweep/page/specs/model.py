@@ -90,6 +90,8 @@ class MLP(Model):
             if getattr(self, name) != 1 and name not in self.applicable():
                 needs = {"bias_scale": "biases", "omega0": f"activation {_PERIODIC}"}[name]
                 raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
+        if not isinstance(self.initializer, str | tuple | list):
+            raise SweepError(f"model.initializer must be a name, or a name for each layer, got {self.initializer!r}")
         names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
         for name in names:
             if name not in tuple(INITIALIZERS):  # a tuple, since the name may not be hashable

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from sweep.base.errors import SweepError, unknown_name
-from sweep.base.labels import DIMENSIONS, DIRECTIONS, METRICS, RECORDED, Better, Quantity
+from sweep.base.labels import DIMENSIONS, DIRECTIONS, METRICS, RECORDED, STORE_FILES, Better, Quantity
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import Spec, check_finite
 from sweep.page.specs.window import Window
@@ -47,7 +47,7 @@ class Metric(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_text("the name of a metric", self.name, _LABEL)
-        if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED}:
+        if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED, *STORE_FILES}:
             raise SweepError(f"a metric of the page can't be named {self.name!r}: choose another identifier")
         if not callable(self.function):
             raise SweepError(f"metric {self.name!r} must be given a function of a moment, got {self.function!r}")

@@ -94,6 +94,8 @@ def given_sheet(ax: AxesLike | None, figure: str, chosen: View, panels: int, *ot
         if not isinstance(each, Axes):
             got = type(each).__name__
             raise SweepError(f"figure {figure!r} draws on matplotlib's axes, got {got}: give those of plt.subplots()")
+        if each.figure is None:
+            raise SweepError(f"figure {figure!r} got axes that were removed from their figure: give others")
         if each.name != "rectilinear":
             raise SweepError(f"figure {figure!r} draws on plain axes, got {each.name} axes: leave out the projection")
     if len(flat) != panels:

@@ -9,6 +9,7 @@ from sweep.page.specs.figure import Figure
 from sweep.plots.drawing import style
 from sweep.plots.drawing.sheet import figure_sheet
 from sweep.plots.drawing.view import View
+from sweep.results.dataset import lock_values
 
 
 def draw_page_figure(ds: xr.Dataset, figure: Figure) -> MatplotlibFigure:
@@ -25,10 +26,14 @@ def draw_page_figure(ds: xr.Dataset, figure: Figure) -> MatplotlibFigure:
     assert figure.function is not None
     with matplotlib.rc_context(style.settings()):
         sheet = figure_sheet(1)
+        layout = sheet.figure.get_layout_engine()
         with blame(f"figure {figure.name!r}"):
-            copy = ds.copy()  # so that the function can't change the data of other figures
-            title = figure.function(sheet.panels[0], copy, **figure.options)
-        if title is not None and not isinstance(title, str):
-            raise SweepError(f"figure {figure.name!r} must return its title or nothing, got {title!r}")
-        rule = f"Drawn by {figure.name} of the page"
-        return sheet.finish(View(ds, ds, None, ()), title or style.words(figure.name), rule)
+            title = figure.function(sheet.panels[0], lock_values(ds), **figure.options)
+            if title is not None and not isinstance(title, str):
+                raise SweepError(f"figure {figure.name!r} must return its title or nothing, got {title!r}")
+            if sheet.figure.get_layout_engine() is not layout:
+                raise SweepError(f"figure {figure.name!r} changes the figure's layout: leave that out")
+            rule = f"Drawn by {figure.name} of the page"
+            drawn = sheet.finish(View(ds, ds, None, ()), title or style.words(figure.name), rule)
+            drawn.draw_without_rendering()  # what the function has drawn may fail only here
+        return drawn

@@ -1,4 +1,8 @@
-"""Checkpoints: the files from which incomplete waves continue; each begins with its own digest."""
+"""Checkpoints: the files from which incomplete waves continue; each begins with its own digest.
+
+The digest depends on the store too, so that the checkpoint of another store is noticed. Checkpoints of before that have
+a digest of their content alone, which still counts.
+"""
 
 import os
 import re
@@ -11,9 +15,11 @@ from typing import Final
 import numpy as np
 
 from sweep.files import atomic_files
+from sweep.files.places import ROOT
 from sweep.files.safe_files import load_arrays, open_regular
 from sweep.results.digests.damage import Damage
-from sweep.results.digests.hashes import DIGEST_BYTES, hash_rest
+from sweep.results.digests.folder import read_json
+from sweep.results.digests.hashes import DIGEST_BYTES, hash_bytes, hash_rest
 from sweep.results.digests.layout import is_complete
 from sweep.results.digests.waves import running_waves
 
@@ -45,15 +51,21 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Replace a checkpoint: its digest, followed by the arrays.
 
     Args:
-        path: the file.
+        path: the file, in the store.
         arrays: by name.
     """
     with atomic_files.write_file(path) as file:
         file.write(bytes(DIGEST_BYTES))
         np.savez(file, allow_pickle=False, **arrays)
-        digest = hash_rest(file, DIGEST_BYTES)
+        digest = hash_rest(file, DIGEST_BYTES, _key_of(path.parent))
         file.seek(0)
         file.write(digest.encode())
+
+
+def _key_of(store: Path) -> bytes:
+    """Return what tells a store from all others: a hash of its page's fingerprint and of when it was created."""
+    attributes = read_json(store / ROOT)["attributes"]
+    return hash_bytes(f"{attributes.get('fingerprint')} {attributes.get('created')}".encode()).encode()
 
 
 def read_checkpoint(path: Path) -> dict[str, np.ndarray] | None:
@@ -81,7 +93,8 @@ def _compare(store: Path, name: str) -> Damage | None:
         with open_regular(store / name) as file:
             if os.fstat(file.fileno()).st_size > MOST_CHECKPOINT_BYTES:
                 return Damage(name, "is larger than a checkpoint can be")
-            intact = file.read(DIGEST_BYTES) == hash_rest(file, DIGEST_BYTES).encode()
+            digest = file.read(DIGEST_BYTES).decode(errors="replace")
+            intact = any(digest == hash_rest(file, DIGEST_BYTES, key) for key in (_key_of(store), b""))
     except FileNotFoundError:
         return None
     except OSError as error:

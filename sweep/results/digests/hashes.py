@@ -36,15 +36,16 @@ def hash_file(path: Path) -> str | None:
         return None
 
 
-def hash_rest(file: BinaryIO, skip: int) -> str:
+def hash_rest(file: BinaryIO, skip: int, key: bytes = b"") -> str:
     """Compute the digest of an open file without its first bytes.
 
     Args:
         file: the file.
         skip: number of bytes at its beginning that are left out.
+        key: at most 64 bytes that the digest depends on as well.
     """
     file.seek(skip)
-    state = blake2b(digest_size=_LENGTH)
+    state = blake2b(digest_size=_LENGTH, key=key)
     while block := file.read(_BLOCK):
         state.update(block)
     return state.hexdigest()
