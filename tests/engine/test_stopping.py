@@ -461,7 +461,7 @@ def test_if_lanes_end_early_the_best_rate_reaches_the_target_first_or_is_cut_las
     for width in (4, 6):
         own = there.sel(width=width)
         if np.isfinite(own).any():
-            assert stats.best_learning_rate(by_target).sel(width=width) == own.learning_rate[int(own.argmin())]
+            assert stats.best_learning_rate(by_target).sel(width=width) == own.learning_rate[int(own.values.argmin())]
     halved = run_sweep(racing(Halving(keep=0.2, first=0.5)))
     gone = (halved.status == CUT).all("seed")
     assert gone.sum() >= 3  # in one of the widths all rates may have been cut, and still one is shown
