@@ -16,11 +16,12 @@ from sweep.engine import numerics
 from sweep.results.store import Store
 
 PAGE = """
-from sweep import MLP, Experiment, Linear, Optimizer, Record, grid, log_spaced
+from sweep import MLP, Experiment, Figure, Linear, Optimizer, Record, grid, log_spaced
 experiment = Experiment(
     question="Does it run under somebody else's settings?", task=Linear(points=16, noise=0.1),
     model=MLP(depth=1, width=4), optimizer=Optimizer("sgd"), axes=grid(seed=(0, 1), learning_rate=(0.1, 1e6)),
     batch_size=5, epochs=20, record=Record(at=log_spaced(3), snapshots=2), precision="{precision}",
+    figures=(Figure("loss_curves"),),
 )
 """
 HERE = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}

@@ -18,7 +18,7 @@ from sweep.base.labels import FINISHED
 from sweep.results.store import Store
 
 PAGE = """
-from sweep import MLP, Experiment, Optimizer, Record, SumOfSines, grid, log_spaced, zipped
+from sweep import MLP, Experiment, Figure, Optimizer, Record, SumOfSines, grid, log_spaced, zipped
 experiment = Experiment(
     question="Does a killed sweep come back as if nothing had happened?",
     task=SumOfSines(frequencies=(1, 3), points=64, noise=0.1),
@@ -28,6 +28,7 @@ experiment = Experiment(
     epochs={epochs},
     batch_size=24,
     record=Record(at=log_spaced(12)),
+    figures=(Figure("loss_curves"),),
 )
 """
 EPOCHS = 3000  # about five seconds of training on two cores
