@@ -45,7 +45,7 @@ class Watch:
         folder: events outside of it are not counted.
         at: the event to act at, from 1 on; 0 only counts.
         act: called with the event's words from that event on.
-        full: whether only what needs room on the disk counts: opening for writing and making folders.
+        full: whether only what needs space on the disk counts: opening for writing and making folders.
     """
 
     folder: str = ""

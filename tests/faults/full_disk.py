@@ -118,7 +118,7 @@ def _on_small_disk(ready: Prepared, stage: str, share: float) -> Callable[[Path]
             shutil.copytree(place, folder / "after", symlinks=True)
         if stage in MORE:
             return ("refused" if reply.code else "right"), reply.brief()
-        outcome, detail = judge_after(ready, stage, folder / "after", f"a disk with {share:.2f} of the room")
+        outcome, detail = judge_after(ready, stage, folder / "after", f"a disk with {share:.2f} of the space")
         return ("refused" if outcome == "right" and reply.code else outcome), detail or reply.brief()
 
     return run
@@ -149,7 +149,7 @@ def mounted(folder: Path, random: Random) -> Sequence[Case]:
     """List disks of many sizes for each stage."""
     ready = prepared(folder)
     return [
-        Case(f"{stage} with {share:.3f} of the room", _on_small_disk(ready, stage, share))
+        Case(f"{stage} with {share:.3f} of the space", _on_small_disk(ready, stage, share))
         for stage in (*STAGES, *MORE)
         for share in ((number + random.random()) / SIZES for number in range(SIZES))
     ]

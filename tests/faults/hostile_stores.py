@@ -590,7 +590,7 @@ def a_chunk(store: Path, rng: Generator) -> str:
 
 
 def a_large_chunk(store: Path, rng: Generator) -> str:
-    """Make a chunk's file large without taking room on the disk."""
+    """Make a chunk's file large without taking space on the disk."""
     chunk = pick(rng, chunks(store))
     with chunk.open("r+b") as file:
         file.truncate(2**33)

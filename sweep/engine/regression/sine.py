@@ -14,9 +14,9 @@ lowest ones, from where its parity goes straight to the sign. It must be read ou
 (t + c) - c.
 
 The polynomials. r + r^3 P(r^2) and 1 + r^2 Q(r^2), with P and Q of degree 3 and 4, have the least largest error on
-[0, 1.5725], which is pi / 2 and room for a k that is rounded the other way: found by Remez exchange in float64 on the
-errors sin r - r and cos r - 1, and then rounded to float32. With rounded coefficients they are within 1.6e-8 and
-0.5e-8. Around x = 0 both are exact: sin x = x, cos x = 1.
+[0, 1.5725], which is pi / 2 and a margin for a k that is rounded the other way: found by Remez exchange in float64
+on the errors sin r - r and cos r - 1, and then rounded to float32. With rounded coefficients they are within 1.6e-8
+and 0.5e-8. Around x = 0 both are exact: sin x = x, cos x = 1.
 """
 
 from collections.abc import Sequence

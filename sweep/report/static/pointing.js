@@ -71,9 +71,9 @@ Object.assign(Section.prototype, {
     lines.push(make("p", {}, where), make("p", {}, `quartiles ${quartiles.map(short).join(" to ")}`), make("p", {}, `seeds: ${ended}`));
     tip.replaceChildren(...lines);
     if (!at) return;
-    const room = this.part("heatmap"), left = Math.min(at.x + 16, room.clientWidth - tip.offsetWidth);
+    const panel = this.part("heatmap"), left = Math.min(at.x + 16, panel.clientWidth - tip.offsetWidth);
     tip.style.left = `${Math.max(0, left)}px`;
-    tip.style.top = `${room.offsetTop + at.y + 18}px`;
+    tip.style.top = `${panel.offsetTop + at.y + 18}px`;
   },
 
   where([x, y]) {
