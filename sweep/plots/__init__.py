@@ -44,4 +44,4 @@ def __getattr__(name: str) -> Any:
         return import_module("sweep.plots.figures.plane").heatmap
     if name not in KINDS:
         raise AttributeError(f"module 'sweep.plots' has no attribute {name!r}")
-    return import_module("sweep.plots.registry").load_function(name)
+    return KINDS[name].load()

@@ -120,11 +120,10 @@ def draw_figures(
 
 def _draw(ds: "xr.Dataset", figure: Figure) -> "MatplotlibFigure | Film":
     from sweep.plots.figures.page_figure import draw_page_figure
-    from sweep.plots.registry import load_function
 
     if figure.function is not None:
         return draw_page_figure(ds, figure)
-    return load_function(figure.name)(ds, **figure.options)
+    return KINDS[figure.name].load()(ds, **figure.options)
 
 
 def figure_paths(

@@ -23,7 +23,7 @@ class _Functions(Mapping[str, Callable[..., Any]]):
         """Import a function."""
         if name not in self._names:
             raise KeyError(name)
-        return load_function(name)
+        return KINDS[name].load()
 
     def __iter__(self) -> Iterator[str]:
         """List the names."""
@@ -32,15 +32,6 @@ class _Functions(Mapping[str, Callable[..., Any]]):
     def __len__(self) -> int:
         """Count them."""
         return len(self._names)
-
-
-def load_function(name: str) -> Callable[..., Any]:
-    """Import the function that draws a figure.
-
-    Args:
-        name: one of `KINDS`.
-    """
-    return KINDS[name].load()
 
 
 FIGURES: Final = _Functions(is_film=False)

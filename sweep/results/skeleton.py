@@ -1,7 +1,7 @@
 """The Dataset of a sweep that has not run yet: complete coordinates, and variables that are NaN everywhere."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,8 @@ def skeleton(
     Returns:
         A Dataset over the flat dimension `lane`; its variables, all NaN, take no memory.
     """
-    coords = _coordinates(experiment, columns, order, epochs, steps, snapshots, sizes)
+    coords = _lane_coordinates(experiment, columns, order) | _time_coordinates(epochs, steps, snapshots)
+    coords |= _own_coordinates(experiment, columns, sizes)
     length = {LANE: len(order), "epoch": len(epochs), "snapshot_epoch": len(snapshots)}
     length |= {dim: len(values) for dim, values in sizes.items()}
     kept = [q for q in quantities if length[TIME.get(q.name, "epoch")]]  # without snapshots there are no predictions
@@ -58,27 +59,26 @@ def skeleton(
     return xr.Dataset(variables, coords, {"dimensions": json.dumps(_dimensions(experiment.axes)), "schema": SCHEMA})
 
 
-def _coordinates(
-    experiment: Experiment,
-    columns: Mapping[str, np.ndarray],
-    order: np.ndarray,
-    epochs: np.ndarray,
-    steps: np.ndarray | None,
-    snapshots: np.ndarray,
-    sizes: Mapping[str, np.ndarray],
-) -> dict[str, Any]:
-    """Lay out the coordinates; the arguments are those of `skeleton`."""
+def _lane_coordinates(experiment: Experiment, columns: Mapping[str, np.ndarray], order: np.ndarray) -> dict[str, Any]:
+    """Lay out the lanes' numbers and knobs."""
     coords: dict[str, Any] = {LANE: (LANE, order, DIMENSIONS[LANE].attributes())}
-    for name, column in columns.items():
-        coords[name] = (LANE, *_encode(name, column[order], experiment))
-    coords["epoch"] = ("epoch", epochs, DIMENSIONS["epoch"].attributes())
+    return coords | {name: (LANE, *_encode(name, column[order], experiment)) for name, column in columns.items()}
+
+
+def _time_coordinates(epochs: np.ndarray, steps: np.ndarray | None, snapshots: np.ndarray) -> dict[str, Any]:
+    """Lay out the records, in epochs and in steps, and those with predictions."""
+    coords: dict[str, Any] = {"epoch": ("epoch", epochs, DIMENSIONS["epoch"].attributes())}
     if len(snapshots):
         coords["snapshot_epoch"] = ("snapshot_epoch", epochs[snapshots], DIMENSIONS["snapshot_epoch"].attributes())
     if steps is not None:
         coords["step"] = ("epoch", steps, RECORDED["step"].attributes())
-    for dim, values in sizes.items():
-        coords[dim] = (dim, values, DIMENSIONS[dim].attributes())
-    if "x" in sizes and not {"low", "high"} & set(columns):  # figures mark where the training points end
+    return coords
+
+
+def _own_coordinates(experiment: Experiment, swept: Collection[str], sizes: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Lay out the dimensions that quantities have themselves."""
+    coords: dict[str, Any] = {dim: (dim, values, DIMENSIONS[dim].attributes()) for dim, values in sizes.items()}
+    if "x" in coords and not {"low", "high"} & set(swept):  # figures mark where the training points end
         coords["x"][2].update(train_low=experiment.task.low, train_high=experiment.task.high)
     return coords
 

@@ -9,7 +9,7 @@ from sweep.base.errors import SweepError, name_of, unknown_name
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
 from sweep.base.registry import Entry
 from sweep.base.text import check_text
-from sweep.page.specs.knobs import check_finite, to_plain
+from sweep.page.specs.knobs import LONGEST_NAME, check_finite, to_plain
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,6 @@ STATISTICS: Final[dict[str, Entry]] = {
     "highest": Entry("sweep.stats.lanes:highest_seed"),
 }
 
-_LONGEST_NAME: Final = 80  # letters of the name of a function, and so of files
 _MOST_OPTIONS: Final = 20  # of a figure that the page itself draws; a store has to hold them
 _NUMBERS: Final = ("threshold", "at_most", "at_least")
 _SWEPT: Final = ("rows", "columns", "lines")
@@ -117,9 +116,9 @@ class Figure:
         """Refuse anything but a function, and a name that can't be a file's or is another figure's."""
         if not callable(self.function):
             raise SweepError(f"a figure is a name or a function of axes and results, got {self.function!r}")
-        if not self.name.isidentifier() or len(self.name) > _LONGEST_NAME:
+        if not self.name.isidentifier() or len(self.name) > LONGEST_NAME:
             raise SweepError(
-                f"a figure's function needs a name of at most {_LONGEST_NAME} letters, got {self.name[:100]!r}: define "
+                f"a figure's function needs a name of at most {LONGEST_NAME} letters, got {self.name[:100]!r}: define "
                 f"it with def"
             )
         if self.name in KINDS:

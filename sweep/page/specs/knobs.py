@@ -17,6 +17,7 @@ from sweep.base.errors import SweepError, unknown_name
 
 _METADATA: Final = "knob"
 LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made of 32 bits
+LONGEST_NAME: Final = 80  # letters of a name that a page brings: of a parameter, of a figure's function
 LARGEST_COUNT: Final = 2**24  # of points, neurons or layers
 
 

@@ -9,10 +9,9 @@ import numpy as np
 from sweep.base.errors import SweepError
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STORE_FILES
 from sweep.base.registry import Entry
-from sweep.page.specs.knobs import Spec, check_finite, choice, count, knobs_of, number, to_plain
+from sweep.page.specs.knobs import LONGEST_NAME, Spec, check_finite, choice, count, knobs_of, number, to_plain
 from sweep.page.specs.window import Window
 
-LONGEST_NAME: Final = 80  # letters of a parameter's name, which is used on axes and in names of folders
 PLACEMENTS = ("grid", "grid_with_end", "random")
 
 

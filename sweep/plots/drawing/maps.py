@@ -10,8 +10,9 @@ from matplotlib.patches import Patch
 
 from sweep.plots.drawing import style
 from sweep.plots.drawing.cells import add_colour_bar, draw_cells, draw_missing, draw_numbers, last_mesh, legend_patch
+from sweep.plots.drawing.given import AxesLike, given_sheet
 from sweep.plots.drawing.scale import scale_of, sort_along
-from sweep.plots.drawing.sheet import FigureSheet, Sheet, figure_sheet
+from sweep.plots.drawing.sheet import Sheet, figure_sheet
 from sweep.plots.drawing.view import View
 
 
@@ -31,9 +32,15 @@ def lay_out_table(chosen: View, values: xr.DataArray, rows: str | None, columns:
     return values.expand_dims(missing).assign_coords(unnamed).transpose(rows or "row", columns or "column")
 
 
-def sheet_of_maps(cells: Sequence[xr.DataArray]) -> FigureSheet:
-    """Make a figure with a panel for each heatmap; the panels share rows, or columns, if these are the same in all."""
-    return figure_sheet(len(cells), sharey=_have_same(cells, 0), sharex=_have_same(cells, 1))
+def sheet_of_maps(ax: AxesLike | None, figure: str, chosen: View, cells: Sequence[xr.DataArray]) -> Sheet:
+    """Make a sheet with a panel for each heatmap, of a caller's axes or else of a new figure.
+
+    Panels of a new figure share rows, or columns, if these are the same in all. Arguments and errors are those of
+    `given_sheet`.
+    """
+    return given_sheet(ax, figure, chosen, len(cells)) or figure_sheet(
+        len(cells), sharey=_have_same(cells, 0), sharex=_have_same(cells, 1)
+    )
 
 
 def draw_maps(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sweep import stats
 from sweep.plots.drawing import style
 from sweep.plots.drawing.cells import draw_step_line, legend_step, log_norm, merge_cells, norm_of
-from sweep.plots.drawing.given import AxesLike, given_sheet
+from sweep.plots.drawing.given import AxesLike
 from sweep.plots.drawing.maps import draw_maps, lay_out_table, legend_entries, sheet_of_maps
 from sweep.plots.drawing.metric import check_metric, colours, describe_best, describe_lost, highest_shown, varying_names
 from sweep.plots.drawing.scale import scale_of
@@ -35,7 +35,7 @@ def frequency_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     halving = [stats.halving_epoch(each) for each in cells]
     order = [float(stats.order_of_convergence(each)) for each in halving]
     notes = [f"rank correlation {rho:.2f}" if np.isfinite(rho) else "" for rho in order]
-    sheet = given_sheet(ax, "frequency_epoch", chosen, len(drawn)) or sheet_of_maps(drawn)
+    sheet = sheet_of_maps(ax, "frequency_epoch", chosen, drawn)
     kinds = draw_maps(sheet, chosen, drawn, Normalize(0.0, 1.0), style.lower_better_colours(), notes=notes)
     for axes, each in zip(sheet.panels, drawn, strict=True):
         draw_step_line(axes, stats.halving_epoch(each), scale_of(each["frequency"]), scale_of(each["epoch"]))
@@ -60,7 +60,7 @@ def learning_rate_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure
     ends = [each.isel(epoch=-1) for each in cells]
     cells = [merge_cells(each) for each in cells]
     norm = log_norm(cells, highest=highest_shown(chosen, "loss"))
-    sheet = given_sheet(ax, "learning_rate_epoch", chosen, len(cells)) or sheet_of_maps(cells)
+    sheet = sheet_of_maps(ax, "learning_rate_epoch", chosen, cells)
     kinds = draw_maps(sheet, chosen, cells, norm, style.lower_better_colours())
     best = [float(stats.best_learning_rate(panel)) for panel in chosen.panels()]
     known = [rate for rate in best if np.isfinite(rate)]
@@ -92,7 +92,7 @@ def metric_epoch(
     chosen, cells = _medians(ds, metric, rows)
     cells = [merge_cells(each) for each in cells]
     norm = norm_of(cells, highest=highest_shown(chosen, metric))
-    sheet = given_sheet(ax, "metric_epoch", chosen, len(cells)) or sheet_of_maps(cells)
+    sheet = sheet_of_maps(ax, "metric_epoch", chosen, cells)
     kinds = draw_maps(sheet, chosen, cells, norm, colours(better))
     title = describe_best(chosen, metric, (rows, chosen.facet))
     rule = f"Median over {chosen.seeds} of the {style.name(ds[metric])}{describe_lost(chosen, better)}"
@@ -113,7 +113,7 @@ def space_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     chosen, cells = _medians(ds, "spatial_error", "x")
     # Two decades: with more, the lines along which the error changes sign would be too prominent.
     drawn = [merge_cells(each) for each in cells]
-    sheet = given_sheet(ax, "space_epoch", chosen, len(drawn)) or sheet_of_maps(drawn)
+    sheet = sheet_of_maps(ax, "space_epoch", chosen, drawn)
     kinds = draw_maps(sheet, chosen, drawn, log_norm(drawn, decades=2), style.lower_better_colours())
     handles = mark_ends(sheet.panels, ds["x"], "y")
     ends = [each.isel(epoch=-1) for each in cells if np.isfinite(each.isel(epoch=-1)).all()]

@@ -111,7 +111,7 @@ def heatmap_film(
     norm = norm_of([each for drawn in cells for each in drawn], highest=plane.highest(frames[0].chosen.data[metric]))
     better = frames[-1].better
     cuts = [frame.cut() for frame in frames]
-    sheet = sheet_of_maps(cells[-1])
+    sheet = sheet_of_maps(None, "heatmap_film", chosen, cells[-1])
     kinds = draw_maps(sheet, frames[-1].chosen, cells[-1], norm, colours(better), cuts[-1])
     epochs = [style.format_number(frame.chosen.data["epoch"].item()) for frame in frames]
     finding = plane.describe(frames[-1], cells[-1])

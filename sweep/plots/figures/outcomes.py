@@ -11,7 +11,7 @@ from sweep import stats
 from sweep.base import labels
 from sweep.plots.drawing import style
 from sweep.plots.drawing.cells import merge_cells, norm_of
-from sweep.plots.drawing.given import AxesLike, given_sheet
+from sweep.plots.drawing.given import AxesLike
 from sweep.plots.drawing.maps import draw_maps, lay_out_table, legend_entries, sheet_of_maps, write_numbers
 from sweep.plots.drawing.metric import (
     check_metric,
@@ -52,7 +52,7 @@ def outcome(
     medians = stats.median(stats.final(chosen.data, metric)).assign_attrs(long_name=what)
     cells = _cells(chosen, medians, dims)
     norm = norm_of(cells, highest=highest_shown(chosen, metric))
-    sheet = given_sheet(ax, "outcome", chosen, len(cells)) or sheet_of_maps(cells)
+    sheet = sheet_of_maps(ax, "outcome", chosen, cells)
     kinds = draw_maps(sheet, chosen, cells, norm, colours(better))
     write_numbers(sheet, cells)
     rule = f"Median over {chosen.seeds} of the {what}{describe_lost(chosen, better)}"
@@ -96,7 +96,7 @@ def share(
     shares = stats.seeded(reached.astype(float).where(last.notnull())).mean("seed")
     what = f"a final {style.words(metric)} of {bound}"
     cells = _cells(chosen, shares.assign_attrs(long_name=f"share of seeds with {what}"), dims)
-    sheet = given_sheet(ax, "share", chosen, len(cells)) or sheet_of_maps(cells)
+    sheet = sheet_of_maps(ax, "share", chosen, cells)
     cmap = colours(_direction_of_share(better, at_least is None))
     kinds = draw_maps(sheet, chosen, cells, Normalize(0, 1), cmap)
     write_numbers(sheet, cells)

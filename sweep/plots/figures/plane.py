@@ -15,7 +15,7 @@ from sweep.base.errors import SweepError, unknown_name
 from sweep.page.specs.figure import STATISTICS
 from sweep.plots.drawing import style, unions
 from sweep.plots.drawing.cells import legend_patch, merge_cells, norm_of
-from sweep.plots.drawing.given import AxesLike, given_sheet
+from sweep.plots.drawing.given import AxesLike
 from sweep.plots.drawing.maps import draw_maps, lay_out_table, sheet_of_maps, write_numbers
 from sweep.plots.drawing.metric import colours
 from sweep.plots.drawing.view import MOST_PANELS, View, place_words, selection_words
@@ -129,7 +129,7 @@ def draw(what: Cells, ax: AxesLike | None) -> Figure:
     chosen, values = what.chosen, what.values
     cells = what.panels(values)
     norm = norm_of(cells, highest=highest(values))
-    sheet = given_sheet(ax, "heatmap", chosen, len(cells)) or sheet_of_maps(cells)
+    sheet = sheet_of_maps(ax, "heatmap", chosen, cells)
     kinds = draw_maps(sheet, chosen, cells, norm, colours(what.better), what.cut())
     if "epoch" not in (what.x, what.y):
         write_numbers(sheet, cells)

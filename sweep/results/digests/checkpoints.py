@@ -7,20 +7,18 @@ a digest of their content alone, which still counts.
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from sweep.files import atomic_files
-from sweep.files.places import ROOT
 from sweep.files.safe_files import load_arrays, open_regular
 from sweep.results.digests.damage import Damage
-from sweep.results.digests.folder import read_json
 from sweep.results.digests.hashes import DIGEST_BYTES, hash_bytes, hash_rest
-from sweep.results.digests.layout import is_complete
+from sweep.results.digests.layout import root_attributes
 from sweep.results.digests.waves import running_waves
 
 SINGLE_CHECKPOINT: Final = "checkpoint"  # of older stores, which had one for all waves
@@ -47,24 +45,28 @@ def used_checkpoints(store: Path) -> set[str]:
     return {checkpoint_file(wave.start) for wave in running_waves(store)}
 
 
-def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], key: bytes) -> None:
     """Replace a checkpoint: its digest, followed by the arrays.
 
     Args:
-        path: the file, in the store.
+        path: the file.
         arrays: by name.
+        key: that of the store, see `key_of`.
     """
     with atomic_files.write_file(path) as file:
         file.write(bytes(DIGEST_BYTES))
         np.savez(file, allow_pickle=False, **arrays)
-        digest = hash_rest(file, DIGEST_BYTES, _key_of(path.parent))
+        digest = hash_rest(file, DIGEST_BYTES, key)
         file.seek(0)
         file.write(digest.encode())
 
 
-def _key_of(store: Path) -> bytes:
-    """Return what tells a store from all others: a hash of its page's fingerprint and of when it was created."""
-    attributes = read_json(store / ROOT)["attributes"]
+def key_of(attributes: Mapping[str, Any]) -> bytes:
+    """Return what tells a store from all others: a hash of its page's fingerprint and of when it was created.
+
+    Args:
+        attributes: those of the store; these two never change.
+    """
     return hash_bytes(f"{attributes.get('fingerprint')} {attributes.get('created')}".encode()).encode()
 
 
@@ -81,20 +83,24 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray] | None:
 
 def checkpoint_damages(store: Path) -> list[Damage]:
     """Compare the checkpoints of running waves, and that of an older store, with the digests at their beginning."""
-    if is_complete(store):
+    attributes = root_attributes(store)
+    if attributes.get("complete"):
         return []
-    used = {*used_checkpoints(store), SINGLE_CHECKPOINT}
-    return [damage for name in list_checkpoints(store) if name in used and (damage := _compare(store, name))]
+    used, keys = {*used_checkpoints(store), SINGLE_CHECKPOINT}, (key_of(attributes), b"")
+    return [damage for name in list_checkpoints(store) if name in used and (damage := _compare(store, name, keys))]
 
 
-def _compare(store: Path, name: str) -> Damage | None:
-    """Compare one checkpoint; it is opened only once, since a run in progress may replace it meanwhile."""
+def _compare(store: Path, name: str, keys: Iterable[bytes]) -> Damage | None:
+    """Compare one checkpoint, whose digest may have any of these keys.
+
+    The file is opened only once, since a run in progress may replace it meanwhile.
+    """
     try:
         with open_regular(store / name) as file:
             if os.fstat(file.fileno()).st_size > MOST_CHECKPOINT_BYTES:
                 return Damage(name, "is larger than a checkpoint can be")
             digest = file.read(DIGEST_BYTES).decode(errors="replace")
-            intact = any(digest == hash_rest(file, DIGEST_BYTES, key) for key in (_key_of(store), b""))
+            intact = any(digest == hash_rest(file, DIGEST_BYTES, key) for key in keys)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -94,7 +94,16 @@ def known_digests(store: Path) -> Mapping[str, list[str | None]]:
 
 def is_complete(store: Path) -> bool:
     """Tell whether a store says that all its lanes have ended."""
-    return bool(read_json(store / ROOT)["attributes"].get("complete"))
+    return bool(root_attributes(store).get("complete"))
+
+
+def root_attributes(store: Path) -> dict[str, Any]:
+    """Read the attributes of a store that may be damaged.
+
+    Raises:
+        OSError, ValueError: if they can't be read.
+    """
+    return read_json(store / ROOT)["attributes"]
 
 
 def layout_damages(store: Path) -> list[Damage]:

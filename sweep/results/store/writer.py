@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from sweep.results.digests import waves
 from sweep.results.digests.checkpoints import (
     SINGLE_CHECKPOINT,
     checkpoint_file,
+    key_of,
     list_checkpoints,
     read_checkpoint,
     used_checkpoints,
@@ -149,7 +151,12 @@ class Store:
             arrays: by name.
         """
         self._check_held()
-        write_checkpoint(self.path / checkpoint_file(start), arrays)
+        write_checkpoint(self.path / checkpoint_file(start), arrays, self._key)
+
+    @cached_property
+    def _key(self) -> bytes:
+        """The key of its checkpoints' digests, read once: a save during training should not read all attributes."""
+        return key_of(self.attributes())
 
     def load_checkpoint(self, start: int) -> dict[str, np.ndarray] | None:
         """Load the checkpoint of a wave.
