@@ -9,6 +9,7 @@ come from one hash: `uniforms` gives uniform numbers, and each distribution is a
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -49,7 +50,9 @@ class Keys(NamedTuple):
         return cls(stream(seed, "weights"), stream(seed, "batches"), stream(data_seed, "data"))
 
 
-def uniforms(key: Key[Array, ""], shapes: Shapes, dtype: Any) -> Float[Array, " entries"]:
+def uniforms(
+    key: Key[Array, ""], shapes: Shapes, dtype: Any, numbers: Mapping[int, Any] = MappingProxyType({})
+) -> Float[Array, " entries"]:
     """Draw numbered matrices of uniform numbers on (-1, 1), all by one hash, as one flat array.
 
     Entry (i, j) of matrix m is the hash of the counter (m, i, j) and does not depend on shapes, so that a narrow
@@ -60,12 +63,13 @@ def uniforms(key: Key[Array, ""], shapes: Shapes, dtype: Any) -> Float[Array, " 
         key: the key of the stream.
         shapes: of each matrix, by its number in the stream; at least one.
         dtype: precision; all its mantissa is random.
+        numbers: other numbers of matrices than those in `shapes`, traced.
     """
     assert all(number < 2**32 // ROWS and rows <= ROWS for number, (rows, _) in shapes.items())
     word = jax.random.key_data(key)
-    iota, drawn = jax.lax.broadcasted_iota, shapes.items()
+    iota, drawn = jax.lax.broadcasted_iota, [(numbers.get(place, place), shape) for place, shape in shapes.items()]
     rows = jnp.concatenate(
-        [(iota(jnp.uint32, shape, 0) + jnp.uint32(number * ROWS)).ravel() for number, shape in drawn]
+        [(iota(jnp.uint32, shape, 0) + jnp.uint32(number) * jnp.uint32(ROWS)).ravel() for number, shape in drawn]
     )
     columns = jnp.concatenate([iota(jnp.uint32, shape, 1).ravel() for _, shape in drawn])
     high, low = threefry2x32_p.bind(word[0], word[1], rows, columns)

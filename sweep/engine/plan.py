@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from sweep.base.errors import SweepError
+from sweep.engine.blocks import Program, make_programs
 from sweep.engine.cost import (
     bytes_a_lane,
     compile_seconds,
@@ -21,23 +22,16 @@ from sweep.engine.cost import (
     size_words,
     step_seconds,
     tile_bytes,
-    tile_size,
     wave_bytes,
 )
 from sweep.engine.program import Block, Device
-from sweep.engine.regression.training import training_of
+from sweep.engine.seats import count_tiles, kinds_of
 from sweep.engine.stopping import explain
 from sweep.page.axes import Lanes
 from sweep.page.experiment import Experiment
-from sweep.page.resolve import Resolved, Variant, numbers_of, shape_of
-from sweep.page.shape import Shape
+from sweep.page.resolve import Resolved
 from sweep.page.specs.stop import Halving
 
-MAX_BLOCKS: Final = 32
-MAX_COMPILE_SECONDS: Final = 30.0
-PADDING: Final = (1.0, 1.25, 1.5, 2.0)  # how much wider than a network its block may be; 1 is no padding
-PADDED_LANES: Final = 64  # lanes of each structure, on one device, for which padding is weighed. Not the true number:
-#                           a lane's bits depend on its block, and must not depend on how many others there are
 CHUNK_LANES: Final = 1024  # a stored chunk has at least so many lanes, if there are as many,
 CHUNKS: Final = 8  # and a larger wave at most twice so many chunks
 
@@ -73,21 +67,6 @@ class Devices:
                 f"the plan is for {self.count} x {self.kind}, here are {len(found)} x {found[0].device_kind}"
             )
         return found
-
-
-@dataclass(frozen=True)
-class Program:
-    """The blocks that are compiled together, and their lanes.
-
-    Args:
-        blocks: with space for the largest wave.
-        members: for each block the numbers of its lanes in the layout of the sweep.
-        numbers: for each block its traced numbers, one array of shape (members,) for each knob.
-    """
-
-    blocks: tuple[Block, ...]
-    members: tuple[np.ndarray, ...]
-    numbers: tuple[dict[str, np.ndarray], ...]
 
 
 @dataclass(frozen=True)
@@ -207,8 +186,7 @@ def pack(
     memory = free_memory(devices.live()) // 2 if memory is None else memory
     experiment, lanes = resolved.page, resolved.lanes
     reasons: list[str] = []
-    groups = _group_widths(resolved.variants, devices.platform, reasons)
-    programs = _programs(groups, lanes, devices.platform, reasons)
+    programs = make_programs(resolved, devices.platform, reasons)
     epochs, steps = _records(experiment, programs)
 
     @cache
@@ -241,96 +219,6 @@ def pack(
     )  # fmt: skip
 
 
-def _group_widths(variants: Sequence[Variant], platform: str, reasons: list[str]) -> list[list[Variant]]:
-    """Give each structure a block; if there are too many, let similar widths share padded blocks where that saves time.
-
-    Up to `MAX_BLOCKS` structures there is no padding, so that growing a grid changes no lane's block and no bits.
-    """
-    if len(variants) <= MAX_BLOCKS:
-        reasons.append(f"{len(variants)} structure(s), at most {MAX_BLOCKS}: a block for each, no padding")
-        return [[variant] for variant in variants]
-    choices = {ratio: _buckets(variants, ratio) for ratio in PADDING}
-    seconds = {ratio: _expected_seconds(groups, platform) for ratio, groups in choices.items()}
-    best = min(PADDING, key=lambda ratio: sum(seconds[ratio]))
-    padded = sum(len(group) > 1 for group in choices[best])
-    how = f"widths within a factor {best:g} share {padded} padded blocks" if padded else "a block for each all the same"
-    weighed = "; ".join(
-        f"{f'factor {ratio:g}' if ratio > 1 else 'no padding'} {compiling:.0f} s + {training:.0f} s"
-        for ratio, (compiling, training) in seconds.items()
-    )
-    reasons.append(f"{len(variants)} structures, more than {MAX_BLOCKS}: {how}")
-    reasons.append(f"weighed for {PADDED_LANES} lanes of each structure, compiling + training: {weighed}")
-    return choices[best]
-
-
-def _expected_seconds(groups: list[list[Variant]], platform: str) -> tuple[float, float]:
-    """Estimate the seconds of compiling and of training on one device, each group as wide as its widest."""
-    compiling = training = 0.0
-    for group in groups:
-        widest = training_of(group[0].page)
-        compiling += compile_seconds(widest.cost())
-        training += step_seconds(widest.cost(), platform) * widest.steps * PADDED_LANES * len(group)
-    return compiling, training
-
-
-def _buckets(variants: Sequence[Variant], ratio: float) -> list[list[Variant]]:
-    """Group structures that differ only in width, if the widest is at most `ratio` times as wide as the others."""
-
-    def width(variant: Variant) -> int:
-        return variant.page.model.width  # type: ignore[attr-defined]
-
-    groups: list[list[Variant]] = []
-    families: dict[Shape, list[Variant]] = {}
-    for variant in variants:
-        family = variant.page.model.family()
-        if family is None:
-            groups.append([variant])
-        else:
-            families.setdefault(replace(shape_of(variant.page), model=family), []).append(variant)
-    for family in families.values():
-        family.sort(key=width, reverse=True)
-        while family:
-            group = [variant for variant in family if width(variant) * ratio >= width(family[0])]
-            groups.append(group)
-            family = family[len(group) :]
-    return groups
-
-
-def _programs(groups: list[list[Variant]], lanes: Lanes, platform: str, reasons: list[str]) -> list[Program]:
-    """Distribute blocks over programs, within the limits on their number and on compile time."""
-    parts: list[list[tuple[Block, np.ndarray, dict[str, np.ndarray]]]] = [[]]
-    seconds = 0.0
-    for group in groups:
-        made = _block(group, lanes, platform)
-        cost = compile_seconds(made[0].training.cost())
-        if parts[-1] and (len(parts[-1]) >= MAX_BLOCKS or seconds + cost > MAX_COMPILE_SECONDS):
-            parts.append([])
-            seconds = 0.0
-        parts[-1].append(made)
-        seconds += cost
-    if len(parts) > 1:
-        reasons.append(
-            f"{len(groups)} blocks make {len(parts)} programs: one takes at most {MAX_BLOCKS} blocks "
-            f"or {MAX_COMPILE_SECONDS:g} s of expected compiling"
-        )
-    else:
-        reasons.append("one program for all blocks")
-    return [Program(*(tuple(column) for column in zip(*part, strict=True))) for part in parts]
-
-
-def _block(group: list[Variant], lanes: Lanes, platform: str) -> tuple[Block, np.ndarray, dict[str, np.ndarray]]:
-    training = training_of(group[0].page, len(group) > 1)  # the widest
-    parts = []
-    for variant in group:
-        own = numbers_of(variant, lanes)
-        parts.append(own | {"width": np.full(len(variant.members), getattr(variant.page.model, "width", 0))})
-    members = np.concatenate([variant.members for variant in group])
-    numbers = {name: np.concatenate([part[name] for part in parts]) for name in sorted(parts[0])}
-    inside = np.argsort(members, kind="stable")
-    block = Block(training, tile_size(training.cost(), platform), 1)
-    return block, members[inside], {name: values[inside] for name, values in numbers.items()}
-
-
 def _records(experiment: Experiment, programs: list[Program]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """Return the epochs of the records, and the optimiser steps of each block at them.
 
@@ -353,7 +241,9 @@ def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int
     for block, numbers, members in zip(program.blocks, program.numbers, program.members, strict=True):
         on_device, on_host = bytes_a_lane(block, tuple(numbers), records)
         here = ceil(min(lanes, of) * len(members) / of)
-        seats = ceil(ceil(here / block.tile) / devices) * devices * block.tile
+        kinds = kinds_of(block, numbers).max(initial=0) + 1  # each may leave a tile that is not full
+        tiles = min(here, ceil(here / block.tile) + int(kinds) - 1)
+        seats = ceil(tiles / devices) * devices * block.tile
         total += seats * on_device + here * on_host
     return total + devices * max(tile_bytes(block) for block in program.blocks)
 
@@ -414,6 +304,7 @@ def _with_capacity(program: Program, waves: list[Wave], devices: int) -> Program
     """Give each block space for the tiles of its largest wave."""
     blocks = []
     for at, block in enumerate(program.blocks):
-        tiles = max(ceil(len(wave.chosen[at]) / block.tile) for wave in waves)
+        kinds = kinds_of(block, program.numbers[at])
+        tiles = max(count_tiles(kinds[wave.chosen[at]], block.tile) for wave in waves)
         blocks.append(replace(block, tiles=max(1, ceil(tiles / devices))))
     return replace(program, blocks=tuple(blocks))

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import jax
 
+from sweep.engine.blocks import Program
 from sweep.engine.cost import size_words
 from sweep.engine.numerics import standard_settings
-from sweep.engine.plan import Plan, Program
+from sweep.engine.plan import Plan
 from sweep.engine.program import compile_beginning, compile_training
 
 WAIT_SECONDS: Final = 0.1  # how often a wait for the compiler looks whether it should stop

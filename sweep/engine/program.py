@@ -24,6 +24,7 @@ from sweep.engine.unbatched import unbatch
 Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
 NEVER: Final = -1  # `first_bad_step` of a lane that is finite so far
 SHARED: Final = ()  # arrays that all lanes have in common: none yet
+WHOLE: Final = ("width", "depth", "activation")  # traced numbers that are integers
 _MEASURED_TILES: Final = 8  # a record may use this many times the points of a tile's step at once
 # The program that begins lanes runs once, for microseconds, and optimising it takes XLA longer than compiling it
 # without. So small a module need not be split either. All supported releases of jax know these options.
@@ -132,11 +133,12 @@ def _run(
     block: Block, arrays: BlockArrays, lanes: Lane, first: Int[Array, ""], taken: Int[Array, ""]
 ) -> tuple[Lane, Bool[Array, " tile"]]:
     """Take some steps with all lanes of a tile, and tell for which lanes everything that was computed was finite."""
+    own, common = _split(block.training, arrays.numbers)
 
     def step_once(step: Int[Array, ""], carry: tuple[State, Array]) -> tuple[State, Array]:
         states, sound = carry
-        states, now = jax.vmap(block.training.step, in_axes=(0, 0, None, 0, None))(
-            states, arrays.data, SHARED, arrays.numbers, step
+        states, now = jax.vmap(lambda state, data, own: block.training.step(state, data, SHARED, own | common, step))(
+            states, arrays.data, own
         )
         return states, sound & now
 
@@ -172,8 +174,15 @@ def _freeze(lanes: Lane, before: Lane, lost: Bool[Array, " tile"]) -> Lane:
 def _renew(training: Training, period: int, arrays: BlockArrays, states: State, step: Int[Array, ""]) -> State:
     """Call `renew` for a tile's lanes if a period begins at this step."""
     fresh = step % period == 0  # the same for all lanes, so one branch runs
-    renew = jax.vmap(training.renew, in_axes=(0, 0, None, 0, None))
-    return jax.lax.cond(fresh, lambda: renew(states, arrays.data, SHARED, arrays.numbers, step), lambda: states)
+    own, common = _split(training, arrays.numbers)
+    renew = jax.vmap(lambda state, data, own: training.renew(state, data, SHARED, own | common, step))
+    return jax.lax.cond(fresh, lambda: renew(states, arrays.data, own), lambda: states)
+
+
+def _split(training: Training, numbers: Numbers) -> tuple[Numbers, Numbers]:
+    """Split a tile's numbers into those of each lane, and those that its lanes have in common, which are scalars."""
+    own = {name: values for name, values in numbers.items() if name not in training.common}
+    return own, {name: numbers[name][0] for name in training.common}
 
 
 def _advance_block(
@@ -200,12 +209,15 @@ def _advance_block(
         return jax.tree.map(place, tree, values)
 
     def measure_tile(arrays: BlockArrays, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
+        own, common = _split(block.training, arrays.numbers)
+
         def measure(lane: tuple[Numbers, Data, Lane]) -> tuple[Lane, dict[str, Array]]:
-            return finish(block, *lane, start + steps)
+            own, data, state = lane
+            return finish(block, own | common, data, state, start + steps)
 
         together = _lanes_a_measurement(block)
         each = jax.vmap(measure) if together == block.tile else partial(jax.lax.map, measure, batch_size=together)
-        return each((arrays.numbers, arrays.data, lanes))
+        return each((own, arrays.data, lanes))
 
     def measure_nothing(arrays: BlockArrays, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
         return lanes, jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), like)
@@ -305,7 +317,7 @@ def number_dtype(name: str, training: Training) -> Any:
     """Return the dtype of a traced number in the program."""
     if name in ("seed", "data_seed"):
         return np.uint32
-    return np.int32 if name == "width" else np.dtype(training.precision)
+    return np.int32 if name in WHOLE else np.dtype(training.precision)
 
 
 @lru_cache(maxsize=64)

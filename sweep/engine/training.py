@@ -79,6 +79,11 @@ class Training(ABC):
         """Whether arrays may be padded: a narrower network does not use all of their entries."""
         return False
 
+    @property
+    def common(self) -> tuple[str, ...]:
+        """Names of traced numbers that all lanes of a tile have in common, because they decide which code runs."""
+        return ()
+
     @abstractmethod
     def quantities(self) -> tuple[Quantity, ...]:
         """List the quantities that `measure` returns, in order."""

@@ -13,8 +13,9 @@ from typing import Final
 
 import numpy as np
 
+from sweep.engine.blocks import Program
 from sweep.engine.cost import step_seconds
-from sweep.engine.plan import Plan, Program, Wave
+from sweep.engine.plan import Plan, Wave
 from sweep.engine.prepare import settings_of, translate_out_of_memory
 from sweep.engine.program import NEVER
 from sweep.engine.wave import Position, WaveRunner

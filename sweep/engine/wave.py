@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Final
 
 import jax
@@ -14,7 +13,7 @@ from sweep.engine.cost import step_seconds
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import beginning_programs, names_of, settings_of, training_program
 from sweep.engine.program import NEVER, BlockArrays, lane_shapes, number_dtype, sharding
-from sweep.engine.seats import Seats
+from sweep.engine.seats import Seats, kinds_of
 from sweep.engine.stopping import StoppingRule
 
 WORTH_MOVING: Final = 0.05  # share of a block's tiles that must become free before lanes are moved
@@ -132,8 +131,11 @@ class WaveRunner:
         self.lane_status = [_running_lanes(size) for size in sizes] if at is None else deepcopy(at.lane_status)
         own = [np.arange(size) for size in sizes] if at is None else at.seated
         self._seats: list[Seats] = []
-        for block, lanes in zip(self._program.blocks, own, strict=True):
-            self._seats.append(Seats(block, lanes, self._devices, self._least_loaded(self._seats)))
+        for block, numbers, chosen, lanes in zip(
+            self._program.blocks, self._program.numbers, self._wave.chosen, own, strict=True
+        ):
+            kinds = kinds_of(block, numbers)[chosen[lanes]]
+            self._seats.append(Seats(block, lanes, kinds, self._devices, self._least_loaded(self._seats)))
         experiment = plan.experiment
         self._rule = StoppingRule(
             experiment.stop, plan.epochs, plan.lanes, self._wave.lanes, better=experiment.stop_better()
@@ -227,7 +229,7 @@ class WaveRunner:
         moved = False
         for at, (seats, own_status) in enumerate(zip(self._seats, self.lane_status, strict=True)):
             running = own_status.status[seats.lanes] == RUNNING
-            saved = seats.tiles - ceil(np.count_nonzero(running) / seats.block.tile)
+            saved = seats.tiles - seats.count_if(running)
             if saved > WORTH_MOVING * seats.tiles:
                 others = self._seats[:at] + self._seats[at + 1 :]
                 self._seats[at], arrays = seats.move(self._arrays[at], running, self._least_loaded(others))

@@ -13,7 +13,8 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepError
-from sweep.engine.plan import Plan, Program, Wave
+from sweep.engine.blocks import Program
+from sweep.engine.plan import Plan, Wave
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.engine.program import Block
 from sweep.files import atomic_files

@@ -10,8 +10,8 @@ from helpers import PRECISIONS, Plain, run_lanes, tiny, to_flax
 from jax.flatten_util import ravel_pytree
 
 from sweep.axes import grid
+from sweep.engine.blocks import MAX_BLOCKS
 from sweep.engine.keys import stream
-from sweep.engine.plan import MAX_BLOCKS
 from sweep.engine.regression.networks import network
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.specs import MLP, Metric, Optimizer, Record, linear_spaced

@@ -28,7 +28,7 @@ def drawn(model: MLP) -> Any:
     """Draw the parameters of many seeds, with the numbers that a page passes to the network."""
     page = tiny(model=model)
     block, numbers = numbers_of(make_plan(page), 0)
-    functions, inputs = network(block.training.shape.model, block.training.padded), jnp.zeros((1, 4))
+    functions, inputs = network(block.training.shape.model, block.training.varying), jnp.zeros((1, 4))
 
     def draw(seed: jax.Array) -> Any:
         return functions.init(stream(seed, "weights"), inputs, {k: jnp.asarray(v) for k, v in numbers.items()})

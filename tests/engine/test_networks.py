@@ -14,7 +14,7 @@ from scipy import special, stats
 from sweep.base.errors import SweepError
 from sweep.engine import program as programs
 from sweep.engine.keys import stream
-from sweep.engine.regression.networks import network
+from sweep.engine.regression.networks import Varying, network
 from sweep.engine.regression.training import Regression
 from sweep.page.axes import grid
 from sweep.page.resolve import shape_of
@@ -49,7 +49,7 @@ def drawn(model: MLP, features: int = 1, seed: int = 0, scale: float = 1.0, bias
 
 @cache
 def drawer(model: MLP, features: int) -> Any:
-    functions, inputs = network(model, padded=False), jnp.zeros((features, 4))
+    functions, inputs = network(model), jnp.zeros((features, 4))
 
     def draw(seed: jax.Array, scale: jax.Array, bias_scale: jax.Array) -> Any:
         numbers = NUMBERS | {"initial_scale": scale, "bias_scale": bias_scale}
@@ -79,7 +79,7 @@ def test_a_network_is_flax_layers_with_the_points_last(activation, bias):
     parameters = drawn(MLP(hidden=(7, 4), bias=bias, bias_initializer="normal"), features=2)
     assert all(("bias" in layer) == bias for layer in parameters.values())
     x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
-    ours = jax.jit(lambda: network(model, padded=False).apply(parameters, jnp.asarray(x.T), NUMBERS))()
+    ours = jax.jit(lambda: network(model).apply(parameters, jnp.asarray(x.T), NUMBERS))()
     theirs = jax.jit(lambda: Plain((7, 4), activation, bias, jnp.float32).apply(to_flax(parameters), jnp.asarray(x)))()
     np.testing.assert_allclose(ours, np.sin(theirs), rtol=1e-5, atol=1e-6)
 
@@ -87,7 +87,7 @@ def test_a_network_is_flax_layers_with_the_points_last(activation, bias):
 def test_without_hidden_layers_a_network_is_a_linear_map():
     parameters = drawn(MLP(depth=0), features=3)
     x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
-    ours = network(MLP(depth=0), padded=False).apply(parameters, jnp.asarray(x), NUMBERS)
+    ours = network(MLP(depth=0)).apply(parameters, jnp.asarray(x), NUMBERS)
     assert parameters["layer_0"]["kernel"].shape == (3, 1)
     np.testing.assert_allclose(ours, parameters["layer_0"]["kernel"][:, 0] @ x, rtol=1e-6)
 
@@ -201,7 +201,7 @@ def test_omega0_multiplies_the_first_layer_s_sum_bias_included_and_no_other_s(ac
                 parameters[layer] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
         x = jnp.asarray(rng.normal(size=(2, 9)))
         numbers = NUMBERS | {"omega0": jnp.float64(30.0), "width": jnp.int32(5)}
-        ours = network(model, padded).apply(parameters, x, numbers)
+        ours = network(model, Varying(width=padded)).apply(parameters, x, numbers)
         h = x
         for layer, factor in (("layer_0", 30.0), ("layer_1", 1.0)):
             own = parameters[layer]
@@ -227,7 +227,7 @@ def test_a_padded_network_is_drawn_as_the_narrow_one_bit_for_bit(name, precision
     def begun(capacity: int) -> Any:
         model = MLP(width=capacity, depth=2, initializer=name, bias_initializer="pytorch_uniform")
         numbers = NUMBERS | {"width": jnp.int32(5), "initial_scale": jnp.asarray(1.5, precision)}
-        functions, inputs = network(model, padded=capacity > 5), jnp.zeros((3, 4), precision)
+        functions, inputs = network(model, Varying(width=capacity > 5)), jnp.zeros((3, 4), precision)
         return jax.jit(lambda: functions.init(stream(jnp.uint32(6), "weights"), inputs, numbers))()
 
     with jax.enable_x64(precision == "float64"):
@@ -282,7 +282,7 @@ class TwoBranches(nn.Module):
 
 def test_a_module_of_a_page_is_applied_as_by_flax():
     model = FromModule(build=TwoBranches, width=5)
-    functions = network(model, padded=False)
+    functions = network(model)
     numbers = NUMBERS | {"width": jnp.int32(5), "initial_scale": jnp.float32(2)}
     x = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
     key = stream(jnp.uint32(4), "weights")
@@ -311,7 +311,7 @@ def _with_constants(width: int) -> nn.Module:
 
 
 def test_a_module_that_keeps_more_than_parameters_is_refused_by_name():
-    functions = network(FromModule(build=_with_constants, width=2), padded=False)
+    functions = network(FromModule(build=_with_constants, width=2))
     with pytest.raises(SweepError) as refused:
         functions.init(jax.random.key(0), jnp.ones((1, 4)), {"initial_scale": jnp.ones(())})
     assert str(refused.value) == (
@@ -326,12 +326,12 @@ def test_anything_but_a_linen_module_is_refused_with_the_way_to_make_one():
         return nnx.Linear(1, 1, rngs=nnx.Rngs(0))
 
     with pytest.raises(SweepError) as refused:
-        network(FromModule(build=build), padded=False)
+        network(FromModule(build=build))
     assert str(refused.value) == (
         "the module of 'build' must be a flax.linen.Module, got a Linear: return one, as "
         "flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
     )
-    made = network(FromModule(build=lambda width: nnx.bridge.to_linen(nnx.Linear, 1, 1)), padded=False)
+    made = network(FromModule(build=lambda width: nnx.bridge.to_linen(nnx.Linear, 1, 1)))
     numbers = {"initial_scale": jnp.ones(())}
     parameters = made.init(jax.random.key(0), jnp.ones((1, 4)), numbers)
     assert made.apply(parameters, jnp.ones((1, 4)), numbers).shape == (4,)

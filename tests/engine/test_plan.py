@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from sweep.base.errors import SweepError
 from sweep.engine import cost
-from sweep.engine import plan as planning
+from sweep.engine import blocks as blocking
+from sweep.engine.blocks import MAX_BLOCKS, MAX_COMPILE_SECONDS
 from sweep.engine.cost import tile_size
-from sweep.engine.plan import CHUNK_LANES, MAX_BLOCKS, MAX_COMPILE_SECONDS, Devices, Plan, pack
+from sweep.engine.plan import CHUNK_LANES, Devices, Plan, pack
 from sweep.engine.prepare import settings_of, training_program
 from sweep.engine.program import Block
 from sweep.engine.regression.training import training_of
@@ -172,7 +173,7 @@ def test_every_lane_is_in_one_wave_and_in_one_seat(sizes):
 def test_waves_are_whole_chunks(lanes, wave_lanes, several):
     # A wave over several programs' lanes too; the last chunk of a program may have empty places behind it.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "MAX_BLOCKS", 1 if several else 32)
+        patch.setattr(blocking, "MAX_BLOCKS", 1 if several else 32)
         plan = make_plan(tiny(axes=grid(seed=range(lanes), depth=(1, 2))), wave_lanes=wave_lanes)
     assert len(plan.programs) == 1 + several
     chunk, taken = plan.chunk_lanes, 0

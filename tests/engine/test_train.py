@@ -31,12 +31,13 @@ from scipy import stats
 
 from sweep.base.labels import DIVERGED
 from sweep.engine import cost, program, walk
-from sweep.engine import plan as planning
+from sweep.engine import blocks as blocking
 from sweep.engine.keys import Keys
 from sweep.engine.regression import training as regression
-from sweep.engine.regression.networks import network
+from sweep.engine.regression.networks import Varying, network
 from sweep.engine.regression.optimizers import optimizer
 from sweep.engine.regression.training import Regression
+from sweep.engine.seats import kinds_of
 from sweep.page.axes import grid, zipped
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import shape_of
@@ -207,7 +208,7 @@ def begun(capacity: int) -> tuple[Any, Any, Any]:
     experiment = tiny(
         model=MLP(width=capacity, depth=2, bias_initializer="normal"), optimizer=Optimizer("adamw"), precision="float64"
     )
-    training = Regression(shape_of(experiment), capacity > NARROW)
+    training = Regression(shape_of(experiment), Varying(width=capacity > NARROW))
     numbers = {name: column[0] for name, column in numbers_of_one(experiment).items()}
     numbers = {k: np.asarray(v, program.number_dtype(k, training)) for k, v in (numbers | {"width": NARROW}).items()}
     state, data = jax.jit(lambda numbers: training.begin(Keys.of(numbers), numbers, ()))(numbers)
@@ -221,7 +222,7 @@ def trained(activation: str, capacity: int) -> tuple[Any, np.ndarray]:
         model=MLP(width=capacity, depth=2, activation=activation, bias_initializer="normal"),
         optimizer=Optimizer(OPTIMIZER_OF[activation], learning_rate=0.003), precision="float64",
     )  # fmt: skip
-    training = Regression(shape_of(experiment), capacity > NARROW)
+    training = Regression(shape_of(experiment), Varying(width=capacity > NARROW))
     with jax.enable_x64(True):
         _, parameters, data = begun(capacity)
         numbers = {name: column[0] for name, column in numbers_of_one(experiment).items()}
@@ -238,7 +239,7 @@ def trained(activation: str, capacity: int) -> tuple[Any, np.ndarray]:
                 return state, vectors_of(state)
 
             last, vectors = jax.lax.scan(step, state, jnp.arange(30))
-            return vectors, network(training.shape.model, training.padded).apply(last.parameters, data.inputs, numbers)
+            return vectors, network(training.shape.model, training.varying).apply(last.parameters, data.inputs, numbers)
 
         return jax.tree.map(np.asarray, run(begin))
 
@@ -312,12 +313,36 @@ def test_a_padded_block_of_a_plan_measures_what_the_narrow_blocks_do(monkeypatch
         axes=grid(seed=(0, 1), width=(NARROW, WIDE)), precision="float64", record=Record(at=linear_spaced(2)),
     )  # fmt: skip
     apart = make_plan(experiment)
-    monkeypatch.setattr(planning, "MAX_BLOCKS", 1)
+    monkeypatch.setattr(blocking, "MAX_BLOCKS", 1)
     together = make_plan(experiment)
     assert [block.training.padded for block in together.programs[0].blocks] == [True]
     assert [block.training.padded for block in apart.programs[0].blocks] == [False, False]
     for one, other in zip(lives(together), lives(apart), strict=True):
         assert set(one.curves) == set(other.curves) >= {"loss", "spectral_error", "gradient_norm", "parameter_norm"}
+        for name, values in one.curves.items():
+            np.testing.assert_allclose(values, other.curves[name], rtol=1e-10, atol=1e-13, err_msg=name)
+
+
+def test_lanes_of_all_widths_depths_and_activations_in_one_block_are_what_they_are_alone(monkeypatch):
+    sizes = grid(seed=(0, 1)) * zipped(width=(3, 5), depth=(3, 1))
+    experiment = tiny(
+        task=SumOfSines(frequencies=(1, 3), points=16, noise=0.1), model=MLP(bias_initializer="normal"),
+        axes=sizes * (grid(activation=("sigmoid", "relu")) + grid(activation=("sine",), omega0=(3.0,))),
+        precision="float64", batch_size=6, record=Record(at=linear_spaced(2)),
+    )  # fmt: skip
+    apart = make_plan(experiment)
+    assert len(apart.programs[0].blocks) == 6
+    monkeypatch.setattr(blocking, "MAX_BLOCKS", 1)
+    monkeypatch.setattr(blocking, "PADDING", (2.0,))
+    monkeypatch.setattr(blocking, "SHARED", blocking.SHARED[-1:])
+    together = make_plan(experiment)
+    ((block,), (numbers,)) = together.programs[0].blocks, together.programs[0].numbers
+    assert (block.training.padded, len(set(kinds_of(block, numbers)))) == (True, 6)
+    for one, other in zip(lives(together), lives(apart), strict=True):
+        assert set(one.curves) == set(other.curves) >= {"loss", "spectral_error", "gradient_norm", "parameter_norm"}
+        layers = other.curves["gradient_norm"].shape[-1]
+        assert np.isnan(one.curves["gradient_norm"][:, layers:]).all()
+        one.curves["gradient_norm"] = one.curves["gradient_norm"][:, :layers]
         for name, values in one.curves.items():
             np.testing.assert_allclose(values, other.curves[name], rtol=1e-10, atol=1e-13, err_msg=name)
 

@@ -16,7 +16,7 @@ from sweep.base.labels import CUT, DIVERGED, FINISHED, NOT_RUN, REACHED, RUNNING
 from sweep.cli.command import run_guarded
 from sweep.cli.replay import replay_lane
 from sweep.cli.terminal import Terminal
-from sweep.engine import plan as planning
+from sweep.engine import blocks as blocking
 from sweep.engine.plan import Plan
 from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.load import load
@@ -69,8 +69,8 @@ def assert_the_same(lane, replayed) -> None:
 def several(tmp_path_factory: pytest.TempPathFactory):
     """A store of several programs, a padded block and waves of 8 lanes; planned so as long as the module lasts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "MAX_BLOCKS", 1)
-        patch.setattr(planning, "PADDING", (1.5,))
+        patch.setattr(blocking, "MAX_BLOCKS", 1)
+        patch.setattr(blocking, "PADDING", (1.5,))
         plan = plan_sweep(EXPERIMENT, wave_lanes=8, chunk_lanes=8)
         assert [block.training.padded for block, _ in plan.blocks()] == [True, False]
         assert len(plan.programs) == 2
@@ -109,7 +109,7 @@ def test_an_isolated_lane_has_one_tile_of_its_block_on_one_device(several) -> No
 
 
 def test_the_stored_tile_size_is_used_even_if_another_one_would_be_chosen_now(several, monkeypatch) -> None:
-    monkeypatch.setattr(planning, "tile_size", lambda cost, platform: 2)
+    monkeypatch.setattr(blocking, "tile_size", lambda cost, platform: 2)
     lane, replayed = again(EXPERIMENT, several, seed=1, learning_rate=1e-2, width=3)
     assert replayed.block.tile == 32
     assert_the_same(lane, replayed)
@@ -117,7 +117,7 @@ def test_the_stored_tile_size_is_used_even_if_another_one_would_be_chosen_now(se
 
 def test_different_arithmetic_is_reported_and_has_its_own_tiles(several, monkeypatch) -> None:
     here = replaying.arithmetic
-    monkeypatch.setattr(planning, "tile_size", lambda cost, platform: 2)
+    monkeypatch.setattr(blocking, "tile_size", lambda cost, platform: 2)
     monkeypatch.setattr(replaying, "arithmetic", lambda plan: here(plan) | {"device": "abacus", "jax": "0.0"})
     monkeypatch.setattr(replaying, "_train", lambda plan, watch: None)
     _, replayed = again(EXPERIMENT, several, seed=1, learning_rate=1e-2, width=3)

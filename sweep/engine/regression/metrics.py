@@ -102,8 +102,12 @@ def spectral_error(moment: Moment) -> Float[Array, " frequency"]:
 
 
 def gradient_norm(moment: Moment) -> Float[Array, " layer"]:
-    """Euclidean norm of the loss gradient of each layer."""
-    return jnp.stack([_norm(layer) for layer in moment.gradient_by_layer])
+    """Euclidean norm of the loss gradient of each layer; NaN for layers that the lane lacks, where depths vary."""
+    norms = jnp.stack([_norm(layer) for layer in moment.gradient_by_layer])
+    if "depth" not in moment.numbers:
+        return norms
+    layer, depth = jnp.arange(norms.size), moment.numbers["depth"]
+    return jnp.where(layer < depth, norms, jnp.where(layer == depth, norms[-1], jnp.nan))
 
 
 def parameter_norm(moment: Moment) -> Float[Array, ""]:

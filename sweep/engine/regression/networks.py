@@ -3,16 +3,19 @@
 The long axis, points, is contiguous, which makes narrow layers about 1.4 times as fast on CPU. A layer may
 be padded to more neurons than the lane's `width`: then neurons from `width` on are dead. Their weights start at zero,
 a mask after each activation keeps their outputs at zero, and so their gradients and optimiser state stay zero too.
+Hidden layers from the lane's `depth` on are dead in the same way: they are not computed.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from math import erf
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from sweep.base.errors import SweepError, blame, name_of, with_article
 from sweep.engine.keys import matrices, normal, uniforms
@@ -39,50 +42,85 @@ def uniform(u: Float[Array, "..."]) -> Float[Array, "..."]:
     return 3**0.5 * u
 
 
+@dataclass(frozen=True)
+class Varying:
+    """The structural knobs in which lanes differ although one program trains them all.
+
+    Its network has the largest width and depth, and each lane numbers of the same names.
+
+    Args:
+        width: whether a lane's number `width`, its neurons in each hidden layer, may be smaller than the network's.
+        depth: whether a lane's number `depth`, its hidden layers (1 or more), may be smaller than the network's.
+        activations: names, among which a lane's number `activation` is the place of its own; without names all lanes
+            have the network's.
+    """
+
+    width: bool = False
+    depth: bool = False
+    activations: tuple[str, ...] = ()
+
+    def common(self) -> tuple[str, ...]:
+        """Name the numbers that decide which code runs, so that they must be the same for all lanes of a tile."""
+        return ("depth",) * self.depth + ("activation",) * bool(self.activations)
+
+
+UNIFORM: Final = Varying()
+
+
 class _Parameter(NamedTuple):
     """A kernel, or a bias as a matrix of one row, to be drawn.
 
     Args:
         layer: name of its layer.
         name: "kernel" or "bias".
+        number: identifies it when random numbers are drawn; traced for the last layer if depths vary.
         shape: number of rows and columns, including dead ones.
-        alive: number of rows and columns that are not dead; None if none are dead.
+        alive: number of rows and columns that are not dead, traced if they vary.
         initializer: one of `INITIALIZERS`.
-        fans: true fan-in and fan-out, traced if padded.
+        fans: true fan-in and fan-out, traced if they vary.
         scale: factor on its deviation.
     """
 
     layer: str
     name: str
+    number: Any
     shape: tuple[int, int]
-    alive: tuple[Any, Any] | None
+    alive: tuple[Any, Any]
     initializer: str
     fans: tuple[Any, Any]
     scale: Any
 
 
 def _list_parameters(
-    model: MLP, features: int, width: Int[Array, ""] | None, scale: Any, bias_scale: Any
+    model: MLP, features: int, varying: Varying, numbers: Numbers, dtype: Any
 ) -> dict[int, _Parameter]:
-    """List a network's parameters by the numbers that identify them when random numbers are drawn.
+    """List a network's parameters by their places: twice the layer's, plus one for a bias.
 
     Args:
         model: its structure.
         features: inputs of its first layer.
-        width: true width of every hidden layer; None if layers are not padded.
-        scale: factor on all weights.
-        bias_scale: factor on all biases; None if there are none.
+        varying: in what lanes differ.
+        numbers: the lane's traced numbers.
+        dtype: precision of scales.
     """
-    capacities = (features, *model.layers(), 1)
-    fans = (features, *(capacity if width is None else width for capacity in model.layers()), 1)
+    scale = numbers["initial_scale"].astype(dtype)
+    bias_scale = numbers["bias_scale"].astype(dtype) if model.bias else None
+    hidden = model.layers()
+    capacities = (features, *hidden, 1)
+    neurons = (features, *(numbers["width"],) * len(hidden), 1) if varying.width else capacities
     parts = {}
     for at, (initializer, bias) in enumerate(zip(model.initializers(), model.biases(), strict=True)):
-        layer, rows, columns, fan = f"layer_{at}", capacities[at], capacities[at + 1], (fans[at], fans[at + 1])
-        alive = (None, None) if width is None else (fan, (1, fan[1]))
-        parts[2 * at] = _Parameter(layer, "kernel", (rows, columns), alive[0], initializer, fan, scale)
+        rows, columns = neurons[at], neurons[at + 1]
+        number, alive = at, columns
+        if varying.depth and at < len(hidden):
+            alive = jnp.where(at < numbers["depth"], columns, 0)
+        elif varying.depth:
+            number = numbers["depth"]  # the last layer is drawn as that of a network without the dead layers
+        layer, shape, fans = f"layer_{at}", (capacities[at], capacities[at + 1]), (rows, columns)
+        parts[2 * at] = _Parameter(layer, "kernel", 2 * number, shape, (rows, alive), initializer, fans, scale)
         if bias:
             parts[2 * at + 1] = _Parameter(
-                layer, "bias", (1, columns), alive[1], model.bias_initializer, fan, bias_scale
+                layer, "bias", 2 * number + 1, (1, shape[1]), (1, alive), model.bias_initializer, fans, bias_scale
             )
     return parts
 
@@ -93,14 +131,14 @@ def _draw_parameters(parts: dict[int, _Parameter], key: Key[Array, ""], dtype: A
     Each distribution is computed for all entries, of which each matrix takes its part, so that it is traced once and
     not for each layer.
     """
-    shapes = {number: part.shape for number, part in parts.items()}
-    entries = uniforms(key, shapes, dtype)
-    quantiles = {number: INITIALIZERS[part.initializer].load() for number, part in parts.items()}
+    shapes = {place: part.shape for place, part in parts.items()}
+    entries = uniforms(key, shapes, dtype, {place: part.number for place, part in parts.items()})
+    quantiles = {place: INITIALIZERS[part.initializer].load() for place, part in parts.items()}
     used = dict.fromkeys(quantiles.values())  # not a set, whose order would vary
     drawn = {quantile: matrices(quantile(entries), shapes) for quantile in used}
     parameters: dict[str, dict[str, Array]] = {}
-    for number, part in parts.items():
-        values = _scale(part, drawn[quantiles[number]][number])
+    for place, part in parts.items():
+        values = _scale(part, drawn[quantiles[place]][place])
         parameters.setdefault(part.layer, {})[part.name] = values[0] if part.name == "bias" else values
     return parameters
 
@@ -111,7 +149,7 @@ def _scale(part: _Parameter, drawn: Float[Array, "rows columns"]) -> Float[Array
     # Converted to the precision of the run before dividing: JAX divides traced whole numbers in float32.
     fan_in, fan_out = (jnp.asarray(fan, drawn.dtype) for fan in part.fans)
     values = drawn * (jnp.sqrt(variance(fan_in, fan_out)) * part.scale).astype(drawn.dtype)
-    if part.alive is None:
+    if all(isinstance(alive, int) for alive in part.alive):  # none is dead
         return values
     rows, columns = (jnp.arange(size) < alive for size, alive in zip(part.shape, part.alive, strict=True))
     return jnp.where(rows[:, None] & columns, values, 0)
@@ -171,31 +209,45 @@ class Network(nn.Module):
     """A multilayer perceptron on (features, points), with `model.layers()` neurons in its hidden layers.
 
     Args:
-        model: its structure; if `padded`, it states the layers' capacities.
-        padded: whether neurons from `width` on are dead.
+        model: its structure; where lanes vary, the largest.
+        varying: in what lanes differ.
         product: computes the product of kernel and activations: `product` or `gradient_product`.
     """
 
     model: MLP
-    padded: bool
+    varying: Varying
     product: Callable[[Array, Array], Array]
 
     @nn.compact
     def __call__(self, h: Float[Array, "inputs points"], numbers: Numbers) -> Float[Array, "1 points"]:
-        """Apply the network; if padded, the number `width` is the true width of every hidden layer."""
+        """Apply the network."""
         model = self.model
-        layers = [
+        *hidden, last = [
             Dense(neurons, bias, self.product, name=f"layer_{layer}")
             for layer, (neurons, bias) in enumerate(zip((*model.layers(), 1), model.biases(), strict=True))
         ]
-        for layer, dense in enumerate(layers[:-1]):
-            z = dense(h)
-            if layer == 0 and "omega0" in model.applicable():
-                z = numbers["omega0"].astype(z.dtype) * z
-            h = ACTIVATIONS[model.activation].load()(z)
-            if self.padded:  # cos(0) and sigmoid(0) are not 0
-                h = jnp.where((jnp.arange(dense.features) < numbers["width"])[:, None], h, 0)
-        return ACTIVATIONS[model.output_activation].load()(layers[-1](h))
+        for layer, dense in enumerate(hidden):
+            factor = numbers["omega0"] if layer == 0 and "omega0" in numbers else None
+            compute = partial(self._hidden, factor, numbers)
+            if layer and self.varying.depth:
+                h = nn.cond(layer < numbers["depth"], compute, lambda _, h: h, dense, h)
+            else:
+                h = compute(dense, h)
+        return ACTIVATIONS[model.output_activation].load()(last(h))
+
+    def _hidden(
+        self, factor: Array | None, numbers: Numbers, dense: Dense, h: Float[Array, "inputs points"]
+    ) -> Float[Array, "outputs points"]:
+        """Apply a hidden layer, s(factor (W^T h + b)); outputs of dead neurons are 0."""
+        z = dense(h)
+        if factor is not None:
+            z = factor.astype(z.dtype) * z
+        names = self.varying.activations or (self.model.activation,)
+        functions = [ACTIVATIONS[name].load() for name in names]
+        h = functions[0](z) if len(names) == 1 else jax.lax.switch(numbers["activation"], functions, z)
+        if self.varying.width:  # cos(0) and sigmoid(0) are not 0
+            h = jnp.where((jnp.arange(dense.features) < numbers["width"])[:, None], h, 0)
+        return h
 
 
 class Functions(NamedTuple):
@@ -216,28 +268,26 @@ class Functions(NamedTuple):
     by_layer: Callable[[Parameters], list[Any]]
 
 
-def network(model: Model, padded: bool) -> Functions:
+def network(model: Model, varying: Varying = UNIFORM) -> Functions:
     """Build the functions of a network.
 
     Args:
-        model: its structure.
-        padded: whether its layers have dead neurons beyond each lane's number `width`.
+        model: its structure; where lanes vary, the largest.
+        varying: in what lanes differ.
     """
-    return model.functions.load()(model, padded)
+    return model.functions.load()(model, varying)
 
 
-def perceptron(model: MLP, padded: bool) -> Functions:
+def perceptron(model: MLP, varying: Varying) -> Functions:
     """Build the functions of a multilayer perceptron."""
     names = [f"layer_{layer}" for layer in range(len(model.layers()) + 1)]
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
-        scale = numbers["initial_scale"].astype(inputs.dtype)
-        bias_scale = numbers["bias_scale"].astype(inputs.dtype) if model.bias else None
-        width = numbers["width"] if padded else None
-        return _draw_parameters(_list_parameters(model, inputs.shape[0], width, scale, bias_scale), key, inputs.dtype)
+        parts = _list_parameters(model, inputs.shape[0], varying, numbers, inputs.dtype)
+        return _draw_parameters(parts, key, inputs.dtype)
 
     def build_apply(product: Callable[[Array, Array], Array]) -> Callable[[Parameters, Array, Numbers], Array]:
-        module = Network(model, padded, product)
+        module = Network(model, varying, product)
         return lambda parameters, inputs, numbers: module.apply({"params": parameters}, inputs, numbers)[0]  # type: ignore[index]
 
     return Functions(
@@ -245,8 +295,8 @@ def perceptron(model: MLP, padded: bool) -> Functions:
     )
 
 
-def from_module(model: FromModule, padded: bool) -> Functions:
-    """Build the functions of a module that the page defines; it is never padded."""
+def from_module(model: FromModule, _: Varying) -> Functions:
+    """Build the functions of a module that the page defines; its lanes never vary."""
     culprit = f"the module of {name_of(model.build)!r}"
     with blame(culprit):
         module = model.build(model.width)

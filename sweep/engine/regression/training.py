@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from sweep.base.labels import RECORDED, Quantity
 from sweep.engine.keys import Keys, stream
 from sweep.engine.regression import metrics
-from sweep.engine.regression.networks import Functions, network
+from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
 from sweep.engine.regression.optimizers import optimizer
 from sweep.engine.regression.tasks import Data, draw
 from sweep.engine.training import Cost, Numbers, Training
@@ -44,12 +44,22 @@ class Regression(Training):
     """The training of the lanes of one Shape.
 
     Args:
-        shape: what decides their code; widths are capacities where padded.
-        padded: whether lanes may be narrower than their Shape.
+        shape: what decides their code; where lanes vary, with the largest network.
+        varying: in what lanes differ beyond their numbers.
     """
 
     shape: Shape
-    padded: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
+    varying: Varying = UNIFORM
+
+    @property
+    def padded(self) -> bool:
+        """Whether lanes may have fewer neurons or layers than their Shape."""
+        return self.varying.width or self.varying.depth
+
+    @property
+    def common(self) -> tuple[str, ...]:
+        """The numbers `depth` and `activation`, if lanes differ in them."""
+        return self.varying.common()
 
     @property
     def precision(self) -> str:
@@ -123,7 +133,7 @@ class Regression(Training):
         return State(parameters, state, order), data
 
     def _network(self) -> Functions:
-        return network(self.shape.model, self.padded)
+        return network(self.shape.model, self.varying)
 
     def step(
         self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]
@@ -200,14 +210,22 @@ class Regression(Training):
         return {"target": data.clean if data.x_clean is None else data.x_clean}
 
 
-def training_of(page: Experiment, padded: bool = False) -> Training:
-    """Return the training of a page whose lanes have one structure.
+def can_vary(shape: Shape) -> frozenset[str]:
+    """Name the structural knobs in which lanes of one program may differ.
+
+    A metric of the page may depend on a network's layers and activation.
+    """
+    return shape.model.can_vary() & {"width"} if shape.own else shape.model.can_vary()
+
+
+def training_of(page: Experiment, varying: Varying = UNIFORM) -> Training:
+    """Return the training of a page whose lanes have one structure, or the same but for what varies.
 
     Args:
-        page: the page of a `Variant`.
-        padded: whether lanes may be narrower than its model.
+        page: the page of a `Variant`; where lanes vary, with the largest network.
+        varying: in what lanes differ beyond their numbers.
     """
-    return Regression(shape_of(page), padded)
+    return Regression(shape_of(page), varying)
 
 
 def permutation(key: Key[Array, ""], size: int) -> Int[Array, " size"]:

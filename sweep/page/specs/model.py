@@ -1,7 +1,7 @@
 """The network to train."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
@@ -34,9 +34,13 @@ class Model(Spec):
         """Count the layers whose gradients are recorded separately; a module counts as one."""
         return 1
 
-    def family(self) -> "Model | None":
-        """Give this network without its width: networks with the same family may share padded layers. None: never."""
-        return None
+    def can_vary(self) -> frozenset[str]:
+        """Name the structural knobs in which networks may differ that one program trains."""
+        return frozenset()
+
+    def without(self, knobs: Collection[str]) -> "Model":
+        """Give this network with the defaults of these knobs, so that networks that differ only in them are equal."""
+        return replace(self, **{each.name: each.default for each in fields(self) if each.name in knobs})
 
     def words(self) -> str:
         """Describe the network in words."""
@@ -112,9 +116,13 @@ class MLP(Model):
         """Count the layers, output included."""
         return len(self.layers()) + 1
 
-    def family(self) -> Model | None:
-        """Give this network without its width, as a narrow network is the corner of a wide one; None with `hidden`."""
-        return replace(self, width=1, initial_scale=1.0) if self.hidden is None else None
+    def can_vary(self) -> frozenset[str]:
+        """Name `width`, as a narrow network is the corner of a wide one, and what hidden layers of one width allow."""
+        if self.hidden is not None:
+            return frozenset()
+        if not self.depth:
+            return frozenset({"width"})
+        return frozenset({"width", "activation"} | ({"depth"} if isinstance(self.initializer, str) else set()))
 
     def words(self) -> str:
         """Describe the network in words: "64-64-64 tanh"."""
