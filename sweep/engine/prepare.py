@@ -1,8 +1,11 @@
 """Compiling what a plan needs, in threads, and telling when its memory is not enough."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import jax
@@ -39,8 +42,7 @@ def settings_of(plan: Plan) -> AbstractContextManager[None]:
 def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
     """Compile what a plan needs, once in a process.
 
-    The programs that begin lanes and the training program are compiled in two threads, so that two cores work,
-    and `obey` is called while they do.
+    Programs are compiled beside each other, the large ones that train first, and `obey` is called meanwhile.
 
     Args:
         plan: what is compiled.
@@ -49,34 +51,42 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
     Raises:
         OutOfMemoryError: if the compiled program takes more than the plan's budget.
     """
+    jobs: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+    for compile_part in (training_program, beginning_programs):
+        for program in plan.programs:
+            jobs.put(partial(compile_part, program, plan))
     errors: list[BaseException] = []
 
-    def run(job: Callable[[], Any]) -> None:
-        try:
-            with translate_out_of_memory(), settings_of(plan):  # each thread has settings of its own
-                job()
-        except BaseException as error:
-            errors.append(error)
+    def work() -> None:
+        while not errors:
+            try:
+                job = jobs.get_nowait()
+            except Empty:
+                return
+            try:
+                with translate_out_of_memory(), settings_of(plan):  # each thread has settings of its own
+                    job()
+            except BaseException as error:
+                errors.append(error)
 
-    def begin() -> None:
-        for program in plan.programs:
-            beginning_programs(program, plan)
-
-    def train() -> None:
-        for program in plan.programs:
-            training_program(program, plan)
-
-    threads = [threading.Thread(target=run, args=(job,), daemon=True) for job in (train, begin)]
+    # Not of a pool, whose threads Python would wait for after Ctrl-C.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(jobs.qsize(), _threads()))]
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):
-        threads[0 if threads[0].is_alive() else 1].join(WAIT_SECONDS)
-        obey()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(WAIT_SECONDS)
+            obey()
     for error in errors:
         raise error
     taken = max(program_bytes(program, plan) for program in plan.programs)
     if taken > plan.memory:
         raise OutOfMemoryError(f"the program takes {size_words(taken)}, which is more than {size_words(plan.memory)}")
+
+
+def _threads() -> int:
+    """Give the number of compilations at a time: one for each core, and two in any case, as parts of one are serial."""
+    return max(2, os.cpu_count() or 1)
 
 
 def program_bytes(program: Program, plan: Plan) -> int:

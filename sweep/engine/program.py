@@ -220,7 +220,7 @@ def _advance_block(
         return each((own, arrays.data, lanes))
 
     def measure_nothing(arrays: BlockArrays, lanes: Lane) -> tuple[Lane, dict[str, Array]]:
-        return lanes, jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), like)
+        return lanes, unknown(block.tile)
 
     def one_tile(tile: Int[Array, ""], carry: Any) -> Any:
         lanes, values, tried = carry
@@ -229,10 +229,11 @@ def _advance_block(
         new = jax.lax.cond(at_record, measure_tile, measure_nothing, own, walk.lanes)
         return put(lanes, new[0], tile), put(values, new[1], tile), tried + walk.tried
 
-    first = jax.tree.map(lambda leaf: leaf[0], arrays)
-    like = jax.eval_shape(measure_tile, first, first.lanes)[1]
-    empty = jax.tree.map(lambda leaf: jnp.full((block.tiles, *leaf.shape), jnp.nan, leaf.dtype), like)
-    return jax.lax.fori_loop(0, live, one_tile, (arrays.lanes, empty, jnp.int32(0)))
+    def unknown(*lanes: int) -> dict[str, Array]:
+        return {name: jnp.full((*lanes, *value.shape), jnp.nan, value.dtype) for name, value in measured.items()}
+
+    measured = lane_shapes(block, tuple(arrays.numbers))[1]
+    return jax.lax.fori_loop(0, live, one_tile, (arrays.lanes, unknown(block.tiles, block.tile), jnp.int32(0)))
 
 
 def _lanes_a_measurement(block: Block) -> int:
@@ -306,11 +307,9 @@ def array_shapes(block: Block, devices: tuple[Device, ...], names: tuple[str, ..
     place = sharding(devices)
 
     def describe(leaf: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+        return jax.ShapeDtypeStruct((*leading, *leaf.shape), leaf.dtype, sharding=place)
 
-    numbers: Any = {name: jax.ShapeDtypeStruct(leading, number_dtype(name, block.training)) for name in names}
-    lanes, data = jax.eval_shape(jax.vmap(jax.vmap(partial(begin, block))), numbers)
-    return jax.tree.map(describe, BlockArrays(lanes, data, numbers))
+    return jax.tree.map(describe, lane_shapes(block, names)[0])
 
 
 def number_dtype(name: str, training: Training) -> Any:
@@ -352,11 +351,13 @@ def lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[BlockArrays, dict
         block: its block; tiles do not matter.
         names: the names of its traced numbers.
     """
-    return _lane_shapes(replace(block, tile=1, tiles=1), names)
+    return _lane_shapes(replace(block, tile=1, tiles=1), names, bool(jax.config.jax_enable_x64))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @lru_cache(maxsize=256)
-def _lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[BlockArrays, dict[str, jax.ShapeDtypeStruct]]:
+def _lane_shapes(
+    block: Block, names: tuple[str, ...], _: bool
+) -> tuple[BlockArrays, dict[str, jax.ShapeDtypeStruct]]:
     numbers: Any = {name: jax.ShapeDtypeStruct((), number_dtype(name, block.training)) for name in names}
     lane, data = jax.eval_shape(partial(begin, block), numbers)
     step = jax.ShapeDtypeStruct((), np.int32)

@@ -15,7 +15,7 @@ from sweep.page.identity import describe, fingerprint
 from sweep.page.specs.figure import Figure
 
 # Increased whenever a change of sweep's code changes the bits of results.
-ENGINE: Final = 3
+ENGINE: Final = 4
 PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xarray", "zarr")
 
 

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep.base.errors import SweepError
-from sweep.engine import cost
 from sweep.engine import blocks as blocking
+from sweep.engine import cost
 from sweep.engine.blocks import MAX_BLOCKS, MAX_COMPILE_SECONDS
 from sweep.engine.cost import tile_size
 from sweep.engine.plan import CHUNK_LANES, Devices, Plan, pack
 from sweep.engine.prepare import settings_of, training_program
 from sweep.engine.program import Block
 from sweep.engine.regression.training import training_of
-from sweep.engine.seats import Seats
+from sweep.engine.seats import Seats, kinds_of
 from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
@@ -91,7 +91,7 @@ def test_beyond_32_structures_neighbouring_widths_share_padded_blocks():
         assert (capacity <= 2 * numbers["width"]).all()  # compiling weighs more than so few steps
         assert block.training.padded == (len(set(numbers["width"])) > 1)
     assert sorted(np.concatenate([n["width"] for n in program.numbers])) == list(range(1, 101))
-    assert "padded" in plan.reasons[0]
+    assert "share" in plan.reasons[0]
 
 
 @pytest.mark.slow
@@ -106,23 +106,36 @@ def test_padding_is_weighed_against_compiling():
             for block, numbers in zip(program.blocks, program.numbers, strict=True)
         ))  # fmt: skip
         assert all(len(program.blocks) <= MAX_BLOCKS for program in plan.programs)
-        assert "compiling + training: no padding" in plan.reasons[1]
+        assert "compiling + training: a block for each" in plan.reasons[1]
     assert factors == sorted(factors, reverse=True)
     assert factors[0] > 1.5
     assert factors[-1] == 1
 
 
-def test_different_structures_are_never_in_one_block():
-    axes = grid(width=(8, 9, 10, 11), activation=("tanh", "relu", "sine"), depth=(1, 2, 3))
+def test_lanes_that_share_a_block_have_their_own_structure_in_it():
+    axes = grid(
+        width=(8, 9, 10, 11),
+        activation=("tanh", "relu", "sine"),
+        depth=(1, 2, 3),
+        loss_function=("mean_squared", "mean_absolute"),
+    )
     experiment = tiny(axes=axes)
-    plan = make_plan(experiment)
-    rows = rows_of(experiment)
+    plan, rows = make_plan(experiment), rows_of(experiment)
+    assert len(blocks_of(plan)) < 72 / 3
     for program in plan.programs:
-        for block, members in zip(program.blocks, program.members, strict=True):
-            for lane in members:
+        for block, members, numbers in zip(program.blocks, program.members, program.numbers, strict=True):
+            shape, names = block.training.shape, block.training.varying.activations
+            for at, lane in enumerate(members):
                 knobs = dict(rows[lane])
-                assert knobs["activation"] == block.training.shape.model.activation
-                assert knobs["depth"] == block.training.shape.model.depth
+                found = {
+                    "width": numbers["width"][at],
+                    "depth": numbers["depth"][at] if "depth" in numbers else shape.model.depth,
+                    "activation": names[numbers["activation"][at]] if names else shape.model.activation,
+                    "loss_function": shape.loss,
+                }
+                assert found == {name: knobs[name] for name in found}
+                assert numbers["width"][at] <= shape.model.width
+                assert found["depth"] <= shape.model.depth
 
 
 def test_far_too_many_structures_make_several_programs():
@@ -137,7 +150,13 @@ def test_far_too_many_structures_make_several_programs():
 
 
 SIZES = st.fixed_dictionaries(
-    {"seeds": st.integers(1, 90), "widths": st.integers(1, 5), "devices": st.integers(1, 3), "waves": st.integers(1, 7)}
+    {
+        "seeds": st.integers(1, 90),
+        "widths": st.integers(1, 5),
+        "devices": st.integers(1, 3),
+        "waves": st.integers(1, 7),
+        "most_blocks": st.sampled_from((1, 32)),
+    }
 )
 
 
@@ -147,7 +166,9 @@ def test_every_lane_is_in_one_wave_and_in_one_seat(sizes):
     axes = grid(seed=range(sizes["seeds"]), width=range(3, 3 + sizes["widths"])) + grid(seed=(1000,), depth=(1,))
     experiment = tiny(axes=axes)
     lanes = len(lay_out(axes))
-    plan = make_plan(experiment, sizes["devices"], wave_lanes=max(1, -(-lanes // sizes["waves"])))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocking, "MAX_BLOCKS", sizes["most_blocks"])
+        plan = make_plan(experiment, sizes["devices"], wave_lanes=max(1, -(-lanes // sizes["waves"])))
     order = plan.order()
     assert sorted(order[order >= 0]) == list(range(lanes))
     for wave in plan.waves:
@@ -157,13 +178,17 @@ def test_every_lane_is_in_one_wave_and_in_one_seat(sizes):
         program = plan.programs[wave.program]
         assert sorted(np.concatenate(wave.rows)) == list(range(len(wave.lanes)))
         for at, block in enumerate(program.blocks):
-            chosen, seats = wave.chosen[at], Seats(block, np.arange(len(wave.chosen[at])), plan.devices.live())
+            chosen = wave.chosen[at]
+            kinds = kinds_of(block, program.numbers[at])[chosen]
+            seats = Seats(block, np.arange(len(chosen)), kinds, plan.devices.live())
             np.testing.assert_array_equal(program.members[at][chosen], wave.lanes[wave.rows[at]])
             places = set(zip(seats.tile.tolist(), seats.place.tolist(), strict=True))
             assert len(places) == len(chosen)  # nobody sits on another's lap
             assert all(tile < block.tiles * sizes["devices"] and place < block.tile for tile, place in places)
             for tile in set(seats.tile.tolist()):  # and everybody in a tile that is advanced
                 assert tile % block.tiles < seats.live[tile // block.tiles]
+                in_tile = chosen[seats.tile == tile]  # and of one tile's lanes one code runs
+                assert all(len(set(program.numbers[at][name][in_tile])) == 1 for name in block.training.common)
             for row, member in zip(wave.lanes[wave.rows[at]], chosen, strict=True):
                 assert program.numbers[at]["seed"][member] == dict(rows[row])["seed"]
 
@@ -174,7 +199,7 @@ def test_waves_are_whole_chunks(lanes, wave_lanes, several):
     # A wave over several programs' lanes too; the last chunk of a program may have empty places behind it.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocking, "MAX_BLOCKS", 1 if several else 32)
-        plan = make_plan(tiny(axes=grid(seed=range(lanes), depth=(1, 2))), wave_lanes=wave_lanes)
+        plan = make_plan(tiny(axes=grid(seed=range(lanes), points=(16, 20))), wave_lanes=wave_lanes)
     assert len(plan.programs) == 1 + several
     chunk, taken = plan.chunk_lanes, 0
     for wave in plan.waves:

@@ -30,8 +30,8 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from sweep.base.labels import DIVERGED
-from sweep.engine import cost, program, walk
 from sweep.engine import blocks as blocking
+from sweep.engine import cost, program, walk
 from sweep.engine.keys import Keys
 from sweep.engine.regression import training as regression
 from sweep.engine.regression.networks import Varying, network

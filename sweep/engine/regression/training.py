@@ -1,7 +1,7 @@
 """Regression: a network learns a task's targets by an optimiser, full batch or by minibatches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -117,11 +117,15 @@ class Regression(Training):
 
     def words(self) -> str:
         """Name network, optimiser and points."""
-        return f"{self.shape.model.words()}, {self.shape.optimizer.name}, {self.shape.task.points} points"
+        shape = self.shape
+        largest = f"{'up to ' if self.padded else ''}{shape.model.words()}"
+        others = [f"/{name}" for name in self.varying.activations if name not in largest.split()]
+        return f"{largest}{''.join(others)}, {shape.optimizer.name}, {shape.task.points} points"
 
     def description(self) -> Any:
-        """Give the network's spec."""
-        return describe(self.shape)["model"]
+        """Give the network's spec, the largest one where lanes vary, and in what they do."""
+        varying = {name: value for name, value in asdict(self.varying).items() if value}
+        return describe(self.shape)["model"] | ({"varying": varying} if self.varying.common() else {})
 
     def begin(self, keys: Keys, numbers: Numbers, shared: Any) -> tuple[State, Data]:
         """Draw data and initial parameters."""
