@@ -16,6 +16,8 @@ from helpers import make_plan, tiny
 from jax.flatten_util import ravel_pytree
 
 from benchmarks.fused_kernel import RULES, Kernel, Lanes, begin, lower_for_h100, train_lanes
+from benchmarks.fused_timing import TOLERANCE as LOSS_TOLERANCE
+from benchmarks.fused_timing import measure, table
 from sweep.engine import program as programs
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import settings_of
@@ -191,3 +193,30 @@ def test_every_product_states_its_precision(products: str, named: str) -> None:
     kernel = Kernel(products=products)
     text = str(train_lanes.trace(lanes, inputs, np.zeros((2, 128), np.float32), np.ones(2), 1, kernel).jaxpr)
     assert text.count("dot_general[") == text.count(named) // (2 if products == "float32" else 1) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not INTERPRET, reason="on a GPU the command times everything")
+def test_the_command_compares_all_sides_and_times_nothing_without_a_gpu() -> None:
+    report = measure(60.0)
+    assert [row["side"].split(",")[0] for row in report["rows"]] == ["plain", "sweep", "fused"]
+    assert all(row["failed"] is None and row["difference"] <= LOSS_TOLERANCE for row in report["rows"])
+    assert all(row["rate"] is None for row in report["rows"])
+    lines = table(report)
+    assert "nothing is timed" in lines[1]
+    assert len(lines) == 3 + len(report["rows"])
+
+
+def test_a_side_that_does_not_agree_has_no_ratio() -> None:
+    row = {"width": 16, "lanes": 8, "flops": 6.69e6, "failed": None, "rate": 1e6, "difference": 0.0}
+    rows = [
+        row | {"side": "plain, float32"},
+        row | {"side": "one", "rate": 3e6, "difference": LOSS_TOLERANCE},
+        row | {"side": "other", "rate": 9e6, "difference": 2 * LOSS_TOLERANCE},
+        row | {"side": "none", "failed": "RuntimeError: too many resources"},
+    ]
+    lines = table({"device": "NVIDIA H100 80GB HBM3", "jax": "0", "interpreted": False, "rows": rows})[2:]
+    assert lines[0].split()[-3:] == ["1e+06", "1.00", "10%"]
+    assert lines[1].split()[-3:] == ["3e+06", "3.00", "30%"]
+    assert lines[2].endswith("differs")
+    assert lines[3].endswith("too many resources")
