@@ -73,6 +73,7 @@ class Terminal(Console):
 def show_plan(console: Console, plan: "Plan") -> None:
     """Print what a plan would do, and why (`--plan`)."""
     from sweep.engine.cost import size_words  # imports JAX, which `--help` does not need
+    from sweep.engine.estimate import estimate
 
     experiment = plan.experiment
     console.print(Text.assemble((experiment.name, "bold"), f": {experiment.question}"))
@@ -96,9 +97,12 @@ def show_plan(console: Console, plan: "Plan") -> None:
         f"on {plan.devices.count} {platform} device(s); memory {size_words(plan.wave_bytes)} "
         f"of {size_words(plan.memory)}"
     )
+    expected = estimate(plan)
+    guesses = f"guesses, like the sizes of tiles and waves: no {platform} was measured yet"
+    source = "rates of two cores of a server" if expected.is_measured else guesses
     console.print(
-        f"{plan.lane_steps():,} lane-steps; estimate: compile {plan.expected_compile_seconds():.0f} s, "
-        f"train {_duration(plan.expected_training_seconds())} (rough figures, see sweep/engine/cost.py)"
+        f"{plan.lane_steps():,} lane-steps; estimate: compile {expected.compiling:.0f} s, "
+        f"train {_duration(expected.training)} ({source})"
     )
 
 

@@ -17,10 +17,8 @@ from sweep.base.errors import SweepError
 from sweep.engine.blocks import Program, make_programs
 from sweep.engine.cost import (
     bytes_a_lane,
-    compile_seconds,
     free_memory,
     size_words,
-    step_seconds,
     tile_bytes,
     wave_bytes,
 )
@@ -147,18 +145,6 @@ class Plan:
     def lane_steps(self) -> int:
         """Count the optimiser steps of all lanes."""
         return sum(block.training.steps * len(members) for block, members in self.blocks())
-
-    def expected_compile_seconds(self) -> float:
-        """Estimate how long compiling takes."""
-        return sum(compile_seconds(block.training.cost()) for block, _ in self.blocks())
-
-    def expected_training_seconds(self) -> float:
-        """Estimate how long training takes, from rough figures of the devices."""
-        total = sum(
-            step_seconds(block.training.cost(), self.devices.platform) * block.training.steps * len(members)
-            for block, members in self.blocks()
-        )
-        return total / self.devices.count
 
 
 def pack(

@@ -355,9 +355,7 @@ def lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[BlockArrays, dict
 
 
 @lru_cache(maxsize=256)
-def _lane_shapes(
-    block: Block, names: tuple[str, ...], _: bool
-) -> tuple[BlockArrays, dict[str, jax.ShapeDtypeStruct]]:
+def _lane_shapes(block: Block, names: tuple[str, ...], _: bool) -> tuple[BlockArrays, dict[str, jax.ShapeDtypeStruct]]:
     numbers: Any = {name: jax.ShapeDtypeStruct((), number_dtype(name, block.training)) for name in names}
     lane, data = jax.eval_shape(partial(begin, block), numbers)
     step = jax.ShapeDtypeStruct((), np.int32)
