@@ -74,6 +74,7 @@ class Run:
     def __init__(self, size: str, out: Path | None) -> None:
         self._size, self._out = size, out
         self._folder = tempfile.TemporaryDirectory()
+        self._before = None if out is None else _parts_in(out, size)  # parts of the file, once it is known
         self.found: dict[str, Any] = {"machine": machine(), "versions": versions(), "size": size, "parts": {}}
 
     def measure(self, part: str) -> None:
@@ -85,9 +86,8 @@ class Run:
             for item in [item for item in now.items if item not in seen]:
                 print(f"{part}: {item}", flush=True)
                 seen.add(item)
-            self._save(
-                part, {"begun": begun, "seconds": now.seconds, "failed": now.failed, "items": now.items}, now.about
-            )
+            own = {"begun": begun, "seconds": now.seconds, "failed": now.failed, "items": now.items}
+            self._save(part, own, now.about)
 
         if part == "torch" and (why := self._why_no_torch()):
             save(Part(failed=why))
@@ -101,12 +101,12 @@ class Run:
         return "" if any(Path(self._folder.name).glob("*.npz")) else "it needs the part cells in the same run"
 
     def _save(self, part: str, own: dict[str, Any], about: dict[str, Any]) -> None:
-        path_before = self._path()
         self.found |= about
-        path = self._path()
-        if path is not None and path_before is None and path.exists():
-            self.found["parts"] = json.loads(path.read_text())["parts"] | self.found["parts"]
         self.found["parts"][part] = own
+        path = self._path()
+        if path is not None:
+            self._before = _parts_in(path, self._size) if self._before is None else self._before
+            self.found["parts"] = self._before | self.found["parts"]
         self.found["constants"] = wanted_constants(self.found["parts"])
         if path is not None:
             with write_file(path) as file:
@@ -117,6 +117,17 @@ class Run:
         if self._out is not None or self.found.get("platform", "cpu") == "cpu":
             return self._out
         return HERE / f"accelerator-{re.sub(r'[^a-z0-9]+', '-', self.found['card'].lower()).strip('-')}.json"
+
+
+def _parts_in(path: Path, size: str) -> dict[str, Any]:
+    """Return the parts that a file of this command has; none if there is no file, or one of another size."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text())
+        return found["parts"] if found["size"] == size else {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SystemExit(f"{path} is not a file of this command: choose another --out") from error
 
 
 def command(part: str, size: str, folder: str) -> list[str]:

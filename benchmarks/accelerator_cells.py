@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.accelerator_child import Report, reason
+from benchmarks.accelerator_child import Report, is_broken, reason
 from benchmarks.accelerator_work import AGREEMENT, DIFFER, cells, check_lanes, largest_difference, network_of
 from benchmarks.cases import CHECK_STEPS, Case
 from benchmarks.handover import Group, Handover
@@ -56,10 +56,10 @@ def _measure_cell(report: Report, case: Case) -> None:
     handover = _draw(case, check_lanes(report.size))
     makers: dict[str, Callable[[], Made]] = {
         "sweep": lambda: make_sweep(case),
-        "vmap": lambda: _make_vmap(case, handover, [handover.groups]),
+        "vmap": lambda: make_vmap(case, handover, [handover.groups]),
     }
     if len(case.widths) > 1:
-        makers["vmap_by_width"] = lambda: _make_vmap(case, handover, [(group,) for group in handover.groups])
+        makers["vmap_by_width"] = lambda: make_vmap(case, handover, [(group,) for group in handover.groups])
     if case.lanes * len(case.widths) == check_lanes(report.size):
         makers["loop"] = lambda: _make_loop(case, handover, report.size.loop_lanes)
     made, sides = {}, {}
@@ -71,6 +71,8 @@ def _measure_cell(report: Report, case: Case) -> None:
         except Exception as error:
             made.pop(name, None)
             sides[name] = {"failed": reason(error)}
+            if is_broken(error):
+                raise
         report.tell(case.name, sides=sides)
     compare(sides)
     if "first_losses" in sides["sweep"]:
@@ -94,6 +96,8 @@ def _time_in_turn(report: Report, case: Case, made: dict[str, Made], sides: dict
             except Exception as error:
                 sides[name]["failed"] = reason(error)
                 del made[name]
+                if is_broken(error):
+                    raise
     for side in sides.values():
         side.pop("first_losses", None)
         if side.get("seconds"):
@@ -166,7 +170,7 @@ def _draw(case: Case, lanes: int) -> Handover:
     return draw_handover(make_plan(few, log_spaced(1)), few.widths, CHECK_STEPS)
 
 
-def _make_vmap(case: Case, handover: Handover, programs: list[tuple[Group, ...]]) -> Made:
+def make_vmap(case: Case, handover: Handover, programs: list[tuple[Group, ...]]) -> Made:
     """Compile `jit(vmap(train))`: one program for each tuple of groups, whose widths are padded to the largest.
 
     Products have the precision of those of `sweep`.

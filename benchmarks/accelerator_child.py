@@ -22,6 +22,7 @@ MODULES: Final = {
     "tests": "accelerator_tests",
 }  # fmt: skip
 _OUT_OF_MEMORY: Final = ("RESOURCE_EXHAUSTED", "out of memory", "OutOfMemory")
+_BROKEN: Final = ("CUDA_ERROR", "illegal memory access")  # after these, nothing can be computed in a process any more
 _LAST: Final = 300  # characters of an error
 
 
@@ -48,10 +49,7 @@ class Report:
         self._print(about=found)
 
     def do(self, item: str, action: Callable[[], Any]) -> None:
-        """Measure one item; if that fails the reason is told, and the next item may follow.
-
-        After an error of the device itself nothing can be computed in this process any more, and it ends.
-        """
+        """Measure one item; if that fails the reason is told, and the next one can follow if the device works."""
         if item in self._without:
             return
         self._print(begin=item)
@@ -60,7 +58,7 @@ class Report:
         except Exception as error:
             traceback.print_exc()
             self.tell(item, failed=reason(error))
-            if type(error).__name__ == "JaxRuntimeError" and reason(error) != BEYOND_MEMORY:
+            if is_broken(error):
                 raise
         self._print(done=item)
 
@@ -74,6 +72,11 @@ def reason(error: BaseException) -> str:
     if any(words in text for words in _OUT_OF_MEMORY):
         return BEYOND_MEMORY
     return " ".join(text.split())[:_LAST]
+
+
+def is_broken(error: BaseException) -> bool:
+    """Tell whether this process has lost its device."""
+    return any(words in str(error) for words in _BROKEN)
 
 
 def main(part: str, size: str, folder: str, *without: str) -> None:

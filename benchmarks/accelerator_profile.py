@@ -97,5 +97,5 @@ def _operations(data: Any) -> Iterator[tuple[str, float, float]]:
             if not (line.name.startswith("Stream") if devices else "XLA" in line.name):
                 continue
             for event in line.events:
-                if event.duration_ns > 0:
+                if event.duration_ns > 0 and (devices or "::" not in event.name):  # on CPU these contain others
                     yield event.name, event.start_ns, event.duration_ns

@@ -16,8 +16,9 @@ SIDES: Final = {
     "sweep": "sweep", "vmap": "jit(vmap)", "vmap_by_width": "jit(vmap), one a width", "loop": "jit in a loop",
     "torch": "torch.func",
 }  # fmt: skip
+_NOT_SHOWN: Final = ("ok", "failed", "arithmetic", "XLA_FLAGS")  # of a check
 _SHOWN: Final = 12  # operations of a profile
-# Ratios of `sweep` to one program of plain JAX, with 1,024 lanes or more.
+# Wanted ratios of `sweep` to one program of plain JAX.
 GOALS: Final = {"width16": 2.0, "width64": 1.5, "width128": 1.3, "mixed": 5.0}
 
 
@@ -60,7 +61,7 @@ def _verdict(item: dict[str, Any]) -> str:
 
 
 def _details(item: dict[str, Any]) -> str:
-    shown = {name: value for name, value in item.items() if name not in ("ok", "failed", "arithmetic")}
+    shown = {name: value for name, value in item.items() if name not in _NOT_SHOWN}
     return "; ".join(f"{name} {f'{v:.3g}' if isinstance(v, float) else v}" for name, v in shown.items())
 
 
@@ -92,6 +93,19 @@ def _show_cells(parts: dict[str, Any], console: Console) -> None:
         "first losses differ by",
     )
     print_table(console, heads, rows, label_columns=2)
+    _show_goals(parts["cells"]["items"], console)
+
+
+def _show_goals(cells: dict[str, Any], console: Console) -> None:
+    """Print how much faster than one program of plain JAX `sweep` is, beside what it is meant to be."""
+    lanes = sorted({int(name.split("/")[1]) for name in cells})
+    rows = []
+    for network, wanted in GOALS.items():
+        found = [cells.get(f"{network}/{each}", {}).get("sides", {}) for each in lanes]
+        ratios = [ratio(sides["sweep"], sides["vmap"]) if "vmap" in sides else None for sides in found]
+        rows.append((network, f"{wanted:g}x", *("" if each is None else f"{each:.2f}x" for each in ratios)))
+    if any(any(row[2:]) for row in rows):
+        print_table(console, ("sweep / jit(vmap)", "wanted", *(f"{each:,} lanes" for each in lanes)), rows)
 
 
 def _cell_rows(

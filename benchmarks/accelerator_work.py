@@ -64,9 +64,9 @@ FULL: Final = Size(
     widths={"width16": (16,), "width64": (64,), "width128": (128,), "mixed": (16, 32, 64, 128)},
     lanes=(1024, 8192, 128, 65_536), repeats=3, loop_lanes=4, steps=None,
     tiles=(1024, 256, 4096, 8192, 64), tile_lanes=8192, profiled="width64/1024",
-    product=8192, lengths=(2**21, 2**23, 2**25, 2**27), crowd=8192, replayed=4,
+    product=8192, lengths=(2**21, 2**23, 2**25, 2**27), crowd=8192, replayed=3,
     seconds={
-        "limits": 25, "checks": 70, "cells": 160, "torch": 45, "tiles": 60, "profile": 25, "tests": 85,
+        "limits": 20, "checks": 95, "cells": 150, "torch": 45, "tiles": 55, "profile": 20, "tests": 85,
     },
     item_seconds=45, tests=("tests/engine", "tests/runs"),
 )  # fmt: skip
@@ -74,7 +74,7 @@ SMALL: Final = Size(
     widths={"width4": (4,), "mixed": (4, 8)}, lanes=(32, 64), repeats=2, loop_lanes=2, steps=CHECK_STEPS,
     tiles=(8, 16, 64), tile_lanes=64, profiled="width4/64",
     product=128, lengths=(2**12, 2**14), crowd=2048, replayed=2,
-    seconds=dict.fromkeys(FULL.seconds, 120.0), item_seconds=60, tests=("tests/engine/test_optimizers.py",),
+    seconds=dict.fromkeys(FULL.seconds, 600.0), item_seconds=300, tests=("tests/engine/test_optimizers.py",),
 )  # fmt: skip
 SIZES: Final = {"full": FULL, "small": SMALL}
 
