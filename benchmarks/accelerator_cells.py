@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.accelerator_child import Report, is_broken, reason
-from benchmarks.accelerator_work import AGREEMENT, DIFFER, cells, check_lanes, largest_difference, network_of
+from benchmarks.accelerator_work import AGREEMENT, DIFFER, Size, cells, check_lanes, largest_difference, network_of
 from benchmarks.cases import CHECK_STEPS, Case
 from benchmarks.handover import Group, Handover
 from benchmarks.side_jax import merge, training
@@ -54,20 +54,15 @@ def measure(report: Report) -> None:
 def _measure_cell(report: Report, case: Case) -> None:
     report.tell(case.name, case=asdict(case))
     handover = _draw(case, check_lanes(report.size))
-    makers: dict[str, Callable[[], Made]] = {
-        "sweep": lambda: make_sweep(case),
-        "vmap": lambda: make_vmap(case, handover, [handover.groups]),
-    }
-    if len(case.widths) > 1:
-        makers["vmap_by_width"] = lambda: make_vmap(case, handover, [(group,) for group in handover.groups])
-    if case.lanes * len(case.widths) == check_lanes(report.size):
-        makers["loop"] = lambda: _make_loop(case, handover, report.size.loop_lanes)
     made, sides = {}, {}
-    for name, make in makers.items():
+    for name, make in _makers(report.size, case, handover).items():
         try:
             made[name] = make()
             sides[name] = made[name].about | {"lanes": made[name].lanes, "seconds": []}
-            sides[name] |= {"first_losses": [loss.tolist() for loss in made[name].run(CHECK_STEPS)[1]]}
+            losses = made[name].run(CHECK_STEPS)[1]
+            sides[name]["first_losses"] = [
+                own[: len(group.target)].tolist() for own, group in zip(losses, handover.groups, strict=True)
+            ]
         except Exception as error:
             made.pop(name, None)
             sides[name] = {"failed": reason(error)}
@@ -77,7 +72,23 @@ def _measure_cell(report: Report, case: Case) -> None:
     compare(sides)
     if "first_losses" in sides["sweep"]:
         _hand_over(report, case, handover, sides["sweep"]["first_losses"])
+    for side in sides.values():
+        side.pop("first_losses", None)
     _time_in_turn(report, case, {name: side for name, side in made.items() if "failed" not in sides[name]}, sides)
+
+
+def _makers(size: Size, case: Case, handover: Handover) -> dict[str, Callable[[], Made]]:
+    """List how each side of a cell is made."""
+    groups = handover.groups
+    makers: dict[str, Callable[[], Made]] = {
+        "sweep": lambda: make_sweep(case, make_plan(case, log_spaced(1))),
+        "vmap": lambda: make_vmap(case, handover, [groups]),
+    }
+    if len(groups) > 1:
+        makers["vmap_by_width"] = lambda: make_vmap(case, handover, [(group,) for group in groups])
+    if case.lanes * len(groups) == check_lanes(size):
+        makers["loop"] = lambda: _make_loop(case, handover, size.loop_lanes)
+    return makers
 
 
 def _hand_over(report: Report, case: Case, handover: Handover, losses: list[list[float]]) -> None:
@@ -89,7 +100,10 @@ def _hand_over(report: Report, case: Case, handover: Handover, losses: list[list
 
 
 def _time_in_turn(report: Report, case: Case, made: dict[str, Made], sides: dict[str, Any]) -> None:
-    for _ in range(report.size.repeats):
+    begun = time.monotonic()
+    for repeat in range(report.size.repeats):
+        if repeat and time.monotonic() - begun > report.size.timing_seconds:
+            break
         for name in list(made):
             try:
                 sides[name]["seconds"].append(made[name].run(case.steps())[0])
@@ -98,11 +112,10 @@ def _time_in_turn(report: Report, case: Case, made: dict[str, Made], sides: dict
                 del made[name]
                 if is_broken(error):
                     raise
-    for side in sides.values():
-        side.pop("first_losses", None)
-        if side.get("seconds"):
-            side["lane_steps_per_second"] = [side["lanes"] * case.steps() / seconds for seconds in side["seconds"]]
-    report.tell(case.name, sides=sides)
+        for side in sides.values():
+            if side.get("seconds"):
+                side["lane_steps_per_second"] = [side["lanes"] * case.steps() / each for each in side["seconds"]]
+        report.tell(case.name, sides=sides)
 
 
 def compare(sides: dict[str, dict[str, Any]]) -> None:
@@ -116,14 +129,13 @@ def compare(sides: dict[str, dict[str, Any]]) -> None:
             side["failed"] = f"{DIFFER} by {side['largest_difference']:.2g} of these"
 
 
-def make_sweep(case: Case, change: Callable[[Plan], Plan] = lambda plan: plan) -> Made:
+def make_sweep(case: Case, plan: Plan) -> Made:
     """Compile a case for `sweep`.
 
     Args:
         case: the work.
-        change: makes another plan of the plan.
+        plan: its plan, of one program.
     """
-    plan = change(make_plan(case, log_spaced(1)))
     begun = time.perf_counter()
     prepare(plan)
     seconds = time.perf_counter() - begun

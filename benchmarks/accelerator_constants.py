@@ -24,7 +24,7 @@ def rate_of(found: dict[str, Any]) -> float | None:
 
 
 def best_tiles(tiles: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Find the fastest tile of each network, and the share of its rate that the plan's choice would reach."""
+    """Find the fastest tile of each network, and the share of its rate that the plan's choice reaches."""
     found: dict[str, dict[str, Any]] = {}
     for name, tile in tiles.items():
         rate, network = rate_of(tile), name.split("/")[0]

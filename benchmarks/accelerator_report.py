@@ -1,6 +1,7 @@
 """How the measurements of `benchmarks.accelerator` are shown."""
 
 from collections.abc import Iterator
+from operator import itemgetter
 from statistics import median
 from typing import Any, Final
 
@@ -158,14 +159,12 @@ def _show_tiles(parts: dict[str, Any], console: Console) -> None:
         rate, own = rate_of(item), best.get(name.split("/")[0], {})
         said = item.get("failed", "not timed") if rate is None else f"{rate:,.3g}"
         share = "" if rate is None else f"{rate / own['rates'][own['best']]:.0%}"
-        chosen = "the plan's choice" if item.get("tile") == item.get("chosen", -1) else ""
-        rows.append((name, said, share, chosen))
-    rows.sort(key=lambda row: (row[0].split("/")[0], int(row[0].split("/")[1])))
-    print_table(console, ("tile", "lane-steps/s", "of the best", "is"), rows)
+        rows.append((name, str(item.get("tile", "")), said, share))
+    print_table(console, ("tried", "tile", "lane-steps/s", "of the best"), sorted(rows, key=itemgetter(0)))
     for network, own in best.items():
         console.print(
             f"{network}: the best tile is {own['best']}; the plan chooses {own['chosen']}, which reaches "
-            f"{own['share_of_best']:.0%} of it (or the nearest that was tried)"
+            f"{own['share_of_best']:.0%} of its rate"
         )
 
 

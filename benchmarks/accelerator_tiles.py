@@ -4,42 +4,39 @@ import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
-
-import jax
+from typing import Final
 
 from benchmarks.accelerator_cells import make_sweep
 from benchmarks.accelerator_child import Report
-from benchmarks.accelerator_work import tile_case, tile_names
-from benchmarks.cases import CHECK_STEPS, Case
-from sweep.engine import cost
+from benchmarks.accelerator_work import PLANNED, tile_case, tile_names
+from benchmarks.cases import CHECK_STEPS
+from benchmarks.side_sweep import make_plan
 from sweep.engine.plan import Plan, Program
+from sweep.specs import log_spaced
+
+_REPEATS: Final = 2
 
 
 def measure(report: Report) -> None:
     """Measure all sizes."""
     for name in tile_names(report.size):
-        network, tile = name.split("/")
-        case = tile_case(report.size, network)
-        report.do(name, lambda name=name, case=case, tile=int(tile): _measure_tile(report, name, case, tile))
+        report.do(name, lambda name=name: _measure_tile(report, name))
         gc.collect()
 
 
-def _measure_tile(report: Report, name: str, case: Case, tile: int) -> None:
-    plans: list[Plan] = []
-
-    def change(plan: Plan) -> Plan:
-        plans.append(plan)
-        return with_tile(plan, tile)
-
-    side = make_sweep(case, change)
-    training = plans[0].programs[0].blocks[0].training
-    step = training.cost()
+def _measure_tile(report: Report, name: str) -> None:
+    network, tile = name.split("/")
+    case = tile_case(report.size, network)
+    plan = make_plan(case, log_spaced(1))
+    block = plan.programs[0].blocks[0]
+    step = block.training.cost()
+    side = make_sweep(case, plan if tile == PLANNED else with_tile(plan, int(tile)))
     report.tell(
-        name, tile=tile, chosen=cost.tile_size(step, jax.default_backend()), **side.about,
+        name, tile=block.tile if tile == PLANNED else int(tile), chosen=block.tile, **side.about,
         cost={"bytes": step.bytes, "flops": step.flops, "activations": step.activations},
     )  # fmt: skip
     side.run(CHECK_STEPS)
-    seconds = [side.run(case.steps())[0] for _ in range(report.size.repeats)]
+    seconds = [side.run(case.steps())[0] for _ in range(_REPEATS)]
     report.tell(name, seconds=seconds, lane_steps_per_second=[side.lanes * case.steps() / each for each in seconds])
 
 

@@ -39,8 +39,8 @@ def _measure_cell(report: Report, case: Case, device: torch.device) -> None:
     if not difference <= AGREEMENT:
         report.tell(case.name, failed=f"{DIFFER} by {difference:.2g} of these")
         return
-    lanes, seconds = case.lanes * len(case.widths), []
-    for _ in range(report.size.repeats):
+    lanes, seconds, begun = case.lanes * len(case.widths), [], time.monotonic()
+    while len(seconds) < report.size.repeats and time.monotonic() - begun < report.size.timing_seconds:
         seconds.append(sum(_train(case, group, inputs, case.steps())[0] for group in handover.groups))
         rates = [lanes * case.steps() / each for each in seconds]
         report.tell(case.name, lanes=lanes, seconds=seconds, lane_steps_per_second=rates, largest_difference=difference)

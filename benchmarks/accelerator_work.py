@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.cases import CHECK_STEPS, Case
 
+PLANNED: Final = "plan"  # the name of the tile that the plan chooses
 # Autotuning times kernels and takes the fastest, which may be another one in the next process, with other bits. All of
 # jax 0.10 to 0.12 know these flags of XLA.
 FIXED: Final = "--xla_gpu_exclude_nondeterministic_ops=true --xla_gpu_autotune_level=0"
@@ -28,10 +29,11 @@ class Size:
     Args:
         widths: neurons of a hidden layer, by the name of the network; several are trained together.
         lanes: lanes of a cell, all widths together; the most telling come first.
-        repeats: how often each side is timed.
+        repeats: how often each side is timed, at most.
+        timing_seconds: no repeat of a cell begins after these.
         loop_lanes: lanes that the Python loop trains, in cells of the fewest lanes.
         steps: optimiser steps of each cell; None gives each cell about half a second.
-        tiles: sizes of tiles that are tried, the most telling first.
+        tiles: sizes of tiles that are tried beside the plan's, the most telling first.
         tile_lanes: lanes with which they are tried.
         profiled: name of the cell of which a segment is profiled.
         product: rows of the product that measures the limit.
@@ -46,6 +48,7 @@ class Size:
     widths: dict[str, tuple[int, ...]]
     lanes: tuple[int, ...]
     repeats: int
+    timing_seconds: float
     loop_lanes: int
     steps: int | None
     tiles: tuple[int, ...]
@@ -62,16 +65,17 @@ class Size:
 
 FULL: Final = Size(
     widths={"width16": (16,), "width64": (64,), "width128": (128,), "mixed": (16, 32, 64, 128)},
-    lanes=(1024, 8192, 128, 65_536), repeats=3, loop_lanes=4, steps=None,
-    tiles=(1024, 256, 4096, 8192, 64), tile_lanes=8192, profiled="width64/1024",
+    lanes=(1024, 8192, 128, 65_536), repeats=3, timing_seconds=6, loop_lanes=4, steps=None,
+    tiles=(1024, 256, 4096, 64, 8192), tile_lanes=8192, profiled="width64/1024",
     product=8192, lengths=(2**21, 2**23, 2**25, 2**27), crowd=8192, replayed=3,
     seconds={
-        "limits": 20, "checks": 95, "cells": 150, "torch": 45, "tiles": 55, "profile": 20, "tests": 85,
+        "limits": 20, "checks": 95, "cells": 150, "torch": 40, "tiles": 65, "profile": 20, "tests": 80,
     },
     item_seconds=45, tests=("tests/engine", "tests/runs"),
 )  # fmt: skip
 SMALL: Final = Size(
-    widths={"width4": (4,), "mixed": (4, 8)}, lanes=(32, 64), repeats=2, loop_lanes=2, steps=CHECK_STEPS,
+    widths={"width4": (4,), "mixed": (4, 8)}, lanes=(32, 64), repeats=2, timing_seconds=600, loop_lanes=2,
+    steps=CHECK_STEPS,
     tiles=(8, 16, 64), tile_lanes=64, profiled="width4/64",
     product=128, lengths=(2**12, 2**14), crowd=2048, replayed=2,
     seconds=dict.fromkeys(FULL.seconds, 600.0), item_seconds=300, tests=("tests/engine/test_optimizers.py",),
@@ -109,8 +113,12 @@ def check_lanes(size: Size) -> int:
 
 
 def tile_names(size: Size) -> list[str]:
-    """List what is tried: each size of tile with each width, "width16/1024"; mixed widths are blocks of these."""
-    return [f"{name}/{tile}" for tile in size.tiles for name, widths in size.widths.items() if len(widths) == 1]
+    """List what is tried: the plan's tile with each width, "width16/plan", and each size, "width16/1024".
+
+    Mixed widths are blocks of these.
+    """
+    single = [name for name, widths in size.widths.items() if len(widths) == 1]
+    return [f"{name}/{tile}" for tile in (PLANNED, *size.tiles) for name in single]
 
 
 def tile_case(size: Size, network: str) -> Case:

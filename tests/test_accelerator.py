@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +15,19 @@ import pytest
 from helpers import tiny
 from rich.console import Console
 
-from benchmarks import accelerator, accelerator_cells, accelerator_checks, accelerator_constants, accelerator_parts
+from benchmarks import (
+    accelerator,
+    accelerator_cells,
+    accelerator_checks,
+    accelerator_constants,
+    accelerator_parts,
+    accelerator_tests,
+)
 from benchmarks import accelerator_profile as profiles
 from benchmarks.accelerator_child import is_broken, reason
 from benchmarks.accelerator_parts import BEYOND_MEMORY, BEYOND_TIME, Part, run_part
 from benchmarks.accelerator_report import problems, ratio, show
+from benchmarks.accelerator_tests import MORE, NOT_HERE
 from benchmarks.accelerator_tiles import with_tile
 from benchmarks.accelerator_work import AGREEMENT, FULL, SMALL, Size, cells, largest_difference, tile_names
 from benchmarks.cases import CHECK_STEPS
@@ -213,7 +222,7 @@ def test_every_cell_is_there_once_the_most_telling_first_with_steps_enough_for_t
         assert CHECK_STEPS < case.steps() <= 4096
     assert found["width16/128"].steps() > found["width128/8192"].steps()
     assert FULL.profiled in found
-    assert tile_names(FULL)[:3] == ["width16/1024", "width64/1024", "width128/1024"]
+    assert tile_names(FULL)[:4] == ["width16/plan", "width64/plan", "width128/plan", "width16/1024"]
 
 
 @pytest.fixture(scope="module")
@@ -355,6 +364,33 @@ def test_products_have_the_precision_of_float32():
     found = accelerator_checks.check_products()
     assert found["ok"]
     assert 0 < found["error"] < 1e-6
+
+
+@pytest.mark.parametrize("name", [*MORE, *NOT_HERE])
+def test_the_tests_that_are_chosen_or_left_out_by_name_exist(name):
+    file, function = name.split("::")
+    (path,) = [path for folder in FULL.tests for path in (ROOT / folder).glob(file)]
+    assert re.search(rf"^def {function}\(", path.read_text(), re.MULTILINE)
+
+
+def test_pytest_keeps_core_tests_and_those_named_and_writes_each_outcome(tmp_path):
+    (tmp_path / "test_train.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.core\ndef test_good(): pass\n"
+        "@pytest.mark.core\ndef test_bad(): assert 1 == 2\n"
+        "@pytest.mark.core\n@pytest.mark.skip(reason='no card')\ndef test_skipped(): pass\n"
+        "def test_waves_change_no_bit(): pass\n"
+        "def test_of_something_else(): raise SystemExit\n"
+    )
+    told = Told(replace(SMALL, tests=(str(tmp_path),)), tmp_path)
+    accelerator_tests.measure(told)
+    found = told.items["core"]
+    assert found["passed"] == 2
+    ((failed, why),) = found["failed_tests"].items()
+    assert failed.endswith("test_train.py::test_bad")
+    assert "assert 1 == 2" in why
+    assert [*found["skipped"].values()] == ["Skipped: no card"]
+    assert found["exit_code"] == 1
 
 
 # ---------------------------------------------------------------------------------------------------------
