@@ -41,6 +41,7 @@ from sweep.files.atomic_files import write_file
 HERE: Final = Path(__file__).parent
 PARTS: Final = ("limits", "checks", "cells", "torch", "tiles", "profile", "tests")
 OF_ITEMS: Final = ("cells", "torch", "tiles")  # each item of these has a time limit of its own
+_WIDTH: Final = 120  # of tables in a file
 # Several processes share the card in these parts, so that none may take most of its memory at once.
 _SHARED: Final = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
@@ -58,7 +59,7 @@ def main(parts: tuple[str, ...] = PARTS, small: bool = False, out: Path | None =
     run = Run("small" if small else "full", out)
     for part in [part for part in PARTS if part in parts]:
         run.measure(part)
-    show(run.found, Console())
+    show(run.found, Console(width=None if sys.stdout.isatty() else _WIDTH))
     if wrong := problems(run.found):
         raise SystemExit("\n".join(["wrong:", *wrong]))
 

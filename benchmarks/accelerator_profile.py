@@ -21,6 +21,7 @@ from sweep.specs import log_spaced
 
 STEPS: Final = 32
 _TOP: Final = 20
+_CONTAINERS: Final = r"::|^while|^call|^conditional"  # on CPU, events that contain those of operations
 # What an operation is, by words in its name; the first that fits. What is left is elementwise.
 KINDS: Final = {
     "products": r"gemm|dot|cutlass|xmma|cublas|matmul",
@@ -97,5 +98,5 @@ def _operations(data: Any) -> Iterator[tuple[str, float, float]]:
             if not (line.name.startswith("Stream") if devices else "XLA" in line.name):
                 continue
             for event in line.events:
-                if event.duration_ns > 0 and (devices or "::" not in event.name):  # on CPU these contain others
+                if event.duration_ns > 0 and (devices or not re.search(_CONTAINERS, event.name)):
                     yield event.name, event.start_ns, event.duration_ns

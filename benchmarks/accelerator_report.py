@@ -11,13 +11,20 @@ from benchmarks import limit
 from benchmarks.accelerator_constants import best_tiles, rate_of
 from benchmarks.accelerator_work import DIFFER
 from benchmarks.cases import Case
+from benchmarks.report import number
 from sweep.base.tables import print_table
 
 SIDES: Final = {
     "sweep": "sweep", "vmap": "jit(vmap)", "vmap_by_width": "jit(vmap), one a width", "loop": "jit in a loop",
     "torch": "torch.func",
 }  # fmt: skip
-_NOT_SHOWN: Final = ("ok", "failed", "arithmetic", "XLA_FLAGS")  # of a check
+_NOT_CELL_HEADS: Final = (
+    "cell", "side", "lane-steps/s", "sweep is faster by", "of the limit", "compile s", "losses differ by",
+)  # fmt: skip
+_SHOWN: Final = ("ok", "failed", "arithmetic", "XLA_FLAGS")  # of a check
+_CELL_HEADS: Final = (
+    "cell", "side", "lane-steps/s", "sweep is faster by", "of the limit", "compile s", "losses differ by",
+)  # fmt: skip
 _SHOWN: Final = 12  # operations of a profile
 # Wanted ratios of `sweep` to one program of plain JAX.
 GOALS: Final = {"width16": 2.0, "width64": 1.5, "width128": 1.3, "mixed": 5.0}
@@ -84,16 +91,7 @@ def _show_limits(parts: dict[str, Any], console: Console) -> None:
 def _show_cells(parts: dict[str, Any], console: Console) -> None:
     rates = parts.get("limits", {}).get("items", {}).get("rates", {})
     rows = [row for name, cell in parts["cells"]["items"].items() for row in _cell_rows(name, cell, parts, rates)]
-    heads = (
-        "cell",
-        "side",
-        "lane-steps/s",
-        "sweep is faster by",
-        "of the limit",
-        "compile s",
-        "first losses differ by",
-    )
-    print_table(console, heads, rows, label_columns=2)
+    print_table(console, _CELL_HEADS, rows, label_columns=2)
     _show_goals(parts["cells"]["items"], console)
 
 
@@ -122,10 +120,10 @@ def _cell_rows(
         if rate is None:
             yield name, SIDES[side], own.get("failed", "not timed"), "", "", compiled, differs
             continue
-        faster = ratio(sides["sweep"], own)
+        faster = ratio(sides.get("sweep", {}), own)
         share = share_of_limit(cell, rate, rates)
         yield (
-            name, SIDES[side], f"{rate:,.3g}", "" if side == "sweep" or faster is None else f"{faster:.2f}x",
+            name, SIDES[side], number(rate), "" if side == "sweep" or faster is None else f"{faster:.2f}x",
             "" if share is None else f"{share:.0%}", compiled, differs,
         )  # fmt: skip
 
@@ -157,7 +155,7 @@ def _show_tiles(parts: dict[str, Any], console: Console) -> None:
     rows = []
     for name, item in items.items():
         rate, own = rate_of(item), best.get(name.split("/")[0], {})
-        said = item.get("failed", "not timed") if rate is None else f"{rate:,.3g}"
+        said = item.get("failed", "not timed") if rate is None else number(rate)
         share = "" if rate is None else f"{rate / own['rates'][own['best']]:.0%}"
         rows.append((name, str(item.get("tile", "")), said, share))
     print_table(console, ("tried", "tile", "lane-steps/s", "of the best"), sorted(rows, key=itemgetter(0)))
