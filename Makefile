@@ -3,7 +3,7 @@
 #   PYTHON=python3.13   which Python; each minor version has an environment of its own, .venv-3.13
 #   ARGS='...'          passed on to the command (a page's options, pytest's options)
 #   PAGE=...            which page `make run` runs
-#   EXTRA=cuda13        `make run` on an NVIDIA GPU (or EXTRA=tpu)
+#   EXTRA=cuda13        `make run` or `make bench-accelerator` on an NVIDIA GPU (or EXTRA=tpu)
 #   WORKERS=2           how many processes run the tests
 
 PYTHON  ?= python3
@@ -102,7 +102,7 @@ bench: $(RUNTIME) $(PEERS)/.installed ## time the same work for sweep and for Py
 bench-scaling: $(RUNTIME) ## measure cost, memory and time of 65,536 lanes, of a million, of stopped sweeps and of `make run`
 	$(BIN)/python -m benchmarks.scaling $(ARGS)
 
-bench-accelerator: $(DEV) ## check and measure sweep on this machine's accelerator, under 8 minutes; ARGS='--small' for a try on CPU
+bench-accelerator: $(RUNTIME) $(DEV) ## check and measure sweep on this machine's accelerator, under 8 minutes; ARGS='--small' for a try on CPU
 	$(BIN)/python -m benchmarks.accelerator $(ARGS)
 
 bench-quick: $(RUNTIME) ## a small one against plain JAX alone, in under a minute

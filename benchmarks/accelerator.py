@@ -42,6 +42,8 @@ HERE: Final = Path(__file__).parent
 PARTS: Final = ("limits", "checks", "cells", "torch", "tiles", "profile", "tests")
 OF_ITEMS: Final = ("cells", "torch", "tiles")  # each item of these has a time limit of its own
 _WIDTH: Final = 120  # of tables in a file
+# One card, also where there are several.
+_ONE_CARD: Final = {"CUDA_VISIBLE_DEVICES": "0"}
 # Several processes share the card in these parts, so that none may take most of its memory at once.
 _SHARED: Final = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
@@ -139,7 +141,7 @@ def command(part: str, size: str, folder: str) -> list[str]:
 def environment(part: str) -> dict[str, str]:
     """Return the environment of a part's process: programs are compiled anew, and tests run with fixed kernels."""
     paths = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    found = os.environ | {
+    found = _ONE_CARD | os.environ | {
         "JAX_ENABLE_COMPILATION_CACHE": "false", "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }  # fmt: skip
     if part in ("tests", "checks"):

@@ -46,6 +46,7 @@ class Made:
 
 def measure(report: Report) -> None:
     """Measure all cells."""
+    report.plan(cells(report.size))
     for case in cells(report.size).values():
         report.do(case.name, lambda case=case: _measure_cell(report, case))
         gc.collect()

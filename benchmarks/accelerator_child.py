@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +47,10 @@ class Report:
     def tell_about(self, **found: Any) -> None:
         """Tell something about the machine."""
         self._print(about=found)
+
+    def plan(self, items: Iterable[str]) -> None:
+        """Tell which items there are, so that those for which time does not last are known."""
+        self._print(plan=list(items))
 
     def do(self, item: str, action: Callable[[], Any]) -> None:
         """Measure one item; if that fails the reason is told, and the next one can follow if the device works."""

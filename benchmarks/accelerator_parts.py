@@ -1,8 +1,8 @@
 """Running one part of the measurements in a process of its own: a crash or a hang ends that process and nothing else.
 
-The process prints one JSON object a line: {"about": {...}} of the machine, {"begin": name} when it begins an item,
-{"item": name, "found": {...}} with what it has found of it so far, and {"done": name}. The process that reads these
-lines uses no device, so that the parts have all of its memory.
+The process prints one JSON object a line: {"about": {...}} of the machine, {"plan": [name, ...]} before its first item,
+{"begin": name} when it begins one, {"item": name, "found": {...}} with what it has found of it so far, {"done": name}.
+The process that reads these lines uses no device, so that the parts have all of its memory.
 """
 
 import json
@@ -32,13 +32,15 @@ class Part:
 
     Args:
         about: what the process says of the machine.
-        items: what was found of each item, by its name.
+        items: what was found of each item, by its name; "failed" says why an item did not come to its end.
+        planned: names of all items.
         seconds: how long the part took.
         failed: why the part as a whole did not come to its end; "" if it did.
     """
 
     about: dict[str, Any] = field(default_factory=dict)
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    planned: list[str] = field(default_factory=list)
     seconds: float = 0.0
     failed: str = ""
 
@@ -58,20 +60,29 @@ def run_part(
         item_seconds: the most that one item takes.
         save: called with what there is, after every line.
     """
-    part, begun, finished = Part(), time.monotonic(), set()
+    part, begun = Part(), time.monotonic()
+    _run_processes(part, command, environment, begun + seconds, item_seconds, save)
+    for name in [name for name in part.planned if name not in part.items]:
+        part.items[name] = {"failed": part.failed or BEYOND_TIME}
+    part.seconds = time.monotonic() - begun
+    save(part)
+    return part
+
+
+def _run_processes(
+    part: Part, command: Sequence[str], environment: dict[str, str], deadline: float, item_seconds: float,
+    save: Callable[[Part], None],
+) -> None:  # fmt: skip
+    finished: set[str] = set()
     for _ in range(_RESTARTS):
         process = _Process([*command, *sorted(finished)], environment)
         try:
-            again = _follow(process, part, finished, begun + seconds, item_seconds, save)
+            again = _follow(process, part, finished, deadline, item_seconds, save)
         finally:
             process.end()
-        part.seconds = time.monotonic() - begun
-        save(part)
         if not again:
-            return part
+            return
     part.failed = f"ended {_RESTARTS} times before its end"
-    save(part)
-    return part
 
 
 def _follow(
@@ -83,8 +94,7 @@ def _follow(
     while True:
         line = process.read(min(deadline, item_deadline) - time.monotonic())
         if line is None:  # no line in time
-            late = BEYOND_TIME if doing or time.monotonic() >= deadline else "hangs"
-            return _interrupted(part, finished, doing, late) and time.monotonic() < deadline
+            return _interrupted(part, finished, doing, BEYOND_TIME) and time.monotonic() < deadline
         if not line:  # the process has ended
             code = process.code()
             if code == 0:
@@ -93,6 +103,8 @@ def _follow(
         said = json.loads(line)
         if "about" in said:
             part.about.update(said["about"])
+        elif "plan" in said:
+            part.planned = said["plan"]
         elif "begin" in said:
             doing, item_deadline = said["begin"], min(deadline, time.monotonic() + item_seconds)
             part.items.setdefault(doing, {})

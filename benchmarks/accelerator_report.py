@@ -18,10 +18,7 @@ SIDES: Final = {
     "sweep": "sweep", "vmap": "jit(vmap)", "vmap_by_width": "jit(vmap), one a width", "loop": "jit in a loop",
     "torch": "torch.func",
 }  # fmt: skip
-_NOT_CELL_HEADS: Final = (
-    "cell", "side", "lane-steps/s", "sweep is faster by", "of the limit", "compile s", "losses differ by",
-)  # fmt: skip
-_SHOWN: Final = ("ok", "failed", "arithmetic", "XLA_FLAGS")  # of a check
+_NOT_SHOWN: Final = ("ok", "failed", "arithmetic", "XLA_FLAGS")  # of a check
 _CELL_HEADS: Final = (
     "cell", "side", "lane-steps/s", "sweep is faster by", "of the limit", "compile s", "losses differ by",
 )  # fmt: skip
@@ -194,6 +191,8 @@ def problems(found: dict[str, Any]) -> list[str]:
             wrong.append(f"checks: {name}: {item.get('failed', 'does not hold')}")
     for item in parts.get("tests", {}).get("items", {}).values():
         wrong += [f"tests: {name}: {why}" for name, why in item.get("failed_tests", {}).items()]
+        if "failed" in item or item.get("exit_code") not in (0, 1):
+            wrong.append(f"tests: {item.get('failed') or 'pytest ended with exit code ' + str(item.get('exit_code'))}")
     for name, cell in parts.get("cells", {}).get("items", {}).items():
         sides = sides_of(name, cell, parts).items()
         wrong += [f"cells: {name}: {side}: {own['failed']}" for side, own in sides if DIFFER in own.get("failed", "")]

@@ -19,6 +19,7 @@ _REPEATS: Final = 2
 
 def measure(report: Report) -> None:
     """Measure all sizes."""
+    report.plan(tile_names(report.size))
     for name in tile_names(report.size):
         report.do(name, lambda name=name: _measure_tile(report, name))
         gc.collect()

@@ -6,6 +6,7 @@ fastest on CPU, the backward pass of the summed losses and a fused Adam.
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,18 @@ def measure(report: Report) -> None:
     torch.set_float32_matmul_precision("highest")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     report.tell_about(torch=torch.__version__, torch_device=str(device))
-    for case in cells(report.size).values():
-        if (report.folder / network_of(case)).with_suffix(".json").exists():
-            report.do(case.name, lambda case=case: _measure_cell(report, case, device))
+    found = [case for case in cells(report.size).values() if _path(report, case).with_suffix(".json").exists()]
+    report.plan(case.name for case in found)
+    for case in found:
+        report.do(case.name, lambda case=case: _measure_cell(report, case, device))
+
+
+def _path(report: Report, case: Case) -> Path:
+    return report.folder / network_of(case)
 
 
 def _measure_cell(report: Report, case: Case, device: torch.device) -> None:
-    path = report.folder / network_of(case)
+    path = _path(report, case)
     handover, reference = load(path.with_suffix(".npz"), case.widths), json.loads(path.with_suffix(".json").read_text())
     inputs = torch.from_numpy(handover.inputs).to(device)
     first = [_train(case, group, inputs, CHECK_STEPS)[1][: len(group.target)] for group in handover.groups]

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,9 @@ class Told:
 
     def tell(self, item: str, **found: Any) -> None:
         self.items.setdefault(item, {}).update(json.loads(json.dumps(found)))
+
+    def plan(self, items: Iterable[str]) -> None:
+        self.planned = [*items]
 
     def do(self, item: str, action: Callable[[], Any]) -> None:
         action()
@@ -114,6 +117,14 @@ def test_a_part_that_hangs_is_ended_at_its_limit():
     part, _ = run_lines("say(begin='a')", "say(item='a', found={'x': 1})", "time.sleep(600)", seconds=1.0)
     assert part.items == {"a": {"x": 1, "failed": BEYOND_TIME}}
     assert part.seconds < 10
+
+
+def test_what_there_was_no_time_for_says_so():
+    part, _ = run_lines("say(plan=['a', 'b', 'c'])", "say(begin='a'); say(done='a')", "say(begin='b')",
+                        "time.sleep(600)", seconds=1.0)  # fmt: skip
+    assert part.items == {"a": {}, "b": {"failed": BEYOND_TIME}, "c": {"failed": BEYOND_TIME}}
+    part, _ = run_lines("say(plan=['a', 'b'])", "sys.exit('no card')")
+    assert {own["failed"] for own in part.items.values()} == {part.failed} == {"ended with exit code 1: no card"}
 
 
 def test_a_process_that_fails_before_its_first_item_is_reported_for_the_part():
