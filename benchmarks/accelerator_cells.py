@@ -189,16 +189,13 @@ def make_vmap(case: Case, handover: Handover, programs: list[tuple[Group, ...]])
     Products have the precision of those of `sweep`.
     """
     train = jax.jit(jax.vmap(training(case, jnp.asarray(handover.inputs)), in_axes=(0, 0, None, None, None)))
-    calls, taken = [], 0
-    begun = time.perf_counter()
-    with jax.default_matmul_precision("highest"):
-        for groups in programs:
-            first = [len(group.target) for group in groups]
-            arrays = _repeat(merge(list(groups)), case.lanes * len(groups))
-            compiled = train.lower(*arrays, None, None, CHECK_STEPS).compile()
-            calls.append((compiled, arrays, first))
-            taken = max(taken, _bytes_of(compiled))
-    seconds = time.perf_counter() - begun
+    calls, taken, seconds = [], 0, 0.0
+    for groups in programs:
+        first = [len(group.target) for group in groups]
+        arrays = _repeat(merge(list(groups)), case.lanes * len(groups))
+        compiled, own_seconds = _compile(train, arrays)
+        calls.append((compiled, arrays, first))
+        taken, seconds = max(taken, _bytes_of(compiled)), seconds + own_seconds
 
     def run(steps: int) -> tuple[float, list[np.ndarray]]:
         begun = time.perf_counter()
@@ -208,6 +205,14 @@ def make_vmap(case: Case, handover: Handover, programs: list[tuple[Group, ...]])
         return seconds, [part for loss, end in zip(found, ends, strict=True) for part in np.split(loss, end)[:-1]]
 
     return Made(run, case.lanes * len(case.widths), {"compile_seconds": seconds, "program_bytes": taken})
+
+
+def _compile(train: Any, arrays: tuple[Any, Any]) -> tuple[Any, float]:
+    """Compile a training for parameters and targets of these shapes; give the seconds that it took."""
+    begun = time.perf_counter()
+    with jax.default_matmul_precision("highest"):
+        compiled = train.lower(*arrays, None, None, CHECK_STEPS).compile()
+    return compiled, time.perf_counter() - begun
 
 
 def _repeat(group: Group, lanes: int) -> tuple[Any, Any]:
@@ -230,14 +235,13 @@ def _bytes_of(compiled: Any) -> int:
 def _make_loop(case: Case, handover: Handover, lanes: int) -> Made:
     """Compile `jit(train)`, which is called for one lane after another, each width's first ones."""
     train, each = jax.jit(training(case, jnp.asarray(handover.inputs))), max(1, lanes // len(handover.groups))
-    calls = []
-    begun = time.perf_counter()
-    with jax.default_matmul_precision("highest"):
-        for group in handover.groups:
-            arrays = [_repeat(group.part(lane, lane + 1), 1) for lane in range(each)]
-            own = [jax.tree.map(lambda leaf: leaf[0], one) for one in arrays]
-            calls.append((train.lower(*own[0], None, None, CHECK_STEPS).compile(), own))
-    seconds = time.perf_counter() - begun
+    calls, seconds = [], 0.0
+    for group in handover.groups:
+        arrays = [_repeat(group.part(lane, lane + 1), 1) for lane in range(each)]
+        own = [jax.tree.map(lambda leaf: leaf[0], one) for one in arrays]
+        compiled, own_seconds = _compile(train, own[0])
+        calls.append((compiled, own))
+        seconds += own_seconds
 
     def run(steps: int) -> tuple[float, list[np.ndarray]]:
         begun = time.perf_counter()

@@ -110,7 +110,7 @@ def _follow(
             part.items.setdefault(doing, {})
         elif "item" in said:
             part.items.setdefault(said["item"], {}).update(said["found"])
-        else:
+        elif "done" in said:
             doing, item_deadline = None, deadline
             finished.add(said["done"])
         save(part)
