@@ -19,7 +19,7 @@ from sweep.engine.prepare import prepare
 from sweep.engine.walk import walk_wave
 from sweep.specs import log_spaced
 
-STEPS: Final = 32
+STEPS: Final = 64
 _TOP: Final = 20
 _CONTAINERS: Final = r"::|^while|^call|^conditional"  # on CPU, events that contain those of operations
 # What an operation is, by words in its name; the first that fits. What is left is elementwise.
@@ -40,12 +40,10 @@ def _profile(plan: Plan) -> dict[str, Any]:
     prepare(plan)
     _walk_to_last(end_plan_at(plan, STEPS))  # so that all is loaded
     with tempfile.TemporaryDirectory() as folder:
-        segments = walk_wave(end_plan_at(plan, 1 + STEPS), 0)
+        segments = walk_wave(end_plan_at(plan, STEPS), 0)
         done = 0
-        for segment in segments:  # up to step 1, from which the next segment may have more than one step
-            done = int(segment.done[0])
-            if done:
-                break
+        while done <= 1:  # the first segments have a step and a few; the next one has the rest
+            done = int(next(segments).done[0])
         with jax.profiler.trace(folder):
             segment = next(segments)
         found = summarise(folder)
