@@ -3,7 +3,7 @@
 #   PYTHON=python3.13   which Python; each minor version has an environment of its own, .venv-3.13
 #   ARGS='...'          passed on to the command (a page's options, pytest's options)
 #   PAGE=...            which page `make run` runs
-#   EXTRA=cuda13        `make run` on an NVIDIA GPU (or EXTRA=tpu)
+#   EXTRA=cuda13        `make run` or `make bench-accelerator` on an NVIDIA GPU (or EXTRA=tpu)
 #   WORKERS=2           how many processes run the tests
 
 PYTHON  ?= python3
@@ -36,7 +36,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-quick bench-scaling agreement clean
+.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-quick bench-scaling bench-accelerator agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -101,6 +101,9 @@ bench: $(RUNTIME) $(PEERS)/.installed ## time the same work for sweep and for Py
 
 bench-scaling: $(RUNTIME) ## measure cost, memory and time of 65,536 lanes, of a million, of stopped sweeps and of `make run`
 	$(BIN)/python -m benchmarks.scaling $(ARGS)
+
+bench-accelerator: $(RUNTIME) $(DEV) ## check and measure sweep on this machine's accelerator, under 8 minutes; ARGS='--small' for a try on CPU
+	$(BIN)/python -m benchmarks.accelerator $(ARGS)
 
 bench-quick: $(RUNTIME) ## a small one against plain JAX alone, in under a minute
 	$(BIN)/python -m benchmarks.compare --quick $(ARGS)

@@ -15,7 +15,7 @@ Not counted: biases, the loss, the arithmetic of Adam, and reads and writes betw
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -35,16 +35,20 @@ ADAM_BYTES: Final = 7 * 4
 JAX: Final[dict[str, Callable[[Any], Any]]] = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sine": jnp.sin}
 
 
-def rates(activation: str) -> dict[str, float]:
+def rates(activation: str, side: int = SIDE, lengths: Sequence[int] = LENGTHS) -> dict[str, float]:
     """Measure the machine's rates, on all JAX devices together.
 
     Args:
         activation: name of the activation function.
+        side: rows and columns of the matrices that are multiplied.
+        lengths: numbers of an array on one device, for activations and bandwidth; the best one counts.
 
     Returns:
         Operations of a product, activations with derivative, and bytes, each per second.
     """
-    return {"products": _products(), "activations": _activations(activation), "bytes": _bandwidth()}
+    return {
+        "products": _products(side), "activations": _activations(activation, lengths), "bytes": bandwidth(lengths),
+    }  # fmt: skip
 
 
 def seconds(case: Case, measured: dict[str, float]) -> dict[str, float]:
@@ -62,12 +66,12 @@ def count(case: Case, width: int) -> dict[str, float]:
     return {"products": products, "activations": points * width * case.depth, "bytes": ADAM_BYTES * parameters}
 
 
-def _products() -> float:
+def _products(side: int) -> float:
     """Measure one product that all threads share, and one on each device; give the better rate."""
-    shared = jnp.asarray(np.random.default_rng(0).random((SIDE, SIDE), np.float32))
-    separate = _put_on_each(lambda index: np.full((SIDE, SIDE), 0.5 + index, np.float32))
+    shared = jnp.asarray(np.random.default_rng(0).random((side, side), np.float32))
+    separate = _put_on_each(lambda index: np.full((side, side), 0.5 + index, np.float32))
     devices = len(jax.devices())
-    return 2 * SIDE**3 * max(1 / _shortest_time(_square(), shared), devices / _shortest_time(_square_each(), separate))
+    return 2 * side**3 * max(1 / _shortest_time(_square(), shared), devices / _shortest_time(_square_each(), separate))
 
 
 @cache
@@ -80,12 +84,12 @@ def _square_each() -> Any:
     return _map_devices(lambda a: a @ a)
 
 
-def _activations(name: str) -> float:
+def _activations(name: str, lengths: Sequence[int]) -> float:
     def measured(function: Callable[[Any], Any], length: int) -> float:
         z = _put_on_each(lambda index: np.random.default_rng(index).standard_normal(length, np.float32))
         return len(jax.devices()) * PASSES * length / _shortest_time(_activation_passes(function), z, jnp.ones_like(z))
 
-    return max(measured(function, length) for function in {JAX[name], ACTIVATIONS[name].load()} for length in LENGTHS)
+    return max(measured(function, length) for function in {JAX[name], ACTIVATIONS[name].load()} for length in lengths)
 
 
 @cache
@@ -97,12 +101,14 @@ def _activation_passes(function: Callable[[Any], Any]) -> Any:
     return _map_devices(lambda z, g: jax.lax.fori_loop(0, PASSES, one_pass, (z, g)))
 
 
-def _bandwidth() -> float:
+def bandwidth(lengths: Sequence[int]) -> float:
+    """Measure bytes per second of passes over arrays of these lengths, two read and one written; give the best rate."""
+
     def measured(length: int) -> float:
         a = _put_on_each(lambda index: np.full(length, index, np.float32))
         return len(jax.devices()) * PASSES * length * 3 * 4 / _shortest_time(_bandwidth_passes(), a, jnp.ones_like(a))
 
-    return max(map(measured, LENGTHS))
+    return max(map(measured, lengths))
 
 
 @cache

@@ -61,7 +61,7 @@ def case_words(result: dict[str, Any]) -> str:
         faster = "" if side == "sweep" else _times(ratio(result, side))
         compiled = result["sides"][side]["compile_seconds"]
         rows.append((SIDES[side][0], _span(rate), faster, f"{compiled:.1f}" if compiled else ""))
-    rows.append((LIMIT, _number(result["limit"]["lane_steps_per_second"]), _share(efficiency(result)), ""))
+    rows.append((LIMIT, number(result["limit"]["lane_steps_per_second"]), _share(efficiency(result)), ""))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows) + "\n"
 
@@ -153,7 +153,7 @@ def _rate_table(cases: dict[str, Any]) -> str:
     rows = [
         [
             result["case"]["title"],
-            *(_number(spread(_rates(result, s)).median) if s in result["sides"] else "" for s in SIDES),
+            *(number(spread(_rates(result, s)).median) if s in result["sides"] else "" for s in SIDES),
         ]
         for result in cases.values()
     ]
@@ -180,7 +180,7 @@ def _limit_table(cases: dict[str, Any]) -> str:
     return "Microseconds of one lane-step at the machine's own rates, and as used by `sweep`\n\n" + table(head, rows)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Write a rate with three digits: "147k", "8.51k", "612"."""
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if value >= size:
@@ -193,7 +193,7 @@ def _digits(value: float) -> str:
 
 
 def _span(rate: Spread) -> str:
-    return f"{_number(rate.median)} ({_number(rate.low)}-{_number(rate.high)})"
+    return f"{number(rate.median)} ({number(rate.low)}-{number(rate.high)})"
 
 
 def _times(ratio: Spread) -> str:
@@ -252,7 +252,7 @@ def _bar(axes: Any, place: float, rate: Spread, look: tuple[str, str]) -> None:
     axes.plot([rate.low, rate.high], [place, place], color="black", lw=1)
     inside = look == SIDES["sweep"]  # beside its bar the line of the limit would cross the number
     axes.annotate(
-        _number(rate.median), (rate.low if inside else rate.high, place), xytext=(-4 if inside else 4, 0),
+        number(rate.median), (rate.low if inside else rate.high, place), xytext=(-4 if inside else 4, 0),
         textcoords="offset points", va="center", ha="right" if inside else "left", fontsize=8,
         color="white" if inside else "black",
     )  # fmt: skip

@@ -85,7 +85,7 @@ class Vmap:
 
     def train(self, groups: list[Group], steps: int, choice: Choice, check: bool) -> Trained:
         """Train `choice["lanes"]` lanes in one call, call after call."""
-        merged = _merge(groups) if len(groups) > 1 else groups[0]
+        merged = merge(groups) if len(groups) > 1 else groups[0]
         lanes, size = len(merged.target), min(choice["lanes"], len(merged.target))
         epochs = steps // self._case.steps_per_epoch()
         calls = [_arguments(merged, start, start + size, check) for start in range(0, lanes, size)]
@@ -145,7 +145,7 @@ def _arguments(group: Group, start: int, stop: int, check: bool) -> tuple[Any, .
     return jax.block_until_ready((jax.tree.map(jnp.asarray, part.trees), jnp.asarray(part.target), keys, orders))
 
 
-def _merge(groups: list[Group]) -> Group:
+def merge(groups: list[Group]) -> Group:
     """Pad the networks of several widths to the largest, as one group."""
     width = max(group.width for group in groups)
     trees: Trees = {}

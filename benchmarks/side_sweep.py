@@ -32,8 +32,10 @@ class Engine:
     def open(self, case: dict[str, Any], path: str) -> dict[str, Any]:
         """Compile a case, and write data and initial weights of its lanes to a file."""
         work = Case.from_json(case)
-        self._training = _make_plan(work, log_spaced(1))
-        self._compared = _make_plan(work, every(CHECK_STEPS))  # the same program, which does not depend on the cadence
+        self._training = _make_plan_of_one_wave(work, log_spaced(1))
+        self._compared = _make_plan_of_one_wave(
+            work, every(CHECK_STEPS)
+        )  # the same program, which does not depend on the cadence
         begun = time.perf_counter()
         prepare(self._training)
         seconds = time.perf_counter() - begun
@@ -55,7 +57,15 @@ class Engine:
         raise RuntimeError("the wave ended before record 1, at which its losses are compared")
 
 
-def _make_plan(case: Case, cadence: Cadence) -> Plan:
+def _make_plan_of_one_wave(case: Case, cadence: Cadence) -> Plan:
+    plan = make_plan(case, cadence)
+    if len(plan.waves) != 1:
+        raise RuntimeError(f"{case.name} needs a plan of one wave, but has {len(plan.waves)}: reduce its lanes")
+    return plan
+
+
+def make_plan(case: Case, cadence: Cadence) -> Plan:
+    """Plan a case, with the loss recorded at some epochs."""
     seeds = range(case.lanes)
     if case.task == "sines":
         # A grid with its end has no point at 0, where the kinks of ReLU lie while biases are about zero: on which side
@@ -78,10 +88,7 @@ def _make_plan(case: Case, cadence: Cadence) -> Plan:
         batch_size=case.batch_size,
         record=Record(metrics=("loss",), at=cadence, snapshots=0),
     )
-    plan = pack(resolve(experiment))
-    if len(plan.waves) != 1:
-        raise RuntimeError(f"{case.name} needs a plan of one wave, but has {len(plan.waves)}: reduce its lanes")
-    return plan
+    return pack(resolve(experiment))
 
 
 def _losses(plan: Plan, values: list[dict[str, np.ndarray]]) -> list[list[float]]:

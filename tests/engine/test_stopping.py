@@ -6,6 +6,7 @@ from functools import partial
 from itertools import pairwise
 from math import ceil
 
+import jax
 import numpy as np
 import pytest
 from helpers import LOSS_ONLY, PRECISIONS, make_plan, run_lanes, tiny, walk_waves
@@ -34,7 +35,7 @@ LOSING = {"float32": 3e38, "float64": 1.5e308}  # the rate that loses its lanes
 def small_tiles():
     """Tiles of at most 4 lanes, so that few lanes make several."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(cost.TILE_LARGEST, "cpu", 4)
+        patch.setitem(cost.TILE_LARGEST, jax.default_backend(), 4)
         yield
 
 

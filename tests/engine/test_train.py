@@ -370,7 +370,7 @@ def lanes_of_interest(precision: str, **changes: Any) -> Experiment:
 def small_tiles():
     """Tiles of at most 16 lanes, so that few lanes make several."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(cost.TILE_LARGEST, "cpu", 16)
+        patch.setitem(cost.TILE_LARGEST, jax.default_backend(), 16)
         yield
 
 
