@@ -16,7 +16,8 @@ from benchmarks.cases import CHECK_STEPS, FREQUENCIES, Case
 from benchmarks.handover import Group, Handover, Trees
 from sweep import MLP, Experiment, Optimizer, Record, Sine, SumOfSines, grid, log_spaced, zipped
 from sweep.engine import program as programs
-from sweep.engine.plan import Plan, Program, pack
+from sweep.engine.blocks import Program
+from sweep.engine.plan import Plan, pack
 from sweep.engine.prepare import prepare
 from sweep.engine.training import Numbers
 from sweep.engine.walk import walk_wave
