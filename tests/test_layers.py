@@ -119,13 +119,13 @@ def test_a_folder_without_computing_never_imports_jax(package: str) -> None:
             assert not {folder(each) for each in imports(path)} & JAX, name
 
 
-def test_the_engine_knows_a_training_and_only_its_plan_knows_which() -> None:
+def test_the_engine_knows_a_training_and_only_blocks_know_which() -> None:
     known = {"engine.training", "engine.keys"}
     for name, path in INSIDE.items():
         engine = {each for each in own(path) if folder(each) == "engine"}
         if name.startswith("engine.regression"):
             assert {each for each in engine if not each.startswith("engine.regression")} <= known, name
-        elif name != "engine.plan":
+        elif name != "engine.blocks":
             assert not [each for each in engine if each.startswith("engine.regression")], name
 
 
