@@ -105,6 +105,9 @@ bench-scaling: $(RUNTIME) ## measure cost, memory and time of 65,536 lanes, of a
 bench-accelerator: $(RUNTIME) $(DEV) ## check and measure sweep on this machine's accelerator, under 8 minutes; ARGS='--small' for a try on CPU
 	$(BIN)/python -m benchmarks.accelerator $(ARGS)
 
+bench-waiting: $(RUNTIME) ## measure what users wait for beside the steps: starting, compiling, drawing, and what --plan says of it
+	$(BIN)/python -m benchmarks.waiting $(ARGS)
+
 bench-quick: $(RUNTIME) ## a small one against plain JAX alone, in under a minute
 	$(BIN)/python -m benchmarks.compare --quick $(ARGS)
 
