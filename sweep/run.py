@@ -65,7 +65,6 @@ def main(args: Sequence[str]) -> None:
     _check_combination(options)
     memory = None if options.memory is None else parse_size(options.memory)
     selection = resolve(options, rest)
-    _load_jax()
     if options.plan:
         _show_plan(selection.experiment, memory)
     elif options.lane is not None:
@@ -96,18 +95,6 @@ def _parse_options(args: Sequence[str]) -> tuple[Options, list[str]]:
     return parse_known(Options, args, PROG)
 
 
-def _load_jax() -> None:
-    """Import JAX, which reads its settings from the environment.
-
-    Raises:
-        SweepError: for a setting that JAX can't read.
-    """
-    try:
-        import jax  # noqa: F401
-    except ValueError as error:
-        raise SweepError(f"JAX can't read a setting in the environment: {error}; unset or correct it") from error
-
-
 def resolve(options: Options, rest: Sequence[str]) -> Selection:
     """Load the page, apply `--smoke`, overrides and `--zoom`, and find the store."""
     return select_experiment(options, rest, f"{PROG} {options.page}")
@@ -115,6 +102,9 @@ def resolve(options: Options, rest: Sequence[str]) -> Selection:
 
 def _show_plan(experiment: "Experiment", memory: int | None) -> None:
     from sweep.cli.terminal import Terminal, show_plan
+    from sweep.runs.runner import load_jax
+
+    load_jax()
     from sweep.runs.planning import plan_sweep
 
     show_plan(Terminal(highlight=False), plan_sweep(experiment, memory))
@@ -123,7 +113,9 @@ def _show_plan(experiment: "Experiment", memory: int | None) -> None:
 def _replay(selection: Selection, options: Options, memory: int | None) -> None:
     """Replay a lane; exit with code 1 if it differs from the stored one and no known reason explains that."""
     from sweep.cli.replay import replay_lane
+    from sweep.runs.runner import load_jax
 
+    load_jax()
     assert options.lane is not None
     wanted = parse_pairs("--lane", options.lane)
     console = _console(options)
@@ -184,9 +176,10 @@ def _say_what_is_saved(store: Path) -> Iterator[None]:
 def _console(options: Options) -> "Terminal":
     """Return the console to print on; with `--compile-cache`, turn on JAX's cache of compiled programs."""
     from sweep.cli.terminal import Terminal
-    from sweep.runs.devices import cache_compiled_programs
 
     if options.compile_cache is not None:
+        from sweep.runs.devices import cache_compiled_programs
+
         cache_compiled_programs(options.compile_cache)
     return Terminal(highlight=False)
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -43,9 +44,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *args: str, module: str = "sweep.run") -> subprocess.CompletedProcess[str]:
+AS_USUAL = ("-m", "sweep.run")
+WITHOUT_JAX = (
+    "-c",
+    "import runpy, sys; sys.modules['jax'] = None; runpy.run_module('sweep.run', run_name='__main__', alter_sys=True)",
+)
+
+
+def run(folder: Path, *args: str, start: Sequence[str] = AS_USUAL) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", module, *args]
+    command = [sys.executable, *start, *args]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, check=False)
 
 
@@ -84,7 +92,7 @@ def test_a_run_trains_stores_and_draws_and_a_second_run_only_draws(folder: Path)
     figure = folder / "figures" / "page" / "curves.png"
     stored = snapshot(folder / "results")
     figure.unlink()
-    second = run(folder, "page.py")
+    second = run(folder, "page.py", start=WITHOUT_JAX)
     assert second.returncode == 0, second.stderr
     assert figure.exists()
     assert "training" not in second.stdout
@@ -352,7 +360,7 @@ def test_figures_of_a_smoke_test_are_not_drawn_into_the_figures_folder(folder: P
     done = run(folder, "page.py", "--smoke", "--out", "results/page")
     assert done.returncode == 0, done.stderr
     assert not (folder / "figures").exists()
-    assert run(folder, "results/page", module="sweep.plot").returncode == 0
+    assert run(folder, "results/page", start=("-m", "sweep.plot")).returncode == 0
     assert not (folder / "figures").exists()
 
 
