@@ -424,29 +424,6 @@ def test_a_summary_table_with_too_many_rows_shows_those_with_the_lowest_loss() -
 
 
 @pytest.mark.slow
-def test_compiled_programs_are_cached_for_the_next_process_and_give_the_same_bits(folder: Path) -> None:
-    found = []
-    for store in ("one", "two"):
-        done = run(folder, "page.py", "--out", store, "--compile-cache", "cache")
-        assert done.returncode == 0, done.stderr
-        found.append({path.name for path in (folder / "cache").iterdir() if path.name.endswith("-cache")})
-    assert len(found[0]) >= 2  # the training program and the one that initialises lanes
-    assert found[0] == found[1]
-    assert (folder / "cache").stat().st_mode & 0o077 == 0
-    one, two = open_results(folder / "one"), open_results(folder / "two")
-    assert one.loss.values.tobytes() == two.loss.values.tobytes()
-
-
-def test_a_cache_that_others_can_write_to_is_refused(folder: Path, here) -> None:
-    (folder / "cache").mkdir()
-    (folder / "cache").chmod(0o777)
-    before = snapshot(folder)
-    done = here("page.py", "--compile-cache", "cache")
-    assert_refused(done, "others can write to cache", "name a folder that only you can write to")
-    assert snapshot(folder) == before
-
-
-@pytest.mark.slow
 def test_a_stopping_rule_can_be_changed_on_the_command_line_and_its_savings_are_printed(folder: Path) -> None:
     text = PAGE.format(**GOOD).replace("log_spaced\n", "log_spaced\nfrom sweep.specs import Target\n", 1)
     (folder / "page.py").write_text(text.replace("epochs=5,", "epochs=5, stop=Target(1e-9),"))
