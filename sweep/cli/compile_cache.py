@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ _FOLDER, _ENABLE = "JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE"
 _LEAST_SECONDS: Final = "0.1"  # a program that compiles faster is not kept
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _PREFIX: Final = "cpu-"
+_PROCESSORS: Final = Path("/proc/cpuinfo")
+_DETAILS: Final = r"(vendor_id|cpu family|model( name)?|flags|Features|CPU .*?)\s*:"
 
 
 def use(folder: Path | None, environment: MutableMapping[str, str] = os.environ) -> None:
@@ -106,8 +109,8 @@ def _machine() -> str:
     machine's name stands for it.
     """
     try:
-        listed = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0]
-        known = re.findall(r"(?m)^(?:vendor_id|cpu family|model(?: name)?|flags|Features|CPU .*?)\s*:.*", listed)
+        with _PROCESSORS.open(errors="replace") as lines:  # only the first of them: there may be hundreds
+            known = [line for line in takewhile(str.strip, lines) if re.match(_DETAILS, line)]
     except OSError:
         known = []
     named = [platform.system(), platform.machine(), *(known or [platform.node()])]

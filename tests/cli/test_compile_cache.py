@@ -107,7 +107,8 @@ def test_a_folder_that_was_given_is_refused_if_it_can_not_be_used(tmp_path: Path
 
 def test_another_kind_of_processor_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = used(tmp_path)["JAX_COMPILATION_CACHE_DIR"]
-    monkeypatch.setattr(Path, "read_text", lambda path, **_: "model name : another\nflags : fpu avx2\n\nprocessor : 1")
+    (tmp_path / "cpuinfo").write_text("model name : another\nflags : fpu avx2\n\nprocessor : 1\n")
+    monkeypatch.setattr(compile_cache, "_PROCESSORS", tmp_path / "cpuinfo")
     compile_cache._machine.cache_clear()
     try:
         there = used(tmp_path)["JAX_COMPILATION_CACHE_DIR"]
