@@ -9,7 +9,7 @@ from . import stats as stats
 from .base.errors import SweepError as SweepError
 from .base.errors import SweepWarning as SweepWarning
 from .base.version import __version__ as __version__
-from .engine.regression.metrics import Moment as Moment
+from .engine.regression.moment import Moment as Moment
 from .page.axes import Axes as Axes
 from .page.axes import grid as grid
 from .page.axes import log_uniform as log_uniform

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sweep.base.errors import SweepError
 from sweep.base.signals import Terminated, set_last_words
-from sweep.cli import streams
+from sweep.cli import compile_cache, streams
 from sweep.cli.command import parse_known, parse_pairs, parse_size, run_command
 from sweep.cli.optional import OptionalPath, OptionalText
 from sweep.cli.variation import ExperimentOptions, Selection, select_experiment
@@ -43,9 +43,9 @@ class Options(ExperimentOptions):
             seed=3,learning_rate=1e-3,width=64, or as many knobs as identify one lane. The store is only read.
             Exit code 1 if the numbers differ although everything that they depend on is the same.
         memory: budget for one wave, such as 2GiB; by default half of what is free.
-        compile_cache: keep compiled programs in this folder for later runs on this machine. Whoever can write
-            there can run code in those runs, so name a folder that only you can write to, such as ~/.cache/sweep.
-            Some hosts with AVX-512 reject stored programs (jax#38445) and compile again.
+        compile_cache: keep compiled programs in this folder for later runs, or "off". By default in sweep/ of the
+            user's cache (XDG_CACHE_HOME or ~/.cache), if nobody else can write there: whoever can is able to run
+            code in later runs. At most 256 MiB are kept.
         debug: show the traceback of an error.
     """
 
@@ -64,8 +64,8 @@ def main(args: Sequence[str]) -> None:
     options, rest = _parse_options(args)
     _check_combination(options)
     memory = None if options.memory is None else parse_size(options.memory)
+    compile_cache.use(options.compile_cache)  # before the page is loaded, which may import JAX
     selection = resolve(options, rest)
-    _load_jax()
     if options.plan:
         _show_plan(selection.experiment, memory)
     elif options.lane is not None:
@@ -96,18 +96,6 @@ def _parse_options(args: Sequence[str]) -> tuple[Options, list[str]]:
     return parse_known(Options, args, PROG)
 
 
-def _load_jax() -> None:
-    """Import JAX, which reads its settings from the environment.
-
-    Raises:
-        SweepError: for a setting that JAX can't read.
-    """
-    try:
-        import jax  # noqa: F401
-    except ValueError as error:
-        raise SweepError(f"JAX can't read a setting in the environment: {error}; unset or correct it") from error
-
-
 def resolve(options: Options, rest: Sequence[str]) -> Selection:
     """Load the page, apply `--smoke`, overrides and `--zoom`, and find the store."""
     return select_experiment(options, rest, f"{PROG} {options.page}")
@@ -115,6 +103,9 @@ def resolve(options: Options, rest: Sequence[str]) -> Selection:
 
 def _show_plan(experiment: "Experiment", memory: int | None) -> None:
     from sweep.cli.terminal import Terminal, show_plan
+    from sweep.runs.runner import load_jax
+
+    load_jax()
     from sweep.runs.planning import plan_sweep
 
     show_plan(Terminal(highlight=False), plan_sweep(experiment, memory))
@@ -123,10 +114,13 @@ def _show_plan(experiment: "Experiment", memory: int | None) -> None:
 def _replay(selection: Selection, options: Options, memory: int | None) -> None:
     """Replay a lane; exit with code 1 if it differs from the stored one and no known reason explains that."""
     from sweep.cli.replay import replay_lane
+    from sweep.cli.terminal import Terminal
+    from sweep.runs.runner import load_jax
 
+    load_jax()
     assert options.lane is not None
     wanted = parse_pairs("--lane", options.lane)
-    console = _console(options)
+    console = Terminal(highlight=False)
     with _show_progress(console) as watch:
         expected = replay_lane(console, selection.experiment, selection.store, wanted, memory=memory, watch=watch)
     if not expected:
@@ -134,7 +128,7 @@ def _replay(selection: Selection, options: Options, memory: int | None) -> None:
 
 
 def _run(selection: Selection, options: Options, memory: int | None, args: Sequence[str]) -> None:
-    from sweep.cli.terminal import show_parent, show_summary
+    from sweep.cli.terminal import Terminal, show_parent, show_summary
     from sweep.plots.gallery import check_directory, choose_figures, default_directory, draw_figures
     from sweep.runs.runner import run_sweep
 
@@ -142,7 +136,7 @@ def _run(selection: Selection, options: Options, memory: int | None, args: Seque
     store = selection.store
     if options.figures_dir is not None:
         check_directory(options.figures_dir, selection.experiment.figures)
-    console = _console(options)
+    console = Terminal(highlight=False)
     streams.ignore_output_failures()
 
     def describe_stop() -> tuple[str, str]:
@@ -179,16 +173,6 @@ def _say_what_is_saved(store: Path) -> Iterator[None]:
         yield
     except SweepError as error:
         raise SweepError(f"{error}; the results are saved in {store}: the same command draws them again") from error
-
-
-def _console(options: Options) -> "Terminal":
-    """Return the console to print on; with `--compile-cache`, turn on JAX's cache of compiled programs."""
-    from sweep.cli.terminal import Terminal
-    from sweep.runs.devices import cache_compiled_programs
-
-    if options.compile_cache is not None:
-        cache_compiled_programs(options.compile_cache)
-    return Terminal(highlight=False)
 
 
 @contextmanager

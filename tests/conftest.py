@@ -14,6 +14,7 @@ from jaxtyping import install_import_hook
 
 # Commands that tests start in folders of their own run the code of this checkout, whatever is installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # they leave the user's cache of compiled programs alone
 jax.config.update("jax_num_cpu_devices", 3)
 jax.devices()  # fixes the number now, before `sweep.runs.devices` sets one device per core
 

@@ -157,7 +157,7 @@ def test_only_commands_import_cli() -> None:
 
 @pytest.mark.parametrize(
     "module", ["sweep", "sweep.run", "sweep.plot", "sweep.claims.__main__", "sweep.export.__main__",
-               "sweep.results.dataset", "sweep.stats", "sweep.plots.registry"],
+               "sweep.results.dataset", "sweep.stats", "sweep.plots.registry", "sweep.runs.runner"],
 )  # fmt: skip
 def test_importing_commands_and_readers_of_results_loads_no_jax(module: str) -> None:
     code = f"import sys, {module}; sys.exit(' '.join({JAX} & sys.modules.keys()) or 0)"

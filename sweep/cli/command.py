@@ -1,6 +1,7 @@
 """What all commands share: options parsed by tyro, one-line error messages, and exit codes."""
 
 import contextlib
+import gc
 import io
 import os
 import re
@@ -24,6 +25,8 @@ from sweep.files.places import parse_path
 _MOST_CHARACTERS: Final = 300  # of another library's message
 _Options = TypeVar("_Options")
 _ALL_MEMORY: Final = 1e18  # bytes: more than any machine has
+# Imports and tracing make millions of objects that stay. Python's usual thresholds look through them hundreds of times.
+_GARBAGE_THRESHOLDS: Final = (50_000, 20, 20)
 
 
 def parse(options: type[_Options], args: Sequence[str], prog: str) -> _Options:
@@ -179,6 +182,7 @@ def run_command(main: Callable[[Sequence[str]], object]) -> NoReturn:
     Args:
         main: takes the command line without the program.
     """
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     with obey_signals() as requests:
         code = run_guarded(main)
         sys.stdout.flush()

@@ -92,6 +92,8 @@ def prepare_process(*, debug: bool) -> None:
     """
     _open_closed_streams()
     _correct_environment()
+    if not debug:  # else XLA prints what it finds of no consequence for a program; its errors are raised
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     codecs.register_error("sweep", _to_ascii)
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # a stream of another type, as in a test or a notebook

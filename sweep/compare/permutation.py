@@ -18,8 +18,8 @@ from math import comb
 from typing import Final
 
 import numpy as np
+import scipy  # which imports `scipy.stats` on first use
 import xarray as xr
-from scipy.stats import norm
 
 from sweep import stats
 from sweep.base.labels import Better
@@ -139,7 +139,7 @@ def shift(before: np.ndarray, after: np.ndarray) -> Interval:
     if few < FEWEST:
         return Interval(value, -np.inf, np.inf, few)
     spread = np.sqrt(gaps.size * (few + many + 1) / 12)
-    depth = int(gaps.size / 2 - norm.ppf((1 + LEVEL) / 2) * spread - 0.5)
+    depth = int(gaps.size / 2 - scipy.stats.norm.ppf((1 + LEVEL) / 2) * spread - 0.5)
     return Interval(value, float(gaps[depth]), float(gaps[-1 - depth]), few)
 
 

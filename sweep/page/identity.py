@@ -24,6 +24,7 @@ import numpy as np
 
 from sweep.page.axes import Axes, Factor
 from sweep.page.experiment import Experiment
+from sweep.page.specs.figure import Figure
 from sweep.page.specs.model import MLP, FromModule
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Cadence, Metric, Record
@@ -75,6 +76,22 @@ def describe(thing: Any) -> Any:
     if callable(thing):
         return source(thing)
     return thing
+
+
+def page_attributes(experiment: Experiment) -> dict[str, str]:
+    """Return the attributes of a store that describe the page; what affects no number may change without a new run."""
+    return {
+        "name": experiment.name,
+        "question": experiment.question,
+        "experiment": json.dumps(describe(experiment)),
+        "figures": json.dumps([_describe_figure(each) for each in experiment.figures]),
+    }
+
+
+def _describe_figure(figure: Figure) -> dict[str, Any]:
+    """Describe a figure of the page; "own" marks one that a function of the page draws, which no store holds."""
+    described = {"name": figure.name, "options": dict(figure.options)}
+    return described if figure.function is None else described | {"own": True}
 
 
 def source(function: Callable[..., Any]) -> str:

@@ -236,6 +236,6 @@ def _fix_layout(drawn: "MatplotlibFigure") -> None:
     from matplotlib.transforms import Bbox
 
     if drawn.get_layout_engine() is not None:
-        drawn.set_layout_engine("none")
+        drawn.set_layout_engine(None)  # with another one, even "none", a file is drawn twice, first without output
         for axes in drawn.axes:
             axes.set_position(Bbox(axes.get_position(original=True).get_points().round(12)))

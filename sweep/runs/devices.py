@@ -1,15 +1,13 @@
-"""Setting up JAX: checks of its settings, one CPU device per core, and its cache on disk.
+"""Setting up JAX: checks of its settings, one CPU device per core.
 
 With one device per core, each core trains another tile.
 """
 
 import os
-import stat
 import subprocess
 import sys
 import warnings
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import jax
@@ -80,29 +78,3 @@ def _warn_once(cores: int) -> None:
             SweepWarning,
             stacklevel=3,
         )
-
-
-def cache_compiled_programs(folder: Path) -> None:
-    """Make JAX store compiled programs in a folder, and load them from there in later processes.
-
-    Some hosts with AVX-512 reject every entry and compile again (jax#38445).
-
-    Args:
-        folder: created if needed, with access for this user only: whoever can write there can run code in later runs.
-
-    Raises:
-        SweepError: if the folder can't be made, or if others can write to it.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
-    except OSError as error:
-        raise SweepError(f"can't use {folder} for --compile-cache: {error.strerror or error}") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise SweepError(
-            f"others can write to {folder}, and so run code through --compile-cache: name a folder that only you can "
-            f"write to"
-        )
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

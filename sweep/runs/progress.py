@@ -1,8 +1,10 @@
 """The progress of a sweep: the counts in its store, and what the `watch` callback receives."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sweep.engine.plan import Plan
+if TYPE_CHECKING:
+    from sweep.engine.plan import Plan
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Progress:
     """
 
     stage: str
-    plan: Plan
+    plan: "Plan"
     lane_steps: int
     ended: dict[int, int]
     tally: Tally

@@ -10,9 +10,7 @@ from typing import Any, Final
 
 from sweep.engine.numerics import consequential
 from sweep.engine.plan import Plan
-from sweep.page.experiment import Experiment
-from sweep.page.identity import describe, fingerprint
-from sweep.page.specs.figure import Figure
+from sweep.page.identity import fingerprint, page_attributes
 
 # Increased whenever a change of sweep's code changes the bits of results.
 ENGINE: Final = 4
@@ -49,22 +47,6 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "commit": _commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-def page_attributes(experiment: Experiment) -> dict[str, str]:
-    """Return the attributes that describe the page; what does not affect numbers may change without a new run."""
-    return {
-        "name": experiment.name,
-        "question": experiment.question,
-        "experiment": json.dumps(describe(experiment)),
-        "figures": json.dumps([_describe_figure(each) for each in experiment.figures]),
-    }
-
-
-def _describe_figure(figure: Figure) -> dict[str, Any]:
-    """Describe a figure of the page; "own" marks one that a function of the page draws, which no store holds."""
-    described = {"name": figure.name, "options": dict(figure.options)}
-    return described if figure.function is None else described | {"own": True}
 
 
 def arithmetic(plan: Plan) -> dict[str, Any]:

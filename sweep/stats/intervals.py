@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Final
 
 import numpy as np
-from scipy import stats
+import scipy  # which imports `scipy.stats` on first use: that takes half a second, and few need it
 
 LEVEL: Final = 0.95
 FEWEST: Final = 6  # seeds: with five, lowest and highest hold the median between them in only 94% of samples
@@ -61,7 +61,7 @@ def share(values: Any) -> Interval:
     known, unknown = _known_values(values)
     if not known.size:
         return Interval(np.nan, *_UNBOUNDED, 0, unknown)
-    found = stats.binomtest(int(known.sum()), known.size).proportion_ci(LEVEL, method="wilson")
+    found = scipy.stats.binomtest(int(known.sum()), known.size).proportion_ci(LEVEL, method="wilson")
     return Interval(float(known.mean()), float(found.low), float(found.high), known.size, unknown)
 
 
@@ -97,7 +97,7 @@ def median(values: Any) -> Interval:
 def _order_statistics(seeds: int) -> tuple[int, float]:
     """Give the depth of the outer order statistics, and the weight of the inner ones."""
     depths = np.arange(1, seeds // 2 + 2)
-    coverage = 1 - 2 * stats.binom.cdf(depths - 1, seeds, 0.5)
+    coverage = 1 - 2 * scipy.stats.binom.cdf(depths - 1, seeds, 0.5)
     depth = int(np.count_nonzero(coverage >= LEVEL))
     outer, inner = coverage[depth - 1 : depth + 1]
     part = (outer - LEVEL) / (outer - inner)
@@ -215,7 +215,7 @@ def interquartile_mean(values: Any) -> Interval:
 @cache
 def _outer_depth(seeds: int) -> int:
     """Give the depth of the order statistics between which the middle half of the distribution lies."""
-    return max(1, int(np.count_nonzero(stats.binom.cdf(np.arange(seeds), seeds, 0.25) <= (1 - LEVEL) / 2)))
+    return max(1, int(np.count_nonzero(scipy.stats.binom.cdf(np.arange(seeds), seeds, 0.25) <= (1 - LEVEL) / 2)))
 
 
 def _half_width(ordered: np.ndarray) -> float:
@@ -224,7 +224,7 @@ def _half_width(ordered: np.ndarray) -> float:
     left = seeds - 2 * cut
     spread = ordered.clip(ordered[cut], ordered[-1 - cut]).std(ddof=1)
     factor = np.sqrt((seeds - 1) / (left * (left - 1)) * seeds / (seeds - 2))
-    return float(stats.t.ppf((1 + LEVEL) / 2, left - 1) * spread * factor)
+    return float(scipy.stats.t.ppf((1 + LEVEL) / 2, left - 1) * spread * factor)
 
 
 def middle_mean(values: np.ndarray) -> np.ndarray:
@@ -301,11 +301,11 @@ def bca_bounds(
     seeds = values.shape[-1]
     if seeds < FEWEST:
         return np.full(values.shape[:-1], -np.inf), np.full(values.shape[:-1], np.inf)
-    z = widening * np.sqrt(seeds / (seeds - 1)) * stats.t.ppf((1 + LEVEL) / 2, seeds - 1)
+    z = widening * np.sqrt(seeds / (seeds - 1)) * scipy.stats.t.ppf((1 + LEVEL) / 2, seeds - 1)
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # the ends are NaN then, see below
-        found = stats.bootstrap(
-            (values,), statistic, axis=-1, method="BCa", confidence_level=float(1 - 2 * stats.norm.sf(z)),
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)  # the ends are NaN then, see below
+        found = scipy.stats.bootstrap(
+            (values,), statistic, axis=-1, method="BCa", confidence_level=float(1 - 2 * scipy.stats.norm.sf(z)),
             n_resamples=RESAMPLES, batch=_BATCH, rng=np.random.default_rng(0),
         ).confidence_interval  # fmt: skip
     valid = found.low <= found.high  # not for NaN

@@ -25,6 +25,7 @@ experiment = Experiment(
 )
 """
 HERE = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
+HERE["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 slow = pytest.mark.slow
 
 
@@ -76,7 +77,7 @@ WORKING = [
     pytest.param({"JAX_LOG_COMPILES": "1", "JAX_TRACEBACK_FILTERING": "off"}, "float32", marks=slow),
     pytest.param({"JAX_NUM_CPU_DEVICES": "3"}, "float32", marks=slow),
     pytest.param({"JAX_CPU_ENABLE_ASYNC_DISPATCH": "0"}, "float32", marks=slow),
-    pytest.param({"JAX_COMPILATION_CACHE_DIR": "cache"}, "float32", marks=slow),
+    pytest.param({"JAX_COMPILATION_CACHE_DIR": "cache", "JAX_ENABLE_COMPILATION_CACHE": "true"}, "float32", marks=slow),
     pytest.param({"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, "float32", marks=slow),
 ]  # fmt: skip
 

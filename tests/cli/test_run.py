@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -43,9 +44,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *args: str, module: str = "sweep.run") -> subprocess.CompletedProcess[str]:
+AS_USUAL = ("-m", "sweep.run")
+WITHOUT_JAX = (
+    "-c",
+    "import runpy, sys; sys.modules['jax'] = None; runpy.run_module('sweep.run', run_name='__main__', alter_sys=True)",
+)
+
+
+def run(folder: Path, *args: str, start: Sequence[str] = AS_USUAL) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", module, *args]
+    command = [sys.executable, *start, *args]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, check=False)
 
 
@@ -84,7 +92,7 @@ def test_a_run_trains_stores_and_draws_and_a_second_run_only_draws(folder: Path)
     figure = folder / "figures" / "page" / "curves.png"
     stored = snapshot(folder / "results")
     figure.unlink()
-    second = run(folder, "page.py")
+    second = run(folder, "page.py", start=WITHOUT_JAX)
     assert second.returncode == 0, second.stderr
     assert figure.exists()
     assert "training" not in second.stdout
@@ -352,7 +360,7 @@ def test_figures_of_a_smoke_test_are_not_drawn_into_the_figures_folder(folder: P
     done = run(folder, "page.py", "--smoke", "--out", "results/page")
     assert done.returncode == 0, done.stderr
     assert not (folder / "figures").exists()
-    assert run(folder, "results/page", module="sweep.plot").returncode == 0
+    assert run(folder, "results/page", start=("-m", "sweep.plot")).returncode == 0
     assert not (folder / "figures").exists()
 
 
@@ -413,29 +421,6 @@ def test_a_summary_table_with_too_many_rows_shows_those_with_the_lowest_loss() -
     widths = [int(row[0]) for row in rows if len(row) == 3 and row[0].isdigit()]
     assert widths == np.argsort(losses).tolist()[1 : MOST_ROWS + 1]
     assert "the 24 of 100 rows with the lowest loss" in output
-
-
-@pytest.mark.slow
-def test_compiled_programs_are_cached_for_the_next_process_and_give_the_same_bits(folder: Path) -> None:
-    found = []
-    for store in ("one", "two"):
-        done = run(folder, "page.py", "--out", store, "--compile-cache", "cache")
-        assert done.returncode == 0, done.stderr
-        found.append({path.name for path in (folder / "cache").iterdir() if path.name.endswith("-cache")})
-    assert len(found[0]) >= 2  # the training program and the one that initialises lanes
-    assert found[0] == found[1]
-    assert (folder / "cache").stat().st_mode & 0o077 == 0
-    one, two = open_results(folder / "one"), open_results(folder / "two")
-    assert one.loss.values.tobytes() == two.loss.values.tobytes()
-
-
-def test_a_cache_that_others_can_write_to_is_refused(folder: Path, here) -> None:
-    (folder / "cache").mkdir()
-    (folder / "cache").chmod(0o777)
-    before = snapshot(folder)
-    done = here("page.py", "--compile-cache", "cache")
-    assert_refused(done, "others can write to cache", "name a folder that only you can write to")
-    assert snapshot(folder) == before
 
 
 @pytest.mark.slow

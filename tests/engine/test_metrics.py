@@ -18,7 +18,7 @@ from sweep.engine.regression.tasks import Data
 from sweep.page.resolve import shape_of
 from sweep.page.specs.loss import LOSSES
 from sweep.page.specs.record import Cadence
-from sweep.runs import runner
+from sweep.runs import planning
 from sweep.specs import MLP, FromFunction, Metric, Optimizer, Record, Task, every, linear_spaced, log_spaced
 
 # ---------------------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_a_metric_of_another_shape_than_stated_is_refused():
     wrong = Metric("wrong", lambda moment: moment.prediction[:3], dims=("x",))
     experiment = tiny(record=Record(own=(wrong,)), axes=grid(seed=(0,)))
     with pytest.raises(SweepError) as refused:
-        runner.plan_sweep(experiment)
+        planning.plan_sweep(experiment)
     assert str(refused.value) == (
         "metric 'wrong' states the dimensions ('x',) of sizes (16,), but its function returns an array of shape (3,)"
     )
@@ -211,7 +211,7 @@ def test_a_metric_of_another_shape_than_stated_is_refused():
 def test_a_complex_metric_is_refused():
     wrong = Metric("wrong", lambda moment: moment.loss * 1j)
     with pytest.raises(SweepError, match=r"^metric 'wrong' must return real numbers, got complex ones: take jnp.abs"):
-        runner.plan_sweep(tiny(record=Record(own=(wrong,)), axes=grid(seed=(0,))))
+        planning.plan_sweep(tiny(record=Record(own=(wrong,)), axes=grid(seed=(0,))))
 
 
 def cross_entropy(p: Any, y: Any) -> Any:

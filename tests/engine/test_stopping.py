@@ -24,7 +24,7 @@ from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.identity import describe, differing_fields, fingerprint, fingerprint_of
 from sweep.page.restore import restore
 from sweep.page.specs.stop import BOUNDS
-from sweep.runs import runner, wave_writer
+from sweep.runs import filling, wave_writer
 from sweep.runs.runner import run_sweep
 from sweep.specs import XOR, Halving, Metric, Optimizer, Record, Target, linear_spaced
 
@@ -264,9 +264,9 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_equals_an_uninterrupted
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(wave_writer, "MOST_SAVE_SECONDS", 0.0)
     experiment, store = racing(rule), tmp_path / "store"
-    plan = runner.plan_sweep
+    plan = filling.plan_sweep
     if waves > 1:
-        monkeypatch.setattr(runner, "plan_sweep", lambda page, memory, *sizes: plan(page, memory, 24, 8))
+        monkeypatch.setattr(filling, "plan_sweep", lambda page, memory, *sizes: plan(page, memory, 24, 8))
     whole, told = run_sweep(experiment), 0
 
     def interrupting(progress):

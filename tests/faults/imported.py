@@ -8,4 +8,4 @@ import sweep.plot
 import sweep.report.__main__
 import sweep.results.dataset
 import sweep.run
-import sweep.runs.runner  # noqa: F401
+import sweep.runs.filling  # noqa: F401

@@ -46,18 +46,18 @@ def write_page(folder: Path, first: int = 1) -> Path:
 @contextlib.contextmanager
 def small_waves() -> Iterator[None]:
     """Plan waves of a few lanes, and save at every record."""
-    from sweep.runs import runner, wave_writer
+    from sweep.runs import filling, wave_writer
 
-    before = runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS
+    before = filling.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS
 
     def planned(experiment: Any, memory: int | None = None, wave_lanes: int | None = None, *rest: Any) -> Any:
         return before[0](experiment, memory, wave_lanes or WAVE, *rest)
 
-    runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = planned, 0.0, 0.0
+    filling.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = planned, 0.0, 0.0
     try:
         yield
     finally:
-        runner.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = before
+        filling.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = before
 
 
 def complete(page: Path, store: Path) -> Path:

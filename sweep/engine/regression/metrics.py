@@ -3,58 +3,20 @@
 Metrics that a page defines are functions of a `Moment`, too.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import sequential_vmap
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from sweep.base.errors import SweepError, blame
 from sweep.base.labels import METRICS
-from sweep.engine.regression.tasks import Data
-from sweep.page.shape import PREDICTION, Shape
+from sweep.engine.regression.moment import Moment
+from sweep.page.shape import PREDICTION
 from sweep.page.specs.loss import LOSSES
 from sweep.page.specs.task import Task
-
-Numbers = dict[str, Array]
-
-
-class Moment(NamedTuple):
-    """One lane at one record.
-
-    Args:
-        shape: the lane's Shape.
-        step: optimiser steps taken so far.
-        numbers: the lane's traced numbers by knob name.
-        data: points, inputs and targets.
-        parameters: the network's parameters.
-        gradient: gradient of the training loss over all points, a pytree like the parameters.
-        gradient_by_layer: the same, one subtree for each layer.
-        loss: training loss over all points.
-        prediction: network output at the training points.
-        x: positions over which errors are shown, None for a task without x.
-        x_clean: noiseless target at x.
-        x_prediction: network output at x.
-        apply: the network, as a function of parameters and inputs (features, points); any derivative of it can be
-            taken, including `jax.hessian`. None only in a moment that was made without a network.
-    """
-
-    shape: Shape
-    step: Int[Array, ""]
-    numbers: Numbers
-    data: Data
-    parameters: Any
-    gradient: Any
-    gradient_by_layer: list[Any]
-    loss: Float[Array, ""]
-    prediction: Float[Array, " points"]
-    x: Float[Array, " x"] | None
-    x_clean: Float[Array, " x"] | None
-    x_prediction: Float[Array, " x"] | None
-    apply: Callable[[Any, Array], Float[Array, " points"]] | None = None
 
 
 def spectral_operator(task: Task, points: Array) -> Array:

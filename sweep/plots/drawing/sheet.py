@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis, Tick
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
@@ -172,9 +172,10 @@ def write_plainly(words: Iterable[Text]) -> None:
 
 def texts_of(drawn: Artist) -> list[Text]:
     """List the texts of a figure or a panel, without those at ticks, for which matplotlib writes formulas itself."""
-    at_ticks = {id(text) for tick in drawn.findobj(Tick) for text in tick.findobj(Text)}
-    at_ticks |= {id(axis.get_offset_text()) for axis in drawn.findobj(Axis)}  # type: ignore[union-attr]
-    return [text for text in drawn.findobj(Text) if isinstance(text, Text) and id(text) not in at_ticks]
+    if isinstance(drawn, Axis):  # all its other texts are at ticks
+        return [drawn.label]
+    below = [text for child in drawn.get_children() for text in texts_of(child)]
+    return [*below, drawn] if isinstance(drawn, Text) else below
 
 
 def _small_print(chosen: View) -> list[str]:

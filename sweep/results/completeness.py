@@ -1,0 +1,43 @@
+"""Whether a store holds all results of an experiment, and what is brought up to date where it does."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from sweep.base.errors import SweepError
+from sweep.page.experiment import Experiment
+from sweep.page.identity import differing_fields
+from sweep.results import store as stores
+from sweep.results.checks.attributes import check_provenance
+
+
+def is_complete(experiment: Experiment, path: Path) -> bool:
+    """Tell whether a store holds all results of an experiment.
+
+    Raises:
+        SweepError: if it holds another experiment.
+    """
+    attributes = stores.check(path)
+    check_provenance(path, attributes)
+    if fields := differing_fields(experiment, attributes):
+        raise SweepError(
+            f"{path} holds another experiment, it differs in {fields}: --fresh moves it away, --out names another place"
+        )
+    return bool(attributes["complete"])
+
+
+def update_complete_store(path: Path, described: Mapping[str, str]) -> None:
+    """Update the page's attributes in a complete store, and remove what a killed run left there.
+
+    The page may have other figures by now, for example. A read-only store is left unchanged.
+
+    Args:
+        path: the store.
+        described: the attributes that describe the page now.
+    """
+    attributes = stores.check(path)
+    with suppress(SweepError, OSError), stores.hold(path) as lock:  # taking the lock removes partial files
+        store = stores.Store(path, lock)
+        if any(attributes.get(name) != text for name, text in described.items()):
+            store.set_attributes(**described)
+        store.clear()

@@ -1,0 +1,83 @@
+"""Filling a store: a new one, or one that an earlier run left incomplete; with smaller waves if memory runs out."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sweep.engine.plan import Plan
+from sweep.engine.prepare import OutOfMemoryError
+from sweep.page.experiment import Experiment
+from sweep.results import store as stores
+from sweep.results.completeness import is_complete
+from sweep.runs.coordinator import Coordinator
+from sweep.runs.layout import create
+from sweep.runs.planning import halve, plan_sweep
+from sweep.runs.progress import Progress
+from sweep.runs.provenance import provenance
+
+
+def begin(
+    experiment: Experiment,
+    path: Path,
+    memory: int | None,
+    attributes: Mapping[str, str],
+    watch: Callable[[Progress], None],
+    *,
+    fresh: bool,
+) -> None:
+    """Make a store and train all of its lanes.
+
+    Args:
+        experiment: what to run.
+        path: the store.
+        memory: budget in bytes; None is half of what is free.
+        attributes: further attributes of the store.
+        watch: called between segments.
+        fresh: move an existing store away.
+
+    Raises:
+        SweepError: if the store can't be written, or if another run has put one there meanwhile.
+    """
+    plan = plan_sweep(experiment, memory)  # errors are raised before anything on disk changes
+    create(plan, path, attributes, fresh=fresh)
+    with stores.hold(path) as lock:
+        is_complete(experiment, path)  # refuses a store that another run has put there meanwhile
+        _train(plan, stores.Store(path, lock), watch)
+
+
+def resume(experiment: Experiment, path: Path, memory: int | None, watch: Callable[[Progress], None]) -> None:
+    """Train what an incomplete store lacks, with waves of the size that it was begun with.
+
+    Args:
+        experiment: what to run.
+        path: the store.
+        memory: budget in bytes; None is half of what is free.
+        watch: called between segments.
+
+    Raises:
+        SweepError: if the store is damaged, or if this machine computes other bits than the stored ones.
+    """
+    with stores.hold(path) as lock:
+        stores.verify(path)
+        stored = json.loads(stores.check(path)["plan"])
+        plan = plan_sweep(experiment, memory, stored["wave_lanes"], stored["chunk_lanes"])
+        store = stores.Store(path, lock)
+        if not stores.has_digests(path):
+            stores.add_digests(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
+        _train(plan, store, watch)
+
+
+def _train(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> None:
+    """Train what a store lacks; if memory runs out, with waves half as large: tiles do not change, nor do bits."""
+    while (trouble := _out_of_memory(plan, store, watch)) is not None:
+        plan = halve(plan, trouble)
+        store.set_attributes(plan=provenance(plan)["plan"])  # so that a resumed run begins with waves of this size
+
+
+def _out_of_memory(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> str | None:
+    """Train to the end and return None, or the message of an OutOfMemoryError, after all memory was freed."""
+    try:
+        Coordinator(plan, store, watch).run()
+    except OutOfMemoryError as error:
+        return str(error)
+    return None
