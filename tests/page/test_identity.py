@@ -226,7 +226,8 @@ refusals registry regression repair replay replaying report reporting resolve re
 runs safe_files scalars scale schema seats section seed_statistics seeds session shape sheet signals sine skeleton
 spacing specs stats stop stopping store store_damages streams structured style summary tables targets task tasks
 terminal text tidy trackers train training training_range unbatched unions user_cache values variables variation
-verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves whole_files window writer zoom
+verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves whole_files window writer
+zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",
