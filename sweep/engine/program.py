@@ -17,6 +17,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Int
 
 from sweep.base.errors import SweepError
+from sweep.engine.compiler_options import compiler_options
 from sweep.engine.keys import Keys
 from sweep.engine.training import Data, Numbers, State, Training
 from sweep.engine.unbatched import unbatch
@@ -324,13 +325,14 @@ def compile_training(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ..
         [own.lanes for own in described], [own.data for own in described], [own.numbers for own in described],
         counts, counts, live, jax.ShapeDtypeStruct((), np.bool_),
     )  # fmt: skip
-    return lowered.compile()
+    return lowered.compile(compiler_options=compiler_options(devices[0].platform))
 
 
 @lru_cache(maxsize=256)
 def compile_beginning(block: Block, names: tuple[str, ...], devices: tuple[Device, ...]) -> Any:
     """Compile the program that begins a block's lanes once in a process."""
-    return beginning(block, devices).lower(array_shapes(block, devices, names).numbers).compile(compiler_options=QUICK)
+    lowered = beginning(block, devices).lower(array_shapes(block, devices, names).numbers)
+    return lowered.compile(compiler_options=QUICK | compiler_options(devices[0].platform))
 
 
 def lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[BlockArrays, dict[str, jax.ShapeDtypeStruct]]:
