@@ -36,7 +36,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-quick bench-scaling agreement clean
+.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-flags bench-quick bench-scaling agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -101,6 +101,9 @@ bench: $(RUNTIME) $(PEERS)/.installed ## time the same work for sweep and for Py
 
 bench-scaling: $(RUNTIME) ## measure cost, memory and time of 65,536 lanes, of a million, of stopped sweeps and of `make run`
 	$(BIN)/python -m benchmarks.scaling $(ARGS)
+
+bench-flags: $(RUNTIME) ## measure what options of XLA do to the training program on CPU; five minutes
+	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.flags $(ARGS)
 
 bench-quick: $(RUNTIME) ## a small one against plain JAX alone, in under a minute
 	$(BIN)/python -m benchmarks.compare --quick $(ARGS)

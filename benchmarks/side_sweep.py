@@ -32,8 +32,8 @@ class Engine:
     def open(self, case: dict[str, Any], path: str) -> dict[str, Any]:
         """Compile a case, and write data and initial weights of its lanes to a file."""
         work = Case.from_json(case)
-        self._training = _make_plan(work, log_spaced(1))
-        self._compared = _make_plan(work, every(CHECK_STEPS))  # the same program, which does not depend on the cadence
+        self._training = make_plan(work, log_spaced(1))
+        self._compared = make_plan(work, every(CHECK_STEPS))  # the same program, which does not depend on the cadence
         begun = time.perf_counter()
         prepare(self._training)
         seconds = time.perf_counter() - begun
@@ -55,7 +55,8 @@ class Engine:
         raise RuntimeError("the wave ended before record 1, at which its losses are compared")
 
 
-def _make_plan(case: Case, cadence: Cadence) -> Plan:
+def make_plan(case: Case, cadence: Cadence) -> Plan:
+    """Plan a case on this machine, in one wave."""
     seeds = range(case.lanes)
     if case.task == "sines":
         # A grid with its end has no point at 0, where the kinks of ReLU lie while biases are about zero: on which side

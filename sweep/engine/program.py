@@ -311,7 +311,12 @@ def number_dtype(name: str, training: Training) -> Any:
 
 @lru_cache(maxsize=64)
 def compile_training(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devices: tuple[Device, ...]) -> Any:
-    """Compile the training program for these blocks once in a process.
+    """Compile the training program for these blocks once in a process; the arguments are those of `lower_training`."""
+    return lower_training(blocks, names, devices).compile(compiler_options=compiler_options(devices[0].platform))
+
+
+def lower_training(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devices: tuple[Device, ...]) -> Any:
+    """Trace the training program for these blocks, for the compiler.
 
     Args:
         blocks: all blocks.
@@ -321,11 +326,10 @@ def compile_training(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ..
     described = [array_shapes(block, devices, own) for block, own in zip(blocks, names, strict=True)]
     counts = jax.ShapeDtypeStruct((len(blocks),), np.int32)
     live = jax.ShapeDtypeStruct((len(devices), len(blocks)), np.int32, sharding=sharding(devices))
-    lowered = program(blocks, devices).lower(
+    return program(blocks, devices).lower(
         [own.lanes for own in described], [own.data for own in described], [own.numbers for own in described],
         counts, counts, live, jax.ShapeDtypeStruct((), np.bool_),
     )  # fmt: skip
-    return lowered.compile(compiler_options=compiler_options(devices[0].platform))
 
 
 @lru_cache(maxsize=256)
