@@ -1,10 +1,10 @@
 """The ladder of compiler options: `python -m benchmarks.flags`, which `make bench-flags` runs.
 
 Each case of the benchmark with one width is compiled by this process's jaxlib with each set of options, as a sweep
-compiles its training program, and all of them take the same steps in turn: forwards in one repeat, backwards in the
-next. Of each the table has the speed over that of the program without options, repeat by repeat, in CPU seconds of all
-devices, so that other work on the machine matters little; the CPU seconds of compiling it; and how far its training
-losses after a few steps are from those without options.
+compiles its training program, and takes steps in turn with the program without options: none, options, options, none.
+The table has the speed over that without options (the median, and the middle half of the repeats), in CPU seconds of
+all devices, so that other work on the machine matters little; the CPU seconds of compiling; and how far training losses
+after a few steps are from those without options.
 """
 
 import json
@@ -19,7 +19,7 @@ from jaxlib import version
 
 from benchmarks.cases import CASES, CHECK_STEPS, Case
 from benchmarks.compare import machine
-from benchmarks.report import HERE, Spread, round_numbers, spread, table
+from benchmarks.report import HERE, round_numbers, table
 from benchmarks.side_sweep import make_plan
 from sweep.engine.numerics import standard_settings
 from sweep.engine.plan import Plan
@@ -55,7 +55,7 @@ LADDER: Final[dict[str, dict[str, Any]]] = {
     "AVX2": {"xla_cpu_max_isa": "AVX2"},
 }
 CASES_OF_ONE_WIDTH: Final = ("width16", "width64", "width128")
-SECONDS: Final = 0.5  # CPU seconds of one measurement
+SECONDS: Final = 0.25  # CPU seconds of one measurement
 
 
 class Trainer:
@@ -105,19 +105,26 @@ def run_case(case: Case, repeats: int) -> dict[str, Any]:
         lowered = lower_training(plan.programs[0].blocks, names_of(plan.programs[0]), plan.devices.live())
         trainers = dict(_compile_all(plan, lowered))
         losses = {name: trainer.train(CHECK_STEPS) for name, trainer in trainers.items()}
-        steps = max(1, round(SECONDS / trainers[NONE].seconds(CHECK_STEPS) * CHECK_STEPS))
-        seconds: dict[str, list[float]] = {name: [] for name in trainers}
-        for repeat in range(repeats):
-            for name in list(trainers) if repeat % 2 == 0 else reversed(trainers):
-                seconds[name].append(trainers[name].seconds(steps))
+        none = trainers[NONE]
+        steps = max(1, round(SECONDS / none.seconds(CHECK_STEPS) * CHECK_STEPS))
+        speeds: dict[str, list[float]] = {name: [] for name in trainers}
+        for _ in range(repeats):
+            for name, trainer in trainers.items():
+                speeds[name].append(_compare(none, trainer, steps))
     return {
         name: {
-            "speed": [none / own for none, own in zip(seconds[NONE], seconds[name], strict=True)],
+            "speed": speeds[name],
             "compile_seconds": trainer.compile_seconds,
             "difference": float(np.max(np.abs(losses[name] / losses[NONE] - 1))),
         }
         for name, trainer in trainers.items()
     }
+
+
+def _compare(none: Trainer, trainer: Trainer, steps: int) -> float:
+    """Give the speed of one program over that of another, which runs before and after it."""
+    times = [each.seconds(steps) for each in (none, trainer, trainer, none)]
+    return (times[0] + times[3]) / (times[1] + times[2])
 
 
 def _compile_all(plan: Plan, lowered: Any) -> Iterator[tuple[str, Trainer]]:
@@ -137,18 +144,17 @@ def words(cases: dict[str, dict[str, Any]]) -> str:
 
 
 def _cell(measured: dict[str, Any]) -> str:
-    speed: Spread = spread(measured["speed"])
+    low, median, high = np.quantile(measured["speed"], (0.25, 0.5, 0.75))
     bits = "same losses" if measured["difference"] == 0 else f"{measured['difference']:.0e}"
-    span = f"{speed.median:.2f} ({speed.low:.2f}-{speed.high:.2f})"
-    return f"{span}, {measured['compile_seconds']:.1f} s, {bits}"
+    return f"{median:.2f} ({low:.2f}-{high:.2f}), {measured['compile_seconds']:.1f} s, {bits}"
 
 
-def main(cases: tuple[str, ...] = CASES_OF_ONE_WIDTH, repeats: int = 6, write: bool = False) -> None:
+def main(cases: tuple[str, ...] = CASES_OF_ONE_WIDTH, repeats: int = 8, write: bool = False) -> None:
     """Measure what options of the compiler do to the training program on CPU.
 
     Args:
         cases: names of cases of one width.
-        repeats: how often each program is timed; an even number, since every other repeat goes backwards.
+        repeats: how often each program is compared with that without options.
         write: keep the measurements in benchmarks/, in a file of this line of jaxlib.
     """
     use_all_cores()
@@ -160,7 +166,7 @@ def main(cases: tuple[str, ...] = CASES_OF_ONE_WIDTH, repeats: int = 6, write: b
     print(words(found["cases"]))
     if write:
         line = ".".join(version.__version__.split(".")[:2])
-        (HERE / f"flags-{line}.json").write_text(json.dumps(round_numbers(found), indent=1) + "\n")
+        (HERE / f"flags-jax-{line}.json").write_text(json.dumps(round_numbers(found), indent=1) + "\n")
 
 
 if __name__ == "__main__":
