@@ -269,7 +269,8 @@ def main(
     """Time the same work for sweep and its peers.
 
     Args:
-        cases: names of the cases; results, table and figure are rewritten only if all are run with all peers.
+        cases: names of the cases; results, tables and figure of this line of jax are rewritten only if all are run with
+            all peers.
         repeats: how often each side is timed.
         seconds: about how long a peer trains in one repeat.
         peers: Python of the environment with PyTorch and Keras; without it, only sides in JAX take part.
@@ -283,8 +284,8 @@ def main(
         found["cases"][case.name] = run_case(case, peers, repeats, seconds, tune=not quick)
         _say(report.case_words(found["cases"][case.name]))
     if peers and len(chosen) == len(CASES):
-        report.write(found)
-        _say("wrote results.json, benchmark.svg and the table in README.md, all in benchmarks/")
+        line = report.write(found)
+        _say(f"wrote results-jax-{line}.json, benchmark-jax-{line}.svg and the tables in README.md, all in benchmarks/")
     elif not quick:
         _say("not all cases and peers took part, so the results in benchmarks/ are not changed")
 

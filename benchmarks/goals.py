@@ -34,8 +34,8 @@ GOALS: Final = (
     Goal("width64", "ratio", 4, "torch_vmap"),
     Goal("width128", "ratio", 2.5, "torch_vmap"),
     Goal("keras", "ratio", 1000, "keras_fit"),
-    Goal("width16", "efficiency", 0.65),
+    Goal("width16", "efficiency", 0.7),
     Goal("width64", "efficiency", 0.8),
-    Goal("width128", "efficiency", 0.8),
+    Goal("width128", "efficiency", 0.85),
     Goal("mixed", "compile", 8.0),
 )

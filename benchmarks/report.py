@@ -1,4 +1,7 @@
-"""How measurements are shown: in the terminal, in results.json, in the table of README.md and in the figure."""
+"""How measurements are shown: in the terminal; and for each line of jax in a JSON file, a figure and README.md.
+
+A line is what the two numbers of a release name, such as 0.10: Python 3.11 gets another one than later Pythons.
+"""
 
 import json
 import re
@@ -66,11 +69,13 @@ def case_words(result: dict[str, Any]) -> str:
     return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows) + "\n"
 
 
-def write(found: dict[str, Any]) -> None:
-    """Write results.json, the table in README.md and the figure."""
-    (HERE / "results.json").write_text(json.dumps(_round(found), indent=1) + "\n")
-    replace_between("results", _tables(found))
-    _draw(found["cases"]).savefig(HERE / "benchmark.svg", metadata={"Date": None})
+def write(found: dict[str, Any]) -> str:
+    """Write the measurements, the tables in README.md and the figure of this line of jax, and return the line."""
+    line = ".".join(_versions(found["cases"])["jax"].split(".")[:2])
+    (HERE / f"results-jax-{line}.json").write_text(json.dumps(round_numbers(found), indent=1) + "\n")
+    _draw(found["cases"]).savefig(HERE / f"benchmark-jax-{line}.svg", metadata={"Date": None})
+    replace_between(f"results of jax {line}", _tables(found))
+    return line
 
 
 def replace_between(name: str, lines: str) -> None:
@@ -84,15 +89,19 @@ def replace_between(name: str, lines: str) -> None:
 
 def _tables(found: dict[str, Any]) -> str:
     machine, cases = found["machine"], found["cases"]
-    versions = {
-        name: number for case in cases.values() for each in case["versions"].values() for name, number in each.items()
-    }
+    versions = _versions(cases)
     packages = ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
     about = (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['date']}; {packages}. "
         f"Medians of {found['repeats']} repeats, lowest and highest in brackets. {_agreement(cases)}"
     )
     return "\n\n".join([about, _goal_table(cases), _ratio_table(cases), _rate_table(cases), _limit_table(cases)])
+
+
+def _versions(cases: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: number for case in cases.values() for each in case["versions"].values() for name, number in each.items()
+    }
 
 
 def _agreement(cases: dict[str, Any]) -> str:
@@ -204,12 +213,12 @@ def _share(share: Spread) -> str:
     return f"{share.median:.2f} ({share.low:.2f}-{share.high:.2f})"
 
 
-def _round(tree: Any) -> Any:
+def round_numbers(tree: Any) -> Any:
     """Round every number to five digits: more are noise, and make the file hard to read."""
     if isinstance(tree, dict):
-        return {name: _round(value) for name, value in tree.items()}
+        return {name: round_numbers(value) for name, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_round(value) for value in tree]
+        return [round_numbers(value) for value in tree]
     return float(f"{tree:.5g}") if isinstance(tree, float) else tree
 
 

@@ -3,8 +3,11 @@
 Both must happen before anything imports `sweep` or uses a device of JAX.
 """
 
+import atexit
 import gc
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import jax
@@ -15,6 +18,10 @@ from jaxtyping import install_import_hook
 # Commands that tests start in folders of their own run the code of this checkout, whatever is installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent)
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # they leave the user's cache of compiled programs alone
+# One cache folder for all processes of these tests, which is not the user's.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="sweep-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 jax.config.update("jax_num_cpu_devices", 3)
 jax.devices()  # fixes the number now, before `sweep.runs.devices` sets one device per core
 

@@ -17,6 +17,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Int
 
 from sweep.base.errors import SweepError
+from sweep.engine.compiler_options import compiler_options
 from sweep.engine.keys import Keys
 from sweep.engine.training import Data, Numbers, State, Training
 from sweep.engine.unbatched import unbatch
@@ -321,7 +322,12 @@ def number_dtype(name: str, training: Training) -> Any:
 
 @lru_cache(maxsize=64)
 def compile_training(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devices: tuple[Device, ...]) -> Any:
-    """Compile the training program for these blocks once in a process.
+    """Compile the training program for these blocks once in a process; the arguments are those of `lower_training`."""
+    return lower_training(blocks, names, devices).compile(compiler_options=compiler_options(devices[0].platform))
+
+
+def lower_training(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...], devices: tuple[Device, ...]) -> Any:
+    """Trace the training program for these blocks, for the compiler.
 
     Args:
         blocks: all blocks.
@@ -331,17 +337,17 @@ def compile_training(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ..
     described = [array_shapes(block, devices, own) for block, own in zip(blocks, names, strict=True)]
     counts = jax.ShapeDtypeStruct((len(blocks),), np.int32)
     live = jax.ShapeDtypeStruct((len(devices), len(blocks)), np.int32, sharding=sharding(devices))
-    lowered = program(blocks, devices).lower(
+    return program(blocks, devices).lower(
         [own.lanes for own in described], [own.data for own in described], [own.numbers for own in described],
         counts, counts, live, jax.ShapeDtypeStruct((), np.bool_),
     )  # fmt: skip
-    return lowered.compile()
 
 
 @lru_cache(maxsize=256)
 def compile_beginning(block: Block, names: tuple[str, ...], devices: tuple[Device, ...]) -> Any:
     """Compile the program that begins a block's lanes once in a process."""
-    return beginning(block, devices).lower(array_shapes(block, devices, names).numbers).compile(compiler_options=QUICK)
+    lowered = beginning(block, devices).lower(array_shapes(block, devices, names).numbers)
+    return lowered.compile(compiler_options=QUICK | compiler_options(devices[0].platform))
 
 
 def lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[BlockArrays, dict[str, jax.ShapeDtypeStruct]]:

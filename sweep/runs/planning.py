@@ -9,6 +9,7 @@ from sweep.engine.program import check_metrics
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
 from sweep.page.specs.stop import Halving
+from sweep.runs.compiler_check import check_compiler
 from sweep.runs.devices import check_environment, use_all_cores
 
 
@@ -22,9 +23,14 @@ def plan_sweep(
         memory: budget in bytes; None is half of what is free.
         wave_lanes: number of lanes in a wave; None lets the plan decide.
         chunk_lanes: number of lanes in a chunk of the store; None lets the plan decide.
+
+    Raises:
+        SweepError: for a sweep that does not fit, a metric that fails, settings that JAX can't use, or a compiler that
+            computes something wrongly.
     """
     use_all_cores()
     check_environment()
+    check_compiler(experiment.precision)
     with standard_settings(experiment.precision):
         plan = pack(resolve(experiment), memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
         for program in plan.programs:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from sweep.engine.compiler_options import list_options
 from sweep.engine.numerics import consequential
 from sweep.engine.plan import Plan
 from sweep.page.identity import fingerprint, page_attributes
@@ -52,13 +53,14 @@ def provenance(plan: Plan) -> dict[str, Any]:
 def arithmetic(plan: Plan) -> dict[str, Any]:
     """Return everything except the page that the bits of results depend on.
 
-    These are the engine's number, tile sizes, the kind of device, versions, and settings of JAX and XLA. The settings
-    are None if all have their defaults, as in older stores, which do not hold them.
+    These are the engine's number, tile sizes, the kind of device, versions, the options of the compiler, and settings
+    of JAX and XLA. Options and settings are None if all have their defaults, as in older stores, which hold neither.
     """
     tiles = [block.tile for block, _ in plan.blocks()]
     versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
     kind = f"{plan.devices.kind} ({plan.devices.platform}, {machine.machine()})"
-    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, "settings": consequential()}
+    chosen = {"options": list_options(plan.devices.platform), "settings": consequential()}
+    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, **chosen}
 
 
 def _version(name: str) -> str:
