@@ -5,8 +5,6 @@ so whoever could write there could only make a test be left out.
 """
 
 import json
-import platform
-import re
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -21,10 +19,9 @@ from sweep.engine.numerics import consequential
 from sweep.engine.self_test import NUMBER, Precision, self_test
 from sweep.files.atomic_files import write_file
 from sweep.files.safe_files import read_regular
-from sweep.files.user_cache import user_cache_folder
+from sweep.files.user_cache import kind_of_processor, user_cache_folder
 
 _MOST_BYTES: Final = 2**16  # of a file that says what has passed
-_PROCESSOR: Final = re.compile(r"^(?:model name|flags|Features|CPU part)\s*: (.+)$", re.MULTILINE)
 
 
 def check_compiler(precision: Precision) -> None:
@@ -69,18 +66,9 @@ def _describe(precision: Precision) -> bytes:
             "jaxlib": version.__version__,
             "device": device.device_kind,
             "platform": f"{device.platform} {device.client.platform_version}",
-            "processor": _processor(),
+            "processor": kind_of_processor(),
             "options": list_options(device.platform),
             "settings": consequential(),
         },
         indent=1,
     ).encode()
-
-
-@cache
-def _processor() -> str:
-    """Name the processor and what it can do, for which XLA compiles on CPU: machines may share a home folder."""
-    found: list[str] = []
-    with suppress(OSError):
-        found = sorted(set(_PROCESSOR.findall(Path("/proc/cpuinfo").read_text())))
-    return f"{platform.machine()} {sha256(' '.join([*found, platform.processor()]).encode()).hexdigest()[:16]}"

@@ -12,6 +12,7 @@ from sweep import open_results
 from sweep.base.errors import SweepError
 from sweep.cli import compile_cache
 from sweep.cli.compile_cache import OFF
+from sweep.files import user_cache
 
 PAGE = """
 from sweep import *
@@ -108,12 +109,12 @@ def test_a_folder_that_was_given_is_refused_if_it_can_not_be_used(tmp_path: Path
 def test_another_kind_of_processor_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = used(tmp_path)["JAX_COMPILATION_CACHE_DIR"]
     (tmp_path / "cpuinfo").write_text("model name : another\nflags : fpu avx2\n\nprocessor : 1\n")
-    monkeypatch.setattr(compile_cache, "_PROCESSORS", tmp_path / "cpuinfo")
-    compile_cache._machine.cache_clear()
+    monkeypatch.setattr(user_cache, "_PROCESSORS", tmp_path / "cpuinfo")
+    user_cache.kind_of_processor.cache_clear()
     try:
         there = used(tmp_path)["JAX_COMPILATION_CACHE_DIR"]
     finally:
-        compile_cache._machine.cache_clear()
+        user_cache.kind_of_processor.cache_clear()
     assert here != there
     assert Path(here).parent == Path(there).parent == tmp_path
 
