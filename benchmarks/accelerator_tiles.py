@@ -11,7 +11,7 @@ from benchmarks.accelerator_child import Report
 from benchmarks.accelerator_work import PLANNED, tile_case, tile_names
 from benchmarks.cases import CHECK_STEPS
 from benchmarks.side_sweep import make_plan
-from sweep.engine.plan import Plan, Program
+from sweep.engine.plan import Plan
 from sweep.specs import log_spaced
 
 _REPEATS: Final = 2
@@ -50,7 +50,7 @@ def with_tile(plan: Plan, tile: int) -> Plan:
             replace(block, tile=tile, tiles=_tiles(tile, [len(wave.chosen[at]) for wave in waves], plan.devices.count))
             for at, block in enumerate(program.blocks)
         ]
-        programs.append(Program(tuple(blocks), program.members, program.numbers))
+        programs.append(replace(program, blocks=tuple(blocks)))
     return replace(plan, programs=tuple(programs))
 
 

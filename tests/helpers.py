@@ -12,6 +12,7 @@ import pytest
 from flax import linen as nn
 
 from sweep.base.labels import DIVERGED
+from sweep.engine import blocks
 from sweep.engine import program as programs
 from sweep.engine.plan import Devices, Plan, pack
 from sweep.engine.prepare import settings_of
@@ -81,6 +82,12 @@ def walk_waves(plan: Plan, resume: Position | None = None) -> Iterator[Segment]:
 def run_lanes(experiment: Experiment, devices: int = 1, **options: Any) -> list[Life]:
     """Train an experiment and return each lane's `Life`, by lane number."""
     return lives(make_plan(experiment, devices, **options))
+
+
+def share_blocks(patch: pytest.MonkeyPatch) -> None:
+    """Let all structures share a block that can."""
+    for name, value in (("MAX_BLOCKS", 1), ("PADDING", (16.0,)), ("SHARED", (("activation", "depth"),))):
+        patch.setattr(blocks, name, value)
 
 
 def lives(plan: Plan, *, records: int | None = None, resume: Position | None = None) -> list[Life]:

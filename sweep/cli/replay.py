@@ -79,7 +79,7 @@ def _show(
     same = ended and all(each.first_difference is None for each in found)
     console.print(
         f"{training.words()}, {training.steps} steps in {training.precision}; trained again in {seconds:.1f} s, "
-        f"alone in a tile of {replayed.block.tile}{', padded to this width' if training.padded else ''}",
+        f"alone in a tile of {replayed.block.tile}{', in a block of larger networks' if training.padded else ''}",
         soft_wrap=True,
     )
     console.print(_arithmetic_words(arithmetic, replayed.foreign), soft_wrap=True)

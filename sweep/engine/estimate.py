@@ -21,18 +21,19 @@ from sweep.engine.seats import count_tiles, kinds_of
 # two cores of an Intel Xeon with jax 0.10.1. For accelerators: guesses, until
 # benchmarks/accelerator.py has run on one.
 MEASURED: Final = frozenset({"cpu"})
-PRODUCTS: Final = {"cpu": 1.35e11}
-FUNCTIONS: Final = {"cpu": 2.8e9}
-ELEMENTS: Final = {"cpu": 2.4e10}
+PRODUCTS: Final = {"cpu": 1.15e11}
+FUNCTIONS: Final = {"cpu": 2.4e9}
+ELEMENTS: Final = {"cpu": 2.0e10}
 START: Final = {"cpu": 1.5e-7}
 PRODUCTS_GUESSED: Final = 5.0e12
 FUNCTIONS_GUESSED: Final = 1.0e11
 ELEMENTS_GUESSED: Final = 5.0e11
 START_GUESSED: Final = 2.0e-6
-# Seconds of one core that compiling takes: for a block, for each operation, and for each of those that differ.
-A_BLOCK: Final = 0.7
-AN_OPERATION: Final = 0.002
-A_DISTINCT_OPERATION: Final = 0.013
+FIRST: Final = 0.4  # seconds of beginning a wave, and of short segments while the pace is not known
+# Seconds of compiling on two cores: in any case, for a block, and for each operation in its step and record.
+COMPILE: Final = 1.0
+COMPILE_A_BLOCK: Final = 1.2
+COMPILE_AN_OPERATION: Final = 0.0012
 _SLOW: Final = frozenset(
     (
         "tanh", "logistic", "exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tan", "asin", "acos", "atan",
@@ -57,26 +58,24 @@ class Operations:
         functions: evaluations of functions that take long, such as tanh, division and square root.
         elements: evaluations of others, such as a sum.
         count: number of operations in the code, whatever their sizes.
-        kinds: those that differ in name or shapes.
     """
 
     products: float = 0.0
     functions: float = 0.0
     elements: float = 0.0
     count: int = 0
-    kinds: frozenset[Any] = frozenset()
 
     def __add__(self, other: "Operations") -> "Operations":
         """Give the operations of both."""
         return Operations(
             self.products + other.products, self.functions + other.functions, self.elements + other.elements,
-            self.count + other.count, self.kinds | other.kinds,
+            self.count + other.count,
         )  # fmt: skip
 
     def repeated(self, times: float) -> "Operations":
         """Give the operations of a loop over this code."""
         products, functions, elements = (times * each for each in (self.products, self.functions, self.elements))
-        return Operations(products, functions, elements, self.count, self.kinds)
+        return Operations(products, functions, elements, self.count)
 
     def seconds(self, platform: str, lanes: int) -> float:
         """Estimate the seconds that one device takes for one lane, if so many are computed together."""
@@ -96,12 +95,13 @@ def operations_of(function: Callable[..., Any], *args: Any) -> Operations:
 def _of_jaxpr(jaxpr: Any) -> Operations:
     total = Operations()
     for equation in jaxpr.eqns:
-        inner = [_of_jaxpr(each) for each in jaxprs_in_params(equation.params)]
-        if equation.primitive.name == "cond" and inner:
-            inner = [max(inner, key=lambda each: each.seconds("cpu", 1))]  # one branch runs
-        for each in inner:
-            total += each.repeated(equation.params.get("length", 1) if equation.primitive.name == "scan" else 1)
-        if not inner:
+        name, inner = equation.primitive.name, [_of_jaxpr(each) for each in jaxprs_in_params(equation.params)]
+        if name == "cond":
+            longest = max(inner, key=lambda each: each.seconds("cpu", 1))  # one branch runs, all are compiled
+            total += replace(longest, count=sum(each.count for each in inner))
+        elif inner:
+            total += sum(inner, Operations()).repeated(equation.params["length"] if name == "scan" else 1)
+        else:
             total += _of_equation(equation)
     return total
 
@@ -110,7 +110,7 @@ def _of_equation(equation: JaxprEqn) -> Operations:
     name = equation.primitive.name
     shapes: list[tuple[int, ...]] = [getattr(var.aval, "shape", ()) for var in equation.invars]
     out = sum(prod(getattr(var.aval, "shape", ())) for var in equation.outvars)
-    code = Operations(count=1, kinds=frozenset({(name, *shapes, *(str(var.aval) for var in equation.outvars))}))
+    code = Operations(count=1)
     if name == "dot_general":
         contracted = prod(shapes[0][axis] for axis in equation.params["dimension_numbers"][0][0])
         return replace(code, products=2.0 * out * contracted)
@@ -125,7 +125,7 @@ class Estimate(NamedTuple):
     """How long a plan takes, in seconds.
 
     Args:
-        compiling: on two or more cores.
+        compiling: on two cores.
         training: all steps and records of all tiles.
         is_measured: whether the rates were measured on devices of this kind; if not, they are guesses.
     """
@@ -137,17 +137,19 @@ class Estimate(NamedTuple):
 
 def estimate(plan: Plan) -> Estimate:
     """Estimate how long a plan takes."""
-    platform, compiling, training = plan.devices.platform, 0.0, 0.0
+    platform, size = plan.devices.platform, np.dtype(plan.experiment.precision).itemsize
+    compiling, training = COMPILE, FIRST * len(plan.waves)
     with settings_of(plan):
         for program in plan.programs:
-            for block, numbers, names in zip(program.blocks, program.numbers, names_of(program), strict=True):
+            parts = zip(program.blocks, program.numbers, program.shares, names_of(program), strict=True)
+            for block, numbers, share, names in parts:
                 step, record = _of_block(block, names)
-                code = step + record
-                compiling += A_BLOCK + AN_OPERATION * code.count + A_DISTINCT_OPERATION * len(code.kinds)
+                compiling += COMPILE_A_BLOCK + COMPILE_AN_OPERATION * (step.count + record.count)
                 seats = count_tiles(kinds_of(block, numbers), block.tile) * block.tile
-                steps = block.training.steps * step.seconds(platform, block.tile)
-                training += seats * (steps + len(plan.epochs) * record.seconds(platform, block.tile))
-    return Estimate(compiling, training / plan.devices.count, platform in MEASURED)
+                steps = share * block.training.steps * step.seconds(platform, block.tile)
+                seconds = steps + len(plan.epochs) * record.seconds(platform, block.tile)
+                training += seats * seconds * size / 4 / plan.devices.count
+    return Estimate(compiling, training, platform in MEASURED)
 
 
 def _of_block(block: Block, names: tuple[str, ...]) -> tuple[Operations, Operations]:

@@ -1,6 +1,7 @@
 """Plans: lanes are grouped into blocks, blocks into programs, and lanes are divided into waves that fit the memory.
 
-Of all that a plan decides only the tile size changes bits, and it depends on the training and the kind of device alone.
+Of all that a plan decides only tile sizes and, with many structures, what shares a block (`blocks`) change bits. Both
+depend on the structures and the kind of device alone.
 `Plan.reasons` are the sentences with which `--plan` explains a plan.
 """
 

@@ -56,9 +56,10 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
         for program in plan.programs:
             jobs.put(partial(compile_part, program, plan))
     errors: list[BaseException] = []
+    ended = threading.Event()
 
     def work() -> None:
-        while not errors:
+        while not ended.is_set():
             try:
                 job = jobs.get_nowait()
             except Empty:
@@ -68,15 +69,19 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
                     job()
             except BaseException as error:
                 errors.append(error)
+                ended.set()
 
     # Not of a pool, whose threads Python would wait for after Ctrl-C.
     threads = [threading.Thread(target=work, daemon=True) for _ in range(min(jobs.qsize(), _threads()))]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(WAIT_SECONDS)
-            obey()
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(WAIT_SECONDS)
+                obey()
+    finally:
+        ended.set()  # if `obey` raised: nothing more is begun
     for error in errors:
         raise error
     taken = max(program_bytes(program, plan) for program in plan.programs)

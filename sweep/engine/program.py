@@ -25,7 +25,6 @@ from sweep.engine.unbatched import unbatch
 Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
 NEVER: Final = -1  # `first_bad_step` of a lane that is finite so far
 SHARED: Final = ()  # arrays that all lanes have in common: none yet
-WHOLE: Final = ("width", "depth", "activation")  # traced numbers that are integers
 _MEASURED_TILES: Final = 8  # a record may use this many times the points of a tile's step at once
 # The program that begins lanes runs once, for microseconds, and optimising it takes XLA longer than compiling it
 # without. So small a module need not be split either. All supported releases of jax know these options.
@@ -317,7 +316,7 @@ def number_dtype(name: str, training: Training) -> Any:
     """Return the dtype of a traced number in the program."""
     if name in ("seed", "data_seed"):
         return np.uint32
-    return np.int32 if name in WHOLE else np.dtype(training.precision)
+    return np.int32 if name == "width" or name in training.common else np.dtype(training.precision)
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from sweep.engine.program import Block, sharding
+from sweep.page.resolve import group_rows
 
 
 def kinds_of(block: Block, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -16,9 +17,7 @@ def kinds_of(block: Block, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
         block: the block.
         numbers: traced numbers of some of its lanes, by name.
     """
-    lanes = len(next(iter(numbers.values())))
-    common = [numbers[name] for name in block.training.common]
-    return np.unique(np.stack(common, axis=1), axis=0, return_inverse=True)[1] if common else np.zeros(lanes, np.int64)
+    return group_rows([numbers[name] for name in block.training.common], len(next(iter(numbers.values()))))[0]
 
 
 def count_tiles(kinds: np.ndarray, tile: int) -> int:

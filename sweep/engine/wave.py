@@ -134,7 +134,7 @@ class WaveRunner:
         for block, numbers, chosen, lanes in zip(
             self._program.blocks, self._program.numbers, self._wave.chosen, own, strict=True
         ):
-            kinds = kinds_of(block, numbers)[chosen[lanes]]
+            kinds = kinds_of(block, {name: values[chosen[lanes]] for name, values in numbers.items()})
             self._seats.append(Seats(block, lanes, kinds, self._devices, self._least_loaded(self._seats)))
         experiment = plan.experiment
         self._rule = StoppingRule(

@@ -4,6 +4,7 @@ import json
 import platform as machine
 import subprocess
 import time
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -60,7 +61,16 @@ def arithmetic(plan: Plan) -> dict[str, Any]:
     versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
     kind = f"{plan.devices.kind} ({plan.devices.platform}, {machine.machine()})"
     chosen = {"options": list_options(plan.devices.platform), "settings": consequential()}
-    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, **chosen}
+    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, **chosen, "shared": _shared_blocks(plan)}
+
+
+def _shared_blocks(plan: Plan) -> str | None:
+    """Return a hash of the trainings of all blocks if structures share any: then it is estimates that chose which."""
+    trainings = [block.training for block, _ in plan.blocks()]
+    if len(trainings) == len(plan.resolved.variants):
+        return None
+    described = json.dumps([[training.padded, training.description()] for training in trainings])
+    return sha256(described.encode()).hexdigest()[:16]
 
 
 def _version(name: str) -> str:

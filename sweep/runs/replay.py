@@ -97,7 +97,7 @@ def isolate_lane(plan: Plan, lane: int, tiles: list[int]) -> Plan:
             first = np.array([0])
             return replace(
                 plan,
-                programs=(Program((replace(block, tile=tile, tiles=1),), (members[own],), (kept,)),),
+                programs=(Program((replace(block, tile=tile, tiles=1),), (members[own],), (kept,), (1.0,)),),
                 waves=(Wave(0, start=0, places=1, lanes=members[own], chosen=(first,), rows=(first,)),),
                 devices=replace(plan.devices, count=1),
                 steps=(steps[:, [at]],),

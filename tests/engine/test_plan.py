@@ -24,7 +24,7 @@ from sweep.engine.regression.training import training_of
 from sweep.engine.seats import Seats, kinds_of
 from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.page.experiment import Experiment
-from sweep.page.resolve import resolve
+from sweep.page.resolve import resolve, shape_of
 from sweep.specs import MLP, Halving, Linear, Record, SumOfSines, every, log_spaced
 
 
@@ -38,8 +38,8 @@ def test_the_tile_depends_on_shape_and_platform_only():
         make_plan(few), make_plan(many), make_plan(many, 3), make_plan(many, memory=10**6),
         make_plan(many, wave_lanes=128),
     ) for block in blocks_of(plan)}  # fmt: skip
-    assert tiles == {tile_size(training_of(few).cost(), "cpu")}
-    own = training_of(replace(few, model=MLP(width=64, depth=3), task=SumOfSines(points=128))).cost()
+    assert tiles == {tile_size(training_of(shape_of(few)).cost(), "cpu")}
+    own = training_of(shape_of(replace(few, model=MLP(width=64, depth=3), task=SumOfSines(points=128)))).cost()
     sizes = {platform: tile_size(own, platform) for platform in ("cpu", "gpu", "tpu")}
     assert sizes["gpu"] == sizes["tpu"] >= 256
     assert 1 <= sizes["cpu"] <= 32
@@ -56,7 +56,7 @@ def test_the_tile_keeps_a_tile_s_arrays_in_cache_and_every_stored_result_depends
         (128, 1, 128),
     ):
         made = Experiment(question="q", task=SumOfSines(), model=MLP(width=width), axes=Axes())
-        assert tuple(tile_size(training_of(made).cost(), kind) for kind in ("cpu", "gpu")) == (on_cpu, on_gpu)
+        assert tuple(tile_size(training_of(shape_of(made)).cost(), kind) for kind in ("cpu", "gpu")) == (on_cpu, on_gpu)
 
 
 def test_the_tile_is_the_same_in_another_process():
@@ -64,10 +64,12 @@ def test_the_tile_is_the_same_in_another_process():
         "import sys; sys.path.insert(0, 'tests')\n"
         "from helpers import tiny\nfrom sweep.engine.cost import tile_size\nfrom sweep.specs import MLP\n"
         "from sweep.engine.regression.training import training_of\n"
-        "print([tile_size(training_of(tiny(model=MLP(width=w))).cost(), 'cpu') for w in (4, 16, 64, 256, 1024)])"
+        "from sweep.page.resolve import shape_of\n"
+        "pages = [tiny(model=MLP(width=w)) for w in (4, 16, 64, 256, 1024)]\n"
+        "print([tile_size(training_of(shape_of(page)).cost(), 'cpu') for page in pages])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    here = [tile_size(training_of(tiny(model=MLP(width=w))).cost(), "cpu") for w in (4, 16, 64, 256, 1024)]
+    here = [tile_size(training_of(shape_of(tiny(model=MLP(width=w)))).cost(), "cpu") for w in (4, 16, 64, 256, 1024)]
     assert json.loads(told.stdout) == here
     assert here == sorted(here, reverse=True)
     assert all(size & (size - 1) == 0 for size in here)  # powers of two
@@ -106,7 +108,7 @@ def test_padding_is_weighed_against_compiling():
             for block, numbers in zip(program.blocks, program.numbers, strict=True)
         ))  # fmt: skip
         assert all(len(program.blocks) <= MAX_BLOCKS for program in plan.programs)
-        assert "compiling + training: a block for each" in plan.reasons[1]
+        assert "compiling + training: as chosen" in plan.reasons[1]
     assert factors == sorted(factors, reverse=True)
     assert factors[0] > 1.5
     assert factors[-1] == 1

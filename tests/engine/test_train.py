@@ -22,6 +22,7 @@ from helpers import (
     rates_of,
     rows_of,
     run_lanes,
+    share_blocks,
     tiny,
     to_flax,
     walk_waves,
@@ -30,7 +31,6 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from sweep.base.labels import DIVERGED
-from sweep.engine import blocks as blocking
 from sweep.engine import cost, program, walk
 from sweep.engine.keys import Keys
 from sweep.engine.regression import training as regression
@@ -313,7 +313,7 @@ def test_a_padded_block_of_a_plan_measures_what_the_narrow_blocks_do(monkeypatch
         axes=grid(seed=(0, 1), width=(NARROW, WIDE)), precision="float64", record=Record(at=linear_spaced(2)),
     )  # fmt: skip
     apart = make_plan(experiment)
-    monkeypatch.setattr(blocking, "MAX_BLOCKS", 1)
+    share_blocks(monkeypatch)
     together = make_plan(experiment)
     assert [block.training.padded for block in together.programs[0].blocks] == [True]
     assert [block.training.padded for block in apart.programs[0].blocks] == [False, False]
@@ -332,9 +332,7 @@ def test_lanes_of_all_widths_depths_and_activations_in_one_block_are_what_they_a
     )  # fmt: skip
     apart = make_plan(experiment)
     assert len(apart.programs[0].blocks) == 6
-    monkeypatch.setattr(blocking, "MAX_BLOCKS", 1)
-    monkeypatch.setattr(blocking, "PADDING", (2.0,))
-    monkeypatch.setattr(blocking, "SHARED", blocking.SHARED[-1:])
+    share_blocks(monkeypatch)
     together = make_plan(experiment)
     ((block,), (numbers,)) = together.programs[0].blocks, together.programs[0].numbers
     assert (block.training.padded, len(set(kinds_of(block, numbers)))) == (True, 6)
@@ -393,6 +391,20 @@ def assert_same_lanes(at_home: dict, experiment: Experiment, found: list[Life]) 
     assert set(at_home) <= set(elsewhere)
     for row, life in at_home.items():
         assert_bitwise(life, elsewhere[row])
+
+
+@pytest.mark.core
+def test_the_bits_of_a_lane_in_a_shared_block_depend_on_no_other_lane(small_tiles, monkeypatch):
+    """On one device in one wave, against three devices, small waves and other lanes beside it."""
+    share_blocks(monkeypatch)
+    kinds = zipped(activation=("tanh", "sine", "relu"), depth=(1, 3, 2), width=(3, 6, 6))
+    pages = [
+        lanes_of_interest("float32", axes=grid(seed=seeds, learning_rate=RATES[:2]) * kinds, batch_size=5)
+        for seeds in (SEEDS, (7, *SEEDS, 9))
+    ]
+    plans = make_plan(pages[0], 1), make_plan(pages[1], 3, wave_lanes=16)
+    assert [(len(plan.waves), sum(1 for _ in plan.blocks())) for plan in plans] == [(1, 1), (3, 1)]
+    assert_same_lanes(by_row(pages[0], lives(plans[0])), pages[1], lives(plans[1]))
 
 
 def test_reordered_axes_change_no_bit(at_home, precision):

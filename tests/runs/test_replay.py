@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 from faults.hostile_stores import sign
-from helpers import LOSS_ONLY, tiny
+from helpers import LOSS_ONLY, share_blocks, tiny
 
 from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, DIVERGED, FINISHED, NOT_RUN, REACHED, RUNNING
@@ -91,6 +91,18 @@ def test_a_replayed_lane_of_any_block_and_wave_is_equal_to_the_bit(several, seed
     assert np.isfinite(lane.loss.values).all() == (status == FINISHED)
     assert_the_same(lane, replayed)
     assert replayed.block.training.padded == (width > 3)
+
+
+def test_a_replayed_lane_of_a_block_that_many_structures_share_is_equal_to_the_bit(tmp_path, monkeypatch) -> None:
+    """One of a sine, and one of an activation that has no omega0."""
+    kinds = grid(activation=("tanh", "relu")) + grid(activation=("sine",), omega0=(3.0,))
+    experiment = replace(EXPERIMENT, axes=grid(seed=(0, 1, 2)) * zipped(width=(3, 5), depth=(3, 1)) * kinds)
+    share_blocks(monkeypatch)
+    plan = plan_sweep(experiment, wave_lanes=8, chunk_lanes=8)
+    assert sum(1 for _ in plan.blocks()) == 1
+    path = stored(plan, tmp_path / "store")
+    for wanted in ({"activation": "sine", "depth": 1, "seed": 2}, {"activation": "tanh", "depth": 3, "seed": 0}):
+        assert_the_same(*again(experiment, path, **wanted))
 
 
 def test_an_isolated_lane_has_one_tile_of_its_block_on_one_device(several) -> None:

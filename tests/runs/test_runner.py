@@ -374,13 +374,13 @@ def test_making_a_store_changes_nothing_beside_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow  # two programs also round in the same way only if XLA optimises them
 def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: Path, monkeypatch) -> None:
-    """More structures than one program takes: here two, so that three widths make two programs."""
-    from sweep.engine import plan
+    """More structures than one program takes: here two, so that three losses make two programs."""
+    from sweep.engine import blocks
 
-    axes = grid(seed=range(9)) * grid(activation=("tanh", "relu", "sine"))
+    axes = grid(seed=range(9)) * grid(loss_function=("mean_squared", "mean_absolute", "summed_squared"))
     many = replace(EXPERIMENT, axes=axes, model=MLP(depth=1, width=4), epochs=2)
     whole = run_sweep(many)
-    monkeypatch.setattr(plan, "MAX_BLOCKS", 2)
+    monkeypatch.setattr(blocks, "MAX_BLOCKS", 2)
     split = run_sweep(many, out=tmp_path / "store", memory=2**20)
     assert '"programs": 2' in split.attrs["plan"]
     for name in ("loss", "prediction", "target"):

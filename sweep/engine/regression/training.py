@@ -16,9 +16,7 @@ from sweep.engine.regression.networks import UNIFORM, Functions, Varying, networ
 from sweep.engine.regression.optimizers import optimizer
 from sweep.engine.regression.tasks import Data, draw
 from sweep.engine.training import Cost, Numbers, Training
-from sweep.page.experiment import Experiment
 from sweep.page.identity import describe
-from sweep.page.resolve import shape_of
 from sweep.page.shape import Shape
 from sweep.page.specs.loss import LOSSES
 
@@ -222,14 +220,14 @@ def can_vary(shape: Shape) -> frozenset[str]:
     return shape.model.can_vary() & {"width"} if shape.own else shape.model.can_vary()
 
 
-def training_of(page: Experiment, varying: Varying = UNIFORM) -> Training:
-    """Return the training of a page whose lanes have one structure, or the same but for what varies.
+def training_of(shape: Shape, varying: Varying = UNIFORM) -> Training:
+    """Return the training of the lanes of a Shape.
 
     Args:
-        page: the page of a `Variant`; where lanes vary, with the largest network.
+        shape: what decides their code; where lanes vary, with the largest network.
         varying: in what lanes differ beyond their numbers.
     """
-    return Regression(shape_of(page), varying)
+    return Regression(shape, varying)
 
 
 def permutation(key: Key[Array, ""], size: int) -> Int[Array, " size"]:

@@ -23,7 +23,7 @@ class Model(Spec):
     Its methods tell the engine what it must know; here they assume a module of the page, of which nothing is known.
     """
 
-    functions: ClassVar[Entry]  # maps (model, padded) to its pure functions
+    functions: ClassVar[Entry]  # maps (model, in what lanes vary) to its pure functions
 
     def layer_sizes(self, inputs: int) -> tuple[tuple[int, int], ...]:
         """Give inputs and outputs of each layer, to estimate costs; for a module three layers of its width."""
