@@ -92,7 +92,9 @@ def prepare_process(*, debug: bool) -> None:
     """
     _open_closed_streams()
     _correct_environment()
-    if not debug:  # else XLA prints what it finds of no consequence for a program; its errors are raised
+    # Else XLA prints what is of no consequence for a program; its errors are raised. A cache that a user chose may
+    # hold programs for another processor, of which only XLA's log warns.
+    if not debug and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     codecs.register_error("sweep", _to_ascii)
     for stream in (sys.stdout, sys.stderr):

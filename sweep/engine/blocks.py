@@ -24,14 +24,15 @@ from sweep.page.shape import Shape
 from sweep.page.specs.activation import ACTIVATIONS
 
 MAX_BLOCKS: Final = 32
-MAX_COMPILE_SECONDS: Final = 60.0
+MAX_COMPILE_SECONDS: Final = 80.0
 # These, like the rates in `cost`, decide which structures share a block, and so its lanes' bits.
 PADDING: Final = (1.0, 1.25, 1.5, 2.0)  # how much wider than a network its block may be; 1 is no padding
 SHARED: Final = ((), ("activation",), ("activation", "depth"))  # in what else the lanes of a block may differ
 AN_ACTIVATION: Final = 0.2  # how much longer compiling a block takes for each activation beyond the first,
-SEVERAL_DEPTHS: Final = 1.0  # and for depths that vary
-WEIGHED_LANES: Final = 64  # lanes of each structure, on one device, for which choices are weighed. Not the true number:
-#                            a lane's bits depend on its block, and must not depend on how many others there are
+SEVERAL_DEPTHS: Final = 0.6  # and for depths that vary
+WEIGHED_LANES: Final = 8  # lanes of each structure, on one device, for which choices are weighed. Not the true number:
+#                           a lane's bits depend on its block, and must not depend on how many others there are. Few, as
+#                           with more lanes padding costs at most half of the training, with fewer compiling is all
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sweep.engine.program import Block, Device, lane_shapes
 from sweep.engine.training import Cost
 
 # Rough figures of one CPU core of the 2020s.
-COMPILE_SECONDS_A_BLOCK: Final = 1.2
+COMPILE_SECONDS_A_BLOCK: Final = 1.8
 COMPILE_SECONDS_A_LAYER: Final = 0.1
 FLOPS: Final = {"cpu": 1.0e11}  # matrix products, per device and second
 FLOPS_ACCELERATOR: Final = 5.0e12

@@ -21,19 +21,20 @@ from sweep.engine.seats import count_tiles, kinds_of
 # two cores of an Intel Xeon with jax 0.10.1. For accelerators: guesses, until
 # benchmarks/accelerator.py has run on one.
 MEASURED: Final = frozenset({"cpu"})
-PRODUCTS: Final = {"cpu": 1.15e11}
-FUNCTIONS: Final = {"cpu": 2.4e9}
-ELEMENTS: Final = {"cpu": 2.0e10}
+PRODUCTS: Final = {"cpu": 1.05e11}
+FUNCTIONS: Final = {"cpu": 2.2e9}
+ELEMENTS: Final = {"cpu": 1.8e10}
 START: Final = {"cpu": 1.5e-7}
 PRODUCTS_GUESSED: Final = 5.0e12
 FUNCTIONS_GUESSED: Final = 1.0e11
 ELEMENTS_GUESSED: Final = 5.0e11
 START_GUESSED: Final = 2.0e-6
 FIRST: Final = 0.4  # seconds of beginning a wave, and of short segments while the pace is not known
-# Seconds of compiling on two cores: in any case, for a block, and for each operation in its step and record.
-COMPILE: Final = 1.0
-COMPILE_A_BLOCK: Final = 1.2
-COMPILE_AN_OPERATION: Final = 0.0012
+# Seconds of compiling on two cores: for a block, for each operation in its step and record, and for each of those that
+# differ in name or shapes from all others of the program, since XLA compiles equal ones once.
+COMPILE_A_BLOCK: Final = 0.9
+COMPILE_AN_OPERATION: Final = 0.002
+COMPILE_A_KIND: Final = 0.012
 _SLOW: Final = frozenset(
     (
         "tanh", "logistic", "exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tan", "asin", "acos", "atan",
@@ -58,24 +59,29 @@ class Operations:
         functions: evaluations of functions that take long, such as tanh, division and square root.
         elements: evaluations of others, such as a sum.
         count: number of operations in the code, whatever their sizes.
+        kinds: those that differ in name or shapes.
     """
 
     products: float = 0.0
     functions: float = 0.0
     elements: float = 0.0
     count: int = 0
+    kinds: frozenset[Any] = frozenset()
 
     def __add__(self, other: "Operations") -> "Operations":
         """Give the operations of both."""
         return Operations(
             self.products + other.products, self.functions + other.functions, self.elements + other.elements,
-            self.count + other.count,
+            self.count + other.count, self.kinds | other.kinds,
         )  # fmt: skip
+
+    def work(self) -> dict[str, float]:
+        """Give what takes time when it runs, by the names above."""
+        return {"products": self.products, "functions": self.functions, "elements": self.elements}
 
     def repeated(self, times: float) -> "Operations":
         """Give the operations of a loop over this code."""
-        products, functions, elements = (times * each for each in (self.products, self.functions, self.elements))
-        return Operations(products, functions, elements, self.count)
+        return replace(self, **{name: times * number for name, number in self.work().items()})
 
     def seconds(self, platform: str, lanes: int) -> float:
         """Estimate the seconds that one device takes for one lane, if so many are computed together."""
@@ -98,7 +104,7 @@ def _of_jaxpr(jaxpr: Any) -> Operations:
         name, inner = equation.primitive.name, [_of_jaxpr(each) for each in jaxprs_in_params(equation.params)]
         if name == "cond":
             longest = max(inner, key=lambda each: each.seconds("cpu", 1))  # one branch runs, all are compiled
-            total += replace(longest, count=sum(each.count for each in inner))
+            total += replace(sum(inner, Operations()), **longest.work())
         elif inner:
             total += sum(inner, Operations()).repeated(equation.params["length"] if name == "scan" else 1)
         else:
@@ -110,7 +116,7 @@ def _of_equation(equation: JaxprEqn) -> Operations:
     name = equation.primitive.name
     shapes: list[tuple[int, ...]] = [getattr(var.aval, "shape", ()) for var in equation.invars]
     out = sum(prod(getattr(var.aval, "shape", ())) for var in equation.outvars)
-    code = Operations(count=1)
+    code = Operations(count=1, kinds=frozenset({(name, *shapes, *(str(var.aval) for var in equation.outvars))}))
     if name == "dot_general":
         contracted = prod(shapes[0][axis] for axis in equation.params["dimension_numbers"][0][0])
         return replace(code, products=2.0 * out * contracted)
@@ -138,17 +144,20 @@ class Estimate(NamedTuple):
 def estimate(plan: Plan) -> Estimate:
     """Estimate how long a plan takes."""
     platform, size = plan.devices.platform, np.dtype(plan.experiment.precision).itemsize
-    compiling, training = COMPILE, FIRST * len(plan.waves)
+    compiling, training = 0.0, FIRST * len(plan.waves)
     with settings_of(plan):
         for program in plan.programs:
+            code = Operations()
             parts = zip(program.blocks, program.numbers, program.shares, names_of(program), strict=True)
             for block, numbers, share, names in parts:
                 step, record = _of_block(block, names)
-                compiling += COMPILE_A_BLOCK + COMPILE_AN_OPERATION * (step.count + record.count)
+                code += step + record
                 seats = count_tiles(kinds_of(block, numbers), block.tile) * block.tile
                 steps = share * block.training.steps * step.seconds(platform, block.tile)
                 seconds = steps + len(plan.epochs) * record.seconds(platform, block.tile)
                 training += seats * seconds * size / 4 / plan.devices.count
+            compiling += COMPILE_A_BLOCK * len(program.blocks) + COMPILE_AN_OPERATION * code.count
+            compiling += COMPILE_A_KIND * len(code.kinds)
     return Estimate(compiling, training, platform in MEASURED)
 
 
