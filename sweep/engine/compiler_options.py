@@ -27,6 +27,9 @@ class _Choice:
 
 
 _CHOICES: Final = (
+    # XLA prefers 256 also where the processor has 512. Measured only there, and set everywhere, so that a store begun on
+    # one machine can be resumed on another.
+    _Choice("cpu", {"xla_cpu_prefer_vector_width": 512}),
     # Atomic additions come in any order, and the kernels that timing selects may differ from one compilation to the
     # next, and with them the bits of a replay.
     _Choice("gpu", {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": 0}),

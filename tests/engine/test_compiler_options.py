@@ -8,8 +8,12 @@ from sweep.engine import compiler_options as options
 from sweep.engine.compiler_options import _Choice, compiler_options, list_options
 
 
-def test_nothing_is_set_on_cpu(monkeypatch):
+def test_wide_vectors_are_set_on_cpu_for_every_line_unless_a_flag_says_otherwise(monkeypatch):
     monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert (
+        compiler_options("cpu", "0.10.1") == compiler_options("cpu", "0.12.0") == {"xla_cpu_prefer_vector_width": 512}
+    )
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_prefer_vector_width=256")
     assert compiler_options("cpu") == {}
     assert list_options("cpu") is None  # as in stores from before there were options
 
