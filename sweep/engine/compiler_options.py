@@ -27,8 +27,8 @@ class _Choice:
 
 
 _CHOICES: Final = (
-    # XLA prefers 256 also where the processor has 512. Measured only there, and set everywhere, so that a store begun on
-    # one machine can be resumed on another.
+    # XLA prefers 256 also where the processor has 512. Measured only there, but set everywhere, so that a store begun
+    # on one machine can be resumed on another.
     _Choice("cpu", {"xla_cpu_prefer_vector_width": 512}),
     # Atomic additions come in any order, and the kernels that timing selects may differ from one compilation to the
     # next, and with them the bits of a replay.
