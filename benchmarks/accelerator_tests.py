@@ -18,6 +18,7 @@ import pytest
 from benchmarks.accelerator_child import Report
 
 RESULTS: Final = "ACCELERATOR_TESTS"  # the variable that names the file
+WORKER: Final = "PYTEST_XDIST_WORKER"  # set in the processes to which pytest gives tests, also if a test runs this
 _PROCESSES: Final = 8  # at most; each has a part of the memory
 # Beside the core tests: what must hold for a lane wherever it is trained.
 MORE: Final = (
@@ -46,7 +47,8 @@ def _run(report: Report) -> None:
         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "benchmarks.accelerator_tests",
         "-m", "not slow and not browser and not faults", *several, *report.size.tests,
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=2, env={**os.environ, RESULTS: str(results)}) as process:
+    own = {name: value for name, value in os.environ.items() if name != WORKER} | {RESULTS: str(results)}
+    with subprocess.Popen(command, stdout=2, env=own) as process:
         ended = False
         while not ended:
             ended = process.poll() is not None
@@ -92,7 +94,7 @@ def _name(item: pytest.Item) -> str:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Append an outcome; only the process that collects them from the others does."""
-    if "PYTEST_XDIST_WORKER" in os.environ or (report.when != "call" and report.passed):
+    if WORKER in os.environ or (report.when != "call" and report.passed):
         return
     why = "" if report.passed else _why(report)
     with Path(os.environ[RESULTS]).open("a") as file:

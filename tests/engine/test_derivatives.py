@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from sweep.axes import grid
 from sweep.engine.blocks import MAX_BLOCKS
 from sweep.engine.keys import stream
-from sweep.engine.regression.networks import network
+from sweep.engine.regression.networks import Varying, network
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.specs import MLP, Metric, Optimizer, Record, linear_spaced
 
@@ -55,7 +55,7 @@ def test_every_derivative_is_that_of_a_plain_network(activation, padded, precisi
             name: jnp.asarray(1, dtype) for name in ("initial_scale", "bias_scale", "omega0")
         }
         model = MLP(width=5 if padded else 3, depth=1, activation=activation, bias_initializer="normal")
-        functions, x = network(model, padded), jnp.linspace(-1, 1, 7, dtype=dtype)[None]
+        functions, x = network(model, Varying(width=padded)), jnp.linspace(-1, 1, 7, dtype=dtype)[None]
         parameters = functions.init(stream(jnp.uint32(3), "weights"), x, numbers)
         narrow = jax.tree.map(lambda leaf: leaf[:3] if leaf.shape[0] == 5 else leaf[..., :3], parameters)
         own, ravelled = ravel_pytree(narrow)
@@ -98,7 +98,7 @@ def by_moment(moment, parameters):
 
 
 def by_network(moment, parameters):
-    return network(moment.shape.model, False).apply(parameters, moment.data.inputs, moment.numbers)
+    return network(moment.shape.model).apply(parameters, moment.data.inputs, moment.numbers)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -44,7 +44,7 @@ def test_it_runs_once_for_each_precision(runs, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("NUMBER", 99), ("consequential", lambda: ["--xla_some=1"]), ("list_options", lambda platform: ["some=1"]),
-     ("_processor", lambda: "another")],
+     ("kind_of_processor", lambda: "another")],
 )  # fmt: skip
 def test_it_runs_again_where_something_else_compiles(runs, monkeypatch, name, value):
     check_compiler("float32")
