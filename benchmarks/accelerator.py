@@ -5,7 +5,7 @@ many lanes; other sizes of tiles than the plan's; a profile of one segment; the 
 process of its own with a time limit, so that a crash or a hang ends one part, and what was found is written after each
 step, to benchmarks/accelerator-<card>.json. On CPU nothing is written but with `--out`.
 
-Where there is no network, lay wheels beside the repository's files first, on a machine that has one (8 MB):
+Where there is no network, lay wheels beside the repository's files first, on a machine that has one (7 MB):
 
     python -m pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \

@@ -101,7 +101,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
     guesses = f"guesses, like the sizes of tiles and waves: no {platform} was measured yet"
     source = "rates of two cores of a server" if expected.is_measured else guesses
     console.print(
-        f"{plan.lane_steps():,} lane-steps; estimate: compile {expected.compiling:.0f} s, "
+        f"{plan.lane_steps():,} lane-steps; estimate: compile {expected.compiling:.0f} s unless kept, "
         f"train {_duration(expected.training)} ({source})"
     )
 

@@ -108,7 +108,7 @@ def test_padding_is_weighed_against_compiling():
             for block, numbers in zip(program.blocks, program.numbers, strict=True)
         ))  # fmt: skip
         assert all(len(program.blocks) <= MAX_BLOCKS for program in plan.programs)
-        assert "compiling + training: as chosen" in plan.reasons[1]
+        assert "with a block for each" in plan.reasons[1]
     assert factors == sorted(factors, reverse=True)
     assert factors[0] > 1.5
     assert factors[-1] == 1
