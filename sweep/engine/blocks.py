@@ -180,7 +180,7 @@ def _choose_groups(structures: Sequence[_Structure], platform: str, reasons: lis
     apart, together = (sum(seconds[choice]) for choice in ((SHARED[0], PADDING[0]), best))
     reasons.append(f"{len(structures)} structures, more than {MAX_BLOCKS}: {_words(*best, choices[best])}")
     reasons.append(
-        f"weighed by rough figures, for {WEIGHED_LANES} lanes of each structure on one device: {together:.0f} s instead "
+        f"weighed roughly, for {WEIGHED_LANES} lanes of each structure on one device: {together:.0f} s instead "
         f"of {apart:.0f} s with a block for each"
     )
     return choices[best]
