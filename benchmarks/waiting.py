@@ -66,14 +66,11 @@ def main(only: tuple[str, ...] = (), write: bool = False) -> None:
 
 def _environment(cache: Path) -> dict[str, str]:
     """Give the environment of a child: that of the other benchmarks, with the user's cache in a folder of our own."""
-    unset = {name for name, value in PLAIN.items() if value is None} | {"PYTHONDONTWRITEBYTECODE"}
+    unset = {name for name, value in PLAIN.items() if value is None}
+    unset |= {"JAX_ENABLE_COMPILATION_CACHE", "PYTHONDONTWRITEBYTECODE"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}
-    changed = {name: value for name, value in PLAIN.items() if value is not None} | {
-        "JAX_ENABLE_COMPILATION_CACHE": "true",
-        "XDG_CACHE_HOME": str(cache),
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-    }
-    return kept | changed
+    changed = {name: value for name, value in PLAIN.items() if value is not None and name not in unset}
+    return kept | changed | {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def _run(command: Sequence[str], folder: Path) -> tuple[float, float, str]:

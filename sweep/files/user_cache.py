@@ -33,20 +33,21 @@ def user_cache_folder(environment: Mapping[str, str] = os.environ) -> Path | Non
     try:
         folder = (named if named.is_absolute() else Path.home() / ".cache") / "sweep"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        own = folder.resolve()
-        return own if is_private(own) and all(map(_is_safe, own.parents)) and os.access(own, os.W_OK) else None
+        return folder if is_private(folder) and os.access(folder, os.W_OK) else None
     except (OSError, RuntimeError):  # RuntimeError: the user has no home folder
         return None
 
 
 def is_private(folder: Path) -> bool:
-    """Tell whether a folder belongs to this user and nobody else can write to it.
+    """Tell whether a folder belongs to this user, and nobody else can write to it or put another one in its place.
 
     Raises:
         OSError: if there is none.
     """
-    found = folder.stat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & _OTHERS_WRITE
+    own = folder.resolve(strict=True)
+    found = own.stat()
+    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & _OTHERS_WRITE
+    return is_own and all(map(_is_safe, own.parents))
 
 
 def _is_safe(folder: Path) -> bool:

@@ -102,8 +102,9 @@ def test_a_folder_that_was_given_is_refused_if_it_can_not_be_used(tmp_path: Path
         used(tmp_path / "file")
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
-    with pytest.raises(SweepError, match=r"others can write to .*/open.*name a folder that only you can write to"):
-        used(tmp_path / "open")
+    for unsafe in (tmp_path / "open", tmp_path / "open" / "mine"):  # whoever can rename it can replace it
+        with pytest.raises(SweepError, match=r"others can write to .*/open.*name a folder that only you can write to"):
+            used(unsafe)
 
 
 def test_another_kind_of_processor_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
