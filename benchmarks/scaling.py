@@ -5,7 +5,6 @@ counted in another; `make run` is timed from outside, as a user sees it.
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import tyro
 
 from benchmarks import report
 from benchmarks.compare import PLAIN, machine
+from benchmarks.service import changed_environment
 
 RESULTS: Final = Path(__file__).parent / "scaling.json"
 PAGE: Final = "experiments/freq_principle.py"
@@ -50,15 +50,10 @@ def run_child(name: str, *args: Any) -> dict[str, Any]:
     """Run one of `CHILDREN` in a fresh process; give what it prints, and the seconds of the whole process."""
     command = [sys.executable, "-m", "benchmarks.scaling", "--child", name, *map(str, args)]
     begun = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=changed_environment(PLAIN), check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1]) | {"process_seconds": time.perf_counter() - begun}
-
-
-def _environment() -> dict[str, str]:
-    changed = {**os.environ, **{name: value for name, value in PLAIN.items() if value is not None}}
-    return {name: value for name, value in changed.items() if PLAIN.get(name, value) is not None}
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -166,7 +161,7 @@ def measure_make_run() -> dict[str, Any]:
             "--figures-dir",
             str(store / "figures"),
         ]
-        subprocess.run(command, capture_output=True, env=_environment(), check=True)
+        subprocess.run(command, capture_output=True, env=changed_environment(PLAIN), check=True)
         seconds = time.perf_counter() - begun
         attributes = json.loads((store / "zarr.json").read_text())["attributes"]
     names = ("training_seconds", "compile_seconds", "lane_steps")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -107,6 +107,11 @@ class _Server:
         return trained._asdict() | {"losses": [np.asarray(losses, float).tolist() for losses in trained.losses]}
 
 
+def changed_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return this process's environment variables with some changes; None removes one."""
+    return {name: value for name, value in (dict(os.environ) | dict(changes)).items() if value is not None}
+
+
 class Worker:
     """The client's end: starts a worker process and sends it requests.
 
@@ -119,10 +124,9 @@ class Worker:
     def __init__(self, python: str, module: str, environment: dict[str, str | None] | None = None) -> None:
         self._module = module
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - shown if the process fails, closed with it
-        variables = dict(os.environ) | (environment or {})
         self._process = subprocess.Popen(
             [python, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
-            env={name: value for name, value in variables.items() if value is not None},
+            env=changed_environment(environment or {}),
             cwd=Path(__file__).parents[1],
         )  # fmt: skip
 

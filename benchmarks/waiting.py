@@ -5,7 +5,6 @@ measurement is a process of its own with an empty cache of compiled programs, ex
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import tyro
 
 from benchmarks import report
 from benchmarks.compare import PLAIN, machine
+from benchmarks.service import changed_environment
 from sweep import MLP, Experiment, FromModule, Metric, Optimizer, Record, SumOfSines, grid, zipped
 
 RESULTS: Final = Path(__file__).parent / "waiting.json"
@@ -66,11 +66,15 @@ def main(only: tuple[str, ...] = (), write: bool = False) -> None:
 
 def _environment(cache: Path) -> dict[str, str]:
     """Give the environment of a child: that of the other benchmarks, with the user's cache in a folder of our own."""
-    unset = {name for name, value in PLAIN.items() if value is None}
-    unset |= {"JAX_ENABLE_COMPILATION_CACHE", "PYTHONDONTWRITEBYTECODE"}
-    kept = {name: value for name, value in os.environ.items() if name not in unset}
-    changed = {name: value for name, value in PLAIN.items() if value is not None and name not in unset}
-    return kept | changed | {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(Path(__file__).parents[1])}
+    return changed_environment(
+        {
+            **PLAIN,
+            "JAX_ENABLE_COMPILATION_CACHE": None,
+            "PYTHONDONTWRITEBYTECODE": None,
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "XDG_CACHE_HOME": str(cache),
+        }
+    )
 
 
 def _run(command: Sequence[str], folder: Path) -> tuple[float, float, str]:
@@ -122,41 +126,26 @@ def _normalised(width: int) -> Any:
     return nn.Sequential([*layers, nn.Dense(1)])
 
 
-def _experiment(name: str) -> Experiment:
-    """Make a page whose waiting is estimated and measured."""
-    pages: dict[str, Callable[[], dict[str, Any]]] = {
-        "width 16": lambda: {"model": MLP(width=16)},
-        "width 64, linear layers": lambda: {"model": MLP(activation="identity"), "optimizer": Optimizer("sgd")},
-        "widths 16 to 128": lambda: {"axes": grid(seed=range(32), width=(16, 32, 64, 128)), "epochs": 200},
-        "12 structures": lambda: {"axes": grid(seed=range(8), depth=(1, 2, 3, 4), activation=("tanh", "relu", "sine"))},
-        "batches of 32": lambda: {"model": MLP(width=16, depth=2, activation="relu"), "batch_size": 32},
-        "float64": lambda: {"model": MLP(width=32), "precision": "float64"},
-        "a module with LayerNorm": lambda: {"model": FromModule(build=_normalised, width=32)},
-        "a Hessian at 200 records": lambda: {
-            "model": MLP(width=4, depth=2),
-            "record": Record(metrics=("loss",), own=(Metric("norm", _sharpness),)),
-        },
-    }
-    changes = pages[name]()
-    usual = {"axes": grid(seed=range(128)), "epochs": 1000, "model": MLP(), "optimizer": Optimizer("adam")}
-    return Experiment(question=name, task=SumOfSines(), **{**usual, **changes})
-
-
-ESTIMATED: Final = (
-    "width 16",
-    "width 64, linear layers",
-    "widths 16 to 128",
-    "12 structures",
-    "batches of 32",
-    "float64",
-    "a module with LayerNorm",
-    "a Hessian at 200 records",
-)
+# What differs from 128 lanes of a network of usual size in each page whose waiting is estimated and measured.
+ESTIMATED: Final[dict[str, dict[str, Any]]] = {
+    "width 16": {"model": MLP(width=16)},
+    "width 64, linear layers": {"model": MLP(activation="identity"), "optimizer": Optimizer("sgd")},
+    "widths 16 to 128": {"axes": grid(seed=range(32), width=(16, 32, 64, 128)), "epochs": 200},
+    "12 structures": {"axes": grid(seed=range(8), depth=(1, 2, 3, 4), activation=("tanh", "relu", "sine"))},
+    "batches of 32": {"model": MLP(width=16, depth=2, activation="relu"), "batch_size": 32},
+    "float64": {"model": MLP(width=32), "precision": "float64"},
+    "a module with LayerNorm": {"model": FromModule(build=_normalised, width=32)},
+    "a Hessian at each record": {
+        "model": MLP(width=4, depth=2),
+        "record": Record(metrics=("loss",), own=(Metric("norm", _sharpness),)),
+    },
+}
 
 
 def estimate_child(name: str) -> dict[str, float]:
     """Plan, compile and train a page; give what was estimated and what it took."""
-    return _compile_and_train(_experiment(name))
+    usual = {"axes": grid(seed=range(128)), "epochs": 1000, "model": MLP(), "optimizer": Optimizer("adam")}
+    return _compile_and_train(Experiment(question=name, task=SumOfSines(), **{**usual, **ESTIMATED[name]}))
 
 
 def _compile_and_train(experiment: Experiment) -> dict[str, float]:
@@ -254,7 +243,7 @@ def _rows_of_structures(found: dict[str, dict[str, float]]) -> tuple[Sequence[st
 CHILDREN: Final = {"estimates": estimate_child, "structures": structures_child}
 MEASUREMENTS: Final[dict[str, Callable[[], Any]]] = {
     "commands": measure_commands,
-    "estimates": lambda: _in_children("estimates", ESTIMATED),
+    "estimates": lambda: _in_children("estimates", tuple(ESTIMATED)),
     "structures": lambda: _in_children("structures", SPLITS),
 }
 TABLES: Final[dict[str, Callable[[Any], tuple[Sequence[str], list[tuple[str, ...]]]]]] = {

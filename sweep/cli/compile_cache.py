@@ -39,8 +39,8 @@ def use(folder: Path | None, environment: MutableMapping[str, str] = os.environ)
     if chosen is None:
         return
     with suppress(OSError):  # another run may remove the same files
-        _remove_oldest(chosen)
-    environment.update({_FOLDER: str(_folder_of_processor(chosen).absolute()), _ENABLE: "true"})
+        _remove_oldest(chosen.parent)
+    environment.update({_FOLDER: str(chosen.absolute()), _ENABLE: "true"})
     environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", _LEAST_SECONDS)
 
 
@@ -48,20 +48,22 @@ def _default_folder(environment: MutableMapping[str, str]) -> Path | None:
     """Return the folder in the user's cache, or None if it can't be used or others could put a program there."""
     folder = user_cache_folder(environment)
     try:
-        return folder if folder is not None and is_private(_folder_of_processor(folder)) else None
+        own = None if folder is None else _folder_of_processor(folder)
+        return own if own is not None and is_private(own) else None
     except OSError:  # on a full disk
         return None
 
 
 def _given_folder(folder: Path) -> Path:
-    """Return a folder that the user named, after making it.
+    """Return the one for this processor in a folder that the user named, after making both.
 
     Raises:
         SweepError: if it can't be made, or if others can write to it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        private = is_private(folder) and is_private(_folder_of_processor(folder))
+        own = _folder_of_processor(folder)
+        private = is_private(folder) and is_private(own)
     except OSError as error:
         raise SweepError(f"can't use {folder} for --compile-cache: {error.strerror or error}") from error
     if not private:
@@ -69,7 +71,7 @@ def _given_folder(folder: Path) -> Path:
             f"others can write to {folder}, and so run code through --compile-cache: name a folder that only you can "
             f"write to"
         )
-    return folder
+    return own
 
 
 def _folder_of_processor(folder: Path) -> Path:

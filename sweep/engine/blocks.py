@@ -69,6 +69,17 @@ class _Structure:
         """Neurons of each hidden layer; 0 of a network without this knob."""
         return getattr(self.shape.model, "width", 0)
 
+    def numbers(self, varying: Varying, lanes: Lanes) -> dict[str, np.ndarray]:
+        """Give the lanes' traced numbers, with those that say in what they differ from others of their block."""
+        model = self.shape.model
+        own: dict[str, Any] = {"width": self.width}
+        if varying.depth:
+            own["depth"] = model.depth  # type: ignore[attr-defined]
+        if varying.activations:
+            own["activation"] = varying.activations.index(model.activation)  # type: ignore[attr-defined]
+        size = len(self.variant.members)
+        return numbers_of(self.variant, lanes) | {name: np.full(size, value) for name, value in own.items()}
+
 
 @dataclass(frozen=True)
 class _Group:
@@ -103,13 +114,9 @@ class _Group:
 
         A number that only some activations have is 1 for lanes of others, where it is a factor without effect.
         """
-        parts = [_numbers_in(self.varying, each.variant, lanes) for each in self.structures]
+        parts = [each.numbers(self.varying, lanes) for each in self.structures]
         names = sorted({name for part in parts for name in part})
-        sizes = [len(each.variant.members) for each in self.structures]
-        return {
-            name: np.concatenate([part.get(name, np.ones(size)) for part, size in zip(parts, sizes, strict=True)])
-            for name in names
-        }
+        return {name: np.concatenate([part.get(name, np.ones(len(part["width"]))) for part in parts]) for name in names}
 
     def step_seconds(self, platform: str) -> list[float]:
         """Estimate for each structure the time of a step, as wide as the block and as deep as it is."""
@@ -118,10 +125,9 @@ class _Group:
 
     def share(self, platform: str) -> float:
         """Estimate which part of the largest network's step a lane computes on average."""
+        largest = step_seconds(self.training.cost(), platform)
         sizes = [len(each.variant.members) for each in self.structures]
-        return float(np.average(self.step_seconds(platform), weights=sizes)) / step_seconds(
-            self.training.cost(), platform
-        )
+        return float(np.average(self.step_seconds(platform), weights=sizes)) / largest
 
     def compile_seconds(self) -> float:
         """Estimate the seconds of compiling."""
@@ -138,17 +144,6 @@ def _cost(shape: Shape, width: int) -> Cost:
     """Give the cost of a lane of a Shape in a block of a width."""
     own = getattr(shape.model, "width", width)
     return training_of(shape if own == width else replace(shape, model=replace(shape.model, width=width))).cost()
-
-
-def _numbers_in(varying: Varying, variant: Variant, lanes: Lanes) -> dict[str, np.ndarray]:
-    """Give the traced numbers of a structure's lanes in a block, with those that say in what they differ."""
-    model, size = variant.page.model, len(variant.members)
-    own: dict[str, Any] = {"width": getattr(model, "width", 0)}
-    if varying.depth:
-        own["depth"] = model.depth  # type: ignore[attr-defined]
-    if varying.activations:
-        own["activation"] = varying.activations.index(model.activation)  # type: ignore[attr-defined]
-    return numbers_of(variant, lanes) | {name: np.full(size, value) for name, value in own.items()}
 
 
 def make_programs(resolved: Resolved, platform: str, reasons: list[str]) -> list[Program]:

@@ -17,18 +17,26 @@ from sweep.engine.prepare import names_of, settings_of
 from sweep.engine.program import SHARED, Block, lane_shapes
 from sweep.engine.seats import count_tiles, kinds_of
 
-# Operations per second of one device, and the seconds that it takes to start one of a tile. Fitted to `make bench` on
-# two cores of an Intel Xeon with jax 0.10.1. For accelerators: guesses, until
-# benchmarks/accelerator.py has run on one.
-MEASURED: Final = frozenset({"cpu"})
-PRODUCTS: Final = {"cpu": 1.05e11}
-FUNCTIONS: Final = {"cpu": 2.2e9}
-ELEMENTS: Final = {"cpu": 1.8e10}
-START: Final = {"cpu": 1.5e-7}
-PRODUCTS_GUESSED: Final = 5.0e12
-FUNCTIONS_GUESSED: Final = 1.0e11
-ELEMENTS_GUESSED: Final = 5.0e11
-START_GUESSED: Final = 2.0e-6
+
+class Rates(NamedTuple):
+    """How fast one device works on tiles.
+
+    Args:
+        products: operations of matrix products per second.
+        functions: evaluations per second of functions that take long.
+        elements: evaluations per second of others.
+        start: seconds that it takes to start an operation.
+    """
+
+    products: float
+    functions: float
+    elements: float
+    start: float
+
+
+# Fitted to `make bench` and `make bench-waiting` on two cores of an Intel Xeon with jax 0.10.1.
+RATES: Final = {"cpu": Rates(1.05e11, 2.2e9, 1.8e10, 1.5e-7)}
+GUESSED: Final = Rates(5.0e12, 1.0e11, 5.0e11, 2.0e-6)  # of others, until benchmarks/accelerator.py has run on one
 FIRST: Final = 0.4  # seconds of beginning a wave, and of short segments while the pace is not known
 # Seconds of compiling on two cores: for a block, for each operation in its step and record, and for each of those that
 # differ in name or shapes from all others of the program, since XLA compiles equal ones once.
@@ -83,14 +91,10 @@ class Operations:
         """Give the operations of a loop over this code."""
         return replace(self, **{name: times * number for name, number in self.work().items()})
 
-    def seconds(self, platform: str, lanes: int) -> float:
+    def seconds(self, rates: Rates, lanes: int) -> float:
         """Estimate the seconds that one device takes for one lane, if so many are computed together."""
-        return (
-            self.products / PRODUCTS.get(platform, PRODUCTS_GUESSED)
-            + self.functions / FUNCTIONS.get(platform, FUNCTIONS_GUESSED)
-            + self.elements / ELEMENTS.get(platform, ELEMENTS_GUESSED)
-            + self.count * START.get(platform, START_GUESSED) / lanes
-        )
+        work = self.products / rates.products + self.functions / rates.functions + self.elements / rates.elements
+        return work + self.count * rates.start / lanes
 
 
 def operations_of(function: Callable[..., Any], *args: Any) -> Operations:
@@ -103,7 +107,7 @@ def _of_jaxpr(jaxpr: Any) -> Operations:
     for equation in jaxpr.eqns:
         name, inner = equation.primitive.name, [_of_jaxpr(each) for each in jaxprs_in_params(equation.params)]
         if name == "cond":
-            longest = max(inner, key=lambda each: each.seconds("cpu", 1))  # one branch runs, all are compiled
+            longest = max(inner, key=lambda each: each.seconds(RATES["cpu"], 1))  # one branch runs, all are compiled
             total += replace(sum(inner, Operations()), **longest.work())
         elif inner:
             total += sum(inner, Operations()).repeated(equation.params["length"] if name == "scan" else 1)
@@ -143,7 +147,8 @@ class Estimate(NamedTuple):
 
 def estimate(plan: Plan) -> Estimate:
     """Estimate how long a plan takes."""
-    platform, size = plan.devices.platform, np.dtype(plan.experiment.precision).itemsize
+    rates = RATES.get(plan.devices.platform, GUESSED)
+    size = np.dtype(plan.experiment.precision).itemsize
     compiling, training = 0.0, FIRST * len(plan.waves)
     with settings_of(plan):
         for program in plan.programs:
@@ -153,12 +158,12 @@ def estimate(plan: Plan) -> Estimate:
                 step, record = _of_block(block, names)
                 code += step + record
                 seats = count_tiles(kinds_of(block, numbers), block.tile) * block.tile
-                steps = share * block.training.steps * step.seconds(platform, block.tile)
-                seconds = steps + len(plan.epochs) * record.seconds(platform, block.tile)
+                steps = share * block.training.steps * step.seconds(rates, block.tile)
+                seconds = steps + len(plan.epochs) * record.seconds(rates, block.tile)
                 training += seats * seconds * size / 4 / plan.devices.count
             compiling += COMPILE_A_BLOCK * len(program.blocks) + COMPILE_AN_OPERATION * code.count
             compiling += COMPILE_A_KIND * len(code.kinds)
-    return Estimate(compiling, training, platform in MEASURED)
+    return Estimate(compiling, training, rates is not GUESSED)
 
 
 def _of_block(block: Block, names: tuple[str, ...]) -> tuple[Operations, Operations]:

@@ -1,6 +1,5 @@
 """Compiling what a plan needs, in threads, and telling when its memory is not enough."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 import jax
 
+from sweep.base.cores import count_cores
 from sweep.engine.blocks import Program
 from sweep.engine.cost import size_words
 from sweep.engine.numerics import standard_settings
@@ -91,7 +91,7 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
 
 def _threads() -> int:
     """Give the number of compilations at a time: one for each core, and two in any case, as parts of one are serial."""
-    return max(2, os.cpu_count() or 1)
+    return max(2, count_cores())
 
 
 def program_bytes(program: Program, plan: Plan) -> int:

@@ -120,9 +120,16 @@ def _refusal(words: str, about: str, fix: str) -> SweepError:
 def _is_right(known: Known, precision: str) -> bool:
     drawn = np.random.default_rng(0)
     arguments = [drawn.standard_normal(shape).astype(precision) for shape in known.shapes]
-    lowered = jax.jit(known.compute).lower(*arguments)
-    compiled = lowered.compile(compiler_options=compiler_options(jax.devices()[0].platform))
-    return _agree(compiled(*arguments), known.expected(*(each.astype(float) for each in arguments)), precision)
+    return _agree(
+        _compute(jax.jit(known.compute), *arguments),
+        known.expected(*(each.astype(float) for each in arguments)),
+        precision,
+    )
+
+
+def _compute(jitted: Any, *arguments: Any) -> Any:
+    """Run a program that is compiled as those of a sweep are."""
+    return jitted.lower(*arguments).compile(compiler_options=compiler_options(jax.devices()[0].platform))(*arguments)
 
 
 def _agree(got: Any, expected: np.ndarray, precision: str) -> bool:
@@ -141,9 +148,8 @@ def _trains_rightly(precision: Precision) -> bool:
         lambda leaf: np.zeros((*_LANES, *leaf.shape), leaf.dtype), (shapes.lanes.state, shapes.data)
     )
     state, data = state._replace(parameters=_draw(state.parameters)), _draw(data)
-    lowered = jax.jit(partial(_advance, training), donate_argnums=0).lower(state, data, numbers, np.int32(_STEPS))
-    compiled = lowered.compile(compiler_options=compiler_options(jax.devices()[0].platform))
-    got = jax.tree.leaves(compiled(state, data, numbers, np.int32(_STEPS)).parameters)
+    advance = jax.jit(partial(_advance, training), donate_argnums=0)
+    got = jax.tree.leaves(_compute(advance, state, data, numbers, np.int32(_STEPS)).parameters)
     expected = _train_in_numpy(jax.tree.leaves(state.parameters), data.inputs, data.target)
     return all(_agree(one, other, precision) for one, other in zip(got, expected, strict=True))
 

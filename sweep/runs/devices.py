@@ -12,6 +12,7 @@ from typing import Final
 
 import jax
 
+from sweep.base.cores import count_cores
 from sweep.base.errors import SweepError, SweepWarning
 
 SETTINGS: Final = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES", "JAX_CUDA_VISIBLE_DEVICES", "XLA_FLAGS")
@@ -54,7 +55,7 @@ def use_all_cores() -> None:
 
     Once any JAX operation has run, for example in a notebook, the number is fixed; then one warning says so.
     """
-    cores = _cores()
+    cores = count_cores()
     is_set = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if is_set or jax.config.jax_num_cpu_devices == cores:  # pyright: ignore[reportAttributeAccessIssue]
         return
@@ -62,10 +63,6 @@ def use_all_cores() -> None:
         jax.config.update("jax_num_cpu_devices", cores)
     except RuntimeError:
         _warn_once(cores)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
