@@ -78,7 +78,7 @@ class Trainer:
             name: jax.device_put(np.resize(plan.programs[0].numbers[0][name], shape.shape).astype(shape.dtype), place)
             for name, shape in shapes.items()
         }
-        self._lanes, self._data = compile_beginning(block, names, devices)(self._numbers)
+        self._lanes, self._data = compile_beginning(block, names, devices)(self._numbers, ())
         self._live = jax.device_put(np.full((len(devices), 1), block.tiles, np.int32), place)
         self._done = 0
 
@@ -86,7 +86,7 @@ class Trainer:
         """Take some steps, and return the loss of every lane after them."""
         counts = [np.array([count], np.int32) for count in (self._done, steps)]
         lanes, values, _ = self._compiled(
-            [self._lanes], [self._data], [self._numbers], *counts, self._live, np.bool_(True)
+            [self._lanes], [self._data], [self._numbers], [], *counts, self._live, np.bool_(True)
         )
         self._lanes, self._done = lanes[0], self._done + steps
         return np.asarray(values[0]["loss"], float)
