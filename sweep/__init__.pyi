@@ -22,7 +22,9 @@ from .page.specs.claim import AtLeast as AtLeast
 from .page.specs.claim import AtMost as AtMost
 from .page.specs.claim import Between as Between
 from .page.specs.claim import Claim as Claim
+from .page.specs.data import Data as Data
 from .page.specs.figure import Figure as Figure
+from .page.specs.loss import Loss as Loss
 from .page.specs.model import MLP as MLP
 from .page.specs.model import FromModule as FromModule
 from .page.specs.optimizer import Optimizer as Optimizer

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import jax
@@ -112,7 +112,8 @@ def _add_segment(plan: Plan, piece: Segment, found: dict[int, Life]) -> None:
         seats = {int(lane): seat for seat, lane in enumerate(position.seated[at])}
         for row, lane in enumerate(program.members[at][wave.chosen[at]]):
             old = found.get(int(lane), Life({}, [], None, programs.NEVER))
-            target = piece.constants[at]["target"][row] if piece.constants and piece.constants[at] else old.target
+            has_target = piece.constants and "target" in piece.constants[at]
+            target = piece.constants[at]["target"][row] if has_target else old.target
             values = piece.values[at]
             curves = {
                 name: np.concatenate([*([old.curves[name]] if old.states else []), value[row][None]])
@@ -128,9 +129,8 @@ def _add_segment(plan: Plan, piece: Segment, found: dict[int, Life]) -> None:
 @cache
 def lane_structure(block: programs.Block, names: tuple[str, ...]) -> Any:
     """Return the pytree structure of a block's lanes."""
-    numbers = {name: jax.ShapeDtypeStruct((), programs.number_dtype(name, block.training)) for name in names}
     with jax.enable_x64(block.training.precision == "float64"):
-        return jax.tree.structure(jax.eval_shape(partial(programs.begin, block), numbers)[0])
+        return jax.tree.structure(programs.lane_shapes(block, names)[0].lanes)
 
 
 def numbers_of_one(experiment: Experiment) -> dict[str, np.ndarray]:
@@ -154,9 +154,10 @@ def data_of(plan: Plan, lane: int) -> Any:
     block, numbers = numbers_of(plan, lane)
     with settings_of(plan):
         begin = programs.compile_beginning(block, tuple(numbers), plan.devices.live())
+        shared = programs.sharing(block, plan.devices.live())(block.training.arrays(), numbers)
         rows = (block.tiles * plan.devices.count, block.tile)
         place = programs.sharding(plan.devices.live())
-        data = begin({k: jax.device_put(np.broadcast_to(v, rows), place) for k, v in numbers.items()})[1]
+        data = begin({k: jax.device_put(np.broadcast_to(v, rows), place) for k, v in numbers.items()}, shared)[1]
         return jax.tree.map(lambda leaf: np.asarray(leaf)[0, 0], data)
 
 

@@ -33,7 +33,7 @@ def override(experiment: Experiment, args: Sequence[str], prog: str) -> Experime
         SystemExit: with code 0, after `--help`.
     """
     given = parse(_options_class(experiment), args, prog)
-    changed: dict[str, Any] = {name: getattr(given, name) for name in EXPERIMENT_FIELDS}
+    changed: dict[str, Any] = {name: getattr(given, name) for name in EXPERIMENT_FIELDS if hasattr(given, name)}
     for part in _parts(experiment):
         changed[part] = _apply(getattr(experiment, part), getattr(given, part))
     changed["axes"] = _axes(experiment.axes, vars(given.axes))
@@ -105,13 +105,14 @@ def _options(spec: Any) -> list[tuple[str, Any, Any]]:
     choices = {knob.attribute: knob.choices for knob in knobs_of(type(spec)).values()}
     options = []
     for f in fields(spec):
-        if not _is_simple(hints[f.name]):
+        kind = _simple_part(hints[f.name])
+        if not _is_simple(kind) or is_dataclass(getattr(spec, f.name)):
             continue
         text = helps.get(f.name, "")
         if choices.get(f.name) and get_origin(hints[f.name]) is not Literal:
             text += f" One of: {', '.join(choices[f.name])}."
-        kind = Annotated[hints[f.name], tyro.conf.arg(help=text or None)]
-        options.append((f.name, kind, field(default=getattr(spec, f.name))))
+        option = Annotated[kind, tyro.conf.arg(help=text or None)]
+        options.append((f.name, option, field(default=getattr(spec, f.name))))
     return options
 
 
@@ -125,6 +126,13 @@ def _helps(spec: type) -> dict[str, str]:
                 words = " ".join((parameter.description or "").split())
                 found[name] = re.sub(r",? (one of|out of) `[A-Z_]+`", "", words)
     return found
+
+
+def _simple_part(hint: Any) -> Any:
+    """Give the type of what a command line can give where a page may also give an object, such as a `Loss`."""
+    if get_origin(hint) not in (Union, UnionType):
+        return hint
+    return Union[tuple(part for part in get_args(hint) if not is_dataclass(part))]  # noqa: UP007
 
 
 def _is_simple(hint: Any) -> bool:

@@ -37,6 +37,7 @@ LINE_SECONDS: Final = 5.0  # between plain lines
 MOST_ROWS: Final = 24  # of the summary table
 COLUMNS: Final = {
     "best_learning_rate": "best rate",
+    "final_validation_loss": "validation loss",
     "final_loss": "loss",
     "halving_epoch": "halving epochs",
     "order_of_convergence": "order",

@@ -93,7 +93,17 @@ def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> tuple[in
     # they are copied.
     must = jax.eval_shape(block.training.must_be_finite, arrays.lanes.state)
     beside = max(_bytes(arrays.lanes), 4 * _bytes(must))
-    return _bytes(arrays) + beside + 2 * values, values * records
+    return _bytes(tuple(arrays)[:3]) + beside + 2 * values, values * records
+
+
+def shared_bytes(program: Sequence[tuple[Block, tuple[str, ...]]]) -> int:
+    """Estimate the memory that what lanes have in common takes on each device, and what making it takes.
+
+    Args:
+        program: its blocks, each with the names of its traced numbers.
+    """
+    found = {block.training.shared_by: _bytes(lane_shapes(block, names)[0].shared) for block, names in program}
+    return sum(found.values()) + max(found.values(), default=0)
 
 
 def _bytes(tree: Any) -> int:

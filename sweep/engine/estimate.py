@@ -14,7 +14,7 @@ from jax.extend.core import JaxprEqn, jaxprs_in_params
 
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import names_of, settings_of
-from sweep.engine.program import SHARED, Block, lane_shapes
+from sweep.engine.program import Block, lane_shapes
 from sweep.engine.seats import count_tiles, kinds_of
 
 
@@ -168,10 +168,10 @@ def estimate(plan: Plan) -> Estimate:
 
 def _of_block(block: Block, names: tuple[str, ...]) -> tuple[Operations, Operations]:
     training, (arrays, _) = block.training, lane_shapes(block, names)
-    lane = (arrays.lanes.state, arrays.data, arrays.numbers, jax.ShapeDtypeStruct((), np.int32))
+    lane = (arrays.lanes.state, arrays.data, arrays.shared, arrays.numbers, jax.ShapeDtypeStruct((), np.int32))
 
     def count(function: Callable[..., Any]) -> Operations:
-        return operations_of(lambda state, data, *rest: function(state, data, SHARED, *rest), *lane)
+        return operations_of(function, *lane)
 
     step, period = count(training.step), training.renewed_every
     if period is not None:

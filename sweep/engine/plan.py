@@ -19,6 +19,7 @@ from sweep.engine.blocks import Program, make_programs
 from sweep.engine.cost import (
     bytes_a_lane,
     free_memory,
+    shared_bytes,
     size_words,
     tile_bytes,
     wave_bytes,
@@ -232,7 +233,8 @@ def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int
         tiles = min(here, ceil(here / block.tile) + int(kinds) - 1)
         seats = ceil(tiles / devices) * devices * block.tile
         total += seats * on_device + here * on_host
-    return total + devices * max(tile_bytes(block) for block in program.blocks)
+    common = shared_bytes([(block, tuple(own)) for block, own in zip(program.blocks, program.numbers, strict=True)])
+    return total + devices * (common + max(tile_bytes(block) for block in program.blocks))
 
 
 def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reasons: list[str]) -> int:

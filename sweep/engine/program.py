@@ -5,7 +5,7 @@ lanes, block by block, and the number of tiles in use is traced. So the same com
 that are left after others ended, and resumed sweeps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -19,12 +19,11 @@ from jaxtyping import Array, Bool, Int
 from sweep.base.errors import SweepError
 from sweep.engine.compiler_options import compiler_options
 from sweep.engine.keys import Keys
-from sweep.engine.training import Data, Numbers, State, Training
+from sweep.engine.training import Data, Numbers, Shared, State, Training
 from sweep.engine.unbatched import unbatch
 
 Device: TypeAlias = Any  # a `jax.Device`, which type checkers see as a variable
 NEVER: Final = -1  # `first_bad_step` of a lane that is finite so far
-SHARED: Final = ()  # arrays that all lanes have in common: none yet
 _MEASURED_TILES: Final = 8  # a record may use this many times the points of a tile's step at once
 # The program that begins lanes runs once, for microseconds, and optimising it takes XLA longer than compiling it
 # without. So small a module need not be split either. All supported releases of jax know these options.
@@ -59,24 +58,33 @@ class Lane(NamedTuple):
 
 
 class BlockArrays(NamedTuple):
-    """The arrays of one block; the leading axes of each are (tiles of all devices, lanes of a tile)."""
+    """The arrays of one block; the leading axes of each are (tiles of all devices, lanes of a tile).
+
+    Only `shared`, what lanes have in common, has neither; it is whole on every device.
+    """
 
     lanes: Lane
     data: Data
     numbers: Numbers
+    shared: Shared
 
 
-def begin(block: Block, numbers: Numbers) -> tuple[Lane, Data]:
+def share(block: Block, arrays: Any, numbers: Numbers) -> Shared:
+    """Make what the lanes of a block have in common, from arrays of the host and the numbers of any lane."""
+    return block.training.share(arrays, Keys.of(numbers), numbers)
+
+
+def begin(block: Block, numbers: Numbers, shared: Shared = ()) -> tuple[Lane, Data]:
     """Draw the initial state and the data of one lane."""
-    state, data = block.training.begin(Keys.of(numbers), numbers, SHARED)
+    state, data = block.training.begin(Keys.of(numbers), numbers, shared)
     return Lane(state, jnp.int32(NEVER)), data
 
 
 def finish(
-    block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Array, ""]
+    block: Block, numbers: Numbers, data: Data, lane: Lane, step: Int[Array, ""], shared: Shared = ()
 ) -> tuple[Lane, dict[str, Array]]:
     """Measure one lane; values are NaN from the first record on at which it is not sound."""
-    values, sound = block.training.measure(lane.state, data, SHARED, numbers, step)
+    values, sound = block.training.measure(lane.state, data, shared, numbers, step)
     bad = (lane.first_bad_step == NEVER) & ~sound
     first_bad = jnp.where(bad, step, lane.first_bad_step).astype(jnp.int32)
     dtype = np.dtype(block.training.precision)
@@ -137,9 +145,9 @@ def _run(
 
     def step_once(step: Int[Array, ""], carry: tuple[State, Array]) -> tuple[State, Array]:
         states, sound = carry
-        states, now = jax.vmap(lambda state, data, own: block.training.step(state, data, SHARED, own | common, step))(
-            states, arrays.data, own
-        )
+        states, now = jax.vmap(
+            lambda state, data, own: block.training.step(state, data, arrays.shared, own | common, step)
+        )(states, arrays.data, own)
         return states, sound & now
 
     sound, last, period = jnp.ones(block.tile, bool), first + taken, block.training.renewed_every
@@ -175,7 +183,7 @@ def _renew(training: Training, period: int, arrays: BlockArrays, states: State, 
     """Call `renew` for a tile's lanes if a period begins at this step."""
     fresh = step % period == 0  # the same for all lanes, so one branch runs
     own, common = _split(training, arrays.numbers)
-    renew = jax.vmap(lambda state, data, own: training.renew(state, data, SHARED, own | common, step))
+    renew = jax.vmap(lambda state, data, own: training.renew(state, data, arrays.shared, own | common, step))
     return jax.lax.cond(fresh, lambda: renew(states, arrays.data, own), lambda: states)
 
 
@@ -213,7 +221,7 @@ def _advance_block(
 
         def measure(lane: tuple[Numbers, Data, Lane]) -> tuple[Lane, dict[str, Array]]:
             own, data, state = lane
-            return finish(block, own | common, data, state, start + steps)
+            return finish(block, own | common, data, state, start + steps, arrays.shared)
 
         together = _lanes_a_measurement(block)
         each = jax.vmap(measure) if together == block.tile else partial(jax.lax.map, measure, batch_size=together)
@@ -224,7 +232,7 @@ def _advance_block(
 
     def one_tile(tile: Int[Array, ""], carry: Any) -> Any:
         lanes, values, tried = carry
-        own = BlockArrays(take(lanes, tile), take(arrays.data, tile), take(arrays.numbers, tile))
+        own = BlockArrays(take(lanes, tile), take(arrays.data, tile), take(arrays.numbers, tile), arrays.shared)
         walk = _advance_tile(block, own, start, steps)
         new = jax.lax.cond(at_record, measure_tile, measure_nothing, own, walk.lanes)
         return put(lanes, new[0], tile), put(values, new[1], tile), tried + walk.tried
@@ -264,17 +272,26 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
         devices: over which tiles are distributed.
 
     Returns:
-        A jitted function of `lanes` (donated), `data`, `numbers` (one pytree for each block), `start` and
+        A jitted function of `lanes` (donated), `data`, `numbers` (one pytree for each block), `shared` (one for each of
+        `sharing_keys`), `start` and
         `steps` (optimiser steps taken and to take, one number for each block), `live` (tiles in use, of shape
         (devices, blocks)) and `at_record` (whether it measures). It returns the new lanes, the measured values,
         block by block, and the steps that tiles executed, of the shape of `live`.
     """
     split, same = PartitionSpec("device"), PartitionSpec()
 
-    def train(lanes: Any, data: Any, numbers: Any, start: Array, steps: Array, live: Array, at_record: Array) -> Any:
-        done = [
-            _advance_block(block, BlockArrays(lanes[i], data[i], numbers[i]), start[i], steps[i], live[0, i], at_record)
+    keys = sharing_keys(blocks)
+
+    def train(
+        lanes: Any, data: Any, numbers: Any, shared: Any, start: Array, steps: Array, live: Array, at_record: Array
+    ) -> Any:
+        common = dict(zip(keys, shared, strict=True))
+        own = [
+            BlockArrays(lanes[i], data[i], numbers[i], common.get(block.training.shared_by, ()))
             for i, block in enumerate(blocks)
+        ]
+        done = [
+            _advance_block(block, own[i], start[i], steps[i], live[0, i], at_record) for i, block in enumerate(blocks)
         ]
         lanes, values, tried = zip(*done, strict=True)
         return list(lanes), list(values), jnp.stack(tried)[None]
@@ -282,16 +299,28 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
     mapped = jax.shard_map(
         unbatch(train) if devices[0].platform == "cpu" else train,
         mesh=mesh_of(devices),
-        in_specs=(split, split, split, same, same, split, same),
+        in_specs=(split, split, split, same, same, same, split, same),
         out_specs=(split, split, split),
         check_vma=False,  # loops differ in length between devices, which the check does not allow
     )
     return jax.jit(mapped, donate_argnums=0)
 
 
+def sharing_keys(blocks: Sequence[Block]) -> tuple[Hashable, ...]:
+    """List the keys of what blocks share, each once, in the order in which the program gets them."""
+    keys = dict.fromkeys(block.training.shared_by for block in blocks)
+    return tuple(key for key in keys if key is not None)
+
+
+def sharing(block: Block, devices: tuple[Device, ...]) -> Any:
+    """Build the small program that makes what a block's lanes share, whole on each device."""
+    whole = NamedSharding(mesh_of(devices), PartitionSpec())
+    return jax.jit(partial(share, block), out_shardings=whole)
+
+
 def beginning(block: Block, devices: tuple[Device, ...]) -> Any:
     """Build the small program that draws the data and initial parameters of a block's lanes."""
-    lanes = jax.vmap(jax.vmap(partial(begin, block)))
+    lanes = jax.vmap(jax.vmap(partial(begin, block), in_axes=(0, None)), in_axes=(0, None))
     return jax.jit(unbatch(lanes) if devices[0].platform == "cpu" else lanes, out_shardings=sharding(devices))
 
 
@@ -309,7 +338,11 @@ def array_shapes(block: Block, devices: tuple[Device, ...], names: tuple[str, ..
     def describe(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((*leading, *leaf.shape), leaf.dtype, sharding=place)
 
-    return jax.tree.map(describe, lane_shapes(block, names)[0])
+    own = lane_shapes(block, names)[0]
+    whole = NamedSharding(mesh_of(devices), PartitionSpec())
+    shared = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), own.shared)
+    lanes, data, numbers = (jax.tree.map(describe, part) for part in (own.lanes, own.data, own.numbers))
+    return BlockArrays(lanes, data, numbers, shared)
 
 
 def number_dtype(name: str, training: Training) -> Any:
@@ -338,14 +371,22 @@ def lower_training(blocks: tuple[Block, ...], names: tuple[tuple[str, ...], ...]
     live = jax.ShapeDtypeStruct((len(devices), len(blocks)), np.int32, sharding=sharding(devices))
     return program(blocks, devices).lower(
         [own.lanes for own in described], [own.data for own in described], [own.numbers for own in described],
-        counts, counts, live, jax.ShapeDtypeStruct((), np.bool_),
+        shared_by_key(blocks, [own.shared for own in described]), counts, counts, live,
+        jax.ShapeDtypeStruct((), np.bool_),
     )  # fmt: skip
+
+
+def shared_by_key(blocks: Sequence[Block], shared: Sequence[Shared]) -> list[Shared]:
+    """List what blocks share in the order of `sharing_keys`."""
+    found = {block.training.shared_by: own for block, own in zip(blocks, shared, strict=True)}
+    return [found[key] for key in sharing_keys(blocks)]
 
 
 @lru_cache(maxsize=256)
 def compile_beginning(block: Block, names: tuple[str, ...], devices: tuple[Device, ...]) -> Any:
     """Compile the program that begins a block's lanes once in a process."""
-    lowered = beginning(block, devices).lower(array_shapes(block, devices, names).numbers)
+    described = array_shapes(block, devices, names)
+    lowered = beginning(block, devices).lower(described.numbers, described.shared)
     return lowered.compile(compiler_options=QUICK | compiler_options(devices[0].platform))
 
 
@@ -362,9 +403,12 @@ def lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[BlockArrays, dict
 @lru_cache(maxsize=256)
 def _lane_shapes(block: Block, names: tuple[str, ...], _: bool) -> tuple[BlockArrays, dict[str, jax.ShapeDtypeStruct]]:
     numbers: Any = {name: jax.ShapeDtypeStruct((), number_dtype(name, block.training)) for name in names}
-    lane, data = jax.eval_shape(partial(begin, block), numbers)
+    arrays = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), block.training.arrays())
+    shared = jax.eval_shape(partial(share, block), arrays, numbers)
+    lane, data = jax.eval_shape(partial(begin, block), numbers, shared)
     step = jax.ShapeDtypeStruct((), np.int32)
-    return BlockArrays(lane, data, numbers), jax.eval_shape(partial(finish, block), numbers, data, lane, step)[1]
+    measured = jax.eval_shape(partial(finish, block), numbers, data, lane, step, shared)[1]
+    return BlockArrays(lane, data, numbers, shared), measured
 
 
 def check_metrics(block: Block, names: tuple[str, ...]) -> None:

@@ -20,7 +20,7 @@ from sweep.base.errors import SweepError
 from sweep.engine.compiler_options import compiler_options
 from sweep.engine.numerics import consequential, standard_settings
 from sweep.engine.plan import Devices, pack
-from sweep.engine.program import SHARED, lane_shapes, number_dtype
+from sweep.engine.program import lane_shapes, number_dtype
 from sweep.engine.training import Training
 from sweep.page.axes import grid
 from sweep.page.experiment import Experiment
@@ -178,7 +178,7 @@ def _advance(training: Training, states: Any, data: Any, numbers: Any, steps: ja
 
     def advance_tile(tile: jax.Array, states: Any) -> Any:
         own = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, tile, keepdims=False), (states, data, numbers))
-        new = lax.fori_loop(0, steps, lambda at, state: step_lanes(state, own[1], SHARED, own[2], at)[0], own[0])
+        new = lax.fori_loop(0, steps, lambda at, state: step_lanes(state, own[1], (), own[2], at)[0], own[0])
         return jax.tree.map(lambda leaf, value: lax.dynamic_update_index_in_dim(leaf, value, tile, 0), states, new)
 
     return lax.fori_loop(0, _LANES[0], advance_tile, states)

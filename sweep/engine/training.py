@@ -4,7 +4,7 @@ Tiles, freezing, seats, waves and checkpoints know nothing else of a training. `
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +104,25 @@ class Training(ABC):
     def description(self) -> Any:
         """Return a description for JSON, by which a store distinguishes its blocks."""
 
+    @property
+    def shared_by(self) -> Hashable:
+        """What `share` depends on: trainings for which this is equal, and not None, have its result in common."""
+        return None
+
+    def arrays(self) -> Any:
+        """Return arrays of the host from which `share` makes what lanes have in common, a pytree."""
+        return ()
+
+    def share(self, arrays: Any, keys: Keys, numbers: Numbers) -> Shared:
+        """Make what lanes have in common, once for all of them.
+
+        Args:
+            arrays: those of `arrays`, on the device.
+            keys: of the random streams of any lane.
+            numbers: the traced numbers of that lane.
+        """
+        return arrays
+
     @abstractmethod
     def begin(self, keys: Keys, numbers: Numbers, shared: Shared) -> tuple[State, Data]:
         """Draw the lane's initial state and its data.
@@ -156,10 +175,12 @@ class Training(ABC):
         """List the quantities that are stored once for each lane, such as its target."""
         return ()
 
-    def constant_values(self, data: Data) -> dict[str, Array]:
+    def constant_values(self, data: Data, shared: Shared, numbers: Numbers) -> dict[str, Array]:
         """Return the values of `constants`.
 
         Args:
             data: of several lanes; these are the leading axes of each array.
+            shared: what lanes have in common.
+            numbers: the traced numbers of these lanes.
         """
         return {}

@@ -1,6 +1,6 @@
 """One wave on the devices: its lanes' state and status, advanced segment by segment."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,9 +12,18 @@ from sweep.base.labels import CUT, DIVERGED, REACHED, RUNNING
 from sweep.engine.cost import step_seconds
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import beginning_programs, names_of, settings_of, training_program
-from sweep.engine.program import NEVER, BlockArrays, lane_shapes, number_dtype, sharding
+from sweep.engine.program import (
+    NEVER,
+    BlockArrays,
+    lane_shapes,
+    number_dtype,
+    sharding,
+    shared_by_key,
+    sharing,
+)
 from sweep.engine.seats import Seats, kinds_of
 from sweep.engine.stopping import StoppingRule
+from sweep.engine.training import Shared
 
 WORTH_MOVING: Final = 0.05  # share of a block's tiles that must become free before lanes are moved
 
@@ -140,6 +149,7 @@ class WaveRunner:
         self._rule = StoppingRule(
             experiment.stop, plan.epochs, plan.lanes, self._wave.lanes, better=experiment.stop_better()
         )
+        self._shared: dict[Hashable, Shared] = {}
         self._arrays = [self._begin(block) for block in range(len(sizes))]
         if at is not None:
             self._restore(at.leaves)
@@ -155,8 +165,21 @@ class WaveRunner:
                 name: seats.put(values[chosen].astype(number_dtype(name, block.training)))
                 for name, values in self._program.numbers[at].items()
             }
-        lanes, data = beginning_programs(self._program, self._plan)[at](numbers)
-        return BlockArrays(lanes, data, numbers)
+        shared = self._share(at)
+        lanes, data = beginning_programs(self._program, self._plan)[at](numbers, shared)
+        return BlockArrays(lanes, data, numbers, shared)
+
+    def _share(self, at: int) -> Shared:
+        """Return what a block's lanes have in common, which several blocks may share."""
+        block = self._program.blocks[at]
+        key = block.training.shared_by
+        if key is None:
+            return ()
+        if key not in self._shared:
+            numbers = self._program.numbers[at].items()
+            first = {name: values[0].astype(number_dtype(name, block.training)) for name, values in numbers}
+            self._shared[key] = sharing(block, self._devices)(block.training.arrays(), first)
+        return self._shared[key]
 
     def _restore(self, leaves: list[np.ndarray]) -> None:
         """Replace the initial state by a saved one."""
@@ -169,7 +192,7 @@ class WaveRunner:
     def _constants(self) -> list[dict[str, np.ndarray]]:
         """Copy from the devices what is stored once for each lane."""
         return [
-            seats.take(seats.block.training.constant_values(arrays.data))
+            seats.take(seats.block.training.constant_values(arrays.data, arrays.shared, arrays.numbers))
             for seats, arrays in zip(self._seats, self._arrays, strict=True)
         ]
 
@@ -187,11 +210,12 @@ class WaveRunner:
         self, done: np.ndarray, steps: np.ndarray, at_record: bool
     ) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
         """Run the program; return the values that it measured, and the number of steps that tiles executed."""
-        lanes, data, numbers = (list(part) for part in zip(*self._arrays, strict=True))
+        lanes, data, numbers, shared = (list(part) for part in zip(*self._arrays, strict=True))
         run = training_program(self._program, self._plan)
         lanes, values, tried = run(
-            lanes, data, numbers, done.astype(np.int32), steps.astype(np.int32), self._live, np.bool_(at_record)
-        )
+            lanes, data, numbers, shared_by_key(self._program.blocks, shared),
+            done.astype(np.int32), steps.astype(np.int32), self._live, np.bool_(at_record),
+        )  # fmt: skip
         jax.block_until_ready(values)
         self._arrays = [arrays._replace(lanes=own) for arrays, own in zip(self._arrays, lanes, strict=True)]
         return values, np.asarray(tried)
@@ -232,8 +256,10 @@ class WaveRunner:
             saved = seats.tiles - seats.count_if(running)
             if saved > WORTH_MOVING * seats.tiles:
                 others = self._seats[:at] + self._seats[at + 1 :]
-                self._seats[at], arrays = seats.move(self._arrays[at], running, self._least_loaded(others))
-                self._arrays[at] = BlockArrays(*arrays)
+                lanes, data, numbers, shared = self._arrays[at]
+                own = (lanes, data, numbers)
+                self._seats[at], own = seats.move(own, running, self._least_loaded(others))
+                self._arrays[at] = BlockArrays(own[0], own[1], own[2], shared)
                 moved = True
         if moved:
             self._count_live_tiles()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,10 @@ from sweep.base.text import check_text
 from sweep.page.axes import POINT, Axes, Value
 from sweep.page.resolve import PARTS, applicable_knobs, structures, with_values
 from sweep.page.specs.claim import Claim
+from sweep.page.specs.data import Data
 from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
-from sweep.page.specs.loss import CLASSIFICATION_LOSSES, PRECISIONS
+from sweep.page.specs.loss import LOSSES, PRECISIONS, Loss, as_loss
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.stop import Halving, Stop
@@ -52,26 +53,62 @@ def check(page: Experiment) -> None:
 
 
 def _check_loss(page: Experiment) -> None:
-    if page.loss not in CLASSIFICATION_LOSSES or isinstance(page.task, FromFunction):
+    loss = as_loss(page.loss)
+    if isinstance(page.task, Data):
+        _check_classes(page.task, loss)
+    if loss.of in (None, "numbers") or isinstance(page.task, FromFunction):
         return
-    if not isinstance(page.task, Table) or not all(0 <= target <= 1 for target in page.task.targets):
+    if loss.of == "classes" and not page.task.class_names():
+        raise SweepError(f"loss {loss.name!r} needs targets that are classes: give them as Data")
+    given = isinstance(page.task, Data) or (isinstance(page.task, Table) and _lie_in_0_1(page.task.targets))
+    if not given:
         raise SweepError(
-            f"loss {page.loss!r} needs targets from 0 to 1, which this {type(page.task).__name__} does not give"
+            f"loss {loss.name!r} needs targets from 0 to 1, which this {type(page.task).__name__} does not give"
         )
     if page.task.noise:
-        raise SweepError(f"loss {page.loss!r} needs targets without noise, got noise {page.task.noise:g}")
-    if page.loss == "binary_cross_entropy" and getattr(page.model, "output_activation", "sigmoid") != "sigmoid":
+        raise SweepError(f"loss {loss.name!r} needs targets without noise, got noise {page.task.noise:g}")
+    if loss.name == "binary_cross_entropy" and getattr(page.model, "output_activation", "sigmoid") != "sigmoid":
         raise SweepError(
             "loss 'binary_cross_entropy' is of probabilities: take output_activation='sigmoid', or the loss "
             "'binary_cross_entropy_with_logits'"
         )
 
 
+def _lie_in_0_1(targets: Iterable[float]) -> bool:
+    return all(0 <= target <= 1 for target in targets)
+
+
+def _check_classes(task: Data, loss: Loss) -> None:
+    """Refuse a loss that does not fit the targets of data."""
+    names = task.class_names()
+    if loss.of in (None, "numbers"):
+        if task.has_only_classes() and loss.of:
+            raise SweepError(f"targets that are classes can't have loss {loss.name!r}: take loss='cross_entropy'")
+        return
+    if not names and not (loss.of == "two classes" and _lie_in_0_1(task.targets.array.ravel().tolist())):
+        raise SweepError(f"loss {loss.name!r} needs targets that are words or whole numbers, got {task.targets!r}")
+    if loss.of == "two classes" and len(names) > 2:
+        raise SweepError(f"loss {loss.name!r} is of two classes, got {len(names)}: take loss='cross_entropy'")
+    if len(names) == 1:
+        raise SweepError(f"all targets are of the class {names[0]!r}: there is nothing to learn")
+    task.targets_as(classes=True)  # refuses a class that only validation has
+    if task.standardise in ("targets", "both"):
+        raise SweepError(f"classes can't be standardised, got standardise={task.standardise!r}: take 'inputs'")
+
+
 def _check_parameters(page: Experiment) -> None:
     taken = {*knobs_of(type(page)), *knobs_of(type(page.model)), *knobs_of(type(page.optimizer))}
-    for name in page.task.parameters if isinstance(page.task, FromFunction) else ():
-        if name in taken:
-            raise SweepError(f"parameter {name!r} of the target function has the name of a knob: rename it")
+    loss = as_loss(page.loss)
+    of_loss = loss.numbers if loss.entry is None else ()
+    of_task = page.task.parameters if isinstance(page.task, FromFunction) else ()
+    built_in = {name for each in LOSSES.values() for name in each.numbers}
+    for what, names, others in (
+        ("parameter {!r} of the target function", of_task, taken | {*of_loss} | built_in),
+        ("number {!r} of the loss", of_loss, taken | knobs_of(type(page.task)).keys()),
+    ):
+        for name in names:
+            if name in others:
+                raise SweepError(f"{what.format(name)} has the name of a knob: rename it")
 
 
 def _check_axes(page: Experiment) -> None:
@@ -140,7 +177,8 @@ def _check_stop(page: Experiment) -> None:
 def _check_figure(page: Experiment, figure: Figure) -> None:
     metrics = {*page.metrics(), *(metric.name for metric in page.record.own)}
     has = metrics | {*page.axes.dimensions()} | page.dimensions()
-    has |= {"prediction"} if page.shown() and page.record.snapshots else set()
+    if page.record.snapshots:
+        has |= ({"prediction"} if page.shown() else set()) | ({"sample_prediction"} if page.has_rows() else set())
     factors = zip(page.axes.dimensions(), page.axes.factors, strict=True)
     has |= {knob for name, factor in factors if name.startswith(POINT) for knob in factor.knobs}
     for need in (*needs_of(figure), *references_of(figure)):

@@ -13,7 +13,7 @@ from sweep.page.resolve import PARTS
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.figure import Figure
 from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of
-from sweep.page.specs.loss import CLASSIFICATION_LOSSES, LOSSES
+from sweep.page.specs.loss import LOSSES, OF_CLASSES, Loss, as_loss, loss_knobs
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Record
@@ -33,7 +33,7 @@ class Experiment(Spec):
         optimizer: the optimiser and its numbers.
         axes: the swept values; every combination is one lane.
         epochs: length of each training in passes over the points.
-        loss: the training loss, one of `LOSSES`; as an axis it is called `loss_function`.
+        loss: the training loss, one of `LOSSES` or a `Loss`; as an axis its name is called `loss_function`.
         batch_size: points in a batch, reshuffled each epoch with the short last batch kept; None is full batch.
         seed: seed of initial weights and batch order, where no axis sweeps it.
         data_seed: seed of points, phases and noise, where no axis sweeps it.
@@ -55,7 +55,7 @@ class Experiment(Spec):
     axes: Axes
     optimizer: Optimizer = field(default_factory=Optimizer)
     epochs: int = 1000
-    loss: str = choice("mean_squared", LOSSES, kind="loss", name="loss_function")
+    loss: str | Loss = choice("mean_squared", LOSSES, kind="loss", name="loss_function", or_a=Loss)
     batch_size: int | None = count(None, units="points")
     seed: int = count(0, at_least=0, traced=True)
     data_seed: int = count(0, at_least=0, traced=True)
@@ -66,6 +66,7 @@ class Experiment(Spec):
     claims: tuple[Claim, ...] = ()
     name: str = "experiment"
     _shown: Window | None = None  # in a variant, the x of its page
+    _swept: tuple[str, ...] | None = None  # and the knobs that its page sweeps
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,10 +77,15 @@ class Experiment(Spec):
         found = {name: ("", knob) for name, knob in knobs_of(type(self)).items()}
         for part in PARTS:
             found |= {name: (part, knob) for name, knob in knobs_of(type(getattr(self, part))).items()}
+        found |= {name: ("loss", knob) for name, knob in loss_knobs(self.loss).items()}
         if isinstance(self.task, FromFunction):
             for name in self.task.parameters:
                 found[name] = ("parameters", Knob(name, name, True, "1", _any_number(name)))
         return found
+
+    def has_rows(self) -> bool:
+        """Tell whether the task has data, for rows of which predictions are stored."""
+        return self.task.samples() is not None
 
     def stop_better(self) -> Better:
         """Tell which values of the stopping rule's metric are better; None without a rule."""
@@ -90,7 +96,8 @@ class Experiment(Spec):
 
     def dimensions(self) -> frozenset[str]:
         """Name the dimensions that recorded values may have."""
-        has = {"layer"} | ({"x"} if self.shown() else set())
+        shown = self.shown()
+        has = {"layer"} | {*(shown.dims() if shown else ())} | ({"sample"} if self.has_rows() else set())
         return frozenset(has | ({"frequency"} if self.task.reported_frequencies() else set()))
 
     def shown(self) -> Window | None:
@@ -98,13 +105,23 @@ class Experiment(Spec):
         training_range = self.task.window()
         return training_range and (self._shown or self.record.x or training_range)
 
+    def swept(self) -> tuple[str, ...]:
+        """Name the knobs that the page sweeps; of a variant, those that its page sweeps."""
+        return self.axes.knobs() if self._swept is None else self._swept
+
     def has(self) -> frozenset[str]:
-        """Name which needs of metrics are met: "x", "beyond" (x outside the training range), "frequency", "classes"."""
+        """Name which needs of metrics are met.
+
+        These are "clean" (noiseless targets), "x" (a target at each x), "beyond" (x outside the training range),
+        "frequency", "classes" and "validation".
+        """
         shown, task = self.shown(), self.task
-        found = {"x"} if shown else set()
-        found |= {"beyond"} if shown and shown.beyond(task.low, task.high).any() else set()
+        found = {"x"} if shown and task.has_target_at_x() else set()
+        found |= {"clean"} if task.has_noiseless_target() else set()
+        found |= {"validation"} if task.validation_rows() else set()
+        found |= {"beyond"} if shown and found >= {"x"} and shown.beyond(*task.ends()).any() else set()
         found |= {"frequency"} if task.reported_frequencies() else set()
-        return frozenset(found | ({"classes"} if self.loss in CLASSIFICATION_LOSSES else set()))
+        return frozenset(found | ({"classes"} if as_loss(self.loss).of in OF_CLASSES else set()))
 
     def applicable_metrics(self) -> frozenset[str]:
         """Name the built-in metrics that can be measured with this task, x and loss."""

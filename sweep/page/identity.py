@@ -24,12 +24,15 @@ import numpy as np
 
 from sweep.page.axes import Axes, Factor
 from sweep.page.experiment import Experiment
+from sweep.page.specs.data import Data
 from sweep.page.specs.figure import Figure
+from sweep.page.specs.loss import Loss
 from sweep.page.specs.model import MLP, FromModule
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Cadence, Metric, Record
 from sweep.page.specs.stop import Halving, Target
 from sweep.page.specs.task import FromFunction, Linear, Sine, SumOfSines, Table
+from sweep.page.specs.values import Values
 from sweep.page.specs.window import Window
 
 # Fields that do not affect numbers: runs that differ only in these have equal results.
@@ -37,8 +40,8 @@ COSMETIC: Final = ("name", "question", "figures", "claims")
 # The classes in the description of an experiment, except those of cosmetic fields. Changing a default or a field name
 # here means changing the schema of stores: a stored description without the field would mean something else.
 SPECS: Final = (
-    Axes, Cadence, Experiment, Factor, FromFunction, FromModule, Halving, Linear, MLP, Metric, Optimizer, Record, Sine,
-    SumOfSines, Table, Target, Window,
+    Axes, Cadence, Data, Experiment, Factor, FromFunction, FromModule, Halving, Linear, Loss, MLP, Metric, Optimizer,
+    Record, Sine, SumOfSines, Table, Target, Window,
 )  # fmt: skip
 # Names that modules and packages of ours had, as stored descriptions may still tell them.
 _FORMER: Final = (
@@ -69,6 +72,8 @@ def describe(thing: Any) -> Any:
         if isinstance(thing, Experiment) and thing.stop_better() == "higher":
             data["stop"]["better"] = "higher"  # older stores have no such field, and in them lower values were better
         return {"kind": type(thing).__name__, **data}
+    if isinstance(thing, Values):
+        return thing.describe()
     if isinstance(thing, Mapping):
         return {str(key): describe(value) for key, value in thing.items()}
     if isinstance(thing, tuple | list):

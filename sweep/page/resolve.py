@@ -14,6 +14,7 @@ from sweep.base.labels import SEEDS
 from sweep.page.axes import Axes, Factor, Lanes, Value, lay_out, to_column
 from sweep.page.shape import Shape, blank, steps_per_epoch
 from sweep.page.specs.knobs import Knob, knobs_of
+from sweep.page.specs.loss import as_loss
 
 if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
@@ -136,13 +137,15 @@ def with_values(page: Experiment, values: Mapping[str, Value]) -> Experiment:
     own = dict(changed.pop("", {}))
     for part, fields_ in changed.items():
         own[part] = replace(getattr(page, part), **fields_)
-    return replace(page, **own, axes=Axes(), figures=(), claims=(), stop=None, _shown=page.shown())
+    return replace(
+        page, **own, axes=Axes(), figures=(), claims=(), stop=None, _shown=page.shown(), _swept=page.swept()
+    )  # fmt: skip
 
 
 def applicable_knobs(page: Experiment) -> frozenset[str]:
     """Name the knobs that have an effect in a page's structure."""
     parts = [getattr(page, part).applicable() for part in PARTS]
-    return frozenset(knobs_of(type(page))).union(*parts)
+    return frozenset(knobs_of(type(page))).union(as_loss(page.loss).values(), *parts)
 
 
 def value_of(page: Experiment, name: str) -> Any:
@@ -150,6 +153,8 @@ def value_of(page: Experiment, name: str) -> Any:
     part, knob = page.knobs()[name]
     if part == "parameters":
         return page.task.parameters[knob.name]  # type: ignore[attr-defined]
+    if part == "loss":
+        return as_loss(page.loss).values()[knob.name]
     value = getattr(getattr(page, part) if part else page, knob.attribute)
     return page.optimizer.default(knob.name) if value is None else value
 
@@ -171,10 +176,11 @@ def shape_of(page: Experiment) -> Shape:
     """Return the Shape of lanes with a page's structure."""
     return Shape(
         task=blank(page.task),
+        common_data=page.task.is_common(page.swept()),
         model=blank(page.model),
         optimizer=blank(page.optimizer),
         shown=page.shown(),
-        loss=page.loss,
+        loss=as_loss(page.loss),
         batch_size=page.batch_size,
         steps=page.epochs * steps_per_epoch(page.task.points, page.batch_size),
         precision=page.precision,

@@ -9,6 +9,7 @@ from sweep.base.errors import SweepError
 from sweep.page import axes, specs
 from sweep.page.experiment import Experiment
 from sweep.page.specs import record
+from sweep.page.specs.loss import LOSSES
 
 KINDS: Final = {
     name: kind
@@ -43,6 +44,8 @@ def _make(value: Any) -> Any:
     fields = {name: _make(each) for name, each in value.items() if name not in extra}
     if "kind" not in value:
         return fields
-    if any(name in fields for name in CODE):
+    if value["kind"] == "Values":
+        raise SweepError("the experiment that the store describes uses data of its page, which no store holds")
+    if any(name in fields for name in CODE) and not (value["kind"] == "Loss" and fields["function"] in LOSSES):
         raise SweepError(f"the experiment that the store describes uses code of its page, in a {value['kind']}")
     return KINDS[value["kind"]](**fields)

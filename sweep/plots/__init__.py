@@ -29,6 +29,9 @@ if TYPE_CHECKING:  # what an editor knows of them
     from sweep.plots.figures.outcomes import outcome as outcome
     from sweep.plots.figures.outcomes import share as share
     from sweep.plots.figures.plane import heatmap as heatmap
+    from sweep.plots.figures.samples import predicted as predicted
+    from sweep.plots.figures.surfaces import surface as surface
+    from sweep.plots.figures.surfaces import surface_error as surface_error
 
 try:
     import matplotlib as matplotlib

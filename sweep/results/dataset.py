@@ -20,7 +20,8 @@ from sweep.results.store.older_stores import lanes_without_loss
 from sweep.results.store.reading import open_flat
 
 LANE: Final = "lane"
-TIME: Final = {"prediction": "snapshot_epoch"}  # the time dimension of a quantity is "epoch" unless named here
+# The time dimension of a quantity is "epoch" unless named here.
+TIME: Final = {"prediction": "snapshot_epoch", "sample_prediction": "snapshot_epoch"}
 _BLOCK_BYTES: Final = 2**26  # read at a time, so that no variable is in memory twice
 
 
@@ -86,7 +87,7 @@ def unfold(flat: xr.Dataset) -> xr.Dataset:
         name: _unfold(array, rows, dims) if LANE in array.dims else array.variable.load()
         for name, array in flat.data_vars.items()
     }
-    coords: dict[Any, Any] = {name: c.variable.load() for name, c in flat.coords.items() if LANE not in c.dims}
+    coords: dict[Any, Any] = {name: _decode(c.variable.load()) for name, c in flat.coords.items() if LANE not in c.dims}
     for dim, size, knobs in factors:
         coords[dim] = xr.Variable((dim,), np.arange(size), DIMENSIONS["point"].attributes())
         coords |= {knob: _drop_other_dims(_decode(_unfold(flat[knob], rows, dims)), dim) for knob in knobs}

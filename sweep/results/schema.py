@@ -15,6 +15,7 @@ from sweep.base import labels
 from sweep.page.axes import POINT
 
 SEED = "seed"
+VALIDATION = "validation_loss"
 _NUMBERED = re.compile(rf"{POINT}(_\d+)?")
 Labelled = xr.DataArray | xr.Dataset
 
@@ -75,6 +76,11 @@ def union_knobs(ds: Labelled) -> list[str]:
 def better(array: xr.DataArray) -> labels.Better:
     """Tell which values of a variable are better, by its attribute `better`; without this attribute, by its name."""
     return labels.better(array.name, array.attrs)
+
+
+def judged_by(ds: xr.Dataset) -> str:
+    """Name the variable by which the best combination is chosen: the validation loss, or the loss if there is none."""
+    return VALIDATION if VALIDATION in ds.data_vars and better(ds[VALIDATION]) == "lower" else "loss"
 
 
 def count_unseen(ds: xr.Dataset) -> int:

@@ -11,6 +11,7 @@ from sweep.base.labels import DIMENSIONS, NOT_RUN, RECORDED, SCHEMA, STATUS, Qua
 from sweep.page.axes import Axes
 from sweep.page.experiment import Experiment
 from sweep.page.specs.knobs import Knob
+from sweep.page.specs.loss import OF_CLASSES, as_loss
 from sweep.results.dataset import LANE, TIME
 
 Entry = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]  # dimensions, values and attributes of a variable
@@ -77,9 +78,23 @@ def _time_coordinates(epochs: np.ndarray, steps: np.ndarray | None, snapshots: n
 
 def _own_coordinates(experiment: Experiment, swept: Collection[str], sizes: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Lay out the dimensions that quantities have themselves."""
-    coords: dict[str, Any] = {dim: (dim, values, DIMENSIONS[dim].attributes()) for dim, values in sizes.items()}
-    if "x" in coords and not {"low", "high"} & set(swept):  # figures mark where the training points end
-        coords["x"][2].update(train_low=experiment.task.low, train_high=experiment.task.high)
+    coords: dict[str, Any] = {dim: (dim, *_encode_words(dim, values)) for dim, values in sizes.items()}
+    if "sample" in sizes:
+        for name, (dims, values) in experiment.task.coordinates().items():
+            if "feature" in dims:
+                coords["feature"] = "feature", *_encode_words("feature", np.array(experiment.task.feature_names()))
+            if "output" in dims and "output" not in sizes:
+                continue
+            coords[name] = dims, values, RECORDED[name].attributes()
+            if name == "sample_target" and _are_classes(experiment):
+                classes = list(experiment.task.class_names())
+                codes = np.searchsorted(experiment.task.labels, values).astype(np.int16)  # type: ignore[attr-defined]
+                attributes = RECORDED[name].attributes() | {"class_names": json.dumps(classes)}
+                coords[name] = dims, codes, attributes | _flags(classes)
+    if not {"low", "high"} & set(swept):  # figures mark where the training points end
+        shown = [dim for dim in ("x", "x1", "x2") if dim in coords]
+        for dim, low, high in zip(shown, *experiment.task.ends(), strict=False):
+            coords[dim][2].update(train_low=low, train_high=high)
     return coords
 
 
@@ -93,6 +108,24 @@ def _dimensions(axes: Axes) -> list[tuple[str, int, tuple[str, ...]]]:
     return [(n, len(f.rows), f.knobs) for n, f in zip(axes.dimensions(), axes.factors, strict=True)]
 
 
+def _are_classes(experiment: Experiment) -> bool:
+    """Tell whether the targets of data are classes."""
+    of = as_loss(experiment.loss).of
+    return bool(experiment.task.class_names()) and (of in OF_CLASSES or experiment.task.has_only_classes())
+
+
+def _encode_words(dim: str, values: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Give the stored values of a dimension of quantities, with codes for words, and its attributes."""
+    if values.dtype.kind != "U":
+        return values, DIMENSIONS[dim].attributes()
+    return np.arange(len(values), dtype=np.int16), DIMENSIONS[dim].attributes() | _flags(values.tolist())
+
+
+def _flags(words: list[str]) -> dict[str, Any]:
+    """Give the attributes of codes that stand for words."""
+    return {"flag_values": list(range(len(words))), "flag_meanings": json.dumps(words)}
+
+
 def _encode(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.ndarray, dict[str, Any]]:
     """Give the stored values of a knob, with codes for words, and its attributes."""
     knob = experiment.knobs()[name][1]
@@ -101,7 +134,7 @@ def _encode(name: str, column: np.ndarray, experiment: Experiment) -> tuple[np.n
         return column.astype(_stored_type(knob, column)), attributes
     words = list(dict.fromkeys(column.tolist()))
     codes = np.array([words.index(word) for word in column], np.int16)
-    return codes, attributes | {"flag_values": list(range(len(words))), "flag_meanings": json.dumps(words)}
+    return codes, attributes | _flags(words)
 
 
 def _stored_type(knob: Knob, column: np.ndarray) -> Any:

@@ -176,10 +176,10 @@ def standing(ds: xr.Dataset) -> xr.DataArray:
 
     Returns:
         For lanes that reached the target: epochs until then minus twice the last epoch, which is negative. For lanes
-        that ran to the end: the final loss. For lanes that were cut: a number above every loss, the lower the later
-        they were cut. +inf for diverged lanes; NaN for those not run to the end.
+        that ran to the end: the final loss, of validation where there is any. For lanes that were cut: a number above
+        every loss, the lower the later they were cut. +inf for diverged lanes; NaN for those not run to the end.
     """
-    score = final(ds, "loss").astype(float)
+    score = final(ds, schema.judged_by(ds)).astype(float)
     if "stop_epoch" not in ds.data_vars:
         return score
     last, stop = float(ds["epoch"][-1]), ds["stop_epoch"]
@@ -191,7 +191,7 @@ def best_place(ds: xr.Dataset, dims: Sequence[str]) -> dict[str, int]:
     """Find the best combination of all swept values: that of the lowest median of `standing` over seeds.
 
     Args:
-        ds: results with `loss`.
+        ds: results with `loss`, or with `validation_loss`, which then decides.
         dims: swept dimensions.
 
     Returns:
@@ -206,6 +206,8 @@ def best_place(ds: xr.Dataset, dims: Sequence[str]) -> dict[str, int]:
 
 def best_learning_rate(ds: xr.Dataset) -> xr.DataArray:
     """Give the learning rate of the lowest median final loss over seeds, diverged counting as +inf.
+
+    Where there is a validation loss, it is the one that counts.
 
     Where lanes may end early, it is the one that reached the target soonest, or was cut last (`standing`).
 
@@ -359,12 +361,15 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
 
     Returns:
         Over the swept dimensions other than `seed` and `learning_rate`, all at the best learning rate:
-        `best_learning_rate` (where swept), `final_loss` (median over seeds), the numbers of lanes
+        `best_learning_rate` (where swept), `final_loss` (median over seeds) and `final_validation_loss` (where there is
+        validation), the numbers of lanes
         `finished` (including those that reached the target), `lost` (diverged, failed), `cut` (if any was) and
         `not_run`; and where spectral errors were recorded `halving_epoch` over `frequency` and `order_of_convergence`.
     """
     best = at_best_learning_rate(ds, ds)
     table = {"final_loss": median(final(best, "loss"))}
+    if schema.judged_by(ds) == schema.VALIDATION:
+        table = {"final_validation_loss": median(final(best, schema.VALIDATION)), **table}
     if "learning_rate" in ds.dims:
         table["best_learning_rate"] = best_learning_rate(ds)
     status = seeded(best["status"])

@@ -108,7 +108,7 @@ def walked(width: int, optimizer: str) -> tuple[list[Lanes], np.ndarray, np.ndar
         step = jax.jit(jax.vmap(block.training.step, in_axes=(0, 0, None, 0, None)))
         states = [lanes.state]
         for at in range(STEPS):
-            states.append(step(states[-1], data, programs.SHARED, typed, jnp.int32(at))[0])
+            states.append(step(states[-1], data, (), typed, jnp.int32(at))[0])
     found = [lanes_of(state, at) for at, state in enumerate(states)]
     return found, np.asarray(data.inputs[0]), np.asarray(data.target), np.asarray(typed["learning_rate"])
 

@@ -16,7 +16,6 @@ from sweep.base.errors import SweepError
 from sweep.engine.regression import metrics
 from sweep.engine.regression.tasks import Data
 from sweep.page.resolve import shape_of
-from sweep.page.specs.loss import LOSSES
 from sweep.page.specs.record import Cadence
 from sweep.runs import planning
 from sweep.specs import MLP, FromFunction, Metric, Optimizer, Record, Task, every, linear_spaced, log_spaced
@@ -216,35 +215,6 @@ def test_a_complex_metric_is_refused():
 
 def cross_entropy(p: Any, y: Any) -> Any:
     return -y * np.log(p) - (1 - y) * np.log(1 - p)
-
-
-def test_losses_leave_padding_out():
-    h, y = np.array([1.0, 2.0, 7.0]), np.array([0.0, 4.0, -9.0])
-    weights, most = np.array([1.0, 1.0, 0.0]), 1 - 1e-7  # probabilities are clipped there
-    expected = {
-        "mean_squared": 2.5, "summed_squared": 5, "half_summed_squared": 2.5, "mean_absolute": 1.5,
-        "binary_cross_entropy": np.mean(cross_entropy(most, y[:2])),
-        "binary_cross_entropy_with_logits": np.mean(cross_entropy(1 / (1 + np.exp(-h[:2])), y[:2])),
-    }  # fmt: skip
-    with jax.enable_x64(True):
-        got = {name: float(loss.load()(*map(jnp.asarray, (h, y, weights)))) for name, loss in LOSSES.items()}
-    assert got == pytest.approx(expected, rel=1e-8)
-
-
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_cross_entropies_are_those_of_bernoulli_s_law_and_never_infinite(precision):
-    p, y = np.array([0.0, 1e-9, 0.2, 0.5, 0.9, 1.0] * 2), np.repeat([0.0, 1.0], 6)
-    with jax.enable_x64(precision == "float64"):
-        ones = jnp.ones(1, precision)
-
-        def loss(name: str, h: float, target: float) -> float:
-            return float(LOSSES[name].load()(jnp.full(1, h, precision), jnp.full(1, target, precision), ones))
-
-        got = [loss("binary_cross_entropy", *each) for each in zip(p, y, strict=True)]
-        wild = [loss("binary_cross_entropy_with_logits", h, t) for h in (-1e4, 1e4) for t in (0, 1)]
-    clipped = np.clip(p.astype(precision), np.array(1e-7, precision), np.array(1 - 1e-7, precision)).astype(float)
-    np.testing.assert_allclose(got, cross_entropy(clipped, y), rtol=1e-5 if precision == "float32" else 1e-8)
-    assert wild == [0, 1e4, 1e4, 0]
 
 
 def test_accuracy_is_the_share_of_points_on_the_right_side_and_both_losses_of_classes_are_one_training():

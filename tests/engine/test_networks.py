@@ -254,7 +254,7 @@ def test_deeper_networks_hash_and_invert_no_more_often(options):
         block, devices = programs.Block(Regression(shape_of(experiment)), 2, 2), tuple(jax.devices()[:1])
         names = {*numbers_of_one(experiment), "width"}
         numbers = programs.array_shapes(block, devices, tuple(sorted(names))).numbers
-        text = programs.beginning(block, devices).lower(numbers).as_text()
+        text = programs.beginning(block, devices).lower(numbers, ()).as_text()
         return {call: text.count(call) for call in ("stablehlo.while", "custom_call", "call @", "erf_inv")}
 
     assert counted(2) == counted(6)

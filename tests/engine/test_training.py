@@ -77,7 +77,7 @@ class Iterated(Training):
     def constants(self) -> tuple[Quantity, ...]:
         return (Quantity("start"),)
 
-    def constant_values(self, data: Any) -> dict[str, Any]:
+    def constant_values(self, data: Any, shared: Any, numbers: Any) -> dict[str, Any]:
         return {"start": data["start"]}
 
 

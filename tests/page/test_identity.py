@@ -158,10 +158,14 @@ DEFAULTS = {
         "data_seed": 0, "precision": "float32", "record": {"kind": "Record"}, "stop": None, "figures": [],
         "claims": [], "name": "experiment",
     },
+    "Data": {
+        "points": 128, "low": 0.0, "high": 1.0, "placement": "grid", "noise": 0.0, "validation": 0.0,
+        "standardise": "nothing", "input_names": [], "target_names": [], "classes": [],
+    },
     "Factor": {},
     "FromFunction": {
         "points": 128, "low": 0.0, "high": 1.0, "placement": "grid", "inputs": "scaled", "noise": 0.0,
-        "parameters": {}, "frequencies": [],
+        "parameters": {}, "frequencies": [], "features": 1, "outputs": [],
     },
     "FromModule": {"width": 64, "initial_scale": 1.0},
     "Halving": {"keep": 0.5, "first": 0.1, "by": "median", "within": [], "metric": "loss"},
@@ -169,6 +173,7 @@ DEFAULTS = {
         "points": 128, "low": 0.0, "high": 1.0, "placement": "grid", "inputs": "scaled", "noise": 0.0,
         "slopes": [2.0], "intercept": 1.0,
     },
+    "Loss": {},
     "MLP": {
         "hidden": None, "width": 64, "depth": 3, "activation": "tanh", "output_activation": "identity", "bias": True,
         "output_bias": True, "initializer": "lecun_normal", "bias_initializer": "zeros", "initial_scale": 1.0,
@@ -216,18 +221,19 @@ MODULE_NAMES = """
 __main__ activation alignment answers array_checks array_schema arrays atomic_files attribute_checks attributes axes
 base blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli command
 compare comparing comparison compile_cache compiler_check compiler_options completeness convergence coordinator cores
-cost crash creation curve_records curves damage dataset devices differences differing digests dimensions distance
+cost crash creation curve_records curves damage data dataset devices differences differing digests dimensions distance
 document drawing engine epoch_maps errors estimate events execute executors experiment export exporting figure figures
 files filling film folder formats gallery given growing hashes heartbeat heatmaps hierarchy html identity initializer
 inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load local locking locks long loss losses
 maps measures memory metric metrics model models moment netcdf networks numerics older_stores optim optimizer
 optimizers optional outcomes outputs overrides own owners packing page page_differences page_figure pages permutation
 places plan plane planning plot plots prepare program progress provenance reading record refusals registry regression
-repair replay replaying report reporting resolve restore restoring results run runner runs safe_files scalars scale
-schema seats section seed_statistics seeds self_test session shape sheet signals sine skeleton spacing specs stats stop
-stopping store store_damages streams structured style summary tables targets task tasks terminal text tidy trackers
-train training training_range unbatched unions user_cache values variables variation verdict_tables verdicts
-verification version view walk wave wave_damages wave_writer waves whole_files window writer zoom
+repair replay replaying report reporting resolve restore restoring results rows run runner runs safe_files samples
+scalars scale schema seats section seed_statistics seeds self_test session shape sheet signals sine skeleton spacing
+specs stats stop stopping store store_damages streams structured style summary surfaces tables targets task tasks
+terminal text tidy trackers train training training_range unbatched unions user_cache values variables variation
+verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves whole_files window writer
+zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",

@@ -34,7 +34,7 @@ def test_ranges_and_numpy_numbers_become_tuples_and_python_numbers() -> None:
     width = MLP(width=np.int64(8)).width
     assert width == 8
     assert type(width) is int
-    assert Linear(slopes=[1, 2], placement="random").features() == 2  # type: ignore[arg-type]
+    assert Linear(slopes=[1, 2], placement="random").count_features() == 2  # type: ignore[arg-type]
     hash(FromFunction(function=abs, frequencies=[1.0]))  # type: ignore[arg-type]
 
 

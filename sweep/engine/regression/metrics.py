@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 
 from sweep.base.errors import SweepError, blame
 from sweep.base.labels import METRICS
+from sweep.engine.regression.losses import compute_loss
 from sweep.engine.regression.moment import Moment
-from sweep.page.shape import PREDICTION
-from sweep.page.specs.loss import LOSSES
+from sweep.page.shape import PREDICTION, SAMPLE_PREDICTION
 from sweep.page.specs.task import Task
 
 
@@ -29,7 +29,7 @@ def spectral_operator(task: Task, points: Array) -> Array:
         Array of shape (2, frequencies, points); h_k = cosine part - i sine part, times one common factor.
     """
     frequencies = np.asarray(task.reported_frequencies())
-    if task.placement == "random":
+    if task.draws_points():
         design = _design(points[0], jnp.asarray(frequencies, points.dtype), jnp)
         inverse = _pseudo_inverse(design)
     else:
@@ -56,11 +56,16 @@ def _design(x: Any, frequencies: Any, xp: Any) -> Any:
 
 
 def spectral_error(moment: Moment) -> Float[Array, " frequency"]:
-    """|f_k - h_k| / |f_k| of the complex coefficients of noiseless target f and network h."""
+    """|f_k - h_k| / |f_k| of the complex coefficients of noiseless target f and network h.
+
+    Of several outputs the coefficients are vectors, and |.| is their Euclidean norm.
+    """
+    assert moment.data.points is not None
     operator = spectral_operator(moment.shape.task, moment.data.points)
     target = operator @ moment.data.clean
     output = operator @ moment.prediction
-    return jnp.sqrt(jnp.sum((target - output) ** 2, axis=0) / jnp.sum(target**2, axis=0))
+    parts = (0, *range(2, target.ndim))  # real and imaginary part, and outputs
+    return jnp.sqrt(jnp.sum((target - output) ** 2, axis=parts) / jnp.sum(target**2, axis=parts))
 
 
 def gradient_norm(moment: Moment) -> Float[Array, " layer"]:
@@ -88,30 +93,62 @@ def loss(moment: Moment) -> Float[Array, ""]:
 
 def clean_loss(moment: Moment) -> Float[Array, ""]:
     """Training loss with the noiseless targets instead of the noisy ones."""
-    ones = jnp.ones_like(moment.prediction)
-    return LOSSES[moment.shape.loss].load()(moment.prediction, moment.data.clean, ones)
+    return _loss_of(moment, moment.prediction, moment.data.clean)
 
 
-def spatial_error(moment: Moment) -> Float[Array, " x"]:
-    """|f(x) - h(x)|."""
+def _loss_of(moment: Moment, prediction: Array, target: Array) -> Float[Array, ""]:
+    """Compute the training loss of other predictions or targets."""
+    ones = jnp.ones(target.shape[:1], moment.shape.precision)
+    return compute_loss(moment.shape.loss, prediction, target, ones, moment.numbers)
+
+
+def validation_loss(moment: Moment) -> Float[Array, ""]:
+    """Training loss over the points for validation."""
+    return _loss_of(moment, *_validation(moment))
+
+
+def _validation(moment: Moment) -> tuple[Array, Array]:
+    """Give outputs and targets of the points for validation."""
+    assert moment.validation_prediction is not None
+    assert moment.data.validation_target is not None
+    return moment.validation_prediction, moment.data.validation_target
+
+
+def spatial_error(moment: Moment) -> Float[Array, "*x"]:
+    """|f(x) - h(x)|, the Euclidean norm if there are several outputs."""
     assert moment.x_clean is not None
     assert moment.x_prediction is not None
-    return jnp.abs(moment.x_clean - moment.x_prediction)
+    error = moment.x_clean - moment.x_prediction
+    return jnp.sqrt(jnp.sum(error**2, axis=-1)) if moment.shape.outputs() else jnp.abs(error)
 
 
 def extrapolation_error(moment: Moment) -> Float[Array, ""]:
     """Root mean square of f(x) - h(x) over the x outside the lane's training range."""
     assert moment.shape.shown is not None
     task = moment.shape.task
-    beyond = moment.shape.shown.beyond(task.low, task.high)
+    beyond = moment.shape.shown.beyond(*task.ends())
     return jnp.sqrt(jnp.mean(spatial_error(moment)[beyond] ** 2))
 
 
 def accuracy(moment: Moment) -> Float[Array, ""]:
-    """Share of training points whose output is on the same side of the class boundary as their target."""
-    boundary = LOSSES[moment.shape.loss].boundary
-    assert boundary is not None
-    return jnp.mean((moment.prediction > boundary) == (moment.data.target > 0.5))
+    """Share of training points that are assigned to their class.
+
+    It is the class with the largest output; or, with one output, class 1 if that is above the boundary of the loss.
+    """
+    return _share_correct(moment, moment.prediction, moment.data.target)
+
+
+def validation_accuracy(moment: Moment) -> Float[Array, ""]:
+    """Share of the points for validation that are assigned to their class."""
+    return _share_correct(moment, *_validation(moment))
+
+
+def _share_correct(moment: Moment, prediction: Array, target: Array) -> Float[Array, ""]:
+    if moment.shape.has_classes():
+        return jnp.mean(jnp.argmax(prediction, axis=1) == target)
+    entry = moment.shape.loss.entry
+    assert entry is not None
+    return jnp.mean((prediction > entry.boundary) == (target > 0.5))
 
 
 def measure(moment: Moment) -> dict[str, Array]:
@@ -124,4 +161,6 @@ def measure(moment: Moment) -> dict[str, Array]:
             raise SweepError(f"metric {metric.name!r} must return real numbers, got complex ones: take jnp.abs")
     if moment.x_prediction is not None:
         values[PREDICTION] = moment.x_prediction
+    if moment.sample_prediction is not None:
+        values[SAMPLE_PREDICTION] = moment.sample_prediction
     return jax.tree.map(jnp.asarray, values)

@@ -92,13 +92,13 @@ class _Parameter(NamedTuple):
 
 
 def _list_parameters(
-    model: MLP, features: int, varying: Varying, numbers: Numbers, dtype: Any
+    model: MLP, ends: tuple[int, int], varying: Varying, numbers: Numbers, dtype: Any
 ) -> dict[int, _Parameter]:
     """List a network's parameters by their places: twice the layer's, plus one for a bias.
 
     Args:
         model: its structure.
-        features: inputs of its first layer.
+        ends: inputs of its first layer and outputs of its last one.
         varying: in what lanes differ.
         numbers: the lane's traced numbers.
         dtype: precision of scales.
@@ -106,8 +106,9 @@ def _list_parameters(
     scale = numbers["initial_scale"].astype(dtype)
     bias_scale = numbers["bias_scale"].astype(dtype) if model.bias else None
     hidden = model.layers()
-    capacities = (features, *hidden, 1)
-    neurons = (features, *(numbers["width"],) * len(hidden), 1) if varying.width else capacities
+    features, outputs = ends
+    capacities = (features, *hidden, outputs)
+    neurons = (features, *(numbers["width"],) * len(hidden), outputs) if varying.width else capacities
     parts = {}
     for at, (initializer, bias) in enumerate(zip(model.initializers(), model.biases(), strict=True)):
         rows, columns = neurons[at], neurons[at + 1]
@@ -210,21 +211,23 @@ class Network(nn.Module):
 
     Args:
         model: its structure; where lanes vary, the largest.
+        outputs: number of outputs.
         varying: in what lanes differ.
         product: computes the product of kernel and activations: `product` or `gradient_product`.
     """
 
     model: MLP
+    outputs: int
     varying: Varying
     product: Callable[[Array, Array], Array]
 
     @nn.compact
-    def __call__(self, h: Float[Array, "inputs points"], numbers: Numbers) -> Float[Array, "1 points"]:
+    def __call__(self, h: Float[Array, "inputs points"], numbers: Numbers) -> Float[Array, "outputs points"]:
         """Apply the network."""
         model = self.model
         *hidden, last = [
             Dense(neurons, bias, self.product, name=f"layer_{layer}")
-            for layer, (neurons, bias) in enumerate(zip((*model.layers(), 1), model.biases(), strict=True))
+            for layer, (neurons, bias) in enumerate(zip((*model.layers(), self.outputs), model.biases(), strict=True))
         ]
         for layer, dense in enumerate(hidden):
             factor = numbers["omega0"] if layer == 0 and "omega0" in numbers else None
@@ -255,8 +258,9 @@ class Functions(NamedTuple):
 
     Args:
         init: maps (key, inputs, numbers) to parameters.
-        apply: maps (parameters, inputs of shape (features, points), numbers) to outputs of shape (points,); any
-            derivative of it can be taken, in forward and reverse mode and combined.
+        apply: maps (parameters, inputs of shape (features, points), numbers) to outputs of shape (points,), or
+            (points, outputs) if there are several; any derivative of it can be taken, in forward and reverse mode and
+            combined.
         apply_for_gradient: gives the same outputs, with gradients that are faster on CPU; no other derivative can be
             taken.
         by_layer: splits a pytree like the parameters into one subtree for each layer.
@@ -268,34 +272,40 @@ class Functions(NamedTuple):
     by_layer: Callable[[Parameters], list[Any]]
 
 
-def network(model: Model, varying: Varying = UNIFORM) -> Functions:
+def network(model: Model, varying: Varying = UNIFORM, outputs: int | None = None) -> Functions:
     """Build the functions of a network.
 
     Args:
         model: its structure; where lanes vary, the largest.
         varying: in what lanes differ.
+        outputs: number of outputs; None for a single one, of which arrays have no axis.
     """
-    return model.functions.load()(model, varying)
+    return model.functions.load()(model, varying, outputs)
 
 
-def perceptron(model: MLP, varying: Varying) -> Functions:
+def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
     """Build the functions of a multilayer perceptron."""
     names = [f"layer_{layer}" for layer in range(len(model.layers()) + 1)]
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
-        parts = _list_parameters(model, inputs.shape[0], varying, numbers, inputs.dtype)
+        parts = _list_parameters(model, (inputs.shape[0], outputs or 1), varying, numbers, inputs.dtype)
         return _draw_parameters(parts, key, inputs.dtype)
 
     def build_apply(product: Callable[[Array, Array], Array]) -> Callable[[Parameters, Array, Numbers], Array]:
-        module = Network(model, varying, product)
-        return lambda parameters, inputs, numbers: module.apply({"params": parameters}, inputs, numbers)[0]  # type: ignore[index]
+        module = Network(model, outputs or 1, varying, product)
+
+        def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
+            rows: Any = module.apply({"params": parameters}, inputs, numbers)
+            return rows[0] if outputs is None else rows.T
+
+        return apply
 
     return Functions(
         init, build_apply(product), build_apply(gradient_product), lambda tree: [tree[name] for name in names]
     )
 
 
-def from_module(model: FromModule, _: Varying) -> Functions:
+def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions:
     """Build the functions of a module that the page defines; its lanes never vary."""
     culprit = f"the module of {name_of(model.build)!r}"
     with blame(culprit):
@@ -317,10 +327,10 @@ def from_module(model: FromModule, _: Varying) -> Functions:
 
     def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
         with blame(culprit):
-            outputs = module.apply({"params": parameters}, inputs.T)
-        expected = (inputs.shape[1], 1)
-        if jnp.shape(outputs) != expected:
-            raise SweepError(f"{culprit} returns an array of shape {jnp.shape(outputs)}, it must be {expected}")
-        return outputs[:, 0]
+            made: Any = module.apply({"params": parameters}, inputs.T)
+        expected = (inputs.shape[1], outputs or 1)
+        if jnp.shape(made) != expected:
+            raise SweepError(f"{culprit} returns an array of shape {jnp.shape(made)}, it must be {expected}")
+        return made[:, 0] if outputs is None else made
 
     return Functions(init, apply, apply, lambda tree: [tree])

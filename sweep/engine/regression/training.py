@@ -1,7 +1,7 @@
 """Regression: a network learns a task's targets by an optimiser, full batch or by minibatches."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -12,13 +12,15 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from sweep.base.labels import RECORDED, Quantity
 from sweep.engine.keys import Keys, stream
 from sweep.engine.regression import metrics
+from sweep.engine.regression.losses import compute_loss
 from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
 from sweep.engine.regression.optimizers import optimizer
-from sweep.engine.regression.tasks import Data, draw
+from sweep.engine.regression.tasks import Data, Scales, draw
+from sweep.engine.regression.tasks.rows import rows_of
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
-from sweep.page.specs.loss import LOSSES
+from sweep.page.specs.window import Window
 
 RANKED_POINTS: Final = 128  # up to so many points are shuffled by counting, which takes half the time for a hundred
 
@@ -89,10 +91,15 @@ class Regression(Training):
         return self.shape.quantities()
 
     def dimensions(self) -> Mapping[str, np.ndarray]:
-        """Return the layers, and x and the frequencies if the task has them."""
+        """Return the layers, and x, the frequencies, outputs and samples if the task has them."""
         found: dict[str, np.ndarray] = {"layer": np.arange(self.shape.model.count_layers())}
+        if outputs := self.shape.outputs():
+            found["output"] = np.array(outputs)
+        if (samples := self.shape.task.samples()) is not None:
+            found["sample"] = samples
+            found["feature"] = np.array(self.shape.task.feature_names())
         if self.shape.shown:
-            found["x"] = self.shape.shown.values()
+            found |= self.shape.shown.coordinates()
         if self.shape.task.reported_frequencies():
             found["frequency"] = np.array(self.shape.task.reported_frequencies(), float)
         return found
@@ -100,7 +107,7 @@ class Regression(Training):
     def cost(self) -> Cost:
         """Estimate the cost of a lane from the sizes of its layers."""
         shape = self.shape
-        layers = shape.model.layer_sizes(shape.task.input_size())
+        layers = shape.model.layer_sizes(shape.task.input_size(), max(1, len(shape.outputs())))
         points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
         outputs = points * sum(outputs for _, outputs in layers) * 3  # value, its gradient, a temporary
         parameters = sum((inputs + 1) * outputs for inputs, outputs in layers) * 4  # and gradient, two moments
@@ -125,27 +132,52 @@ class Regression(Training):
         varying = {name: value for name, value in asdict(self.varying).items() if value}
         return describe(self.shape)["model"] | ({"varying": varying} if self.varying.common() else {})
 
-    def begin(self, keys: Keys, numbers: Numbers, shared: Any) -> tuple[State, Data]:
+    def begin(self, keys: Keys, numbers: Numbers, shared: Any) -> tuple[State, Data | None]:
         """Draw data and initial parameters."""
         shape, dtype = self.shape, np.dtype(self.precision)
-        data = draw(shape.task, keys.data, numbers, dtype, shape.shown)
-        parameters = self._network().init(keys.weights, data.inputs, numbers)
+        data = None if shape.common_data else self._draw(keys, numbers, shared)
+        inputs = _network_inputs(shared if data is None else data)
+        parameters = self._network().init(keys.weights, inputs, numbers)
         state = optimizer(shape.optimizer, shape.steps, numbers, dtype).init(parameters)
         order = None if shape.batch_size is None else jnp.zeros(shape.task.points, jnp.int32)
         return State(parameters, state, order), data
 
+    def arrays(self) -> Any:
+        """Give the rows of a task with data."""
+        return rows_of(self.shape) if self.shape.task.samples() is not None else ()
+
+    @property
+    def shared_by(self) -> Hashable:
+        """What the arrays of a task with data depend on, and the data themselves if lanes have them in common."""
+        shape = self.shape
+        if shape.task.samples() is None:
+            return None
+        classes = shape.has_classes(), shape.loss.of == "two classes"
+        return shape.task, shape.shown, classes, shape.precision, bool(shape.batch_size), shape.common_data
+
+    def share(self, arrays: Any, keys: Keys, numbers: Numbers) -> Any:
+        """Draw the data, if lanes have them in common."""
+        return self._draw(keys, numbers, arrays) if self.shape.common_data else arrays
+
+    def _draw(self, keys: Keys, numbers: Numbers, arrays: Any) -> Data:
+        """Draw a lane's own data."""
+        shape = self.shape
+        if shape.task.samples() is not None:
+            return shape.task.target_builder.load()(shape, keys.data, numbers, arrays)
+        return draw(shape.task, keys.data, numbers, np.dtype(self.precision), shape.shown)
+
     def _network(self) -> Functions:
-        return network(self.shape.model, self.varying)
+        return network(self.shape.model, self.varying, len(self.shape.outputs()) or None)
 
     def step(
-        self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]
+        self, state: State, data: Data | None, shared: Any, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[State, Bool[Array, ""]]:
         """Take one optimiser step, and tell whether the loss before the step was finite."""
-        inputs, target, weights = self._batch(data, state.order, step)
+        inputs, target, weights = self._batch(shared if data is None else data, state.order, step)
 
         def objective(parameters: Any) -> Float[Array, ""]:
             prediction = self._network().apply_for_gradient(parameters, inputs, numbers)
-            return LOSSES[self.shape.loss].load()(prediction, target, weights)
+            return compute_loss(self.shape.loss, prediction, target, weights, numbers)
 
         loss, gradient = jax.value_and_grad(objective)(state.parameters)
         rule = optimizer(self.shape.optimizer, self.shape.steps, numbers, np.dtype(self.precision))
@@ -158,13 +190,18 @@ class Regression(Training):
     ) -> tuple[Array, Array, Array]:
         """Choose inputs, targets and weights of one step; points of weight 0 fill a shorter last batch."""
         if order is None or self.shape.batch_size is None:
-            return data.inputs, data.target, jnp.ones_like(data.target)
+            return _network_inputs(data), data.target, self._ones(data.target)
         size, points = self.shape.batch_size, self.shape.task.points
         place = (step % self.steps_per_epoch) * size + jnp.arange(size)
         chosen = order[jnp.minimum(place, points - 1)]
-        return data.inputs[:, chosen], data.target[chosen], (place < points).astype(data.target.dtype)
+        inputs = _network_inputs(data)[:, chosen] if data.rows is None else data.rows[chosen].T
+        return inputs, data.target[chosen], (place < points).astype(self.precision)
 
-    def renew(self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]) -> State:
+    def _ones(self, target: Array) -> Array:
+        """Give the weights of points that all count."""
+        return jnp.ones(target.shape[:1], self.precision)
+
+    def renew(self, state: State, data: Data | None, shared: Any, numbers: Numbers, step: Int[Array, ""]) -> State:
         """Draw a new order of the points for an epoch."""
         key = jax.random.fold_in(stream(numbers["seed"], "batches"), step // self.steps_per_epoch)
         return state._replace(order=permutation(key, self.shape.task.points).astype(jnp.int32))
@@ -174,42 +211,91 @@ class Regression(Training):
         return state.parameters
 
     def measure(
-        self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]
+        self, state: State, data: Data | None, shared: Any, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[dict[str, Array], Bool[Array, ""]]:
         """Measure the metrics over all points; a lane whose loss is not finite is lost."""
         shape, functions = self.shape, self._network()
+        data = _with_inputs(shared if data is None else data)
+        inputs = _network_inputs(data)
 
         def predict(parameters: Any) -> tuple[Array, Array]:
-            prediction = functions.apply_for_gradient(parameters, data.inputs, numbers)
-            weights = jnp.ones_like(data.target)
-            return LOSSES[shape.loss].load()(prediction, data.target, weights), prediction
+            prediction = functions.apply_for_gradient(parameters, inputs, numbers)
+            return compute_loss(shape.loss, prediction, data.target, self._ones(data.target), numbers), prediction
 
         (loss, prediction), gradient = jax.value_and_grad(predict, has_aux=True)(state.parameters)
         x = x_clean = x_prediction = None
         if shape.shown:
-            x = jnp.asarray(shape.shown.values(), data.points.dtype)
+            x = jnp.asarray(_place(shape.shown), self.precision)
             x_clean, x_prediction = data.clean, prediction
             if data.x_inputs is not None:
                 x_clean, x_prediction = (
                     data.x_clean,
                     functions.apply_for_gradient(state.parameters, data.x_inputs, numbers),
                 )
+            x_clean, x_prediction = (_over_window(shape.shown, each) for each in (x_clean, x_prediction))
+        validation = sample_prediction = None
+        if data.validation_inputs is not None:
+            validation = functions.apply_for_gradient(state.parameters, data.validation_inputs, numbers)
+        if data.sample_inputs is not None:
+            sample_prediction = functions.apply_for_gradient(state.parameters, data.sample_inputs, numbers)
         moment = metrics.Moment(
             shape, step, numbers, data, state.parameters, gradient, functions.by_layer(gradient),
             loss, prediction, x, x_clean, x_prediction,
-            lambda parameters, inputs: functions.apply(parameters, inputs, numbers),
+            lambda parameters, inputs: functions.apply(parameters, inputs, numbers), validation, sample_prediction,
         )  # fmt: skip
         return metrics.measure(moment), jnp.isfinite(loss)
 
     def constants(self) -> tuple[Quantity, ...]:
-        """List the noiseless target over x, if the task has an x."""
-        return (RECORDED["target"],) if self.shape.shown else ()
+        """List the noiseless target over x, if the task has one; which samples are not trained on; the scales."""
+        output = ("output",) if self.shape.outputs() else ()
+        if self.shape.task.samples() is None:
+            shown = self.shape.shown
+            return (replace(RECORDED["target"], dims=(*shown.dims(), *output)),) if shown else ()
+        scales = tuple(RECORDED[name] for name in Scales._fields) if self.shape.task.standardises() else ()
+        return RECORDED["is_validation"], *scales
 
-    def constant_values(self, data: Data) -> dict[str, Array]:
-        """Give the target."""
-        if self.shape.shown is None:
-            return {}
-        return {"target": data.clean if data.x_clean is None else data.x_clean}
+    def constant_values(self, data: Any, shared: Any, numbers: Numbers) -> dict[str, Array]:
+        """Give the target, or what is known of samples."""
+        if self.shape.task.samples() is None:
+            if self.shape.shown is None:
+                return {}
+            target, lanes = data.clean if data.x_clean is None else data.x_clean, numbers["seed"].ndim
+            sizes = (*target.shape[:lanes], *self.shape.shown.sizes(), *target.shape[lanes + 1 :])
+            return {"target": target.reshape(sizes)}
+        own = shared if data is None else data
+        found = {"is_validation": own.is_validation, **(own.scales._asdict() if own.scales else {})}
+        if data is not None:
+            return found
+        lanes = numbers["seed"].shape
+        return {name: jnp.broadcast_to(value, (*lanes, *value.shape)) for name, value in found.items()}
+
+
+def _place(window: Window) -> np.ndarray:
+    """Give the positions of a window as metrics see them: x, or the positions of two features along the last axis."""
+    if window.count_features() == 1:
+        return window.positions()[0]
+    return window.positions().T.reshape(*window.sizes(), window.count_features())
+
+
+def _over_window(window: Window, values: Array | None) -> Array | None:
+    """Give values at the points of a window the axes of its dimensions."""
+    if values is None or window.count_features() == 1:
+        return values
+    return values.reshape(*window.sizes(), *values.shape[1:])
+
+
+def _network_inputs(data: Data) -> Array:
+    """Give the network's inputs at all points, of shape (inputs, points)."""
+    if data.inputs is not None:
+        return data.inputs
+    assert data.rows is not None
+    return data.rows.T
+
+
+def _with_inputs(data: Data) -> Data:
+    """Give data as metrics see them, with inputs and positions."""
+    inputs = _network_inputs(data)
+    return data._replace(inputs=inputs, points=inputs if data.points is None else data.points)
 
 
 def can_vary(shape: Shape) -> frozenset[str]:

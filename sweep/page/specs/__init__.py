@@ -1,7 +1,9 @@
 """The parts of a page: frozen dataclasses of numbers and names, checked on construction, without JAX."""
 
 from sweep.page.specs.claim import AtLeast, AtMost, Between, Claim
+from sweep.page.specs.data import Data
 from sweep.page.specs.figure import Figure
+from sweep.page.specs.loss import Loss
 from sweep.page.specs.model import MLP, FromModule, Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Metric, Record, every, linear_spaced, log_spaced
@@ -16,11 +18,13 @@ __all__ = [
     "AtMost",
     "Between",
     "Claim",
+    "Data",
     "Figure",
     "FromFunction",
     "FromModule",
     "Halving",
     "Linear",
+    "Loss",
     "Metric",
     "Model",
     "Optimizer",

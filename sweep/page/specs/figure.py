@@ -48,6 +48,9 @@ KINDS: Final[dict[str, Kind]] = {
     "loss_curves": Kind("sweep.plots.figures.lines:loss_curves", ("loss",), ("reference",)),
     "metric_curves": Kind("sweep.plots.figures.lines:metric_curves", options=("metric", "lines"), on_request=True),
     "fits": Kind("sweep.plots.figures.networks:fits", ("prediction", "x")),
+    "surface": Kind("sweep.plots.figures.surfaces:surface", ("prediction", "x1")),
+    "surface_error": Kind("sweep.plots.figures.surfaces:surface_error", ("spatial_error", "x1")),
+    "predicted": Kind("sweep.plots.figures.samples:predicted", ("sample_prediction", "sample")),
     "growth": Kind("sweep.plots.figures.growing:growth", ("prediction", "x"), on_request=True, is_film=True),
     "space_epoch": Kind("sweep.plots.figures.epoch_maps:space_epoch", ("spatial_error", "x")),
     "heatmap": Kind(

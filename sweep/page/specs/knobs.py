@@ -14,6 +14,7 @@ from typing import Any, Final, TypedDict, Unpack
 import numpy as np
 
 from sweep.base.errors import SweepError, unknown_name
+from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STORE_FILES
 
 _METADATA: Final = "knob"
 LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made of 32 bits
@@ -77,18 +78,49 @@ def number(
     name: str | None = None,
     units: str = "1",
     traced: bool = True,
+    each: bool = False,
     **bounds: Unpack[Bounds],
 ) -> Any:
-    """Declare a field that holds a finite number within bounds; `traced=False` if the points depend on it."""
+    """Declare a field that holds a finite number within bounds.
+
+    Args:
+        default: its default.
+        name: of the knob, if it is not that of the field.
+        units: its units.
+        traced: False if the points depend on it.
+        each: whether the page may give a tuple, with a number for each feature. An axis always sweeps one number.
+        bounds: those of the number.
+    """
 
     def check(label: str, value: Any) -> None:
-        check_finite(label, value)
-        for bound, limit in bounds.items():
-            words, holds = _BOUNDS[bound]
-            if not holds(value, limit):
-                raise SweepError(f"{label} must be {words} {limit:g}, got {value!r}")
+        for one in value if each and isinstance(value, tuple) else (value,):
+            check_number(label, one, bounds)
 
     return _declare(default, _Declaration(name, traced, units, check, float))
+
+
+def check_number(label: str, value: Any, bounds: Bounds) -> None:
+    """Refuse anything but a finite number within bounds."""
+    check_finite(label, value)
+    for bound, limit in bounds.items():
+        words, holds = _BOUNDS[bound]
+        if not holds(value, limit):
+            raise SweepError(f"{label} must be {words} {limit:g}, got {value!r}")
+
+
+def check_parameter_name(what: str, name: Any) -> None:
+    """Refuse a name for a number of the page that is no identifier, or that is already used in results.
+
+    Args:
+        what: what it would name, as in "a parameter of the target function".
+        name: the name.
+    """
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
+        raise SweepError(
+            f"{what} can't be named {str(name)[:40]!r}: choose an identifier of at most {LONGEST_NAME} letters"
+        )
+    if name in {*DIMENSIONS, *METRICS, *RECORDED, *STORE_FILES}:
+        raise SweepError(f"{what} can't be named {name!r}, a name that results use: rename it")
 
 
 def count(
@@ -97,23 +129,29 @@ def count(
     """Declare a field that holds an integer; it is a structure, and traced only if it is a seed."""
 
     def check(label: str, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise SweepError(f"{label} must be a whole number, got {value!r}")
-        if value < at_least:
-            raise SweepError(f"{label} must be at least {at_least}, got {value!r}")
-        most = LARGEST_SEED if traced else LARGEST_COUNT
-        if value > most:
-            raise SweepError(f"{label} must be at most {most}, got {value!r}")
+        check_count(label, value, LARGEST_SEED if traced else LARGEST_COUNT, at_least)
 
     return _declare(default, _Declaration(name, traced, units, check, int))
 
 
-def choice(default: str, known: Iterable[str], *, kind: str, name: str | None = None) -> Any:
-    """Declare a field that holds one of some names; it is a structure."""
+def check_count(label: str, value: Any, most: int, at_least: int = 1) -> None:
+    """Refuse anything but a whole number within bounds."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SweepError(f"{label} must be a whole number, got {value!r}")
+    if value < at_least:
+        raise SweepError(f"{label} must be at least {at_least}, got {value!r}")
+    if value > most:
+        raise SweepError(f"{label} must be at most {most}, got {value!r}")
+
+
+def choice(
+    default: str, known: Iterable[str], *, kind: str, name: str | None = None, or_a: type | tuple[()] = ()
+) -> Any:
+    """Declare a field that holds one of some names, or an object of a class; it is a structure."""
     names = tuple(known)
 
     def check(label: str, value: Any) -> None:
-        if value not in names:
+        if not isinstance(value, or_a) and value not in names:
             raise unknown_name(kind, value, names)
 
     return _declare(default, _Declaration(name, False, "1", check, str, names))

@@ -18,17 +18,17 @@ _UNKNOWN_WIDTH: Final = 64  # assumed for a module without a width
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Spec):
-    """Base class of all networks: one input for each number that the network sees of a point, one output.
+    """Base class of all networks: an input for each number that the network sees of a point, an output for each target.
 
     Its methods tell the engine what it must know; here they assume a module of the page, of which nothing is known.
     """
 
     functions: ClassVar[Entry]  # maps (model, in what lanes vary) to its pure functions
 
-    def layer_sizes(self, inputs: int) -> tuple[tuple[int, int], ...]:
+    def layer_sizes(self, inputs: int, outputs: int = 1) -> tuple[tuple[int, int], ...]:
         """Give inputs and outputs of each layer, to estimate costs; for a module three layers of its width."""
         width = getattr(self, "width", _UNKNOWN_WIDTH)
-        return tuple(pairwise((inputs, width, width, width, 1)))
+        return tuple(pairwise((inputs, width, width, width, outputs)))
 
     def count_layers(self) -> int:
         """Count the layers whose gradients are recorded separately; a module counts as one."""
@@ -108,9 +108,9 @@ class MLP(Model):
         """Give the neurons of each hidden layer."""
         return (self.width,) * self.depth if self.hidden is None else self.hidden
 
-    def layer_sizes(self, inputs: int) -> tuple[tuple[int, int], ...]:
+    def layer_sizes(self, inputs: int, outputs: int = 1) -> tuple[tuple[int, int], ...]:
         """Give inputs and outputs of each layer."""
-        return tuple(pairwise((inputs, *self.layers(), 1)))
+        return tuple(pairwise((inputs, *self.layers(), outputs)))
 
     def count_layers(self) -> int:
         """Count the layers, output included."""
@@ -159,7 +159,7 @@ class FromModule(Model):
     """A Flax linen module that the page defines.
 
     Args:
-        build: `build(width)` returns a `flax.linen.Module` that maps (points, features) to (points, 1).
+        build: `build(width)` returns a `flax.linen.Module` that maps (points, features) to (points, outputs).
             Import flax inside it, so that the page loads without JAX.
         width: passed to `build`; each width is a separate block, never padded.
         initial_scale: factor on all initial parameters.

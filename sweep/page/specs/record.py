@@ -12,7 +12,7 @@ from sweep.base.text import check_text
 from sweep.page.specs.knobs import Spec, check_finite
 from sweep.page.specs.window import Window
 
-METRIC_DIMENSIONS: Final = ("frequency", "x", "layer")
+METRIC_DIMENSIONS: Final = ("frequency", "x", "x1", "x2", "layer", "output", "sample")
 MOST_RECORDS: Final = 1_000_000
 _LABEL: Final = 200  # characters on an axis
 

@@ -1,18 +1,30 @@
 """The task: the training points, and the target at each."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
 from sweep.base.errors import SweepError
-from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STORE_FILES
 from sweep.base.registry import Entry
-from sweep.page.specs.knobs import LONGEST_NAME, Spec, check_finite, choice, count, knobs_of, number, to_plain
-from sweep.page.specs.window import Window
+from sweep.page.specs.knobs import (
+    Spec,
+    check_count,
+    check_finite,
+    check_parameter_name,
+    choice,
+    count,
+    knobs_of,
+    number,
+    to_plain,
+)
+from sweep.page.specs.window import MAP_POINTS, MOST_FEATURES, Window
 
-PLACEMENTS = ("grid", "grid_with_end", "random")
+MOST_GIVEN_FEATURES: Final = 1024  # of a function of the page
+PLACEMENTS = ("grid", "grid_with_end", "random", "quasi_random")
+DRAWN: Final = ("random", "quasi_random")  # placements that depend on `data_seed`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +57,8 @@ class Task(Spec):
     Args:
         points: number of training points n.
         low, high: the range of x.
-        placement: "grid" (n equispaced points without `high`, periodic), "grid_with_end" (with `high`) or
-            "random" (uniform, drawn from `data_seed`).
+        placement: "grid" (n equispaced points without `high`, periodic), "grid_with_end" (with `high`), "random"
+            (uniform, drawn from `data_seed`) or "quasi_random" (a Sobol sequence, shifted as a whole by `data_seed`).
         inputs: the network's inputs: "scaled" maps [low, high] to [-1, 1]; "as_is" is x; "standardised" has
             mean 0 and deviation 1 over the training points; "circle" is (cos t, sin t), t = 2 pi x / (high - low);
             "with_constant" is (x, 1) and "with_copy" is (x, x).
@@ -56,47 +68,132 @@ class Task(Spec):
         SweepError: for a value out of its range.
     """
 
-    target_builder: ClassVar[Entry]  # maps (task, traced numbers, uniform numbers for random phases) to f
+    # Maps (task, traced numbers, what was drawn) to f; of given rows, (Shape, key, traced numbers, rows) to all data.
+    target_builder: ClassVar[Entry]
 
     points: int = count(128, at_least=2)
     low: float = number(0.0, units="units of x", traced=False)
     high: float = number(1.0, units="units of x", traced=False)
-    placement: Literal["grid", "grid_with_end", "random"] = choice("grid", PLACEMENTS, kind="placement")
+    placement: Literal["grid", "grid_with_end", "random", "quasi_random"] = choice("grid", PLACEMENTS, kind="placement")
     inputs: str = choice("scaled", INPUTS, kind="inputs")
     noise: float = number(0.0, at_least=0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.low < self.high:
-            raise SweepError(f"task.high must be greater than task.low, got low {self.low:g}, high {self.high:g}")
-        if self.inputs == "circle" and self.features() > 1:
-            raise SweepError(f"inputs 'circle' need one feature x, got {self.features()}: choose other inputs")
+        for low, high in zip(*self.ends(), strict=True):
+            if not low < high:
+                raise SweepError(f"task.high must be greater than task.low, got low {low:g}, high {high:g}")
+        if not self.draws_points() and self.count_features() > 1:
+            self._check_grid()
+        if self.inputs == "circle" and self.count_features() > 1:
+            raise SweepError(f"inputs 'circle' need one feature x, got {self.count_features()}: choose other inputs")
         for frequency in self.reported_frequencies():
             _check_frequency(frequency, self)
         unknowns = 2 * len(self.reported_frequencies()) + 1
-        if self.placement == "random" and unknowns > 1 and self.points <= unknowns:
+        if self.draws_points() and unknowns > 1 and self.points <= unknowns:
             raise SweepError(
                 f"{self.points} random points are too few to fit {unknowns // 2} frequencies by least squares: "
                 f"use more than {unknowns} points, or fewer frequencies"
             )
 
-    def features(self) -> int:
+    def _check_grid(self) -> None:
+        """Refuse a number of points that no grid over several features has."""
+        count = self.count_features()
+        if self._side() ** count != self.points:
+            raise SweepError(
+                f"a grid over {count} features has as many points along each: take {self._side() ** count} points, or "
+                f"placement='random', got {self.points}"
+            )
+
+    def count_features(self) -> int:
         """Count the numbers of one point."""
         return 1
 
+    def ends(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Give the lower and the upper end of each feature's range."""
+        count = self.count_features()
+        for name in ("low", "high"):
+            given = getattr(self, name)
+            if isinstance(given, tuple) and len(given) != count:
+                raise SweepError(f"task.{name} must be one number, or one for each of {count} features, got {given}")
+        low, high = (each if isinstance(each, tuple) else (each,) * count for each in (self.low, self.high))
+        return low, high
+
+    def draws_points(self) -> bool:
+        """Tell whether points are drawn from `data_seed`, and do not lie on a grid."""
+        return self.placement in DRAWN
+
     def input_size(self) -> int:
         """Count the network's inputs."""
-        return INPUTS[self.inputs].size(self.features())
+        return INPUTS[self.inputs].size(self.count_features())
 
     def window(self) -> Window | None:
-        """Give the x over which errors are shown if the page names none; None if points have several features."""
-        return Window(self.low, self.high, self.points, self.placement != "grid") if self.features() == 1 else None
+        """Give the x over which errors are shown if the page names none; None if points have more than two features."""
+        features = self.count_features()
+        if features > MOST_FEATURES:
+            return None
+        if features == 1:
+            return Window(self.ends()[0][0], self.ends()[1][0], self.points, self.placement != "grid")
+        side = MAP_POINTS if self.draws_points() else self._side()
+        return Window(*self.ends(), (side, side), self.placement != "grid")
+
+    def _side(self) -> int:
+        """Count the points along each feature of a grid."""
+        return round(self.points ** (1 / self.count_features()))
 
     def given_points(self) -> np.ndarray:
         """Give the training points of a task without random ones, one row for each feature, in float64: a grid."""
         grid = self.window()
         assert grid is not None
-        return grid.values()[None, :]
+        return grid.positions()
+
+    def output_names(self) -> tuple[str, ...]:
+        """Name the network's outputs; none for a single one, of which arrays have no axis."""
+        return ()
+
+    def class_names(self) -> tuple[str, ...]:
+        """Name the classes that targets can be; none if targets are numbers."""
+        return ()
+
+    def has_only_classes(self) -> bool:
+        """Tell whether targets are classes whatever the loss, since they are words."""
+        return False
+
+    def has_noiseless_target(self) -> bool:
+        """Tell whether the target without noise is known."""
+        return True
+
+    def validation_rows(self) -> int:
+        """Count the points for validation, which no step sees."""
+        return 0
+
+    def samples(self) -> np.ndarray | None:
+        """Give the numbers of the rows of which predictions are stored; None for a task without rows."""
+        return None
+
+    def feature_names(self) -> tuple[str, ...]:
+        """Name the features of rows; none for a task without rows."""
+        return ()
+
+    def coordinates(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+        """Give what is known of rows, dimensions and values by name; nothing for a task without rows."""
+        return {}
+
+    def standardises(self) -> bool:
+        """Tell whether inputs or targets of given rows are standardised."""
+        return False
+
+    def is_common(self, swept: Collection[str]) -> bool:
+        """Tell whether lanes have the same data, which are then held once on a device.
+
+        Args:
+            swept: the knobs in which lanes differ.
+        """
+        return False
+
+    def has_target_at_x(self) -> bool:
+        """Tell whether there is a noiseless target at any x, and not only at the training points."""
+        return True
 
     def random_phases(self) -> int:
         """Count the random phases."""
@@ -112,7 +209,7 @@ def _check_frequency(frequency: float, task: Task) -> None:
     if not frequency > 0:
         raise SweepError(f"task.frequencies must be greater than 0, got {frequency:g}")
     limit = task.points / (task.high - task.low) / 2
-    if task.placement != "random" and frequency >= limit:
+    if not task.draws_points() and frequency >= limit:
         raise SweepError(
             f"frequency {frequency:g} is not below the Nyquist limit {limit:g} cycles per unit of x of "
             f"{task.points} points on [{task.low:g}, {task.high:g}]: use more points or a lower frequency"
@@ -212,12 +309,19 @@ class Linear(Task):
             raise SweepError("task.slopes must have at least one number, got none")
         for slope in self.slopes:
             check_finite("task.slopes", slope)
-        if len(self.slopes) > 1 and self.placement != "random":
+        if len(self.slopes) > 1 and not self.draws_points():
             raise SweepError(f"a linear task with {len(self.slopes)} features needs placement='random'")
 
-    def features(self) -> int:
+    def count_features(self) -> int:
         """Count the slopes."""
         return len(self.slopes)
+
+    def _check_grid(self) -> None:
+        """Check nothing: several features are drawn."""
+
+    def window(self) -> Window | None:
+        """Give the x over which errors are shown if the page names none; None if points have several features."""
+        return super().window() if self.count_features() == 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,10 +329,18 @@ class FromFunction(Task):
     """A target that the page defines.
 
     Args:
-        function: `function(x, **parameters)` for x of shape (points,) returns f(x) of that shape, or one number;
-            traced by JAX: write it with arithmetic or with `jax.numpy` imported inside it.
+        function: `function(x, **parameters)` for x of shape (points,), or (points, features) for several features,
+            returns f(x) of shape (points,) or one number; for several outputs of shape (points, outputs). Traced by
+            JAX: write it with arithmetic or with `jax.numpy` imported inside it. If it has a parameter `key`, it is
+            given a key of JAX, drawn from `data_seed` and the same for all points, and can draw a random function.
         parameters: numbers passed to the function by name; each is a knob that an axis may sweep.
-        frequencies: where to compute the spectral error, in cycles per unit of x.
+        frequencies: where to compute the spectral error, in cycles per unit of x, for one feature.
+        features: number of features; with two, predictions and errors are shown as maps.
+        low, high: the range of x, or a tuple with one number for each feature.
+        placement: as for other tasks, or `placement(key, points)`, which draws points of shape (points, features), or
+            (points,) for one feature, from a density of its own. A grid of several features has points along each
+            feature whose product is `points`.
+        outputs: names of the outputs, if there are several; they are the coordinate of the dimension `output`.
     """
 
     target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:from_function")
@@ -236,19 +348,20 @@ class FromFunction(Task):
     function: Callable[..., Any] = field()
     parameters: Mapping[str, float] = field(default_factory=dict, hash=False)
     frequencies: tuple[float, ...] = ()
+    features: int = 1
+    low: float | tuple[float, ...] = number(0.0, units="units of x", traced=False, each=True)  # type: ignore[assignment]
+    high: float | tuple[float, ...] = number(1.0, units="units of x", traced=False, each=True)  # type: ignore[assignment]
+    placement: Any = choice("grid", PLACEMENTS, kind="placement", or_a=Callable)  # type: ignore[assignment]
+    outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_count("task.features", self.features, MOST_GIVEN_FEATURES)
         super().__post_init__()
         if not callable(self.function):
             raise SweepError(f"the target function must be a function of x, got {self.function!r}")
-        taken = {*DIMENSIONS, *METRICS, *RECORDED, *STORE_FILES, *knobs_of(type(self))}
         for name, value in self.parameters.items():
-            if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
-                raise SweepError(
-                    f"a parameter of the target function can't be named {str(name)[:40]!r}: choose an identifier of at "
-                    f"most {LONGEST_NAME} letters"
-                )
-            if name in taken:
+            check_parameter_name("a parameter of the target function", name)
+            if name in knobs_of(type(self)):
                 raise SweepError(
                     f"parameter {name!r} of the target function has a name that is already used: rename it"
                 )
@@ -261,6 +374,22 @@ class FromFunction(Task):
     def reported_frequencies(self) -> tuple[float, ...]:
         """List the frequencies that the page names."""
         return self.frequencies
+
+    def count_features(self) -> int:
+        """Count the features."""
+        return self.features
+
+    def draws_points(self) -> bool:
+        """Tell whether points are drawn from `data_seed`, by the page's function too."""
+        return callable(self.placement) or super().draws_points()
+
+    def draws_targets(self) -> bool:
+        """Tell whether the function draws, with a key."""
+        return "key" in inspect.signature(self.function).parameters
+
+    def output_names(self) -> tuple[str, ...]:
+        """Name the outputs as the page does."""
+        return self.outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,9 +429,12 @@ class Table(Task):
         if self.inputs == "standardised" and any(len(set(column)) == 1 for column in zip(*self.rows, strict=True)):
             raise SweepError("inputs can't be 'standardised' if a feature is the same in all rows: leave it out")
 
-    def features(self) -> int:
+    def count_features(self) -> int:
         """Count the numbers of a row."""
         return len(self.rows[0]) if self.rows else 0
+
+    def _check_grid(self) -> None:
+        """Check nothing: rows are given."""
 
     def window(self) -> None:
         """Return None: between the rows there is no target."""

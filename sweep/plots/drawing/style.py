@@ -22,6 +22,10 @@ from sweep.results import schema
 
 _P = ParamSpec("_P")
 _Drawn = TypeVar("_Drawn")  # a figure or an animation
+# Variables that figures use although they do not name them among their needs.
+_ALWAYS_USED: Final = (
+    "status", "stop_epoch", "loss", schema.VALIDATION, "target", "is_validation", "target_mean", "target_deviation",
+)  # fmt: skip
 
 # Text in an SVG stays text: small, searchable, and shown in a font of the same metrics if DejaVu is missing.
 RC: Final[Any] = {
@@ -127,7 +131,7 @@ def with_style(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[
         )
         specs.check(figure, available(ds))
         # Selections copy, so all other variables, which may be gigabytes, are left out.
-        used = {"status", "stop_epoch", "loss", "target", *specs.KINDS[figure.name].needs, *specs.references_of(figure)}
+        used = {*_ALWAYS_USED, *specs.KINDS[figure.name].needs, *specs.references_of(figure)}
         with drawing_settings(kwargs.get(_AXES)):
             return draw(ds[[name for name in ds.data_vars if name in used]], *args, **kwargs)
 

@@ -18,8 +18,8 @@ from sweep.results import schema
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 MOST_PANELS: Final = 6
 # How combinations are ranked (`stats.standing`) if lanes may end early, and if they don't.
-_ENDED: Final = "median over seeds: soonest at the target, else lowest final loss, else last to be cut"
-_LOWEST: Final = "lowest median final loss"
+_ENDED: Final = "median over seeds: soonest at the target, else lowest final {}, else last to be cut"
+_LOWEST: Final = "lowest median final {}"
 _MOST_NAMED: Final = 40  # combinations of knobs whose values are written out along an axis
 
 
@@ -167,7 +167,8 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
     parted = {name: unions.dimension(ds, name) for name in (facet, *drawn) if name in schema.union_knobs(ds)}
     parted = {name: dim for name, dim in parted.items() if dim not in axes}  # else each lane is drawn
     fixed = [dim for dim in free if dim not in (facet, "learning_rate", *parted.values())]
-    if any(ds.sizes[dim] > 1 for dim in free if dim != facet) and "loss" not in ds.data_vars:
+    judged_by = schema.judged_by(ds)
+    if any(ds.sizes[dim] > 1 for dim in free if dim != facet) and judged_by not in ds.data_vars:
         raise SweepError(f"cannot choose among {' and '.join(free)} without 'loss', which these results lack")
     data, rules = _fix(sort_along(ds, *swept), fixed)
     for dim in dict.fromkeys(parted.values()):
@@ -180,7 +181,8 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
         return View(data, ds, facet, rules, drawn).thin(facet, most)
     best = stats.at_best_learning_rate(data, data)  # before `thin`, which copies what it keeps
     chosen = View(best, ds, facet, rules, drawn).thin(facet, most)
-    how = _ENDED if "stop_epoch" in data else "lowest median final loss over seeds, diverged as +inf"
+    words = style.words(judged_by)
+    how = _ENDED.format(words) if "stop_epoch" in data else f"{_LOWEST.format(words)} over seeds, diverged as +inf"
     rule = f"At {owner} best learning rate ({how})"
     return replace(chosen, rules=(*chosen.rules, rule))
 
@@ -265,4 +267,4 @@ def _fix(ds: xr.Dataset, dims: list[str]) -> tuple[xr.Dataset, tuple[str, ...]]:
 
 
 def _ranking(ds: xr.Dataset) -> str:
-    return _ENDED if "stop_epoch" in ds else _LOWEST
+    return (_ENDED if "stop_epoch" in ds else _LOWEST).format(style.words(schema.judged_by(ds)))

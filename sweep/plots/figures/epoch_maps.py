@@ -49,6 +49,8 @@ def frequency_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
 def learning_rate_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     """Draw how fast each learning rate is: median loss over seeds, learning rate against epoch.
 
+    Where there is validation, it is the validation loss.
+
     Args:
         ds: results with `loss` and the dimension `learning_rate`.
         ax: axes to draw on, one for each panel; by default a new figure is made.
@@ -56,19 +58,21 @@ def learning_rate_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure
     Returns:
         One panel per width.
     """
-    chosen, cells = _medians(ds, "loss", "learning_rate")
+    metric = schema.judged_by(ds)
+    chosen, cells = _medians(ds, metric, "learning_rate")
     ends = [each.isel(epoch=-1) for each in cells]
     cells = [merge_cells(each) for each in cells]
-    norm = log_norm(cells, highest=highest_shown(chosen, "loss"))
+    norm = log_norm(cells, highest=highest_shown(chosen, metric))
     sheet = sheet_of_maps(ax, "learning_rate_epoch", chosen, cells)
     kinds = draw_maps(sheet, chosen, cells, norm, style.lower_better_colours())
     best = [float(stats.best_learning_rate(panel)) for panel in chosen.panels()]
     known = [rate for rate in best if np.isfinite(rate)]
-    title = f"The final loss is lowest at learning rate {style.format_range(known)}" if known else chosen.empty_title
+    what = f"final {style.words(metric)}"
+    title = f"The {what} is lowest at learning rate {style.format_range(known)}" if known else chosen.empty_title
     title += f", depending on {style.words(chosen.facet)}" if len(set(known)) > 1 else ""
     if known and any(int((end == end.min()).sum()) > 1 for end in ends if np.isfinite(end.min())):
-        title = "Several learning rates share the lowest final loss"
-    rule = f"Median over {chosen.seeds} of the training loss, diverged as +inf"
+        title = f"Several learning rates share the lowest {what}"
+    rule = f"Median over {chosen.seeds} of the {style.name(ds[metric])}, diverged as +inf"
     return sheet.finish(chosen, title, rule, legend_entries(kinds, chosen))
 
 

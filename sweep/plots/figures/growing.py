@@ -10,6 +10,7 @@ from sweep.plots.drawing.film import Film
 from sweep.plots.drawing.sheet import figure_sheet
 from sweep.plots.drawing.view import view
 from sweep.plots.figures.networks import describe_fit, finish_panels, networks, rule, start_with_run_seed
+from sweep.plots.figures.outputs import output_panels
 
 _MOST_PANELS: Final = 3
 _MOST_FRAMES: Final = 60
@@ -26,7 +27,11 @@ def growth(ds: xr.Dataset) -> Film:
     Returns:
         Panels at each width's best learning rate, as in `fits`.
     """
-    chosen = view(ds, most=_MOST_PANELS).sort("x", "snapshot_epoch").thin("snapshot_epoch", _MOST_FRAMES)
+    chosen = (
+        view(ds, facet=output_panels(ds), most=_MOST_PANELS)
+        .sort("x", "snapshot_epoch")
+        .thin("snapshot_epoch", _MOST_FRAMES)
+    )
     chosen = start_with_run_seed(chosen)
     epochs = chosen.data["snapshot_epoch"].values
     rows = [networks(part) for part in chosen.panels()]

@@ -60,6 +60,8 @@ def curves(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
 def loss_curves(ds: xr.Dataset, reference: str | None = None, *, ax: AxesLike | None = None) -> Figure:
     """Draw loss against epoch, with a line per learning rate, or per value of another swept dimension.
 
+    Where there is validation, lines are of the validation loss, and the training loss is drawn dashed beside them.
+
     Args:
         ds: results with `loss`.
         reference: another recorded variable, such as a closed form, which is drawn dashed and black over the measured
@@ -70,15 +72,24 @@ def loss_curves(ds: xr.Dataset, reference: str | None = None, *, ax: AxesLike | 
         One panel per width; medians and quartiles over seeds.
     """
     dim = _line_dimension(ds)
-    full, chosen = _views(ds, "loss", dim)
+    metric = schema.judged_by(ds)
+    full, chosen = _views(ds, metric, dim)
     sheet = _sheet(ax, "loss_curves", chosen)
-    lines, crosses = _draw(sheet, chosen, "loss", dim, partial(_limit_decades, most=_MOST_DECADES))
-    rule = f"Lines: median over {chosen.seeds} of the training loss; bands: quartiles"
+    beside = [] if metric == "loss" else [stats.over_seeds(stats.measured(part, "loss")) for part in chosen.panels()]
+
+    def limit(panels: Sequence[Axes], summaries: Sequence[xr.Dataset]) -> None:
+        _limit_decades(panels, [*summaries, *beside], _MOST_DECADES)
+
+    lines, crosses = _draw(sheet, chosen, metric, dim, limit)
+    rule = f"Lines: median over {chosen.seeds} of the {style.name(ds[metric])}; bands: quartiles"
+    if metric != "loss":
+        _draw_beside(sheet.panels, chosen, beside, dim)
+        rule += f"; dashed: median of the {style.name(ds['loss'])}"
     key = "" if dim is None else style.label(ds[dim])
     if reference is not None:
         lines.append(_draw_reference(sheet.panels, chosen, reference))
         rule += f"; dashed: median of {style.words(reference)}"
-    title = describe_best(full, "loss", (dim, full.facet))
+    title = describe_best(full, metric, (dim, full.facet))
     return sheet.finish(chosen, title, rule, [*lines, *crosses], key)
 
 
@@ -274,6 +285,21 @@ def _draw_reference(panels: Sequence[Axes], chosen: View, reference: str) -> Lin
         lines = centre.where(stats.finite(centre)).values.reshape(-1, centre.sizes["epoch"])
         axes.plot(across.centres[rest], lines[:, rest].T, **look)
     return Line2D([], [], label=style.words(reference), **look)
+
+
+def _draw_beside(panels: Sequence[Axes], chosen: View, summaries: Sequence[xr.Dataset], dim: str | None) -> None:
+    """Draw another variable's medians, dashed, in the colours of the lines."""
+    values = [None] if dim is None else _line_values(chosen, dim)
+    for axes, summary in zip(panels, summaries, strict=True):
+        centre = summary["median"]
+        across = scale_of(centre["epoch"])
+        rest = slice(int(across.has_zero_cell), None)
+        here = values if dim is None else centre[dim].values.tolist()
+        for value, colour in zip(values, style.line_colours(len(values)), strict=True):
+            if value in here:
+                line = (centre if dim is None else centre.isel({dim: here.index(value)})).values
+                drawn = np.where(np.isfinite(line), line, np.nan)
+                axes.plot(across.centres[rest], drawn[rest], color=colour, linewidth=0.9, linestyle=(0, (3, 2)))
 
 
 def _legend_cross(chosen: View) -> Line2D:

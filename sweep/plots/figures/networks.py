@@ -16,9 +16,12 @@ from sweep import stats
 from sweep.base import labels
 from sweep.plots.drawing import style
 from sweep.plots.drawing.given import AxesLike, given_sheet
+from sweep.plots.drawing.metric import describe_best
 from sweep.plots.drawing.sheet import figure_sheet, is_narrow, write_message
 from sweep.plots.drawing.training_range import is_inside, mark_ends
 from sweep.plots.drawing.view import View, view
+from sweep.plots.figures.outputs import OUTPUT, in_units, output_panels
+from sweep.results import schema
 
 _MOMENTS, _MOMENTS_IN_PRINT = 5, 3
 _MOST_POINTS = 256  # of a line that is drawn as a shape in the SVG
@@ -26,6 +29,7 @@ _MOST_ROWS = 4
 _FARTHEST = 1e300  # largest end of an axis, so that the difference of two is finite
 _BAND: Final = (0.05, 0.95)
 _TARGET: Final[dict[str, Any]] = {"color": "black", "linewidth": 2.6, "alpha": 0.35}
+_ROWS: Final[dict[str, Any]] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 2.2, "alpha": 0.35}
 _NETWORK: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 1.3}
 _SEEDS: Final[dict[str, Any]] = {"color": style.NETWORK, "linewidth": 0, "alpha": 0.2}
 
@@ -35,15 +39,16 @@ def fits(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     """Draw the network's output over the target: a column per snapshot, a row per width.
 
     Args:
-        ds: results with `prediction` and `target` over `x`.
+        ds: results with `prediction` over `x`, and `target` over `x`, or rows of data, which are drawn as dots.
         ax: axes to draw on, one for each panel, row by row; by default a new figure is made.
 
     Returns:
-        Rows at each width's best learning rate. The first seed is drawn as a line; the band contains nine tenths of
-        all seeds with the same target.
+        Rows at each width's best learning rate, or a row for each output if there are several. The first seed is drawn
+        as a line; the band contains nine tenths of all seeds with the same target.
     """
     most = _MOMENTS_IN_PRINT if is_narrow() else _MOMENTS
-    chosen = start_with_run_seed(view(ds, most=_MOST_ROWS).sort("x", "snapshot_epoch").thin("snapshot_epoch", most))
+    chosen = view(ds, facet=output_panels(ds), most=_MOST_ROWS).sort("x", "snapshot_epoch")
+    chosen = start_with_run_seed(chosen.thin("snapshot_epoch", most))
     data = chosen.data
     moments = data["snapshot_epoch"].values
     rows = [networks(part) for part in chosen.panels()]
@@ -74,13 +79,15 @@ class Networks:
     """The networks of one panel, at all snapshots: the first seed's, and those of all seeds with the same target.
 
     Args:
-        x: the points.
+        x: the points of the outputs.
+        places: those of the target: the same, or those of rows of data.
         target: the first seed's.
         outputs: (snapshot, seed, x), the first seed first, then those with the same target.
         status: how the first seed ended.
     """
 
     x: np.ndarray
+    places: np.ndarray
     target: np.ndarray
     outputs: np.ndarray
     status: int
@@ -92,7 +99,7 @@ class Networks:
 
     def draw_target(self, axes: Axes) -> None:
         """Draw the target, which is the same at all snapshots."""
-        axes.plot(self.x, self.target, **_TARGET)
+        axes.plot(self.places, self.target, **(_TARGET if self.places is self.x else _ROWS))
 
     def draw(self, axes: Axes, moment: int) -> list[Artist]:
         """Draw network and band at one snapshot, and return them."""
@@ -117,12 +124,16 @@ class Networks:
 
 def networks(part: xr.Dataset) -> Networks:
     """Select the networks to draw from one panel's results."""
-    lanes = stats.seeded(part)
+    lanes, x = stats.seeded(part), part["x"].values
+    if "target" not in lanes:
+        outputs = in_units(lanes, "prediction").transpose("snapshot_epoch", "seed", "x").values
+        places, target = part["sample_input"].values[:, 0], part["sample_target"].values
+        return Networks(x, places, target, outputs, int(lanes["status"].values[0]))
     target = lanes["target"].broadcast_like(lanes["status"]).transpose("seed", "x").values
     same = np.flatnonzero([np.allclose(target[0], each, equal_nan=True) for each in target])
     kept = np.union1d([0], same)  # always with the first
     outputs = lanes["prediction"].transpose("snapshot_epoch", "seed", "x").values[:, kept]
-    return Networks(part["x"].values, target[0], outputs, int(lanes["status"].values[0]))
+    return Networks(x, x, target[0], outputs, int(lanes["status"].values[0]))
 
 
 def start_with_run_seed(chosen: View) -> View:
@@ -143,10 +154,15 @@ def finish_panels(panels: Sequence[Axes], chosen: View, rows: Sequence[Networks]
     alike, beside = _can_share_axis(rows), len(panels) // len(rows)
     for place, part in enumerate(chosen.panels()):
         for axes in panels[place * beside : (place + 1) * beside]:  # a caller's axes may not be shared
-            _limit(axes, (chosen.data if alike else part)["target"])
-    lines = [Line2D([], [], label=text, **look) for text, look in (("target", _TARGET), ("network", _NETWORK))]
+            _limit(axes, _targets(chosen.data if alike else part))
+    kind = ("target", _TARGET) if "target" in chosen.data else ("row of data", _ROWS)
+    lines = [Line2D([], [], label=text, **look) for text, look in (kind, ("network", _NETWORK))]
     band = Patch(label=f"{_BAND[0]:.0%} to {_BAND[1]:.0%} of the seeds", **_SEEDS)
     return [*lines, *[band] * any(row.has_band for row in rows), *mark_ends(panels, chosen.data["x"], "x")]
+
+
+def _targets(part: xr.Dataset) -> np.ndarray:
+    return part["target"].values if "target" in part else part["sample_target"].values
 
 
 def _can_share_axis(rows: Sequence[Networks]) -> bool:
@@ -167,17 +183,18 @@ def rule(chosen: View, rows: Sequence[Networks]) -> str:
     data = chosen.data
     seed = f" of seed {style.format_number(data['seed'].values[0])}, the first that ran" if "seed" in data.dims else ""
     band = "; band: where 5% to 95% of the seeds with this target lie, lost ones left out"
-    return f"The network{seed}, against the noiseless target" + band * any(row.has_band for row in rows)
+    against = "the noiseless target" if "target" in data else f"{data.sizes['sample']} rows of data"
+    return f"The network{seed}, against {against}" + band * any(row.has_band for row in rows)
 
 
 def _end_words(code: int) -> str:
     return "not run" if code in labels.WITHOUT_DATA else style.words(labels.STATUS[code])
 
 
-def _limit(axes: Axes, target: xr.DataArray) -> None:
+def _limit(axes: Axes, target: np.ndarray) -> None:
     """Set the value axis by the target, so that one extreme network does not flatten the others."""
     if np.isfinite(target).any():
-        low, high = _span(target.values)
+        low, high = _span(target)
         middle, half = (high + low) / 2, max((high - low) / 2, 1e-6, 1e-6 * max(abs(low), abs(high)))
         axes.set_ylim(middle - 1.5 * half, middle + 1.5 * half)
 
@@ -187,6 +204,9 @@ def describe_fit(chosen: View) -> str:
 
     If the targets differ in size their errors can't be compared; then the title also has the worst panel's error.
     """
+    if "target" not in chosen.data:
+        names = (chosen.facet,) if chosen.facet != OUTPUT else ()
+        return describe_best(chosen, schema.judged_by(chosen.data), names)
     rows = list(chosen.panels())
     trained = is_inside(chosen.data["x"])
     errors = [_root_mean_square(part, trained) for part in rows]

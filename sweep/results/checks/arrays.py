@@ -24,7 +24,7 @@ MOST_LABEL_LETTERS: Final = 1_000  # of a word, a unit or a long name
 
 LANE: Final = "lane"
 MOMENTS: Final = ("epoch", "snapshot_epoch")
-INNER: Final = ("frequency", "x", "layer")
+INNER: Final = ("frequency", "x", "x1", "x2", "layer", "output", "sample", "feature")
 FLOATS: Final = ("float32", "float64")
 _SIZES: Final = {
     "bool": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8,
@@ -191,7 +191,7 @@ def words_of(attributes: Mapping[str, Any]) -> list[str]:
     few = isinstance(words, list) and 1 <= len(words) <= MOST_WORDS
     require(few, f"its flag_meanings are not from 1 to {MOST_WORDS:,} words")
     for word in words:
-        plain = isinstance(word, str) and len(word) <= MOST_LABEL_LETTERS and (word == "" or word.isidentifier())
+        plain = isinstance(word, str) and len(word) <= MOST_LABEL_LETTERS and word.isprintable()
         require(plain, f"{str(word)[:40]!r} is not a word that a knob takes")
     require(len(set(words)) == len(words), "its flag_meanings hold a word twice")
     return words

@@ -1,16 +1,32 @@
 """Target functions f(x), one builder for each kind of task."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from sweep.base.errors import SweepError, blame, name_of
+from sweep.engine.regression.tasks.streams import TARGET_KEY
 from sweep.page.specs.task import FromFunction, Linear, Sine, SumOfSines, Table, Task
 
 Numbers = dict[str, Array]
-Drawn = Float[Array, " phases"] | None
-Target = Callable[[Float[Array, "features n"]], Float[Array, " n"]]
+
+
+class Drawn(NamedTuple):
+    """What targets are drawn from.
+
+    Args:
+        phases: uniform numbers on (-1, 1), one for each random phase of the task; None without any.
+        key: key of the stream `data` of the lane's `data_seed`.
+    """
+
+    phases: Float[Array, " phases"] | None
+    key: Key[Array, ""]
+
+
+Target = Callable[[Float[Array, "features n"]], Float[Array, "n *outputs"]]
 
 
 def target_function(task: Task, numbers: Numbers, drawn: Drawn) -> Target:
@@ -19,7 +35,7 @@ def target_function(task: Task, numbers: Numbers, drawn: Drawn) -> Target:
     Args:
         task: structure of the task.
         numbers: the lane's traced numbers.
-        drawn: uniform numbers on (-1, 1), one for each random phase of the task.
+        drawn: what it is drawn from.
     """
     return task.target_builder.load()(task, numbers, drawn)
 
@@ -29,7 +45,7 @@ def sum_of_sines(task: SumOfSines, numbers: Numbers, drawn: Drawn) -> Target:
 
     def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
         frequencies = jnp.asarray(task.frequencies, x.dtype)
-        phases = jnp.asarray(task.phases, x.dtype) if drawn is None else jnp.pi * (drawn + 1)
+        phases = jnp.asarray(task.phases, x.dtype) if drawn.phases is None else jnp.pi * (drawn.phases + 1)
         waves = jnp.sin(2 * jnp.pi * frequencies[:, None] * x + phases[:, None])
         return jnp.asarray(task.amplitude_list(), x.dtype) @ waves
 
@@ -57,18 +73,22 @@ def linear(task: Linear, numbers: Numbers, drawn: Drawn) -> Target:
 
 def from_function(task: FromFunction, numbers: Numbers, drawn: Drawn) -> Target:
     """Build f(x, **parameters), as the page defines it; a single number is a constant target."""
-    culprit = f"the target function {name_of(task.function)!r}"
+    culprit, outputs = f"the target function {name_of(task.function)!r}", (len(task.outputs),) * bool(task.outputs)
+    drawing = {"key": jax.random.fold_in(drawn.key, TARGET_KEY)} if task.draws_targets() else {}
 
-    def target(x: Float[Array, "1 n"]) -> Float[Array, " n"]:
+    def target(x: Float[Array, "features n"]) -> Float[Array, "n *outputs"]:
+        given = x[0] if task.features == 1 else x.T
         with blame(culprit):
-            values = task.function(x[0], **{name: numbers[name].astype(x.dtype) for name in task.parameters})
-            values = jnp.asarray(values, x.dtype)
-        if values.shape not in ((), x[0].shape):
+            parameters = {name: numbers[name].astype(x.dtype) for name in task.parameters}
+            values = jnp.asarray(task.function(given, **drawing, **parameters), x.dtype)
+        expected = (x.shape[1], *outputs)
+        if values.shape not in ((), expected):
+            each = f"{len(task.outputs)} values" if outputs else "one value"
             raise SweepError(
-                f"{culprit} returns an array of shape {values.shape} for x of shape {x[0].shape}: "
-                f"it must return one value for each point"
+                f"{culprit} returns an array of shape {values.shape} for x of shape {given.shape}: "
+                f"it must return {each} for each point"
             )
-        return jnp.broadcast_to(values, x[0].shape)
+        return jnp.broadcast_to(values, expected)
 
     return target
 

@@ -1,0 +1,120 @@
+"""Data of one's own on the devices: which rows are trained on, standardised by these."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from sweep.engine.keys import matrices, normal, uniforms
+from sweep.engine.regression.tasks import Data, Numbers, Scales
+from sweep.engine.regression.tasks.streams import NOISE, SPLIT
+from sweep.page.shape import Shape
+from sweep.page.specs.data import Data as Spec
+
+
+class Rows(NamedTuple):
+    """All rows as they are given, those of a validation of its own last.
+
+    Args:
+        inputs: row by row.
+        targets: numbers, or the numbers of classes.
+    """
+
+    inputs: Any  # arrays of NumPy on the host, of JAX on a device
+    targets: Any
+
+
+def rows_of(shape: Shape) -> Rows:
+    """Give the rows of a task with data, on the host, in the precision of the run.
+
+    Raises:
+        SweepError: for a class that only validation has.
+    """
+    spec, dtype = _spec(shape), np.dtype(shape.precision)
+    targets = spec.targets_as(shape.has_classes() or shape.loss.of == "two classes")
+    return Rows(spec.rows().T.astype(dtype), targets if shape.has_classes() else targets.astype(dtype))
+
+
+def _spec(shape: Shape) -> Spec:
+    assert isinstance(shape.task, Spec)
+    return shape.task
+
+
+def draw_rows(shape: Shape, key: Key[Array, ""], numbers: Numbers, given: Rows) -> Data:
+    """Choose the rows for training and validation, standardise them, and add noise to targets.
+
+    Args:
+        shape: with a task of data.
+        key: key of the stream `data` of the lane's `data_seed`.
+        numbers: the lane's traced numbers.
+        given: all rows.
+    """
+    spec, dtype, all_rows = _spec(shape), np.dtype(shape.precision), len(given.inputs)
+    order = _order(spec, key, all_rows, dtype)
+    train, rest = order[: spec.points], order[spec.points :]
+    inputs, targets = given.inputs[train], given.targets[train]
+    scales = _scales(spec, inputs, targets)
+    standard_inputs, standard_targets = _standardise(scales, inputs, targets)
+    target = standard_targets
+    if not shape.has_classes():
+        target = target + numbers["noise"].astype(dtype) * _draw_noise(key, target, dtype)
+    shown = jnp.asarray(spec.samples())
+    window = shape.shown.positions().T if shape.shown else None
+    validation = _standardise(scales, given.inputs[rest], given.targets[rest]) if rest.size else (None, None)
+    return Data(
+        points=None,
+        inputs=None if shape.batch_size else standard_inputs.T,
+        rows=standard_inputs if shape.batch_size else None,
+        target=target,
+        clean=standard_targets,
+        x_inputs=None if window is None else _standard_inputs(scales, jnp.asarray(window, dtype)).T,
+        x_clean=None,
+        validation_inputs=None if validation[0] is None else validation[0].T,
+        validation_target=validation[1],
+        sample_inputs=_standard_inputs(scales, given.inputs[shown]).T,
+        is_validation=jnp.isin(shown, rest).astype(dtype),
+        scales=scales,
+    )
+
+
+def _order(spec: Spec, key: Key[Array, ""], rows: int, dtype: np.dtype) -> Int[Array, " rows"]:
+    """Give the numbers of all rows, those to train on first."""
+    if not spec.draws_validation():
+        return jnp.arange(rows)
+    return jnp.argsort(uniforms(key, {SPLIT: (1, rows)}, dtype))
+
+
+def _draw_noise(key: Key[Array, ""], target: Array, dtype: np.dtype) -> Array:
+    shapes = {NOISE: (int(np.prod(target.shape[1:])), target.shape[0])}
+    return normal(matrices(uniforms(key, shapes, dtype), shapes)[NOISE]).T.reshape(target.shape)
+
+
+def _scales(spec: Spec, inputs: Float[Array, "points features"], targets: Array) -> Scales | None:
+    """Compute means and deviations over the training rows; 0 and 1 for what is not standardised, or never differs."""
+    if spec.standardise == "nothing":
+        return None
+
+    def of(values: Array, wanted: bool) -> tuple[Array, Array]:
+        if not wanted:
+            return jnp.zeros(values.shape[1:], inputs.dtype), jnp.ones(values.shape[1:], inputs.dtype)
+        deviation = values.std(axis=0)
+        return values.mean(axis=0), jnp.where(deviation > 0, deviation, 1)
+
+    both = spec.standardise == "both"
+    return Scales(
+        *of(inputs, both or spec.standardise == "inputs"), *of(targets, both or spec.standardise == "targets")
+    )
+
+
+def _standard_inputs(scales: Scales | None, inputs: Float[Array, "n features"]) -> Float[Array, "n features"]:
+    return inputs if scales is None else (inputs - scales.input_mean) / scales.input_deviation
+
+
+def _standardise(scales: Scales | None, inputs: Array, targets: Array) -> tuple[Array, Array]:
+    """Standardise rows; classes remain as they are."""
+    if scales is None:
+        return inputs, targets
+    if not jnp.issubdtype(targets.dtype, jnp.floating):
+        return _standard_inputs(scales, inputs), targets
+    return _standard_inputs(scales, inputs), (targets - scales.target_mean) / scales.target_deviation
