@@ -180,7 +180,7 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
         return View(data, ds, facet, rules, drawn).thin(facet, most)
     best = stats.at_best_learning_rate(data, data)  # before `thin`, which copies what it keeps
     chosen = View(best, ds, facet, rules, drawn).thin(facet, most)
-    how = _ENDED if "stop_epoch" in data else "lowest median final loss over seeds, diverged as +inf"
+    how = _ENDED if stats.ranks_ends(data) else "lowest median final loss over seeds, diverged as +inf"
     rule = f"At {owner} best learning rate ({how})"
     return replace(chosen, rules=(*chosen.rules, rule))
 
@@ -265,4 +265,4 @@ def _fix(ds: xr.Dataset, dims: list[str]) -> tuple[xr.Dataset, tuple[str, ...]]:
 
 
 def _ranking(ds: xr.Dataset) -> str:
-    return _ENDED if "stop_epoch" in ds else _LOWEST
+    return _ENDED if stats.ranks_ends(ds) else _LOWEST
