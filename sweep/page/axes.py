@@ -241,12 +241,11 @@ def table(columns: Columns) -> Axes:
 def _list_column(knob: str, column: Any) -> list[Value | None]:
     """List the values of a table's column, None where there is none."""
     if not isinstance(column, Iterable) or isinstance(column, str):
-        list_values(knob, column)
-    if hasattr(column, "isna"):
-        gaps, values = column.isna().tolist(), list(column)
-    else:
-        values = list(column)
-        gaps = [value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value))) for value in values]
+        raise SweepError(f"column {knob!r} of the table must be a list of values, got {column!r}")
+    from pandas import Series  # whoever has a DataFrame has imported it, and few pages have a table
+
+    values = list(column)
+    gaps = Series(values, dtype=object).isna().tolist()
     if all(gaps):
         raise SweepError(f"column {knob!r} of the table has no value: leave it out")
     present = list_values(knob, [value for value, gap in zip(values, gaps, strict=True) if not gap])

@@ -19,6 +19,7 @@ from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, DIVERGED, PLATEAUED, REACHED, RUNNING, STOPPED, worst
 from sweep.engine import cost, stopping, wave
 from sweep.engine.prepare import prepare, training_program
+from sweep.engine.walk import ended_epochs
 from sweep.engine.wave import Position, WaveRunner
 from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.identity import describe, differing_fields, fingerprint, fingerprint_of
@@ -112,8 +113,13 @@ def plateau_by_hand(rule, better, epochs, values):
     return None
 
 
-def test_a_lane_ends_when_it_has_stopped_improving_or_has_reached_its_target_whichever_is_first(racing, full):
-    stopped, (target, plateau) = run_sweep(racing(BOTH)), BOTH
+@pytest.fixture(scope="module")
+def ended_by_both(racing):
+    return run_sweep(racing(BOTH))
+
+
+def test_a_lane_ends_when_it_has_stopped_improving_or_has_reached_its_target_whichever_is_first(ended_by_both, full):
+    stopped, (target, plateau) = ended_by_both, BOTH
     epochs = full.epoch.values
     for lane in np.ndindex(stopped.status.shape):
         loss = full.loss.values[lane]
@@ -131,18 +137,18 @@ def test_a_lane_ends_when_it_has_stopped_improving_or_has_reached_its_target_whi
     assert {REACHED, PLATEAUED, DIVERGED} <= set(stopped.status.values.ravel().tolist())
 
 
-def test_when_a_lane_stops_improving_does_not_depend_on_the_wave_that_it_is_in(racing):
-    experiment, found = racing(Plateau(6, min_improvement=0.03)), []
-    for wave_lanes in (None, 8):
-        plan, ends = make_plan(experiment, wave_lanes=wave_lanes), {}
-        for piece in walk_waves(plan):
-            for rows, status, ended in zip(plan.waves[piece.wave].rows, piece.status, piece.ended, strict=True):
-                lanes = plan.waves[piece.wave].lanes[rows].tolist()
-                ends |= dict(zip(lanes, zip(status.tolist(), ended.tolist(), strict=True), strict=True))
-        found.append(ends)
-    assert found[0] == found[1]
-    assert len(found[0]) == 48
-    assert PLATEAUED in {status for status, _ in found[0].values()}
+def test_when_a_lane_stops_improving_does_not_depend_on_its_wave(ended_by_both, racing):
+    plan = make_plan(racing(BOTH), wave_lanes=8)
+    assert len(plan.waves) == 6
+    status, epochs = np.full(48, RUNNING), np.full(48, np.nan)
+    for piece in walk_waves(plan):
+        lanes = plan.waves[piece.wave].lanes
+        epochs[lanes] = ended_epochs(plan, piece, *STOPPED)
+        for rows, own in zip(plan.waves[piece.wave].rows, piece.status, strict=True):
+            status[lanes[rows]] = own
+    np.testing.assert_array_equal(epochs, ended_by_both.stop_epoch.values.ravel())
+    np.testing.assert_array_equal(np.isin(status, STOPPED), np.isfinite(epochs))
+    np.testing.assert_array_equal(status[np.isfinite(epochs)], ended_by_both.status.values.ravel()[np.isfinite(epochs)])
 
 
 @given(

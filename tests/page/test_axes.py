@@ -216,7 +216,12 @@ def test_a_table_with_gaps_has_the_lanes_of_the_union_that_it_writes_out():
     assert frame["width"].dtype == float
     seeds = grid(seed=(0, 1))
     wanted = lanes_of(seeds * apart)
-    for given_frame in (frame, frame.convert_dtypes(), frame.astype({"optimizer": "category"}), frame.to_dict("list")):
+    for given_frame in (
+        frame,
+        frame.convert_dtypes(),
+        frame.astype({"optimizer": "category"}),
+        frame.convert_dtypes().to_dict("list"),
+    ):
         axes = seeds * table(given_frame)
         assert axes.dimensions() == ("seed", "point")
         assert set(axes.values("width")) == {None, 8}
@@ -271,7 +276,7 @@ REFUSALS = {
         {"width": [1, 2], "depth": [1]}
     ),
     "table takes a DataFrame, or a mapping of knobs to columns, got list": lambda: table([1, 2]),
-    "axis 'width' must be a list of values, got 8": lambda: table({"width": 8}),
+    "column 'width' of the table must be a list of values, got 8": lambda: table({"width": 8}),
     "unknown knob 'widht': did you mean 'width'?": lambda: tiny(axes=table({"widht": [1, 2]})),
     "unknown knob 'learning_rat': did you mean 'learning_rate'?": lambda: tiny(axes=grid(learning_rat=(0.1,))),
 }
