@@ -190,15 +190,17 @@ RECORDED: Final = _by_name(
         Quantity("sample_input", ("sample", "feature"), long_name="input of the row"),
         Quantity("status", long_name="how the lane's training ended"),
         Quantity("first_bad_epoch", units="epochs", long_name="epoch at which the lane stopped being finite"),
-        Quantity("stop_epoch", units="epochs", long_name="epoch at which the lane reached its target or was cut"),
+        Quantity("stop_epoch", units="epochs", long_name="epoch at which the page's rule ended the lane"),
         Quantity("step", units="optimiser steps", long_name="optimiser steps taken"),
     )
 )
 
 # Status of a lane, stored as int8 with these as its flag meanings.
-STATUS: Final = ("not_run", "running", "finished", "diverged", "reached", "cut", "failed")
-NOT_RUN, RUNNING, FINISHED, DIVERGED, REACHED, CUT, FAILED = range(len(STATUS))
-ENDED: Final = (FINISHED, DIVERGED, REACHED, CUT)  # nothing is left to train
+STATUS: Final = ("not_run", "running", "finished", "diverged", "reached", "cut", "failed", "plateaued")
+NOT_RUN, RUNNING, FINISHED, DIVERGED, REACHED, CUT, FAILED, PLATEAUED = range(len(STATUS))
+CARRIED: Final = (REACHED, PLATEAUED)  # ended by the page's rule, and carry their last values forward
+STOPPED: Final = (*CARRIED, CUT)  # ended by the page's rule
+ENDED: Final = (FINISHED, DIVERGED, *STOPPED)  # nothing is left to train
 LOST: Final = (DIVERGED, FAILED, CUT)  # counted as the worst possible value
 WITHOUT_DATA: Final = (NOT_RUN, RUNNING)
 

@@ -15,6 +15,7 @@ from sweep.page.axes import Axes, grid, zipped
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import PARTS
 from sweep.page.specs.knobs import knobs_of
+from sweep.page.specs.stop import Stop
 
 EXPERIMENT_FIELDS: Final = ("epochs", "loss", "batch_size", "seed", "data_seed", "precision")
 _SIMPLE: Final = (int, float, str, bool, NoneType)
@@ -89,8 +90,8 @@ def _options_class(experiment: Experiment) -> type:
 
 
 def _parts(experiment: Experiment) -> tuple[str, ...]:
-    """Name the parts whose fields are options; `stop` only if the page has a stopping rule."""
-    return (*PARTS, "record", *(["stop"] if experiment.stop else []))
+    """Name the parts whose fields are options; `stop` only if the page has one stopping rule."""
+    return (*PARTS, "record", *(["stop"] if isinstance(experiment.stop, Stop) else []))
 
 
 def _part(name: str, spec: Any) -> tuple[str, type, Any]:

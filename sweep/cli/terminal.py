@@ -282,9 +282,11 @@ def _best_rows(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...
 
 def _column_meanings(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
     """Explain the columns of the summary table."""
+    from sweep import stats
+
     if "best_learning_rate" in summary:
         yield "best rate: lowest median final loss over seeds, diverged as infinite; other columns are at this rate"
-        if "stop_epoch" in ds:
+        if stats.ranks_ends(ds):
             yield "... but where lanes ended early, the rate that reached the target first, or was cut last"
     if "halving_epoch" in summary:
         places = summary["frequency"].values

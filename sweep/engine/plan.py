@@ -181,7 +181,7 @@ def pack(
     def costs(wave: int) -> int:
         return max(_wave_bytes(program, wave, len(epochs), devices.count) for program in programs)
 
-    together = isinstance(experiment.stop, Halving)
+    together = any(isinstance(rule, Halving) for rule in experiment.rules())
     enough = memory if together else min(memory, wave_bytes(devices.platform))
     most = wave_lanes or _fit(costs, memory, enough, len(lanes), reasons)
     chunk = chunk_lanes or (_chunk(most) if most >= len(lanes) else gcd(_chunk(most), most))
@@ -191,8 +191,8 @@ def pack(
         own = _waves(len(sized), program, most, chunk, waves[-1].start + waves[-1].places if waves else 0)
         sized.append(_with_capacity(program, own, devices.count))
         waves += own
-    if experiment.stop is not None:
-        reasons += explain(experiment.stop, epochs, lanes, experiment.stop_better())
+    for rule in experiment.rules():
+        reasons += explain(rule, epochs, lanes, experiment.better(rule.metric))
     if together and len(waves) > 1:
         raise SweepError(
             f"Halving compares all lanes with each other, but they make {len(waves)} waves in {len(sized)} "

@@ -1,51 +1,64 @@
-"""Rules that end lanes early: pure functions of a record's values, so that neither clocks nor waves matter."""
+"""Rules that end lanes early: pure functions of a record's values, so that neither clocks nor waves matter.
+
+What a rule has to know of earlier records is given to it and returned changed, as its `Memory`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
-from sweep.base.labels import CUT, REACHED, RUNNING, SEEDS, Better, worst
+from sweep.base.labels import CUT, PLATEAUED, REACHED, RUNNING, SEEDS, Better, worst
 from sweep.page.axes import Lanes
 from sweep.page.resolve import group_rows
-from sweep.page.specs.stop import Halving, Stop, Target
+from sweep.page.specs.stop import Halving, Plateau, Stop, Target
+
+Memory = Mapping[str, np.ndarray]  # by the name of a rule, lanes of the wave first; empty before the first record
+ROUNDING: Final = 1e-9  # epochs that differ by less, relatively, are the same
 
 
 class StoppingRule:
-    """The rule of a page that ends lanes early, for the lanes of one wave.
+    """A rule of a page that ends lanes early, for the lanes of one wave.
 
     Args:
-        rule: the rule, None for none.
+        rule: the rule.
+        name: its name in the `Memory`.
         epochs: epoch of each record.
         lanes: all lanes of the sweep.
         here: numbers of the lanes in the wave.
         better: which values of the rule's metric are better.
     """
 
-    def __init__(self, rule: Stop | None, epochs: np.ndarray, lanes: Lanes, here: np.ndarray, better: Better) -> None:
-        self._rule = rule
+    def __init__(
+        self, rule: Stop, name: str, epochs: np.ndarray, lanes: Lanes, here: np.ndarray, better: Better
+    ) -> None:
+        self._rule, self._name, self._epochs = rule, name, epochs
         self._better: Better = better
         if isinstance(rule, Halving):
             self._rungs = rungs(rule, epochs)
             self._competitor, self._competition = (numbers[here] for numbers in competitors(rule, lanes))
 
-    def exists(self) -> bool:
-        """Tell whether there is a rule."""
-        return self._rule is not None
-
     def carries(self) -> bool:
         """Tell whether lanes that it has ended repeat their last values in later records."""
-        return isinstance(self._rule, Target)
+        return isinstance(self._rule, Target | Plateau)
 
     def metric(self) -> str:
         """Return the metric that decides."""
-        assert self._rule is not None
         return self._rule.metric
 
-    def new_status(self, record: int, values: np.ndarray, running: np.ndarray) -> np.ndarray:
-        """Return REACHED or CUT for the lanes that end at this record, RUNNING for all others.
+    def new_status(
+        self, record: int, values: np.ndarray, running: np.ndarray, memory: Memory
+    ) -> tuple[np.ndarray, Memory]:
+        """Tell which lanes end at this record.
 
         Args:
             record: which record this is.
             values: the metric, one for each lane of the wave.
             running: which lanes have not ended.
+            memory: what all rules remember of the records before.
+
+        Returns:
+            REACHED, PLATEAUED or CUT for the lanes that end, RUNNING for all others; and what to remember.
         """
         status = np.full(len(values), RUNNING, np.int8)
         if isinstance(self._rule, Target):
@@ -53,7 +66,17 @@ class StoppingRule:
         if isinstance(self._rule, Halving) and record in self._rungs:
             out = cut_lanes(self._rule, values, running, self._competitor, self._competition, self._better)
             status[out] = CUT
-        return status
+        if isinstance(self._rule, Plateau):
+            epoch = float(self._epochs[record])
+            noted = note_improvements(self._rule, epoch, values, memory.get(self._name), self._better)
+            status[running & (epoch - noted[:, 1] >= self._rule.patience * (1 - ROUNDING))] = PLATEAUED
+            memory = {**memory, self._name: noted}
+        return status, memory
+
+
+def remembered(rules: Sequence[Stop]) -> set[str]:
+    """Name the rules, by their numbers, that remember something after a record."""
+    return {str(number) for number, rule in enumerate(rules) if isinstance(rule, Plateau)}
 
 
 def explain(rule: Stop, epochs: np.ndarray, lanes: Lanes, better: Better) -> list[str]:
@@ -62,6 +85,8 @@ def explain(rule: Stop, epochs: np.ndarray, lanes: Lanes, better: Better) -> lis
         least, most = rule.bounds(better)
         bound = f"at most {most:g}" if least is None else f"at least {least:g}"
         return [f"a lane ends at the first record with {rule.metric} {bound}; the estimate is for none"]
+    if isinstance(rule, Plateau):
+        return list(_explain_plateau(rule, epochs, better))
     at = sorted(rungs(rule, epochs))
     own, competition = (len(np.unique(numbers)) for numbers in competitors(rule, lanes))
     what = "lanes" if rule.by == "lane" else "combinations, by their median over seeds,"
@@ -73,6 +98,39 @@ def explain(rule: Stop, epochs: np.ndarray, lanes: Lanes, better: Better) -> lis
         f"halving of {own} {what} {among}: the {rule.keep:.0%} with the {better} {rule.metric} go on at epochs {when}"
     ]
     return found + (["nothing will be cut: no competitor has another to compete with"] if own == competition else [])
+
+
+def _explain_plateau(rule: Plateau, epochs: np.ndarray, better: Better) -> Iterator[str]:
+    yield (
+        f"a lane ends at the first record at which its {rule.metric} has not become {better}, by more than "
+        f"{rule.min_improvement:.3g} of its best, for {rule.patience:g} epochs; the estimate is for none"
+    )
+    longest = float(np.diff(epochs).max(initial=0.0))
+    if epochs[-1] - epochs[0] < rule.patience:
+        yield "no lane will end: the records span fewer epochs"
+    elif longest > rule.patience:
+        yield f"records are up to {longest:.4g} epochs apart, so that there one without improvement ends a lane"
+
+
+def note_improvements(
+    rule: Plateau, epoch: float, values: np.ndarray, before: np.ndarray | None, better: Better
+) -> np.ndarray:
+    """Note which lanes have improved by enough, and when.
+
+    Args:
+        rule: the rule.
+        epoch: epoch of the record.
+        values: its metric, one for each lane; NaN is no improvement.
+        before: what was returned for the record before; None for the first.
+        better: which values of the metric are better.
+
+    Returns:
+        For each lane the best value that counted as an improvement, and the epoch of that record.
+    """
+    best, when = before.T if before is not None else np.full((2, len(values)), [[worst(better)], [epoch]])
+    least = rule.min_improvement * np.abs(np.where(np.isfinite(best), best, 0.0))
+    improved = values > best + least if better == "higher" else values < best - least
+    return np.stack([np.where(improved, values, best), np.where(improved, epoch, when)], axis=1)
 
 
 def have_reached(rule: Target, values: np.ndarray, running: np.ndarray, better: Better) -> np.ndarray:
@@ -100,7 +158,7 @@ def rungs(rule: Halving, epochs: np.ndarray) -> frozenset[int]:
         shares.append(share)
         share /= rule.keep
     # A share that differs from a record only by rounding is that record.
-    found = np.searchsorted(epochs, np.array(shares) * epochs[-1] * (1 - 1e-9))
+    found = np.searchsorted(epochs, np.array(shares) * epochs[-1] * (1 - ROUNDING))
     return frozenset(int(record) for record in found if 0 < record < len(epochs) - 1)
 
 

@@ -32,7 +32,7 @@ class Segment:
         wave: its place in the plan.
         record: the record that the segment ended at, None between records.
         values: what was measured there, one array for each quantity and block, lanes first; NaN for lanes that
-            have diverged or were cut, the last value for those that have reached their target.
+            have diverged or were cut, the last value for those that another rule has ended.
         constants: what is stored once for each lane, such as its target, block by block; with record 0 only.
         status: for each block its lanes' status.
         ended: for each block, the steps after which its lanes ended; `NEVER` for those that run.

@@ -8,7 +8,7 @@ from typing import Any, Final
 import jax
 import numpy as np
 
-from sweep.base.labels import CUT, DIVERGED, REACHED, RUNNING
+from sweep.base.labels import CARRIED, CUT, DIVERGED, RUNNING, STOPPED
 from sweep.engine.cost import step_seconds
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import beginning_programs, names_of, settings_of, training_program
@@ -22,7 +22,7 @@ from sweep.engine.program import (
     sharing,
 )
 from sweep.engine.seats import Seats, kinds_of
-from sweep.engine.stopping import StoppingRule
+from sweep.engine.stopping import Memory, StoppingRule, remembered
 from sweep.engine.training import Shared
 
 WORTH_MOVING: Final = 0.05  # share of a block's tiles that must become free before lanes are moved
@@ -35,7 +35,7 @@ class LaneStatus:
     Args:
         status: RUNNING, or how each lane has ended.
         ended: number of steps after which it ended; `NEVER` while it runs.
-        last: values of the last record, if lanes that reached their target repeat them.
+        last: values of the last record, if lanes that the page's rule has ended repeat them.
     """
 
     status: np.ndarray
@@ -61,6 +61,7 @@ class Position:
         start: place of the wave's first lane in the store.
         done: optimiser steps taken, for each block.
         lane_status: the status of each block's lanes.
+        memory: what the page's rules remember of the wave's lanes.
         seated: for each block, which of its lanes are on the devices.
         leaves: the arrays of the seated lanes' state, lanes first, block by block in the order of the pytree.
     """
@@ -70,6 +71,7 @@ class Position:
     start: int
     done: np.ndarray
     lane_status: list[LaneStatus]
+    memory: Memory
     seated: list[np.ndarray]
     leaves: list[np.ndarray]
 
@@ -79,6 +81,7 @@ class Position:
         for at, (own_status, seated) in enumerate(zip(self.lane_status, self.seated, strict=True)):
             found |= {f"{at}/status": own_status.status, f"{at}/ended": own_status.ended, f"{at}/seated": seated}
             found |= {f"{at}/last/{name}": values for name, values in own_status.last.items()}
+        found |= {f"memory/{name}": values for name, values in self.memory.items()}
         return found | {f"leaf/{at:05d}": leaf for at, leaf in enumerate(self.leaves)}
 
     def fits(self, plan: Plan) -> bool:
@@ -96,9 +99,12 @@ class Position:
         held = [(leaf.shape, leaf.dtype) for leaf in self.leaves]
         sizes = [len(chosen) for chosen in wave.chosen]
         parts = zip(self.lane_status, self.seated, sizes, strict=False)
+        known = remembered(plan.experiment.rules()) if self.record else set()
         return (
             len(self.lane_status) == len(self.seated) == len(sizes) == self.done.size
             and all(own_status.is_of(size) and _are_places(seated, size) for own_status, seated, size in parts)
+            and known == self.memory.keys()
+            and all(len(values) == len(wave.lanes) for values in self.memory.values())
             and held == wanted
         )
 
@@ -119,8 +125,10 @@ class Position:
             )
             for at in blocks
         ]
+        memory = {name.removeprefix("memory/"): arrays[name] for name in arrays if name.startswith("memory/")}
+        seated = [arrays[f"{at}/seated"] for at in blocks]
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("leaf/")]
-        return cls(wave, record, start, arrays["done"], lane_status, [arrays[f"{at}/seated"] for at in blocks], leaves)
+        return cls(wave, record, start, arrays["done"], lane_status, memory, seated, leaves)
 
 
 class WaveRunner:
@@ -145,10 +153,12 @@ class WaveRunner:
         ):
             kinds = kinds_of(block, {name: values[chosen[lanes]] for name, values in numbers.items()})
             self._seats.append(Seats(block, lanes, kinds, self._devices, self._least_loaded(self._seats)))
-        experiment = plan.experiment
-        self._rule = StoppingRule(
-            experiment.stop, plan.epochs, plan.lanes, self._wave.lanes, better=experiment.stop_better()
-        )
+        page, own_lanes = plan.experiment, self._wave.lanes
+        self._rules = [
+            StoppingRule(rule, str(number), plan.epochs, plan.lanes, own_lanes, page.better(rule.metric))
+            for number, rule in enumerate(page.rules())
+        ]
+        self._memory: Memory = {} if at is None else at.memory
         self._shared: dict[Hashable, Shared] = {}
         self._arrays = [self._begin(block) for block in range(len(sizes))]
         if at is not None:
@@ -221,7 +231,7 @@ class WaveRunner:
         return values, np.asarray(tried)
 
     def settle(self, values: list[Any], done: np.ndarray, record: int | None) -> list[dict[str, np.ndarray]]:
-        """Record which lanes diverged, reached the target or were cut; return a record's values for all lanes."""
+        """Record which lanes diverged or were ended by the page's rule; return a record's values for all lanes."""
         for seats, own_status, arrays in zip(self._seats, self.lane_status, self._arrays, strict=True):
             bad = np.full(len(own_status.status), NEVER)
             bad[seats.lanes] = seats.take(arrays.lanes.first_bad_step)
@@ -233,20 +243,22 @@ class WaveRunner:
             {name: _for_all(seats, own_status, name, seats.take(value)) for name, value in own.items()}
             for seats, own_status, own in zip(self._seats, self.lane_status, values, strict=True)
         ]
-        if self._rule.exists():
-            self._end_by_rule(full, done, record)
+        for rule in self._rules:
+            self._end_by_rule(rule, full, done, record)
         return full
 
-    def _end_by_rule(self, full: list[dict[str, np.ndarray]], done: np.ndarray, record: int) -> None:
-        """End the lanes that the page's rule ends at this record."""
+    def _end_by_rule(
+        self, rule: StoppingRule, full: list[dict[str, np.ndarray]], done: np.ndarray, record: int
+    ) -> None:
+        """End the lanes that one of the page's rules ends at this record."""
         metric, running = np.empty(len(self._wave.lanes)), np.empty(len(self._wave.lanes), bool)
         for rows, own_status, values in zip(self._wave.rows, self.lane_status, full, strict=True):
-            metric[rows], running[rows] = values[self._rule.metric()], own_status.status == RUNNING
-        verdict = self._rule.new_status(record, metric, running)
+            metric[rows], running[rows] = values[rule.metric()], own_status.status == RUNNING
+        verdict, self._memory = rule.new_status(record, metric, running, self._memory)
         for rows, own_status, values, steps in zip(self._wave.rows, self.lane_status, full, done, strict=True):
-            for status in (REACHED, CUT):
+            for status in STOPPED:
                 own_status.end(verdict[rows] == status, status, steps)
-            own_status.last = values if self._rule.carries() else {}
+            own_status.last = values if rule.carries() else {}
 
     def compact(self) -> None:
         """Move the running lanes into fewer tiles, if that frees enough of them."""
@@ -272,7 +284,8 @@ class WaveRunner:
             for leaf in jax.tree.leaves(seats.take(arrays.lanes))
         ]  # fmt: skip
         seated = [seats.lanes for seats in self._seats]
-        return Position(self._number, record, self._wave.start, done, deepcopy(self.lane_status), seated, leaves)
+        own_status = deepcopy(self.lane_status)
+        return Position(self._number, record, self._wave.start, done, own_status, self._memory, seated, leaves)
 
 
 def _are_places(seated: np.ndarray, lanes: int) -> bool:
@@ -290,6 +303,6 @@ def _for_all(seats: Seats, own_status: LaneStatus, name: str, measured: np.ndarr
     full[seats.lanes] = measured
     full[own_status.status == CUT] = np.nan
     if name in own_status.last:
-        reached = own_status.status == REACHED
-        full[reached] = own_status.last[name][reached]
+        carried = np.isin(own_status.status, CARRIED)
+        full[carried] = own_status.last[name][carried]
     return full

@@ -1,17 +1,18 @@
 """Axes: which values of which knobs are trained, and how they become lanes.
 
 Axes are a product of *factors*. A factor is one dimension of the results: a table with one column for each of its
-knobs, whose rows are trained in turn. `grid` makes one factor for each knob, `zipped` and `sampled` make one factor of
-several knobs, `a * b` joins the factors of both, and `a + b` keeps the factors that both share and stacks the rest.
+knobs, whose rows are trained in turn. `grid` makes one factor for each knob; `zipped`, `table` and `sampled` (in
+`sampling`) make one factor of several knobs; `a * b` joins the factors of both, and `a + b` keeps the factors that both
+share and stacks the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set, Sized
+from collections.abc import Iterable, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from math import isfinite, log, prod
-from typing import Final, Literal
+from math import isfinite, prod
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Factor:
 
     Args:
         knobs: the names of its columns.
-        rows: one tuple of values for each row; None where a knob does not apply (in a union).
+        rows: one tuple of values for each row; None where a knob does not apply (in a union, a table or under `when`).
         dimension: its name in the results: a knob whose values identify the rows, or "point".
     """
 
@@ -46,10 +47,16 @@ class Factor:
         at = self.knobs.index(knob)
         return tuple(row[at] for row in self.rows)
 
+    def ends(self) -> tuple[tuple[Value | None, ...], ...]:
+        """Return the first and the last row, and between them the first to which a knob applies that lacks in both."""
+        lacking = [at for at in range(len(self.knobs)) if self.rows[0][at] is self.rows[-1][at] is None]
+        between = [next(row for row in self.rows if row[at] is not None) for at in lacking]
+        return tuple(dict.fromkeys((self.rows[0], *between, self.rows[-1])))
+
 
 @dataclass(frozen=True)
 class Axes:
-    """What is swept, as a product of factors; see `grid`, `zipped`, `sampled`, `*` and `+`.
+    """What is swept, as a product of factors; see `grid`, `zipped`, `table`, `sampled`, `*` and `+`.
 
     Raises:
         SweepError: for a knob that is given twice, an axis without values, and more than 2^24 lanes.
@@ -65,7 +72,7 @@ class Axes:
         for factor in self.factors:
             if not factor.rows:
                 raise SweepError(f"axis {factor.knobs[0]!r} is empty: give it at least one value")
-        _check_lanes(self.size())
+        check_lanes(self.size())
 
     def __mul__(self, other: Axes) -> Axes:
         """Combine every row of one with every row of the other."""
@@ -108,23 +115,36 @@ class Axes:
         return tuple(names)
 
     def keep_ends(self, most: int, structural: Set[str]) -> Axes:
-        """Keep the first and the last row of each factor.
+        """Keep the first and the last row of each factor; each of its knobs applies to one that is kept.
 
         Args:
-            most: largest number of lanes of one structure; beyond it, factors of numbers keep only their first row.
+            most: largest number of lanes of one structure; beyond it, factors of numbers keep only their first row, and
+                those that alone have a knob.
             structural: knobs whose values decide the block of a lane.
         """
         kept, lanes = [], 1
         for factor in self.factors:
-            rows = tuple(dict.fromkeys((factor.rows[0], factor.rows[-1])))
+            rows = factor.ends()
             if not structural & set(factor.knobs):
-                rows = rows if lanes * len(rows) <= most else rows[:1]
+                rows = rows if lanes * len(rows) <= most else _covering(rows)
                 lanes *= len(rows)
             kept.append(replace(factor, rows=rows))
         return Axes(tuple(kept))
 
 
-def _check_lanes(number: int) -> None:
+def _covering(rows: Iterable[tuple[Value | None, ...]]) -> tuple[tuple[Value | None, ...], ...]:
+    """Keep each row to which a knob applies that does not apply to the rows before it."""
+    kept, covered = [], set()
+    for row in rows:
+        own = {at for at, value in enumerate(row) if value is not None}
+        if not own <= covered:
+            kept.append(row)
+            covered |= own
+    return tuple(kept)
+
+
+def check_lanes(number: int) -> None:
+    """Refuse more lanes than a sweep may have."""
     if number > MOST_LANES:
         raise SweepError(
             f"axes make {number:,} lanes, and a sweep has {MOST_LANES:,} at most: give fewer values, or divide the "
@@ -154,7 +174,7 @@ def grid(**values: Iterable[Value]) -> Axes:
     """
     factors = []
     for knob, given in values.items():
-        listed = _list_values(knob, given)
+        listed = list_values(knob, given)
         if len(set(listed)) < len(listed):
             repeated = next(value for value in listed if listed.count(value) > 1)
             raise SweepError(f"axis {knob!r} has {repeated!r} twice: give each value once")
@@ -171,91 +191,101 @@ def zipped(**values: Iterable[Value]) -> Axes:
     Raises:
         SweepError: for axes of different lengths, or a row given twice.
     """
-    columns = {knob: _list_values(knob, given) for knob, given in values.items()}
+    columns = {knob: list_values(knob, given) for knob, given in values.items()}
+    _check_lengths("zipped axes", columns)
+    return _one_factor(columns, _naming_knob(columns))
+
+
+class Columns(Protocol):
+    """Named columns: a pandas DataFrame, or a mapping."""
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        """Give each column with its name."""
+        ...
+
+
+def table(columns: Columns) -> Axes:
+    """Sweep the rows of a table: one lane for each row, times those of other axes.
+
+    The dimension is named as by `zipped`. NaN and None mean that a knob does not apply to a row; a column of whole
+    numbers that pandas holds as floats, because it has such gaps, is one of integers. An index is ignored.
+
+    Args:
+        columns: a pandas DataFrame, or a mapping of names to columns; the name of a column is that of a knob.
+
+    Raises:
+        SweepError: for a row given twice, a column without values or without a name, and columns of different lengths.
+    """
+    if not hasattr(columns, "items"):
+        raise SweepError(f"table takes a DataFrame, or a mapping of knobs to columns, got {type(columns).__name__}")
+    found: dict[str, list[Value | None]] = {}
+    for knob, column in columns.items():
+        if not isinstance(knob, str):
+            raise SweepError(f"a column of the table is named {knob!r}, which is no name of a knob: rename it")
+        if knob in found:
+            raise SweepError(f"the table has two columns {knob!r}: leave one out")
+        found[knob] = _list_column(knob, column)
+    if not found:
+        raise SweepError("the table has no columns: give it one for each knob")
+    _check_lengths("the columns of a table", found)
+    first: dict[tuple[Value | None, ...], int] = {}
+    for at, row in enumerate(zip(*found.values(), strict=True)):
+        if row in first:
+            raise SweepError(
+                f"row {at} of the table is the same as row {first[row]}, counted from 0: give each row once"
+            )
+        first[row] = at
+    return _one_factor(found, _naming_knob(found))
+
+
+def _list_column(knob: str, column: Any) -> list[Value | None]:
+    """List the values of a table's column, None where there is none."""
+    if not isinstance(column, Iterable) or isinstance(column, str):
+        raise SweepError(f"column {knob!r} of the table must be a list of values, got {column!r}")
+    from pandas import Series  # whoever has a DataFrame has imported it, and few pages have a table
+
+    values = list(column)
+    gaps = Series(values, dtype=object).isna().tolist()
+    if all(gaps):
+        raise SweepError(f"column {knob!r} of the table has no value: leave it out")
+    present = list_values(knob, [value for value, gap in zip(values, gaps, strict=True) if not gap])
+    if any(gaps) and all(isinstance(value, float) and value.is_integer() for value in present):
+        present = [int(value) for value in present]
+    given = iter(present)
+    return [None if gap else next(given) for gap in gaps]
+
+
+def _naming_knob(columns: Mapping[str, Sequence[Value | None]]) -> str:
+    """Name the dimension of knobs that are swept together: by the first one, if its values identify the rows."""
+    first = "seed" if set(columns) == {"seed", "data_seed"} else next(iter(columns), POINT)
+    values = columns.get(first, ())
+    return first if None not in values and len(set(values)) == len(values) else POINT
+
+
+def _check_lengths(what: str, columns: Mapping[str, Sized]) -> None:
     lengths = {knob: len(column) for knob, column in columns.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{knob} {length}" for knob, length in lengths.items())
-        raise SweepError(f"zipped axes must have the same length, got {listed}")
-    first = "seed" if set(columns) == {"seed", "data_seed"} else next(iter(columns), POINT)
-    return _one_factor(columns, first if len(set(columns.get(first, ()))) == lengths.get(first) else POINT)
+        raise SweepError(f"{what} must have the same length, got {listed}")
 
 
-@dataclass(frozen=True)
-class Range:
-    """A continuous range to sample from; made by `uniform` and `log_uniform`."""
-
-    low: float
-    high: float
-    form: Literal["uniform", "log_uniform"]
-
-    def at(self, unit: np.ndarray) -> np.ndarray:
-        """Map numbers in [0, 1) to the range."""
-        if self.form == "uniform":
-            return self.low + (self.high - self.low) * unit
-        return np.exp(log(self.low) + (log(self.high) - log(self.low)) * unit)
-
-
-def uniform(low: float, high: float) -> Range:
-    """Sample uniformly between two numbers."""
-    if not low < high:
-        raise SweepError(f"uniform needs low < high, got {low!r}, {high!r}")
-    return Range(low, high, "uniform")
-
-
-def log_uniform(low: float, high: float) -> Range:
-    """Sample uniformly in the logarithm between two positive numbers."""
-    if not 0 < low < high:
-        raise SweepError(f"log_uniform needs 0 < low < high, got {low!r}, {high!r}")
-    return Range(low, high, "log_uniform")
-
-
-def sampled(
-    points: int, *, method: Literal["random", "sobol"] = "random", sample_seed: int = 0, **ranges: Range
-) -> Axes:
-    """Sweep points drawn from ranges: one dimension, with the knobs as its coordinates.
-
-    Args:
-        points: number of points.
-        method: "random" (independent) or "sobol" (scrambled Sobol sequence of `scipy.stats.qmc`).
-        sample_seed: fixes the draw; a Sobol sample is a prefix of every larger one.
-        ranges: `uniform(low, high)` or `log_uniform(low, high)` for each knob.
-
-    Raises:
-        SweepError: for fewer than one point, no range, or an unknown method.
-    """
-    if points < 1 or not ranges:
-        raise SweepError(f"sampled needs at least one point and one range, got {points} and {len(ranges)}")
-    _check_lanes(points)
-    if method == "random":
-        unit = np.random.default_rng(sample_seed).random((points, len(ranges)))
-    elif method == "sobol":
-        from scipy.stats import qmc  # half a second to import, and few pages sample
-
-        power = (points - 1).bit_length()  # Sobol points are balanced in powers of two; the prefix is kept
-        unit = qmc.Sobol(len(ranges), rng=np.random.default_rng(sample_seed)).random_base2(power)[:points]
-    else:
-        raise SweepError(f"sampled knows the methods random and sobol, got {method!r}")
-    for knob, span in ranges.items():
-        if not isinstance(span, Range):
-            raise SweepError(f"sampled needs uniform(...) or log_uniform(...) for {knob!r}, got {span!r}")
-    columns: dict[str, list[Value]] = {
-        knob: span.at(unit[:, i]).tolist() for i, (knob, span) in enumerate(ranges.items())
-    }
-    return _one_factor(columns, next(iter(ranges)) if len(ranges) == 1 else POINT)
-
-
-def _one_factor(columns: Mapping[str, list[Value]], dimension: str) -> Axes:
+def _one_factor(columns: Mapping[str, Sequence[Value | None]], dimension: str) -> Axes:
     rows = tuple(zip(*columns.values(), strict=True))
     if len(set(rows)) < len(rows):
         raise SweepError(f"axes {', '.join(columns)} have a row twice: give each row once")
     return Axes((Factor(tuple(columns), rows, dimension),)) if columns else Axes()
 
 
-def _list_values(knob: str, given: Iterable[Value]) -> list[Value]:
+def list_values(knob: str, given: Iterable[Value]) -> list[Value]:
+    """List the values of an axis, as plain numbers and names.
+
+    Raises:
+        SweepError: if they are no list, there are none, or one of them is no finite number and no name.
+    """
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise SweepError(f"axis {knob!r} must be a list of values, got {given!r}")
     if isinstance(given, Sized):
-        _check_lanes(len(given))  # before a large range is converted to a list
+        check_lanes(len(given))  # before a large range is converted to a list
     listed = [value.item() if isinstance(value, np.generic) else value for value in given]
     if not listed:
         raise SweepError(f"axis {knob!r} is empty: give it at least one value")

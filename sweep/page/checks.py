@@ -152,25 +152,36 @@ def _check_record(page: Experiment) -> None:
 
 
 def _check_stop(page: Experiment) -> None:
-    if page.stop is None:
-        return
-    if not isinstance(page.stop, Stop):
-        raise SweepError(f"stop must be a Target, a Halving or None, got {page.stop!r}")
+    rules = page.rules()
+    if not all(isinstance(rule, Stop) for rule in rules) or page.stop == ():
+        raise SweepError(f"stop must be a Target, a Plateau, a Halving or None, got {page.stop!r}")
+    for rule in rules:
+        _check_stop_metric(page, rule.metric)
+        if isinstance(rule, Halving):
+            if len(rules) > 1:
+                raise SweepError(
+                    "Halving allows no other rule, as a lane that ends no longer competes: give one of them"
+                )
+            _check_halving(page, rule)
+
+
+def _check_stop_metric(page: Experiment, name: str) -> None:
     own = {metric.name: metric.quantity() for metric in page.record.own}
-    recorded = {name: METRICS[name] for name in page.metrics()} | own
-    single = {name: each for name, each in recorded.items() if not each.dims}
-    if page.stop.metric not in single:
-        known = ", ".join(repr(name) for name, each in single.items() if each.better)
-        raise SweepError(f"a lane can't be stopped by {page.stop.metric!r}: name one of {known}")
-    if page.stop_better() is None:
-        fix = "set better='lower' or 'higher' in its Metric" if page.stop.metric in own else "name another metric"
-        raise SweepError(f"a lane can't be stopped by {page.stop.metric!r}, which has no better direction: {fix}")
-    if not isinstance(page.stop, Halving):
-        return
-    for name in page.stop.within:
+    recorded = {metric: METRICS[metric] for metric in page.metrics()} | own
+    single = {metric: each for metric, each in recorded.items() if not each.dims}
+    if name not in single:
+        known = ", ".join(repr(metric) for metric, each in single.items() if each.better)
+        raise SweepError(f"a lane can't be stopped by {name!r}: name one of {known}")
+    if page.better(name) is None:
+        fix = "set better='lower' or 'higher' in its Metric" if name in own else "name another metric"
+        raise SweepError(f"a lane can't be stopped by {name!r}, which has no better direction: {fix}")
+
+
+def _check_halving(page: Experiment, rule: Halving) -> None:
+    for name in rule.within:
         if name not in page.axes.knobs():
             raise unknown_name("axis to halve within", name, page.axes.knobs())
-        if name in SEEDS and page.stop.by == "median":
+        if name in SEEDS and rule.by == "median":
             raise SweepError(f"within of Halving names {name!r}, but with by='median' seeds do not compete: remove it")
 
 
@@ -203,16 +214,15 @@ def _refuse_inapplicable(variant: Experiment, given: Set[str]) -> None:
         raise SweepError(
             f"axis {name!r} does not apply to optimizer {variant.optimizer.name!r} with "
             f"{type(variant.model).__name__} and {type(variant.task).__name__} as set up here: "
-            f"sweep it in separate axes, joined with +"
+            f"sweep it in separate axes, joined with +, or draw it with when(...)"
         )
 
 
 def _check_swept(knob: Knob, value: Value) -> None:
-    """Check a value of an axis; a fraction where an integer is needed probably comes from `sampled`."""
+    """Check a value of an axis; a fraction where an integer is needed probably comes from `uniform`."""
     try:
         knob.check(value)
     except SweepError as error:
         if knob.kind is int and isinstance(value, float) and not value.is_integer():
-            fix = f"sampled draws no whole numbers: draw them in the page, and sweep zipped({knob.name}=[...])"
-            raise SweepError(f"{error}; {fix}") from error
+            raise SweepError(f"{error}; a sample draws whole numbers from integers(low, high)") from error
         raise

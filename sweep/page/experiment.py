@@ -39,7 +39,8 @@ class Experiment(Spec):
         data_seed: seed of points, phases and noise, where no axis sweeps it.
         precision: "float32" or "float64".
         record: what is measured and when.
-        stop: the rule by which a lane ends before its last epoch; None: lanes never do.
+        stop: the rule by which a lane ends before its last epoch, or several, of which the first that applies ends it;
+            None: lanes never do.
         figures: what is drawn; if empty, all figures that fit.
         claims: statements that the results decide (`python -m sweep.claims`).
         name: the page's name, set by `load`; variations have "@" and a description or a hash appended, as in "@smoke".
@@ -61,7 +62,7 @@ class Experiment(Spec):
     data_seed: int = count(0, at_least=0, traced=True)
     precision: Literal["float32", "float64"] = "float32"
     record: Record = field(default_factory=Record)
-    stop: Stop | None = None
+    stop: Stop | tuple[Stop, ...] | None = None
     figures: tuple[Figure, ...] = ()
     claims: tuple[Claim, ...] = ()
     name: str = "experiment"
@@ -87,12 +88,16 @@ class Experiment(Spec):
         """Tell whether the task has data, for rows of which predictions are stored."""
         return self.task.samples() is not None
 
-    def stop_better(self) -> Better:
-        """Tell which values of the stopping rule's metric are better; None without a rule."""
+    def rules(self) -> tuple[Stop, ...]:
+        """List the rules by which lanes end early."""
         if self.stop is None:
-            return None
-        own: dict[str, Better] = {metric.name: metric.better for metric in self.record.own}
-        return own[self.stop.metric] if self.stop.metric in own else METRICS[self.stop.metric].better
+            return ()
+        return self.stop if isinstance(self.stop, tuple) else (self.stop,)
+
+    def better(self, metric: str) -> Better:
+        """Tell which values of a recorded metric are better."""
+        own: dict[str, Better] = {each.name: each.better for each in self.record.own}
+        return own[metric] if metric in own else METRICS[metric].better
 
     def dimensions(self) -> frozenset[str]:
         """Name the dimensions that recorded values may have."""

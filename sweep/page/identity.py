@@ -30,7 +30,7 @@ from sweep.page.specs.loss import Loss
 from sweep.page.specs.model import MLP, FromModule
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Cadence, Metric, Record
-from sweep.page.specs.stop import Halving, Target
+from sweep.page.specs.stop import Halving, Plateau, Target
 from sweep.page.specs.task import FromFunction, Linear, Sine, SumOfSines, Table
 from sweep.page.specs.values import Values
 from sweep.page.specs.window import Window
@@ -41,6 +41,7 @@ COSMETIC: Final = ("name", "question", "figures", "claims")
 # here means changing the schema of stores: a stored description without the field would mean something else.
 SPECS: Final = (
     Axes, Cadence, Data, Experiment, Factor, FromFunction, FromModule, Halving, Linear, Loss, MLP, Metric, Optimizer,
+    Plateau,
     Record, Sine, SumOfSines, Table, Target, Window,
 )  # fmt: skip
 # Names that modules and packages of ours had, as stored descriptions may still tell them.
@@ -69,8 +70,10 @@ def describe(thing: Any) -> Any:
     """Turn a spec into data that JSON can hold; a function that the page defines becomes its source text."""
     if is_dataclass(thing) and not isinstance(thing, type):
         data = {f.name: describe(getattr(thing, f.name)) for f in fields(thing) if not f.name.startswith("_")}
-        if isinstance(thing, Experiment) and thing.stop_better() == "higher":
-            data["stop"]["better"] = "higher"  # older stores have no such field, and in them lower values were better
+        if isinstance(thing, Experiment):
+            for rule, described in zip(thing.rules(), _listed(data["stop"]), strict=True):
+                if thing.better(rule.metric) == "higher":
+                    described["better"] = "higher"  # older stores lack it, and in them lower values were better
         return {"kind": type(thing).__name__, **data}
     if isinstance(thing, Values):
         return thing.describe()
@@ -81,6 +84,11 @@ def describe(thing: Any) -> Any:
     if callable(thing):
         return source(thing)
     return thing
+
+
+def _listed(described: Any) -> list[Any]:
+    """List the descriptions of one thing or of several."""
+    return described if isinstance(described, list) else [] if described is None else [described]
 
 
 def page_attributes(experiment: Experiment) -> dict[str, str]:

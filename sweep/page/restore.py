@@ -17,7 +17,7 @@ KINDS: Final = {
     for name, kind in vars(module).items()
     if inspect.isclass(kind) and is_dataclass(kind)
 }
-STOPS: Final = ("Target", "Halving")
+STOPS: Final = ("Target", "Plateau", "Halving")
 CODE: Final = ("function", "build")  # fields of specs that hold code of the page
 
 

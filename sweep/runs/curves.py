@@ -5,14 +5,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from sweep.base.labels import CUT, DIVERGED, FINISHED, NOT_RUN, REACHED, RUNNING
+from sweep.base.labels import DIVERGED, FINISHED, NOT_RUN, RUNNING, STOPPED
 from sweep.engine.plan import Plan
 from sweep.engine.walk import Segment, ended_epochs
 from sweep.results.dataset import TIME
 from sweep.results.store import Store
 
 # Variables that hold the epoch at which a lane ended early, and the statuses of such lanes.
-END_DATES: Final = {"first_bad_epoch": (DIVERGED,), "stop_epoch": (REACHED, CUT)}
+END_DATES: Final = {"first_bad_epoch": (DIVERGED,), "stop_epoch": STOPPED}
 
 
 class Curves:
@@ -66,7 +66,7 @@ class Curves:
 
     def count_ended(self) -> dict[int, int]:
         """Count the lanes that have ended early, by status."""
-        return {status: int(np.count_nonzero(self._status == status)) for status in (DIVERGED, REACHED, CUT)}
+        return {status: int(np.count_nonzero(self._status == status)) for status in (DIVERGED, *STOPPED)}
 
     def write(self, record: int) -> None:
         """Write the values so far; all lanes count as running, even those that have ended early.

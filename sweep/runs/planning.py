@@ -50,7 +50,7 @@ def halve(plan: Plan, trouble: str) -> Plan:
         SweepError: if they can't be halved.
     """
     half = 2 ** ((plan.wave_lanes - 1).bit_length() - 1)
-    if isinstance(plan.experiment.stop, Halving):
+    if any(isinstance(rule, Halving) for rule in plan.experiment.rules()):
         raise SweepError(
             f"{trouble} with {plan.wave_lanes} lanes at once, and Halving compares all of them: sweep fewer lanes, "
             f"or give more with --memory"

@@ -176,8 +176,9 @@ def standing(ds: xr.Dataset) -> xr.DataArray:
 
     Returns:
         For lanes that reached the target: epochs until then minus twice the last epoch, which is negative. For lanes
-        that ran to the end: the final loss, of validation where there is any. For lanes that were cut: a number above
-        every loss, the lower the later they were cut. +inf for diverged lanes; NaN for those not run to the end.
+        that ran to the end or stopped improving: the final loss, of validation where there is any. For lanes that were
+        cut: a number above every loss, the lower the later they were cut. +inf for diverged lanes; NaN for those not
+        run to the end.
     """
     score = final(ds, schema.judged_by(ds)).astype(float)
     if "stop_epoch" not in ds.data_vars:
@@ -185,6 +186,11 @@ def standing(ds: xr.Dataset) -> xr.DataArray:
     last, stop = float(ds["epoch"][-1]), ds["stop_epoch"]
     score = score.where(ds["status"] != labels.REACHED, stop - 2 * last)
     return score.where(ds["status"] != labels.CUT, (2 - stop / last) * 1e300)
+
+
+def ranks_ends(ds: xr.Dataset) -> bool:
+    """Tell whether `standing` ranks some lanes by when they ended: some reached a target or were cut."""
+    return "stop_epoch" in ds.data_vars and bool(ds["status"].isin((labels.REACHED, labels.CUT)).any())
 
 
 def best_place(ds: xr.Dataset, dims: Sequence[str]) -> dict[str, int]:
@@ -362,9 +368,9 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Over the swept dimensions other than `seed` and `learning_rate`, all at the best learning rate:
         `best_learning_rate` (where swept), `final_loss` (median over seeds) and `final_validation_loss` (where there is
-        validation), the numbers of lanes
-        `finished` (including those that reached the target), `lost` (diverged, failed), `cut` (if any was) and
-        `not_run`; and where spectral errors were recorded `halving_epoch` over `frequency` and `order_of_convergence`.
+        validation), the numbers of lanes `finished` (including those that reached the target or stopped improving),
+        `lost` (diverged, failed), `cut` (if any was) and `not_run`; and where spectral errors were recorded
+        `halving_epoch` over `frequency` and `order_of_convergence`.
     """
     best = at_best_learning_rate(ds, ds)
     table = {"final_loss": median(final(best, "loss"))}

@@ -127,7 +127,9 @@ REFUSALS: dict[str, Callable[[], object]] = {
         slopes=(1, 2), placement="random", inputs="circle"
     ),
     "axis 'points' does not apply to optimizer 'adam' with MLP and Table as set up here: "
-    "sweep it in separate axes, joined with +": lambda: tiny(task=XOR, axes=grid(points=(4, 8))),
+    "sweep it in separate axes, joined with +, or draw it with when(...)": lambda: tiny(
+        task=XOR, axes=grid(points=(4, 8))
+    ),
     "batch_size must be at most the 4 points, got 5": lambda: tiny(task=XOR, batch_size=5),
     "task.high must be greater than task.low, got low 2, high 1": lambda: tiny(axes=grid(low=(0.0, 2.0))),
     "omega0 must be greater than 0, got 0.0": lambda: MLP(omega0=0.0),

@@ -16,9 +16,10 @@ from hypothesis.extra.numpy import arrays
 
 from sweep import MLP, Experiment, stats
 from sweep.base.errors import SweepError
-from sweep.base.labels import CUT, DIVERGED, REACHED, RUNNING
+from sweep.base.labels import CUT, DIVERGED, PLATEAUED, REACHED, RUNNING, STOPPED, worst
 from sweep.engine import cost, stopping, wave
 from sweep.engine.prepare import prepare, training_program
+from sweep.engine.walk import ended_epochs
 from sweep.engine.wave import Position, WaveRunner
 from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.identity import describe, differing_fields, fingerprint, fingerprint_of
@@ -26,7 +27,7 @@ from sweep.page.restore import restore
 from sweep.page.specs.stop import BOUNDS
 from sweep.runs import filling, wave_writer
 from sweep.runs.runner import run_sweep
-from sweep.specs import XOR, Halving, Metric, Optimizer, Record, Target, linear_spaced
+from sweep.specs import XOR, Halving, Metric, Optimizer, Plateau, Record, Target, linear_spaced
 
 LOSING = {"float32": 3e38, "float64": 1.5e308}  # the rate that loses its lanes
 
@@ -59,7 +60,8 @@ def full(racing):
     return run_sweep(racing(None))
 
 
-RULES = [Target(0.6), Halving(first=0.2), Halving(keep=0.3, by="lane", first=0.1, within=("width",))]
+BOTH = (Target(0.6), Plateau(7, min_improvement=0.03))
+RULES = [Target(0.6), Halving(first=0.2), Halving(keep=0.3, by="lane", first=0.1, within=("width",)), BOTH]
 
 
 @pytest.mark.core
@@ -76,7 +78,7 @@ def test_a_stopped_sweep_is_bitwise_the_full_one_up_to_where_each_lane_stopped(r
         np.testing.assert_array_equal(stopped[name].values[kept], full[name].values[kept])
     kept = (stopped.snapshot_epoch <= ends).broadcast_like(full.prediction).transpose(*full.prediction.dims).values
     np.testing.assert_array_equal(stopped.prediction.values[kept], full.prediction.values[kept])
-    ended = np.isin(stopped.status, (REACHED, CUT))
+    ended = np.isin(stopped.status, STOPPED)
     np.testing.assert_array_equal(ended, np.isfinite(ends))
     lost = stopped.status == DIVERGED
     np.testing.assert_array_equal(stopped.first_bad_epoch.values[lost], full.first_bad_epoch.values[lost])
@@ -97,6 +99,75 @@ def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_
         assert (later == later[:1]).all()
         assert np.isfinite(later).all()
     assert (stopped.status.values[~np.isfinite(first)] != REACHED).all()
+
+
+def plateau_by_hand(rule, better, epochs, values):
+    """Follow one lane's metric through its records with a plain loop; give the record at which it ends, or None."""
+    best, since = worst(better), epochs[0]
+    for record, (epoch, value) in enumerate(zip(epochs, values, strict=True)):
+        margin = rule.min_improvement * abs(best) if np.isfinite(best) else 0.0
+        if (value > best + margin) if better == "higher" else (value < best - margin):
+            best, since = value, epoch
+        elif epoch - since >= rule.patience:
+            return record
+    return None
+
+
+@pytest.fixture(scope="module")
+def ended_by_both(racing):
+    return run_sweep(racing(BOTH))
+
+
+def test_a_lane_ends_when_it_has_stopped_improving_or_has_reached_its_target_whichever_is_first(ended_by_both, full):
+    stopped, (target, plateau) = ended_by_both, BOTH
+    epochs = full.epoch.values
+    for lane in np.ndindex(stopped.status.shape):
+        loss = full.loss.values[lane]
+        met = np.flatnonzero(loss <= target.value)
+        end = plateau_by_hand(plateau, "lower", epochs, loss)
+        ends = {REACHED: met[0] if len(met) else np.inf, PLATEAUED: np.inf if end is None else end}
+        status = min(ends, key=ends.__getitem__)
+        bad = full.first_bad_epoch.values[lane]
+        if np.isinf(ends[status]) or epochs[ends[status]] >= bad:
+            assert stopped.status.values[lane] not in STOPPED
+            continue
+        assert stopped.status.values[lane] == status
+        assert stopped.stop_epoch.values[lane] == epochs[ends[status]]
+        assert (stopped.loss.values[lane][ends[status] :] == loss[ends[status]]).all()
+    assert {REACHED, PLATEAUED, DIVERGED} <= set(stopped.status.values.ravel().tolist())
+
+
+def test_when_a_lane_stops_improving_does_not_depend_on_its_wave(ended_by_both, racing):
+    plan = make_plan(racing(BOTH), wave_lanes=8)
+    assert len(plan.waves) == 6
+    status, epochs = np.full(48, RUNNING), np.full(48, np.nan)
+    for piece in walk_waves(plan):
+        lanes = plan.waves[piece.wave].lanes
+        epochs[lanes] = ended_epochs(plan, piece, *STOPPED)
+        for rows, own in zip(plan.waves[piece.wave].rows, piece.status, strict=True):
+            status[lanes[rows]] = own
+    np.testing.assert_array_equal(epochs, ended_by_both.stop_epoch.values.ravel())
+    np.testing.assert_array_equal(np.isin(status, STOPPED), np.isfinite(epochs))
+    np.testing.assert_array_equal(status[np.isfinite(epochs)], ended_by_both.status.values.ravel()[np.isfinite(epochs)])
+
+
+@given(
+    arrays(np.float64, (9, 6), elements=st.sampled_from([-1.0, 0.0, 1.0, 1.05, 2.0, np.inf, -np.inf, np.nan])),
+    st.lists(st.integers(1, 5), min_size=8, max_size=8), st.integers(1, 9), st.sampled_from([0.0, 0.1]),
+    st.sampled_from(["lower", "higher"]),
+)  # fmt: skip
+def test_any_metric_stops_improving_where_a_plain_loop_says_so(values, gaps, patience, least, better):
+    rule, epochs = Plateau(patience, min_improvement=least), np.cumsum([0, *gaps]).astype(float)
+    lanes = lay_out(grid(seed=range(6)))
+    stop = stopping.StoppingRule(rule, "0", epochs, lanes, np.arange(6), better)
+    memory, running, ended = {}, np.ones(6, bool), [None] * 6
+    for record in range(9):
+        status, memory = stop.new_status(record, values[record], running, memory)
+        assert memory.keys() == stopping.remembered((rule,))
+        for lane in np.flatnonzero(status == PLATEAUED):
+            ended[lane] = record
+        running &= status == RUNNING
+    assert ended == [plateau_by_hand(rule, better, epochs, values[:, lane]) for lane in range(6)]
 
 
 def test_a_cut_lane_is_not_measured_again_and_its_steps_are_not_counted(racing):
@@ -139,7 +210,7 @@ def halved_by_hand(rule, loss, first_bad, record):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("rule", RULES[1:], ids=repr)
+@pytest.mark.parametrize("rule", RULES[1:3], ids=repr)
 def test_halving_cuts_the_same_lanes_as_a_plain_loop(rule, racing, full):
     stopped = run_sweep(racing(rule))
     bad = full.first_bad_epoch.fillna(np.inf).values
@@ -218,7 +289,7 @@ def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
     assert all(np.isin(status, (REACHED, DIVERGED)).all() for status in pieces[-1].status)
 
 
-@pytest.mark.parametrize("rule", [RULES[0], pytest.param(RULES[1], marks=pytest.mark.slow), RULES[2]], ids=repr)
+@pytest.mark.parametrize("rule", [BOTH, pytest.param(RULES[1], marks=pytest.mark.slow), RULES[2]], ids=repr)
 def test_resuming_from_any_position_ends_the_same_lanes_with_the_same_bits(rule, racing):
     plan = make_plan(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
     whole = records(walk_waves(plan))
@@ -314,7 +385,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_equals_an_uninterrupted
             "a lane can't be stopped by 'own', which has no better direction: set better='lower' or 'higher' in its",
         ),
         (lambda: Metric("own", abs, better="more"), "better of metric 'own' must be 'lower', 'higher' or None, got"),
-        (lambda: tiny(stop=0.1), "stop must be a Target, a Halving or None"),
+        (lambda: tiny(stop=0.1), "stop must be a Target, a Plateau, a Halving or None"),
         (
             lambda: tiny(stop=Target(0.1, metric="spectral_error")),
             "a lane can't be stopped by 'spectral_error': name one of 'loss'",
@@ -322,6 +393,23 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_equals_an_uninterrupted
         (lambda: race(Halving(within=("depth",))), "unknown axis to halve within 'depth'"),
         (lambda: tiny(stop=Halving(within=("width",))), "unknown axis to halve within 'width'"),
         (lambda: race(Halving(within=("seed",))), "within of Halving names 'seed', but with by='median' seeds"),
+        (lambda: Plateau(0), "patience of Plateau must be greater than 0 epochs, got 0"),
+        (lambda: Plateau(np.nan), "patience of Plateau must be a finite number, got nan"),
+        (lambda: Plateau(5, min_improvement=-1e-3), "min_improvement of Plateau must be at least 0, got -0.001"),
+        (
+            lambda: tiny(stop=Plateau(5, metric="accuracy")),
+            "a lane can't be stopped by 'accuracy': name one of 'loss'",
+        ),
+        (
+            lambda: tiny(stop=(Target(0.1), Plateau(5, metric="own")), record=Record(own=(Metric("own", abs),))),
+            "a lane can't be stopped by 'own', which has no better direction: set better='lower' or 'higher' in its",
+        ),
+        (lambda: tiny(stop=(Target(0.1), 5)), "stop must be a Target, a Plateau, a Halving or None, got (Target("),
+        (lambda: tiny(stop=()), "stop must be a Target, a Plateau, a Halving or None, got ()"),
+        (
+            lambda: tiny(stop=(Halving(), Plateau(5))),
+            "Halving allows no other rule, as a lane that ends no longer competes: give one of them",
+        ),
         (lambda: Halving(within="width"), "within of Halving must be a tuple of axes such as ('width',), got 'width'"),
     ],
 )
@@ -423,6 +511,12 @@ def test_halving_by_accuracy_keeps_the_accurate():
         (Target(0.99, metric="accuracy"), "a lane ends at the first record with accuracy at least 0.99"),
         (Target(at_most=0.99, metric="accuracy"), "a lane ends at the first record with accuracy at most 0.99"),
         (Target(0.1), "a lane ends at the first record with loss at most 0.1"),
+        (
+            Plateau(60, metric="accuracy"),
+            "its accuracy has not become higher, by more than 0.0001 of its best, for 60 epochs; the estimate",
+        ),
+        (Plateau(10), "records are up to 20 epochs apart, so that there one without improvement ends a lane"),
+        (Plateau(500), "no lane will end: the records span fewer epochs"),
         (Halving(metric="accuracy"), "all together: the 50% with the higher accuracy go on at epochs 20"),
         (Halving(), "all together: the 50% with the lower loss go on at epochs 20"),
     ],
@@ -472,7 +566,13 @@ def test_if_lanes_end_early_the_best_rate_reaches_the_target_first_or_is_cut_las
     assert int(table.cut.sum() + table.lost.sum() + table.finished.sum() + table.not_run.sum()) == 12
 
 
-@pytest.mark.parametrize("rule", [Halving(metric="accuracy"), Target(at_least=0.9, metric="accuracy"), Target(0.1)])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Halving(metric="accuracy"), Target(at_least=0.9, metric="accuracy"), Target(0.1),
+        Plateau(5, metric="accuracy"), (Target(0.1), Plateau(5.5, metric="accuracy")),
+    ],
+)  # fmt: skip
 def test_a_stored_experiment_with_a_stopping_rule_is_restored_from_its_description(rule):
     experiment = xor(rule)
     assert fingerprint(restore(json.loads(json.dumps(describe(experiment))))) == fingerprint(experiment)

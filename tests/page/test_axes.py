@@ -4,14 +4,16 @@ from collections.abc import Callable
 from math import log
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import rows_of, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.base.errors import SweepError
-from sweep.page.axes import Axes, grid, lay_out, log_uniform, sampled, uniform, zipped
+from sweep.page.axes import Axes, grid, lay_out, table, zipped
 from sweep.page.resolve import resolve
+from sweep.page.sampling import log_uniform, sampled, uniform
 from sweep.results.dataset import unfold
 from sweep.results.skeleton import skeleton
 from sweep.specs import MLP, Optimizer
@@ -187,6 +189,52 @@ def test_smoke_keeps_the_first_and_last_values():
     assert axes.keep_ends(2, {"width"}).values("width") == (4, 16)
 
 
+@st.composite
+def tables(draw: Callable) -> dict[str, list]:
+    """Draw columns of distinct rows."""
+    knobs = draw(st.permutations(list(VALUES)))[: draw(st.integers(1, 4))]
+    return dict(zip(knobs, map(list, zip(*draw(columns(knobs, 5)), strict=True)), strict=True))
+
+
+@given(tables())
+def test_a_table_without_gaps_is_its_columns_zipped(given_columns):
+    assert table(given_columns) == table(pd.DataFrame(given_columns, index=None)) == zipped(**given_columns)
+    shuffled = pd.DataFrame(given_columns).set_index(pd.Index([7] * len(next(iter(given_columns.values())))))
+    assert table(shuffled) == zipped(**given_columns)
+
+
+def test_a_table_with_gaps_has_the_lanes_of_the_union_that_it_writes_out():
+    apart = grid(optimizer=("adam",), learning_rate=(1e-3,)) + grid(
+        optimizer=("sgd",), learning_rate=(0.1, 1.0), momentum=(0.0, 0.5), width=(8,)
+    )
+    frame = pd.DataFrame(
+        {
+            "optimizer": ["adam"] + ["sgd"] * 4, "learning_rate": [1e-3, 0.1, 0.1, 1.0, 1.0],
+            "momentum": [np.nan, 0.0, 0.5, 0.0, 0.5], "width": [np.nan, 8, 8, 8, 8],
+        }
+    )  # fmt: skip
+    assert frame["width"].dtype == float
+    seeds = grid(seed=(0, 1))
+    wanted = lanes_of(seeds * apart)
+    for given_frame in (
+        frame,
+        frame.convert_dtypes(),
+        frame.astype({"optimizer": "category"}),
+        frame.convert_dtypes().to_dict("list"),
+    ):
+        axes = seeds * table(given_frame)
+        assert axes.dimensions() == ("seed", "point")
+        assert set(axes.values("width")) == {None, 8}
+        assert all(type(width) is int for width in axes.values("width") if width is not None)
+        assert lanes_of(axes) == wanted
+
+
+def test_a_table_of_results_can_be_joined_to_a_grid():
+    chosen = pd.DataFrame({"seed": [3, 4], "width": [8, 16]})
+    assert lay_out(table(chosen)).dimensions == (("seed", 2),)
+    assert lay_out(table(chosen[["width"]]) + grid(width=(16, 32))).columns["width"].tolist() == [8, 16, 32]
+
+
 MOST = " lanes, and a sweep has 16,777,216 at most: give fewer values, or divide the sweep among several pages"
 REFUSALS = {
     "axis 'seed' is empty: give it at least one value": lambda: grid(seed=()),
@@ -207,12 +255,29 @@ REFUSALS = {
     "sampled knows the methods random and sobol, got 'halton'": lambda: sampled(
         2, method="halton", noise=uniform(0, 1)
     ),
-    "sampled needs uniform(...) or log_uniform(...) for 'noise', got (0, 1)": lambda: sampled(2, noise=(0, 1)),
+    "sampled needs uniform(...), log_uniform(...), integers(...) or choices(...) for 'noise', got (0, 1)": lambda: (
+        sampled(2, noise=(0, 1))
+    ),
     "uniform needs low < high, got 1, 1": lambda: uniform(1, 1),
     "log_uniform needs 0 < low < high, got 0, 1": lambda: log_uniform(0, 1),
     f"axes make 100,000,000{MOST}": lambda: grid(seed=range(10_000)) * grid(noise=range(10_000)),
     f"axes make 1,000,000,000{MOST}": lambda: grid(seed=range(10**9)),
     f"axes make 16,777,217{MOST}": lambda: sampled(2**24 + 1, noise=uniform(0, 1)),
+    "row 3 of the table is the same as row 1, counted from 0: give each row once": lambda: table(
+        {"width": [8, 8, 9, 8], "depth": [1, None, 1, None]}
+    ),
+    "the table has two columns 'width': leave one out": lambda: table(
+        pd.DataFrame([[1, 2]], columns=["width", "width"])  # pyright: ignore[reportArgumentType]
+    ),
+    "a column of the table is named 0, which is no name of a knob: rename it": lambda: table(pd.DataFrame([[1, 2]])),
+    "column 'momentum' of the table has no value: leave it out": lambda: table({"momentum": [None, np.nan]}),
+    "the table has no columns: give it one for each knob": lambda: table(pd.DataFrame()),
+    "the columns of a table must have the same length, got width 2, depth 1": lambda: table(
+        {"width": [1, 2], "depth": [1]}
+    ),
+    "table takes a DataFrame, or a mapping of knobs to columns, got list": lambda: table([1, 2]),
+    "column 'width' of the table must be a list of values, got 8": lambda: table({"width": 8}),
+    "unknown knob 'widht': did you mean 'width'?": lambda: tiny(axes=table({"widht": [1, 2]})),
     "unknown knob 'learning_rat': did you mean 'learning_rate'?": lambda: tiny(axes=grid(learning_rat=(0.1,))),
 }
 

@@ -41,8 +41,9 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "batch_size must be at least 1, got 0": lambda: tiny(batch_size=0),
     "seed must be at least 0, got -1": lambda: tiny(seed=-1),
     "seed must be at most 4294967295, got 4294967296": lambda: tiny(axes=grid(seed=(0, 2**32))),
-    "seed must be a whole number, got 0.5; sampled draws no whole numbers: draw them in the page, and sweep "
-    "zipped(seed=[...])": lambda: tiny(axes=grid(seed=(0.5,))),
+    "seed must be a whole number, got 0.5; a sample draws whole numbers from integers(low, high)": lambda: tiny(
+        axes=grid(seed=(0.5,))
+    ),
     "unknown loss 'mean_square': did you mean 'mean_squared'?": lambda: tiny(loss="mean_square"),
     "unknown precision 'float16': did you mean 'float64'?": lambda: tiny(precision="float16"),
     "unknown activation 'tahn': did you mean 'tanh'?": lambda: MLP(activation="tahn"),

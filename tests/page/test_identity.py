@@ -184,6 +184,7 @@ DEFAULTS = {
         "name": "adam", "learning_rate": 0.001, "momentum": None, "weight_decay": None, "beta1": None, "beta2": None,
         "epsilon": None, "decay": None, "schedule": "constant", "final_fraction": None,
     },
+    "Plateau": {"metric": "loss", "min_improvement": 1e-4},
     "Record": {"metrics": None, "own": [], "at": {"kind": "Cadence", "form": "log", "value": 50}, "x": None,
                "snapshots": 5},
     "Sine": {
@@ -229,9 +230,9 @@ maps measures memory metric metrics model models moment netcdf networks numerics
 optimizers optional outcomes outputs overrides own owners packing page page_differences page_figure pages permutation
 places plan plane planning plot plots prepare program progress provenance reading record refusals registry regression
 repair replay replaying report reporting resolve restore restoring results rows run runner runs safe_files samples
-scalars scale schema seats section seed_statistics seeds self_test session shape sheet signals sine skeleton spacing
-specs stats stop stopping store store_damages streams structured style summary surfaces tables targets task tasks
-terminal text tidy trackers train training training_range unbatched unions user_cache values variables variation
+sampling scalars scale schema seats section seed_statistics seeds self_test session shape sheet signals sine skeleton
+spacing specs stats stop stopping store store_damages streams structured style summary surfaces tables targets task
+tasks terminal text tidy trackers train training training_range unbatched unions user_cache values variables variation
 verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves whole_files window writer
 zoom
 """

@@ -314,3 +314,9 @@ def test_if_lanes_ended_early_the_first_learning_rate_at_the_target_is_shown():
     assert "soonest at the target" in texts(FIGURES["frequency_epoch"](ds))
     assert view(ds).data["learning_rate"] == 1e-3
     assert not overlapping(figure.texts)
+    ds["status"] = xr.full_like(ds["status"], labels.PLATEAUED)
+    assert stats.best_learning_rate(ds) == 1e-2, "to stop improving soon is no merit"
+    shown = texts(FIGURES["frequency_epoch"](ds))
+    assert "lowest median final loss" in shown
+    assert "soonest at the target" not in shown
+    assert "6 stopped improving, their values carried forward" in " ".join(shown.split())

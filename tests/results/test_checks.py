@@ -351,7 +351,7 @@ def test_an_array_of_another_type_or_shape_is_refused(store: Path, name: str, ke
         ("activation", {"flag_meanings": '["a"]', "flag_values": [0]}, "has codes that none of its 1 words has"),
         ("activation", {"flag_meanings": '["$x_$", "b"]'}, "'$x_$' is not a word that a knob takes"),
         ("activation", {"flag_meanings": '["a", "a"]'}, "its flag_meanings hold a word twice"),
-        ("status", {"flag_meanings": "a b c d e f g"}, "the words of its status"),
+        ("status", {"flag_meanings": "a b c d e f g h"}, "the words of its status"),
     ],
 )
 def test_an_array_with_other_labels_is_refused(store: Path, name: str, changed: dict[str, Any], told: str) -> None:
@@ -374,7 +374,7 @@ def test_units_that_look_like_dates_are_only_words(store: Path) -> None:
     [
         ("lane", np.zeros(32, np.int64), "its lanes are not the 32 of its dimensions"),
         ("lane", np.r_[-2, np.arange(1, 32)], "its lanes are not the 32 of its dimensions"),
-        ("status", np.full(32, 7, np.int8), "its status has codes that none of its 7 words has"),
+        ("status", np.full(32, 8, np.int8), "its status has codes that none of its 8 words has"),
         ("status", np.full(32, -1, np.int8), "its status has codes"),
         ("activation", np.full(32, 2, np.int16), "its activation has codes that none of its 2 words has"),
         ("learning_rate", np.full(32, np.inf), "its learning_rate is infinite in a lane"),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers import tiny
 
+from sweep.axes import grid, log_uniform, sampled, zipped
 from sweep.base.errors import SweepError
-from sweep.page.axes import grid, log_uniform, sampled, zipped
 from sweep.page.resolve import resolve
 from sweep.results.dataset import lane_table
 from sweep.results.lane_choice import choose, configuration

@@ -12,7 +12,7 @@ from faults.hostile_stores import sign
 from helpers import LOSS_ONLY, share_blocks, tiny
 
 from sweep.base.errors import SweepError
-from sweep.base.labels import CUT, DIVERGED, FINISHED, NOT_RUN, REACHED, RUNNING
+from sweep.base.labels import CUT, DIVERGED, FINISHED, NOT_RUN, PLATEAUED, REACHED, RUNNING
 from sweep.cli.command import run_guarded
 from sweep.cli.replay import replay_lane
 from sweep.cli.terminal import Terminal
@@ -31,7 +31,7 @@ from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.replay import isolate_lane, replay
 from sweep.runs.runner import run_sweep
-from sweep.specs import Halving, Optimizer, Record, Target, linear_spaced
+from sweep.specs import Halving, Optimizer, Plateau, Record, Target, linear_spaced
 
 LOST = 1e9  # a learning rate at which lanes diverge
 EXPERIMENT = tiny(
@@ -143,8 +143,13 @@ def test_different_arithmetic_is_reported_and_has_its_own_tiles(several, monkeyp
 
 @pytest.mark.parametrize(
     ("rule", "rate", "status"),
-    [(Target(0.9), 0.1, REACHED), (Halving(first=0.4), 1e-3, CUT), (Halving(first=0.4), 0.1, FINISHED)],
-    ids=["reached", "cut", "kept"],
+    [
+        (Target(0.9), 0.1, REACHED),
+        (Plateau(8, min_improvement=0.5), 1e-3, PLATEAUED),
+        (Halving(first=0.4), 1e-3, CUT),
+        (Halving(first=0.4), 0.1, FINISHED),
+    ],
+    ids=["reached", "plateaued", "cut", "kept"],
 )
 def test_a_lane_that_ended_early_is_equal_until_its_end(tmp_path: Path, capsys, rule, rate, status) -> None:
     axes = grid(seed=(0, 1), learning_rate=(1e-3, 0.1))

@@ -7,7 +7,7 @@ from sweep.page.specs.loss import Loss
 from sweep.page.specs.model import MLP, FromModule, Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Metric, Record, every, linear_spaced, log_spaced
-from sweep.page.specs.stop import Halving, Target
+from sweep.page.specs.stop import Halving, Plateau, Target
 from sweep.page.specs.task import XOR, FromFunction, Linear, Sine, SumOfSines, Table, Task
 from sweep.page.specs.window import Window
 
@@ -28,6 +28,7 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Plateau",
     "Record",
     "Sine",
     "SumOfSines",

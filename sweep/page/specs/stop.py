@@ -36,7 +36,10 @@ class Target(Spec):
         super().__post_init__()
         given = [name for name in BOUNDS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise SweepError(f"Target takes one of value, at_least and at_most, got {' and '.join(given) or 'none'}")
+            fix = f"; set {given[0]} to None, or leave the other out" if given else ""
+            raise SweepError(
+                f"Target takes one of value, at_least and at_most, got {' and '.join(given) or 'none'}{fix}"
+            )
         check_finite(f"{given[0]} of Target", getattr(self, given[0]))
 
     def bounds(self, better: Better) -> tuple[float | None, float | None]:
@@ -89,4 +92,37 @@ class Halving(Spec):
             raise unknown_name("value of by in Halving", self.by, BY)
 
 
-Stop = Target | Halving
+@dataclass(frozen=True)
+class Plateau(Spec):
+    """End a lane once a metric has stopped improving; its status is then "plateaued".
+
+    A lane ends at the first record at which its metric has not improved for `patience` epochs: since then no value was
+    better than the best one before by more than `min_improvement` times that one's size. This is `EarlyStopping` of
+    Keras with a relative `min_delta`, and the measure of improvement of PyTorch's `ReduceLROnPlateau` with its default
+    threshold. Only records are seen: where they are further apart than `patience`, one without improvement ends a lane.
+    From there on its curves carry their last values forward.
+
+    Args:
+        patience: epochs without improvement after which a lane ends.
+        metric: a recorded metric that is one number for a lane and has a better direction.
+        min_improvement: the smallest improvement that counts, as a share of the best value so far; 0: any does.
+
+    Raises:
+        SweepError: for a patience that is not a finite number above 0, or an improvement that is not one of at least 0.
+    """
+
+    patience: float
+    metric: str = "loss"
+    min_improvement: float = 1e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_finite("patience of Plateau", self.patience)
+        check_finite("min_improvement of Plateau", self.min_improvement)
+        if self.patience <= 0:
+            raise SweepError(f"patience of Plateau must be greater than 0 epochs, got {self.patience!r}")
+        if self.min_improvement < 0:
+            raise SweepError(f"min_improvement of Plateau must be at least 0, got {self.min_improvement!r}")
+
+
+Stop = Target | Plateau | Halving

@@ -264,6 +264,8 @@ def _losses(status: xr.DataArray) -> str:
     parts = [f"{counts[code]} {style.words(labels.STATUS[code])}" for code in bad if counts[code]]
     if counts[labels.REACHED]:
         parts.append(f"{counts[labels.REACHED]} reached the target, their values carried forward")
+    if counts[labels.PLATEAUED]:
+        parts.append(f"{counts[labels.PLATEAUED]} stopped improving, their values carried forward")
     return f"{style.format_count(status.size, 'lane')}, {', '.join(parts) or 'none diverged'}"
 
 

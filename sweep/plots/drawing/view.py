@@ -181,8 +181,8 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
         return View(data, ds, facet, rules, drawn).thin(facet, most)
     best = stats.at_best_learning_rate(data, data)  # before `thin`, which copies what it keeps
     chosen = View(best, ds, facet, rules, drawn).thin(facet, most)
-    words = style.words(judged_by)
-    how = _ENDED.format(words) if "stop_epoch" in data else f"{_LOWEST.format(words)} over seeds, diverged as +inf"
+    words, ends = style.words(judged_by), stats.ranks_ends(data)
+    how = _ENDED.format(words) if ends else f"{_LOWEST.format(words)} over seeds, diverged as +inf"
     rule = f"At {owner} best learning rate ({how})"
     return replace(chosen, rules=(*chosen.rules, rule))
 
@@ -267,4 +267,4 @@ def _fix(ds: xr.Dataset, dims: list[str]) -> tuple[xr.Dataset, tuple[str, ...]]:
 
 
 def _ranking(ds: xr.Dataset) -> str:
-    return (_ENDED if "stop_epoch" in ds else _LOWEST).format(style.words(schema.judged_by(ds)))
+    return (_ENDED if stats.ranks_ends(ds) else _LOWEST).format(style.words(schema.judged_by(ds)))

@@ -78,10 +78,11 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
 
 def _target(ds: xr.Dataset) -> float | None:
     """Give the loss at which the page ended its lanes, if it did."""
-    stop = json.loads(ds.attrs.get("experiment", "{}")).get("stop") or {}
-    if stop.get("kind") != "Target" or stop.get("metric") != "loss":
-        return None
-    return stop.get("at_most") if stop.get("value") is None else stop["value"]
+    stop = json.loads(ds.attrs.get("experiment", "{}")).get("stop") or []
+    for rule in stop if isinstance(stop, list) else [stop]:
+        if rule.get("kind") == "Target" and rule.get("metric") == "loss":
+            return rule.get("at_most") if rule.get("value") is None else rule["value"]
+    return None
 
 
 def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, list[xr.DataArray]]:

@@ -89,13 +89,13 @@ def _lies_along_itself(name: str, found: Sequence[Any]) -> bool:
 
 def _check_experiment(found: Any) -> None:
     _require_object(found)
-    for name in ("task", "model", "optimizer", "stop", "record"):
+    for name in ("task", "model", "optimizer", "record"):
         require(isinstance(found.get(name), dict | None), f"its {name} is not an object")
     for name in ("seed", "data_seed"):
         require(is_whole_number(found.get(name, 0)), f"its {name} is not a whole number")
     _check_claims(found.get("claims") or [])
     _check_page_metrics((found.get("record") or {}).get("own") or [])
-    _check_stop(found.get("stop") or {})
+    _check_stop(found.get("stop") or [])
 
 
 def _check_claims(found: Any) -> None:
@@ -112,11 +112,14 @@ def _check_page_metrics(found: Any) -> None:
         check_name(metric.get("name"), "a metric")
 
 
-def _check_stop(found: Mapping[str, Any]) -> None:
-    if found.get("kind") == "Target":
-        values = [found[name] for name in BOUNDS if found.get(name) is not None]
-        is_target = isinstance(found.get("metric"), str) and len(values) == 1 and is_number(values[0])
-        require(is_target, "its target is not one value of a metric")
+def _check_stop(found: Any) -> None:
+    rules = found if isinstance(found, list) else [found]
+    require(all(isinstance(rule, dict) for rule in rules), "its stop is not an object")
+    for rule in rules:
+        if rule.get("kind") == "Target":
+            values = [rule[name] for name in BOUNDS if rule.get(name) is not None]
+            is_target = isinstance(rule.get("metric"), str) and len(values) == 1 and is_number(values[0])
+            require(is_target, "its target is not one value of a metric")
 
 
 def _check_figures(found: Any) -> None:
