@@ -19,6 +19,7 @@ from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.stop import Halving, Stop
 from sweep.page.specs.task import FromFunction, Table, Task
+from sweep.page.specs.update_rule import FromOptax, UpdateRule
 
 if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
@@ -31,9 +32,10 @@ def check(page: Experiment) -> None:
         SweepError: for an axis that no spec has or that does not apply, a value out of range, or a record or figure
             that is not possible with the task.
     """
-    for part, kind in (("task", Task), ("model", Model), ("optimizer", Optimizer), ("axes", Axes)):
+    for part, kind in (("task", Task), ("model", Model), ("optimizer", UpdateRule), ("axes", Axes)):
         if not isinstance(getattr(page, part), kind):
-            raise SweepError(f"{part} must be {with_article(kind.__name__)}, got {getattr(page, part)!r}")
+            words = "an Optimizer or FromOptax" if kind is UpdateRule else with_article(kind.__name__)
+            raise SweepError(f"{part} must be {words}, got {getattr(page, part)!r}")
     check_text("question", page.question)
     if isinstance(page.epochs, bool) or not isinstance(page.epochs, int) or page.epochs < 1:
         raise SweepError(f"epochs must be a whole number of at least 1, got {page.epochs!r}")
@@ -43,6 +45,7 @@ def check(page: Experiment) -> None:
         raise SweepError(f"batch_size must be at most the {page.task.points} points, got {page.batch_size}")
     _check_loss(page)
     _check_parameters(page)
+    _check_layer_rates(page)
     _check_axes(page)
     _check_record(page)
     _check_stop(page)
@@ -68,10 +71,25 @@ def _check_loss(page: Experiment) -> None:
 
 
 def _check_parameters(page: Experiment) -> None:
-    taken = {*knobs_of(type(page)), *knobs_of(type(page.model)), *knobs_of(type(page.optimizer))}
+    """Refuse names that a page gives to numbers where other parts of it have knobs of these names."""
+    taken = {*knobs_of(type(page)), *page.model.own_knobs(), *page.optimizer.own_knobs()}
     for name in page.task.parameters if isinstance(page.task, FromFunction) else ():
         if name in taken:
             raise SweepError(f"parameter {name!r} of the target function has the name of a knob: rename it")
+    taken = {*knobs_of(type(page)), *page.model.own_knobs(), *page.task.own_knobs()}
+    for name in page.optimizer.numbers if isinstance(page.optimizer, FromOptax) else ():
+        if name in taken:
+            raise SweepError(f"number {name!r} of FromOptax has the name of a knob: rename it")
+
+
+def _check_layer_rates(page: Experiment) -> None:
+    """Refuse another number of factors than layers; where an axis sweeps the depth, for each depth."""
+    rates = getattr(page.optimizer, "layer_rates", None)
+    if rates is None or "depth" in page.axes.knobs():
+        return
+    layers = page.model.count_layers()
+    if len(rates) != layers:
+        raise SweepError(f"layer_rates must have one number for each of {layers} layers, output included, got {rates}")
 
 
 def _check_axes(page: Experiment) -> None:
@@ -98,8 +116,12 @@ def _no_knob(page: Experiment, name: str, knobs: Mapping[str, Any]) -> SweepErro
             kind = type(owner).__name__
             return SweepError(
                 f"{name!r} of {kind} is not a knob, so no axis can sweep it: run a page for each value; "
-                f"its knobs are {', '.join(sorted(set(knobs) & set(knobs_of(type(owner)))))}"
+                f"its knobs are {', '.join(sorted(set(knobs) & set(owner.own_knobs())))}"
             )
+    if name.startswith("layer_rates_"):
+        return SweepError(
+            f"{name!r} is no knob here: give layer_rates of Optimizer one number for each layer, such as 1"
+        )
     return unknown_name("knob", name, knobs)
 
 
@@ -162,8 +184,12 @@ def _check_claims(page: Experiment) -> None:
 def _refuse_inapplicable(variant: Experiment, given: Set[str]) -> None:
     """Refuse a given knob that has no effect in a structure."""
     for name in sorted(given - applicable_knobs(variant)):
+        if name == "average" and isinstance(variant.optimizer, Optimizer):
+            raise SweepError(
+                "axis 'average' needs an average to record: set it in the page's Optimizer, as average=0.9"
+            )
         raise SweepError(
-            f"axis {name!r} does not apply to optimizer {variant.optimizer.name!r} with "
+            f"axis {name!r} does not apply to optimizer {variant.optimizer.words()!r} with "
             f"{type(variant.model).__name__} and {type(variant.task).__name__} as set up here: "
             f"sweep it in separate axes, joined with +"
         )

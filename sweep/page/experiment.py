@@ -19,6 +19,7 @@ from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Record
 from sweep.page.specs.stop import Stop
 from sweep.page.specs.task import FromFunction, Task
+from sweep.page.specs.update_rule import UpdateRule
 from sweep.page.specs.window import Window
 
 
@@ -30,7 +31,7 @@ class Experiment(Spec):
         question: the question, in one sentence; the title of its figures.
         task: points and target.
         model: the network.
-        optimizer: the optimiser and its numbers.
+        optimizer: the optimiser and its numbers: an `Optimizer`, or `FromOptax` for one of the page's own.
         axes: the swept values; every combination is one lane.
         epochs: length of each training in passes over the points.
         loss: the training loss, one of `LOSSES`; as an axis it is called `loss_function`.
@@ -53,7 +54,7 @@ class Experiment(Spec):
     task: Task
     model: Model
     axes: Axes
-    optimizer: Optimizer = field(default_factory=Optimizer)
+    optimizer: UpdateRule = field(default_factory=Optimizer)
     epochs: int = 1000
     loss: str = choice("mean_squared", LOSSES, kind="loss", name="loss_function")
     batch_size: int | None = count(None, units="points")
@@ -75,7 +76,7 @@ class Experiment(Spec):
         """List the knobs that an axis may sweep, by name, each with its part ("" is the experiment itself)."""
         found = {name: ("", knob) for name, knob in knobs_of(type(self)).items()}
         for part in PARTS:
-            found |= {name: (part, knob) for name, knob in knobs_of(type(getattr(self, part))).items()}
+            found |= {name: (part, knob) for name, knob in getattr(self, part).own_knobs().items()}
         if isinstance(self.task, FromFunction):
             for name in self.task.parameters:
                 found[name] = ("parameters", Knob(name, name, True, "1", _any_number(name)))
@@ -99,11 +100,12 @@ class Experiment(Spec):
         return training_range and (self._shown or self.record.x or training_range)
 
     def has(self) -> frozenset[str]:
-        """Name which needs of metrics are met: "x", "beyond" (x outside the training range), "frequency", "classes"."""
+        """Name which needs of metrics are met: "x", "beyond" (the range of x), "frequency", "classes", "average"."""
         shown, task = self.shown(), self.task
         found = {"x"} if shown else set()
         found |= {"beyond"} if shown and shown.beyond(task.low, task.high).any() else set()
         found |= {"frequency"} if task.reported_frequencies() else set()
+        found |= {"average"} if self.optimizer.averages() else set()
         return frozenset(found | ({"classes"} if self.loss in CLASSIFICATION_LOSSES else set()))
 
     def applicable_metrics(self) -> frozenset[str]:

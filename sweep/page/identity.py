@@ -30,6 +30,7 @@ from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Cadence, Metric, Record
 from sweep.page.specs.stop import Halving, Target
 from sweep.page.specs.task import FromFunction, Linear, Sine, SumOfSines, Table
+from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
 
 # Fields that do not affect numbers: runs that differ only in these have equal results.
@@ -37,8 +38,8 @@ COSMETIC: Final = ("name", "question", "figures", "claims")
 # The classes in the description of an experiment, except those of cosmetic fields. Changing a default or a field name
 # here means changing the schema of stores: a stored description without the field would mean something else.
 SPECS: Final = (
-    Axes, Cadence, Experiment, Factor, FromFunction, FromModule, Halving, Linear, MLP, Metric, Optimizer, Record, Sine,
-    SumOfSines, Table, Target, Window,
+    Axes, Cadence, Experiment, Factor, FromFunction, FromModule, FromOptax, Halving, Linear, MLP, Metric, Optimizer,
+    Record, Sine, SumOfSines, Table, Target, Window,
 )  # fmt: skip
 # Names that modules and packages of ours had, as stored descriptions may still tell them.
 _FORMER: Final = (

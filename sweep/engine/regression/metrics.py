@@ -109,9 +109,29 @@ def extrapolation_error(moment: Moment) -> Float[Array, ""]:
 
 def accuracy(moment: Moment) -> Float[Array, ""]:
     """Share of training points whose output is on the same side of the class boundary as their target."""
+    return _accuracy(moment, moment.prediction)
+
+
+def _accuracy(moment: Moment, prediction: Float[Array, " points"]) -> Float[Array, ""]:
     boundary = LOSSES[moment.shape.loss].boundary
     assert boundary is not None
-    return jnp.mean((moment.prediction > boundary) == (moment.data.target > 0.5))
+    return jnp.mean((prediction > boundary) == (moment.data.target > 0.5))
+
+
+def average_loss(moment: Moment) -> Float[Array, ""]:
+    """Training loss over all points at the moving average of the parameters."""
+    prediction = _average_prediction(moment)
+    return LOSSES[moment.shape.loss].load()(prediction, moment.data.target, jnp.ones_like(prediction))
+
+
+def average_accuracy(moment: Moment) -> Float[Array, ""]:
+    """Accuracy at the moving average of the parameters."""
+    return _accuracy(moment, _average_prediction(moment))
+
+
+def _average_prediction(moment: Moment) -> Float[Array, " points"]:
+    assert moment.apply is not None
+    return moment.apply(moment.average, moment.data.inputs)
 
 
 def measure(moment: Moment) -> dict[str, Array]:

@@ -32,6 +32,7 @@ class Moment(NamedTuple):
         x_prediction: network output at x.
         apply: the network, as a function of parameters and inputs (features, points); any derivative of it can be
             taken, including `jax.hessian`. None only in a moment that was made without a network.
+        average: the moving average of the parameters, None for an optimiser that keeps none.
     """
 
     shape: Shape
@@ -47,3 +48,4 @@ class Moment(NamedTuple):
     x_clean: Float[Array, " x"] | None
     x_prediction: Float[Array, " x"] | None
     apply: Callable[[Any, Array], Float[Array, " points"]] | None = None
+    average: Any = None

@@ -1,7 +1,8 @@
 """Regression: a network learns a task's targets by an optimiser, full batch or by minibatches."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -13,13 +14,15 @@ from sweep.base.labels import RECORDED, Quantity
 from sweep.engine.keys import Keys, stream
 from sweep.engine.regression import metrics
 from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
-from sweep.engine.regression.optimizers import optimizer
+from sweep.engine.regression.rules import Rule, average_of, measured, rule_of
 from sweep.engine.regression.tasks import Data, draw
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
 from sweep.page.specs.loss import LOSSES
+from sweep.page.specs.update_rule import FromOptax
 
+Apply = Callable[[Any, Array, Numbers], Array]
 RANKED_POINTS: Final = 128  # up to so many points are shuffled by counting, which takes half the time for a hundred
 
 
@@ -81,7 +84,12 @@ class Regression(Training):
 
     @property
     def stays_not_finite(self) -> bool:
-        """True: a loss that is not finite is noted, and parameters that are not finite stay so (tests/engine)."""
+        """True of every optimiser, whatever it makes of a gradient: signs, clips, searches a line, or drops it.
+
+        A loss that is not finite is noted at its step. And a step adds something to the parameters: infinity plus any
+        number is infinity or NaN, and NaN plus any number NaN. What else a state holds need not be finite. Tested for
+        all of them (tests/engine/test_rules.py).
+        """
         return True
 
     def quantities(self) -> tuple[Quantity, ...]:
@@ -103,10 +111,11 @@ class Regression(Training):
         layers = shape.model.layer_sizes(shape.task.input_size())
         points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
         outputs = points * sum(outputs for _, outputs in layers) * 3  # value, its gradient, a temporary
-        parameters = sum((inputs + 1) * outputs for inputs, outputs in layers) * 4  # and gradient, two moments
+        parameters = sum((inputs + 1) * outputs for inputs, outputs in layers) * shape.optimizer.arrays()
+        gradients = shape.optimizer.gradients()
         return Cost(
-            flops=6 * points * sum(inputs * outputs for inputs, outputs in layers),
-            activations=points * sum(outputs for _, outputs in layers[:-1]),
+            flops=6 * points * sum(inputs * outputs for inputs, outputs in layers) * gradients,
+            activations=points * sum(outputs for _, outputs in layers[:-1]) * gradients,
             bytes=(outputs + parameters) * size,
             layers=len(layers),
             points=points,
@@ -118,7 +127,7 @@ class Regression(Training):
         shape = self.shape
         largest = f"{'up to ' if self.padded else ''}{shape.model.words()}"
         others = [f"/{name}" for name in self.varying.activations if name not in largest.split()]
-        return f"{largest}{''.join(others)}, {shape.optimizer.name}, {shape.task.points} points"
+        return f"{largest}{''.join(others)}, {shape.optimizer.words()}, {shape.task.points} points"
 
     def description(self) -> Any:
         """Give the network's spec, the largest one where lanes vary, and in what they do."""
@@ -130,12 +139,17 @@ class Regression(Training):
         shape, dtype = self.shape, np.dtype(self.precision)
         data = draw(shape.task, keys.data, numbers, dtype, shape.shown)
         parameters = self._network().init(keys.weights, data.inputs, numbers)
-        state = optimizer(shape.optimizer, shape.steps, numbers, dtype).init(parameters)
+        state = self.rule(numbers).init(parameters)
         order = None if shape.batch_size is None else jnp.zeros(shape.task.points, jnp.int32)
         return State(parameters, state, order), data
 
     def _network(self) -> Functions:
         return network(self.shape.model, self.varying)
+
+    def rule(self, numbers: Numbers) -> Rule:
+        """Build the rule by which a lane's parameters are changed."""
+        shape = self.shape
+        return rule_of(shape.optimizer, shape.steps, numbers, np.dtype(self.precision), self._network().by_layer)
 
     def step(
         self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]
@@ -143,13 +157,16 @@ class Regression(Training):
         """Take one optimiser step, and tell whether the loss before the step was finite."""
         inputs, target, weights = self._batch(data, state.order, step)
 
-        def objective(parameters: Any) -> Float[Array, ""]:
-            prediction = self._network().apply_for_gradient(parameters, inputs, numbers)
-            return LOSSES[self.shape.loss].load()(prediction, target, weights)
+        def objective(apply: Apply, parameters: Any) -> Float[Array, ""]:
+            return LOSSES[self.shape.loss].load()(apply(parameters, inputs, numbers), target, weights)
 
-        loss, gradient = jax.value_and_grad(objective)(state.parameters)
-        rule = optimizer(self.shape.optimizer, self.shape.steps, numbers, np.dtype(self.precision))
-        updates, optimizer_state = rule.update(gradient, state.optimizer_state, state.parameters)
+        functions, own = self._network(), isinstance(self.shape.optimizer, FromOptax)
+        loss, gradient = jax.value_and_grad(partial(objective, functions.apply_for_gradient))(state.parameters)
+        # A page's own rule may take any derivative.
+        value_fn = partial(objective, functions.apply if own else functions.apply_for_gradient)
+        updates, optimizer_state = self.rule(numbers).update(
+            gradient, state.optimizer_state, state.parameters, loss, value_fn
+        )
         parameters = jax.tree.map(jnp.add, state.parameters, updates)
         return state._replace(parameters=parameters, optimizer_state=optimizer_state), jnp.isfinite(loss)
 
@@ -178,6 +195,7 @@ class Regression(Training):
     ) -> tuple[dict[str, Array], Bool[Array, ""]]:
         """Measure the metrics over all points; a lane whose loss is not finite is lost."""
         shape, functions = self.shape, self._network()
+        state = state._replace(parameters=measured(state.optimizer_state, state.parameters))
 
         def predict(parameters: Any) -> tuple[Array, Array]:
             prediction = functions.apply_for_gradient(parameters, data.inputs, numbers)
@@ -198,6 +216,7 @@ class Regression(Training):
             shape, step, numbers, data, state.parameters, gradient, functions.by_layer(gradient),
             loss, prediction, x, x_clean, x_prediction,
             lambda parameters, inputs: functions.apply(parameters, inputs, numbers),
+            average_of(state.optimizer_state),
         )  # fmt: skip
         return metrics.measure(moment), jnp.isfinite(loss)
 
@@ -215,9 +234,10 @@ class Regression(Training):
 def can_vary(shape: Shape) -> frozenset[str]:
     """Name the structural knobs in which lanes of one program may differ.
 
-    A metric of the page may depend on a network's layers and activation.
+    A metric of the page may depend on a network's layers and activation, and an optimiser on the sizes of arrays.
     """
-    return shape.model.can_vary() & {"width"} if shape.own else shape.model.can_vary()
+    allowed = shape.model.can_vary() & {"width"} if shape.own else shape.model.can_vary()
+    return allowed if shape.optimizer.can_be_padded() else allowed & {"activation"}
 
 
 def training_of(shape: Shape, varying: Varying = UNIFORM) -> Training:

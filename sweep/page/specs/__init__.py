@@ -7,6 +7,7 @@ from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Metric, Record, every, linear_spaced, log_spaced
 from sweep.page.specs.stop import Halving, Target
 from sweep.page.specs.task import XOR, FromFunction, Linear, Sine, SumOfSines, Table, Task
+from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Figure",
     "FromFunction",
     "FromModule",
+    "FromOptax",
     "Halving",
     "Linear",
     "Metric",

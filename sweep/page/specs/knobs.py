@@ -5,11 +5,12 @@ so lanes that differ in it are in different blocks. `Spec` checks every such fie
 """
 
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import partial
 from math import isfinite
 from operator import ge, gt, le, lt
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
 import numpy as np
 
@@ -32,7 +33,9 @@ class Knob:
         units: units on an axis; "1" for a pure number.
         check: raises `SweepError` for a value that the field does not accept.
         kind: float, int (counts and seeds) or str (names).
-        choices: the names that the field accepts, empty for numbers.
+        choices: the names that the field accepts, empty for numbers; of a name without choices any text is accepted.
+        option: whether it is a number without which lanes have other code, such as the norm to which gradients are
+            clipped: lanes for which an axis gives it share no block with those for which none does.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Knob:
     check: Callable[[Any], None]
     kind: type = float
     choices: tuple[str, ...] = ()
+    option: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class _Declaration:
     check: Callable[[str, Any], None]
     kind: type
     choices: tuple[str, ...] = ()
+    option: bool = False
 
 
 class Bounds(TypedDict, total=False):
@@ -77,18 +82,30 @@ def number(
     name: str | None = None,
     units: str = "1",
     traced: bool = True,
+    option: bool = False,
     **bounds: Unpack[Bounds],
 ) -> Any:
-    """Declare a field that holds a finite number within bounds; `traced=False` if the points depend on it."""
+    """Declare a field that holds a finite number within bounds.
 
-    def check(label: str, value: Any) -> None:
-        check_finite(label, value)
-        for bound, limit in bounds.items():
-            words, holds = _BOUNDS[bound]
-            if not holds(value, limit):
-                raise SweepError(f"{label} must be {words} {limit:g}, got {value!r}")
+    Args:
+        default: its default.
+        name: the name of its axis, if not the field's.
+        units: units on an axis.
+        traced: False if the points depend on it.
+        option: whether lanes without it have other code.
+        **bounds: what it must be.
+    """
+    check = partial(check_number, bounds)
+    return _declare(default, _Declaration(name, traced, units, check, float, option=option))
 
-    return _declare(default, _Declaration(name, traced, units, check, float))
+
+def check_number(bounds: Bounds, label: str, value: Any) -> None:
+    """Refuse anything but a finite number within bounds."""
+    check_finite(label, value)
+    for bound, limit in bounds.items():
+        words, holds = _BOUNDS[bound]
+        if not holds(value, limit):
+            raise SweepError(f"{label} must be {words} {limit:g}, got {value!r}")
 
 
 def count(
@@ -146,6 +163,8 @@ class Spec:
     A field whose default is None may remain None: then its default depends on other fields.
     """
 
+    mapped: ClassVar[str | None] = None  # a field that maps names of knobs, which the page chose, to values
+
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
             object.__setattr__(self, f.name, to_plain(getattr(self, f.name)))  # frozen, and hashed with its Shape
@@ -167,6 +186,24 @@ class Spec:
         """Name the knobs that have an effect in this spec's structure."""
         return frozenset(knobs_of(type(self)))
 
+    def own_knobs(self) -> dict[str, Knob]:
+        """List the knobs of this spec by name: those of its class, and any that its values bring."""
+        return knobs_of(type(self))
+
+    def knob_value(self, name: str) -> Any:
+        """Give the value of a knob where no axis sweeps it."""
+        return getattr(self, self.own_knobs()[name].attribute)
+
+    def with_knobs(self, values: Mapping[str, Any]) -> Self:
+        """Return this spec with other values for some knobs."""
+        knobs = self.own_knobs()
+        return replace(self, **{knobs[name].attribute: value for name, value in values.items()})
+
+    def blanks(self) -> dict[str, Any]:
+        """Give the fields that do not decide the code, with values that all specs of one structure share."""
+        traced = {knob.attribute for knob in knobs_of(type(self)).values() if knob.traced}
+        return {f.name: f.default for f in fields(self) if f.name in traced | self.unused()}  # type: ignore[arg-type]
+
 
 def knobs_of(spec: type) -> dict[str, Knob]:
     """List the sweepable fields of a spec class by the name of their axis."""
@@ -183,6 +220,7 @@ def knobs_of(spec: type) -> dict[str, Knob]:
                 _bind(declaration.check, name),
                 declaration.kind,
                 declaration.choices,
+                declaration.option,
             )
             assert f.default is not MISSING
     return found

@@ -1,0 +1,505 @@
+"""Every optimiser by name against optax's own loop, options, rules of a page's own, and when lanes are lost."""
+
+from collections.abc import Callable
+from functools import partial, reduce
+from operator import add
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import Life, Plain, assert_bitwise, data_of, lives, make_plan, run_lanes, tiny, to_flax, walk_waves
+
+from sweep import FromOptax, Record, SweepError, grid
+from sweep.engine import blocks, walk
+from sweep.engine.program import NEVER
+from sweep.engine.regression import rules
+from sweep.page.experiment import Experiment
+from sweep.page.resolve import resolve
+from sweep.page.specs.optimizer import OPTIMIZERS, Optimizer
+from sweep.specs import MLP, every
+
+# ---------------------------------------------------------------------------------------------------------
+# By name: optax's own functions, given plain numbers.
+
+STEPS = 20
+NUMBERS: dict[str, dict[str, float]] = {
+    "sgd": {"learning_rate": 0.05, "momentum": 0.8, "weight_decay": 0.01},
+    "adam": {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-4},
+    "adamw": {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-4, "weight_decay": 0.1},
+    "nadam": {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-4},
+    "rmsprop": {"learning_rate": 0.01, "decay": 0.8, "epsilon": 1e-4},
+    "adagrad": {"learning_rate": 0.05, "epsilon": 1e-3},
+    "lion": {"learning_rate": 0.003, "beta1": 0.8, "beta2": 0.95, "weight_decay": 0.1},
+    "nesterov": {"learning_rate": 0.05, "momentum": 0.8, "weight_decay": 0.01},
+    "adamax": {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-4},
+    "radam": {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-4},
+    "amsgrad": {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-4},
+    "adadelta": {"learning_rate": 1.0, "decay": 0.8, "epsilon": 1e-4},
+    "yogi": {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-2},
+    "lamb": {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-4, "weight_decay": 0.1},
+    "muon": {
+        "learning_rate": 0.01, "momentum": 0.8, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6, "weight_decay": 0.1,
+    },
+    "schedule_free_adamw": {
+        "learning_rate": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-4, "weight_decay": 0.1,
+    },
+    "sam": {"learning_rate": 0.05, "momentum": 0.8, "rho": 0.1, "weight_decay": 0.01},
+    "lbfgs": {"memory_size": 4},
+}  # fmt: skip
+
+
+def adam_of(make: Callable[..., Any]) -> Callable[[dict[str, float]], Any]:
+    return lambda n: make(n["learning_rate"], b1=n["beta1"], b2=n["beta2"], eps=n["epsilon"])
+
+
+def decayed_sgd(n: dict[str, float], nesterov: bool = False) -> Any:
+    sgd = optax.sgd(n["learning_rate"], momentum=n["momentum"], nesterov=nesterov)
+    return optax.chain(optax.add_decayed_weights(n["weight_decay"]), sgd)
+
+
+def sam(n: dict[str, float]) -> Any:
+    ascent = optax.chain(optax.contrib.normalize(), optax.sgd(n["rho"]))
+    return optax.contrib.sam(decayed_sgd(n), ascent, opaque_mode=True)
+
+
+REFERENCES: dict[str, Callable[[dict[str, float]], Any]] = {
+    "sgd": decayed_sgd,
+    "adam": adam_of(optax.adam),
+    "adamw": lambda n: adam_of(partial(optax.adamw, weight_decay=n["weight_decay"]))(n),
+    "nadam": adam_of(optax.nadam),
+    "rmsprop": lambda n: optax.rmsprop(n["learning_rate"], n["decay"], n["epsilon"]),
+    "adagrad": lambda n: optax.adagrad(n["learning_rate"], eps=n["epsilon"]),
+    "lion": lambda n: optax.lion(n["learning_rate"], n["beta1"], n["beta2"], weight_decay=n["weight_decay"]),
+    "nesterov": partial(decayed_sgd, nesterov=True),
+    "adamax": adam_of(optax.adamax),
+    "radam": adam_of(optax.radam),
+    "amsgrad": adam_of(optax.amsgrad),
+    "adadelta": lambda n: optax.adadelta(n["learning_rate"], n["decay"], n["epsilon"]),
+    "yogi": adam_of(optax.yogi),
+    "lamb": lambda n: adam_of(partial(optax.lamb, weight_decay=n["weight_decay"]))(n),
+    "muon": lambda n: optax.contrib.muon(
+        n["learning_rate"], beta=n["momentum"], eps=n["epsilon"], adam_b1=n["beta1"], adam_b2=n["beta2"],
+        weight_decay=n["weight_decay"], adam_weight_decay=n["weight_decay"],
+    ),
+    "schedule_free_adamw": lambda n: adam_of(
+        partial(optax.contrib.schedule_free_adamw, weight_decay=n["weight_decay"])
+    )(n),
+    "sam": sam,
+    "lbfgs": lambda n: optax.lbfgs(memory_size=int(n["memory_size"])),
+}  # fmt: skip
+
+
+def of_every_optimizer(factors: tuple[float, ...] = (1.0,)) -> Experiment:
+    """Make a page of all optimisers with `NUMBERS`, with a lane for each factor on their learning rates.
+
+    For an optimiser without learning rate the factor is that on its initial weights.
+    """
+    parts = []
+    for optimizer, numbers in NUMBERS.items():
+        fixed = {name: (value,) for name, value in numbers.items() if name != "learning_rate"}
+        rate = numbers.get("learning_rate")
+        swept = {"initial_scale": factors} if rate is None else {"learning_rate": tuple(rate * f for f in factors)}
+        parts.append(grid(optimizer=(optimizer,), **fixed, **swept))
+    return tiny(
+        axes=reduce(add, parts), model=MLP(width=4, depth=1, bias_initializer="normal"), epochs=STEPS,
+        precision="float64", record=Record(metrics=("loss",), at=every(1), snapshots=0), optimizer=Optimizer("sgd"),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Any, list[Life]]:
+    plan = make_plan(of_every_optimizer())
+    assert len(plan.programs) == 1  # one compilation
+    return plan, lives(plan)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimiser_is_the_plain_loop_of_optax(trained, name):
+    plan, found = trained
+    lane = list(OPTIMIZERS).index(name)
+    life = found[lane]
+    assert set(NUMBERS[name]) >= set(OPTIMIZERS[name].numbers), "every number has another value than its default"
+    with jax.enable_x64(True):
+        losses = plain_loop(REFERENCES[name](NUMBERS[name]), life, data_of(plan, lane))
+    assert losses[-1] < 0.99 * losses[0]
+    np.testing.assert_allclose(life.curves["loss"], losses, rtol=1e-9)
+
+
+def plain_loop(rule: Any, life: Life, data: Any) -> np.ndarray:
+    """Train with Flax and optax from a lane's initial parameters, and return the losses of all steps."""
+    module = Plain((4,), "tanh", True, data.inputs.dtype)
+    inputs, target = jnp.asarray(data.inputs.T), jnp.asarray(data.target)
+    parameters = jax.tree.map(jnp.asarray, to_flax(life.states[0].parameters))
+
+    def objective(parameters: Any) -> jax.Array:
+        return jnp.mean((module.apply(parameters, inputs) - target) ** 2)
+
+    @jax.jit
+    def step(parameters: Any, state: Any) -> Any:
+        value, grad = jax.value_and_grad(objective)(parameters)
+        more = {"value": value, "grad": grad, "value_fn": objective}
+        if isinstance(state, optax.contrib.SAMState):
+            more = {"grad_fn": lambda at, _: jax.grad(objective)(at)}
+        updates, state = optax.with_extra_args_support(rule).update(grad, state, parameters, **more)
+        return optax.apply_updates(parameters, updates), state
+
+    def loss(parameters: Any, state: Any) -> jax.Array:
+        if isinstance(state, optax.contrib.ScheduleFreeState):
+            parameters = optax.contrib.schedule_free_eval_params(state, parameters)
+        return objective(parameters)
+
+    state = rule.init(parameters)
+    losses = [loss(parameters, state)]
+    for _ in range(STEPS):
+        parameters, state = step(parameters, state)
+        losses.append(loss(parameters, state))
+    return np.array(losses)
+
+
+def test_lbfgs_finds_the_minimum_of_rosenbrocks_function_as_optax_does():
+    def rosenbrock(x: jax.Array) -> jax.Array:
+        return jnp.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+    start = {"a": jnp.zeros(3), "b": jnp.zeros((2, 1))}
+
+    def objective(tree: Any) -> jax.Array:
+        return rosenbrock(jnp.concatenate([tree["a"], tree["b"][:, 0]]))
+
+    @jax.jit
+    def walk(start: Any) -> Any:
+        rule, theirs = rule_for(Optimizer("lbfgs"), {}), optax.lbfgs()
+
+        def step(at: Any, _: None) -> Any:
+            (ours, state), (x, of_x) = at
+            loss, gradient = jax.value_and_grad(objective)(ours)
+            updates, state = rule.update(gradient, state, ours, loss, objective)
+            value, grad = jax.value_and_grad(rosenbrock)(x)
+            step, of_x = theirs.update(grad, of_x, x, value=value, grad=grad, value_fn=rosenbrock)
+            return ((jax.tree.map(jnp.add, ours, updates), state), (x + step, of_x)), None
+
+        x = jnp.zeros(5)
+        return jax.lax.scan(step, ((start, rule.init(start)), (x, theirs.init(x))), None, length=40)[0]
+
+    with jax.enable_x64(True):
+        (ours, _), (theirs, _) = walk(jax.tree.map(lambda leaf: leaf.astype(jnp.float64), start))
+    found = np.concatenate([ours["a"], ours["b"][:, 0]])
+    np.testing.assert_allclose(found, theirs, rtol=1e-12)
+    np.testing.assert_allclose(found, 1.0, atol=1e-8)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Options, on two arrays and given gradients, against NumPy.
+
+RNG = np.random.default_rng(6)
+START = {"a": {"w": RNG.normal(size=(3, 2)), "b": RNG.normal(size=2)}, "c": {"w": RNG.normal(size=(2, 1))}}
+GRADIENTS = [jax.tree.map(lambda leaf: RNG.normal(size=leaf.shape), START) for _ in range(6)]
+LEAVES = (("a", "w"), ("a", "b"), ("c", "w"))
+
+
+def rule_for(spec: Optimizer, numbers: dict[str, Any]) -> rules.Rule:
+    own = {name: jnp.asarray(spec.knob_value(name)) for name in spec.applicable() if spec.own_knobs()[name].traced}
+    return rules.rule_of(spec, len(GRADIENTS), own | numbers, np.dtype("float64"), lambda tree: [tree["a"], tree["c"]])
+
+
+def walked(spec: Optimizer, **numbers: float) -> tuple[list[Any], Any]:
+    """Take a step for each gradient; return the parameters before each and at last, and the last average."""
+
+    @jax.jit
+    def walk(numbers: dict[str, jax.Array]) -> Any:
+        rule = rule_for(spec, numbers)
+        parameters, state, found = START, rule.init(START), [START]
+        for gradient in GRADIENTS:
+            updates, state = rule.update(gradient, state, parameters, jnp.zeros(()), lambda _: jnp.zeros(()))
+            parameters = jax.tree.map(jnp.add, parameters, updates)
+            found.append(parameters)
+        return found, rules.average_of(state)
+
+    with jax.enable_x64(True):
+        return jax.tree.map(np.asarray, walk({name: jnp.float64(value) for name, value in numbers.items()}))
+
+
+def assert_walk(found: list[Any], rule: Callable[..., Any]) -> None:
+    """Compare with `rule(leaf, gradient, parameter, memory, step)` for each leaf in NumPy."""
+    for layer, name in LEAVES:
+        parameter, memory = START[layer][name], {}
+        for step, gradient in enumerate(GRADIENTS):
+            np.testing.assert_allclose(found[step][layer][name], parameter, rtol=1e-12, atol=1e-14)
+            parameter = rule((layer, name), gradient[layer][name], parameter, memory, step)
+        np.testing.assert_allclose(found[-1][layer][name], parameter, rtol=1e-12, atol=1e-14)
+
+
+def adam_step(g: Any, memory: dict[str, Any], step: int) -> Any:
+    memory["m"] = 0.9 * memory.get("m", 0) + 0.1 * g
+    memory["v"] = 0.999 * memory.get("v", 0) + 0.001 * g**2
+    return memory["m"] / (1 - 0.9 ** (step + 1)) / (np.sqrt(memory["v"] / (1 - 0.999 ** (step + 1))) + 1e-8)
+
+
+def norm_of(gradient: Any) -> float:
+    return float(np.sqrt(sum(np.sum(gradient[layer][name] ** 2) for layer, name in LEAVES)))
+
+
+def test_clipping_is_by_the_norm_of_all_arrays_and_comes_before_decay():
+    bound = float(np.median([norm_of(gradient) for gradient in GRADIENTS]))
+
+    def rule(leaf, g, p, memory, step):
+        g = g * min(1.0, bound / norm_of(GRADIENTS[step]))
+        return p - 0.1 * (g + 0.2 * p)
+
+    spec = Optimizer("sgd", learning_rate=0.1, weight_decay=0.2, clip_norm=1.0)
+    assert_walk(walked(spec, clip_norm=bound)[0], rule)
+
+
+@pytest.mark.parametrize("biases", [True, False])
+def test_decay_is_coupled_or_decoupled_with_any_optimiser(biases):
+    spec = Optimizer("adam", learning_rate=0.1, coupled_decay=0.3, decoupled_decay=0.2, decay_biases=biases)
+
+    def rule(leaf, g, p, memory, step):
+        on = biases or leaf[1] == "w"
+        # torch.optim.Adam with weight_decay 0.3 adds it to the gradient; torch.optim.AdamW shrinks p by rate * decay.
+        return p - 0.1 * adam_step(g + 0.3 * on * p, memory, step) - 0.1 * 0.2 * on * p
+
+    assert_walk(walked(spec)[0], rule)
+
+
+@pytest.mark.parametrize("name", [name for name, each in OPTIMIZERS.items() if "weight_decay" in each.numbers])
+def test_biases_do_not_decay_unless_asked_to(name):
+    def spec(biases: bool, decay: float) -> Optimizer:
+        return Optimizer(name, weight_decay=decay, decay_biases=biases)
+
+    without, kept, all_ = (walked(each)[0][-1] for each in (spec(True, 0.0), spec(False, 0.5), spec(True, 0.5)))
+    np.testing.assert_allclose(kept["a"]["b"], without["a"]["b"], rtol=1e-12)
+    np.testing.assert_allclose(kept["a"]["w"], all_["a"]["w"], rtol=1e-12)
+    assert (kept["a"]["w"] != without["a"]["w"]).all()
+    assert (kept["a"]["b"] != all_["a"]["b"]).all()
+
+
+def test_nesterovs_momentum_is_that_of_pytorch():
+    # torch.optim.SGD(nesterov=True): b <- momentum b + g, p <- p - rate (g + momentum b).
+    def rule(leaf, g, p, memory, step):
+        g = g + 0.2 * p
+        memory["b"] = 0.8 * memory.get("b", 0) + g
+        return p - 0.1 * (g + 0.8 * memory["b"])
+
+    assert_walk(walked(Optimizer("nesterov", learning_rate=0.1, momentum=0.8, weight_decay=0.2))[0], rule)
+
+
+def test_each_layer_has_its_rate():
+    spec = Optimizer("adam", learning_rate=0.1, decoupled_decay=0.2, layer_rates=(0.5, 3))
+
+    def rule(leaf, g, p, memory, step):
+        rate = 0.1 * {"a": 0.25, "c": 3}[leaf[0]]
+        return p - rate * (adam_step(g, memory, step) + 0.2 * p)
+
+    assert_walk(walked(spec, layer_rates_0=0.25)[0], rule)
+
+
+def test_gradients_accumulate_over_steps():
+    def rule(leaf, g, p, memory, step):
+        memory.setdefault("gs", []).append(g)
+        if step % 3 != 2:
+            return p
+        return p - 0.1 * (1 - step // 3 / 2) * adam_step(np.mean(memory.pop("gs"), 0), memory, step // 3)
+
+    # The schedule is over the two steps that are taken.
+    spec = Optimizer("adam", learning_rate=0.1, accumulate=3, schedule="linear")
+    assert_walk(walked(spec)[0], rule)
+
+
+def test_the_average_is_of_the_parameters_after_each_step():
+    found, average = walked(Optimizer("sgd", learning_rate=0.1, average=0.5), average=0.7)
+    expected = START["a"]["w"]
+    for parameters in found[1:]:
+        expected = 0.7 * expected + 0.3 * parameters["a"]["w"]
+    np.testing.assert_allclose(average["a"]["w"], expected, rtol=1e-12)
+    assert_walk(found, lambda leaf, g, p, memory, step: p - 0.1 * g)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Lanes that are lost, and resumed.
+
+TAME, WILD, OTHER = 0.5, 1e200, 0.7
+
+
+@pytest.fixture(scope="module")
+def wild() -> tuple[Any, list[Life]]:
+    plan = make_plan(of_every_optimizer((TAME, WILD)))
+    return plan, lives(plan)
+
+
+def test_a_lost_lane_changes_no_bit_of_another_whatever_the_optimiser(wild):
+    calm = run_lanes(of_every_optimizer((TAME, OTHER)))
+    for name, one, other in zip(OPTIMIZERS, wild[1][::2], calm[::2], strict=True):
+        assert one.first_bad_step == NEVER, name
+        assert_bitwise(one, other)
+    assert all(life.first_bad_step != NEVER for life in wild[1][1::2])
+
+
+def test_a_lost_lane_has_the_date_of_its_step_whatever_the_optimiser(wild, monkeypatch):
+    """Where whole segments are tried and where every step is."""
+    plan, whole = wild
+    monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)  # a step each
+    for one, other in zip(whole, lives(plan), strict=True):
+        assert_bitwise(one, other)
+
+
+def test_a_sweep_of_every_optimiser_resumes_with_the_same_bits(wild):
+    plan, whole = wild
+    saved = next(piece.position() for piece in walk_waves(plan) if piece.record == 7)
+    for one, other in zip(whole, lives(plan, resume=saved), strict=True):
+        assert one.curves["loss"][8:].tobytes() == other.curves["loss"].tobytes()
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Rules of a page's own.
+
+
+def own_adam(learning_rate, beta1, form):
+    import optax
+
+    return {"adam": optax.adam, "nadam": optax.nadam}[form](learning_rate, b1=beta1)
+
+
+def test_a_transformation_of_the_page_is_swept_like_one_with_a_name():
+    numbers: dict[str, Any] = {"learning_rate": (0.01, 0.03), "beta1": (0.5, 0.9)}
+    shared: dict[str, Any] = {"epochs": 30, "precision": "float64"}
+    own = tiny(
+        optimizer=FromOptax(own_adam, learning_rate=1.0, beta1=0.0, form="adam"),
+        axes=grid(form=("adam", "nadam"), **numbers), **shared,
+    )  # fmt: skip
+    plan = make_plan(own)
+    assert [len(each.blocks) for each in plan.programs] == [2]  # numbers are traced, the text is a structure
+    named = run_lanes(tiny(axes=grid(optimizer=("adam", "nadam"), **numbers), **shared))
+    for one, other in zip(lives(plan), named, strict=True):
+        np.testing.assert_allclose(one.curves["loss"], other.curves["loss"], rtol=1e-11)
+
+
+def test_a_transformation_gets_value_gradient_and_value_function():
+    """Of optax's own: L-BFGS with its line search, SAM, Polyak's step, the schedule-free form, and noise with a key."""
+
+    def build(which, learning_rate):
+        return {
+            "lbfgs": lambda: optax.lbfgs(memory_size=4),
+            "sam": lambda: optax.contrib.sam(
+                optax.sgd(learning_rate), optax.chain(optax.contrib.normalize(), optax.sgd(0.1)), opaque_mode=True
+            ),
+            "polyak": lambda: optax.polyak_sgd(),
+            "free": lambda: optax.contrib.schedule_free_adamw(learning_rate),
+            "line": lambda: optax.chain(optax.sgd(learning_rate), optax.scale_by_backtracking_linesearch(10)),
+            "noisy": lambda: optax.chain(optax.add_noise(0.01, 0.5, key=3), optax.sgd(learning_rate)),
+        }[which]()
+
+    kinds = ("lbfgs", "sam", "polyak", "free", "line", "noisy")
+    shared: dict[str, Any] = {"epochs": 10, "precision": "float64", "model": MLP(width=4, depth=1)}
+    found = run_lanes(
+        tiny(optimizer=FromOptax(build, which="sam", learning_rate=0.05), axes=grid(which=kinds), **shared)
+    )
+    for life in found:
+        assert life.curves["loss"][-1] < life.curves["loss"][0]
+    axes = grid(optimizer=("lbfgs",), memory_size=(4,)) + grid(optimizer=("sam",), rho=(0.1,), learning_rate=(0.05,))
+    axes = axes + grid(optimizer=("schedule_free_adamw",), learning_rate=(0.05,))
+    named = run_lanes(tiny(optimizer=Optimizer("sgd"), axes=axes, **shared))
+    for kind, other in zip(("lbfgs", "sam", "free"), named, strict=True):
+        np.testing.assert_allclose(found[kinds.index(kind)].curves["loss"], other.curves["loss"], rtol=1e-9)
+
+
+def test_what_a_transformation_makes_of_values_that_are_not_finite_dates_no_failure_later(monkeypatch):
+    """It drops them: the loss is finite again at the next step, and still the lane is lost at the step at which not."""
+
+    def build(learning_rate):
+        def init(parameters):
+            return jnp.int32(0)
+
+        def update(gradient, count, parameters=None):
+            jump = jnp.where(count == 4, learning_rate, -0.01)  # away, then back again
+            back = jnp.where(count == 5, -learning_rate, 0)
+            clean = jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0), gradient)
+            return jax.tree.map(lambda g: jump * jnp.where(count == 4, 1, g) + back, clean), count + 1
+
+        return optax.GradientTransformation(init, update)
+
+    page = tiny(
+        optimizer=FromOptax(build, learning_rate=1.0), axes=grid(learning_rate=(1.0, 1e200, 1e308, 0.5)),
+        precision="float64", model=MLP(width=4, depth=1), record=Record(metrics=("loss",), at=every(12), snapshots=0),
+    )  # fmt: skip
+    plan = make_plan(page)
+    whole = lives(plan)
+    assert [life.first_bad_step for life in whole] == [NEVER, 5, 5, NEVER]
+    monkeypatch.setattr(walk, "SEGMENT_SECONDS", 1e-12)
+    for one, other in zip(whole, lives(plan), strict=True):
+        assert_bitwise(one, other)
+
+
+def broken(_):
+    raise ValueError("no such thing")
+
+
+def returning(update: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda learning_rate: optax.GradientTransformation(lambda _: jnp.zeros(2), update)
+
+
+def growing(gradient, state, parameters=None):
+    return gradient, jnp.concatenate([state, state])
+
+
+def half(gradient, state, parameters=None):
+    return jax.tree.map(lambda g: g[:1], gradient), state
+
+
+REFUSALS: dict[str, Callable[..., Any]] = {
+    "the optimiser of 'build' raised ValueError: no such thing": lambda learning_rate: broken(learning_rate),
+    "the optimiser of 'build' must be an optax.GradientTransformation, got a float: return one": lambda learning_rate: (
+        0.5
+    ),
+    "the optimiser of 'build' returned a new state unlike before: it is float32[4], it must be float32[2]": (
+        returning(growing)
+    ),
+    r"the optimiser of 'build' returned updates of the parameters unlike before: ['layer_0']['bias'] is float32[1], it "
+    "must be float32[6]": returning(half),
+}
+
+
+@pytest.mark.parametrize("message", REFUSALS)
+def test_an_error_of_a_page_s_rule_is_one_line(message):
+    def build(learning_rate):
+        return REFUSALS[message](learning_rate)
+
+    with pytest.raises(SweepError) as caught:
+        make_plan(tiny(optimizer=FromOptax(build, learning_rate=1.0)))
+    assert str(caught.value).startswith(message)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Blocks, and averages in a page.
+
+
+def test_lanes_with_an_option_have_a_block_and_those_without_theirs():
+    axes = grid(learning_rate=(0.01,), clip_norm=(0.1, 1.0)) + grid(learning_rate=(0.01, 0.02))
+    plan = make_plan(tiny(axes=axes, epochs=3))
+    assert [block.training.shape.optimizer.clip_norm for block in plan.programs[0].blocks] == [1.0, None]
+    assert [members.tolist() for members in plan.programs[0].members] == [[0, 1], [2, 3]]
+    found = lives(plan)
+    assert found[2].curves["loss"].tobytes() != found[0].curves["loss"].tobytes()
+
+
+def test_a_network_is_not_padded_for_an_optimiser_to_which_sizes_matter(monkeypatch):
+    monkeypatch.setattr(blocks, "MAX_BLOCKS", 1)
+    monkeypatch.setattr(blocks, "PADDING", (16.0,))
+    for name, shared in (("adam", 1), ("lamb", 1), ("muon", 2), ("yogi", 2)):
+        page = tiny(optimizer=Optimizer(name), axes=grid(width=(4, 8)))
+        found = blocks._group([blocks._Structure(v, blocks.shape_of(v.page)) for v in resolve(page).variants], (), 16.0)
+        assert len(found) == shared, name
+
+
+def test_an_average_is_recorded_beside_the_loss():
+    page = tiny(
+        optimizer=Optimizer("sgd", learning_rate=0.1, average=0.5), axes=grid(average=(0.0, 0.9)), precision="float64",
+        record=Record(metrics=None, at=every(1), snapshots=0),
+    )  # fmt: skip
+    current, slow = run_lanes(page)
+    np.testing.assert_allclose(current.curves["average_loss"], current.curves["loss"], rtol=1e-12)
+    assert current.curves["loss"].tobytes() == slow.curves["loss"].tobytes()
+    assert (slow.curves["average_loss"][2:] > slow.curves["loss"][2:]).all()
+    assert "average_loss" not in tiny(record=Record(metrics=None)).metrics()
