@@ -119,9 +119,7 @@ def _no_knob(page: Experiment, name: str, knobs: Mapping[str, Any]) -> SweepErro
                 f"its knobs are {', '.join(sorted(set(knobs) & set(owner.own_knobs())))}"
             )
     if name.startswith("layer_rates_"):
-        return SweepError(
-            f"{name!r} is no knob here: give layer_rates of Optimizer one number for each layer, such as 1"
-        )
+        return SweepError(f"{name!r} is no knob here: give Optimizer layer_rates, one number for each layer, such as 1")
     return unknown_name("knob", name, knobs)
 
 
@@ -185,9 +183,7 @@ def _refuse_inapplicable(variant: Experiment, given: Set[str]) -> None:
     """Refuse a given knob that has no effect in a structure."""
     for name in sorted(given - applicable_knobs(variant)):
         if name == "average" and isinstance(variant.optimizer, Optimizer):
-            raise SweepError(
-                "axis 'average' needs an average to record: set it in the page's Optimizer, as average=0.9"
-            )
+            raise SweepError("axis 'average' needs an average that is recorded: give Optimizer one, as average=0.9")
         raise SweepError(
             f"axis {name!r} does not apply to optimizer {variant.optimizer.words()!r} with "
             f"{type(variant.model).__name__} and {type(variant.task).__name__} as set up here: "

@@ -408,7 +408,7 @@ def test_numbers_of_a_pages_own_optimizer_and_options_of_others_are_options_of_t
     experiment = resolve(Options(folder / "own.py"), args).experiment
     assert dict(experiment.optimizer.numbers) == {"learning_rate": 1.0, "decay": 0.25, "form": "b"}
     assert experiment.name.endswith("@optimizer.decay-0.25,optimizer.form-b,axes.learning_rate-0.3")
-    with pytest.raises(SweepError, match="--optimizer.learning-rate would change nothing"):
+    with pytest.raises(SweepError, match=r"--optimizer\.learning-rate would change nothing"):
         resolve(Options(folder / "own.py"), ["--optimizer.learning-rate", "0.3"])
     args = ["--axes.clip-norm", "0.1", "1", "--optimizer.layer-rates", "1", "0.5", "--optimizer.accumulate", "2"]
     experiment = resolve(Options(folder / "page.py"), args).experiment

@@ -199,7 +199,7 @@ def from_optax(spec: FromOptax, _: int, n: Numbers, dtype: Any, by_layer: ByLaye
         offered = {"value": loss, "grad": gradient, "value_fn": objective}
         offered["grad_fn"] = lambda at, _=None: jax.grad(objective)(at)
         with blame(culprit):
-            full = jax.tree.map(_with_key, state, jax.eval_shape(made.init, parameters))
+            full = _with_keys(state, made.init, parameters)
             updates, new = made.update(gradient, full, parameters, **{name: offered[name] for name in wanted})
             new = jax.tree.map(_without_key, new)
         _check_alike(culprit, "updates of the parameters", updates, parameters)
@@ -221,14 +221,22 @@ def _keywords(made: optax.GradientTransformation) -> tuple[str, ...]:
 
 def _without_key(leaf: Any) -> Array:
     """Turn a part of a state into an array that can be saved: of a random key its bits."""
-    is_key = jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
-    return jax.random.key_data(leaf) if is_key else jnp.asarray(leaf)
+    return jax.random.key_data(leaf) if _is_key(leaf) else jnp.asarray(leaf)
 
 
-def _with_key(leaf: Array, original: Any) -> Array:
-    """Undo `_without_key`."""
-    is_key = jnp.issubdtype(original.dtype, jax.dtypes.prng_key)
-    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(original)) if is_key else leaf
+def _with_keys(state: Any, init: Callable[[Parameters], Any], parameters: Parameters) -> Any:
+    """Undo `_without_key`; which parts were keys, and of which kind, is seen from another initial state."""
+    if not any(map(_is_key, jax.tree.leaves(jax.eval_shape(init, parameters)))):
+        return state
+
+    def convert(original: Any, leaf: Array) -> Array:
+        return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(original)) if _is_key(original) else leaf
+
+    return jax.tree.map(convert, init(parameters), state)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
 
 
 def _check_alike(culprit: str, what: str, got: Any, wanted: Any) -> None:
