@@ -16,6 +16,7 @@ from sweep import FromOptax, Record, SweepError, grid
 from sweep.engine import blocks, walk
 from sweep.engine.program import NEVER
 from sweep.engine.regression import rules
+from sweep.engine.regression.elementwise import is_elementwise
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
 from sweep.page.specs.optimizer import OPTIMIZERS, Optimizer
@@ -381,22 +382,64 @@ def test_a_sweep_of_several_optimisers_resumes_with_the_same_bits(wild):
 # Rules of a page's own.
 
 
-def own_adam(learning_rate, beta1, form):
-    import optax
-
-    return {"adam": optax.adam, "nadam": optax.nadam}[form](learning_rate, b1=beta1)
+def own_adam(learning_rate, beta1, beta2, epsilon, form):
+    return {"adam": optax.adam, "nadam": optax.nadam}[form](learning_rate, beta1, beta2, epsilon)
 
 
 def test_a_transformation_of_the_page_is_swept_like_one_with_a_name():
     numbers: dict[str, Any] = {"learning_rate": (0.01, 0.03), "beta1": (0.5, 0.9)}
     shared: dict[str, Any] = {"epochs": 30, "precision": "float64", "model": MLP(width=4, depth=1)}
-    rule = FromOptax(own_adam, learning_rate=1.0, beta1=0.0, form="nadam")
+    rule = FromOptax(own_adam, learning_rate=1.0, beta1=0.0, beta2=0.999, epsilon=1e-8, form="nadam")
     forms = make_plan(tiny(optimizer=rule, axes=grid(form=("adam", "nadam"), **numbers), **shared))
     assert [len(each.blocks) for each in forms.programs] == [2]  # numbers are traced, the text is a structure
     own = run_lanes(tiny(optimizer=rule, axes=grid(**numbers), **shared))
     named = run_lanes(tiny(optimizer=Optimizer("nadam"), axes=grid(**numbers), **shared))
     for one, other in zip(own, named, strict=True):
-        np.testing.assert_allclose(one.curves["loss"], other.curves["loss"], rtol=1e-11)
+        assert one.curves["loss"].tobytes() == other.curves["loss"].tobytes()
+
+
+def masked(rate):
+    return optax.adamw(rate, weight_decay=0.1, mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree))
+
+
+def by_name(rate):
+    return optax.partition(
+        {"a": optax.sgd(rate), "b": optax.adam(rate)},
+        lambda tree: {"a": "a", "c": "b"} if isinstance(tree, dict) else "a",
+    )
+
+
+@pytest.mark.parametrize(
+    ("build", "alike"),
+    [
+        (optax.adam, True),
+        (lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True), True),
+        (lambda rate: optax.adamw(optax.cosine_decay_schedule(rate, 9), weight_decay=0.1), True),
+        (optax.lion, True),
+        (lambda rate: optax.chain(optax.clip(1.0), optax.rmsprop(rate, momentum=0.9)), True),
+        (optax.nadam, True),
+        (lambda rate: optax.chain(optax.zero_nans(), optax.sgd(rate)), False),  # it counts what it finds in each array
+        (lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(rate)), False),
+        (masked, False),
+        (by_name, False),
+        (optax.lamb, False),
+        (optax.contrib.muon, False),
+        (optax.adafactor, False),
+        (optax.lbfgs, False),
+        (optax.polyak_sgd, False),
+        (lambda rate: optax.chain(optax.sgd(rate), optax.add_noise(0.1, 0.5, key=0)), False),
+        (lambda rate: optax.chain(optax.centralize(), optax.sgd(rate)), False),
+        (lambda rate: optax.scale(jnp.arange(2.0)), False),
+        (lambda rate: optax.stateless(lambda updates, _: jax.tree.map(lambda leaf: leaf[::-1], updates)), False),
+    ],
+)
+def test_a_transformation_sees_a_vector_only_where_each_entry_is_treated_alike(build, alike):
+    @jax.jit
+    def ask(rate: jax.Array) -> jax.Array:
+        made = build(rate)
+        return jnp.bool_(is_elementwise(made.init, lambda g, s, p: made.update(g, s, p), START))
+
+    assert bool(ask(jnp.float32(0.1))) == alike
 
 
 def several(which, learning_rate):

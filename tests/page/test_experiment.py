@@ -98,19 +98,20 @@ REFUSALS: dict[str, Callable[[], object]] = {
     ),
     "optimizer 'lbfgs' with schedule 'constant' takes no learning_rate, got 0.9: it takes memory_size, and the option "
     "average": lambda: Optimizer("lbfgs", learning_rate=0.9),
-    "optimizer 'lbfgs' with schedule 'constant' takes no clip_norm, got 1": lambda: tiny(
-        axes=grid(optimizer=("adam", "lbfgs"), clip_norm=(1.0, 2.0))
-    ),
-    "optimizer 'lbfgs' with schedule 'constant' takes no accumulate, got 2": lambda: Optimizer("lbfgs", accumulate=2),
-    "optimizer 'schedule_free_adamw' with schedule 'constant' takes no average, got 0.9": lambda: Optimizer(
+    "optimizer 'lbfgs' with schedule 'constant' takes no clip_norm, got 1: it takes memory_size, and the option "
+    "average": lambda: tiny(axes=grid(optimizer=("adam", "lbfgs"), clip_norm=(1.0, 2.0))),
+    "optimizer 'lbfgs' with schedule 'constant' takes no accumulate, got 2: it takes memory_size, and the option "
+    "average": lambda: Optimizer("lbfgs", accumulate=2),
+    "optimizer 'schedule_free_adamw' with schedule 'constant' takes no average, got 0.9: it takes beta1, beta2, "
+    "epsilon, weight_decay, and the options accumulate, clip_norm, coupled_decay, warmup": lambda: Optimizer(
         "schedule_free_adamw", average=0.9
     ),
     "beta1 must be greater than 0 with optimizer 'schedule_free_adamw', which divides by it": lambda: tiny(
         optimizer=Optimizer("schedule_free_adamw"), axes=grid(beta1=(0.0, 0.9))
     ),
-    "optimizer 'adam' with schedule 'linear' takes no boundaries, got (0.2,)": lambda: Optimizer(
-        schedule="linear", boundaries=(0.2,)
-    ),
+    "optimizer 'adam' with schedule 'linear' takes no boundaries, got (0.2,): it takes beta1, beta2, epsilon, "
+    "final_fraction, and the options accumulate, average, clip_norm, coupled_decay, decoupled_decay, layer_rates, "
+    "warmup": lambda: Optimizer(schedule="linear", boundaries=(0.2,)),
     "boundaries[1] must be less than 1, got 1.5": lambda: Optimizer(schedule="piecewise", boundaries=(0.2, 1.5)),
     "boundaries_0 must be less than 1, got 1.5": lambda: tiny(
         optimizer=Optimizer(schedule="piecewise"), axes=grid(boundaries_0=(0.5, 1.5))

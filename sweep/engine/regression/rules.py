@@ -12,6 +12,7 @@ from jaxtyping import Array
 from optax.contrib import ScheduleFreeState, schedule_free_eval_params
 
 from sweep.base.errors import SweepError, blame, with_article
+from sweep.engine.regression.elementwise import is_elementwise
 from sweep.engine.regression.optimizers import decayed
 from sweep.engine.regression.schedules import scheduled
 from sweep.page.specs.optimizer import SCHEDULES, Optimizer
@@ -108,13 +109,13 @@ def _with_options(spec: Optimizer, n: Numbers, rate: Any) -> optax.GradientTrans
 def _beside(rule: optax.GradientTransformation, shrink: optax.GradientTransformation) -> optax.GradientTransformation:
     """Add to the updates of a rule those that another one makes of no gradient."""
 
-    def init(parameters: Parameters) -> Any:
-        return rule.init(parameters), shrink.init(parameters)
+    def init(params: Parameters) -> Any:
+        return rule.init(params), shrink.init(params)
 
-    def update(gradient: Any, states: Any, parameters: Parameters | None = None) -> Any:
-        updates, first = rule.update(gradient, states[0], parameters)
-        more, second = shrink.update(optax.tree.zeros_like(gradient), states[1], parameters)
-        return jax.tree.map(jnp.add, updates, more), (first, second)
+    def update(updates: Any, state: Any, params: Parameters | None = None) -> Any:
+        steps, first = rule.update(updates, state[0], params)
+        more, second = shrink.update(optax.tree.zeros_like(updates), state[1], params)
+        return jax.tree.map(jnp.add, steps, more), (first, second)
 
     return optax.GradientTransformation(init, update)
 
@@ -191,16 +192,22 @@ def from_optax(spec: FromOptax, _: int, n: Numbers, dtype: Any, by_layer: ByLaye
         )
     wanted = _keywords(made)
 
+    def seen_by(parameters: Parameters) -> optax.GradientTransformation:
+        """Give the transformation, or one of all parameters as a vector where it makes no difference."""
+        alone = is_elementwise(made.init, lambda g, s, p: made.update(g, s, p), parameters)
+        return optax.flatten(made) if alone else made
+
     def init(parameters: Parameters) -> Any:
         with blame(culprit):
-            return jax.tree.map(_without_key, made.init(parameters))
+            return jax.tree.map(_without_key, seen_by(parameters).init(parameters))
 
     def update(gradient: Any, state: Any, parameters: Parameters, loss: Array, objective: Objective) -> Any:
         offered = {"value": loss, "grad": gradient, "value_fn": objective}
         offered["grad_fn"] = lambda at, _=None: jax.grad(objective)(at)
         with blame(culprit):
-            full = _with_keys(state, made.init, parameters)
-            updates, new = made.update(gradient, full, parameters, **{name: offered[name] for name in wanted})
+            rule = seen_by(parameters)
+            more = {name: offered[name] for name in wanted if rule is made}
+            updates, new = rule.update(gradient, _with_keys(state, rule.init, parameters), parameters, **more)
             new = jax.tree.map(_without_key, new)
         _check_alike(culprit, "updates of the parameters", updates, parameters)
         _check_alike(culprit, "a new state", new, state)

@@ -8,7 +8,8 @@ import optax
 from jaxtyping import Array
 
 Numbers = dict[str, Array]
-Rate = Array | Callable[[Any], Any]  # a learning rate, or a function from the steps taken to it
+Schedule = Callable[[Any], Any]  # from the steps taken to a learning rate
+Rate = Array | Schedule
 WARMUP: Final = 0.1  # share of the training over which "warmup_cosine" rises linearly to its peak, unless told
 
 
@@ -17,22 +18,22 @@ def constant(n: Numbers, steps: int) -> Array:
     return n["learning_rate"]
 
 
-def linear(n: Numbers, steps: int) -> optax.Schedule:
+def linear(n: Numbers, steps: int) -> Schedule:
     """A straight line from the learning rate to its final fraction."""
     return lambda count: n["learning_rate"] * (1 - (1 - n["final_fraction"]) * jnp.minimum(count / steps, 1))
 
 
-def cosine(n: Numbers, steps: int) -> optax.Schedule:
+def cosine(n: Numbers, steps: int) -> Schedule:
     """Half a cosine from the learning rate to its final fraction."""
     return optax.cosine_decay_schedule(n["learning_rate"], steps, n["final_fraction"])
 
 
-def exponential(n: Numbers, steps: int) -> optax.Schedule:
+def exponential(n: Numbers, steps: int) -> Schedule:
     """The same factor at each step, down to the final fraction."""
     return lambda count: n["learning_rate"] * n["final_fraction"] ** jnp.minimum(count / steps, 1)
 
 
-def warmup_cosine(n: Numbers, steps: int) -> optax.Schedule:
+def warmup_cosine(n: Numbers, steps: int) -> Schedule:
     """A straight line up from 0 over the first share `WARMUP` of the steps, then half a cosine."""
     if "warmup" in n:
         return cosine(n, steps)  # `scheduled` puts the warm-up before it
@@ -42,7 +43,7 @@ def warmup_cosine(n: Numbers, steps: int) -> optax.Schedule:
     return optax.join_schedules([rise, fall], [warmup])
 
 
-def piecewise(n: Numbers, steps: int) -> optax.Schedule:
+def piecewise(n: Numbers, steps: int) -> Schedule:
     """The learning rate, multiplied by `boundary_factor` from each boundary on, which is rounded to a step."""
     places = [jnp.round(value * steps) for name, value in n.items() if name.startswith("boundaries_")]
 
@@ -53,7 +54,7 @@ def piecewise(n: Numbers, steps: int) -> optax.Schedule:
     return rate
 
 
-def one_cycle(n: Numbers, steps: int) -> optax.Schedule:
+def one_cycle(n: Numbers, steps: int) -> Schedule:
     """Half a cosine up over the share `warmup` of the steps, and half a cosine down (Smith & Topin 2018)."""
     peak, rise = n["learning_rate"], jnp.round(n["warmup"] * steps)
     first, last = peak * n["initial_fraction"], peak * n["final_fraction"]
@@ -88,7 +89,7 @@ def scheduled(form: Callable[[Numbers, int], Rate], n: Numbers, steps: int, dtyp
     return lambda count: rate(jnp.asarray(count, dtype))
 
 
-def _after_warmup(schedule: Callable[[Any], Any], share: Array, steps: int) -> optax.Schedule:
+def _after_warmup(schedule: Callable[[Any], Any], share: Array, steps: int) -> Schedule:
     """Let the rate rise from 0 over a share of the steps, at least one if it is not 0; the schedule takes the rest."""
     rise = jnp.where(share > 0, jnp.maximum(jnp.round(share * steps), 1), 0)
 

@@ -197,7 +197,8 @@ class Spec:
     def with_knobs(self, values: Mapping[str, Any]) -> Self:
         """Return this spec with other values for some knobs."""
         knobs = self.own_knobs()
-        return replace(self, **{knobs[name].attribute: value for name, value in values.items()})
+        changed = {knobs[name].attribute: value for name, value in values.items()}
+        return replace(self, **changed)  # type: ignore[type-var]
 
     def blanks(self) -> dict[str, Any]:
         """Give the fields that do not decide the code, with values that all specs of one structure share."""
