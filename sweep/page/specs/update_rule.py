@@ -49,10 +49,11 @@ class FromOptax(UpdateRule):
     form="a")` inside the program, for each lane.
 
     Args:
-        build: returns an `optax.GradientTransformation`. It sees the parameters as the network has them (or as one
-            vector, where its operations show that this makes no difference), and if its `update` takes them by name the `value` and the gradient `grad` of the loss of the present batch, that loss
-            as a function of parameters (`value_fn`), of which any derivative can be taken, and its gradient as optax's
-            SAM wants it (`grad_fn`). Import optax inside `build`, so that the page loads without JAX.
+        build: returns an `optax.GradientTransformation`. It sees the parameters as the network has them, or as one
+            vector where its operations show that this makes no difference. If its `update` takes them by name, it gets
+            the `value` and the gradient `grad` of the loss of the present batch, that loss as a function of parameters
+            (`value_fn`), of which any derivative can be taken, and its gradient as optax's SAM wants it (`grad_fn`).
+            Import optax inside `build`, so that the page loads without JAX.
         numbers: the same as `**more`, as a mapping.
         **more: what `build` is called with. A number becomes a knob that axes may sweep, and arrives as a traced
             array of the page's precision: use it in arithmetic, not in an `if`, and not as a count. A text is a
