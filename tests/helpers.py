@@ -223,7 +223,7 @@ def to_flax(parameters: Any) -> Any:
 def rates_of(schedule: str, peak: float, fraction: float, steps: int) -> np.ndarray:
     """Return the learning rate of each step, in closed form."""
     done = np.arange(steps + 1)
-    warmup = round(0.1 * steps)
+    warmup, rise = round(0.1 * steps), round(0.3 * steps)
 
     def cosine(share: np.ndarray) -> np.ndarray:
         return (1 - fraction) * (1 + np.cos(np.pi * share)) / 2 + fraction
@@ -237,6 +237,10 @@ def rates_of(schedule: str, peak: float, fraction: float, steps: int) -> np.ndar
             "exponential": lambda: fraction ** (done / steps),
             "warmup_cosine": lambda: np.where(
                 done < warmup, done / warmup, cosine(np.maximum(done - warmup, 0) / (steps - warmup))
+            ),
+            "piecewise": lambda: 0.5 ** ((done >= steps / 2).astype(int) + (done >= 0.75 * steps)),
+            "one_cycle": lambda: np.where(  # from a tenth
+                done < rise, 1 - 0.9 * (1 + np.cos(np.pi * done / rise)) / 2, cosine((done - rise) / (steps - rise))
             ),
         }[schedule]()
     )

@@ -172,6 +172,20 @@ METRICS: Final = _by_name(
             long_name="gradient norm per layer",
         ),
         BuiltIn("sweep.engine.regression.metrics:parameter_norm", "parameter_norm", long_name="parameter norm"),
+        BuiltIn(
+            "sweep.engine.regression.metrics:average_loss",
+            "average_loss",
+            long_name="training loss of averaged parameters",
+            better="lower",
+            needs=("average",),
+        ),
+        BuiltIn(
+            "sweep.engine.regression.metrics:average_accuracy",
+            "average_accuracy",
+            long_name="share of points that averaged parameters classify correctly",
+            better="higher",
+            needs=("average", "classes"),
+        ),
     )
 )
 

@@ -1,7 +1,7 @@
 """Changing a page's fields from the command line; values are typed, and checked by the specs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -14,7 +14,7 @@ from sweep.cli.command import parse
 from sweep.page.axes import Axes, grid, zipped
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import PARTS
-from sweep.page.specs.knobs import knobs_of
+from sweep.page.specs.knobs import Spec, knobs_of
 from sweep.page.specs.stop import Stop
 
 EXPERIMENT_FIELDS: Final = ("epochs", "loss", "batch_size", "seed", "data_seed", "precision")
@@ -59,6 +59,9 @@ def _changed_fields(before: Any, after: Any, name: str) -> dict[str, Any]:
     """List the fields of a spec that have changed, by name."""
     if before == after:
         return {}
+    if isinstance(after, Mapping) and isinstance(before, Mapping):
+        part = name.rpartition(".")[0]
+        return {f"{part}.{key}": value for key, value in after.items() if before.get(key) != value}
     if not is_dataclass(after) or type(before) is not type(after):
         return {name: after}
     found: dict[str, Any] = {}
@@ -114,7 +117,12 @@ def _options(spec: Any) -> list[tuple[str, Any, Any]]:
             text += f" One of: {', '.join(choices[f.name])}."
         option = Annotated[kind, tyro.conf.arg(help=text or None)]
         options.append((f.name, option, field(default=getattr(spec, f.name))))
-    return options
+    return options + [(name, type(value), field(default=value)) for name, value in _mapped(spec).items()]
+
+
+def _mapped(spec: Any) -> Mapping[str, Any]:
+    """Give the numbers of a spec whose names the page chose."""
+    return getattr(spec, spec.mapped) if isinstance(spec, Spec) and spec.mapped else {}
 
 
 def _helps(spec: type) -> dict[str, str]:
@@ -158,7 +166,10 @@ def _axes_options(experiment: Experiment) -> tuple[type, Any]:
 
 
 def _apply(spec: Any, given: Any) -> Any:
-    return replace(spec, **{f.name: getattr(given, f.name) for f in fields(given)})
+    values = {f.name: getattr(given, f.name) for f in fields(given)}
+    mapped = {name: values.pop(name) for name in _mapped(spec)}
+    changed = replace(spec, **values)
+    return changed.with_knobs(mapped) if mapped else changed
 
 
 def _axes(axes: Axes, given: dict[str, tuple[Any, ...] | None]) -> Axes:

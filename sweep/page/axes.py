@@ -20,8 +20,8 @@ from sweep.base.errors import SweepError
 from sweep.base.labels import DIMENSIONS
 from sweep.page.specs.knobs import knobs_of
 from sweep.page.specs.model import Model
-from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.task import Task
+from sweep.page.specs.update_rule import UpdateRule
 
 Value = float | int | str
 MOST_LANES: Final = 2**24  # of a sweep, and so of a store
@@ -303,7 +303,7 @@ def list_values(knob: str, given: Iterable[Value]) -> list[Value]:
 
 def _is_plain_field(name: str) -> bool:
     """Tell whether a name is a field of some spec that no axis can sweep, such as `bias`."""
-    specs: list[type] = [Task, Model, Optimizer]
+    specs: list[type] = [Task, Model, UpdateRule]
     for spec in specs:
         specs += spec.__subclasses__()
     knobs = {knob.attribute for spec in specs for knob in knobs_of(spec).values()}

@@ -20,6 +20,7 @@ from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.stop import Halving, Stop
 from sweep.page.specs.task import FromFunction, Table, Task
+from sweep.page.specs.update_rule import FromOptax, UpdateRule
 
 if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
@@ -32,9 +33,10 @@ def check(page: Experiment) -> None:
         SweepError: for an axis that no spec has or that does not apply, a value out of range, or a record or figure
             that is not possible with the task.
     """
-    for part, kind in (("task", Task), ("model", Model), ("optimizer", Optimizer), ("axes", Axes)):
+    for part, kind in (("task", Task), ("model", Model), ("optimizer", UpdateRule), ("axes", Axes)):
         if not isinstance(getattr(page, part), kind):
-            raise SweepError(f"{part} must be {with_article(kind.__name__)}, got {getattr(page, part)!r}")
+            words = "an Optimizer or FromOptax" if kind is UpdateRule else with_article(kind.__name__)
+            raise SweepError(f"{part} must be {words}, got {getattr(page, part)!r}")
     check_text("question", page.question)
     if isinstance(page.epochs, bool) or not isinstance(page.epochs, int) or page.epochs < 1:
         raise SweepError(f"epochs must be a whole number of at least 1, got {page.epochs!r}")
@@ -44,6 +46,7 @@ def check(page: Experiment) -> None:
         raise SweepError(f"batch_size must be at most the {page.task.points} points, got {page.batch_size}")
     _check_loss(page)
     _check_parameters(page)
+    _check_layer_rates(page)
     _check_axes(page)
     _check_record(page)
     _check_stop(page)
@@ -97,18 +100,31 @@ def _check_classes(task: Data, loss: Loss) -> None:
 
 
 def _check_parameters(page: Experiment) -> None:
-    taken = {*knobs_of(type(page)), *knobs_of(type(page.model)), *knobs_of(type(page.optimizer))}
-    loss = as_loss(page.loss)
-    of_loss = loss.numbers if loss.entry is None else ()
-    of_task = page.task.parameters if isinstance(page.task, FromFunction) else ()
-    built_in = {name for each in LOSSES.values() for name in each.numbers}
-    for what, names, others in (
-        ("parameter {!r} of the target function", of_task, taken | {*of_loss} | built_in),
-        ("number {!r} of the loss", of_loss, taken | knobs_of(type(page.task)).keys()),
-    ):
+    """Refuse names that a page gives to numbers where other parts of it have knobs of these names."""
+    loss, task, optimizer = as_loss(page.loss), page.task, page.optimizer
+    common = {*knobs_of(type(page)), *page.model.own_knobs()} | {n for each in LOSSES.values() for n in each.numbers}
+    given = {
+        "parameter {!r} of the target function": task.parameters if isinstance(task, FromFunction) else (),
+        "number {!r} of FromOptax": optimizer.numbers if isinstance(optimizer, FromOptax) else (),
+        "number {!r} of the loss": loss.numbers if loss.entry is None else (),
+    }
+    for what, names in given.items():
+        others = {name for other, each in given.items() if other != what for name in each}
+        parts = (task, optimizer) if "loss" in what else (optimizer,) if "target" in what else (task,)
+        taken = common | others | {name for part in parts for name in part.own_knobs()}
         for name in names:
-            if name in others:
+            if name in taken:
                 raise SweepError(f"{what.format(name)} has the name of a knob: rename it")
+
+
+def _check_layer_rates(page: Experiment) -> None:
+    """Refuse another number of factors than layers; where an axis sweeps the depth, for each depth."""
+    rates = getattr(page.optimizer, "layer_rates", None)
+    if rates is None or "depth" in page.axes.knobs():
+        return
+    layers = page.model.count_layers()
+    if len(rates) != layers:
+        raise SweepError(f"layer_rates must have one number for each of {layers} layers, output included, got {rates}")
 
 
 def _check_axes(page: Experiment) -> None:
@@ -135,8 +151,10 @@ def _no_knob(page: Experiment, name: str, knobs: Mapping[str, Any]) -> SweepErro
             kind = type(owner).__name__
             return SweepError(
                 f"{name!r} of {kind} is not a knob, so no axis can sweep it: run a page for each value; "
-                f"its knobs are {', '.join(sorted(set(knobs) & set(knobs_of(type(owner)))))}"
+                f"its knobs are {', '.join(sorted(set(knobs) & set(owner.own_knobs())))}"
             )
+    if name.startswith("layer_rates_"):
+        return SweepError(f"{name!r} is no knob here: give Optimizer layer_rates, one number for each layer, such as 1")
     return unknown_name("knob", name, knobs)
 
 
@@ -211,8 +229,10 @@ def _check_claims(page: Experiment) -> None:
 def _refuse_inapplicable(variant: Experiment, given: Set[str]) -> None:
     """Refuse a given knob that has no effect in a structure."""
     for name in sorted(given - applicable_knobs(variant)):
+        if name == "average" and isinstance(variant.optimizer, Optimizer):
+            raise SweepError("axis 'average' needs an average that is recorded: give Optimizer one, as average=0.9")
         raise SweepError(
-            f"axis {name!r} does not apply to optimizer {variant.optimizer.name!r} with "
+            f"axis {name!r} does not apply to optimizer {variant.optimizer.words()!r} with "
             f"{type(variant.model).__name__} and {type(variant.task).__name__} as set up here: "
             f"sweep it in separate axes, joined with +, or draw it with when(...)"
         )

@@ -19,6 +19,7 @@ from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Record
 from sweep.page.specs.stop import Stop
 from sweep.page.specs.task import FromFunction, Task
+from sweep.page.specs.update_rule import UpdateRule
 from sweep.page.specs.window import Window
 
 
@@ -30,7 +31,7 @@ class Experiment(Spec):
         question: the question, in one sentence; the title of its figures.
         task: points and target.
         model: the network.
-        optimizer: the optimiser and its numbers.
+        optimizer: the optimiser and its numbers: an `Optimizer`, or `FromOptax` for one of the page's own.
         axes: the swept values; every combination is one lane.
         epochs: length of each training in passes over the points.
         loss: the training loss, one of `LOSSES` or a `Loss`; as an axis its name is called `loss_function`.
@@ -54,7 +55,7 @@ class Experiment(Spec):
     task: Task
     model: Model
     axes: Axes
-    optimizer: Optimizer = field(default_factory=Optimizer)
+    optimizer: UpdateRule = field(default_factory=Optimizer)
     epochs: int = 1000
     loss: str | Loss = choice("mean_squared", LOSSES, kind="loss", name="loss_function", or_a=Loss)
     batch_size: int | None = count(None, units="points")
@@ -77,7 +78,7 @@ class Experiment(Spec):
         """List the knobs that an axis may sweep, by name, each with its part ("" is the experiment itself)."""
         found = {name: ("", knob) for name, knob in knobs_of(type(self)).items()}
         for part in PARTS:
-            found |= {name: (part, knob) for name, knob in knobs_of(type(getattr(self, part))).items()}
+            found |= {name: (part, knob) for name, knob in getattr(self, part).own_knobs().items()}
         found |= {name: ("loss", knob) for name, knob in loss_knobs(self.loss).items()}
         if isinstance(self.task, FromFunction):
             for name in self.task.parameters:
@@ -118,7 +119,7 @@ class Experiment(Spec):
         """Name which needs of metrics are met.
 
         These are "clean" (noiseless targets), "x" (a target at each x), "beyond" (x outside the training range),
-        "frequency", "classes" and "validation".
+        "frequency", "classes", "validation" and "average" (of the parameters).
         """
         shown, task = self.shown(), self.task
         found = {"x"} if shown and task.has_target_at_x() else set()
@@ -126,6 +127,7 @@ class Experiment(Spec):
         found |= {"validation"} if task.validation_rows() else set()
         found |= {"beyond"} if shown and found >= {"x"} and shown.beyond(*task.ends()).any() else set()
         found |= {"frequency"} if task.reported_frequencies() else set()
+        found |= {"average"} if self.optimizer.averages() else set()
         return frozenset(found | ({"classes"} if as_loss(self.loss).of in OF_CLASSES else set()))
 
     def applicable_metrics(self) -> frozenset[str]:

@@ -32,6 +32,7 @@ from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Cadence, Metric, Record
 from sweep.page.specs.stop import Halving, Plateau, Target
 from sweep.page.specs.task import FromFunction, Linear, Sine, SumOfSines, Table
+from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.values import Values
 from sweep.page.specs.window import Window
 
@@ -40,8 +41,8 @@ COSMETIC: Final = ("name", "question", "figures", "claims")
 # The classes in the description of an experiment, except those of cosmetic fields. Changing a default or a field name
 # here means changing the schema of stores: a stored description without the field would mean something else.
 SPECS: Final = (
-    Axes, Cadence, Data, Experiment, Factor, FromFunction, FromModule, Halving, Linear, Loss, MLP, Metric, Optimizer,
-    Plateau,
+    Axes, Cadence, Data, Experiment, Factor, FromFunction, FromModule, FromOptax, Halving, Linear, Loss, MLP, Metric,
+    Optimizer, Plateau,
     Record, Sine, SumOfSines, Table, Target, Window,
 )  # fmt: skip
 # Names that modules and packages of ours had, as stored descriptions may still tell them.

@@ -46,11 +46,23 @@ def structures(page: Experiment) -> Iterator[Structure]:
 def _groups(factor: Factor, knobs: Mapping[str, Knob]) -> list[Structure]:
     """Group the rows of a factor by structure."""
     columns = {name: to_column(factor.column(name)) for name in factor.knobs}
-    structural = {name: column for name, column in columns.items() if not knobs[name].traced}
+    structural = _structural(columns, knobs)
     found = []
     for values, members in _group_by_structure(structural, len(factor.rows)):
         traced = {name: column[members] for name, column in columns.items() if knobs[name].traced}
         found.append(Structure(values, {name: ends for name, own in traced.items() if (ends := _ends(own))}))
+    return found
+
+
+def _structural(columns: Mapping[str, np.ndarray], knobs: Mapping[str, Knob]) -> dict[str, np.ndarray]:
+    """Choose the columns that decide the code: structural knobs, and options, of which it counts who has one."""
+    found = {}
+    for name, column in columns.items():
+        if not knobs[name].traced:
+            found[name] = column
+        elif knobs[name].option:
+            has = ~np.isnan(column)
+            found[name] = np.where(has, column[has].min(), np.nan)
     return found
 
 
@@ -120,8 +132,7 @@ def resolve(page: Experiment) -> Resolved:
         SweepError: for more lanes than a sweep may have.
     """
     lanes = lay_out(page.axes)
-    knobs = page.knobs()
-    structural = {name: column for name, column in lanes.columns.items() if not knobs[name][1].traced}
+    structural = _structural(lanes.columns, {name: knob for name, (_, knob) in page.knobs().items()})
     variants = tuple(
         Variant(with_values(page, values), members) for values, members in _group_by_structure(structural, len(lanes))
     )
@@ -133,10 +144,10 @@ def with_values(page: Experiment, values: Mapping[str, Value]) -> Experiment:
     knobs, changed = page.knobs(), {}
     for name, value in values.items():
         part, knob = knobs[name]
-        changed.setdefault(part, {})[knob.attribute] = value
+        changed.setdefault(part, {})[name if part else knob.attribute] = value
     own = dict(changed.pop("", {}))
-    for part, fields_ in changed.items():
-        own[part] = replace(getattr(page, part), **fields_)
+    for part, of_part in changed.items():
+        own[part] = getattr(page, part).with_knobs(of_part)
     return replace(
         page, **own, axes=Axes(), figures=(), claims=(), stop=None, _shown=page.shown(), _swept=page.swept()
     )  # fmt: skip
@@ -155,8 +166,7 @@ def value_of(page: Experiment, name: str) -> Any:
         return page.task.parameters[knob.name]  # type: ignore[attr-defined]
     if part == "loss":
         return as_loss(page.loss).values()[knob.name]
-    value = getattr(getattr(page, part) if part else page, knob.attribute)
-    return page.optimizer.default(knob.name) if value is None else value
+    return getattr(page, part).knob_value(name) if part else getattr(page, knob.attribute)
 
 
 def numbers_of(variant: Variant, lanes: Lanes) -> dict[str, np.ndarray]:

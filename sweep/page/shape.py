@@ -1,16 +1,15 @@
 """Shape: everything about a lane that decides its code and not its numbers. Lanes of one Shape form a block."""
 
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sweep.base.labels import METRICS, RECORDED, Quantity
-from sweep.page.specs.knobs import knobs_of
 from sweep.page.specs.loss import Loss
 from sweep.page.specs.model import Model
-from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Metric
 from sweep.page.specs.task import Task
+from sweep.page.specs.update_rule import UpdateRule
 from sweep.page.specs.window import Window
 
 PREDICTION: Final = "prediction"
@@ -35,7 +34,7 @@ class Shape:
 
     task: Task
     model: Model
-    optimizer: Optimizer
+    optimizer: UpdateRule
     shown: Window | None
     loss: Loss
     batch_size: int | None
@@ -84,9 +83,7 @@ def steps_per_epoch(points: int, batch_size: int | None) -> int:
 
 def blank(spec: Any) -> Any:
     """Return a spec with traced and unused fields at their defaults, so that specs of one structure are equal."""
-    traced = {knob.attribute for knob in knobs_of(type(spec)).values() if knob.traced}
-    plain = {f.name: f.default for f in fields(spec) if f.name in traced | spec.unused()}
     bare = copy(spec)
-    for name, value in plain.items():
+    for name, value in spec.blanks().items():
         object.__setattr__(bare, name, value)  # without checks: a default may not fit the other fields
     return bare

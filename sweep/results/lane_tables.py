@@ -42,7 +42,9 @@ class Part:
     def page_value(self, knob: str) -> Scalar | None:
         """Give the page's value of a knob that is not swept, None if it has none."""
         page = json.loads(self.data.attrs.get("experiment", "{}"))
-        found = [spec[knob] for spec in (page, *(page.get(name) or {} for name in _SPECS)) if knob in spec]
+        specs = [page, *(page.get(name) or {} for name in _SPECS)]
+        numbers = (page.get("optimizer") or {}).get("numbers") or {}  # of FromOptax
+        found = [spec[knob] for spec in (*specs, numbers) if knob in spec]
         return next((each for each in found if isinstance(each, Scalar)), None)
 
 

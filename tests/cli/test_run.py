@@ -391,6 +391,31 @@ def test_a_value_that_fills_the_gaps_of_a_union_is_accepted(folder: Path) -> Non
     assert experiment.optimizer.learning_rate == 0.5
 
 
+OWN = """
+from sweep import MLP, Experiment, FromOptax, Linear, grid
+def build(learning_rate, decay, form):
+    ...
+experiment = Experiment(
+    question="?", task=Linear(points=16), model=MLP(depth=0), axes=grid(learning_rate=(0.1, 0.2)),
+    optimizer=FromOptax(build, learning_rate=1.0, decay=0.5, form="a"),
+)
+"""
+
+
+def test_numbers_of_a_pages_own_optimizer_and_options_of_others_are_options_of_the_command(folder: Path) -> None:
+    (folder / "own.py").write_text(OWN)
+    args = ["--optimizer.decay", "0.25", "--optimizer.form", "b", "--axes.learning-rate", "0.3"]
+    experiment = resolve(Options(folder / "own.py"), args).experiment
+    assert dict(experiment.optimizer.numbers) == {"learning_rate": 1.0, "decay": 0.25, "form": "b"}
+    assert experiment.name.endswith("@optimizer.decay-0.25,optimizer.form-b,axes.learning_rate-0.3")
+    with pytest.raises(SweepError, match=r"--optimizer\.learning-rate would change nothing"):
+        resolve(Options(folder / "own.py"), ["--optimizer.learning-rate", "0.3"])
+    args = ["--axes.clip-norm", "0.1", "1", "--optimizer.layer-rates", "1", "0.5", "--optimizer.accumulate", "2"]
+    experiment = resolve(Options(folder / "page.py"), args).experiment
+    assert experiment.optimizer.layer_rates == (1.0, 0.5)
+    assert experiment.axes.values("clip_norm") == (0.1, 1.0)
+
+
 @pytest.mark.slow
 def test_the_summary_table_names_the_knobs_of_each_row_of_a_union(folder: Path) -> None:
     axes = "grid(optimizer=('adam',), learning_rate=(0.1, 0.2)) + grid(optimizer=('sgd',), momentum=(0.9,))"

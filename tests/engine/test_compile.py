@@ -123,13 +123,16 @@ def arguments(blocks: tuple[Block, ...], names: list[tuple[str, ...]]) -> tuple[
 def everything() -> list[Any]:
     """Make experiments that together use every part that could depend on a CPU."""
     activations, optimizers = list(ACTIVATIONS), list(OPTIMIZERS)
-    both = zipped(activation=activations[: len(optimizers)], optimizer=optimizers)
-    rest = grid(activation=activations[len(optimizers) :])
+    pairs = range(max(len(activations), len(optimizers)))
+    both = zipped(
+        activation=[activations[at % len(activations)] for at in pairs],
+        optimizer=[optimizers[at % len(optimizers)] for at in pairs],
+    )
     record = Record(at=linear_spaced(2))
     sines = SumOfSines(frequencies=(1, 2.5), points=64, noise=0.1)
     small = MLP(width=8, depth=1)
     return [
-        tiny(task=sines, model=small, axes=both + rest, record=record, batch_size=10, optimizer=Optimizer()),
+        tiny(task=sines, model=small, axes=both, record=record, batch_size=10, optimizer=Optimizer()),
         tiny(task=replace(sines, placement="random"), model=small, record=record),  # with its pseudo-inverse
         tiny(task=Linear(slopes=(1.0, 2.0), placement="random"), model=MLP(depth=0), record=record),
     ]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import rates_of
 
-from sweep.engine.regression import optimizers
+from sweep.engine.regression import rules
 from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES, Optimizer
 
 RNG = np.random.default_rng(5)
@@ -25,14 +25,18 @@ def walked(spec: Optimizer, numbers: dict[str, float]) -> list[Any]:
         return jax.tree.map(np.asarray, walker(spec)({k: jnp.float64(v) for k, v in (defaults | numbers).items()}))
 
 
+def objective(tree: Any) -> jax.Array:
+    return sum((jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(tree)), jnp.zeros(()))
+
+
 @cache
 def walker(spec: Optimizer) -> Any:
     @jax.jit
     def walk(numbers: dict[str, jax.Array]) -> list[Any]:
-        rule = optimizers.optimizer(spec, STEPS, numbers, np.dtype("float64"))
+        rule = rules.rule_of(spec, STEPS, numbers, np.dtype("float64"), lambda tree: [tree])
         parameters, state, found = START, rule.init(START), [START]
         for gradient in GRADIENTS:
-            updates, state = rule.update(gradient, state, parameters)
+            updates, state = rule.update(gradient, state, parameters, jnp.zeros(()), objective)
             parameters = jax.tree.map(jnp.add, parameters, updates)
             found.append(parameters)
         return found
@@ -142,16 +146,20 @@ def test_a_schedule_is_its_closed_form_at_every_step(schedule, fraction):
 
     @jax.jit
     def rates(numbers: dict[str, jax.Array]) -> jax.Array:
-        rule = optimizers.optimizer(spec, STEPS, numbers, np.dtype("float64"))
+        rule = rules.rule_of(spec, STEPS, numbers, np.dtype("float64"), lambda tree: [tree])
 
         def step(state: Any, _: None) -> Any:
-            updates, state = rule.update(jnp.float64(1), state, jnp.float64(0))
+            updates, state = rule.update(jnp.float64(1), state, jnp.float64(0), jnp.zeros(()), jnp.sum)
             return state, -updates
 
         return jax.lax.scan(step, rule.init(jnp.float64(0)), None, length=STEPS)[1]
 
     with jax.enable_x64(True):
-        numbers = {"learning_rate": 0.3, "momentum": 0.0, "weight_decay": 0.0, "final_fraction": fraction}
+        numbers = {
+            "learning_rate": 0.3, "momentum": 0.0, "weight_decay": 0.0, "final_fraction": fraction, "warmup": 0.3,
+            "initial_fraction": 0.1, "boundary_factor": 0.5, "boundaries_0": 0.5, "boundaries_1": 0.75,
+        }  # fmt: skip
+        numbers = {name: numbers[name] for name in spec.applicable() & numbers.keys()}
         got = np.asarray(rates({name: jnp.float64(value) for name, value in numbers.items()}))
     np.testing.assert_allclose(got, rates_of(schedule, 0.3, fraction, STEPS)[:STEPS], rtol=1e-13, atol=1e-16)
 

@@ -1,5 +1,6 @@
 """Which pages are refused, with which messages, and what a page's hash depends on."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,12 @@ from helpers import tiny
 
 from sweep.base.errors import SweepError
 from sweep.page.axes import Axes, grid, zipped
-from sweep.page.identity import fingerprint
+from sweep.page.identity import describe, fingerprint
 from sweep.page.load import load
 from sweep.page.resolve import numbers_of, resolve, shape_of
+from sweep.page.restore import restore
+from sweep.page.shape import blank
+from sweep.page.specs.optimizer import OPTIMIZERS
 from sweep.specs import (
     MLP,
     AtLeast,
@@ -21,6 +25,7 @@ from sweep.specs import (
     Figure,
     FromFunction,
     FromModule,
+    FromOptax,
     Linear,
     Metric,
     Optimizer,
@@ -58,9 +63,9 @@ REFUSALS: dict[str, Callable[[], object]] = {
     ),
     "unknown optimizer 'adamm': did you mean 'adam'?": lambda: Optimizer("adamm"),
     # these are other algorithms and not misspellings, so nothing is suggested
-    "unknown optimizer 'muon': known: adagrad, adam, adamw, lion, nadam, rmsprop, sgd": lambda: Optimizer("muon"),
-    "unknown optimizer 'amsgrad': known: adagrad, adam, adamw, lion, nadam, rmsprop, sgd": lambda: Optimizer("amsgrad"),
-    "optimizer must be an Optimizer, got None": lambda: tiny(optimizer=None),
+    f"unknown optimizer 'prodigy': known: {', '.join(sorted(OPTIMIZERS))}": lambda: Optimizer("prodigy"),
+    f"unknown optimizer 'adan_w': known: {', '.join(sorted(OPTIMIZERS))}": lambda: Optimizer("adan_w"),
+    "optimizer must be an Optimizer or FromOptax, got None": lambda: tiny(optimizer=None),
     "'bias' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(bias=(True, False)),
     "'hidden' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(hidden=((8, 8), (16,))),
     "'bias' of MLP is not a knob, so no axis can sweep it: run a page for each value; its knobs are activation, bias_"
@@ -88,9 +93,60 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "learning_rate must be a number that fits into float64, got one of 1329 bits": lambda: tiny(
         axes=grid(learning_rate=(10**400,))
     ),
-    "optimizer 'adam' with schedule 'constant' takes no momentum, got 0.9: it takes beta1, beta2, epsilon": lambda: (
-        Optimizer("adam", momentum=0.9)
+    "optimizer 'adam' with schedule 'constant' takes no momentum, got 0.9: it takes beta1, beta2, epsilon, and the "
+    "options accumulate, average, clip_norm, coupled_decay, decoupled_decay, layer_rates, warmup": lambda: Optimizer(
+        "adam", momentum=0.9
     ),
+    "optimizer 'lbfgs' with schedule 'constant' takes no learning_rate, got 0.9: it takes memory_size, and the option "
+    "average": lambda: Optimizer("lbfgs", learning_rate=0.9),
+    "optimizer 'lbfgs' with schedule 'constant' takes no clip_norm, got 1: it takes memory_size, and the option "
+    "average": lambda: tiny(axes=grid(optimizer=("adam", "lbfgs"), clip_norm=(1.0, 2.0))),
+    "optimizer 'lbfgs' with schedule 'constant' takes no accumulate, got 2: it takes memory_size, and the option "
+    "average": lambda: Optimizer("lbfgs", accumulate=2),
+    "optimizer 'schedule_free_adamw' with schedule 'constant' takes no average, got 0.9: it takes beta1, beta2, "
+    "epsilon, weight_decay, and the options accumulate, clip_norm, coupled_decay, warmup": lambda: Optimizer(
+        "schedule_free_adamw", average=0.9
+    ),
+    "beta1 must be greater than 0 with optimizer 'schedule_free_adamw', which divides by it": lambda: tiny(
+        optimizer=Optimizer("schedule_free_adamw"), axes=grid(beta1=(0.0, 0.9))
+    ),
+    "optimizer 'adam' with schedule 'linear' takes no boundaries, got (0.2,): it takes beta1, beta2, epsilon, "
+    "final_fraction, and the options accumulate, average, clip_norm, coupled_decay, decoupled_decay, layer_rates, "
+    "warmup": lambda: Optimizer(schedule="linear", boundaries=(0.2,)),
+    "boundaries[1] must be less than 1, got 1.5": lambda: Optimizer(schedule="piecewise", boundaries=(0.2, 1.5)),
+    "boundaries_0 must be less than 1, got 1.5": lambda: tiny(
+        optimizer=Optimizer(schedule="piecewise"), axes=grid(boundaries_0=(0.5, 1.5))
+    ),
+    "layer_rates must hold a number or more, as in (1, 0.5), got ()": lambda: Optimizer(layer_rates=()),
+    "layer_rates[0] must be at least 0, got -1": lambda: Optimizer(layer_rates=(-1,)),
+    "layer_rates must have one number for each of 3 layers, output included, got (1, 2)": lambda: tiny(
+        optimizer=Optimizer(layer_rates=(1, 2))
+    ),
+    "layer_rates must have one number for each of 2 layers, output included, got (1, 1, 2)": lambda: tiny(
+        optimizer=Optimizer(layer_rates=(1, 1, 2)), axes=grid(depth=(2, 1))
+    ),
+    "'layer_rates_0' is no knob here: give Optimizer layer_rates, one number for each layer, such as 1": lambda: tiny(
+        axes=grid(layer_rates_0=(1, 2))
+    ),
+    "axis 'average' needs an average that is recorded: give Optimizer one, as average=0.9": lambda: tiny(
+        axes=grid(average=(0.9, 0.99))
+    ),
+    "build of FromOptax must be a function that returns an optimiser, got 3": lambda: FromOptax(3),  # type: ignore[arg-type]
+    "number 'rate' of FromOptax must be a finite number, got True": lambda: FromOptax(len, rate=True),
+    "number 'rate' of FromOptax must be a finite number, got None": lambda: FromOptax(len, rate=None),
+    "number 'rate' of FromOptax must be a number or a text, got ''": lambda: FromOptax(len, rate=""),
+    "number 'loss' of FromOptax has a name that is already used: rename it": lambda: FromOptax(len, loss=1.0),
+    "number 'width' of FromOptax has the name of a knob: rename it": lambda: tiny(optimizer=FromOptax(len, width=1.0)),
+    "number 'seed' of FromOptax has the name of a knob: rename it": lambda: tiny(optimizer=FromOptax(len, seed=1.0)),
+    "number 'noise' of FromOptax has the name of a knob: rename it": lambda: tiny(optimizer=FromOptax(len, noise=1.0)),
+    "parameter 'rate' of the target function has the name of a knob: rename it": lambda: tiny(
+        optimizer=FromOptax(len, rate=1.0), task=FromFunction(function=len, parameters={"rate": 1.0})
+    ),
+    "numbers of FromOptax must be a mapping from names to numbers, got 3": lambda: FromOptax(len, numbers=3),  # type: ignore[arg-type]
+    "unknown knob 'ratte': did you mean 'rate'?": lambda: tiny(
+        optimizer=FromOptax(len, rate=1.0), axes=grid(ratte=(1.0, 2.0))
+    ),
+    "rate must be a finite number, got 'x'": lambda: tiny(optimizer=FromOptax(len, rate=1.0), axes=grid(rate=("x",))),
     "learning_rate must be greater than 0, got 0.0": lambda: tiny(axes=grid(learning_rate=(0.0, 0.1))),
     "learning_rate must be a finite number, got inf": lambda: Optimizer(learning_rate=float("inf")),
     "momentum must be less than 1, got 1.0": lambda: Optimizer("sgd", momentum=1.0),
@@ -224,6 +280,12 @@ NUMERIC = {
     "initial scale": {"model": MLP(width=6, depth=2, initial_scale=1.5)},
     "learning rate": {"optimizer": Optimizer("adam", learning_rate=0.011)},
     "optimizer": {"optimizer": Optimizer("nadam", learning_rate=0.01)},
+    "clipping": {"optimizer": Optimizer("adam", learning_rate=0.01, clip_norm=1.0)},
+    "layer rates": {"optimizer": Optimizer("adam", learning_rate=0.01, layer_rates=(1, 1, 2))},
+    "own optimizer": {"optimizer": FromOptax(len, learning_rate=0.01)},
+    "own optimizer's number": {"optimizer": FromOptax(len, learning_rate=0.02)},
+    "own optimizer's text": {"optimizer": FromOptax(len, learning_rate="a")},
+    "own optimizer's function": {"optimizer": FromOptax(abs, learning_rate=0.01)},
     "schedule": {"optimizer": Optimizer("adam", learning_rate=0.01, schedule="cosine")},
     "axes": {"axes": grid(seed=(0, 2))},
     "zipped axes": {"axes": zipped(seed=(0, 1), data_seed=(0, 1))},
@@ -270,6 +332,41 @@ def test_the_fingerprint_changes_with_the_text_of_a_pages_function(tmp_path: Pat
         page.write_text(PAGE.format(formula=formula))
         codes.append(fingerprint(load(page)))
     assert codes[0] == codes[1] != codes[2]
+
+
+def test_an_own_optimizer_is_described_hashed_and_never_rebuilt_from_a_store():
+    def build(learning_rate, form):
+        return learning_rate, form
+
+    one, other = (FromOptax(build, form="a", learning_rate=rate) for rate in (0.1, np.float32(0.5)))
+    assert hash(one) == hash(other)
+    assert one != other
+    assert blank(one) == blank(other) != blank(FromOptax(build, form="b", learning_rate=0.1))
+    assert replace(one) == one
+    described = describe(tiny(optimizer=other))
+    assert described["optimizer"]["numbers"] == {"form": "a", "learning_rate": 0.5}
+    assert "return learning_rate, form" in described["optimizer"]["build"]
+    with pytest.raises(SweepError, match="uses code of its page, in a FromOptax"):
+        restore(described)
+    full = Optimizer("sgd", schedule="piecewise", boundaries=(0.2,), layer_rates=(1, 1, 0), clip_norm=2.0, accumulate=3)
+    page = tiny(optimizer=full, axes=grid(layer_rates_2=(0.0, 1.0)))
+    assert restore(json.loads(json.dumps(describe(page)))) == page
+
+
+def test_structures_differ_in_which_options_are_on():
+    axes = grid(learning_rate=(0.1,), clip_norm=(2.0, 1.0)) + grid(learning_rate=(0.1,), warmup=(0.0,))
+    page = tiny(axes=axes + grid(learning_rate=(0.3, 0.4)))
+    resolved = resolve(page)
+    assert [variant.members.tolist() for variant in resolved.variants] == [[0, 1], [2], [3, 4]]
+    first, second, third = (numbers_of(variant, resolved.lanes) for variant in resolved.variants)
+    assert first["clip_norm"].tolist() == [2.0, 1.0]
+    assert {"clip_norm", "warmup"} & second.keys() == {"warmup"}
+    assert not {"clip_norm", "warmup"} & third.keys()
+    assert np.array_equal(resolved.columns["clip_norm"], [2.0, 1.0, np.nan, np.nan, np.nan], equal_nan=True)
+    # The page's own value is that of lanes for which no axis gives one.
+    clipped = resolve(replace(page, optimizer=Optimizer(clip_norm=5.0)))
+    assert clipped.columns["clip_norm"].tolist() == [2.0, 1.0, 5.0, 5.0, 5.0]
+    assert len({shape_of(variant.page) for variant in clipped.variants}) == 2
 
 
 def test_the_fingerprint_changes_with_the_text_of_a_pages_module_and_metric():

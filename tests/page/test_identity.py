@@ -168,6 +168,7 @@ DEFAULTS = {
         "parameters": {}, "frequencies": [], "features": 1, "outputs": [],
     },
     "FromModule": {"width": 64, "initial_scale": 1.0},
+    "FromOptax": {"numbers": {}},
     "Halving": {"keep": 0.5, "first": 0.1, "by": "median", "within": [], "metric": "loss"},
     "Linear": {
         "points": 128, "low": 0.0, "high": 1.0, "placement": "grid", "inputs": "scaled", "noise": 0.0,
@@ -182,7 +183,10 @@ DEFAULTS = {
     "Metric": {"dims": [], "units": "1", "long_name": "", "better": None},
     "Optimizer": {
         "name": "adam", "learning_rate": 0.001, "momentum": None, "weight_decay": None, "beta1": None, "beta2": None,
-        "epsilon": None, "decay": None, "schedule": "constant", "final_fraction": None,
+        "epsilon": None, "decay": None, "schedule": "constant", "final_fraction": None, "rho": None,
+        "memory_size": None, "initial_fraction": None, "boundaries": None, "boundary_factor": None, "warmup": None,
+        "clip_norm": None, "coupled_decay": None, "decoupled_decay": None, "decay_biases": True, "layer_rates": None,
+        "accumulate": 1, "average": None,
     },
     "Plateau": {"metric": "loss", "min_improvement": 1e-4},
     "Record": {"metrics": None, "own": [], "at": {"kind": "Cadence", "form": "log", "value": 50}, "x": None,
@@ -211,11 +215,24 @@ NUMBERS = {
     "rmsprop": {"decay": 0.9, "epsilon": 1e-8},
     "adagrad": {"epsilon": 1e-7},
     "lion": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3},
+    "nesterov": {"momentum": 0.9, "weight_decay": 0.0},
+    "adamax": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+    "radam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+    "amsgrad": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+    "adadelta": {"decay": 0.9, "epsilon": 1e-6},
+    "yogi": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-3},
+    "lamb": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-6, "weight_decay": 0.0},
+    "muon": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "momentum": 0.95, "weight_decay": 0.0},
+    "schedule_free_adamw": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0},
+    "sam": {"momentum": 0.0, "rho": 0.05, "weight_decay": 0.0},
+    "lbfgs": {},
     "constant": {},
     "linear": {"final_fraction": 0.0},
     "cosine": {"final_fraction": 0.0},
     "exponential": {"final_fraction": 0.01},
     "warmup_cosine": {"final_fraction": 0.0},
+    "piecewise": {"boundary_factor": 0.1},
+    "one_cycle": {"warmup": 0.3, "initial_fraction": 0.04, "final_fraction": 4e-6},
 }
 # Every name that a module or a package has had: it is left out of hashes for good.
 MODULE_NAMES = """
@@ -223,18 +240,18 @@ __main__ activation alignment answers array_checks array_schema arrays atomic_fi
 base blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli command
 compare comparing comparison compile_cache compiler_check compiler_options completeness convergence coordinator cores
 cost crash creation curve_records curves damage data dataset devices differences differing digests dimensions distance
-document drawing engine epoch_maps errors estimate events execute executors experiment export exporting figure figures
-files filling film folder formats gallery given growing hashes heartbeat heatmaps hierarchy html identity initializer
-inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load local locking locks long loss losses
-maps measures memory metric metrics model models moment netcdf networks numerics older_stores optim optimizer
-optimizers optional outcomes outputs overrides own owners packing page page_differences page_figure pages permutation
-places plan plane planning plot plots prepare program progress provenance reading record refusals registry regression
-repair replay replaying report reporting resolve restore restoring results rows run runner runs safe_files samples
-sampling scalars scale schema seats section seed_statistics seeds self_test session shape sheet signals sine skeleton
-spacing specs stats stop stopping store store_damages streams structured style summary surfaces tables targets task
-tasks terminal text tidy trackers train training training_range unbatched unions user_cache values variables variation
-verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves whole_files window writer
-zoom
+document drawing elementwise engine epoch_maps errors estimate events execute executors experiment export exporting
+figure figures files filling film folder formats gallery given growing hashes heartbeat heatmaps hierarchy html
+identity initializer inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load local locking
+locks long loss losses maps measures memory metric metrics model models moment netcdf networks numerics older_stores
+optim optimizer optimizers optional outcomes outputs overrides own owners packing page page_differences page_figure
+pages permutation places plan plane planning plot plots prepare program progress provenance reading record refusals
+registry regression repair replay replaying report reporting resolve restore restoring results rows rules run runner
+runs safe_files samples sampling scalars scale schedules schema seats section seed_statistics seeds self_test session
+shape sheet signals sine skeleton spacing specs stats stop stopping store store_damages streams structured style
+summary surfaces tables targets task tasks terminal text tidy trackers train training training_range unbatched unions
+update_rule user_cache values variables variation verdict_tables verdicts verification version view walk wave
+wave_damages wave_writer waves whole_files window writer zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",
@@ -262,7 +279,7 @@ FULLER = {("Experiment", "optimizer"), ("Experiment", "record")}  # whose own de
 def test_every_class_of_a_page_is_listed_with_its_defaults() -> None:
     """A spec that is not among `SPECS` would have its hash changed by every field that it gets."""
     inside = {each.__name__ for each in subclasses(Spec) if each.__module__.startswith("sweep.")}
-    cosmetic_or_bare = {"Claim", "Criterion", "AtLeast", "AtMost", "Between", "Task", "Model"}
+    cosmetic_or_bare = {"Claim", "Criterion", "AtLeast", "AtMost", "Between", "Task", "Model", "UpdateRule"}
     assert inside - cosmetic_or_bare <= {spec.__name__ for spec in SPECS}
     pages = [load(page) for page in sorted((ROOT / "experiments").rglob("*.py"))]
     kinds = {kind for page in pages for kind in kinds_of({**describe(page), "figures": [], "claims": []})}

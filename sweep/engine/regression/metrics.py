@@ -151,6 +151,22 @@ def _share_correct(moment: Moment, prediction: Array, target: Array) -> Float[Ar
     return jnp.mean((prediction > entry.boundary) == (target > 0.5))
 
 
+def average_loss(moment: Moment) -> Float[Array, ""]:
+    """Training loss over all points at the moving average of the parameters."""
+    return _loss_of(moment, _average_prediction(moment), moment.data.target)
+
+
+def average_accuracy(moment: Moment) -> Float[Array, ""]:
+    """Accuracy at the moving average of the parameters."""
+    return _share_correct(moment, _average_prediction(moment), moment.data.target)
+
+
+def _average_prediction(moment: Moment) -> Float[Array, "points *outputs"]:
+    assert moment.apply is not None
+    assert moment.data.inputs is not None
+    return moment.apply(moment.average, moment.data.inputs)
+
+
 def measure(moment: Moment) -> dict[str, Array]:
     """Compute everything that a record of this Shape holds."""
     values = {name: METRICS[name].load()(moment) for name in moment.shape.metrics}

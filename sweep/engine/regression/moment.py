@@ -36,6 +36,7 @@ class Moment(NamedTuple):
             taken, including `jax.hessian`. None only in a moment that was made without a network.
         validation_prediction: network output at the points for validation, None without any.
         sample_prediction: network output at the rows of which predictions are stored, None for a task without rows.
+        average: the moving average of the parameters, None for an optimiser that keeps none.
     """
 
     shape: Shape
@@ -53,3 +54,4 @@ class Moment(NamedTuple):
     apply: Callable[[Any, Array], Float[Array, "points *outputs"]] | None = None
     validation_prediction: Float[Array, "validation *outputs"] | None = None
     sample_prediction: Float[Array, "sample *outputs"] | None = None
+    average: Any = None

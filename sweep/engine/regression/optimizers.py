@@ -1,46 +1,36 @@
 """Optimisers: optax chains built from traced numbers, inside the function that is mapped over lanes."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-import jax.numpy as jnp
+import jax
 import optax
 from jaxtyping import Array
 
-from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES, Optimizer
-
 Numbers = dict[str, Array]
-WARMUP: Final = 0.1  # share of the training over which "warmup_cosine" rises linearly to its peak
 
 
-def optimizer(spec: Optimizer, steps: int, numbers: Numbers, dtype: Any) -> optax.GradientTransformation:
-    """Build one lane's optimiser.
-
-    Inside it the parameters are flattened to one vector, so that a step is a few operations on a long array.
-
-    Args:
-        spec: its structure (name and form of schedule).
-        steps: optimiser steps in the whole training.
-        numbers: the lane's traced numbers.
-        dtype: precision of the numbers.
-    """
-    used = {name: numbers[name].astype(dtype) for name in sorted(spec.applicable()) if name in numbers}
-    rate = SCHEDULES[spec.schedule].load()(used, steps)
-    build = OPTIMIZERS[spec.name].load()
-    return optax.flatten(build(_cast_count(dtype, rate) if callable(rate) else rate, used))
+def decayed(amount: Array, decay_biases: bool) -> optax.GradientTransformation:
+    """Add the parameters times an amount to what passes; not those of one dimension if biases do not decay."""
+    return optax.add_decayed_weights(amount, None if decay_biases else _matrices)
 
 
-def _cast_count(dtype: Any, schedule: Callable[[Any], Any]) -> optax.Schedule:
-    """Convert the count that a schedule gets to a precision: JAX divides whole numbers in float32 even in float64."""
-    return lambda count: schedule(jnp.asarray(count, dtype))
+def _matrices(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
 
 
-# Optimisers.
-
-
-def sgd(rate: Any, n: Numbers) -> optax.GradientTransformation:
+def sgd(rate: Any, n: Numbers, decay_biases: bool) -> optax.GradientTransformation:
     """SGD with coupled decay, which is added to the gradient before the momentum, as in PyTorch."""
-    return optax.chain(optax.add_decayed_weights(n["weight_decay"]), optax.sgd(rate, momentum=n["momentum"]))
+    return optax.chain(decayed(n["weight_decay"], decay_biases), optax.sgd(rate, momentum=n["momentum"]))
+
+
+def nesterov(rate: Any, n: Numbers, decay_biases: bool) -> optax.GradientTransformation:
+    """SGD with Nesterov's momentum and coupled decay, as in PyTorch."""
+    return optax.chain(decayed(n["weight_decay"], decay_biases), optax.sgd(rate, momentum=n["momentum"], nesterov=True))
+
+
+def sam(rate: Any, n: Numbers, decay_biases: bool) -> optax.GradientTransformation:
+    """SGD; that its gradients are those at a point at distance `rho` is seen to in `rules`."""
+    return sgd(rate, n, decay_biases)
 
 
 def adam(rate: Any, n: Numbers) -> optax.GradientTransformation:
@@ -48,14 +38,35 @@ def adam(rate: Any, n: Numbers) -> optax.GradientTransformation:
     return optax.adam(rate, n["beta1"], n["beta2"], n["epsilon"])
 
 
-def adamw(rate: Any, n: Numbers) -> optax.GradientTransformation:
+def adamw(rate: Any, n: Numbers, decay_biases: bool) -> optax.GradientTransformation:
     """Adam with decoupled decay."""
-    return optax.adamw(rate, n["beta1"], n["beta2"], n["epsilon"], weight_decay=n["weight_decay"])
+    mask = None if decay_biases else _matrices
+    return optax.adamw(rate, n["beta1"], n["beta2"], n["epsilon"], weight_decay=n["weight_decay"], mask=mask)
 
 
 def nadam(rate: Any, n: Numbers) -> optax.GradientTransformation:
     """Adam with Nesterov's momentum."""
     return optax.nadam(rate, n["beta1"], n["beta2"], n["epsilon"])
+
+
+def adamax(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Adam with the largest gradient, which decays, in place of the root of the mean square."""
+    return optax.adamax(rate, n["beta1"], n["beta2"], n["epsilon"])
+
+
+def radam(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Rectified Adam: without the denominator as long as its variance is not known."""
+    return optax.radam(rate, n["beta1"], n["beta2"], n["epsilon"])
+
+
+def amsgrad(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Adam with the largest second moment so far; optax takes the largest of the corrected ones, PyTorch of others."""
+    return optax.amsgrad(rate, n["beta1"], n["beta2"], n["epsilon"])
+
+
+def yogi(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Yogi: Adam whose second moment changes by a fixed share of the squared gradient."""
+    return optax.yogi(rate, n["beta1"], n["beta2"], n["epsilon"])
 
 
 def rmsprop(rate: Any, n: Numbers) -> optax.GradientTransformation:
@@ -68,37 +79,41 @@ def adagrad(rate: Any, n: Numbers) -> optax.GradientTransformation:
     return optax.adagrad(rate, eps=n["epsilon"])
 
 
-def lion(rate: Any, n: Numbers) -> optax.GradientTransformation:
+def adadelta(rate: Any, n: Numbers) -> optax.GradientTransformation:
+    """Adadelta."""
+    return optax.adadelta(rate, n["decay"], n["epsilon"])
+
+
+def lion(rate: Any, n: Numbers, decay_biases: bool) -> optax.GradientTransformation:
     """Lion, with decoupled decay."""
-    return optax.lion(rate, n["beta1"], n["beta2"], weight_decay=n["weight_decay"])
+    mask = None if decay_biases else _matrices
+    return optax.lion(rate, n["beta1"], n["beta2"], weight_decay=n["weight_decay"], mask=mask)
 
 
-# Schedules.
+def lamb(rate: Any, n: Numbers, decay_biases: bool) -> optax.GradientTransformation:
+    """LAMB: AdamW whose step of each array is scaled to the norm of that array."""
+    mask = None if decay_biases else _matrices
+    return optax.lamb(rate, n["beta1"], n["beta2"], n["epsilon"], weight_decay=n["weight_decay"], mask=mask)
 
 
-def constant(n: Numbers, steps: int) -> Array:
-    """The learning rate, unchanged."""
-    return n["learning_rate"]
+def muon(rate: Any, n: Numbers, decay_biases: bool) -> optax.GradientTransformation:
+    """Muon: each matrix moves by its momentum made orthogonal (Newton and Schulz, five times); biases by AdamW."""
+    return optax.contrib.muon(
+        rate, beta=n["momentum"], eps=n["epsilon"], weight_decay=n["weight_decay"],
+        adam_b1=n["beta1"], adam_b2=n["beta2"], adam_weight_decay=n["weight_decay"] if decay_biases else 0.0,
+    )  # fmt: skip
 
 
-def linear(n: Numbers, steps: int) -> optax.Schedule:
-    """A straight line from the learning rate to its final fraction."""
-    return lambda count: n["learning_rate"] * (1 - (1 - n["final_fraction"]) * jnp.minimum(count / steps, 1))
+def schedule_free_adamw(rate: Any, n: Numbers, decay_biases: bool) -> optax.GradientTransformation:
+    """AdamW without a schedule: `optax.contrib.schedule_free_adamw`, which takes no mask, from its parts."""
+    adamw_without_momentum = optax.chain(
+        optax.scale_by_rms(n["beta2"], n["epsilon"], eps_in_sqrt=False, bias_correction=True),
+        decayed(n["weight_decay"], decay_biases),
+        optax.scale_by_learning_rate(rate),
+    )
+    return optax.contrib.schedule_free(adamw_without_momentum, rate, b1=n["beta1"])
 
 
-def cosine(n: Numbers, steps: int) -> optax.Schedule:
-    """Half a cosine from the learning rate to its final fraction."""
-    return optax.cosine_decay_schedule(n["learning_rate"], steps, n["final_fraction"])
-
-
-def exponential(n: Numbers, steps: int) -> optax.Schedule:
-    """The same factor at each step, down to the final fraction."""
-    return lambda count: n["learning_rate"] * n["final_fraction"] ** jnp.minimum(count / steps, 1)
-
-
-def warmup_cosine(n: Numbers, steps: int) -> optax.Schedule:
-    """A straight line up from 0 over the first share `WARMUP` of the steps, then half a cosine."""
-    warmup = max(1, round(WARMUP * steps))
-    rise = optax.linear_schedule(0.0, n["learning_rate"], warmup)
-    fall = optax.cosine_decay_schedule(n["learning_rate"], max(1, steps - warmup), n["final_fraction"])
-    return optax.join_schedules([rise, fall], [warmup])
+def lbfgs(rate: None, n: Numbers, memory_size: int) -> optax.GradientTransformationExtraArgs:
+    """L-BFGS with the zoom line search, each as optax has it by default."""
+    return optax.lbfgs(rate, memory_size=memory_size)

@@ -1,7 +1,8 @@
 """Regression: a network learns a task's targets by an optimiser, full batch or by minibatches."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -14,14 +15,16 @@ from sweep.engine.keys import Keys, stream
 from sweep.engine.regression import metrics
 from sweep.engine.regression.losses import compute_loss
 from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
-from sweep.engine.regression.optimizers import optimizer
+from sweep.engine.regression.rules import Rule, average_of, measured, rule_of
 from sweep.engine.regression.tasks import Data, Scales, draw
 from sweep.engine.regression.tasks.rows import rows_of
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
+from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
 
+Apply = Callable[[Any, Array, Numbers], Array]
 RANKED_POINTS: Final = 128  # up to so many points are shuffled by counting, which takes half the time for a hundred
 
 
@@ -83,7 +86,12 @@ class Regression(Training):
 
     @property
     def stays_not_finite(self) -> bool:
-        """True: a loss that is not finite is noted, and parameters that are not finite stay so (tests/engine)."""
+        """True of every optimiser, whatever it makes of a gradient: signs, clips, searches a line, or drops it.
+
+        A loss that is not finite is noted at its step. And a step adds something to the parameters: infinity plus any
+        number is infinity or NaN, and NaN plus any number NaN. What else a state holds need not be finite. Tested for
+        all of them (tests/engine/test_rules.py).
+        """
         return True
 
     def quantities(self) -> tuple[Quantity, ...]:
@@ -110,10 +118,11 @@ class Regression(Training):
         layers = shape.model.layer_sizes(shape.task.input_size(), max(1, len(shape.outputs())))
         points, size = shape.batch_size or shape.task.points, np.dtype(shape.precision).itemsize
         outputs = points * sum(outputs for _, outputs in layers) * 3  # value, its gradient, a temporary
-        parameters = sum((inputs + 1) * outputs for inputs, outputs in layers) * 4  # and gradient, two moments
+        parameters = sum((inputs + 1) * outputs for inputs, outputs in layers) * shape.optimizer.arrays()
+        gradients = shape.optimizer.gradients()
         return Cost(
-            flops=6 * points * sum(inputs * outputs for inputs, outputs in layers),
-            activations=points * sum(outputs for _, outputs in layers[:-1]),
+            flops=6 * points * sum(inputs * outputs for inputs, outputs in layers) * gradients,
+            activations=points * sum(outputs for _, outputs in layers[:-1]) * gradients,
             bytes=(outputs + parameters) * size,
             layers=len(layers),
             points=points,
@@ -125,7 +134,7 @@ class Regression(Training):
         shape = self.shape
         largest = f"{'up to ' if self.padded else ''}{shape.model.words()}"
         others = [f"/{name}" for name in self.varying.activations if name not in largest.split()]
-        return f"{largest}{''.join(others)}, {shape.optimizer.name}, {shape.task.points} points"
+        return f"{largest}{''.join(others)}, {shape.optimizer.words()}, {shape.task.points} points"
 
     def description(self) -> Any:
         """Give the network's spec, the largest one where lanes vary, and in what they do."""
@@ -134,11 +143,11 @@ class Regression(Training):
 
     def begin(self, keys: Keys, numbers: Numbers, shared: Any) -> tuple[State, Data | None]:
         """Draw data and initial parameters."""
-        shape, dtype = self.shape, np.dtype(self.precision)
+        shape = self.shape
         data = None if shape.common_data else self._draw(keys, numbers, shared)
         inputs = _network_inputs(shared if data is None else data)
         parameters = self._network().init(keys.weights, inputs, numbers)
-        state = optimizer(shape.optimizer, shape.steps, numbers, dtype).init(parameters)
+        state = self.rule(numbers).init(parameters)
         order = None if shape.batch_size is None else jnp.zeros(shape.task.points, jnp.int32)
         return State(parameters, state, order), data
 
@@ -169,19 +178,27 @@ class Regression(Training):
     def _network(self) -> Functions:
         return network(self.shape.model, self.varying, len(self.shape.outputs()) or None)
 
+    def rule(self, numbers: Numbers) -> Rule:
+        """Build the rule by which a lane's parameters are changed."""
+        shape = self.shape
+        return rule_of(shape.optimizer, shape.steps, numbers, np.dtype(self.precision), self._network().by_layer)
+
     def step(
         self, state: State, data: Data | None, shared: Any, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[State, Bool[Array, ""]]:
         """Take one optimiser step, and tell whether the loss before the step was finite."""
         inputs, target, weights = self._batch(shared if data is None else data, state.order, step)
 
-        def objective(parameters: Any) -> Float[Array, ""]:
-            prediction = self._network().apply_for_gradient(parameters, inputs, numbers)
-            return compute_loss(self.shape.loss, prediction, target, weights, numbers)
+        def objective(apply: Apply, parameters: Any) -> Float[Array, ""]:
+            return compute_loss(self.shape.loss, apply(parameters, inputs, numbers), target, weights, numbers)
 
-        loss, gradient = jax.value_and_grad(objective)(state.parameters)
-        rule = optimizer(self.shape.optimizer, self.shape.steps, numbers, np.dtype(self.precision))
-        updates, optimizer_state = rule.update(gradient, state.optimizer_state, state.parameters)
+        functions, own = self._network(), isinstance(self.shape.optimizer, FromOptax)
+        loss, gradient = jax.value_and_grad(partial(objective, functions.apply_for_gradient))(state.parameters)
+        # A page's own rule may take any derivative.
+        value_fn = partial(objective, functions.apply if own else functions.apply_for_gradient)
+        updates, optimizer_state = self.rule(numbers).update(
+            gradient, state.optimizer_state, state.parameters, loss, value_fn
+        )
         parameters = jax.tree.map(jnp.add, state.parameters, updates)
         return state._replace(parameters=parameters, optimizer_state=optimizer_state), jnp.isfinite(loss)
 
@@ -217,6 +234,7 @@ class Regression(Training):
         shape, functions = self.shape, self._network()
         data = _with_inputs(shared if data is None else data)
         inputs = _network_inputs(data)
+        state = state._replace(parameters=measured(state.optimizer_state, state.parameters))
 
         def predict(parameters: Any) -> tuple[Array, Array]:
             prediction = functions.apply_for_gradient(parameters, inputs, numbers)
@@ -242,6 +260,7 @@ class Regression(Training):
             shape, step, numbers, data, state.parameters, gradient, functions.by_layer(gradient),
             loss, prediction, x, x_clean, x_prediction,
             lambda parameters, inputs: functions.apply(parameters, inputs, numbers), validation, sample_prediction,
+            average_of(state.optimizer_state),
         )  # fmt: skip
         return metrics.measure(moment), jnp.isfinite(loss)
 
@@ -301,9 +320,10 @@ def _with_inputs(data: Data) -> Data:
 def can_vary(shape: Shape) -> frozenset[str]:
     """Name the structural knobs in which lanes of one program may differ.
 
-    A metric of the page may depend on a network's layers and activation.
+    A metric of the page may depend on a network's layers and activation, and an optimiser on the sizes of arrays.
     """
-    return shape.model.can_vary() & {"width"} if shape.own else shape.model.can_vary()
+    allowed = shape.model.can_vary() & {"width"} if shape.own else shape.model.can_vary()
+    return allowed if shape.optimizer.can_be_padded() else allowed & {"activation"}
 
 
 def training_of(shape: Shape, varying: Varying = UNIFORM) -> Training:

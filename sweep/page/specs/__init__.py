@@ -9,6 +9,7 @@ from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Metric, Record, every, linear_spaced, log_spaced
 from sweep.page.specs.stop import Halving, Plateau, Target
 from sweep.page.specs.task import XOR, FromFunction, Linear, Sine, SumOfSines, Table, Task
+from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Figure",
     "FromFunction",
     "FromModule",
+    "FromOptax",
     "Halving",
     "Linear",
     "Loss",

@@ -272,7 +272,7 @@ class Data(Task):
         """
         rows = len(self.inputs.array)
         if not isinstance(self.validation, tuple):
-            check_number("validation", self.validation, {"at_least": 0.0, "below": 1.0})
+            check_number({"at_least": 0.0, "below": 1.0}, "validation", self.validation)
             if self.validation and rows < 3:
                 raise SweepError(f"{rows} rows are too few to leave some out for validation")
         left = rows if isinstance(self.validation, tuple) else rows - self.validation_rows()

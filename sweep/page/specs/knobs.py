@@ -5,11 +5,11 @@ so lanes that differ in it are in different blocks. `Spec` checks every such fie
 """
 
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
 from math import isfinite
 from operator import ge, gt, le, lt
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 
 import numpy as np
 
@@ -33,7 +33,9 @@ class Knob:
         units: units on an axis; "1" for a pure number.
         check: raises `SweepError` for a value that the field does not accept.
         kind: float, int (counts and seeds) or str (names).
-        choices: the names that the field accepts, empty for numbers.
+        choices: the names that the field accepts, empty for numbers; of a name without choices any text is accepted.
+        option: whether it is a number without which lanes have other code, such as the norm to which gradients are
+            clipped: lanes for which an axis gives it share no block with those for which none does.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Knob:
     check: Callable[[Any], None]
     kind: type = float
     choices: tuple[str, ...] = ()
+    option: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class _Declaration:
     check: Callable[[str, Any], None]
     kind: type
     choices: tuple[str, ...] = ()
+    option: bool = False
 
 
 class Bounds(TypedDict, total=False):
@@ -79,27 +83,29 @@ def number(
     units: str = "1",
     traced: bool = True,
     each: bool = False,
+    option: bool = False,
     **bounds: Unpack[Bounds],
 ) -> Any:
     """Declare a field that holds a finite number within bounds.
 
     Args:
         default: its default.
-        name: of the knob, if it is not that of the field.
-        units: its units.
+        name: the name of its axis, if not the field's.
+        units: units on an axis.
         traced: False if the points depend on it.
         each: whether the page may give a tuple, with a number for each feature. An axis always sweeps one number.
-        bounds: those of the number.
+        option: whether lanes without it have other code.
+        **bounds: what it must be.
     """
 
     def check(label: str, value: Any) -> None:
         for one in value if each and isinstance(value, tuple) else (value,):
-            check_number(label, one, bounds)
+            check_number(bounds, label, one)
 
-    return _declare(default, _Declaration(name, traced, units, check, float))
+    return _declare(default, _Declaration(name, traced, units, check, float, option=option))
 
 
-def check_number(label: str, value: Any, bounds: Bounds) -> None:
+def check_number(bounds: Bounds, label: str, value: Any) -> None:
     """Refuse anything but a finite number within bounds."""
     check_finite(label, value)
     for bound, limit in bounds.items():
@@ -184,6 +190,8 @@ class Spec:
     A field whose default is None may remain None: then its default depends on other fields.
     """
 
+    mapped: ClassVar[str | None] = None  # a field that maps names of knobs, which the page chose, to values
+
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
             object.__setattr__(self, f.name, to_plain(getattr(self, f.name)))  # frozen, and hashed with its Shape
@@ -205,6 +213,25 @@ class Spec:
         """Name the knobs that have an effect in this spec's structure."""
         return frozenset(knobs_of(type(self)))
 
+    def own_knobs(self) -> dict[str, Knob]:
+        """List the knobs of this spec by name: those of its class, and any that its values bring."""
+        return knobs_of(type(self))
+
+    def knob_value(self, name: str) -> Any:
+        """Give the value of a knob where no axis sweeps it."""
+        return getattr(self, self.own_knobs()[name].attribute)
+
+    def with_knobs(self, values: Mapping[str, Any]) -> Self:
+        """Return this spec with other values for some knobs."""
+        knobs = self.own_knobs()
+        changed = {knobs[name].attribute: value for name, value in values.items()}
+        return replace(self, **changed)  # type: ignore[type-var]
+
+    def blanks(self) -> dict[str, Any]:
+        """Give the fields that do not decide the code, with values that all specs of one structure share."""
+        traced = {knob.attribute for knob in knobs_of(type(self)).values() if knob.traced}
+        return {f.name: f.default for f in fields(self) if f.name in traced | self.unused()}  # type: ignore[arg-type]
+
 
 def knobs_of(spec: type) -> dict[str, Knob]:
     """List the sweepable fields of a spec class by the name of their axis."""
@@ -221,6 +248,7 @@ def knobs_of(spec: type) -> dict[str, Knob]:
                 _bind(declaration.check, name),
                 declaration.kind,
                 declaration.choices,
+                declaration.option,
             )
             assert f.default is not MISSING
     return found

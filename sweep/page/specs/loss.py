@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -110,7 +111,7 @@ class Loss(Spec):
                 known = ", ".join(self.entry.numbers) or "no numbers"
                 raise SweepError(f"loss {self.name!r} takes no {name}, got {value!r}: it takes {known}")
             else:
-                check_number(name, value, self.entry.numbers[name].bounds)
+                check_number(self.entry.numbers[name].bounds, name, value)
 
     @property
     def entry(self) -> BuiltInLoss | None:
@@ -146,4 +147,4 @@ def loss_knobs(given: str | Loss) -> dict[str, Knob]:
 
 
 def _knob(name: str, bounds: Bounds) -> Knob:
-    return Knob(name, name, True, "1", lambda value: check_number(name, value, bounds))
+    return Knob(name, name, True, "1", partial(check_number, bounds, name))

@@ -1,0 +1,130 @@
+"""What turns gradients into steps: the base class of optimisers, and transformations that a page brings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, Final, Self
+
+from sweep.base.errors import SweepError, name_of
+from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STORE_FILES
+from sweep.base.registry import Entry
+from sweep.base.text import check_text
+from sweep.page.specs.knobs import LONGEST_NAME, Knob, Spec, check_finite, to_plain
+
+_LONGEST_CHOICE: Final = 80  # characters of a number of FromOptax that is a text
+
+
+@dataclass(frozen=True)
+class UpdateRule(Spec):
+    """Base class of all optimisers. Its methods tell the engine what it must know; here they assume nothing good."""
+
+    rule: ClassVar[Entry]  # maps (spec, steps, numbers, dtype, by_layer) to a `Rule`
+
+    def words(self) -> str:
+        """Name the optimiser in a few words."""
+        raise NotImplementedError
+
+    def averages(self) -> bool:
+        """Tell whether a moving average of the parameters is kept and measured."""
+        return False
+
+    def can_be_padded(self) -> bool:
+        """Tell whether dead entries stay 0, and steps of the others are those of the smaller arrays."""
+        return False
+
+    def arrays(self) -> int:
+        """Count the arrays of the parameters' size that a step uses, the parameters and their gradient included."""
+        return 4
+
+    def gradients(self) -> int:
+        """Count the gradients that a step computes, roughly."""
+        return 1
+
+
+@dataclass(frozen=True, init=False)
+class FromOptax(UpdateRule):
+    """An optimiser that the page defines, as a transformation of optax; only its own numbers are its knobs.
+
+    `FromOptax(build, learning_rate=1e-3, momentum=0.9, form="a")` calls `build(learning_rate=..., momentum=...,
+    form="a")` inside the program, for each lane.
+
+    Args:
+        build: returns an `optax.GradientTransformation`. It sees the parameters as the network has them, or as one
+            vector where its operations show that this makes no difference. If its `update` takes them by name, it gets
+            the `value` and the gradient `grad` of the loss of the present batch, that loss as a function of parameters
+            (`value_fn`), of which any derivative can be taken, and its gradient as optax's SAM wants it (`grad_fn`).
+            Import optax inside `build`, so that the page loads without JAX.
+        numbers: the same as `**more`, as a mapping.
+        **more: what `build` is called with. A number becomes a knob that axes may sweep, and arrives as a traced
+            array of the page's precision: use it in arithmetic, not in an `if`, and not as a count. A text is a
+            structure, which arrives as it is: it may decide anything, and the axes may sweep it over any texts that
+            `build` accepts.
+
+    Raises:
+        SweepError: for something that is no function, for a name that is already used, or for another kind of value.
+    """
+
+    rule: ClassVar[Entry] = Entry("sweep.engine.regression.rules:from_optax")
+    mapped: ClassVar[str | None] = "numbers"
+
+    build: Callable[..., Any]
+    numbers: Mapping[str, float | str] = field(default_factory=dict, hash=False)
+
+    def __init__(self, build: Callable[..., Any], *, numbers: Mapping[str, Any] | None = None, **more: Any):
+        if not isinstance(numbers, Mapping | None):
+            raise SweepError(f"numbers of FromOptax must be a mapping from names to numbers, got {numbers!r}")
+        given = {**(numbers or {}), **more}
+        object.__setattr__(self, "build", build)
+        object.__setattr__(self, "numbers", {name: to_plain(value) for name, value in given.items()})
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not callable(self.build):
+            raise SweepError(f"build of FromOptax must be a function that returns an optimiser, got {self.build!r}")
+        taken = {*DIMENSIONS, *METRICS, *RECORDED, *STORE_FILES, "build", "numbers"}
+        for name, value in self.numbers.items():
+            if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
+                raise SweepError(
+                    f"a number of FromOptax can't be named {str(name)[:40]!r}: choose an identifier of at most "
+                    f"{LONGEST_NAME} letters"
+                )
+            if name in taken:
+                raise SweepError(f"number {name!r} of FromOptax has a name that is already used: rename it")
+            check = _check_choice if isinstance(value, str) else check_finite
+            check(f"number {name!r} of FromOptax", value)
+
+    def words(self) -> str:
+        """Name the function that builds it."""
+        return name_of(self.build)
+
+    def own_knobs(self) -> dict[str, Knob]:
+        """List its numbers, which are traced, and its texts, which are structures."""
+        return {name: _knob(name, isinstance(value, str)) for name, value in self.numbers.items()}
+
+    def applicable(self) -> frozenset[str]:
+        """Name its numbers."""
+        return frozenset(self.numbers)
+
+    def knob_value(self, name: str) -> float | str:
+        """Give one of its numbers."""
+        return self.numbers[name]
+
+    def with_knobs(self, values: Mapping[str, Any]) -> Self:
+        """Return it with other numbers."""
+        return type(self)(self.build, numbers={**self.numbers, **values})
+
+    def blanks(self) -> dict[str, Any]:
+        """Give its numbers as zeros; texts decide the code."""
+        return {"numbers": {k: value if isinstance(value, str) else 0.0 for k, value in self.numbers.items()}}
+
+
+def _knob(name: str, text: bool) -> Knob:
+    check = partial(_check_choice if text else check_finite, name)
+    return Knob(name, name, not text, "1", check, str if text else float)
+
+
+def _check_choice(label: str, value: Any) -> None:
+    check_text(label, value, _LONGEST_CHOICE)
+    if not value:
+        raise SweepError(f"{label} must be a number or a text, got ''")
