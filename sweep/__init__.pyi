@@ -22,6 +22,7 @@ from .page.specs.claim import AtLeast as AtLeast
 from .page.specs.claim import AtMost as AtMost
 from .page.specs.claim import Between as Between
 from .page.specs.claim import Claim as Claim
+from .page.specs.dimension import Dimension as Dimension
 from .page.specs.figure import Figure as Figure
 from .page.specs.model import MLP as MLP
 from .page.specs.model import FromModule as FromModule

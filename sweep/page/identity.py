@@ -24,6 +24,7 @@ import numpy as np
 
 from sweep.page.axes import Axes, Factor
 from sweep.page.experiment import Experiment
+from sweep.page.specs.dimension import Dimension
 from sweep.page.specs.figure import Figure
 from sweep.page.specs.model import MLP, FromModule
 from sweep.page.specs.optimizer import Optimizer
@@ -37,8 +38,8 @@ COSMETIC: Final = ("name", "question", "figures", "claims")
 # The classes in the description of an experiment, except those of cosmetic fields. Changing a default or a field name
 # here means changing the schema of stores: a stored description without the field would mean something else.
 SPECS: Final = (
-    Axes, Cadence, Experiment, Factor, FromFunction, FromModule, Halving, Linear, MLP, Metric, Optimizer, Record, Sine,
-    SumOfSines, Table, Target, Window,
+    Axes, Cadence, Dimension, Experiment, Factor, FromFunction, FromModule, Halving, Linear, MLP, Metric, Optimizer,
+    Record, Sine, SumOfSines, Table, Target, Window,
 )  # fmt: skip
 # Names that modules and packages of ours had, as stored descriptions may still tell them.
 _FORMER: Final = (

@@ -11,6 +11,7 @@ from sweep.base.labels import DIMENSIONS, NOT_RUN, RECORDED, SCHEMA, STATUS, Qua
 from sweep.page.axes import Axes
 from sweep.page.experiment import Experiment
 from sweep.page.specs.knobs import Knob
+from sweep.page.specs.record import own_dimensions
 from sweep.results.dataset import LANE, TIME
 
 Entry = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]  # dimensions, values and attributes of a variable
@@ -77,7 +78,10 @@ def _time_coordinates(epochs: np.ndarray, steps: np.ndarray | None, snapshots: n
 
 def _own_coordinates(experiment: Experiment, swept: Collection[str], sizes: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Lay out the dimensions that quantities have themselves."""
-    coords: dict[str, Any] = {dim: (dim, values, DIMENSIONS[dim].attributes()) for dim, values in sizes.items()}
+    own = own_dimensions(experiment.record.own)
+    coords: dict[str, Any] = {
+        dim: (dim, values, (own.get(dim) or DIMENSIONS[dim]).attributes()) for dim, values in sizes.items()
+    }
     if "x" in coords and not {"low", "high"} & set(swept):  # figures mark where the training points end
         coords["x"][2].update(train_low=experiment.task.low, train_high=experiment.task.high)
     return coords

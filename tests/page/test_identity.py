@@ -174,6 +174,7 @@ DEFAULTS = {
         "output_bias": True, "initializer": "lecun_normal", "bias_initializer": "zeros", "initial_scale": 1.0,
         "bias_scale": 1.0, "omega0": 1.0,
     },
+    "Dimension": {"units": "1", "long_name": ""},
     "Metric": {"dims": [], "units": "1", "long_name": "", "better": None},
     "Optimizer": {
         "name": "adam", "learning_rate": 0.001, "momentum": None, "weight_decay": None, "beta1": None, "beta2": None,
@@ -216,7 +217,8 @@ MODULE_NAMES = """
 __main__ activation alignment answers array_checks array_schema arrays atomic_files attribute_checks attributes axes
 base blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli command
 compare comparing comparison compile_cache compiler_check compiler_options completeness convergence coordinator cores
-cost crash creation curve_records curves damage dataset devices differences differing digests dimensions distance
+cost crash creation curvature curve_records curves damage dataset devices differences differing digests dimension
+dimensions distance
 document drawing engine epoch_maps errors estimate events execute executors experiment export exporting figure figures
 files filling film folder formats gallery given growing hashes heartbeat heatmaps hierarchy html identity initializer
 inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load local locking locks long loss losses

@@ -1,7 +1,8 @@
 """Regression: a network learns a task's targets by an optimiser, full batch or by minibatches."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from sweep.base.labels import RECORDED, Quantity
 from sweep.engine.keys import Keys, stream
 from sweep.engine.regression import metrics
+from sweep.engine.regression.moment import Landscape
 from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
 from sweep.engine.regression.optimizers import optimizer
 from sweep.engine.regression.tasks import Data, draw
@@ -19,6 +21,7 @@ from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
 from sweep.page.specs.loss import LOSSES
+from sweep.page.specs.record import own_dimensions
 
 RANKED_POINTS: Final = 128  # up to so many points are shuffled by counting, which takes half the time for a hundred
 
@@ -89,13 +92,13 @@ class Regression(Training):
         return self.shape.quantities()
 
     def dimensions(self) -> Mapping[str, np.ndarray]:
-        """Return the layers, and x and the frequencies if the task has them."""
+        """Return the layers, x and the frequencies if the task has them, and the page's metrics' own dimensions."""
         found: dict[str, np.ndarray] = {"layer": np.arange(self.shape.model.count_layers())}
         if self.shape.shown:
             found["x"] = self.shape.shown.values()
         if self.shape.task.reported_frequencies():
             found["frequency"] = np.array(self.shape.task.reported_frequencies(), float)
-        return found
+        return found | {name: dim.coordinate() for name, dim in own_dimensions(self.shape.own).items()}
 
     def cost(self) -> Cost:
         """Estimate the cost of a lane from the sizes of its layers."""
@@ -132,7 +135,15 @@ class Regression(Training):
         parameters = self._network().init(keys.weights, data.inputs, numbers)
         state = optimizer(shape.optimizer, shape.steps, numbers, dtype).init(parameters)
         order = None if shape.batch_size is None else jnp.zeros(shape.task.points, jnp.int32)
-        return State(parameters, state, order), data
+        begun = State(parameters, state, order)
+        return begun, data._replace(initial=parameters) if self._uses_initial(begun, data, numbers) else data
+
+    def _uses_initial(self, state: State, data: Data, numbers: Numbers) -> bool:
+        """Tell whether a metric of the page uses the initial parameters: its code is traced to see."""
+        if not self.shape.own:
+            return False
+        leaves, structure = jax.tree.flatten((state, data, numbers))
+        return _uses_initial(self, structure, tuple(jax.ShapeDtypeStruct(jnp.shape(x), x.dtype) for x in leaves))
 
     def _network(self) -> Functions:
         return network(self.shape.model, self.varying)
@@ -177,14 +188,17 @@ class Regression(Training):
         self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[dict[str, Array], Bool[Array, ""]]:
         """Measure the metrics over all points; a lane whose loss is not finite is lost."""
+        moment = self.moment(state, data, numbers, step, lambda: data.initial)
+        return metrics.measure(moment), jnp.isfinite(moment.loss)
+
+    def moment(
+        self, state: State, data: Data, numbers: Numbers, step: Int[Array, ""], start: Callable[[], Any]
+    ) -> metrics.Moment:
+        """Collect what metrics are functions of; `start` gives the initial parameters to those that use them."""
         shape, functions = self.shape, self._network()
-
-        def predict(parameters: Any) -> tuple[Array, Array]:
-            prediction = functions.apply_for_gradient(parameters, data.inputs, numbers)
-            weights = jnp.ones_like(data.target)
-            return LOSSES[shape.loss].load()(prediction, data.target, weights), prediction
-
-        (loss, prediction), gradient = jax.value_and_grad(predict, has_aux=True)(state.parameters)
+        (loss, prediction), gradient = jax.value_and_grad(
+            lambda parameters: self._loss(functions.apply_for_gradient, parameters, data, numbers), has_aux=True
+        )(state.parameters)
         x = x_clean = x_prediction = None
         if shape.shown:
             x = jnp.asarray(shape.shown.values(), data.points.dtype)
@@ -194,12 +208,23 @@ class Regression(Training):
                     data.x_clean,
                     functions.apply_for_gradient(state.parameters, data.x_inputs, numbers),
                 )
-        moment = metrics.Moment(
+        landscape = Landscape(
+            lambda parameters: self._loss(functions.apply, parameters, data, numbers)[0],
+            start,
+            lambda key: functions.direction(key, state.parameters, numbers),
+        )
+        return metrics.Moment(
             shape, step, numbers, data, state.parameters, gradient, functions.by_layer(gradient),
             loss, prediction, x, x_clean, x_prediction,
-            lambda parameters, inputs: functions.apply(parameters, inputs, numbers),
+            lambda parameters, inputs: functions.apply(parameters, inputs, numbers), landscape,
         )  # fmt: skip
-        return metrics.measure(moment), jnp.isfinite(loss)
+
+    def _loss(
+        self, apply: Callable[[Any, Array, Numbers], Array], parameters: Any, data: Data, numbers: Numbers
+    ) -> tuple[Float[Array, ""], Array]:
+        """Compute the training loss over all points, and the prediction."""
+        prediction = apply(parameters, data.inputs, numbers)
+        return LOSSES[self.shape.loss].load()(prediction, data.target, jnp.ones_like(data.target)), prediction
 
     def constants(self) -> tuple[Quantity, ...]:
         """List the noiseless target over x, if the task has an x."""
@@ -210,6 +235,22 @@ class Regression(Training):
         if self.shape.shown is None:
             return {}
         return {"target": data.clean if data.x_clean is None else data.x_clean}
+
+
+@lru_cache(maxsize=256)
+def _uses_initial(training: Regression, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> bool:
+    """Tell whether the metrics of a training use the initial parameters, by tracing them with these shapes."""
+    asked = []
+
+    def measure(state: State, data: Data, numbers: Numbers, step: Int[Array, ""]) -> dict[str, Array]:
+        def start() -> Any:
+            asked.append(True)
+            return state.parameters
+
+        return metrics.measure(training.moment(state, data, numbers, step, start))
+
+    jax.eval_shape(measure, *structure.unflatten(leaves), jax.ShapeDtypeStruct((), np.int32))
+    return bool(asked)
 
 
 def can_vary(shape: Shape) -> frozenset[str]:

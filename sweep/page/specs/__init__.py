@@ -1,6 +1,7 @@
 """The parts of a page: frozen dataclasses of numbers and names, checked on construction, without JAX."""
 
 from sweep.page.specs.claim import AtLeast, AtMost, Between, Claim
+from sweep.page.specs.dimension import Dimension
 from sweep.page.specs.figure import Figure
 from sweep.page.specs.model import MLP, FromModule, Model
 from sweep.page.specs.optimizer import Optimizer
@@ -16,6 +17,7 @@ __all__ = [
     "AtMost",
     "Between",
     "Claim",
+    "Dimension",
     "Figure",
     "FromFunction",
     "FromModule",

@@ -1,6 +1,6 @@
 """Tasks: from a spec and a lane's numbers to points and targets."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +27,7 @@ class Data(NamedTuple):
         clean: targets without noise.
         x_inputs, x_clean: inputs and noiseless targets at the x over which errors are shown, None if these are the
             training points or the task has no x.
+        initial: the parameters that the lane begins with, None unless a metric of the page uses them.
     """
 
     points: Float[Array, "features points"]
@@ -35,6 +36,7 @@ class Data(NamedTuple):
     clean: Float[Array, " points"]
     x_inputs: Float[Array, "inputs x"] | None
     x_clean: Float[Array, " x"] | None
+    initial: Any = None
 
 
 def draw(task: Task, key: Key[Array, ""], numbers: Numbers, dtype: np.dtype, shown: Window | None = None) -> Data:
