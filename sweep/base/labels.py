@@ -154,6 +154,12 @@ METRICS: Final = _by_name(
             long_name="gradient norm per layer",
         ),
         BuiltIn("sweep.engine.regression.metrics:parameter_norm", "parameter_norm", long_name="parameter norm"),
+        BuiltIn(
+            "sweep.engine.regression.curvature:sharpness",
+            "sharpness",
+            long_name="sharpness (largest eigenvalue of the loss Hessian)",
+            on_request=True,
+        ),
     )
 )
 
