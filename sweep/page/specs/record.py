@@ -157,8 +157,8 @@ class Record(Spec):
 
     Args:
         metrics: names from `sweep.base.labels.METRICS`; None records all that apply to the task, except `sharpness`,
-            which takes as long as dozens of steps. `loss` is recorded even if it is not named: the best learning rate
-            and diverged lanes are determined by it.
+            which takes as long as 100 to 200 full-batch steps. `loss` is recorded even if it is not named: the best
+            learning rate and diverged lanes are determined by it.
         own: metrics that the page defines, recorded in addition.
         at: the cadence; record 0, before training, is always included.
         x: where errors and predictions are shown, also outside the training range; None means a grid of as many points
