@@ -4,12 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import Plain, data_of, make_plan, run_lanes, tiny, to_flax
+from flax import linen as nn
+from helpers import Plain, data_of, make_plan, numbers_of, run_lanes, share_blocks, tiny, to_flax
 from jax.flatten_util import ravel_pytree
 
 from sweep.axes import grid
+from sweep.engine import program as programs
+from sweep.engine.prepare import settings_of
 from sweep.engine.regression.curvature import ITERATIONS, largest_eigenvalue
-from sweep.specs import MLP, Linear, Optimizer, Record, linear_spaced
+from sweep.page.experiment import Experiment
+from sweep.specs import MLP, FromModule, Linear, Metric, Optimizer, Record, linear_spaced
 
 SHARP = Record(metrics=("loss", "sharpness"), at=linear_spaced(2), snapshots=0)
 
@@ -20,9 +24,10 @@ def rotated(values: np.ndarray) -> np.ndarray:
     return (turn * values) @ turn.T
 
 
+SIZE = 60
 MATRICES = {
-    "a spectrum from -1 to 2": rotated(np.linspace(-1, 2, 60)),
-    "one outlier of many": rotated(np.append(np.linspace(-0.1, 0.1, 199), 5.0)),
+    "a spectrum from -1 to 2": rotated(np.linspace(-1, 2, SIZE)),
+    "one outlier of many": rotated(np.append(np.linspace(-0.1, 0.1, SIZE - 1), 5.0)),
     "all negative": rotated(np.linspace(-3, -1, 20)),
     "two values": rotated(np.repeat([1.0, -4.0], 15)),
     "rank one": np.ones((40, 40)),
@@ -30,28 +35,26 @@ MATRICES = {
     "one entry": np.array([[-7.0]]),
     "tiny": 1e-200 * rotated(np.linspace(-1, 2, 10)),
 }
+largest = jax.jit(lambda matrix, start: largest_eigenvalue(lambda vector: matrix @ vector, start, ITERATIONS))
 
 
 @pytest.mark.parametrize("name", MATRICES)
-def test_the_largest_eigenvalue_of_known_matrices(name):
+def test_the_largest_eigenvalue_of_known_matrices_is_found_and_rows_in_which_the_start_is_zero_do_not_count(name):
+    matrix = MATRICES[name]
+    padded, start = np.zeros((SIZE, SIZE)), np.zeros(SIZE)
+    padded[: len(matrix), : len(matrix)] = matrix
+    start[: len(matrix)] = np.random.default_rng(1).normal(size=len(matrix))
     with jax.enable_x64(True):
-        matrix = jnp.asarray(MATRICES[name])
-        start = jnp.asarray(np.random.default_rng(1).normal(size=len(matrix)))
-        found = largest_eigenvalue(lambda vector: matrix @ vector, start, min(ITERATIONS, len(matrix)))
-        wanted = np.linalg.eigvalsh(matrix)[-1]
-        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-12 * float(jnp.abs(matrix).max()))
+        found = largest(padded, start)
+    np.testing.assert_allclose(found, np.linalg.eigvalsh(matrix)[-1], rtol=1e-6, atol=1e-12 * abs(matrix).max())
 
 
-def test_entries_in_which_the_start_is_zero_are_no_part_of_the_matrix_and_nan_is_not_hidden():
-    with jax.enable_x64(True):
-        inner = rotated(np.linspace(-2, -1, 6))
-        matrix = jnp.zeros((9, 9)).at[:6, :6].set(inner)
-        start = jnp.zeros(9).at[:6].set(1.0)
-        alone = largest_eigenvalue(lambda vector: matrix[:6, :6] @ vector, start[:6], 9)
-        found = largest_eigenvalue(lambda vector: matrix @ vector, start, 9)
-        np.testing.assert_allclose([found, alone], -1, rtol=1e-12)
-        broken = matrix.at[2, 2].set(jnp.nan)
-        assert np.isnan(largest_eigenvalue(lambda vector: broken @ vector, start, 9))
+def test_a_product_that_is_not_finite_is_not_hidden():
+    matrix = rotated(np.linspace(-1, 2, SIZE))
+    for bad in (np.nan, np.inf):
+        matrix[3, 3] = bad
+        with jax.enable_x64(True):
+            assert np.isnan(largest(matrix, np.ones(SIZE)))
 
 
 def test_sharpness_is_recorded_only_where_it_is_named():
@@ -100,14 +103,46 @@ def test_sharpness_of_least_squares_is_that_of_its_matrix_and_twice_its_inverse_
     assert above[-1] > 1e3 * above[0]
 
 
-@pytest.mark.slow
-def test_padding_of_depth_and_activation_changes_sharpness_by_rounding_only(monkeypatch):
-    from helpers import share_blocks
+def at_start(experiment: Experiment) -> dict[str, np.ndarray]:
+    """Measure the first lane of a page before its first step, without the loops around it."""
+    plan = make_plan(experiment)
+    block, numbers = numbers_of(plan, 0)
 
-    experiment = tiny(
-        axes=grid(width=(3, 6), depth=(1, 3), activation=("tanh", "sine")), precision="float64", record=SHARP
-    )
-    alone = run_lanes(experiment)
+    def measure(numbers):
+        lane, data = programs.begin(block, numbers)
+        return programs.finish(block, numbers, data, lane, jnp.int32(0))[1]
+
+    with settings_of(plan):
+        return jax.tree.map(np.asarray, jax.jit(measure)(numbers))
+
+
+@pytest.mark.parametrize("more", [{}, pytest.param({"activation": ("tanh", "sine")}, marks=pytest.mark.slow)])
+def test_padding_changes_sharpness_by_rounding_only(monkeypatch, more):
+    model = MLP(bias_initializer="normal", bias_scale=0.5)
+    alone = at_start(tiny(model=model, axes=grid(width=(3,), depth=(1,)), precision="float64", record=SHARP))
+    axes = grid(width=(3, 6), depth=(1, 2), **more)
     share_blocks(monkeypatch)
-    for one, other in zip(alone, run_lanes(experiment), strict=True):
-        np.testing.assert_allclose(one.curves["sharpness"], other.curves["sharpness"], rtol=1e-9)
+    padded = at_start(tiny(model=model, axes=axes, precision="float64", record=SHARP))
+    assert alone["sharpness"] > 0.1
+    for name in ("loss", "sharpness"):
+        np.testing.assert_allclose(padded[name], alone[name], rtol=1e-11)
+
+
+class Module(nn.Module):
+    """A module with a number that is no matrix, and one without a bias."""
+
+    @nn.compact
+    def __call__(self, x):
+        scale = self.param("scale", nn.initializers.ones, ())
+        return scale * nn.Dense(1, use_bias=False)(nn.tanh(nn.Dense(2)(x)))
+
+
+def dense(moment):
+    flat, unravel = ravel_pytree(moment.parameters)
+    return jnp.linalg.eigvalsh(jax.hessian(lambda flat: moment.loss_at(unravel(flat)))(flat))[-1]
+
+
+def test_sharpness_of_a_module_of_the_page_is_the_largest_eigenvalue_of_a_dense_hessian():
+    record = Record(metrics=("sharpness",), own=(Metric("dense", dense),), at=linear_spaced(2), snapshots=0)
+    found = at_start(tiny(model=FromModule(build=lambda width: Module()), precision="float64", record=record))
+    np.testing.assert_allclose(found["sharpness"], found["dense"], rtol=1e-9)

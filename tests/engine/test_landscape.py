@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from helpers import assert_bitwise, data_of, make_plan, run_lanes, share_blocks, tiny
 from jax.flatten_util import ravel_pytree
 
 from sweep.axes import grid
 from sweep.base.errors import SweepError
 from sweep.runs import planning
-from sweep.specs import MLP, Dimension, FromModule, Metric, Optimizer, Record, linear_spaced
+from sweep.specs import MLP, Dimension, Metric, Optimizer, Record, linear_spaced
 
 SHARES = np.linspace(0, 1, 11)
 ENTRIES = 37  # parameters of a network of width 12 and depth 1, more than Lanczos has iterations
@@ -100,25 +99,32 @@ def test_the_network_is_that_of_the_lane_at_other_parameters_and_inputs(trained)
         np.testing.assert_allclose(lives[2].curves["shifted"][record], wanted, rtol=1e-12)
 
 
-def test_the_curvature_along_the_gradient_is_that_of_a_dense_hessian_and_comes_with_another_metric(trained):
+@jax.jit
+def curvatures(flat: Any, inputs: Any, target: Any) -> Any:
+    """Compute g^T H g / g^T g, g^T g and the largest eigenvalue of H from the dense Hessian of a plain network."""
+
+    def loss(flat):
+        kernel, bias, last, shift = jnp.split(flat[ORDER], (12, 24, 36))
+        return jnp.mean((last @ jnp.tanh(kernel[:, None] * inputs + bias[:, None]) + shift - target) ** 2)
+
+    gradient, hessian = jax.grad(loss)(flat), jax.hessian(loss)(flat)
+    squared = gradient @ gradient
+    return gradient @ hessian @ gradient / squared, squared, jnp.linalg.eigvalsh(hessian)[-1]
+
+
+ORDER = np.r_[12:24, 0:12, 25:37, 24]  # kernels before biases, unlike in a pytree
+
+
+def test_curvatures_are_those_of_a_dense_hessian(trained):
     plan, lives = trained
+    data, life = data_of(plan, 0), lives[0]
     with jax.enable_x64(True):
-        for record, state in enumerate(lives[0].states):
-            data = data_of(plan, 0)
-            flat, unravel = ravel_pytree(jax.tree.map(jnp.asarray, state.parameters))
-
-            def loss(flat, unravel=unravel, data=data):
-                hidden, last = unravel(flat)["layer_0"], unravel(flat)["layer_1"]
-                h = jnp.tanh(hidden["kernel"].T @ data.inputs + hidden["bias"][:, None])
-                return jnp.mean(((last["kernel"].T @ h + last["bias"][:, None])[0] - data.target) ** 2)
-
-            gradient, hessian = jax.grad(loss)(flat), jax.hessian(loss)(flat)
-            squared = gradient @ gradient
-            np.testing.assert_allclose(lives[0].curves["squared_gradient"][record], squared, rtol=1e-9)
-            wanted = gradient @ hessian @ gradient / squared
-            np.testing.assert_allclose(lives[0].curves["curvature"][record], wanted, rtol=1e-9)
-            largest = jnp.linalg.eigvalsh(hessian)[-1]
-            np.testing.assert_allclose(lives[0].curves["sharpness"][record], largest, rtol=1e-6)
+        for record, state in enumerate(life.states):
+            flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.parameters)])
+            along, squared, largest = curvatures(flat, data.inputs, data.target)
+            np.testing.assert_allclose(life.curves["curvature"][record], along, rtol=1e-9)
+            np.testing.assert_allclose(life.curves["squared_gradient"][record], squared, rtol=1e-9)
+            np.testing.assert_allclose(life.curves["sharpness"][record], largest, rtol=1e-6)
 
 
 @pytest.mark.core
@@ -153,49 +159,20 @@ def start_distance(moment):
     return {"distance": jnp.linalg.norm(ravel_pytree(change)[0]), "dead": dead}
 
 
-def test_padded_lanes_begin_and_end_where_lanes_alone_do(monkeypatch):
+def test_padded_lanes_know_their_initial_parameters_and_draw_directions_of_their_own(monkeypatch):
     own = (Metric("distance", start_distance), Metric("dead", start_distance))
     page = tiny(
-        axes=grid(width=(3,)), model=MLP(depth=1, bias_initializer="normal"), precision="float64",
-        record=Record(metrics=("sharpness",), own=own, at=linear_spaced(2), snapshots=0),
+        axes=grid(width=(3, 5)), model=MLP(depth=1, bias_initializer="normal"), precision="float64",
+        record=Record(metrics=(), own=own, at=linear_spaced(2), snapshots=0),
     )  # fmt: skip
-    (alone,) = run_lanes(page)
     share_blocks(monkeypatch)
-    padded, wide = run_lanes(replace(page, axes=grid(width=(3, 5))))
-    assert padded.states[0].parameters["layer_0"]["kernel"].shape == (1, 5)
-    assert alone.curves["distance"][-1] > 0.01
-    for name in ("distance", "sharpness"):
-        np.testing.assert_allclose(padded.curves[name], alone.curves[name], rtol=1e-11)
-    assert [life.curves["dead"].tolist() for life in (alone, padded, wide)] == [[0] * 3, [6] * 3, [0] * 3]  # of 16
-
-
-class Module(nn.Module):
-    """A module with a number that is no matrix, and without a bias."""
-
-    @nn.compact
-    def __call__(self, x):
-        scale = self.param("scale", nn.initializers.ones, ())
-        return scale * nn.Dense(1, use_bias=False)(nn.tanh(nn.Dense(2)(x)))
-
-
-def test_a_module_of_the_page_has_an_initial_state_and_a_sharpness():
-    def dense(moment):
-        flat, unravel = ravel_pytree(moment.parameters)
-        hessian = jax.hessian(lambda flat: moment.loss_at(unravel(flat)))(flat)
-        change = flat - ravel_pytree(moment.initial)[0]
-        return {"dense": jnp.linalg.eigvalsh(hessian)[-1], "change": jnp.abs(change).max()}
-
-    experiment = tiny(
-        model=FromModule(build=lambda width: Module()), precision="float64",
-        record=Record(
-            metrics=("sharpness",), own=(Metric("dense", dense), Metric("change", dense)),
-            at=linear_spaced(2), snapshots=0,
-        ),
-    )  # fmt: skip
-    (life,) = run_lanes(experiment)
-    np.testing.assert_allclose(life.curves["sharpness"], life.curves["dense"], rtol=1e-9)
-    assert life.curves["change"][0] == 0
-    assert life.curves["change"][-1] > 0
+    for width, life in zip((3, 5), run_lanes(page), strict=True):
+        start, *_, end = (jax.tree.leaves(state.parameters) for state in life.states)
+        assert start[1].shape == (1, 5)
+        distance = np.sqrt(sum(np.sum((new - old) ** 2) for new, old in zip(end, start, strict=True)))
+        assert life.curves["distance"][0] == 0
+        np.testing.assert_allclose(life.curves["distance"][-1], distance, rtol=1e-12)
+        assert life.curves["dead"].tolist() == [3 * (5 - width)] * 3  # of each dead neuron two weights and the bias
 
 
 @pytest.mark.parametrize(
