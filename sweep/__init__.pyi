@@ -28,6 +28,7 @@ from .page.specs.claim import AtMost as AtMost
 from .page.specs.claim import Between as Between
 from .page.specs.claim import Claim as Claim
 from .page.specs.data import Data as Data
+from .page.specs.dimension import Dimension as Dimension
 from .page.specs.figure import Figure as Figure
 from .page.specs.loss import Loss as Loss
 from .page.specs.model import MLP as MLP

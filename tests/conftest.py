@@ -27,7 +27,7 @@ jax.devices()  # fixes the number now, before `sweep.runs.devices` sets one devi
 
 # The modules whose annotations state shapes. In others beartype would do harm: it accepts no `1` as a `float`,
 # and it would refuse wrong values before the specs can do so with their own messages.
-OF_REGRESSION = ("tasks", "networks", "losses", "optimizers", "metrics", "training")
+OF_REGRESSION = ("tasks", "networks", "losses", "optimizers", "metrics", "curvature", "training")
 SHAPED = ("keys", "program", *(f"regression.{name}" for name in OF_REGRESSION))
 install_import_hook([f"sweep.engine.{name}" for name in SHAPED], "beartype.beartype")
 

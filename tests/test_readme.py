@@ -10,6 +10,7 @@ import pytest
 
 from sweep import Experiment
 from sweep.page.axes import lay_out
+from sweep.runs.planning import plan_sweep
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -31,6 +32,17 @@ def test_the_page_and_the_lines_after_it_run(tmp_path: Path, monkeypatch, capsys
     answer = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in answer[1:4]] == ["8", "16", "32"]
     assert all(np.isfinite(float(line.split()[-1])) or line.endswith("inf") for line in answer[1:4])
+
+
+def test_the_metrics_of_the_document_on_metrics_are_those_that_they_state() -> None:
+    (page,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "metrics.md").read_text(), flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(page, names)
+    experiment = names["experiment"]
+    assert isinstance(experiment, Experiment)
+    plan = plan_sweep(experiment)  # traces them
+    trainings = [block.training for block, _ in plan.blocks()]
+    assert {q.name for q in trainings[0].quantities()} >= {"sharpness", "loss_between", "distance", "curvature"}
 
 
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]

@@ -49,9 +49,11 @@ class BuiltIn(Quantity, Entry):
 
     Args:
         needs: what a page must have for it to be measured (`Experiment.has`), such as "x".
+        on_request: whether it is recorded only if a page names it.
     """
 
     needs: tuple[str, ...] = ()
+    on_request: bool = False
 
 
 def words(name: object) -> str:
@@ -186,6 +188,12 @@ METRICS: Final = _by_name(
             better="higher",
             needs=("average", "classes"),
         ),
+        BuiltIn(
+            "sweep.engine.regression.curvature:sharpness",
+            "sharpness",
+            long_name="sharpness (largest eigenvalue of the loss Hessian)",
+            on_request=True,
+        ),
     )
 )
 
@@ -207,6 +215,12 @@ RECORDED: Final = _by_name(
         Quantity("stop_epoch", units="epochs", long_name="epoch at which the page's rule ended the lane"),
         Quantity("step", units="optimiser steps", long_name="optimiser steps taken"),
     )
+)
+
+# Names that a page can't give to anything of its own. A metric that is recorded only on request may have the name of a
+# page's own metric or parameter; then this page can't record it.
+RESERVED: Final = frozenset(
+    {*DIMENSIONS, *RECORDED, *STORE_FILES, *(name for name, each in METRICS.items() if not each.on_request)}
 )
 
 # Status of a lane, stored as int8 with these as its flag meanings.

@@ -162,11 +162,26 @@ def _check_record(page: Experiment) -> None:
     for name in page.record.metrics or ():
         if name not in page.applicable_metrics():
             raise SweepError(f"metric {name!r} does not apply to {type(page.task).__name__} as it is set up here")
+        if name in page.knobs():
+            raise SweepError(f"metric {name!r} can't be recorded, as a knob of this page has its name: rename the knob")
     for metric in page.record.own:
         if metric.name in page.knobs():
             raise SweepError(f"metric {metric.name!r} of the page has the name of a knob: rename it")
-        for dim in set(metric.dims) - page.dimensions():
+        for dim in set(metric.quantity().dims) - page.dimensions():
             raise SweepError(f"metric {metric.name!r} states the dimension {dim!r}, which this task does not have")
+    _check_own_dimensions(page)
+
+
+def _check_own_dimensions(page: Experiment) -> None:
+    """Refuse a dimension of a metric's own that has the name of something else on the page."""
+    metrics = {*page.metrics(), *(metric.name for metric in page.record.own)}
+    taken = {"a metric": metrics, "a knob": {*page.knobs()}, "a dimension of the axes": {*page.axes.dimensions()}}
+    for metric in page.record.own:
+        for dim in metric.own_dimensions():
+            for kind, names in taken.items():
+                if dim.name in names:
+                    where = f"dimension {dim.name!r} of metric {metric.name!r}"
+                    raise SweepError(f"{where} has the name of {kind}: rename it")
 
 
 def _check_stop(page: Experiment) -> None:

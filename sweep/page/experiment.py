@@ -16,7 +16,7 @@ from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of
 from sweep.page.specs.loss import LOSSES, OF_CLASSES, Loss, as_loss, loss_knobs
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
-from sweep.page.specs.record import Record
+from sweep.page.specs.record import Record, own_dimensions
 from sweep.page.specs.stop import Stop
 from sweep.page.specs.task import FromFunction, Task
 from sweep.page.specs.update_rule import UpdateRule
@@ -103,7 +103,8 @@ class Experiment(Spec):
     def dimensions(self) -> frozenset[str]:
         """Name the dimensions that recorded values may have."""
         shown = self.shown()
-        has = {"layer"} | {*(shown.dims() if shown else ())} | ({"sample"} if self.has_rows() else set())
+        has = {"layer", *own_dimensions(self.record.own), *(shown.dims() if shown else ())}
+        has |= {"sample"} if self.has_rows() else set()
         return frozenset(has | ({"frequency"} if self.task.reported_frequencies() else set()))
 
     def shown(self) -> Window | None:
@@ -137,8 +138,10 @@ class Experiment(Spec):
 
     def metrics(self) -> tuple[str, ...]:
         """Name the built-in metrics that are recorded, in the order of `METRICS`; `loss` always is."""
-        applicable, wanted = self.applicable_metrics(), self.record.metrics
-        return tuple(m for m in METRICS if m in applicable and (wanted is None or m in ("loss", *wanted)))
+        applicable, named = self.applicable_metrics(), self.record.metrics
+        usual = [name for name, each in METRICS.items() if not each.on_request]
+        wanted = usual if named is None else ("loss", *named)
+        return tuple(name for name in METRICS if name in applicable and name in wanted)
 
 
 def _any_number(name: str) -> Any:

@@ -25,6 +25,7 @@ import numpy as np
 from sweep.page.axes import Axes, Factor
 from sweep.page.experiment import Experiment
 from sweep.page.specs.data import Data
+from sweep.page.specs.dimension import Dimension
 from sweep.page.specs.figure import Figure
 from sweep.page.specs.loss import Loss
 from sweep.page.specs.model import MLP, FromModule
@@ -41,8 +42,8 @@ COSMETIC: Final = ("name", "question", "figures", "claims")
 # The classes in the description of an experiment, except those of cosmetic fields. Changing a default or a field name
 # here means changing the schema of stores: a stored description without the field would mean something else.
 SPECS: Final = (
-    Axes, Cadence, Data, Experiment, Factor, FromFunction, FromModule, FromOptax, Halving, Linear, Loss, MLP, Metric,
-    Optimizer, Plateau,
+    Axes, Cadence, Data, Dimension, Experiment, Factor, FromFunction, FromModule, FromOptax, Halving, Linear, Loss, MLP,
+    Metric, Optimizer, Plateau,
     Record, Sine, SumOfSines, Table, Target, Window,
 )  # fmt: skip
 # Names that modules and packages of ours had, as stored descriptions may still tell them.

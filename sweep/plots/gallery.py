@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sweep.base.errors import SweepError, SweepWarning, unknown_name
+from sweep.base.labels import DIMENSIONS
 from sweep.base.signals import shorten_patience
 from sweep.files import atomic_files
 from sweep.files.places import make_folder, try_writing
@@ -36,6 +37,7 @@ _SIGNATURES: Final = {
     ".pdf": (b"%PDF", b"Matplotlib"),
     ".gif": (b"GIF8", b"sweep"),
 }
+_MOST_DRAWN: Final = 2  # dimensions of a metric besides epochs: one upwards, one with panels
 FORMS: Final = {"screen": (".png", ".svg"), "print": (".pdf", ".svg")}  # a film is a GIF in both
 
 
@@ -51,7 +53,8 @@ def choose_figures(
             itself draws.
 
     Returns:
-        Figures that the results have all variables and dimensions for.
+        Figures that the results have all variables and dimensions for. If the page names none, these include a heatmap
+        of each metric that has a dimension of its own.
 
     Raises:
         SweepError: for an unknown name, and for a figure that does not fit.
@@ -70,7 +73,22 @@ def choose_figures(
         stated += [Figure(name) for name in dict.fromkeys(only) if name not in named]
     for figure in stated:
         check(figure, _available(ds))
-    return tuple(stated) if stated or of_page else fitting_figures(_available(ds))
+    return tuple(stated) if stated or of_page else (*fitting_figures(_available(ds)), *_own_heatmaps(ds))
+
+
+def _own_heatmaps(ds: "xr.Dataset") -> Iterator[Figure]:
+    """Give a heatmap over epochs of each metric of the page that has dimensions of its own, up to two dimensions.
+
+    A second dimension has panels.
+    """
+    from sweep.results import schema
+
+    for name in sorted(schema.metrics(ds)):
+        dims = [dim for dim in schema.own_dims(ds, name) if dim != "epoch"]
+        own = [dim for dim in dims if dim not in DIMENSIONS]
+        if own and len(dims) <= _MOST_DRAWN:
+            others = [dim for dim in dims if dim != own[0]]
+            yield Figure("heatmap", {"metric": name, "y": own[0], **dict(zip(["facet"], others, strict=False))})
 
 
 def _select_page_figures(of_page: Iterable[dict[str, Any]], page_figures: Iterable[Figure]) -> Iterator[Figure]:

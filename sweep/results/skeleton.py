@@ -10,8 +10,10 @@ import xarray as xr
 from sweep.base.labels import DIMENSIONS, NOT_RUN, RECORDED, SCHEMA, STATUS, Quantity, flag_attributes
 from sweep.page.axes import Axes
 from sweep.page.experiment import Experiment
+from sweep.page.specs.dimension import Dimension
 from sweep.page.specs.knobs import Knob
 from sweep.page.specs.loss import OF_CLASSES, as_loss
+from sweep.page.specs.record import own_dimensions
 from sweep.results.dataset import LANE, TIME
 
 Entry = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]  # dimensions, values and attributes of a variable
@@ -78,19 +80,12 @@ def _time_coordinates(epochs: np.ndarray, steps: np.ndarray | None, snapshots: n
 
 def _own_coordinates(experiment: Experiment, swept: Collection[str], sizes: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Lay out the dimensions that quantities have themselves."""
-    coords: dict[str, Any] = {dim: (dim, *_encode_words(dim, values)) for dim, values in sizes.items()}
+    own = own_dimensions(experiment.record.own)
+    coords: dict[str, Any] = {
+        dim: (dim, *_encode_words(own.get(dim) or DIMENSIONS[dim], values)) for dim, values in sizes.items()
+    }
     if "sample" in sizes:
-        for name, (dims, values) in experiment.task.coordinates().items():
-            if "feature" in dims:
-                coords["feature"] = "feature", *_encode_words("feature", np.array(experiment.task.feature_names()))
-            if "output" in dims and "output" not in sizes:
-                continue
-            coords[name] = dims, values, RECORDED[name].attributes()
-            if name == "sample_target" and _are_classes(experiment):
-                classes = list(experiment.task.class_names())
-                codes = np.searchsorted(experiment.task.labels, values).astype(np.int16)  # type: ignore[attr-defined]
-                attributes = RECORDED[name].attributes() | {"class_names": json.dumps(classes)}
-                coords[name] = dims, codes, attributes | _flags(classes)
+        coords |= _sample_coordinates(experiment, sizes)
     if not {"low", "high"} & set(swept):  # figures mark where the training points end
         shown = [dim for dim in ("x", "x1", "x2") if dim in coords]
         for dim, low, high in zip(shown, *experiment.task.ends(), strict=False):
@@ -108,17 +103,34 @@ def _dimensions(axes: Axes) -> list[tuple[str, int, tuple[str, ...]]]:
     return [(n, len(f.rows), f.knobs) for n, f in zip(axes.dimensions(), axes.factors, strict=True)]
 
 
+def _sample_coordinates(experiment: Experiment, sizes: Collection[str]) -> dict[str, Any]:
+    """Lay out what is known of the rows of data of which predictions are stored."""
+    task, coords = experiment.task, {}
+    for name, (dims, values) in task.coordinates().items():
+        if "feature" in dims:
+            coords["feature"] = "feature", *_encode_words(DIMENSIONS["feature"], np.array(task.feature_names()))
+        if "output" in dims and "output" not in sizes:
+            continue
+        coords[name] = dims, values, RECORDED[name].attributes()
+        if name == "sample_target" and _are_classes(experiment):
+            classes = list(task.class_names())
+            codes = np.searchsorted(task.labels, values).astype(np.int16)  # type: ignore[attr-defined]
+            attributes = RECORDED[name].attributes() | {"class_names": json.dumps(classes)}
+            coords[name] = dims, codes, attributes | _flags(classes)
+    return coords
+
+
 def _are_classes(experiment: Experiment) -> bool:
     """Tell whether the targets of data are classes."""
     of = as_loss(experiment.loss).of
     return bool(experiment.task.class_names()) and (of in OF_CLASSES or experiment.task.has_only_classes())
 
 
-def _encode_words(dim: str, values: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+def _encode_words(dim: Quantity | Dimension, values: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """Give the stored values of a dimension of quantities, with codes for words, and its attributes."""
     if values.dtype.kind != "U":
-        return values, DIMENSIONS[dim].attributes()
-    return np.arange(len(values), dtype=np.int16), DIMENSIONS[dim].attributes() | _flags(values.tolist())
+        return values, dict(dim.attributes())
+    return np.arange(len(values), dtype=np.int16), dim.attributes() | _flags(values.tolist())
 
 
 def _flags(words: list[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ HALVED: Final = 0.5  # relative spectral error at which a frequency counts as ha
 REASONS: Final = ("reached", "censored", "diverged", "not_run")
 WAS_REACHED, WAS_CENSORED, HAS_DIVERGED, NOT_RUN = range(len(REASONS))
 
+_SHARE: Final = "share of seeds"  # no dimension of a page has this name, as it is no identifier
 _Labelled = TypeVar("_Labelled", xr.DataArray, xr.Dataset)
 
 
@@ -60,8 +61,8 @@ def over_seeds(array: xr.DataArray) -> xr.Dataset:
     """
     array = seeded(array)
     shares = {"lower": 0.25, "median": 0.5, "upper": 0.75}
-    values = quantiles(array, tuple(shares.values()))
-    summary = xr.Dataset({name: values.isel(quantile=index, drop=True) for index, name in enumerate(shares)})
+    values = _along_shares(array, tuple(shares.values()))
+    summary = xr.Dataset({name: values.isel({_SHARE: index}) for index, name in enumerate(shares)})
     return summary.assign(count=array.notnull().sum("seed"))
 
 
@@ -72,7 +73,7 @@ def seeded(array: _Labelled) -> _Labelled:
 
 def median(array: xr.DataArray) -> xr.DataArray:
     """Give the median over seeds, with the array's name and attributes."""
-    return quantiles(array, (0.5,)).isel(quantile=0, drop=True).rename(array.name)
+    return _along_shares(array, (0.5,)).isel({_SHARE: 0}).rename(array.name)
 
 
 def lower_quartile(array: xr.DataArray) -> xr.DataArray:
@@ -105,15 +106,19 @@ def quantiles(array: xr.DataArray, shares: tuple[float, ...]) -> xr.DataArray:
     Returns:
         Linear between order statistics; infinite where one of nonzero weight is, NaN where no seed has data.
     """
-    found = xr.apply_ufunc(
+    return _along_shares(array, shares).rename({_SHARE: "quantile"}).assign_coords(quantile=list(shares))
+
+
+def _along_shares(array: xr.DataArray, shares: tuple[float, ...]) -> xr.DataArray:
+    """Give the same quantiles along the dimension `_SHARE`."""
+    return xr.apply_ufunc(
         _quantiles,
         seeded(array),
         kwargs={"shares": shares},
         input_core_dims=[["seed"]],
-        output_core_dims=[["quantile"]],
+        output_core_dims=[[_SHARE]],
         keep_attrs=True,
     )
-    return found.assign_coords(quantile=list(shares))
 
 
 def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:

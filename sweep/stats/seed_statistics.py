@@ -13,6 +13,7 @@ import xarray as xr
 from sweep import stats
 from sweep.stats import intervals, measures
 
+_PART: Final = "share or end"  # no dimension of a page has this name
 KNOWN_SHARE: Final = 2 / 3  # of the points of a power law that a seed must have reached
 
 _WORDS: Final = {
@@ -88,8 +89,8 @@ def share_converged(error: xr.DataArray, threshold: float, status: xr.DataArray 
     times = stats.seeded(stats.epochs_to(error, threshold, status)["epoch"])
     seeds = times.notnull().sum("seed")
     done = (times <= error["epoch"]).sum("seed").transpose(..., "epoch")
-    found = xr.apply_ufunc(_wilson_shares, done, seeds, output_core_dims=[["part"]])
-    value, low, high = (found.isel(part=part) for part in range(3))
+    found = xr.apply_ufunc(_wilson_shares, done, seeds, output_core_dims=[[_PART]])
+    value, low, high = (found.isel({_PART: part}) for part in range(3))
     infinite, unknown = (times == np.inf).sum("seed"), times.isnull().sum("seed")
     counts = {"seeds": seeds, "infinite": infinite, "unknown": unknown}
     attributes = {"units": "1", "long_name": "share of seeds that have converged"}

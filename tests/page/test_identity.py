@@ -180,6 +180,7 @@ DEFAULTS = {
         "output_bias": True, "initializer": "lecun_normal", "bias_initializer": "zeros", "initial_scale": 1.0,
         "bias_scale": 1.0, "omega0": 1.0,
     },
+    "Dimension": {"units": "1", "long_name": ""},
     "Metric": {"dims": [], "units": "1", "long_name": "", "better": None},
     "Optimizer": {
         "name": "adam", "learning_rate": 0.001, "momentum": None, "weight_decay": None, "beta1": None, "beta2": None,
@@ -239,18 +240,18 @@ MODULE_NAMES = """
 __main__ activation alignment answers array_checks array_schema arrays atomic_files attribute_checks attributes axes
 base blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli command
 compare comparing comparison compile_cache compiler_check compiler_options completeness convergence coordinator cores
-cost crash creation curve_records curves damage data dataset devices differences differing digests dimensions distance
-document drawing elementwise engine epoch_maps errors estimate events execute executors experiment export exporting
-figure figures files filling film folder formats gallery given growing hashes heartbeat heatmaps hierarchy html
-identity initializer inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load local locking
-locks long loss losses maps measures memory metric metrics model models moment netcdf networks numerics older_stores
-optim optimizer optimizers optional outcomes outputs overrides own owners packing page page_differences page_figure
-pages permutation places plan plane planning plot plots prepare program progress provenance reading record refusals
-registry regression repair replay replaying report reporting resolve restore restoring results rows rules run runner
-runs safe_files samples sampling scalars scale schedules schema seats section seed_statistics seeds self_test session
-shape sheet signals sine skeleton spacing specs stats stop stopping store store_damages streams structured style
-summary surfaces tables targets task tasks terminal text tidy trackers train training training_range unbatched unions
-update_rule user_cache values variables variation verdict_tables verdicts verification version view walk wave
+cost crash creation curvature curve_records curves damage data dataset devices differences differing digests dimension
+dimensions distance document drawing elementwise engine epoch_maps errors estimate events execute executors experiment
+export exporting figure figures files filling film folder formats gallery given growing hashes heartbeat heatmaps
+hierarchy html identity initializer inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load
+local locking locks long loss losses maps measures memory metric metrics model models moment netcdf networks numerics
+older_stores optim optimizer optimizers optional outcomes outputs overrides own owners packing page page_differences
+page_figure pages permutation places plan plane planning plot plots prepare program progress provenance reading record
+refusals registry regression repair replay replaying report reporting resolve restore restoring results rows rules run
+runner runs safe_files samples sampling scalars scale schedules schema seats section seed_statistics seeds self_test
+session shape sheet signals sine skeleton spacing specs stats stop stopping store store_damages streams structured
+style summary surfaces tables targets task tasks terminal text tidy trackers train training training_range unbatched
+unions update_rule user_cache values variables variation verdict_tables verdicts verification version view walk wave
 wave_damages wave_writer waves whole_files window writer zoom
 """
 FINGERPRINTS = {

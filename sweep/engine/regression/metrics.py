@@ -3,6 +3,7 @@
 Metrics that a page defines are functions of a `Moment`, too.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -168,15 +169,31 @@ def _average_prediction(moment: Moment) -> Float[Array, "points *outputs"]:
 
 
 def measure(moment: Moment) -> dict[str, Array]:
-    """Compute everything that a record of this Shape holds."""
+    """Compute everything that a record of this Shape holds; a function that several metrics have is called once."""
     values = {name: METRICS[name].load()(moment) for name in moment.shape.metrics}
+    names: dict[Callable[[Moment], Any], list[str]] = {}
     for metric in moment.shape.own:
-        with blame(f"metric {metric.name!r}"):
-            values[metric.name] = jnp.asarray(metric.function(moment))
-        if jnp.iscomplexobj(values[metric.name]):
-            raise SweepError(f"metric {metric.name!r} must return real numbers, got complex ones: take jnp.abs")
+        names.setdefault(metric.function, []).append(metric.name)
+    for function, own in names.items():
+        values |= _own_values(own, function, moment)
     if moment.x_prediction is not None:
         values[PREDICTION] = moment.x_prediction
     if moment.sample_prediction is not None:
         values[SAMPLE_PREDICTION] = moment.sample_prediction
     return jax.tree.map(jnp.asarray, values)
+
+
+def _own_values(names: list[str], function: Callable[[Moment], Any], moment: Moment) -> dict[str, Array]:
+    """Compute the metrics of a page that have one function; an array that it returns is the value of each of them."""
+    words = f"metric {names[0]!r}" if len(names) == 1 else f"metrics {', '.join(map(repr, names))}"
+    with blame(words):
+        found = function(moment)
+        found = found if isinstance(found, Mapping) else dict.fromkeys(names, found)
+        values = {name: jnp.asarray(value) for name, value in found.items()}
+    if values.keys() != {*names}:
+        returned, each = (", ".join(map(repr, some)) or "nothing" for some in (values, names))
+        raise SweepError(f"the function of {words} returns a dict of {returned}: it must have exactly {each}")
+    for name, value in values.items():
+        if jnp.iscomplexobj(value):
+            raise SweepError(f"metric {name!r} must return real numbers, got complex ones: take jnp.abs")
+    return values

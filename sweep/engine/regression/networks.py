@@ -9,7 +9,7 @@ Hidden layers from the lane's `depth` on are dead in the same way: they are not 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import erf
+from math import erf, prod
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -264,12 +264,15 @@ class Functions(NamedTuple):
         apply_for_gradient: gives the same outputs, with gradients that are faster on CPU; no other derivative can be
             taken.
         by_layer: splits a pytree like the parameters into one subtree for each layer.
+        direction: maps (key, parameters, numbers) to a pytree like the parameters, of standard normal numbers; entries
+            of dead neurons are 0, and those of others do not depend on how many are dead.
     """
 
     init: Callable[[Key[Array, ""], Array, Numbers], Parameters]
     apply: Callable[[Parameters, Array, Numbers], Array]
     apply_for_gradient: Callable[[Parameters, Array, Numbers], Array]
     by_layer: Callable[[Parameters], list[Any]]
+    direction: Callable[[Key[Array, ""], Parameters, Numbers], Parameters]
 
 
 def network(model: Model, varying: Varying = UNIFORM, outputs: int | None = None) -> Functions:
@@ -291,6 +294,13 @@ def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
         parts = _list_parameters(model, (inputs.shape[0], outputs or 1), varying, numbers, inputs.dtype)
         return _draw_parameters(parts, key, inputs.dtype)
 
+    def direction(key: Key[Array, ""], parameters: Parameters, numbers: Numbers) -> Parameters:
+        first = parameters[names[0]]["kernel"]
+        parts = _list_parameters(model, first.shape[0], varying, numbers, first.dtype)
+        scale = jnp.ones((), first.dtype)
+        unit = {place: part._replace(initializer="normal", scale=scale) for place, part in parts.items()}
+        return _draw_parameters(unit, key, first.dtype)
+
     def build_apply(product: Callable[[Array, Array], Array]) -> Callable[[Parameters, Array, Numbers], Array]:
         module = Network(model, outputs or 1, varying, product)
 
@@ -301,7 +311,11 @@ def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
         return apply
 
     return Functions(
-        init, build_apply(product), build_apply(gradient_product), lambda tree: [tree[name] for name in names]
+        init,
+        build_apply(product),
+        build_apply(gradient_product),
+        lambda tree: [tree[name] for name in names],
+        direction,
     )
 
 
@@ -333,4 +347,10 @@ def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions
             raise SweepError(f"{culprit} returns an array of shape {jnp.shape(made)}, it must be {expected}")
         return made[:, 0] if outputs is None else made
 
-    return Functions(init, apply, apply, lambda tree: [tree])
+    def direction(key: Key[Array, ""], parameters: Parameters, numbers: Numbers) -> Parameters:
+        leaves, structure = jax.tree.flatten(parameters)
+        shapes = {at: (prod(leaf.shape[:-1]), prod(leaf.shape[-1:])) for at, leaf in enumerate(leaves)}
+        drawn = matrices(normal(uniforms(key, shapes, leaves[0].dtype)), shapes)
+        return structure.unflatten([drawn[at].reshape(leaf.shape) for at, leaf in enumerate(leaves)])
+
+    return Functions(init, apply, apply, lambda tree: [tree], direction)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -14,13 +14,15 @@ from sweep.base.labels import RECORDED, Quantity
 from sweep.engine.keys import Keys, stream
 from sweep.engine.regression import metrics
 from sweep.engine.regression.losses import compute_loss
+from sweep.engine.regression.moment import Landscape
 from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
 from sweep.engine.regression.rules import Rule, average_of, measured, rule_of
-from sweep.engine.regression.tasks import Data, Scales, draw
+from sweep.engine.regression.tasks import NO_DATA, Data, Scales, draw
 from sweep.engine.regression.tasks.rows import rows_of
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
+from sweep.page.specs.record import own_dimensions
 from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
 
@@ -99,7 +101,7 @@ class Regression(Training):
         return self.shape.quantities()
 
     def dimensions(self) -> Mapping[str, np.ndarray]:
-        """Return the layers, and x, the frequencies, outputs and samples if the task has them."""
+        """Return the layers, what the task has of x, frequencies, outputs and rows, and what the page's metrics have."""
         found: dict[str, np.ndarray] = {"layer": np.arange(self.shape.model.count_layers())}
         if outputs := self.shape.outputs():
             found["output"] = np.array(outputs)
@@ -110,7 +112,7 @@ class Regression(Training):
             found |= self.shape.shown.coordinates()
         if self.shape.task.reported_frequencies():
             found["frequency"] = np.array(self.shape.task.reported_frequencies(), float)
-        return found
+        return found | {name: dim.coordinate() for name, dim in own_dimensions(self.shape.own).items()}
 
     def cost(self) -> Cost:
         """Estimate the cost of a lane from the sizes of its layers."""
@@ -145,11 +147,28 @@ class Regression(Training):
         """Draw data and initial parameters."""
         shape = self.shape
         data = None if shape.common_data else self._draw(keys, numbers, shared)
-        inputs = _network_inputs(shared if data is None else data)
-        parameters = self._network().init(keys.weights, inputs, numbers)
+        complete = self._complete(data, shared)
+        parameters = self._network().init(keys.weights, _network_inputs(complete), numbers)
         state = self.rule(numbers).init(parameters)
         order = None if shape.batch_size is None else jnp.zeros(shape.task.points, jnp.int32)
-        return State(parameters, state, order), data
+        begun = State(parameters, state, order)
+        if self._uses_initial(begun, complete, numbers):
+            data = (NO_DATA if data is None else data)._replace(initial=parameters)
+        return begun, data
+
+    def _complete(self, data: Data | None, shared: Any) -> Data:
+        """Give a lane's data, also where it has all or most of them in common with others."""
+        if not self.shape.common_data:
+            assert data is not None
+            return data
+        return shared if data is None else shared._replace(initial=data.initial)
+
+    def _uses_initial(self, state: State, data: Data, numbers: Numbers) -> bool:
+        """Tell whether a metric of the page uses the initial parameters: its code is traced to see."""
+        if not self.shape.own:
+            return False
+        leaves, structure = jax.tree.flatten((state, data, numbers))
+        return _uses_initial(self, structure, tuple(jax.ShapeDtypeStruct(jnp.shape(x), x.dtype) for x in leaves))
 
     def arrays(self) -> Any:
         """Give the rows of a task with data."""
@@ -187,7 +206,7 @@ class Regression(Training):
         self, state: State, data: Data | None, shared: Any, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[State, Bool[Array, ""]]:
         """Take one optimiser step, and tell whether the loss before the step was finite."""
-        inputs, target, weights = self._batch(shared if data is None else data, state.order, step)
+        inputs, target, weights = self._batch(self._complete(data, shared), state.order, step)
 
         def objective(apply: Apply, parameters: Any) -> Float[Array, ""]:
             return compute_loss(self.shape.loss, apply(parameters, inputs, numbers), target, weights, numbers)
@@ -231,16 +250,20 @@ class Regression(Training):
         self, state: State, data: Data | None, shared: Any, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[dict[str, Array], Bool[Array, ""]]:
         """Measure the metrics over all points; a lane whose loss is not finite is lost."""
+        complete = self._complete(data, shared)
+        moment = self.moment(state, complete, numbers, step, lambda: complete.initial)
+        return metrics.measure(moment), jnp.isfinite(moment.loss)
+
+    def moment(
+        self, state: State, data: Data, numbers: Numbers, step: Int[Array, ""], start: Callable[[], Any]
+    ) -> metrics.Moment:
+        """Collect what metrics are functions of; `start` gives the initial parameters to those that use them."""
         shape, functions = self.shape, self._network()
-        data = _with_inputs(shared if data is None else data)
-        inputs = _network_inputs(data)
+        data = _with_inputs(data)
         state = state._replace(parameters=measured(state.optimizer_state, state.parameters))
-
-        def predict(parameters: Any) -> tuple[Array, Array]:
-            prediction = functions.apply_for_gradient(parameters, inputs, numbers)
-            return compute_loss(shape.loss, prediction, data.target, self._ones(data.target), numbers), prediction
-
-        (loss, prediction), gradient = jax.value_and_grad(predict, has_aux=True)(state.parameters)
+        (loss, prediction), gradient = jax.value_and_grad(
+            lambda parameters: self._loss(functions.apply_for_gradient, parameters, data, numbers), has_aux=True
+        )(state.parameters)
         x = x_clean = x_prediction = None
         if shape.shown:
             x = jnp.asarray(_place(shape.shown), self.precision)
@@ -256,13 +279,22 @@ class Regression(Training):
             validation = functions.apply_for_gradient(state.parameters, data.validation_inputs, numbers)
         if data.sample_inputs is not None:
             sample_prediction = functions.apply_for_gradient(state.parameters, data.sample_inputs, numbers)
-        moment = metrics.Moment(
+        landscape = Landscape(
+            lambda parameters: self._loss(functions.apply, parameters, data, numbers)[0],
+            start,
+            lambda key: functions.direction(key, state.parameters, numbers),
+        )
+        return metrics.Moment(
             shape, step, numbers, data, state.parameters, gradient, functions.by_layer(gradient),
-            loss, prediction, x, x_clean, x_prediction,
-            lambda parameters, inputs: functions.apply(parameters, inputs, numbers), validation, sample_prediction,
+            loss, prediction, x, x_clean, x_prediction, validation, sample_prediction,
             average_of(state.optimizer_state),
+            lambda parameters, inputs: functions.apply(parameters, inputs, numbers), landscape,
         )  # fmt: skip
-        return metrics.measure(moment), jnp.isfinite(loss)
+
+    def _loss(self, apply: Apply, parameters: Any, data: Data, numbers: Numbers) -> tuple[Float[Array, ""], Array]:
+        """Compute the training loss over all points, and the prediction."""
+        prediction = apply(parameters, _network_inputs(data), numbers)
+        return compute_loss(self.shape.loss, prediction, data.target, self._ones(data.target), numbers), prediction
 
     def constants(self) -> tuple[Quantity, ...]:
         """List the noiseless target over x, if the task has one; which samples are not trained on; the scales."""
@@ -281,9 +313,9 @@ class Regression(Training):
             target, lanes = data.clean if data.x_clean is None else data.x_clean, numbers["seed"].ndim
             sizes = (*target.shape[:lanes], *self.shape.shown.sizes(), *target.shape[lanes + 1 :])
             return {"target": target.reshape(sizes)}
-        own = shared if data is None else data
+        own = shared if self.shape.common_data else data
         found = {"is_validation": own.is_validation, **(own.scales._asdict() if own.scales else {})}
-        if data is not None:
+        if not self.shape.common_data:
             return found
         lanes = numbers["seed"].shape
         return {name: jnp.broadcast_to(value, (*lanes, *value.shape)) for name, value in found.items()}
@@ -315,6 +347,22 @@ def _with_inputs(data: Data) -> Data:
     """Give data as metrics see them, with inputs and positions."""
     inputs = _network_inputs(data)
     return data._replace(inputs=inputs, points=inputs if data.points is None else data.points)
+
+
+@lru_cache(maxsize=256)
+def _uses_initial(training: Regression, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> bool:
+    """Tell whether the metrics of a training use the initial parameters, by tracing them with these shapes."""
+    asked = []
+
+    def measure(state: State, data: Data, numbers: Numbers, step: Int[Array, ""]) -> dict[str, Array]:
+        def start() -> Any:
+            asked.append(True)
+            return state.parameters
+
+        return metrics.measure(training.moment(state, data, numbers, step, start))
+
+    jax.eval_shape(measure, *structure.unflatten(leaves), jax.ShapeDtypeStruct((), np.int32))
+    return bool(asked)
 
 
 def can_vary(shape: Shape) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from sweep.page.specs.claim import AtLeast, AtMost, Between, Claim
 from sweep.page.specs.data import Data
+from sweep.page.specs.dimension import Dimension
 from sweep.page.specs.figure import Figure
 from sweep.page.specs.loss import Loss
 from sweep.page.specs.model import MLP, FromModule, Model
@@ -20,6 +21,7 @@ __all__ = [
     "Between",
     "Claim",
     "Data",
+    "Dimension",
     "Figure",
     "FromFunction",
     "FromModule",

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sweep.base.errors import SweepError, name_of, unknown_name
-from sweep.base.labels import DIMENSIONS, METRICS, RECORDED
+from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, RESERVED
 from sweep.base.registry import Entry
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import LONGEST_NAME, check_finite, to_plain
@@ -173,7 +173,7 @@ class Figure:
         for option, name in swept.items():
             if name == "seed":
                 raise SweepError(f"{option} of figure {self.name!r} can't be 'seed': it draws statistics over seeds")
-            if name in {*METRICS, *RECORDED, *DIMENSIONS} - {"point"}:
+            if name in RESERVED - {"point"}:
                 raise SweepError(f"{option} of figure {self.name!r} must be a swept dimension, not {name!r}")
         if self.options.get("rows") == self.options.get("columns", ""):
             raise SweepError(f"figure {self.name!r} has {swept['rows']!r} for both rows and columns: name two")

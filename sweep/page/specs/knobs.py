@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Self, TypedDict, Unpack
 import numpy as np
 
 from sweep.base.errors import SweepError, unknown_name
-from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STORE_FILES
+from sweep.base.labels import RESERVED
 
 _METADATA: Final = "knob"
 LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made of 32 bits
@@ -125,7 +125,7 @@ def check_parameter_name(what: str, name: Any) -> None:
         raise SweepError(
             f"{what} can't be named {str(name)[:40]!r}: choose an identifier of at most {LONGEST_NAME} letters"
         )
-    if name in {*DIMENSIONS, *METRICS, *RECORDED, *STORE_FILES}:
+    if name in RESERVED:
         raise SweepError(f"{what} can't be named {name!r}, a name that results use: rename it")
 
 

@@ -1,18 +1,19 @@
 """What is recorded, and when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from sweep.base.errors import SweepError, unknown_name
-from sweep.base.labels import DIMENSIONS, DIRECTIONS, METRICS, RECORDED, STORE_FILES, Better, Quantity
+from sweep.base.labels import DIRECTIONS, METRICS, RESERVED, Better, Quantity
 from sweep.base.text import check_text
+from sweep.page.specs.dimension import PAGE_DIMENSIONS, Dimension, listed
 from sweep.page.specs.knobs import Spec, check_finite
 from sweep.page.specs.window import Window
 
-METRIC_DIMENSIONS: Final = ("frequency", "x", "x1", "x2", "layer", "output", "sample")
+MOST_DIMENSIONS: Final = 3  # of a metric's values; lanes and records are two more
 MOST_RECORDS: Final = 1_000_000
 _LABEL: Final = 200  # characters on an axis
 
@@ -25,8 +26,13 @@ class Metric(Spec):
         name: the variable's name in the results.
         function: `function(moment)` for a `sweep.Moment`, traced by JAX; returns an array with one
             axis for each of `dims`. Import `jax.numpy` inside it, so that the page loads without JAX. It may use
-            all of `jax.numpy.linalg`, and any derivative of `moment.apply(parameters, inputs)`, the lane's network.
-        dims: dimensions of the value, out of "frequency", "x" and "layer".
+            all of `jax.numpy.linalg`, and any derivative of `moment.loss_at(parameters)` and of
+            `moment.predict(parameters, inputs)`. Several metrics may be given the same function: it is called once,
+            and returns a dict with an array for each of their names.
+        dims: dimensions of the value, in the order of its axes, at most three: names out of "frequency", "x" and
+            "layer", whose coordinates the page gives; and `Dimension(name, values, units, long_name)` of its own. A
+            dict is short for the latter: `{"mode": 10}` has the coordinate 0 ... 9, `{"mode": range(1, 11)}` the one
+            given, and in `{"layer": None, "mode": 10}` the page gives that of "layer".
         units: units on an axis.
         long_name: the words on an axis.
         better: which values are better, "lower" or "higher". A lost lane then counts as the worst value, figures and
@@ -39,29 +45,61 @@ class Metric(Spec):
 
     name: str
     function: Callable[[Any], Any]
-    dims: tuple[str, ...] = ()
+    dims: Sequence[str | Dimension] | Mapping[str, int | Sequence[float] | None] = ()
     units: str = "1"
     long_name: str = ""
     better: Better = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "dims", listed(self.name, self.dims))
         super().__post_init__()
         check_text("the name of a metric", self.name, _LABEL)
-        if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED, *STORE_FILES}:
+        if not self.name.isidentifier() or self.name in RESERVED:
             raise SweepError(f"a metric of the page can't be named {self.name!r}: choose another identifier")
         if not callable(self.function):
             raise SweepError(f"metric {self.name!r} must be given a function of a moment, got {self.function!r}")
         check_text(f"units of metric {self.name!r}", self.units, _LABEL)
         check_text(f"long_name of metric {self.name!r}", self.long_name, _LABEL)
-        for dim in self.dims:
-            if dim not in METRIC_DIMENSIONS:
-                raise unknown_name(f"dimension of metric {self.name!r}", dim, METRIC_DIMENSIONS)
+        self._check_dims()
         if self.better is not None and self.better not in DIRECTIONS:
             raise SweepError(f"better of metric {self.name!r} must be 'lower', 'higher' or None, got {self.better!r}")
 
+    def _check_dims(self) -> None:
+        for dim in self.dims:
+            if not isinstance(dim, Dimension) and dim not in PAGE_DIMENSIONS:
+                error = unknown_name(f"dimension of metric {self.name!r}", dim, PAGE_DIMENSIONS)
+                raise SweepError(f"{error}; one of its own has a size: dims={{{str(dim)!r}: 10}}")
+        names = self.quantity().dims
+        if len(set(names)) < len(names) or len(names) > MOST_DIMENSIONS:
+            several = ", ".join(names)
+            raise SweepError(f"metric {self.name!r} has at most {MOST_DIMENSIONS} different dimensions, got {several}")
+
+    def own_dimensions(self) -> tuple[Dimension, ...]:
+        """Return those of its dimensions that the page does not have without it."""
+        return tuple(dim for dim in self.dims if isinstance(dim, Dimension))
+
     def quantity(self) -> Quantity:
         """Return the quantity that labels the stored values."""
-        return Quantity(self.name, self.dims, self.units, self.long_name, self.better)
+        names = tuple(dim.name if isinstance(dim, Dimension) else dim for dim in self.dims)
+        return Quantity(self.name, names, self.units, self.long_name, self.better)
+
+
+def own_dimensions(metrics: Iterable[Metric]) -> dict[str, Dimension]:
+    """Return the dimensions that some metrics of a page have of their own, by name.
+
+    Raises:
+        SweepError: if two metrics give one name different coordinates or labels.
+    """
+    found: dict[str, tuple[str, Dimension]] = {}
+    for metric in metrics:
+        for dim in metric.own_dimensions():
+            first, known = found.setdefault(dim.name, (metric.name, dim))
+            if not known.same_as(dim):
+                raise SweepError(
+                    f"metrics {first!r} and {metric.name!r} have different dimensions named {dim.name!r}: give both "
+                    f"the same values and labels, or different names"
+                )
+    return {name: dim for name, (_, dim) in found.items()}
 
 
 @dataclass(frozen=True)
@@ -118,8 +156,9 @@ class Record(Spec):
     """What to measure and when.
 
     Args:
-        metrics: names from `sweep.base.labels.METRICS`; None records all that apply to the task. `loss` is recorded
-            even if it is not named: the best learning rate and diverged lanes are determined by it.
+        metrics: names from `sweep.base.labels.METRICS`; None records all that apply to the task, except `sharpness`,
+            which takes as long as 100 to 200 full-batch steps. `loss` is recorded even if it is not named: the best
+            learning rate and diverged lanes are determined by it.
         own: metrics that the page defines, recorded in addition.
         at: the cadence; record 0, before training, is always included.
         x: where errors and predictions are shown, also outside the training range; None means a grid of as many points
@@ -144,6 +183,7 @@ class Record(Spec):
         names = [*(self.metrics or ()), *(metric.name for metric in self.own)]
         if len(set(names)) != len(names):
             raise SweepError(f"record.metrics must be distinct, got {', '.join(names)}")
+        own_dimensions(self.own)
         if not isinstance(self.x, Window | None):
             raise SweepError(f"record.x must be a Window or None, got {self.x!r}")
         if self.snapshots < 0:

@@ -15,6 +15,8 @@ from sweep.plots.drawing.scale import scale_of, sort_along
 from sweep.plots.drawing.sheet import Sheet, figure_sheet
 from sweep.plots.drawing.view import View
 
+_SINGLE_ROW, _SINGLE_COLUMN = "single row", "single column"  # no identifiers: no dimension of a page has these names
+
 
 def lay_out_table(chosen: View, values: xr.DataArray, rows: str | None, columns: str | None) -> xr.DataArray:
     """Arrange values as rows and columns in drawing order, with combinations of knobs named in words.
@@ -27,9 +29,9 @@ def lay_out_table(chosen: View, values: xr.DataArray, rows: str | None, columns:
     """
     for dim in (rows, columns):
         values = values if dim is None else chosen.name_combinations(sort_along(values, dim), dim)
-    missing = [name for name, dim in (("row", rows), ("column", columns)) if dim is None]
+    missing = [name for name, dim in ((_SINGLE_ROW, rows), (_SINGLE_COLUMN, columns)) if dim is None]
     unnamed = {name: xr.DataArray([""], dims=name, attrs={"long_name": " "}) for name in missing}
-    return values.expand_dims(missing).assign_coords(unnamed).transpose(rows or "row", columns or "column")
+    return values.expand_dims(missing).assign_coords(unnamed).transpose(rows or _SINGLE_ROW, columns or _SINGLE_COLUMN)
 
 
 def sheet_of_maps(ax: AxesLike | None, figure: str, chosen: View, cells: Sequence[xr.DataArray]) -> Sheet:

@@ -42,6 +42,7 @@ _ENDS: Final = (1.25, 1000.0)  # the smallest and the largest ratio at the end o
 _SHORT: Final = 5.0  # a scale that ends below this ratio has too few round numbers for its ticks
 _LABEL: Final = 34  # letters in a line beside a colour bar
 _WIDTH, _TALL, _FLAT = 2.7, 2.5, 1.5  # inches: width of a panel, height of a panel with rows, and of one without
+_PART, _OTHER, _COVER = "compared results", "other results", "kind of cover"  # no dimension of a page has these names
 Dims = tuple[str | None, str | None]
 
 
@@ -63,7 +64,7 @@ def comparison(compared: Comparison, rows: str | None = None, columns: str | Non
     with matplotlib.rc_context(style.settings()):
         chosen, dims = _choose_view(compared, rows, columns)
         what = _Content(compared, chosen, dims)
-        sheet, upper, lower = _sheet(chosen.data.sizes["part"], len(what.panels), _TALL if dims[0] else _FLAT)
+        sheet, upper, lower = _sheet(chosen.data.sizes[_PART], len(what.panels), _TALL if dims[0] else _FLAT)
         kinds = _draw_values(what, sheet, upper) | _draw_gaps(what, sheet, lower)
         figure = sheet.finish(chosen, compared.finding, _rule(compared, _seeds(compared)), _legend(chosen, kinds))
         _label_leftmost(upper, lower)
@@ -76,7 +77,7 @@ def comparison(compared: Comparison, rows: str | None = None, columns: str | Non
 def _choose_view(compared: Comparison, rows: str | None, columns: str | None) -> tuple[View, Dims]:
     """Choose what is shown, and the dimensions of rows and columns."""
     data = _gather(compared)
-    free = [str(dim) for dim in data["difference"].dims if dim != "other"]
+    free = [str(dim) for dim in data["difference"].dims if dim != _OTHER]
     for dim in (rows, columns):
         if dim is not None and dim not in free:
             raise unknown_name("dimension of what is compared", dim, free)
@@ -88,23 +89,23 @@ def _choose_view(compared: Comparison, rows: str | None, columns: str | None) ->
         rows = free.pop(0)
     columns = columns or (free.pop(0) if free else None)
     facet = free[0] if free else None
-    drawn, parts = data.sizes["part"], len(compared.parts)
+    drawn, parts = data.sizes[_PART], len(compared.parts)
     rules = (f"{drawn} of {parts} parts are drawn",) * (drawn < parts)
     chosen = _fix(View(data, data, facet, rules), free[1:], compared.better).thin(facet, _MOST_FACETS)
     return chosen, (rows, columns)
 
 
 def _gather(compared: Comparison) -> xr.Dataset:
-    """Collect what is drawn in one Dataset: medians along `part`, differences along `other`, and all lanes' status."""
+    """Collect what is drawn in one Dataset: medians along `_PART`, differences along `_OTHER`, the status of lanes."""
     names = list(compared.parts)
     if len(names) > _MOST_PARTS:  # the first, and others evenly spread
         names = [names[place] for place in np.linspace(0, len(names) - 1, _MOST_PARTS).round().astype(int)]
     medians = [stats.median(compared.values[name]) for name in names]
     gaps = [compared.found[name][["difference", "p", "seeds"]] for name in names[1:]]
-    data = xr.concat(gaps, "other", join="override", combine_attrs="drop")
-    data = data.assign(median=xr.concat(medians, "part", join="override"))
+    data = xr.concat(gaps, _OTHER, join="override", combine_attrs="drop")
+    data = data.assign(median=xr.concat(medians, _PART, join="override"))
     status = np.concatenate([part["status"].values.ravel() for part in compared.parts.values()])
-    data = data.assign(status=("lane", status)).assign_coords(part=names, other=names[1:])
+    data = data.assign(status=("lane", status)).assign_coords({_PART: names, _OTHER: names[1:]})
     attributes = {key: _common(compared, key) for key in ("question", "name")}
     return data.assign_attrs({key: value for key, value in attributes.items() if value})
 
@@ -119,7 +120,7 @@ def _fix(chosen: View, dims: Sequence[str], better: Better) -> View:
     """Fix further dimensions where the first part has its best median; for a metric without a best, its lowest."""
     if not dims:
         return chosen
-    score = chosen.data["median"].isel(part=0)
+    score = chosen.data["median"].isel({_PART: 0})
     score, which = (-score, "highest") if better == "higher" else (score, "lowest")
     score = score.fillna(np.inf)
     places = {dim: int(place) for dim, place in score.argmin(score.dims).items() if dim in dims}
@@ -175,7 +176,7 @@ def _draw_values(what: _Content, sheet: FigureSheet, places: list[list[Axes]]) -
     norm = norm_of(flat, highest=10 * start if start > 0 else np.inf)
     kinds: set[str] = set()
     for panel, axes_row, row in zip(what.panels, places, cells, strict=True):
-        for name, axes, each in zip(panel["part"].values, axes_row, row, strict=True):
+        for name, axes, each in zip(panel[_PART].values, axes_row, row, strict=True):
             covers = {"diverged": np.isinf(each), "not_run": each.isnull()}
             kinds |= _panel(sheet, axes, each, each, norm, colours(compared.better), covers)
             sheet.set_title(axes, _title(what.chosen, panel, str(name)))
@@ -190,14 +191,14 @@ def _draw_gaps(what: _Content, sheet: FigureSheet, places: list[list[Axes]]) -> 
     kinds: set[str] = set()
     for panel, axes_row in zip(what.panels, places, strict=True):
         for place, axes in enumerate(axes_row):
-            gaps, p = (what.cells(panel[name].isel(other=place)) for name in ("difference", "p"))
-            first, second = (what.cells(panel["median"].isel(part=part)) for part in (0, place + 1))
+            gaps, p = (what.cells(panel[name].isel({_OTHER: place})) for name in ("difference", "p"))
+            first, second = (what.cells(panel["median"].isel({_PART: part})) for part in (0, place + 1))
             covers = _covers(gaps, p, first, second)
             shown = _for_colour_bar(gaps.where(~covers["diverged"]), compared.ratio)
-            bare = shown.where(~xr.concat(covers.values(), "cover").any("cover"))
+            bare = shown.where(~xr.concat(covers.values(), _COVER).any(_COVER))
             kinds |= _panel(sheet, axes, shown, bare, norm, _symmetric_colours(compared.better), covers)
             sheet.set_title(
-                axes, _title(what.chosen, panel, compared.name_difference(str(panel["other"].values[place])))
+                axes, _title(what.chosen, panel, compared.name_difference(str(panel[_OTHER].values[place])))
             )
             drawn.append(shown)
     add_colour_bar([axes for row in places for axes in row], drawn, _wrap(compared.gap_words))

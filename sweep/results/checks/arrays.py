@@ -10,7 +10,7 @@ from sweep.files.bounded_json import parse
 from sweep.files.places import ROOT
 from sweep.files.safe_files import read_regular
 from sweep.page.axes import MOST_LANES
-from sweep.results.checks.scalars import check_text, is_number, require
+from sweep.results.checks.scalars import MOST_NAME_LETTERS, check_text, is_number, require
 
 Meta = dict[str, Any]
 
@@ -109,9 +109,12 @@ def _parse_array(name: str, found: Any) -> Array:
 
 
 def _check_dims(dims: Any) -> None:
-    known = (LANE, *MOMENTS, *INNER)
-    plain = isinstance(dims, list) and 1 <= len(dims) <= MOST_DIMENSIONS and all(each in known for each in dims)
+    plain = isinstance(dims, list) and 1 <= len(dims) <= MOST_DIMENSIONS and all(map(_is_name, dims))
     require(plain and len(set(dims)) == len(dims), "it lies along dimensions that results do not have")
+
+
+def _is_name(dim: Any) -> bool:
+    return isinstance(dim, str) and len(dim) <= MOST_NAME_LETTERS and dim.isidentifier()
 
 
 def _check_shape(shape: Any, dims: list[str]) -> None:

@@ -1,6 +1,6 @@
 """All of a store: its files, its attributes, its arrays, and whether these fit each other."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +12,8 @@ from sweep.results.checks.arrays import LANE, Array, read_array
 from sweep.results.checks.attributes import check_attributes
 from sweep.results.checks.chunks import check_chunks, list_chunks
 from sweep.results.checks.scalars import check_name, require
-from sweep.results.checks.structured import page_metrics
-from sweep.results.checks.variables import check_variable
+from sweep.results.checks.structured import page_dimensions, page_metrics
+from sweep.results.checks.variables import Names, check_variable
 
 MOST_ARRAYS: Final = 1_000
 MOST_UNWRITTEN_BYTES: Final = 2**32  # in a complete store, of chunks that are not written as they equal the fill value
@@ -59,7 +59,9 @@ def examine(path: Path, attributes: Mapping[str, Any], files: Mapping[str, int])
     """
     check_attributes(attributes)
     arrays = _read_arrays(path, attributes["arrays"], files)
-    _check_together(arrays, parse(attributes["dimensions"]), page_metrics(attributes))
+    factors = parse(attributes["dimensions"])
+    knobs = frozenset(knob for *_, names in factors for knob in names)
+    _check_together(arrays, factors, Names(knobs, page_metrics(attributes), page_dimensions(attributes)))
     missing = _check_chunks(path, arrays, files)
     enough = attributes.get("complete") is not True or missing <= MOST_UNWRITTEN_BYTES
     require(enough, f"{missing / 2**30:,.0f} GiB of a complete store are missing")
@@ -80,17 +82,17 @@ def _read_arrays(path: Path, names: Any, files: Mapping[str, int]) -> dict[str, 
     return {name: read_array(path, name) for name in names}
 
 
-def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any], metrics: Set[str]) -> None:
-    """Make sure that arrays fit the axes and each other; `metrics` are those that the page itself defines."""
+def _check_together(arrays: Mapping[str, Array], factors: Sequence[Any], names: Names) -> None:
+    """Make sure that arrays fit the axes and each other."""
     for name in (LANE, "status", "first_bad_epoch"):
         require(name in arrays, f"it lists no {name}")
-    knobs = {knob for *_, names in factors for knob in names}
-    lacking = sorted(knobs - set(arrays))
+    lacking = sorted(names.knobs - set(arrays))
     require(not lacking, f"it lists no {', '.join(lacking)[:80]}, which its dimensions name")
-    twice = sorted(({name for name, *_ in factors} - knobs) & set(arrays))
+    axes = {name for name, *_ in factors}
+    twice = sorted((axes - names.knobs) & set(arrays) | names.dims & (axes | names.knobs | names.metrics))
     require(not twice, f"{', '.join(twice)} is the name of an array and of a dimension")
     for array in arrays.values():
-        check_variable(array, knobs, metrics)
+        check_variable(array, names)
     _check_sizes(arrays)
 
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sweep.base.labels import DIMENSIONS
+from sweep.base.labels import DIMENSIONS, RECORDED, STORE_FILES
 from sweep.files.bounded_json import parse
 from sweep.page.axes import MOST_LANES
 from sweep.page.specs.stop import BOUNDS
 from sweep.results.checks.scalars import check_name, check_text, is_number, is_whole_number, require
-from sweep.results.checks.variables import OF_A_LANE
+from sweep.results.checks.variables import FIRST_METRICS, OF_A_LANE
 
 MOST_FACTORS: Final = 24  # dimensions of the axes
 MOST_KNOBS: Final = 1_000
@@ -32,8 +32,22 @@ def page_metrics(attributes: Mapping[str, Any]) -> frozenset[str]:
         attributes: the checked attributes of a store. Without a description no metric is known to be the page's.
     """
     # Checked before, so that no bounds are needed here.
+    return frozenset(metric["name"] for metric in _own_metrics(attributes))
+
+
+def page_dimensions(attributes: Mapping[str, Any]) -> frozenset[str]:
+    """Name the dimensions that only metrics of the page have, as a store describes its experiment.
+
+    Args:
+        attributes: the checked attributes of a store.
+    """
+    dims = (dim for metric in _own_metrics(attributes) for dim in metric.get("dims") or ())
+    return frozenset(dim["name"] for dim in dims if isinstance(dim, Mapping))
+
+
+def _own_metrics(attributes: Mapping[str, Any]) -> Sequence[Any]:
     record = json.loads(attributes.get("experiment", "{}")).get("record") or {}
-    return frozenset(metric["name"] for metric in record.get("own") or ())
+    return record.get("own") or ()
 
 
 def check_structured(name: str, text: str) -> None:
@@ -110,6 +124,19 @@ def _check_page_metrics(found: Any) -> None:
     for metric in found:
         require(isinstance(metric, dict), "a metric of its page is not an object")
         check_name(metric.get("name"), "a metric")
+        dims = metric.get("dims") or []
+        require(isinstance(dims, list), "the dimensions of a metric of its page are not a list")
+        for dim in dims:
+            _check_page_dimension(dim)
+
+
+def _check_page_dimension(found: Any) -> None:
+    """Check a dimension of a metric of the page: the name of a usual one, or an object that has another name."""
+    require(isinstance(found, str | dict), "a dimension of a metric of its page is neither a name nor an object")
+    if isinstance(found, dict):
+        check_name(found.get("name"), "a dimension")
+        free = found["name"] not in {*_RESERVED, *RECORDED, *FIRST_METRICS, *STORE_FILES}
+        require(free, f"a dimension of a metric can't be named {found['name']}")
 
 
 def _check_stop(found: Any) -> None:

@@ -11,6 +11,7 @@ from sweep.files.bounded_json import parse
 from sweep.page.specs.knobs import LARGEST_SEED
 from sweep.results.checks.arrays import INNER, LANE, MOMENTS, words_of
 from sweep.results.checks.scalars import require
+from sweep.results.checks.structured import page_dimensions
 
 
 def check_values(flat: xr.Dataset) -> xr.Dataset:
@@ -31,12 +32,11 @@ def check_values(flat: xr.Dataset) -> xr.Dataset:
     for knob in knobs:
         _check_knob(flat[knob][flat[LANE].values >= 0])
     _check_records(flat)
-    for name in INNER:
-        if name in flat.coords:
-            require(bool(np.isfinite(flat[name].values).all()), f"its {name} is not finite")
-    if "frequency" in flat.coords:
-        distinct = np.unique(flat["frequency"]).size == flat["frequency"].size
-        require(distinct, "its frequency has a value twice")
+    own = page_dimensions(flat.attrs)
+    for name in {*INNER, *own} & {*flat.coords}:
+        require(bool(np.isfinite(flat[name].values).all()), f"its {name} is not finite")
+    for name in {"frequency", *own} & {*flat.coords}:
+        require(np.unique(flat[name]).size == flat[name].size, f"its {name} has a value twice")
     return flat
 
 

@@ -1,10 +1,11 @@
 """What an array of a store must be, by its name: a knob, a status, a coordinate or a metric."""
 
 from collections.abc import Set
+from dataclasses import dataclass
 from typing import Final
 
 from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STATUS
-from sweep.results.checks.arrays import FLOATS, INNER, LANE, Array, words_of
+from sweep.results.checks.arrays import FLOATS, INNER, LANE, MOMENTS, Array, words_of
 from sweep.results.checks.scalars import require
 
 # The metrics that sweep has had since its first store: in no store can one of them be defined by the page.
@@ -17,24 +18,41 @@ SCALES: Final = ("input_mean", "input_deviation", "target_mean", "target_deviati
 OF_A_LANE: Final = {"status": "int8", "first_bad_epoch": "float64", "stop_epoch": "float64"}
 
 
-def check_variable(array: Array, knobs: Set[str], page_metrics: Set[str]) -> None:
+@dataclass(frozen=True)
+class Names:
+    """The names that a page gives to arrays of its store.
+
+    Args:
+        knobs: the swept knobs.
+        metrics: the metrics that the page itself defines. Such a name may now be that of a metric of sweep, added
+            later, with other dimensions.
+        dims: the dimensions that only these metrics have.
+    """
+
+    knobs: Set[str]
+    metrics: Set[str]
+    dims: Set[str]
+
+
+def check_variable(array: Array, names: Names) -> None:
     """Make sure that an array has the type and the dimensions that belong to its name.
 
     Args:
         array: the array.
-        knobs: the names of the swept knobs.
-        page_metrics: the names of the metrics that the page itself defines. Such a name may now be that of a metric of
-            sweep, added later, with other dimensions.
+        names: those that the page gives.
 
     Raises:
         ValueError: naming it.
     """
-    foreign = set(array.attributes.get("coordinates", "").split()) - {*knobs, "step", *DIMENSIONS, *OF_SAMPLES}
+    known = {LANE, *MOMENTS, *INNER, *names.dims}
+    require(known.issuperset(array.dims), f"array {array.name}: it lies along dimensions that results do not have")
+    known_coordinates = {*names.knobs, "step", *DIMENSIONS, *OF_SAMPLES}
+    foreign = set(array.attributes.get("coordinates", "").split()) - known_coordinates
     require(not foreign, f"array {array.name} names {', '.join(sorted(foreign))[:80]} as coordinates")
     if array.name == "status" and "flag_meanings" in array.attributes:
         words = words_of(array.attributes)
         require(tuple(words) == STATUS[: len(words)], "the words of its status are not those of results")
-    right = _is_knob(array) if array.name in knobs else _is_variable(array, page_metrics)
+    right = _is_knob(array) if array.name in names.knobs else _is_variable(array, names)
     require(right, f"array {array.name} does not have the dimensions, or the type, that it has in results")
 
 
@@ -43,9 +61,11 @@ def _is_knob(array: Array) -> bool:
     return array.dims == (LANE,) and array.dtype in types
 
 
-def _is_variable(array: Array, page_metrics: Set[str]) -> bool:
+def _is_variable(array: Array, names: Names) -> bool:
     """Tell whether an array that is no knob has the type and the dimensions that belong to its name."""
     name, dims, dtype = array.name, array.dims, array.dtype
+    if name in names.dims:
+        return dims == (name,) and dtype in ("int64", "float64")
     if name in OF_A_LANE:
         return dims == (LANE,) and dtype == OF_A_LANE[name]
     if name in NAMED:
@@ -61,16 +81,13 @@ def _is_variable(array: Array, page_metrics: Set[str]) -> bool:
         return _lies_along(dims, RECORDED[name].dims) and (dtype == "float64" or codes)
     if name in ("prediction", "sample_prediction"):
         return _lies_along(dims, (LANE, "snapshot_epoch", *RECORDED[name].dims)) and dtype in FLOATS
-    if name in METRICS and name not in page_metrics - FIRST_METRICS:
-        return _is_metric(array) and dims[2:] in (METRICS[name].dims, ("x1", "x2") * (METRICS[name].dims == ("x",)))
-    return _is_metric(array)
+    is_metric = dims[:2] == (LANE, "epoch") and dtype in FLOATS and not {*MOMENTS, LANE} & {*dims[2:]}
+    if name in METRICS and name not in names.metrics - FIRST_METRICS:
+        return is_metric and dims[2:] in (METRICS[name].dims, ("x1", "x2") * (METRICS[name].dims == ("x",)))
+    return is_metric
 
 
 def _lies_along(dims: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
     """Tell whether these are the dimensions of a variable, with those of several outputs, or of two features as x."""
     over = tuple(each for dim in wanted for each in (("x1", "x2") if dim == "x" else (dim,)))
     return any(dims in (one, (*one, "output")) for one in (wanted, over))
-
-
-def _is_metric(array: Array) -> bool:
-    return array.dims[:2] == (LANE, "epoch") and set(array.dims[2:]) <= set(INNER) and array.dtype in FLOATS

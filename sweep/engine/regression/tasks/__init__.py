@@ -1,6 +1,6 @@
 """Tasks: from a spec and a lane's numbers to points and targets."""
 
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +40,7 @@ class Data(NamedTuple):
         sample_inputs: of the rows of which predictions are shown.
         is_validation: for each of these, 1 if no step sees it.
         scales: by what inputs and targets are standardised; None if they are not.
+        initial: the parameters that the lane begins with, None unless a metric of the page uses them.
     """
 
     points: Float[Array, "features points"] | None
@@ -54,6 +55,10 @@ class Data(NamedTuple):
     sample_inputs: Float[Array, "inputs sample"] | None = None
     is_validation: Float[Array, " sample"] | None = None
     scales: Scales | None = None
+    initial: Any = None
+
+
+NO_DATA: Final = Data(*(None,) * 6)  # type: ignore[arg-type]  # of a lane that has all of them in common with others
 
 
 def draw(task: Task, key: Key[Array, ""], numbers: Numbers, dtype: np.dtype, shown: Window | None = None) -> Data:
