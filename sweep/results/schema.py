@@ -29,6 +29,11 @@ def swept_dims(ds: xr.Dataset) -> list[str]:
     return [dim for dim in lane_dims(ds) if dim != SEED]
 
 
+def deciding(ds: xr.Dataset) -> str:
+    """Name the metric by which the best lanes are chosen."""
+    return "loss"
+
+
 def own_dims(ds: xr.Dataset, name: Any) -> tuple[str, ...]:
     """Name the dimensions of a variable that are not dimensions of lanes, such as `epoch` and `frequency`."""
     return tuple(str(dim) for dim in ds[name].dims if dim not in ds["status"].dims)

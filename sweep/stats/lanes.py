@@ -176,10 +176,13 @@ def standing(ds: xr.Dataset) -> xr.DataArray:
 
     Returns:
         For lanes that reached the target: epochs until then minus twice the last epoch, which is negative. For lanes
-        that ran to the end: the final loss. For lanes that were cut: a number above every loss, the lower the later
-        they were cut. +inf for diverged lanes; NaN for those not run to the end.
+        that ran to the end: the final value of `schema.deciding`, the loss, negative if higher values are better. For
+        lanes that were cut: a number above every loss, the lower the later they were cut. +inf for diverged lanes; NaN
+        for those not run to the end.
     """
-    score = final(ds, "loss").astype(float)
+    name = schema.deciding(ds)
+    score = final(ds, name).astype(float)
+    score = -score if schema.better(ds[name]) == "higher" else score
     if "stop_epoch" not in ds.data_vars:
         return score
     last, stop = float(ds["epoch"][-1]), ds["stop_epoch"]

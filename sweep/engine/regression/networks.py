@@ -6,7 +6,7 @@ a mask after each activation keeps their outputs at zero, and so their gradients
 Hidden layers from the lane's `depth` on are dead in the same way: they are not computed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import erf
@@ -260,12 +260,15 @@ class Functions(NamedTuple):
         apply_for_gradient: gives the same outputs, with gradients that are faster on CPU; no other derivative can be
             taken.
         by_layer: splits a pytree like the parameters into one subtree for each layer.
+        own: maps (parameters as NumPy arrays, the lane's `width` and `depth` where they vary) to those of its own
+            network, without dead entries and layers: what `init` of a network that is alone gives.
     """
 
     init: Callable[[Key[Array, ""], Array, Numbers], Parameters]
     apply: Callable[[Parameters, Array, Numbers], Array]
     apply_for_gradient: Callable[[Parameters, Array, Numbers], Array]
     by_layer: Callable[[Parameters], list[Any]]
+    own: Callable[[Parameters, Mapping[str, Any]], Parameters]
 
 
 def network(model: Model, varying: Varying = UNIFORM) -> Functions:
@@ -291,8 +294,28 @@ def perceptron(model: MLP, varying: Varying) -> Functions:
         return lambda parameters, inputs, numbers: module.apply({"params": parameters}, inputs, numbers)[0]  # type: ignore[index]
 
     return Functions(
-        init, build_apply(product), build_apply(gradient_product), lambda tree: [tree[name] for name in names]
-    )
+        init, build_apply(product), build_apply(gradient_product), lambda tree: [tree[name] for name in names],
+        partial(_own, names),
+    )  # fmt: skip
+
+
+def _own(names: Sequence[str], parameters: Parameters, sizes: Mapping[str, Any]) -> Parameters:
+    """Cut a lane's own network out of padded parameters.
+
+    Args:
+        names: the names of all layers, output included.
+        parameters: a dictionary of arrays for each layer.
+        sizes: the lane's `width` and `depth`, if lanes differ in them.
+    """
+    alive, depth = slice(sizes.get("width")), int(sizes.get("depth", len(names) - 1))
+    layers = [*names[:depth], names[-1]]
+    found: Parameters = {}
+    for at, layer in enumerate(layers):
+        rows = slice(None) if at == 0 else alive
+        columns = slice(None) if layer == names[-1] else alive
+        cuts = {"kernel": (rows, columns), "bias": (columns,)}
+        found[names[at]] = {name: values[cuts[name]] for name, values in parameters[layer].items()}
+    return found
 
 
 def from_module(model: FromModule, _: Varying) -> Functions:
@@ -323,4 +346,4 @@ def from_module(model: FromModule, _: Varying) -> Functions:
             raise SweepError(f"{culprit} returns an array of shape {jnp.shape(outputs)}, it must be {expected}")
         return outputs[:, 0]
 
-    return Functions(init, apply, apply, lambda tree: [tree])
+    return Functions(init, apply, apply, lambda tree: [tree], lambda parameters, _: parameters)

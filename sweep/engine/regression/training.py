@@ -15,6 +15,7 @@ from sweep.engine.regression import metrics
 from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
 from sweep.engine.regression.optimizers import optimizer
 from sweep.engine.regression.tasks import Data, draw
+from sweep.engine.regression.tasks.inputs import compute_inputs
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
@@ -172,6 +173,34 @@ class Regression(Training):
     def must_be_finite(self, state: State) -> Any:
         """Return the parameters."""
         return state.parameters
+
+    @property
+    def sizing(self) -> tuple[str, ...]:
+        """The numbers `width` and `depth`, if lanes differ in them."""
+        return ("width",) * self.varying.width + ("depth",) * self.varying.depth
+
+    def parameters(self, state: State) -> Any:
+        """Return the parameters."""
+        return state.parameters
+
+    def with_parameters(self, state: State, parameters: Any) -> State:
+        """Return a state with other parameters."""
+        return state._replace(parameters=parameters)
+
+    def own(self, parameters: Any, numbers: Mapping[str, Any]) -> Any:
+        """Cut a lane's own network out of padded parameters."""
+        return self._network().own(parameters, numbers)
+
+    def features(self) -> int:
+        """Count the numbers of one point."""
+        return self.shape.task.features()
+
+    def predict(
+        self, parameters: Any, x: Float[Array, "features n"], data: Data, shared: Any, numbers: Numbers
+    ) -> Float[Array, " n"]:
+        """Compute the network's outputs; inputs are computed from x as for training."""
+        inputs = compute_inputs(self.shape.task, x, data.points)
+        return self._network().apply_for_gradient(parameters, inputs, numbers)
 
     def measure(
         self, state: State, data: Data, shared: Any, numbers: Numbers, step: Int[Array, ""]

@@ -7,13 +7,14 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from sweep.base.errors import SweepError, unknown_name
-from sweep.base.labels import DIMENSIONS, DIRECTIONS, METRICS, RECORDED, STORE_FILES, Better, Quantity
+from sweep.base.labels import DIMENSIONS, DIRECTIONS, METRICS, NETWORKS, RECORDED, STORE_FILES, Better, Quantity
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import Spec, check_finite
 from sweep.page.specs.window import Window
 
 METRIC_DIMENSIONS: Final = ("frequency", "x", "layer")
 MOST_RECORDS: Final = 1_000_000
+KEEPS: Final = ("parameters", "state", "nothing")
 _LABEL: Final = 200  # characters on an axis
 
 
@@ -47,7 +48,7 @@ class Metric(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_text("the name of a metric", self.name, _LABEL)
-        if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED, *STORE_FILES}:
+        if not self.name.isidentifier() or self.name in {*DIMENSIONS, *METRICS, *RECORDED, *NETWORKS, *STORE_FILES}:
             raise SweepError(f"a metric of the page can't be named {self.name!r}: choose another identifier")
         if not callable(self.function):
             raise SweepError(f"metric {self.name!r} must be given a function of a moment, got {self.function!r}")
@@ -125,9 +126,13 @@ class Record(Spec):
         x: where errors and predictions are shown, also outside the training range; None means a grid of as many points
             as the page's task has, over its range.
         snapshots: number of records, evenly spread, at which predictions over x are stored.
+        keep: what is kept of each lane's end: "parameters", its trained network (`sweep.trained`); "state", in addition
+            the optimiser's state and all else that a step changes; or "nothing". None keeps the parameters if those of
+            all lanes together take at most 256 MiB. No other number depends on it.
 
     Raises:
-        SweepError: for an unknown metric, an x that is not a Window or a negative number of snapshots.
+        SweepError: for an unknown metric, an x that is not a Window, a negative number of snapshots, or an unknown
+            word for what is kept.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -135,6 +140,7 @@ class Record(Spec):
     at: Cadence = Cadence("log", 50)
     x: Window | None = None
     snapshots: int = 5
+    keep: Literal["parameters", "state", "nothing"] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,3 +154,5 @@ class Record(Spec):
             raise SweepError(f"record.x must be a Window or None, got {self.x!r}")
         if self.snapshots < 0:
             raise SweepError(f"record.snapshots must be at least 0, got {self.snapshots}")
+        if self.keep is not None and self.keep not in KEEPS:
+            raise unknown_name("value of record.keep", self.keep, KEEPS)

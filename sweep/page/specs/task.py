@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 import numpy as np
 
 from sweep.base.errors import SweepError
-from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STORE_FILES
+from sweep.base.labels import DIMENSIONS, METRICS, NETWORKS, RECORDED, STORE_FILES
 from sweep.base.registry import Entry
 from sweep.page.specs.knobs import LONGEST_NAME, Spec, check_finite, choice, count, knobs_of, number, to_plain
 from sweep.page.specs.window import Window
@@ -241,7 +241,7 @@ class FromFunction(Task):
         super().__post_init__()
         if not callable(self.function):
             raise SweepError(f"the target function must be a function of x, got {self.function!r}")
-        taken = {*DIMENSIONS, *METRICS, *RECORDED, *STORE_FILES, *knobs_of(type(self))}
+        taken = {*DIMENSIONS, *METRICS, *RECORDED, *NETWORKS, *STORE_FILES, *knobs_of(type(self))}
         for name, value in self.parameters.items():
             if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
                 raise SweepError(

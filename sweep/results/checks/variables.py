@@ -3,7 +3,7 @@
 from collections.abc import Set
 from typing import Final
 
-from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STATUS
+from sweep.base.labels import DIMENSIONS, METRICS, NETWORKS, RECORDED, STATUS
 from sweep.results.checks.arrays import FLOATS, INNER, LANE, Array, words_of
 from sweep.results.checks.scalars import require
 
@@ -12,6 +12,7 @@ FIRST_METRICS: Final = frozenset(
     {"loss", "clean_loss", "spectral_error", "spatial_error", "gradient_norm", "parameter_norm"}
 )
 OF_A_LANE: Final = {"status": "int8", "first_bad_epoch": "float64", "stop_epoch": "float64"}
+OF_NETWORKS: Final = {"network": ("int32",), "parameters": FLOATS, "training_state": ("uint8",)}
 
 
 def check_variable(array: Array, knobs: Set[str], page_metrics: Set[str]) -> None:
@@ -26,7 +27,7 @@ def check_variable(array: Array, knobs: Set[str], page_metrics: Set[str]) -> Non
     Raises:
         ValueError: naming it.
     """
-    foreign = set(array.attributes.get("coordinates", "").split()) - {*knobs, "step", *DIMENSIONS}
+    foreign = set(array.attributes.get("coordinates", "").split()) - {*knobs, "step", "network", *DIMENSIONS}
     require(not foreign, f"array {array.name} names {', '.join(sorted(foreign))[:80]} as coordinates")
     if array.name == "status" and "flag_meanings" in array.attributes:
         words = words_of(array.attributes)
@@ -43,8 +44,12 @@ def _is_knob(array: Array) -> bool:
 def _is_variable(array: Array, page_metrics: Set[str]) -> bool:
     """Tell whether an array that is no knob has the type and the dimensions that belong to its name."""
     name, dims, dtype = array.name, array.dims, array.dtype
+    if array.holds_networks:
+        return name in NETWORKS and dims == (LANE, *NETWORKS[name].dims) and dtype in OF_NETWORKS[name]
     if name in OF_A_LANE:
         return dims == (LANE,) and dtype == OF_A_LANE[name]
+    if name == "network" and dims == (LANE,):
+        return dtype in OF_NETWORKS[name]
     if name in DIMENSIONS:
         return dims == (name,) and dtype == ("int64" if name in (LANE, "layer") else "float64")
     if name == "step":
