@@ -74,4 +74,4 @@ def _make(value: Any, stand_ins: StandIns) -> Any:
         fields |= dict.fromkeys(code, stand_ins[kind])
     elif code:
         raise SweepError(f"the experiment that the store describes uses code of its page, in a {value['kind']}")
-    return KINDS[value["kind"]](**fields)
+    return KINDS[str(kind)](**fields)
