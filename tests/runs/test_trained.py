@@ -34,7 +34,7 @@ from sweep.runs.filling import resume
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.replay import replay
-from sweep.specs import Halving, Optimizer, Record, Target, linear_spaced
+from sweep.specs import MLP, Halving, Linear, Optimizer, Record, Target, linear_spaced
 
 LOST = 1e9  # a learning rate at which lanes diverge
 SHOWN = Record(metrics=("loss",), at=linear_spaced(4), snapshots=2)
@@ -254,7 +254,11 @@ def build(width):
 
 
 experiment = Experiment(
-    question="Is it kept?", task=FromFunction(function=wave, parameters={"power": 2.0}, points=16, low=-2.0, high=3.0),
+    question="Is it kept?",
+    task=FromFunction(
+        function=wave, parameters={"power": 2.0}, points=16, low=-2.0, high=3.0, placement="random",
+        inputs="standardised",
+    ),
     model=MODEL, axes=grid(seed=(0, 1), width=(4,), power=(1.0, 3.0)), epochs=8,
     record=Record(metrics=("loss",), at=linear_spaced(2), snapshots=2),
 )
@@ -276,8 +280,23 @@ def test_a_network_of_ours_needs_no_page(page: Path) -> None:
     """Although its target is code of the page: no prediction depends on it."""
     lane = {"seed": 1, "power": 3.0}
     net, ds = trained(page / "store", **lane), open_results(page / "store")
-    assert net.predict(ds.x).tobytes() == final_prediction(page / "store", **lane, width=4).tobytes()
+    expected = final_prediction(page / "store", **lane, width=4)
+    assert net.predict(ds.x).tobytes() == expected.tobytes()
+    np.testing.assert_allclose(net.predict(ds.x.values[2:9]), expected[2:9], rtol=2e-5, atol=2e-6)
     assert sum(leaf.size for leaf in jax.tree.leaves(net.parameters)) == 13
+
+
+def test_points_of_several_features_are_rows(tmp_path: Path) -> None:
+    """A linear model in closed form."""
+    task = Linear(slopes=(2.0, -1.0), points=8, placement="random", inputs="as_is")
+    experiment = tiny(task=task, model=MLP(depth=0), record=Record(("loss",), at=linear_spaced(2)))
+    run_sweep(experiment, out=tmp_path / "store")
+    net, x = trained(tmp_path / "store"), np.array([[0.5, 2.0], [-1.0, 3.0], [0.0, 0.0]], np.float32)
+    layer = net.parameters["layer_0"]
+    np.testing.assert_allclose(net.predict(x), (x @ layer["kernel"] + layer["bias"])[:, 0], rtol=1e-6)
+    assert repr(net).startswith("<the only lane of ")
+    with pytest.raises(SweepError, match=r"x must have the shape \(points, 2\), got \(3,\)"):
+        net.predict(x[:, 0])
 
 
 def test_a_module_of_the_page_needs_it_to_predict(tmp_path: Path) -> None:
