@@ -45,7 +45,6 @@ def main(args: Sequence[str]) -> None:
     options = parse(Options, args, PROG)
     chosen = find(options.to)
     out = options.out or options.store.parent / f"{options.store.resolve().name}{chosen.ending}"
-    outputs.check_apart(out, [options.store])
     write = _write_networks if chosen.of_networks else _write_results
     write(options, chosen, out)
     say(out)
@@ -57,21 +56,27 @@ def _write_results(options: Options, chosen: Format, out: Path) -> None:
 
     ds = open_results(options.store)
     metrics = tidy.metrics(ds, options.metric)
-    outputs.check(out, chosen.recogniser.load(), force=options.force)
-    streams.ignore_output_failures()
+    _check_output(options, chosen, out)
     if unfinished := schema.count_unseen(ds):
         say(f"incomplete: {unfinished:,} of {ds['status'].size:,} lanes have not run to their end, and have no values")
     with outputs.replace_output(out) as place:
         chosen.load()(ds, metrics, place, say)
 
 
-def _write_networks(options: Options, chosen: Format, out: Path) -> None:
-    from sweep.export.networks import MOST_FILES
-
-    if options.metric:
-        raise SweepError(f"--to {options.to} writes networks and no metrics: leave out --metric")
+def _check_output(options: Options, chosen: Format, out: Path) -> None:
+    outputs.check_apart(out, [options.store])
     outputs.check(out, chosen.recogniser.load(), force=options.force)
     streams.ignore_output_failures()
+
+
+def _write_networks(options: Options, chosen: Format, out: Path) -> None:
+    from sweep.export.networks import MOST_FILES
+    from sweep.results.store import check
+
+    check(options.store)  # what is no store is refused as such, before its output is looked at
+    if options.metric:
+        raise SweepError(f"--to {options.to} writes networks and no metrics: leave out --metric")
+    _check_output(options, chosen, out)
     with outputs.replace_output(out) as place:
         chosen.load()(options.store, place, say, None if options.force else MOST_FILES)
 
