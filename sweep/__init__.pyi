@@ -52,4 +52,6 @@ from .page.specs.update_rule import FromOptax as FromOptax
 from .page.specs.window import Window as Window
 from .results.dataset import open_results as open_results
 from .runs.runner import run_sweep as run_sweep
+from .runs.trained import trained as trained
+from .stats.best import best as best
 from .stats.lanes import epochs_to as epochs_to

@@ -217,10 +217,23 @@ RECORDED: Final = _by_name(
     )
 )
 
+# What a store may hold of the networks themselves: the array of each, and the dimension along which its entries lie.
+# It is no part of the results, which only the labelled curves are (`results.networks`).
+PARAMETER: Final = "parameter"
+STATE_BYTE: Final = "state_byte"
+NETWORK_DIMS: Final = (PARAMETER, STATE_BYTE)
+NETWORKS: Final = _by_name(
+    (
+        Quantity("network", long_name="number of the lane's network in the attribute networks"),
+        Quantity("parameters", (PARAMETER,), long_name="parameters of the trained network, array by array"),
+        Quantity("training_state", (STATE_BYTE,), long_name="bytes of the state of the training at its end"),
+    )
+)
+
 # Names that a page can't give to anything of its own. A metric that is recorded only on request may have the name of a
 # page's own metric or parameter; then this page can't record it.
 RESERVED: Final = frozenset(
-    {*DIMENSIONS, *RECORDED, *STORE_FILES, *(name for name, each in METRICS.items() if not each.on_request)}
+    {*DIMENSIONS, *RECORDED, *NETWORKS, *STORE_FILES, *(name for name, each in METRICS.items() if not each.on_request)}
 )
 
 # Status of a lane, stored as int8 with these as its flag meanings.

@@ -75,6 +75,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
     """Print what a plan would do, and why (`--plan`)."""
     from sweep.engine.cost import size_words  # imports JAX, which `--help` does not need
     from sweep.engine.estimate import estimate
+    from sweep.engine.keeping import explain
 
     experiment = plan.experiment
     console.print(Text.assemble((experiment.name, "bold"), f": {experiment.question}"))
@@ -98,6 +99,7 @@ def show_plan(console: Console, plan: "Plan") -> None:
         f"on {plan.devices.count} {platform} device(s); memory {size_words(plan.wave_bytes)} "
         f"of {size_words(plan.memory)}"
     )
+    console.print(explain(experiment.record.keep, plan.keep, plan.networks))
     expected = estimate(plan)
     guesses = f"guesses, like the sizes of tiles and waves: no {platform} was measured yet"
     source = "rates of two cores of a server" if expected.is_measured else guesses

@@ -10,6 +10,7 @@ from sweep.page.identity import fill_defaults
 
 # Figures and claims change no result; axes are compared by the results' own coordinates.
 _LEFT_OUT: Final = ("kind", "figures", "claims", "axes")
+_WITHOUT_EFFECT: Final = ("record.keep",)
 _STRUCTURED: Final = ("versions", "arithmetic")
 _PLAIN: Final = ("device", "commit")
 NONE: Final = "-"  # for results without such a field
@@ -41,7 +42,7 @@ def _fields(attributes: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     page = fill_defaults(json.loads(attributes.get("experiment", "{}")))
     for name, value in page.items():
         if name not in _LEFT_OUT:
-            yield from _flatten(name, value)
+            yield from ((path, text) for path, text in _flatten(name, value) if path not in _WITHOUT_EFFECT)
     if "name" in attributes:
         yield "name", str(attributes["name"])
     for name in _STRUCTURED:

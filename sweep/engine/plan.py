@@ -7,7 +7,7 @@ depend on the structures and the kind of device alone.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from math import ceil, gcd
 from typing import Final
 
@@ -24,6 +24,8 @@ from sweep.engine.cost import (
     tile_bytes,
     wave_bytes,
 )
+from sweep.engine.keeping import Keep, Network, choose, networks_of
+from sweep.engine.numerics import standard_settings
 from sweep.engine.program import Block, Device
 from sweep.engine.seats import count_tiles, kinds_of
 from sweep.engine.stopping import explain
@@ -107,6 +109,7 @@ class Plan:
         wave_bytes: memory that a full wave takes, on the devices and in the host's buffers.
         memory: the budget in bytes.
         reasons: why the plan is as it is.
+        keep: what is kept of each lane's end.
     """
 
     resolved: Resolved
@@ -121,6 +124,7 @@ class Plan:
     wave_bytes: int
     memory: int
     reasons: tuple[str, ...]
+    keep: Keep = "nothing"
 
     @property
     def experiment(self) -> Experiment:
@@ -144,6 +148,12 @@ class Plan:
         for program in self.programs:
             yield from zip(program.blocks, program.members, strict=True)
 
+    @cached_property
+    def networks(self) -> tuple[Network, ...]:
+        """The lanes of all blocks by the arrays of their networks."""
+        with standard_settings(self.experiment.precision):
+            return networks_of(self.programs)
+
     def lane_steps(self) -> int:
         """Count the optimiser steps of all lanes."""
         return sum(block.training.steps * len(members) for block, members in self.blocks())
@@ -156,6 +166,7 @@ def pack(
     devices: Devices | None = None,
     wave_lanes: int | None = None,
     chunk_lanes: int | None = None,
+    keep: Keep | None = None,
 ) -> Plan:
     """Plan a sweep.
 
@@ -165,6 +176,7 @@ def pack(
         devices: where to run; None is all devices of this process.
         wave_lanes: lanes in a wave, as a stored sweep had it; None fits the budget.
         chunk_lanes: lanes in a chunk, as a store has it; None chooses.
+        keep: what is kept of each lane's end, as a store has it; None is as the page says, or chooses.
 
     Raises:
         SweepError: if even the smallest wave does not fit the budget, or if lanes that Halving compares with each
@@ -176,6 +188,7 @@ def pack(
     reasons: list[str] = []
     programs = make_programs(resolved, devices.platform, reasons)
     epochs, steps = _records(experiment, programs)
+    keep = choose(keep or experiment.record.keep, networks_of(programs))
 
     @cache
     def costs(wave: int) -> int:
@@ -203,7 +216,7 @@ def pack(
     snapshots = np.unique(np.linspace(0, last, experiment.record.snapshots).round().astype(int))
     return Plan(
         resolved, tuple(sized), tuple(waves), devices, epochs, steps, snapshots, most, chunk,
-        costs(most), memory, tuple(reasons),
+        costs(most), memory, tuple(reasons), keep,
     )  # fmt: skip
 
 

@@ -161,6 +161,57 @@ class Training(ABC):
     def must_be_finite(self, state: State) -> Any:
         """Return the part of a state that must be finite; otherwise the lane is lost and keeps the previous state."""
 
+    @property
+    def sizing(self) -> tuple[str, ...]:
+        """Names of the traced numbers on which the sizes of a lane's own arrays depend, where arrays are padded."""
+        return ()
+
+    def parameters(self, state: State) -> Any:
+        """Return the parameters of the network in a state, a pytree of arrays of the training's precision."""
+        return self.must_be_finite(state)
+
+    def with_parameters(self, state: State, parameters: Any) -> State:
+        """Return a state with other parameters, of the same shapes."""
+        raise NotImplementedError(f"{type(self).__name__} has no with_parameters")
+
+    def own(self, parameters: Any, numbers: Mapping[str, Any]) -> Any:
+        """Cut the parameters of a lane's own network out of padded ones, as a network that is alone would have them.
+
+        Args:
+            parameters: a pytree of NumPy arrays, possibly padded.
+            numbers: the lane's values of `sizing`.
+        """
+        return parameters
+
+    def predict(self, parameters: Any, x: Array, data: Data, shared: Shared, numbers: Numbers) -> Array:
+        """Compute the network's outputs at any points.
+
+        Args:
+            parameters: as `parameters` gives them.
+            x: the points in the units of the data, one row for each feature.
+            data: as `begin` gave it.
+            shared: what lanes have in common.
+            numbers: the lane's traced numbers.
+
+        Returns:
+            One output, or one row of outputs, for each point.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no predict")
+
+    def with_constants(self, data: Data, shared: Shared, constants: Mapping[str, Array]) -> tuple[Data, Shared]:
+        """Replace what predictions need of data by stored constants, for where data can't be drawn again.
+
+        Args:
+            data: of one lane.
+            shared: what lanes have in common.
+            constants: the lane's values of `constants`.
+        """
+        return data, shared
+
+    def features(self) -> int:
+        """Count the numbers of one point, as `predict` takes them."""
+        return 1
+
     @abstractmethod
     def measure(
         self, state: State, data: Data, shared: Shared, numbers: Numbers, step: Int[Array, ""]

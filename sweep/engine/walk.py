@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Segment:
         executed: lane-steps executed in this segment, with those of padding lanes and repeated ones.
         seconds: time inside the program.
         position: a function that copies the state, for a checkpoint.
+        finals: a function that gives what is kept of all lanes, see `WaveRunner.finals`; called after the last record.
     """
 
     wave: int
@@ -52,6 +53,7 @@ class Segment:
     executed: int
     seconds: float
     position: Callable[[], Position]
+    finals: Callable[[], list[Any]]
 
 
 def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Generator[Segment, None, None]:
@@ -74,15 +76,16 @@ def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Generator[
             segment = next(segments, None)
         if segment is None:
             return
-        yield replace(segment, position=_inside_settings(plan, segment.position))
+        copies = {name: _inside_settings(plan, getattr(segment, name)) for name in ("position", "finals")}
+        yield replace(segment, **copies)
 
 
-def _inside_settings(plan: Plan, position: Callable[[], Position]) -> Callable[[], Position]:
-    def position_inside() -> Position:
+def _inside_settings(plan: Plan, copy: Callable[[], Any]) -> Callable[[], Any]:
+    def copy_inside() -> Any:
         with settings_of(plan):
-            return position()
+            return copy()
 
-    return position_inside
+    return copy_inside
 
 
 def _segments(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]:
@@ -112,6 +115,7 @@ def _segments(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]
                 executed=int(tried.sum(0, dtype=np.int64) @ [block.tile for block in program.blocks]),
                 seconds=seconds,
                 position=partial(runner.position, record + 1 if arrived else record, done),
+                finals=runner.finals,
             )
 
 

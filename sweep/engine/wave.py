@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 
 from sweep.base.labels import CARRIED, CUT, DIVERGED, RUNNING, STOPPED
 from sweep.engine.cost import step_seconds
+from sweep.engine.keeping import Finals, part_of
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import beginning_programs, names_of, settings_of, training_program
 from sweep.engine.program import (
@@ -64,6 +66,7 @@ class Position:
         memory: what the page's rules remember of the wave's lanes.
         seated: for each block, which of its lanes are on the devices.
         leaves: the arrays of the seated lanes' state, lanes first, block by block in the order of the pytree.
+        finals: for each block, what is kept of its lanes that have ended.
     """
 
     wave: int
@@ -74,6 +77,7 @@ class Position:
     memory: Memory
     seated: list[np.ndarray]
     leaves: list[np.ndarray]
+    finals: list[Finals]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as named arrays, as a checkpoint holds them."""
@@ -81,6 +85,8 @@ class Position:
         for at, (own_status, seated) in enumerate(zip(self.lane_status, self.seated, strict=True)):
             found |= {f"{at}/status": own_status.status, f"{at}/ended": own_status.ended, f"{at}/seated": seated}
             found |= {f"{at}/last/{name}": values for name, values in own_status.last.items()}
+            found[f"{at}/final"] = self.finals[at].lanes
+            found |= {f"{at}/final/{number:05d}": leaf for number, leaf in enumerate(self.finals[at].leaves)}
         found |= {f"memory/{name}": values for name, values in self.memory.items()}
         return found | {f"leaf/{at:05d}": leaf for at, leaf in enumerate(self.leaves)}
 
@@ -91,18 +97,24 @@ class Position:
         wave = plan.waves[self.wave]
         program = plan.programs[wave.program]
         with settings_of(plan):
-            wanted = [
-                ((len(seated), *leaf.shape), leaf.dtype)
-                for block, names, seated in zip(program.blocks, names_of(program), self.seated, strict=False)
-                for leaf in jax.tree.leaves(lane_shapes(block, names)[0].lanes)
-            ]
+            named = zip(program.blocks, names_of(program), strict=True)
+            described = [lane_shapes(block, names)[0].lanes for block, names in named]
+            kept = [_kept_leaves(plan, *each) for each in zip(program.blocks, described, strict=True)]
+        wanted = [
+            ((len(seated), *leaf.shape), leaf.dtype)
+            for lanes, seated in zip(described, self.seated, strict=False)
+            for leaf in jax.tree.leaves(lanes)
+        ]
         held = [(leaf.shape, leaf.dtype) for leaf in self.leaves]
         sizes = [len(chosen) for chosen in wave.chosen]
-        parts = zip(self.lane_status, self.seated, sizes, strict=False)
+        parts = zip(self.lane_status, self.seated, self.finals, sizes, kept, strict=False)
         known = remembered(plan.experiment.rules()) if self.record else set()
         return (
             len(self.lane_status) == len(self.seated) == len(sizes) == self.done.size
-            and all(own_status.is_of(size) and _are_places(seated, size) for own_status, seated, size in parts)
+            and all(
+                own_status.is_of(size) and _are_places(seated, size) and _are_finals(finals, size, leaves)
+                for own_status, seated, finals, size, leaves in parts
+            )
             and known == self.memory.keys()
             and all(len(values) == len(wave.lanes) for values in self.memory.values())
             and held == wanted
@@ -128,7 +140,14 @@ class Position:
         memory = {name.removeprefix("memory/"): arrays[name] for name in arrays if name.startswith("memory/")}
         seated = [arrays[f"{at}/seated"] for at in blocks]
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("leaf/")]
-        return cls(wave, record, start, arrays["done"], lane_status, memory, seated, leaves)
+        finals = [
+            Finals(
+                arrays.get(f"{at}/final", np.empty(0, np.int64)),  # a checkpoint of an older store has none
+                [arrays[name] for name in sorted(arrays) if name.startswith(f"{at}/final/")],
+            )
+            for at in blocks
+        ]
+        return cls(wave, record, start, arrays["done"], lane_status, memory, seated, leaves, finals)
 
 
 class WaveRunner:
@@ -146,6 +165,7 @@ class WaveRunner:
         self._program = plan.programs[self._wave.program]
         sizes = [len(chosen) for chosen in self._wave.chosen]
         self.lane_status = [_running_lanes(size) for size in sizes] if at is None else deepcopy(at.lane_status)
+        self._finals = [Finals.none() for _ in sizes] if at is None else deepcopy(at.finals)
         own = [np.arange(size) for size in sizes] if at is None else at.seated
         self._seats: list[Seats] = []
         for block, numbers, chosen, lanes in zip(
@@ -245,6 +265,9 @@ class WaveRunner:
         ]
         for rule in self._rules:
             self._end_by_rule(rule, full, done, record)
+        if self._rules:
+            for block in range(len(self._seats)):
+                self._keep_ended(block)
         return full
 
     def _end_by_rule(
@@ -260,6 +283,26 @@ class WaveRunner:
                 own_status.end(verdict[rows] == status, status, steps)
             own_status.last = values if rule.carries() else {}
 
+    def _keep_ended(self, at: int) -> None:
+        """Copy what is kept of the lanes of a block that have ended: they may be trained on, and leave their seats."""
+        seats, finals = self._seats[at], self._finals[at]
+        ended = self.lane_status[at].status[seats.lanes] != RUNNING
+        new = ended & ~np.isin(seats.lanes, finals.lanes)
+        if self._plan.keep != "nothing" and new.any():
+            finals.add(seats.lanes[new], [leaf[new] for leaf in jax.tree.leaves(self._seated_part(at))])
+
+    def _seated_part(self, at: int) -> Any:
+        """Copy from the devices what is kept of the seated lanes of a block."""
+        seats = self._seats[at]
+        return seats.take(part_of(seats.block, self._plan.keep, self._arrays[at].lanes.state))
+
+    def finals(self) -> list[Any]:
+        """Give what is kept of all lanes, block by block, lanes first, as they are now or as they ended."""
+        return [
+            finals.with_seated(seats.lanes, self._seated_part(at), len(self.lane_status[at].status))
+            for at, (seats, finals) in enumerate(zip(self._seats, self._finals, strict=True))
+        ]
+
     def compact(self) -> None:
         """Move the running lanes into fewer tiles, if that frees enough of them."""
         moved = False
@@ -267,6 +310,7 @@ class WaveRunner:
             running = own_status.status[seats.lanes] == RUNNING
             saved = seats.tiles - seats.count_if(running)
             if saved > WORTH_MOVING * seats.tiles:
+                self._keep_ended(at)
                 others = self._seats[:at] + self._seats[at + 1 :]
                 lanes, data, numbers, shared = self._arrays[at]
                 own = (lanes, data, numbers)
@@ -284,13 +328,46 @@ class WaveRunner:
             for leaf in jax.tree.leaves(seats.take(arrays.lanes))
         ]  # fmt: skip
         seated = [seats.lanes for seats in self._seats]
-        own_status = deepcopy(self.lane_status)
-        return Position(self._number, record, self._wave.start, done, own_status, self._memory, seated, leaves)
+        status, finals = deepcopy(self.lane_status), deepcopy(self._finals)
+        return Position(self._number, record, self._wave.start, done, status, self._memory, seated, leaves, finals)
+
+    def set_parameters(self, parameters: list[Any]) -> None:
+        """Replace the parameters of the seated lanes.
+
+        Args:
+            parameters: for each block, a pytree of arrays, lanes first.
+        """
+        for at, (seats, arrays, own) in enumerate(zip(self._seats, self._arrays, parameters, strict=True)):
+            state = seats.block.training.with_parameters(arrays.lanes.state, jax.tree.map(seats.put, own))
+            self._arrays[at] = arrays._replace(lanes=arrays.lanes._replace(state=state))
+
+    def one_lane(self, at: int) -> BlockArrays:
+        """Copy the arrays of a block's first seated lane from the devices."""
+        lanes, data, numbers, shared = self._arrays[at]
+        first = jax.tree.map(lambda leaf: leaf[0], self.take(at, (lanes, data, numbers)))
+        return BlockArrays(first[0], first[1], first[2], shared)
+
+    def take(self, at: int, values: Any) -> Any:
+        """Copy values of a block's seated lanes from the devices, lanes first."""
+        return self._seats[at].take(values)
 
 
 def _are_places(seated: np.ndarray, lanes: int) -> bool:
     """Tell whether these are distinct numbers of lanes, out of so many lanes."""
     return len(np.unique(seated)) == len(seated) and bool(np.isin(seated, np.arange(lanes)).all())
+
+
+def _kept_leaves(plan: Plan, block: Block, lanes: Any) -> list[Any]:
+    """Describe the arrays that are kept of one lane of a block."""
+    if plan.keep == "nothing":
+        return []
+    return jax.tree.leaves(jax.eval_shape(partial(part_of, block, plan.keep), lanes.state))
+
+
+def _are_finals(finals: Finals, lanes: int, leaves: list[Any]) -> bool:
+    """Tell whether these are arrays of the described shapes, of some out of so many lanes."""
+    wanted = [((len(finals.lanes), *leaf.shape), leaf.dtype) for leaf in leaves] if len(finals.lanes) else []
+    return _are_places(finals.lanes, lanes) and [(leaf.shape, leaf.dtype) for leaf in finals.leaves] == wanted
 
 
 def _running_lanes(size: int) -> LaneStatus:

@@ -13,17 +13,20 @@ class Format(Entry):
     """The declaration of a format.
 
     Args:
-        function: the writer, as "sweep.export.<module>:<name>": `writer(ds, metrics, out, say)`.
+        function: the writer, as "sweep.export.<module>:<name>": `writer(ds, metrics, out, say)`; of networks
+            `writer(store, out, say, most)`, with the largest number of files that it may write, None for any.
         ending: end of the default output's name.
         recogniser: the function that recognises older output, written like `function`.
         needs: modules of other packages that the writer needs.
         extra: the extra of this package that installs them.
+        of_networks: whether it holds trained networks instead of results.
     """
 
     ending: str
     recogniser: Entry = Entry("sweep.export.folder:is_export")
     needs: tuple[str, ...] = ()
     extra: str = ""
+    of_networks: bool = False
 
 
 FORMATS: Final = {
@@ -40,6 +43,13 @@ FORMATS: Final = {
         "sweep.export.trackers:write_tensorboard", "-tensorboard", needs=("tensorboardX",), extra="tensorboard"
     ),
     "wandb-offline": Format("sweep.export.trackers:write_wandb", "-wandb", needs=("wandb",), extra="wandb"),
+    "safetensors": Format(
+        "sweep.export.networks:write_safetensors",
+        "-safetensors",
+        needs=("safetensors",),
+        extra="safetensors",
+        of_networks=True,
+    ),
 }
 
 

@@ -39,6 +39,7 @@ from sweep.page.specs.window import Window
 
 # Fields that do not affect numbers: runs that differ only in these have equal results.
 COSMETIC: Final = ("name", "question", "figures", "claims")
+_COSMETIC_WITHIN: Final[Mapping[str, tuple[str, ...]]] = {"Record": ("keep",)}  # the same, of specs of a page
 # The classes in the description of an experiment, except those of cosmetic fields. Changing a default or a field name
 # here means changing the schema of stores: a stored description without the field would mean something else.
 SPECS: Final = (
@@ -285,13 +286,18 @@ def _numeric_part(description: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lasting_form(value: Any) -> Any:
-    """Remove fields at their declared defaults, and names of sweep's modules, from a description."""
+    """Remove fields at their declared defaults or without effect, and names of sweep's modules, from a description."""
     if isinstance(value, str):
         return _NAMED.sub("sweep", _IMPORTED.sub(r"\1 sweep", value))
     if isinstance(value, Mapping):
         kept = {key: _lasting_form(each) for key, each in value.items()}
-        declared = defaults().get(str(value.get("kind")), {})
-        return {key: each for key, each in kept.items() if key not in declared or each != _lasting_form(declared[key])}
+        kind = str(value.get("kind"))
+        declared, cosmetic = defaults().get(kind, {}), _COSMETIC_WITHIN.get(kind, ())
+        return {
+            key: each
+            for key, each in kept.items()
+            if key not in cosmetic and (key not in declared or each != _lasting_form(declared[key]))
+        }
     return [_lasting_form(each) for each in value] if isinstance(value, tuple | list) else value
 
 

@@ -1,8 +1,9 @@
 """Rebuilding experiments from their descriptions in stores, if they use no code of their pages."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from sweep.base.errors import SweepError
@@ -10,6 +11,7 @@ from sweep.page import axes, specs
 from sweep.page.experiment import Experiment
 from sweep.page.specs import record
 from sweep.page.specs.loss import LOSSES
+from sweep.page.specs.values import Values
 
 KINDS: Final = {
     name: kind
@@ -19,33 +21,68 @@ KINDS: Final = {
 }
 STOPS: Final = ("Target", "Plateau", "Halving")
 CODE: Final = ("function", "build")  # fields of specs that hold code of the page
+StandIns = Mapping[str, Callable[..., Any]]  # functions in place of the page's code, by the kind of the spec
 
 
-def restore(description: Mapping[str, Any]) -> Experiment:
+def restore(description: Mapping[str, Any], stand_ins: StandIns = MappingProxyType({})) -> Experiment:
     """Rebuild an experiment from its description (`identity.describe`), without figures and claims.
+
+    Args:
+        description: the description.
+        stand_ins: functions that stand for the page's code.
 
     Raises:
         SweepError: if it needs functions of its page, or if this version of sweep can't rebuild it.
     """
     fields = {name: value for name, value in description.items() if name not in ("kind", "figures", "claims")}
     try:
-        return Experiment(**{name: _make(value) for name, value in fields.items()})
+        return Experiment(**{name: _make(value, stand_ins) for name, value in fields.items()})
     except (TypeError, KeyError, ValueError) as error:
         raise SweepError(f"this version can't rebuild the experiment that the store describes: {error}") from error
 
 
-def _make(value: Any) -> Any:
+def restore_for_prediction(description: Mapping[str, Any]) -> Experiment:
+    """Rebuild an experiment whose lanes predict as those of the one described, if the network itself is not code.
+
+    No prediction depends on the target, on the loss, on metrics or on the rule that ends lanes, given the parameters: so
+    these may be code of the page. Rows of data stand for those that no store holds; scales by which they were standardised
+    are stored.
+
+    Raises:
+        SweepError: if its network is code of the page, or if this version of sweep can't rebuild it.
+    """
+    changed: dict[str, Any] = {**description, "stop": None}
+    if "record" in changed:
+        changed["record"] = {**changed["record"], "own": []}
+    return restore(changed, {"FromFunction": _no_target, "Loss": _no_loss, "Values": Values.of_description})
+
+
+def _no_loss(h: Any, _: Any, **__: Any) -> Any:
+    return 0 * h.reshape(len(h), -1)[:, 0]
+
+
+def _no_target(x: Any, *_: Any, **__: Any) -> Any:
+    return 0 * x
+
+
+def _make(value: Any, stand_ins: StandIns) -> Any:
     """Rebuild a value from its description: specs from their fields, tuples from lists."""
     if isinstance(value, list):
-        return tuple(map(_make, value))
+        return tuple(_make(each, stand_ins) for each in value)
     if not isinstance(value, Mapping):
         return value
-    extra = ("kind", "better") if value.get("kind") in STOPS else ("kind",)  # the metric says which is better
-    fields = {name: _make(each) for name, each in value.items() if name not in extra}
+    kind = value.get("kind")
+    extra = ("kind", "better") if kind in STOPS else ("kind",)  # the metric says which is better
+    fields = {name: _make(each, stand_ins) for name, each in value.items() if name not in extra}
     if "kind" not in value:
         return fields
-    if value["kind"] == "Values":
+    if kind == "Values":
+        if kind in stand_ins:
+            return stand_ins[kind](value)
         raise SweepError("the experiment that the store describes uses data of its page, which no store holds")
-    if any(name in fields for name in CODE) and not (value["kind"] == "Loss" and fields["function"] in LOSSES):
+    code = [name for name in CODE if name in fields and not (kind == "Loss" and fields["function"] in LOSSES)]
+    if code and kind in stand_ins:
+        fields |= dict.fromkeys(code, stand_ins[kind])
+    elif code:
         raise SweepError(f"the experiment that the store describes uses code of its page, in a {value['kind']}")
-    return KINDS[value["kind"]](**fields)
+    return KINDS[str(kind)](**fields)

@@ -39,6 +39,25 @@ def read_lane(path: Path, wanted: Mapping[str, str]) -> tuple[xr.Dataset, dict[s
     return stored, knobs
 
 
+def list_ended(path: Path) -> xr.Dataset:
+    """List the lanes of a store that have ended, without reading curves.
+
+    Args:
+        path: the store, complete or not.
+
+    Returns:
+        What `lane_table` gives, of these lanes, with their `status` and the last `loss`, and the store's attributes.
+
+    Raises:
+        SweepError: if the store can't be read.
+    """
+    with open_flat(path) as flat:
+        is_lane = flat[LANE].values >= 0
+        last = {"status": flat["status"].values[is_lane], "loss": flat["loss"][:, -1].values[is_lane]}
+        table = lane_table(flat).assign({name: (LANE, values) for name, values in last.items()})
+        return table.isel({LANE: np.isin(table["status"], ENDED)}).assign_attrs(flat.attrs)
+
+
 def _refuse_unfinished(stored: xr.Dataset, lane: str) -> None:
     """Refuse a lane that has not ended, or whose values are missing."""
     ended = int(stored.status) in ENDED

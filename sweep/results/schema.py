@@ -30,6 +30,11 @@ def swept_dims(ds: xr.Dataset) -> list[str]:
     return [dim for dim in lane_dims(ds) if dim != SEED]
 
 
+def deciding(ds: xr.Dataset) -> str:
+    """Name the metric by which the best lanes are chosen: the validation loss, or the loss if there is none."""
+    return VALIDATION if VALIDATION in ds.data_vars and better(ds[VALIDATION]) == "lower" else "loss"
+
+
 def own_dims(ds: xr.Dataset, name: Any) -> tuple[str, ...]:
     """Name the dimensions of a variable that are not dimensions of lanes, such as `epoch` and `frequency`."""
     return tuple(str(dim) for dim in ds[name].dims if dim not in ds["status"].dims)
@@ -76,11 +81,6 @@ def union_knobs(ds: Labelled) -> list[str]:
 def better(array: xr.DataArray) -> labels.Better:
     """Tell which values of a variable are better, by its attribute `better`; without this attribute, by its name."""
     return labels.better(array.name, array.attrs)
-
-
-def judged_by(ds: xr.Dataset) -> str:
-    """Name the variable by which the best combination is chosen: the validation loss, or the loss if there is none."""
-    return VALIDATION if VALIDATION in ds.data_vars and better(ds[VALIDATION]) == "lower" else "loss"
 
 
 def count_unseen(ds: xr.Dataset) -> int:

@@ -7,7 +7,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sweep.base.labels import DIMENSIONS, NOT_RUN, RECORDED, SCHEMA, STATUS, Quantity, flag_attributes
+from sweep.base.labels import (
+    DIMENSIONS,
+    NETWORKS,
+    NOT_RUN,
+    PARAMETER,
+    RECORDED,
+    SCHEMA,
+    STATE_BYTE,
+    STATUS,
+    Quantity,
+    flag_attributes,
+)
+from sweep.base.trees import count_bytes, count_entries
 from sweep.page.axes import Axes
 from sweep.page.experiment import Experiment
 from sweep.page.specs.dimension import Dimension
@@ -15,6 +27,7 @@ from sweep.page.specs.knobs import Knob
 from sweep.page.specs.loss import OF_CLASSES, as_loss
 from sweep.page.specs.record import own_dimensions
 from sweep.results.dataset import LANE, TIME
+from sweep.results.networks import Arrays, encode
 
 Entry = tuple[tuple[str, ...], np.ndarray, dict[str, Any]]  # dimensions, values and attributes of a variable
 
@@ -60,6 +73,35 @@ def skeleton(
     dims, values, attributes = _empty(RECORDED["status"], (LANE,), length, np.int8(NOT_RUN))
     variables["status"] = dims, values, attributes | flag_attributes(STATUS)
     return xr.Dataset(variables, coords, {"dimensions": json.dumps(_dimensions(experiment.axes)), "schema": SCHEMA})
+
+
+def with_networks(flat: xr.Dataset, networks: Sequence[tuple[Arrays, np.ndarray]], keep: str) -> xr.Dataset:
+    """Add to a Dataset that has not run the arrays in which trained networks are kept; they take no memory.
+
+    Args:
+        flat: what `skeleton` gives.
+        networks: the arrays of each network, with the numbers of its lanes in the axes.
+        keep: "parameters" or "state".
+    """
+    lanes = flat[LANE].values
+    number_of = np.full(lanes.max() + 2, -1, np.int32)  # the last one is that of -1, an empty place
+    for number, (_, members) in enumerate(networks):
+        number_of[members] = number
+    arrays = [each for each, _ in networks]
+    length = {
+        LANE: len(lanes),
+        PARAMETER: max(count_entries(each.parameters) for each in arrays),
+        STATE_BYTE: max(count_bytes(each.state) for each in arrays),
+    }
+    precision = next(leaf.dtype for each in arrays for leaf in each.parameters)
+    fills: dict[str, Any] = {"parameters": np.dtype(precision).type(np.nan)}
+    if keep == "state":
+        fills["training_state"] = np.uint8(0)
+    variables = {
+        name: _empty(NETWORKS[name], (LANE, *NETWORKS[name].dims), length, fill) for name, fill in fills.items()
+    }
+    numbers = (LANE, number_of[lanes], NETWORKS["network"].attributes())
+    return flat.assign(variables).assign_coords(network=numbers).assign_attrs(networks=encode(arrays))
 
 
 def _lane_coordinates(experiment: Experiment, columns: Mapping[str, np.ndarray], order: np.ndarray) -> dict[str, Any]:

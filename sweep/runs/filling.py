@@ -9,6 +9,7 @@ from sweep.engine.prepare import OutOfMemoryError
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores
 from sweep.results.completeness import is_complete
+from sweep.results.networks import kept
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
 from sweep.runs.planning import halve, plan_sweep
@@ -59,8 +60,9 @@ def resume(experiment: Experiment, path: Path, memory: int | None, watch: Callab
     """
     with stores.hold(path) as lock:
         stores.verify(path)
-        stored = json.loads(stores.check(path)["plan"])
-        plan = plan_sweep(experiment, memory, stored["wave_lanes"], stored["chunk_lanes"])
+        attributes = stores.check(path)
+        stored = json.loads(attributes["plan"])
+        plan = plan_sweep(experiment, memory, stored["wave_lanes"], stored["chunk_lanes"], kept(attributes))
         store = stores.Store(path, lock)
         if not stores.has_digests(path):
             stores.add_digests(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])

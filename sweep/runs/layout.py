@@ -10,7 +10,8 @@ import xarray as xr
 
 from sweep.engine.plan import Plan
 from sweep.results import store as stores
-from sweep.results.skeleton import skeleton
+from sweep.results.networks import Arrays
+from sweep.results.skeleton import skeleton, with_networks
 from sweep.runs.progress import Tally
 from sweep.runs.provenance import provenance
 
@@ -38,7 +39,7 @@ def lay_out_store(plan: Plan) -> xr.Dataset:
     """Lay out the Dataset that a plan will fill: its coordinates have values, its variables are NaN."""
     steps = np.concatenate(plan.steps, axis=1)
     trainings = [block.training for block, _ in plan.blocks()]
-    return skeleton(
+    flat = skeleton(
         plan.experiment,
         plan.resolved.columns,
         order=plan.order(),
@@ -49,6 +50,13 @@ def lay_out_store(plan: Plan) -> xr.Dataset:
         constants=list({q.name: q for training in trainings for q in training.constants()}.values()),
         sizes=dimension_values(plan),
     )
+    return flat if plan.keep == "nothing" else with_networks(flat, _networks(plan), plan.keep)
+
+
+def _networks(plan: Plan) -> list[tuple[Arrays, np.ndarray]]:
+    """Describe the networks of a plan, each with the numbers of its lanes."""
+    with_state = plan.keep == "state"
+    return [(Arrays(each.parameters, each.state if with_state else ()), each.members) for each in plan.networks]
 
 
 def dimension_values(plan: Plan) -> dict[str, np.ndarray]:

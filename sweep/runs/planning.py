@@ -3,6 +3,7 @@
 import warnings
 
 from sweep.base.errors import SweepError, SweepWarning
+from sweep.engine.keeping import Keep
 from sweep.engine.numerics import standard_settings
 from sweep.engine.plan import Plan, pack
 from sweep.engine.program import check_metrics
@@ -14,7 +15,11 @@ from sweep.runs.devices import check_environment, use_all_cores
 
 
 def plan_sweep(
-    experiment: Experiment, memory: int | None = None, wave_lanes: int | None = None, chunk_lanes: int | None = None
+    experiment: Experiment,
+    memory: int | None = None,
+    wave_lanes: int | None = None,
+    chunk_lanes: int | None = None,
+    keep: Keep | None = None,
 ) -> Plan:
     """Plan a sweep on this machine, and make sure that its metrics have the dimensions that they declare.
 
@@ -23,6 +28,7 @@ def plan_sweep(
         memory: budget in bytes; None is half of what is free.
         wave_lanes: number of lanes in a wave; None lets the plan decide.
         chunk_lanes: number of lanes in a chunk of the store; None lets the plan decide.
+        keep: what is kept of each lane's end, as a store has it; None is as the page says, or lets the plan decide.
 
     Raises:
         SweepError: for a sweep that does not fit, a metric that fails, settings that JAX can't use, or a compiler that
@@ -32,7 +38,7 @@ def plan_sweep(
     check_environment()
     check_compiler(experiment.precision)
     with standard_settings(experiment.precision):
-        plan = pack(resolve(experiment), memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes)
+        plan = pack(resolve(experiment), memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes, keep=keep)
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
                 check_metrics(block, tuple(numbers))
@@ -64,5 +70,5 @@ def halve(plan: Plan, trouble: str) -> Plan:
     warnings.warn(message, SweepWarning, stacklevel=2)
     return pack(
         plan.resolved, memory=plan.memory, devices=plan.devices,
-        wave_lanes=half, chunk_lanes=plan.chunk_lanes,
+        wave_lanes=half, chunk_lanes=plan.chunk_lanes, keep=plan.keep,
     )  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepError
+from sweep.base.trees import Leaf
 from sweep.engine.blocks import Program
 from sweep.engine.plan import Plan, Wave
 from sweep.engine.prepare import OutOfMemoryError
@@ -21,6 +22,7 @@ from sweep.files import atomic_files
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores
 from sweep.results.dataset import LANE
+from sweep.results.networks import read_parameters
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
@@ -34,11 +36,15 @@ class Replay:
 
     Args:
         curves: everything that a store would hold of it, in the store's flat form, without the dimension `lane`.
+        leaves: the arrays of its own network.
+        row: their entries; of a lane that diverged the last ones that were finite.
         block: its block, with the tile that it was trained in.
         foreign: what the bits depend on and is different here: values of the store and of this machine, by name.
     """
 
     curves: xr.Dataset
+    leaves: tuple[Leaf, ...]
+    row: np.ndarray
     block: Block
     foreign: dict[str, tuple[Any, Any]]
 
@@ -48,6 +54,7 @@ def replay(
     attributes: Mapping[str, Any],
     lane: int,
     *,
+    until: float | None = None,
     memory: int | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Replay:
@@ -57,24 +64,54 @@ def replay(
         experiment: the experiment of the store.
         attributes: the store's attributes.
         lane: the lane's number in the axes.
+        until: the epoch of the last record that is computed, such as that at which the lane was cut; None for all.
         memory: budget in bytes; None is half of what is free.
         watch: called between segments.
 
     Raises:
         SweepError: if one tile does not fit into the memory.
     """
+    single, foreign = plan_lane(experiment, attributes, lane, memory)
+    try:
+        curves, leaves, row = _train(single if until is None else _until(single, until), watch)
+    except OutOfMemoryError as error:
+        raise SweepError(f"{error} for one lane's tile: give more with --memory") from error
+    return Replay(curves, leaves, row, single.programs[0].blocks[0], foreign)
+
+
+def plan_lane(
+    experiment: Experiment, attributes: Mapping[str, Any], lane: int, memory: int | None = None
+) -> tuple[Plan, dict[str, tuple[Any, Any]]]:
+    """Plan a stored sweep as it was, and reduce the plan to one lane.
+
+    Args:
+        experiment: the experiment of the store.
+        attributes: the store's attributes.
+        lane: the lane's number in the axes.
+        memory: budget in bytes; None is half of what is free.
+
+    Returns:
+        The plan, which keeps the network's parameters; and what the bits depend on and is different here.
+    """
     stored_plan = json.loads(attributes["plan"])
-    plan = plan_sweep(experiment, memory, stored_plan["wave_lanes"], stored_plan["chunk_lanes"])
+    plan = plan_sweep(experiment, memory, stored_plan["wave_lanes"], stored_plan["chunk_lanes"], "parameters")
     stored, here = json.loads(attributes["arithmetic"]), arithmetic(plan)
     # If only the choice of tile sizes has changed since, the stored sizes still give the stored bits.
     fits = stored["device"] == here["device"] and len(stored["tiles"]) == len(here["tiles"])
     here["tiles"] = stored["tiles"] if fits else here["tiles"]
-    single = isolate_lane(plan, lane, here["tiles"])
     foreign = {name: (stored.get(name), now) for name, now in here.items() if stored.get(name) != now}
-    try:
-        return Replay(_train(single, watch), single.programs[0].blocks[0], foreign)
-    except OutOfMemoryError as error:
-        raise SweepError(f"{error} for one lane's tile: give more with --memory") from error
+    return isolate_lane(plan, lane, here["tiles"]), foreign
+
+
+def _until(plan: Plan, epoch: float) -> Plan:
+    """End a plan at the record of an epoch."""
+    records = int(np.argmin(np.abs(plan.epochs - epoch))) + 1
+    return replace(
+        plan,
+        epochs=plan.epochs[:records],
+        steps=tuple(steps[:records] for steps in plan.steps),
+        snapshots=plan.snapshots[plan.snapshots < records],
+    )
 
 
 def isolate_lane(plan: Plan, lane: int, tiles: list[int]) -> Plan:
@@ -107,10 +144,13 @@ def isolate_lane(plan: Plan, lane: int, tiles: list[int]) -> Plan:
     raise ValueError(f"no block has lane {lane}")
 
 
-def _train(plan: Plan, watch: Callable[[Progress], None]) -> xr.Dataset:
-    """Train a plan's only lane, in a temporary store."""
+def _train(plan: Plan, watch: Callable[[Progress], None]) -> tuple[xr.Dataset, tuple[Leaf, ...], np.ndarray]:
+    """Train a plan's only lane, in a temporary store; give its curves and its network."""
     with atomic_files.make_temporary_folder() as folder:
         path = folder / "store"
         create(plan, path)
         Coordinator(plan, stores.Store(path), watch).run()
-        return stores.read(path).isel({LANE: 0})
+        leaves, row = (), np.empty(0)  # of a module without parameters
+        if plan.keep != "nothing":
+            leaves, row = read_parameters(path, stores.read_attributes(path), int(plan.order()[0]))
+        return stores.read(path).isel({LANE: 0}), leaves, row

@@ -1,12 +1,13 @@
 """Running a sweep into a store: what `sweep.run` does, callable from a notebook."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import xarray as xr
 
-from sweep.base.errors import SweepError
+from sweep.base.errors import SweepError, SweepWarning
 from sweep.files import atomic_files
 from sweep.files.places import SPARE, parse_path
 from sweep.files.safe_files import exists
@@ -15,6 +16,7 @@ from sweep.page.identity import page_attributes
 from sweep.results import store as stores
 from sweep.results.completeness import is_complete, update_complete_store
 from sweep.results.dataset import open_results
+from sweep.results.networks import kept
 from sweep.runs.progress import Progress
 
 
@@ -54,7 +56,9 @@ def run_sweep(
     path = parse_path(out, SPARE)
     in_the_way = exists(path)
     if in_the_way and not fresh:
-        if is_complete(experiment, path):
+        complete = is_complete(experiment, path)
+        _say_what_is_kept(experiment, path)
+        if complete:
             stores.verify(path)
             update_complete_store(path, {**attributes, **page_attributes(experiment)})
             return open_results(path)
@@ -68,6 +72,18 @@ def run_sweep(
     else:
         filling.begin(experiment, path, memory, attributes, watch, fresh=in_the_way)
     return open_results(path)
+
+
+def _say_what_is_kept(experiment: Experiment, path: Path) -> None:
+    """Say so if a store keeps less of the trained networks than the page now wants: nothing is trained for that."""
+    wanted, held = experiment.record.keep, kept(stores.check(path))
+    if wanted in ("parameters", "state") and held not in (wanted, "state"):
+        less = "the trained networks" if held == "nothing" else "the states of the trainings"
+        message = (
+            f"{path} was begun without keeping {less}, and stays so: sweep.trained(store, page=...) trains one lane "
+            f"again, --fresh the sweep"
+        )
+        warnings.warn(message, SweepWarning, stacklevel=3)
 
 
 def _refuse_incomplete(path: Path) -> None:

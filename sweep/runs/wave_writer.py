@@ -11,6 +11,7 @@ from sweep.engine.wave import Position
 from sweep.results.store import Store
 from sweep.runs.curves import Curves
 from sweep.runs.events import Advanced, Ended, Executed, Saved
+from sweep.runs.networks import write_networks
 
 SAVE_SECONDS: Final = 10.0  # between two saves
 MOST_SAVE_SECONDS: Final = 25.0  # the same at most, where saving itself is slow
@@ -64,7 +65,9 @@ class WaveWriter:
         return segment.record == len(self._plan.epochs) - 1
 
     def close(self, segment: Segment) -> Ended:
-        """End the wave: write its final values and remove its checkpoint."""
+        """End the wave: write its networks and its final values, and remove its checkpoint."""
+        if self._plan.keep != "nothing":
+            write_networks(self._plan, self._number, self._store, segment.finals())
         self._curves.close()
         self._store.remove_checkpoint(self._wave.start)
         return Ended(self._number, living_steps(segment))

@@ -181,11 +181,13 @@ def standing(ds: xr.Dataset) -> xr.DataArray:
 
     Returns:
         For lanes that reached the target: epochs until then minus twice the last epoch, which is negative. For lanes
-        that ran to the end or stopped improving: the final loss, of validation where there is any. For lanes that were
-        cut: a number above every loss, the lower the later they were cut. +inf for diverged lanes; NaN for those not
-        run to the end.
+        that ran to the end or stopped improving: the final value of `schema.deciding`, the loss, of validation where
+        there is any. For lanes that were cut: a number above every loss, the lower the later they were cut. +inf for
+        diverged lanes; NaN for those not run to the end.
     """
-    score = final(ds, schema.judged_by(ds)).astype(float)
+    name = schema.deciding(ds)
+    score = final(ds, name).astype(float)
+    score = -score if schema.better(ds[name]) == "higher" else score
     if "stop_epoch" not in ds.data_vars:
         return score
     last, stop = float(ds["epoch"][-1]), ds["stop_epoch"]
@@ -379,7 +381,7 @@ def summary(ds: xr.Dataset) -> xr.Dataset:
     """
     best = at_best_learning_rate(ds, ds)
     table = {"final_loss": median(final(best, "loss"))}
-    if schema.judged_by(ds) == schema.VALIDATION:
+    if schema.deciding(ds) == schema.VALIDATION:
         table = {"final_validation_loss": median(final(best, schema.VALIDATION)), **table}
     if "learning_rate" in ds.dims:
         table["best_learning_rate"] = best_learning_rate(ds)

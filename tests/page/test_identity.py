@@ -191,7 +191,7 @@ DEFAULTS = {
     },
     "Plateau": {"metric": "loss", "min_improvement": 1e-4},
     "Record": {"metrics": None, "own": [], "at": {"kind": "Cadence", "form": "log", "value": 50}, "x": None,
-               "snapshots": 5},
+               "snapshots": 5, "keep": None},
     "Sine": {
         "points": 128, "low": 0.0, "high": 1.0, "placement": "grid", "inputs": "scaled", "noise": 0.0,
         "target_frequency": 1.0, "amplitude": 1.0, "phase": 0.0,
@@ -238,21 +238,22 @@ NUMBERS = {
 # Every name that a module or a package has had: it is left out of hashes for good.
 MODULE_NAMES = """
 __main__ activation alignment answers array_checks array_schema arrays atomic_files attribute_checks attributes axes
-base blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli command
+base best blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli command
 compare comparing comparison compile_cache compiler_check compiler_options completeness convergence coordinator cores
 cost crash creation curvature curve_records curves damage data dataset devices differences differing digests dimension
 dimensions distance document drawing elementwise engine epoch_maps errors estimate events execute executors experiment
 export exporting figure figures files filling film folder formats gallery given growing hashes heartbeat heatmaps
-hierarchy html identity initializer inputs intervals keys knobs labels lane_choice lane_tables lanes layout lines load
-local locking locks long loss losses maps measures memory metric metrics model models moment netcdf networks numerics
-older_stores optim optimizer optimizers optional outcomes outputs overrides own owners packing page page_differences
-page_figure pages permutation places plan plane planning plot plots prepare program progress provenance reading record
-refusals registry regression repair replay replaying report reporting resolve restore restoring results rows rules run
-runner runs safe_files samples sampling scalars scale schedules schema seats section seed_statistics seeds self_test
-session shape sheet signals sine skeleton spacing specs stats stop stopping store store_damages streams structured
-style summary surfaces tables targets task tasks terminal text tidy trackers train training training_range unbatched
-unions update_rule user_cache values variables variation verdict_tables verdicts verification version view walk wave
-wave_damages wave_writer waves whole_files window writer zoom
+hierarchy html identity initializer inputs intervals keeping keys knobs labels lane_choice lane_tables lanes layout
+lines load local locking locks long loss losses maps measures memory metric metrics model models moment netcdf networks
+numerics older_stores optim optimizer optimizers optional outcomes outputs overrides own owners packing page
+page_differences page_figure pages permutation places plan plane planning plot plots prediction prepare program
+progress provenance reading record refusals registry regression repair replay replaying report reporting resolve
+restore restoring results rows rules run runner runs safe_files samples sampling scalars scale schedules schema seats
+section seed_statistics seeds self_test session shape sheet signals sine skeleton spacing specs stats stop stopping
+store store_damages streams structured style summary surfaces tables targets task tasks terminal text tidy trackers
+train trained training training_range trees unbatched unions update_rule user_cache values variables variation
+verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves whole_files window writer
+zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",

@@ -132,7 +132,7 @@ def test_different_arithmetic_is_reported_and_has_its_own_tiles(several, monkeyp
     here = replaying.arithmetic
     monkeypatch.setattr(blocking, "tile_size", lambda cost, platform: 2)
     monkeypatch.setattr(replaying, "arithmetic", lambda plan: here(plan) | {"device": "abacus", "jax": "0.0"})
-    monkeypatch.setattr(replaying, "_train", lambda plan, watch: None)
+    monkeypatch.setattr(replaying, "_train", lambda plan, watch: (None, (), np.empty(0)))
     _, replayed = again(EXPERIMENT, several, seed=1, learning_rate=1e-2, width=3)
     kept = json.loads(check(several)["arithmetic"])
     assert replayed.foreign == {

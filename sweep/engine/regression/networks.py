@@ -6,7 +6,7 @@ a mask after each activation keeps their outputs at zero, and so their gradients
 Hidden layers from the lane's `depth` on are dead in the same way: they are not computed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import erf, prod
@@ -266,6 +266,8 @@ class Functions(NamedTuple):
         by_layer: splits a pytree like the parameters into one subtree for each layer.
         direction: maps (key, parameters, numbers) to a pytree like the parameters, of standard normal numbers; entries
             of dead neurons are 0, and those of others do not depend on how many are dead.
+        own: maps (parameters as NumPy arrays, the lane's `width` and `depth` where they vary) to those of its own
+            network, without dead entries and layers: what `init` of a network that is alone gives.
     """
 
     init: Callable[[Key[Array, ""], Array, Numbers], Parameters]
@@ -273,6 +275,7 @@ class Functions(NamedTuple):
     apply_for_gradient: Callable[[Parameters, Array, Numbers], Array]
     by_layer: Callable[[Parameters], list[Any]]
     direction: Callable[[Key[Array, ""], Parameters, Numbers], Parameters]
+    own: Callable[[Parameters, Mapping[str, Any]], Parameters]
 
 
 def network(model: Model, varying: Varying = UNIFORM, outputs: int | None = None) -> Functions:
@@ -296,7 +299,7 @@ def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
 
     def direction(key: Key[Array, ""], parameters: Parameters, numbers: Numbers) -> Parameters:
         first = parameters[names[0]]["kernel"]
-        parts = _list_parameters(model, first.shape[0], varying, numbers, first.dtype)
+        parts = _list_parameters(model, (first.shape[0], outputs or 1), varying, numbers, first.dtype)
         scale = jnp.ones((), first.dtype)
         unit = {place: part._replace(initializer="normal", scale=scale) for place, part in parts.items()}
         return _draw_parameters(unit, key, first.dtype)
@@ -316,7 +319,27 @@ def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
         build_apply(gradient_product),
         lambda tree: [tree[name] for name in names],
         direction,
+        partial(_own, names),
     )
+
+
+def _own(names: Sequence[str], parameters: Parameters, sizes: Mapping[str, Any]) -> Parameters:
+    """Cut a lane's own network out of padded parameters.
+
+    Args:
+        names: the names of all layers, output included.
+        parameters: a dictionary of arrays for each layer.
+        sizes: the lane's `width` and `depth`, if lanes differ in them.
+    """
+    alive, depth = slice(sizes.get("width")), int(sizes.get("depth", len(names) - 1))
+    layers = [*names[:depth], names[-1]]
+    found: Parameters = {}
+    for at, layer in enumerate(layers):
+        rows = slice(None) if at == 0 else alive
+        columns = slice(None) if layer == names[-1] else alive
+        cuts = {"kernel": (rows, columns), "bias": (columns,)}
+        found[names[at]] = {name: values[cuts[name]] for name, values in parameters[layer].items()}
+    return found
 
 
 def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions:
@@ -353,4 +376,4 @@ def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions
         drawn = matrices(normal(uniforms(key, shapes, leaves[0].dtype)), shapes)
         return structure.unflatten([drawn[at].reshape(leaf.shape) for at, leaf in enumerate(leaves)])
 
-    return Functions(init, apply, apply, lambda tree: [tree], direction)
+    return Functions(init, apply, apply, lambda tree: [tree], direction, lambda parameters, _: parameters)

@@ -18,7 +18,8 @@ from sweep.engine.regression.moment import Landscape
 from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
 from sweep.engine.regression.rules import Rule, average_of, measured, rule_of
 from sweep.engine.regression.tasks import NO_DATA, Data, Scales, draw
-from sweep.engine.regression.tasks.rows import rows_of
+from sweep.engine.regression.tasks.inputs import compute_inputs
+from sweep.engine.regression.tasks.rows import in_units, rows_of, standardise_inputs
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
@@ -101,7 +102,7 @@ class Regression(Training):
         return self.shape.quantities()
 
     def dimensions(self) -> Mapping[str, np.ndarray]:
-        """Return the layers, what the task has of x, frequencies, outputs and rows, and what the page's metrics have."""
+        """Return the layers, what the task has of x, frequencies, outputs and rows, and what the metrics have."""
         found: dict[str, np.ndarray] = {"layer": np.arange(self.shape.model.count_layers())}
         if outputs := self.shape.outputs():
             found["output"] = np.array(outputs)
@@ -245,6 +246,49 @@ class Regression(Training):
     def must_be_finite(self, state: State) -> Any:
         """Return the parameters."""
         return state.parameters
+
+    @property
+    def sizing(self) -> tuple[str, ...]:
+        """The numbers `width` and `depth`, if lanes differ in them."""
+        return ("width",) * self.varying.width + ("depth",) * self.varying.depth
+
+    def parameters(self, state: State) -> Any:
+        """Return the parameters."""
+        return state.parameters
+
+    def with_parameters(self, state: State, parameters: Any) -> State:
+        """Return a state with other parameters."""
+        return state._replace(parameters=parameters)
+
+    def own(self, parameters: Any, numbers: Mapping[str, Any]) -> Any:
+        """Cut a lane's own network out of padded parameters."""
+        return self._network().own(parameters, numbers)
+
+    def features(self) -> int:
+        """Count the numbers of one point."""
+        return self.shape.task.count_features()
+
+    def predict(
+        self, parameters: Any, x: Float[Array, "features n"], data: Data | None, shared: Any, numbers: Numbers
+    ) -> Float[Array, "n *outputs"]:
+        """Compute the network's outputs, in the units of the targets; inputs are computed from x as for training."""
+        complete = self._complete(data, shared)
+        if self.shape.task.samples() is not None:
+            inputs = standardise_inputs(complete.scales, x.T).T
+            return in_units(complete.scales, self._network().apply_for_gradient(parameters, inputs, numbers))
+        assert complete.points is not None
+        inputs = compute_inputs(self.shape.task, x, complete.points)
+        return self._network().apply_for_gradient(parameters, inputs, numbers)
+
+    def with_constants(self, data: Data | None, shared: Any, constants: Mapping[str, Array]) -> tuple[Any, Any]:
+        """Replace the scales of standardised rows by stored ones."""
+        if not self.shape.task.standardises():
+            return data, shared
+        scales = Scales(*(constants[name] for name in Scales._fields))
+        if self.shape.common_data:
+            return data, shared._replace(scales=scales)
+        assert data is not None
+        return data._replace(scales=scales), shared
 
     def measure(
         self, state: State, data: Data | None, shared: Any, numbers: Numbers, step: Int[Array, ""]

@@ -16,13 +16,12 @@ from sweep.base.text import check_text
 from sweep.page.specs import tables
 from sweep.page.specs.knobs import LARGEST_COUNT, LONGEST_NAME, check_number, choice, number
 from sweep.page.specs.task import Task
-from sweep.page.specs.values import Values
+from sweep.page.specs.values import MOST_CLASSES, Values
 from sweep.page.specs.window import MAP_POINTS, MOST_FEATURES, Window
 
 STANDARDISED: Final = ("nothing", "inputs", "targets", "both")
 SHOWN_SAMPLES: Final = 256  # rows of which predictions are stored
 STORED_FEATURES: Final = 32  # of more, the inputs of these rows are not stored
-MOST_CLASSES: Final = 4096  # whole numbers with more distinct values are no classes
 _GIVEN: Final = {"placement", "low", "high", "points"}  # what a Task chooses and Data have
 
 

@@ -15,6 +15,7 @@ from sweep.page.specs.window import Window
 
 MOST_DIMENSIONS: Final = 3  # of a metric's values; lanes and records are two more
 MOST_RECORDS: Final = 1_000_000
+KEEPS: Final = ("parameters", "state", "nothing")
 _LABEL: Final = 200  # characters on an axis
 
 
@@ -164,9 +165,13 @@ class Record(Spec):
         x: where errors and predictions are shown, also outside the training range; None means a grid of as many points
             as the page's task has, over its range.
         snapshots: number of records, evenly spread, at which predictions over x are stored.
+        keep: what is kept of each lane's end: "parameters", its trained network (`sweep.trained`); "state", in addition
+            the optimiser's state and all else that a step changes; or "nothing". None keeps the parameters if those of
+            all lanes together take at most 256 MiB. No other number depends on it.
 
     Raises:
-        SweepError: for an unknown metric, an x that is not a Window or a negative number of snapshots.
+        SweepError: for an unknown metric, an x that is not a Window, a negative number of snapshots, or an unknown
+            word for what is kept.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -174,6 +179,7 @@ class Record(Spec):
     at: Cadence = Cadence("log", 50)
     x: Window | None = None
     snapshots: int = 5
+    keep: Literal["parameters", "state", "nothing"] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,3 +194,5 @@ class Record(Spec):
             raise SweepError(f"record.x must be a Window or None, got {self.x!r}")
         if self.snapshots < 0:
             raise SweepError(f"record.snapshots must be at least 0, got {self.snapshots}")
+        if self.keep is not None and self.keep not in KEEPS:
+            raise unknown_name("value of record.keep", self.keep, KEEPS)

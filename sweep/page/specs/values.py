@@ -1,10 +1,13 @@
 """Arrays as fields of specs: compared, hashed and described by their content."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+
+MOST_CLASSES: Final = 4096  # whole numbers with more distinct values are no classes
 
 
 class Values:
@@ -44,6 +47,17 @@ class Values:
 
     def describe(self) -> dict[str, Any]:
         """Describe it for JSON."""
-        return {
-            "kind": "Values", "sha256": self.digest, "shape": list(self.array.shape), "dtype": self.array.dtype.str
-        }  # fmt: skip
+        shape, dtype = list(self.array.shape), self.array.dtype.str
+        described = {"kind": "Values", "sha256": self.digest, "shape": shape, "dtype": dtype}
+        if self.array.dtype.kind not in "iu" or self.array.ndim != 1:
+            return described
+        distinct = np.unique(self.array)
+        return described | ({"classes": distinct.tolist()} if len(distinct) <= MOST_CLASSES else {})
+
+    @classmethod
+    def of_description(cls, description: Mapping[str, Any]) -> "Values":
+        """Make an array of the shape, the type and the classes that are described, without the numbers themselves."""
+        dtype, shape = np.dtype(description["dtype"]), tuple(description["shape"])
+        if "classes" in description:
+            return cls(np.resize(np.array(description["classes"], dtype), shape))
+        return cls(np.broadcast_to(np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1)), shape).astype(dtype))

@@ -167,8 +167,8 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
     parted = {name: unions.dimension(ds, name) for name in (facet, *drawn) if name in schema.union_knobs(ds)}
     parted = {name: dim for name, dim in parted.items() if dim not in axes}  # else each lane is drawn
     fixed = [dim for dim in free if dim not in (facet, "learning_rate", *parted.values())]
-    judged_by = schema.judged_by(ds)
-    if any(ds.sizes[dim] > 1 for dim in free if dim != facet) and judged_by not in ds.data_vars:
+    deciding = schema.deciding(ds)
+    if any(ds.sizes[dim] > 1 for dim in free if dim != facet) and deciding not in ds.data_vars:
         raise SweepError(f"cannot choose among {' and '.join(free)} without 'loss', which these results lack")
     data, rules = _fix(sort_along(ds, *swept), fixed)
     for dim in dict.fromkeys(parted.values()):
@@ -181,7 +181,7 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
         return View(data, ds, facet, rules, drawn).thin(facet, most)
     best = stats.at_best_learning_rate(data, data)  # before `thin`, which copies what it keeps
     chosen = View(best, ds, facet, rules, drawn).thin(facet, most)
-    words, ends = style.words(judged_by), stats.ranks_ends(data)
+    words, ends = style.words(deciding), stats.ranks_ends(data)
     how = _ENDED.format(words) if ends else f"{_LOWEST.format(words)} over seeds, diverged as +inf"
     rule = f"At {owner} best learning rate ({how})"
     return replace(chosen, rules=(*chosen.rules, rule))
@@ -267,4 +267,4 @@ def _fix(ds: xr.Dataset, dims: list[str]) -> tuple[xr.Dataset, tuple[str, ...]]:
 
 
 def _ranking(ds: xr.Dataset) -> str:
-    return (_ENDED if stats.ranks_ends(ds) else _LOWEST).format(style.words(schema.judged_by(ds)))
+    return (_ENDED if stats.ranks_ends(ds) else _LOWEST).format(style.words(schema.deciding(ds)))

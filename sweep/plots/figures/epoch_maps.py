@@ -58,7 +58,7 @@ def learning_rate_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure
     Returns:
         One panel per width.
     """
-    metric = schema.judged_by(ds)
+    metric = schema.deciding(ds)
     chosen, cells = _medians(ds, metric, "learning_rate")
     ends = [each.isel(epoch=-1) for each in cells]
     cells = [merge_cells(each) for each in cells]

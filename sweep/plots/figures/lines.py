@@ -72,7 +72,7 @@ def loss_curves(ds: xr.Dataset, reference: str | None = None, *, ax: AxesLike | 
         One panel per width; medians and quartiles over seeds.
     """
     dim = _line_dimension(ds)
-    metric = schema.judged_by(ds)
+    metric = schema.deciding(ds)
     full, chosen = _views(ds, metric, dim)
     sheet = _sheet(ax, "loss_curves", chosen)
     beside = [] if metric == "loss" else [stats.over_seeds(stats.measured(part, "loss")) for part in chosen.panels()]

@@ -206,7 +206,7 @@ def describe_fit(chosen: View) -> str:
     """
     if "target" not in chosen.data:
         names = (chosen.facet,) if chosen.facet != OUTPUT else ()
-        return describe_best(chosen, schema.judged_by(chosen.data), names)
+        return describe_best(chosen, schema.deciding(chosen.data), names)
     rows = list(chosen.panels())
     trained = is_inside(chosen.data["x"])
     errors = [_root_mean_square(part, trained) for part in rows]

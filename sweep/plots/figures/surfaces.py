@@ -55,7 +55,7 @@ def surface(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     if not names:
         add_colour_bar(sheet.panels, cells, "output")
     rule = f"The network{_seed(chosen)} over two features"
-    title = describe_best(chosen, schema.judged_by(ds), (chosen.facet if chosen.facet != "output" else None,))
+    title = describe_best(chosen, schema.deciding(ds), (chosen.facet if chosen.facet != "output" else None,))
     return sheet.finish(chosen, title, rule, handles)
 
 

@@ -6,6 +6,7 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any, Final
 
+from sweep.base.labels import NETWORK_DIMS
 from sweep.files.bounded_json import parse
 from sweep.files.places import ROOT
 from sweep.files.safe_files import read_regular
@@ -25,8 +26,9 @@ MOST_LABEL_LETTERS: Final = 1_000  # of a word, a unit or a long name
 LANE: Final = "lane"
 MOMENTS: Final = ("epoch", "snapshot_epoch")
 INNER: Final = ("frequency", "x", "x1", "x2", "layer", "output", "sample", "feature")
+MOST_OF_A_NETWORK: Final = 2**36  # parameters, or bytes of a state, of one lane: they are read lane by lane
 FLOATS: Final = ("float32", "float64")
-_SIZES: Final = {
+SIZES: Final = {  # bytes of one entry
     "bool": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8,
     "float32": 4, "float64": 8,
 }  # fmt: skip
@@ -69,9 +71,14 @@ class Array:
         return tuple(ceil(size / chunk) for size, chunk in zip(self.shape, self.chunks, strict=True))
 
     @property
+    def holds_networks(self) -> bool:
+        """Whether its rows are networks, or states of their training."""
+        return self.dims[-1] in NETWORK_DIMS
+
+    @property
     def chunk_bytes(self) -> int:
         """The number of bytes of an uncompressed chunk."""
-        return prod(self.chunks) * _SIZES[self.dtype]
+        return prod(self.chunks) * SIZES[self.dtype]
 
 
 def read_array(path: Path, name: str) -> Array:
@@ -97,7 +104,7 @@ def _parse_array(name: str, found: Any) -> Array:
     require(is_array, "it is not an array of Zarr 3")
     dims, shape, dtype = found["dimension_names"], found["shape"], found["data_type"]
     _check_dims(dims)
-    known = isinstance(dtype, str) and dtype in _SIZES
+    known = isinstance(dtype, str) and dtype in SIZES
     require(known, f"its type {str(dtype)[:40]!r} is not one that sweep writes")
     _check_shape(shape, dims)
     chunks, attributes = _parse_chunks(found, len(dims)), _parse_attributes(found)
@@ -121,7 +128,7 @@ def _check_shape(shape: Any, dims: list[str]) -> None:
     fits = _are_counts(shape) and len(shape) == len(dims)
     require(fits, "its shape is not a list of sizes, one for each dimension")
     for dim, size in zip(dims, shape, strict=True):
-        most = MOST_LANES if dim == LANE else MOST_ALONG
+        most = MOST_LANES if dim == LANE else MOST_OF_A_NETWORK if dim in NETWORK_DIMS else MOST_ALONG
         require(size <= most, f"it has {size:,} entries along {dim}, and {most:,} is the most")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweep.base.errors import SweepError
+from sweep.base.labels import NETWORK_DIMS, NETWORKS
 from sweep.files.bounded_json import parse
 from sweep.files.places import ROOT
 from sweep.files.safe_files import list_files
@@ -12,7 +13,7 @@ from sweep.results.checks.arrays import LANE, Array, read_array
 from sweep.results.checks.attributes import check_attributes
 from sweep.results.checks.chunks import check_chunks, list_chunks
 from sweep.results.checks.scalars import check_name, require
-from sweep.results.checks.structured import page_dimensions, page_metrics
+from sweep.results.checks.structured import longest_network, page_dimensions, page_metrics
 from sweep.results.checks.variables import Names, check_variable
 
 MOST_ARRAYS: Final = 1_000
@@ -62,6 +63,7 @@ def examine(path: Path, attributes: Mapping[str, Any], files: Mapping[str, int])
     factors = parse(attributes["dimensions"])
     knobs = frozenset(knob for *_, names in factors for knob in names)
     _check_together(arrays, factors, Names(knobs, page_metrics(attributes), page_dimensions(attributes)))
+    _check_networks(arrays, attributes.get("networks"))
     missing = _check_chunks(path, arrays, files)
     enough = attributes.get("complete") is not True or missing <= MOST_UNWRITTEN_BYTES
     require(enough, f"{missing / 2**30:,.0f} GiB of a complete store are missing")
@@ -103,12 +105,23 @@ def _check_sizes(arrays: Mapping[str, Array]) -> None:
         for dim, size in zip(array.dims, array.shape, strict=True):
             same = sizes.setdefault(dim, size) == size
             require(same, f"{name} has {size:,} entries along {dim}, another array has {sizes[dim]:,}")
-    for dim in sizes:
+    for dim in sizes.keys() - {*NETWORK_DIMS}:
         known = dim in arrays and arrays[dim].dims == (dim,)
         require(known, f"it lists no {dim}, along which other arrays lie")
+
+
+def _check_networks(arrays: Mapping[str, Array], networks: str | None) -> None:
+    """Make sure that the arrays of networks are as long as the longest of those that the store describes."""
+    held = [array for array in arrays.values() if array.holds_networks]
+    described = networks is not None and "parameters" in arrays and "network" in arrays
+    require(described or not held, "it describes no networks, but holds some")
+    for array in held:
+        longest = longest_network(networks or "[]", NETWORKS[array.name].dims[0])
+        require(longest == array.shape[1], f"the longest {array.name} it describes has {longest:,} entries")
 
 
 def _check_chunks(path: Path, arrays: Mapping[str, Array], files: Mapping[str, int]) -> int:
     """Check the files of all chunks; return the number of bytes that the chunks without a file would have."""
     chunks = list_chunks(files)
-    return sum(check_chunks(path, array, chunks.get(name, {})) for name, array in arrays.items())
+    missing = {name: check_chunks(path, array, chunks.get(name, {})) for name, array in arrays.items()}
+    return sum(size for name, size in missing.items() if not arrays[name].holds_networks)  # these are read lane by lane

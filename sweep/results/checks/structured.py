@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, Final
 
-from sweep.base.labels import DIMENSIONS, RECORDED, STORE_FILES
+from sweep.base.labels import DIMENSIONS, PARAMETER, RECORDED, STORE_FILES
+from sweep.base.text import has_hidden_characters
 from sweep.files.bounded_json import parse
 from sweep.page.axes import MOST_LANES
 from sweep.page.specs.stop import BOUNDS
+from sweep.results.checks.arrays import FLOATS, MOST_OF_A_NETWORK, SIZES
 from sweep.results.checks.scalars import check_name, check_text, is_number, is_whole_number, require
 from sweep.results.checks.variables import FIRST_METRICS, OF_A_LANE
 
@@ -19,6 +22,9 @@ MOST_OPTION_LETTERS: Final = 255
 MOST_ARGUMENTS: Final = 10_000
 MOST_ARGUMENT_LETTERS: Final = 2**16
 MOST_TILES: Final = 1_000_000
+MOST_NETWORKS: Final = 2**20
+MOST_LEAVES: Final = 100_000  # arrays of one network
+MOST_PATH_KEYS: Final = 32  # of an array of a network; also its dimensions
 MOST_PATH_LETTERS: Final = 4_096
 MOST_HASH_LETTERS: Final = 64
 MOST_WORD_LETTERS: Final = 1_000  # of the name of a device, or of the version of a package
@@ -219,6 +225,64 @@ def _check_texts(found: Any) -> None:
             check_text(value, str(name), MOST_WORD_LETTERS)
 
 
+def _check_networks(found: Any) -> None:
+    few = isinstance(found, list) and 1 <= len(found) <= MOST_NETWORKS
+    require(few, f"it is not a list of at most {MOST_NETWORKS:,} networks")
+    for network in found:
+        _require_object(network)
+        for name in ("parameters", "state"):
+            leaves = network.get(name)
+            known = isinstance(leaves, list) and len(leaves) <= MOST_LEAVES and all(map(_is_leaf, leaves))
+            require(known, f"the {name} of a network are not a list of at most {MOST_LEAVES:,} arrays")
+            require(
+                _are_apart([path for path, *_ in leaves]), f"two arrays of the {name} of a network are in one place"
+            )
+        types = {dtype for *_, dtype in network["parameters"]}
+        require(types <= {*FLOATS} and len(types) < 2, "the parameters of a network are not of one type")
+
+
+def _is_leaf(found: Any) -> bool:
+    """Tell whether this is an array of a pytree: its path, its shape and its type."""
+    if not (isinstance(found, list) and len(found) == 3):
+        return False
+    path, shape, dtype = found
+    return (
+        isinstance(path, list)
+        and len(path) <= MOST_PATH_KEYS
+        and all(_is_key(key) for key in path)
+        and isinstance(shape, list)
+        and len(shape) <= MOST_PATH_KEYS
+        and all(is_whole_number(size) and 0 <= size <= MOST_OF_A_NETWORK for size in shape)
+        and prod(shape) <= MOST_OF_A_NETWORK
+        and dtype in SIZES
+    )
+
+
+def _are_apart(paths: list[list[Any]]) -> bool:
+    """Tell whether no path is the beginning of another one, or equal to it."""
+    whole = {tuple(path) for path in paths}
+    inner = {tuple(path[:length]) for path in paths for length in range(len(path))}
+    return len(whole) == len(paths) and not whole & inner
+
+
+def _is_key(key: Any) -> bool:
+    if isinstance(key, str):
+        return len(key) <= MOST_OPTION_LETTERS and not has_hidden_characters(key)
+    return is_whole_number(key) and 0 <= key <= MOST_LEAVES
+
+
+def longest_network(text: str, dim: str) -> int:
+    """Count the entries of the longest network that a store describes.
+
+    Args:
+        text: the checked attribute `networks`.
+        dim: the dimension along which entries lie: parameters, or bytes of a state.
+    """
+    if dim == PARAMETER:
+        return max(sum(prod(shape) for _, shape, _ in each["parameters"]) for each in json.loads(text))
+    return max(sum(prod(shape) * SIZES[dtype] for _, shape, dtype in each["state"]) for each in json.loads(text))
+
+
 def _require_object(found: Any) -> None:
     require(isinstance(found, dict), "it is not an object")
 
@@ -232,4 +296,5 @@ FORMS: Final[Mapping[str, Callable[[Any], None]]] = {
     "plan": _check_plan,
     "arithmetic": _check_arithmetic,
     "versions": _check_texts,
+    "networks": _check_networks,
 }

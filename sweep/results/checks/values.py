@@ -28,9 +28,13 @@ def check_values(flat: xr.Dataset) -> xr.Dataset:
     """
     knobs = [knob for *_, dim_knobs in parse(flat.attrs["dimensions"]) for knob in dim_knobs]
     flat = flat.set_coords([name for name in ("step", *knobs, *flat.dims) if name in flat.variables])
+    if "network" in flat.variables and flat["network"].dims == (LANE,):
+        flat = flat.set_coords("network")
     _check_codes("status", flat["status"].values, len(STATUS))
     for knob in knobs:
         _check_knob(flat[knob][flat[LANE].values >= 0])
+    if "network" in flat.coords and "networks" in flat.attrs:
+        _check_network_numbers(flat["network"].values, flat[LANE].values >= 0, len(parse(flat.attrs["networks"])))
     _check_records(flat)
     own = page_dimensions(flat.attrs)
     for name in {*INNER, *own} & {*flat.coords}:
@@ -81,6 +85,11 @@ def _check_knob(column: xr.DataArray) -> None:
     if name in SEEDS:
         inside = bool(((column >= 0) & (column <= LARGEST_SEED)).all())
         require(inside, f"its {name} is not from 0 to {LARGEST_SEED:,} in every lane")
+
+
+def _check_network_numbers(numbers: np.ndarray, is_lane: np.ndarray, count: int) -> None:
+    known = bool(((numbers[is_lane] >= 0) & (numbers[is_lane] < count)).all())
+    require(known, f"its network has numbers that none of its {count:,} networks has")
 
 
 def _check_codes(name: str, codes: np.ndarray, count: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Final
 
-from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STATUS
+from sweep.base.labels import DIMENSIONS, METRICS, NETWORK_DIMS, NETWORKS, RECORDED, STATUS
 from sweep.results.checks.arrays import FLOATS, INNER, LANE, MOMENTS, Array, words_of
 from sweep.results.checks.scalars import require
 
@@ -16,6 +16,7 @@ NAMED: Final = ("output", "feature")  # dimensions whose values are words
 OF_SAMPLES: Final = ("sample_target", "sample_input")  # what is known of rows
 SCALES: Final = ("input_mean", "input_deviation", "target_mean", "target_deviation")
 OF_A_LANE: Final = {"status": "int8", "first_bad_epoch": "float64", "stop_epoch": "float64"}
+OF_NETWORKS: Final = {"network": ("int32",), "parameters": FLOATS, "training_state": ("uint8",)}
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ def check_variable(array: Array, names: Names) -> None:
     Raises:
         ValueError: naming it.
     """
-    known = {LANE, *MOMENTS, *INNER, *names.dims}
+    known = {LANE, *MOMENTS, *INNER, *NETWORK_DIMS, *names.dims}
     require(known.issuperset(array.dims), f"array {array.name}: it lies along dimensions that results do not have")
-    known_coordinates = {*names.knobs, "step", *DIMENSIONS, *OF_SAMPLES}
+    known_coordinates = {*names.knobs, "step", "network", *DIMENSIONS, *OF_SAMPLES}
     foreign = set(array.attributes.get("coordinates", "").split()) - known_coordinates
     require(not foreign, f"array {array.name} names {', '.join(sorted(foreign))[:80]} as coordinates")
     if array.name == "status" and "flag_meanings" in array.attributes:
@@ -66,8 +67,12 @@ def _is_variable(array: Array, names: Names) -> bool:
     name, dims, dtype = array.name, array.dims, array.dtype
     if name in names.dims:
         return dims == (name,) and dtype in ("int64", "float64")
+    if array.holds_networks:
+        return name in NETWORKS and dims == (LANE, *NETWORKS[name].dims) and dtype in OF_NETWORKS[name]
     if name in OF_A_LANE:
         return dims == (LANE,) and dtype == OF_A_LANE[name]
+    if name == "network" and dims == (LANE,):
+        return dtype in OF_NETWORKS[name]
     if name in NAMED:
         return dims == (name,) and dtype == "int16" and "flag_meanings" in array.attributes
     if name in DIMENSIONS:

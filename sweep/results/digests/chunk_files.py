@@ -1,6 +1,7 @@
 """Which files of a store hold the chunks of an array, and those of consecutive lanes."""
 
 from collections.abc import Iterable
+from itertools import product
 from math import ceil
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class ChunkFiles:
     def names(self, start: int = 0, stop: int | None = None) -> list[str]:
         """Name the files that hold some entries of the first dimension, in order.
 
-        No other dimension is divided into several chunks.
+        Only arrays of networks are divided along another dimension.
 
         Args:
             start: the first entry.
@@ -42,9 +43,11 @@ class ChunkFiles:
             Paths relative to the store.
         """
         stop = self.shape[0] if stop is None else stop
-        rest = "/0" * (len(self.shape) - 1)
-        numbers = range(start // self.chunks[0], ceil(stop / self.chunks[0])) if 0 not in self.shape else range(0)
-        return [f"{self._name}/c/{number}{rest}" for number in numbers]
+        if 0 in self.shape:
+            return []
+        numbers = range(start // self.chunks[0], ceil(stop / self.chunks[0]))
+        others = [range(ceil(size / chunk)) for size, chunk in zip(self.shape[1:], self.chunks[1:], strict=True)]
+        return [f"{self._name}/c/{'/'.join(map(str, place))}" for place in product(numbers, *others)]
 
 
 def list_chunk_files(store: Path) -> list[ChunkFiles]:

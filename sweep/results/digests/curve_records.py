@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import zarr
 
+from sweep.base.labels import NETWORK_DIMS
 from sweep.results.digests.damage import Damage
 from sweep.results.digests.folder import wave_arrays
 from sweep.results.digests.hashes import hash_records
@@ -46,11 +47,16 @@ def _damage(wave: RunningWave) -> Damage:
 def _is_intact(store: Path, group: zarr.Group, wave: RunningWave) -> bool:
     try:
         counts = _count_entries(store, group, wave.record)
-        names = wave_arrays(store)  # all of them, since a damaged chunk of any is damage
+        # All of them, since a damaged chunk of any is damage; but networks are written when the wave has ended.
+        names = [name for name in wave_arrays(store) if not _holds_networks(group[name])]
         arrays = {name: np.asarray(group[name][wave.start : wave.stop]) for name in names}  # type: ignore[index]
         return hash_records(arrays, counts) == wave.digest
     except Exception:  # a damaged chunk may raise anything
         return False
+
+
+def _holds_networks(array: Any) -> bool:
+    return (array.metadata.dimension_names or (None,))[-1] in NETWORK_DIMS
 
 
 def _count_entries(store: Path, group: zarr.Group, record: int) -> dict[str, int]:
@@ -67,6 +73,6 @@ def _count_entries(store: Path, group: zarr.Group, record: int) -> dict[str, int
         along = (array.metadata.dimension_names or ())[1:2]  # type: ignore[union-attr]
         if along and along[0] in _TIMES:
             counts[name] = int(np.count_nonzero(np.asarray(group[along[0]][:]) < reached))  # type: ignore[index]
-        elif along:  # the target, all of which is written with record 0
+        elif along and not _holds_networks(array):  # the target, all of which is written with record 0
             counts[name] = array.shape[1] if record else 0
     return counts

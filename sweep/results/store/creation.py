@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import xarray as xr
+import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from sweep.base.labels import NETWORK_DIMS
 from sweep.files import atomic_files, locks
 from sweep.files.places import ROOT, make_folder
 from sweep.files.safe_files import exists, list_files
@@ -21,6 +24,7 @@ from sweep.results.store.writer import Store
 
 # The checksum at the end of each chunk is for readers that use Zarr without sweep.
 _CODECS: Final = (ZstdCodec(), Crc32cCodec())
+_NETWORK_CHUNK_BYTES: Final = 2**26  # of a chunk of an array of networks, before compression
 
 
 def create(
@@ -62,11 +66,30 @@ def create(
 
 def _lay_out(path: Path, dataset: xr.Dataset, chunk_lanes: int) -> None:
     """Write coordinates and metadata, make sure that they can be opened again, and write their digests."""
-    encoding = _encoding(dataset, chunk_lanes)
-    dataset.to_zarr(path, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
+    networks = [str(name) for name, array in dataset.data_vars.items() if array.dims[-1] in NETWORK_DIMS]
+    curves = dataset.drop_vars(networks)
+    encoding = _encoding(curves, chunk_lanes)
+    curves.to_zarr(path, mode="w", encoding=encoding, zarr_format=3, consolidated=False)
+    for name in networks:  # not through xarray, which would go through all of their empty chunks
+        _add_networks(path, dataset[name], chunk_lanes)
     with refuse_unstorable():
         examine(path, read_root(path), list_files(path))
     write_layout(path, list(map(str, dataset.coords)), list(map(str, dataset.data_vars)))
+
+
+def _add_networks(path: Path, array: xr.DataArray, chunk_lanes: int) -> None:
+    """Add an array of networks, divided along its entries too, so that parts that no lane of a chunk has stay empty."""
+    entries = max(1, _NETWORK_CHUNK_BYTES // (chunk_lanes * array.dtype.itemsize))
+    zarr.open_group(path, mode="r+", use_consolidated=False).create_array(
+        str(array.name),
+        shape=array.shape,
+        chunks=(chunk_lanes, min(entries, array.shape[1])),
+        dtype=array.dtype,
+        fill_value=array.dtype.type(np.nan if array.dtype.kind == "f" else 0),
+        compressors=_CODECS,
+        dimension_names=[str(dim) for dim in array.dims],
+        attributes=dict(array.attrs),
+    )
 
 
 def _encoding(dataset: xr.Dataset, chunk_lanes: int) -> dict[Any, dict[str, Any]]:

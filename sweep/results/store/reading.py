@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepWarning
-from sweep.base.labels import ENDED, RUNNING
+from sweep.base.labels import ENDED, NETWORK_DIMS, RUNNING
 from sweep.results.checks.values import check_values
 from sweep.results.digests.folder import has_digests
 from sweep.results.digests.waves import running_waves, stored_places
@@ -38,7 +38,8 @@ def open_flat(path: Path) -> Iterator[xr.Dataset]:
         path: the store.
 
     Yields:
-        A Dataset over the flat dimension `lane`. A variable is read from the disk when its values are used.
+        A Dataset over the flat dimension `lane`, without networks. A variable is read from the disk when its values are
+        used.
 
     Raises:
         SweepError: if there is no readable store, or for damage that is found within the block.
@@ -49,7 +50,7 @@ def open_flat(path: Path) -> Iterator[xr.Dataset]:
         warnings.filterwarnings("ignore", "Object at .* is not recognized", category=UserWarning)
         # Units are only words: values in "seconds" are no dates to decode.
         with xr.open_zarr(path, consolidated=False, chunks=None, zarr_format=3, decode_times=False) as flat:
-            yield check_values(_count_as_running(flat, path))
+            yield check_values(_count_as_running(flat, path)).drop_dims(NETWORK_DIMS, errors="ignore")
     if not has_digests(path):  # after it was read, so that a store that is refused gives no warning as well
         message = f"{path} has no digests, as it is of schema {flat.attrs['schema']}: damage is not noticed"
         warnings.warn(message, SweepWarning, stacklevel=3)

@@ -65,6 +65,24 @@ class Store:
         for first in range(start, stop, chunk):
             array[first : first + chunk] = values[first - start : first - start + chunk]
 
+    def write_part(self, name: str, start: int, first: int, values: np.ndarray) -> None:
+        """Write one chunk of an array of networks.
+
+        Args:
+            name: the array.
+            start: place of the chunk's first lane.
+            first: its first entry.
+            values: all entries of the chunk.
+        """
+        self._check_held()
+        self._group[name][start : start + len(values), first : first + values.shape[1]] = values  # type: ignore[index]
+
+    def layout(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Give the shape of an array, and that of its chunks."""
+        array = self._group[name]
+        assert isinstance(array, zarr.Array)
+        return array.shape, array.chunks
+
     def read(self, name: str, start: int, stop: int) -> np.ndarray:
         """Read one variable for consecutive lanes.
 

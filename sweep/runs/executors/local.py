@@ -9,6 +9,7 @@ from sweep.engine.plan import Plan
 from sweep.engine.prepare import prepare
 from sweep.engine.walk import walk_wave
 from sweep.page.experiment import Experiment
+from sweep.results.networks import kept
 from sweep.results.store import Store
 from sweep.runs.events import Compiled, Event
 from sweep.runs.executors import Job
@@ -48,8 +49,9 @@ def run_job(job: Job, experiment: Experiment, obey: Callable[[], None] = lambda:
         experiment: the experiment that its page and arguments give.
         obey: raises an exception if a signal has come.
     """
-    plan = plan_sweep(experiment, job.memory, job.wave_lanes, job.chunk_lanes)
-    yield from LocalExecutor(plan, Store(Path(job.store))).run([job], obey)
+    store = Store(Path(job.store))
+    plan = plan_sweep(experiment, job.memory, job.wave_lanes, job.chunk_lanes, kept(store.attributes()))
+    yield from LocalExecutor(plan, store).run([job], obey)
 
 
 def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) -> Iterator[Event]:

@@ -68,11 +68,11 @@ def draw_rows(shape: Shape, key: Key[Array, ""], numbers: Numbers, given: Rows) 
         rows=standard_inputs if shape.batch_size else None,
         target=target,
         clean=standard_targets,
-        x_inputs=None if window is None else _standard_inputs(scales, jnp.asarray(window, dtype)).T,
+        x_inputs=None if window is None else standardise_inputs(scales, jnp.asarray(window, dtype)).T,
         x_clean=None,
         validation_inputs=None if validation[0] is None else validation[0].T,
         validation_target=validation[1],
-        sample_inputs=_standard_inputs(scales, given.inputs[shown]).T,
+        sample_inputs=standardise_inputs(scales, given.inputs[shown]).T,
         is_validation=jnp.isin(shown, rest).astype(dtype),
         scales=scales,
     )
@@ -107,8 +107,14 @@ def _scales(spec: Spec, inputs: Float[Array, "points features"], targets: Array)
     )
 
 
-def _standard_inputs(scales: Scales | None, inputs: Float[Array, "n features"]) -> Float[Array, "n features"]:
+def standardise_inputs(scales: Scales | None, inputs: Float[Array, "n features"]) -> Float[Array, "n features"]:
+    """Give the network's inputs for rows."""
     return inputs if scales is None else (inputs - scales.input_mean) / scales.input_deviation
+
+
+def in_units(scales: Scales | None, outputs: Float[Array, "n *outputs"]) -> Float[Array, "n *outputs"]:
+    """Give outputs in the units of the targets."""
+    return outputs if scales is None else outputs * scales.target_deviation + scales.target_mean
 
 
 def _standardise(scales: Scales | None, inputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -116,5 +122,5 @@ def _standardise(scales: Scales | None, inputs: Array, targets: Array) -> tuple[
     if scales is None:
         return inputs, targets
     if not jnp.issubdtype(targets.dtype, jnp.floating):
-        return _standard_inputs(scales, inputs), targets
-    return _standard_inputs(scales, inputs), (targets - scales.target_mean) / scales.target_deviation
+        return standardise_inputs(scales, inputs), targets
+    return standardise_inputs(scales, inputs), (targets - scales.target_mean) / scales.target_deviation
