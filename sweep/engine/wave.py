@@ -16,6 +16,7 @@ from sweep.engine.plan import Plan
 from sweep.engine.prepare import beginning_programs, names_of, settings_of, training_program
 from sweep.engine.program import (
     NEVER,
+    Block,
     BlockArrays,
     lane_shapes,
     number_dtype,

@@ -41,12 +41,34 @@ def restore(description: Mapping[str, Any], stand_ins: StandIns = MappingProxyTy
         raise SweepError(f"this version can't rebuild the experiment that the store describes: {error}") from error
 
 
+def _no_loss(h: Any, _: Any, **__: Any) -> Any:
+    return 0 * h.reshape(len(h), -1)[:, 0]
+
+
+def _no_target(x: Any, *_: Any, **__: Any) -> Any:
+    return 0 * x
+
+
+def _no_optimizer(**_: Any) -> Any:
+    import optax
+
+    return optax.identity()
+
+
+STAND_INS: Final = {
+    "FromFunction": _no_target,
+    "FromOptax": _no_optimizer,
+    "Loss": _no_loss,
+    "Values": Values.of_description,
+}
+
+
 def restore_for_prediction(description: Mapping[str, Any]) -> Experiment:
     """Rebuild an experiment whose lanes predict as those of the one described, if the network itself is not code.
 
-    No prediction depends on the target, on the loss, on metrics or on the rule that ends lanes, given the parameters: so
-    these may be code of the page. Rows of data stand for those that no store holds; scales by which they were standardised
-    are stored.
+    No prediction depends on the target, on loss, optimiser and metrics or on the rule that ends lanes, given the
+    parameters: so these may be code of the page. Rows of data are stood for by others, since no store holds them; the
+    scales by which they were standardised are stored.
 
     Raises:
         SweepError: if its network is code of the page, or if this version of sweep can't rebuild it.
@@ -54,15 +76,7 @@ def restore_for_prediction(description: Mapping[str, Any]) -> Experiment:
     changed: dict[str, Any] = {**description, "stop": None}
     if "record" in changed:
         changed["record"] = {**changed["record"], "own": []}
-    return restore(changed, {"FromFunction": _no_target, "Loss": _no_loss, "Values": Values.of_description})
-
-
-def _no_loss(h: Any, _: Any, **__: Any) -> Any:
-    return 0 * h.reshape(len(h), -1)[:, 0]
-
-
-def _no_target(x: Any, *_: Any, **__: Any) -> Any:
-    return 0 * x
+    return restore(changed, STAND_INS)
 
 
 def _make(value: Any, stand_ins: StandIns) -> Any:
