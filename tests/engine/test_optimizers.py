@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from helpers import rates_of
 
@@ -135,14 +136,8 @@ def test_nadam_looks_ahead_by_one_momentum_step():
     assert_close(walked(Optimizer("nadam"), {"learning_rate": 0.01}), by_hand(rule))
 
 
-@pytest.mark.core
-@pytest.mark.parametrize(
-    ("schedule", "fraction"),
-    [(s, f) for s in SCHEDULES for f in (0.0, 0.2) if (s, f) != ("exponential", 0.0)],  # which is refused
-)
-def test_a_schedule_is_its_closed_form_at_every_step(schedule, fraction):
-    # Plain gradient descent moves by rate * gradient, so that its steps show the rate that was used.
-    spec = Optimizer("sgd", schedule=schedule)
+def rates_used(spec: Optimizer, numbers: dict[str, float]) -> np.ndarray:
+    """Give the rate of each step: plain gradient descent moves by rate * gradient."""
 
     @jax.jit
     def rates(numbers: dict[str, jax.Array]) -> jax.Array:
@@ -154,14 +149,44 @@ def test_a_schedule_is_its_closed_form_at_every_step(schedule, fraction):
 
         return jax.lax.scan(step, rule.init(jnp.float64(0)), None, length=STEPS)[1]
 
+    given = {
+        "learning_rate": 0.3, "momentum": 0.0, "weight_decay": 0.0, "warmup": 0.3, "initial_fraction": 0.1,
+        "boundary_factor": 0.5, "boundaries_0": 0.5, "boundaries_1": 0.75,
+    } | numbers  # fmt: skip
     with jax.enable_x64(True):
-        numbers = {
-            "learning_rate": 0.3, "momentum": 0.0, "weight_decay": 0.0, "final_fraction": fraction, "warmup": 0.3,
-            "initial_fraction": 0.1, "boundary_factor": 0.5, "boundaries_0": 0.5, "boundaries_1": 0.75,
-        }  # fmt: skip
-        numbers = {name: numbers[name] for name in spec.applicable() & numbers.keys()}
-        got = np.asarray(rates({name: jnp.float64(value) for name, value in numbers.items()}))
+        return np.asarray(rates({k: jnp.float64(value) for k, value in given.items() if k in spec.applicable()}))
+
+
+FORMS = [(s, f) for s in SCHEDULES for f in (0.0, 0.2) if (s, f) != ("exponential", 0.0)]  # which is refused
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("schedule", "fraction"), FORMS)
+def test_a_schedule_is_its_closed_form_at_every_step(schedule, fraction):
+    got = rates_used(Optimizer("sgd", schedule=schedule), {"final_fraction": fraction})
     np.testing.assert_allclose(got, rates_of(schedule, 0.3, fraction, STEPS)[:STEPS], rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize(("schedule", "fraction"), [each for each in FORMS if each[1] and each[0] != "one_cycle"])
+def test_after_a_warm_up_the_schedule_takes_the_rest(schedule, fraction):
+    spec = Optimizer("sgd", schedule=schedule, warmup=0.1)
+    form = rates_of({"warmup_cosine": "cosine"}.get(schedule, schedule), 0.3, fraction, STEPS)
+    without = rates_used(spec, {"final_fraction": fraction, "warmup": 0.0})
+    np.testing.assert_allclose(without, form[:STEPS], rtol=1e-13)
+    half = STEPS // 2
+    got = rates_used(spec, {"final_fraction": fraction, "warmup": 0.5})
+    np.testing.assert_allclose(got[:half], form[0] * np.arange(half) / half, rtol=1e-13)
+    np.testing.assert_allclose(got[half:], form[:STEPS:2], rtol=1e-13)
+
+
+def test_piecewise_and_one_cycle_are_those_of_optax():
+    piecewise = optax.piecewise_constant_schedule(0.3, {20: 0.5, 30: 0.5})
+    cycle = optax.cosine_onecycle_schedule(STEPS, 0.3, 0.3, div_factor=10, final_div_factor=2)
+    fraction = 1 / 20
+    for schedule, theirs in (("piecewise", piecewise), ("one_cycle", cycle)):
+        got = rates_used(Optimizer("sgd", schedule=schedule), {"final_fraction": fraction})
+        with jax.enable_x64(True):
+            np.testing.assert_allclose(got, [theirs(jnp.float64(step)) for step in range(STEPS)], rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

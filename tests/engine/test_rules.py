@@ -442,6 +442,18 @@ def test_a_transformation_sees_a_vector_only_where_each_entry_is_treated_alike(b
     assert bool(ask(jnp.float32(0.1))) == alike
 
 
+def test_a_transformation_that_takes_entries_of_another_array_sees_no_vector():
+    def swap(gradient, state, parameters=None):
+        return ({"x": gradient["y"], "y": gradient["x"]} if isinstance(gradient, dict) else gradient), state
+
+    def centre(gradient, state, parameters=None):
+        return jax.tree.map(lambda leaf: leaf - leaf.sum(), gradient), state
+
+    for update in (swap, centre):
+        assert not is_elementwise(lambda _: (), update, {"x": np.zeros(2), "y": np.zeros(2)})
+    assert is_elementwise(lambda _: (), lambda gradient, state, _: (gradient, state), {"x": np.zeros(2)})
+
+
 def several(which, learning_rate):
     return {
         "lbfgs": lambda: optax.lbfgs(memory_size=4),

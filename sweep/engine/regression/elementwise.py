@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Literal
 
 _BY_ENTRY: Final = (
@@ -110,7 +111,7 @@ def _outcomes(traced: _Traced, vector: Any, like: Any, known: _Expressions) -> I
         def symbols(kind: str, at: int = at) -> list[int]:
             """Number the arrays of a kind; this one has the number of the vector."""
             return [
-                known.number(kind if place == at else (kind, place)) for place in range(traced.parameters.num_leaves)
+                known.number(kind) for place in range(traced.parameters.num_leaves)
             ]
 
         def own(state: Any, at: int = at) -> list[int]:
@@ -164,7 +165,7 @@ def _evaluate(jaxpr: ClosedJaxpr, inputs: Sequence[int], known: _Expressions) ->
 
 def _constant(value: Any, known: _Expressions) -> int:
     """Number a constant: one for each traced value, since it is not known, and one for each number of each type."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         if value.shape:
             raise _MixedError
         known.traced.append(value)
