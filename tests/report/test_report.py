@@ -305,6 +305,13 @@ def test_only_the_claims_of_this_page_are_shown(monkeypatch):
     ]
 
 
+@pytest.fixture
+def without_plots(monkeypatch):
+    """Leave out what is slow to make, and not read here."""
+    monkeypatch.setattr(section, "figures", lambda ds: [])
+    monkeypatch.setattr(section.bokeh_models, "plots_as_json", dict)
+
+
 @pytest.mark.parametrize(
     ("name", "start", "note"),
     [
@@ -315,16 +322,16 @@ def test_only_the_claims_of_this_page_are_shown(monkeypatch):
         ("a b", "python -m sweep.run 'experiments/a b.py' --lane", False),
     ],
 )
-def test_the_command_names_the_page_as_it_was_run(monkeypatch, name, start, note):
-    monkeypatch.setattr(section, "figures", lambda ds: [])
+@pytest.mark.usefixtures("without_plots")
+def test_the_command_names_the_page_as_it_was_run(name, start, note):
     for store in (Path("results", name), Path("results", name.replace("@", "-"))):  # the older name of the store
         command = Elements(write_report({store: small(name=name)})).data()["command"]
         assert command["start"] == start
         assert bool(command["note"]) == note
 
 
-def test_the_command_has_the_options_that_the_store_was_run_with(monkeypatch):
-    monkeypatch.setattr(section, "figures", lambda ds: [])
+@pytest.mark.usefixtures("without_plots")
+def test_the_command_has_the_options_that_the_store_was_run_with():
     options = json.dumps(["--smoke", "--zoom", "width=16:64:3", "--task.low", "a b"])
     store, name = Path("results/xor-smoke-0123abcd"), "xor@smoke@0123abcd"
     text = write_report({store: small(name=name, arguments=options)})
@@ -334,8 +341,8 @@ def test_the_command_has_the_options_that_the_store_was_run_with(monkeypatch):
     assert command["start"].endswith("xor.py --smoke --zoom width=16:64:3 --task.low 'a b' --lane")
 
 
-def test_the_command_names_a_store_in_another_folder(monkeypatch):
-    monkeypatch.setattr(section, "figures", lambda ds: [])
+@pytest.mark.usefixtures("without_plots")
+def test_the_command_names_a_store_in_another_folder():
     command = Elements(write_report({Path("my store"): small(name="xor")})).data()["command"]
     assert command["start"] == "python -m sweep.run experiments/xor.py --out 'my store' --lane"
 

@@ -41,6 +41,12 @@ def page(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The option that lets these runs share a compiled program, for those whose compiling is not what is tested."""
+    return "--compile-cache", str(tmp_path_factory.mktemp("programs"))
+
+
 def start(page: Path, *args: str, save_seconds: float = 0.3) -> subprocess.Popen[str]:
     """Start a run that saves often, so that a short test has checkpoints to come back to."""
     code = (
@@ -85,16 +91,16 @@ def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
 
 @pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_killed_sweep_that_is_resumed_is_equal_to_the_bit_and_repeats_only_what_was_not_saved(
-    page: Path, tmp_path: Path, kills: int
+    page: Path, tmp_path: Path, programs: tuple[str, str], kills: int
 ) -> None:
-    whole = start(page, "--out", str(tmp_path / "whole"))
+    whole = start(page, "--out", str(tmp_path / "whole"), *programs)
     assert whole.wait(300) == 0, whole.stdout and whole.stdout.read()
     expected = open_results(tmp_path / "whole")
     assert expected.attrs["lane_steps"] == EPOCHS * 3 * 16
     executed = expected.attrs["lane_steps_executed"]  # including the lanes that pad tiles
     store, rng, done, unsaved = tmp_path / "killed", random.Random(0), 0, 0
     for share in sorted(rng.uniform(0.02, 0.9) for _ in range(kills)):
-        run = start(page, "--out", str(store), "--resume")
+        run = start(page, "--out", str(store), "--resume", *programs)
         wait_for(store, share, run)
         while run.poll() is None and not saved(store):  # a kill before the first save would show nothing
             time.sleep(0.05)
@@ -106,7 +112,7 @@ def test_a_killed_sweep_that_is_resumed_is_equal_to_the_bit_and_repeats_only_wha
         done = checkpoint["done"][0]
         beat = json.loads((store / "heartbeat.json").read_text())
         unsaved = beat["lane_steps_executed"] - done * executed // (EPOCHS * 3)
-    last = start(page, "--out", str(store), "--resume")
+    last = start(page, "--out", str(store), "--resume", *programs)
     assert last.wait(300) == 0, last.stdout and last.stdout.read()
     got = open_results(store)
     assert_same(expected, got)
@@ -152,10 +158,10 @@ def test_a_signal_during_compilation_leaves_a_store_that_can_be_resumed(page: Pa
     assert open_results(store).attrs["lane_steps"] == 0
 
 
-def test_a_store_in_use_is_refused_to_a_second_run(page: Path, tmp_path: Path) -> None:
+def test_a_store_in_use_is_refused_to_a_second_run(page: Path, tmp_path: Path, programs: tuple[str, str]) -> None:
     store = tmp_path / "store"
     page.write_text(PAGE.format(epochs=100 * EPOCHS))  # it still runs when the second has started
-    first = start(page, "--out", str(store))
+    first = start(page, "--out", str(store), *programs)
     wait_for(store, 0.01, first)
     second = start(page, "--out", str(store), "--resume")
     assert second.wait(60) == 2
