@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sweep.engine.compiler_options import compiler_options
@@ -51,7 +52,9 @@ def predict(plan: Plan, row: np.ndarray, x: np.ndarray, constants: Mapping[str, 
         lane = _runner(plan, row).one_lane(0)
         training = program.blocks[0].training
         parameters = training.parameters(lane.lanes.state)
-        data, shared = training.with_constants(lane.data, lane.shared, constants)
+        data, shared = training.with_constants(
+            lane.data, lane.shared, {name: jnp.asarray(values) for name, values in constants.items()}
+        )
         return np.asarray(compiled(parameters, x, data, shared, lane.numbers))
 
 

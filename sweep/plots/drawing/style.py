@@ -22,6 +22,7 @@ from sweep.results import schema
 
 _P = ParamSpec("_P")
 _Drawn = TypeVar("_Drawn")  # a figure or an animation
+_OF_ROWS: Final = ("sample_target", "sample_input")
 # Variables that figures use although they do not name them among their needs.
 _ALWAYS_USED: Final = (
     "status", "stop_epoch", "loss", schema.VALIDATION, "target", "is_validation", "target_mean", "target_deviation",
@@ -133,7 +134,10 @@ def with_style(draw: Callable[Concatenate[xr.Dataset, _P], _Drawn]) -> Callable[
         # Selections copy, so all other variables, which may be gigabytes, are left out.
         used = {*_ALWAYS_USED, *specs.KINDS[figure.name].needs, *specs.references_of(figure)}
         with drawing_settings(kwargs.get(_AXES)):
-            return draw(ds[[name for name in ds.data_vars if name in used]], *args, **kwargs)
+            kept = ds[[name for name in ds.data_vars if name in used]]
+            # The rows of data are coordinates, which a selection without other variables along them drops.
+            of_rows = {name: ds[name] for name in _OF_ROWS if name in ds.coords}
+            return draw(kept.assign_coords(of_rows) if "sample" in kept.dims else kept, *args, **kwargs)
 
     return drawn
 
