@@ -85,7 +85,7 @@ def _make(value: Any, stand_ins: StandIns) -> Any:
         return tuple(_make(each, stand_ins) for each in value)
     if not isinstance(value, Mapping):
         return value
-    kind = value.get("kind")
+    kind = str(value.get("kind"))
     extra = ("kind", "better") if kind in STOPS else ("kind",)  # the metric says which is better
     fields = {name: _make(each, stand_ins) for name, each in value.items() if name not in extra}
     if "kind" not in value:

@@ -75,8 +75,9 @@ class Trained:
         At the x of the store (all of its coordinate `x`, in order) the sweep's own program computes them, in a tile of
         the size in which the lane was trained: for a lane that finished or reached its target they are the stored
         `prediction` at the last record to the last bit, where the arithmetic (versions, kind of device) is that of the
-        store, and where the page has no metrics of its own or is given (`page=`, `experiment=`). At any other x the
-        same functions are compiled for that many points, and outputs agree with those of the program to rounding, a few
+        store, and where the page has no metrics of its own or is given (`page=`, `experiment=`); not for random points
+        with standardised inputs, whose x a replay, too, computes with other last bits. At any other x the same
+        functions are compiled for that many points, and outputs agree with those of the program to rounding, a few
         units in the last place.
 
         Args:

@@ -256,8 +256,7 @@ def build(width):
 experiment = Experiment(
     question="Is it kept?",
     task=FromFunction(
-        function=wave, parameters={"power": 2.0}, points=16, low=-2.0, high=3.0, placement="random",
-        inputs="standardised",
+        function=wave, parameters={"power": 2.0}, points=16, low=-2.0, high=3.0, inputs="standardised",
     ),
     model=MODEL, axes=grid(seed=(0, 1), width=(4,), power=(1.0, 3.0)), epochs=8,
     record=Record(metrics=("loss",), at=linear_spaced(2), snapshots=2),
