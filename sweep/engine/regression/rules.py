@@ -214,7 +214,8 @@ def measured(state: Any, parameters: Parameters) -> Parameters:
 
 def with_measured(state: Any, parameters: Parameters) -> Any:
     """Return a state of a rule in which these parameters are measured."""
-    return state._replace(learned=parameters) if isinstance(state, Shown) else state
+    # A copy, since a program may not be given one array twice.
+    return state._replace(learned=jax.tree.map(jnp.copy, parameters)) if isinstance(state, Shown) else state
 
 
 # A page's own.
