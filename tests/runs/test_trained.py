@@ -34,7 +34,7 @@ from sweep.runs.filling import resume
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.replay import replay
-from sweep.specs import MLP, Halving, Linear, Optimizer, Record, Target, linear_spaced
+from sweep.specs import MLP, FromOptax, Halving, Linear, Optimizer, Record, Target, linear_spaced
 
 LOST = 1e9  # a learning rate at which lanes diverge
 SHOWN = Record(metrics=("loss",), at=linear_spaced(4), snapshots=2)
@@ -283,6 +283,24 @@ def test_a_network_of_ours_needs_no_page(page: Path) -> None:
     assert net.predict(ds.x).tobytes() == expected.tobytes()
     np.testing.assert_allclose(net.predict(ds.x.values[2:9]), expected[2:9], rtol=2e-5, atol=2e-6)
     assert sum(leaf.size for leaf in jax.tree.leaves(net.parameters)) == 13
+
+
+def free(learning_rate):
+    import optax
+
+    return optax.contrib.schedule_free_adamw(learning_rate)
+
+
+@pytest.mark.parametrize("rule", [Optimizer("schedule_free_adamw"), FromOptax(free, learning_rate=1.0)])
+def test_what_is_kept_of_a_schedule_free_rule_is_what_it_has_learned_and_needs_no_page(tmp_path: Path, rule) -> None:
+    experiment = tiny(optimizer=rule, axes=grid(learning_rate=(0.05, 0.1)), record=replace(SHOWN, keep="parameters"))
+    store = stored(plan_sweep(experiment), tmp_path / "store")
+    ds = open_results(store)
+    net = trained(store, learning_rate=0.1)
+    assert net.predict(ds.x).tobytes() == final_prediction(store, learning_rate=0.1).tobytes()
+    plain = Plain((6, 6), "tanh", True, np.float32)
+    outputs = plain.apply(to_flax(net.parameters), (2 * ds.x.values - 1)[:, None].astype(np.float32))
+    np.testing.assert_allclose(outputs, net.predict(ds.x), rtol=2e-5, atol=2e-6)
 
 
 def test_points_of_several_features_are_rows(tmp_path: Path) -> None:

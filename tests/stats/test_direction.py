@@ -57,7 +57,8 @@ def test_the_vocabulary_says_which_values_of_which_metric_are_better():
     assert {name: metric.better for name, metric in labels.METRICS.items()} == {
         "loss": "lower", "clean_loss": "lower", "spectral_error": "lower", "spatial_error": "lower",
         "extrapolation_error": "lower", "accuracy": "higher", "gradient_norm": None, "parameter_norm": None,
-        "sharpness": None,
+        "sharpness": None, "average_loss": "lower", "average_accuracy": "higher", "validation_loss": "lower",
+        "validation_accuracy": "higher",
     }  # fmt: skip
 
 

@@ -110,7 +110,9 @@ def _outcomes(traced: _Traced, vector: Any, like: Any, known: _Expressions) -> I
 
         def symbols(kind: str, at: int = at) -> list[int]:
             """Number the arrays of a kind; this one has the number of the vector."""
-            return [known.number(kind) for place in range(traced.parameters.num_leaves)]
+            return [
+                known.number(kind if place == at else (kind, place)) for place in range(traced.parameters.num_leaves)
+            ]
 
         def own(state: Any, at: int = at) -> list[int]:
             return [jax.tree.leaves(part)[at] if array else part for array, part in _pairs(arrays, parts(state))]

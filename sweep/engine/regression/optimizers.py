@@ -18,6 +18,11 @@ def _matrices(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
 
 
+def resting() -> optax.GradientTransformation:
+    """No step: what stands for a transformation of a page where its trained network is only evaluated."""
+    return optax.set_to_zero()
+
+
 def sgd(rate: Any, n: Numbers, decay_biases: bool) -> optax.GradientTransformation:
     """SGD with coupled decay, which is added to the gradient before the momentum, as in PyTorch."""
     return optax.chain(decayed(n["weight_decay"], decay_biases), optax.sgd(rate, momentum=n["momentum"]))

@@ -50,6 +50,18 @@ class Averaged(NamedTuple):
     average: Parameters
 
 
+class Shown(NamedTuple):
+    """The state of a rule that trains other parameters than those it has learned.
+
+    Args:
+        state: that of the rule.
+        learned: the parameters at which a lane is measured.
+    """
+
+    state: Any
+    learned: Parameters
+
+
 def rule_of(spec: UpdateRule, steps: int, numbers: Numbers, dtype: Any, by_layer: ByLayer) -> Rule:
     """Build one lane's rule.
 
@@ -80,7 +92,7 @@ def built_in(spec: Optimizer, steps: int, n: Numbers, dtype: Any, by_layer: ByLa
         updates, state = whole.update(gradient, state, parameters, **more)
         return _scale_layers(updates, by_layer, n), state
 
-    plain = Rule(whole.init, update)
+    plain = _shown(Rule(whole.init, update))
     return _averaging(plain, n["average"]) if spec.averages() else plain
 
 
@@ -162,19 +174,48 @@ def average_of(state: Any) -> Parameters | None:
     return state.average if isinstance(state, Averaged) else None
 
 
-def measured(state: Any, parameters: Parameters) -> Parameters:
-    """Give the parameters at which a lane is measured: those trained, except where optax's schedule-free rules train.
+def _shown(rule: Rule) -> Rule:
+    """Keep the point that optax's schedule-free rules have learned; they train another one."""
 
-    These rules take gradients at one point and have learned another one.
-    """
+    def init(parameters: Parameters) -> Any:
+        inner = rule.init(parameters)
+        return Shown(inner, parameters) if _schedule_free(inner) else inner
+
+    def update(gradient: Any, state: Any, parameters: Parameters, loss: Array, objective: Objective) -> Any:
+        if not isinstance(state, Shown):
+            return rule.update(gradient, state, parameters, loss, objective)
+        updates, inner = rule.update(gradient, state.state, parameters, loss, objective)
+        return updates, Shown(inner, _learned(_schedule_free(inner)[0], jax.tree.map(jnp.add, parameters, updates)))
+
+    return Rule(init, update)
+
+
+def _schedule_free(state: Any) -> list[ScheduleFreeState]:
     is_free = lambda node: isinstance(node, ScheduleFreeState)  # noqa: E731
-    free = [node for node in jax.tree.leaves(state, is_leaf=is_free) if is_free(node)]
-    if not free:
-        return parameters
+    return [node for node in jax.tree.leaves(state, is_leaf=is_free) if is_free(node)]
+
+
+def _learned(free: ScheduleFreeState, parameters: Parameters) -> Parameters:
     vector, unravel = ravel_pytree(parameters)
-    if jax.tree.structure(free[0].z) == jax.tree.structure(vector):
-        return unravel(schedule_free_eval_params(free[0], vector))
-    return schedule_free_eval_params(free[0], parameters)
+    if jax.tree.structure(free.z) == jax.tree.structure(vector):
+        return unravel(schedule_free_eval_params(free, vector))
+    return schedule_free_eval_params(free, parameters)
+
+
+def measured(state: Any, parameters: Parameters) -> Parameters:
+    """Give the parameters at which a lane is measured, and which are its network: those trained, or those learned.
+
+    Args:
+        state: of its rule.
+        parameters: those trained.
+    """
+    return state.learned if isinstance(state, Shown) else parameters
+
+
+def with_measured(state: Any, parameters: Parameters) -> Any:
+    """Return a state of a rule in which these parameters are measured."""
+    # A copy, since a program may not be given one array twice.
+    return state._replace(learned=jax.tree.map(jnp.copy, parameters)) if isinstance(state, Shown) else state
 
 
 # A page's own.
@@ -213,7 +254,7 @@ def from_optax(spec: FromOptax, _: int, n: Numbers, dtype: Any, by_layer: ByLaye
         _check_alike(culprit, "a new state", new, state)
         return updates, new
 
-    return Rule(init, update)
+    return _shown(Rule(init, update))
 
 
 def _keywords(made: optax.GradientTransformation) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from sweep.engine.regression import metrics
 from sweep.engine.regression.losses import compute_loss
 from sweep.engine.regression.moment import Landscape
 from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
-from sweep.engine.regression.rules import Rule, average_of, measured, rule_of
+from sweep.engine.regression.rules import Rule, average_of, measured, rule_of, with_measured
 from sweep.engine.regression.tasks import NO_DATA, Data, Scales, draw
 from sweep.engine.regression.tasks.inputs import compute_inputs
 from sweep.engine.regression.tasks.rows import in_units, rows_of, standardise_inputs
@@ -253,12 +253,12 @@ class Regression(Training):
         return ("width",) * self.varying.width + ("depth",) * self.varying.depth
 
     def parameters(self, state: State) -> Any:
-        """Return the parameters."""
-        return state.parameters
+        """Return the parameters at which a lane is measured."""
+        return measured(state.optimizer_state, state.parameters)
 
     def with_parameters(self, state: State, parameters: Any) -> State:
         """Return a state with other parameters."""
-        return state._replace(parameters=parameters)
+        return state._replace(parameters=parameters, optimizer_state=with_measured(state.optimizer_state, parameters))
 
     def own(self, parameters: Any, numbers: Mapping[str, Any]) -> Any:
         """Cut a lane's own network out of padded parameters."""
