@@ -12,7 +12,7 @@ from sweep.export.formats import FORMATS
 from sweep.page.specs import claim, figure
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS, Initializer
-from sweep.page.specs.loss import LOSSES
+from sweep.page.specs.loss import LOSSES, BuiltInLoss
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import OPTIMIZERS, SCHEDULES
 from sweep.page.specs.task import INPUTS, Task
@@ -51,13 +51,15 @@ def test_the_function_of_every_declaration_exists(entry: Entry) -> None:
     assert callable(entry.load())
 
 
+def _told_apart(entry: Entry) -> object:
+    """Initialisers share distributions, and differ in their variance; losses share values, and are means or sums."""
+    if isinstance(entry, Initializer):
+        return entry.variance(2.0, 3.0)
+    return entry.reduction if isinstance(entry, BuiltInLoss) else None
+
+
 def test_no_two_names_stand_for_one_thing() -> None:
-    """Initialisers share distributions, and differ in their variance."""
-    told = [
-        (entry.load(), entry.variance(2.0, 3.0) if isinstance(entry, Initializer) else None)
-        for registry in REGISTRIES.values()
-        for entry in registry.values()
-    ]
+    told = [(entry.load(), _told_apart(entry)) for registry in REGISTRIES.values() for entry in registry.values()]
     assert [each for each in told if told.count(each) > 1] == []
     assert all(name == metric.name for name, metric in METRICS.items())
 
