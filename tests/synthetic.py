@@ -62,6 +62,42 @@ def results(
     return ds.assign({name: ds[name].astype(np.float32) for name in stored})
 
 
+def over_two_features(ds: xr.Dataset) -> xr.Dataset:
+    """Lay what lies along x out over two features, with as many values each."""
+    count = int(ds.sizes["x"] ** 0.5)
+    side = np.linspace(-1, 1, count)
+    sizes = {"x1": side, "x2": side}
+    changed = {}
+    for name in ("spatial_error", "prediction", "target"):
+        if name in ds:
+            plane = ds[name].isel(x=slice(count**2)).drop_vars("x").assign_coords(x=range(count**2))
+            stacked = plane.assign_coords(x1=("x", np.repeat(side, count)), x2=("x", np.tile(side, count)))
+            changed[name] = stacked.set_index(x=["x1", "x2"]).unstack("x").assign_attrs(ds[name].attrs)
+    found = ds.drop_dims("x").assign(changed)
+    for name in sizes:
+        found[name].attrs = labels.DIMENSIONS[name].attributes()
+    return found
+
+
+def with_rows(ds: xr.Dataset) -> xr.Dataset:
+    """Let what lies along x be the predictions for rows of data, every fourth of them for validation."""
+    target = ds["target"].isel({name: 0 for name in ds["target"].dims if name != "x"}).values
+    rows = ds["prediction"].rename(x="sample").assign_coords(sample=range(ds.sizes["x"]))
+    held = xr.DataArray((np.arange(ds.sizes["x"]) % 4 == 0).astype(float), dims="sample")
+    found = ds.drop_dims("x").assign(
+        sample_prediction=rows, is_validation=(held + xr.zeros_like(ds["status"], dtype=float)),
+        validation_loss=(ds["loss"] * 2).assign_attrs(labels.METRICS["validation_loss"].attributes()),
+    )  # fmt: skip
+    return found.assign_coords(sample_target=("sample", target), sample_input=(("sample", "feature"), target[:, None]))
+
+
+def fitting(figure: str, ds: xr.Dataset) -> xr.Dataset:
+    """Give the results what a figure needs that not every page has."""
+    if figure in ("surface", "surface_error"):
+        return over_two_features(ds)
+    return with_rows(ds) if figure == "predicted" else ds
+
+
 def time_constant(frequency, knobs) -> xr.DataArray:
     """Return the closed form's decay time in epochs."""
     rate = knobs["learning_rate"] if "learning_rate" in knobs.coords else 1e-2

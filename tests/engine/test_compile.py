@@ -116,8 +116,8 @@ def arguments(blocks: tuple[Block, ...], names: list[tuple[str, ...]]) -> tuple[
     counts = jax.ShapeDtypeStruct((len(blocks),), np.int32)
     live = jax.ShapeDtypeStruct((1, len(blocks)), np.int32, sharding=programs.sharding(devices))
     flag = jax.ShapeDtypeStruct((), np.bool_)
-    parts = zip(*arrays, strict=True)
-    return (*(list(part) for part in parts), counts, counts, live, flag)
+    lanes, data, numbers, _ = zip(*arrays, strict=True)
+    return list(lanes), list(data), list(numbers), [], counts, counts, live, flag
 
 
 def everything() -> list[Any]:
@@ -163,7 +163,7 @@ def test_lanes_can_begin_on_an_accelerator(platform):
     block = replace(program.blocks[0], tile=4096, tiles=1)
     devices = tuple(jax.devices()[:1])
     numbers = programs.array_shapes(block, devices, tuple(program.numbers[0])).numbers
-    exported = jax.export.export(programs.beginning(block, devices), platforms=[platform])(numbers)
+    exported = jax.export.export(programs.beginning(block, devices), platforms=[platform])(numbers, ())
     assert exported.platforms == (platform,)
     shapes = jax.eval_shape(jax.vmap(jax.vmap(partial(programs.begin, block))), numbers)
     assert len(exported.out_avals) == len(jax.tree.leaves(shapes))

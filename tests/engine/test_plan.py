@@ -133,7 +133,7 @@ def test_lanes_that_share_a_block_have_their_own_structure_in_it():
                     "width": numbers["width"][at],
                     "depth": numbers["depth"][at] if "depth" in numbers else shape.model.depth,
                     "activation": names[numbers["activation"][at]] if names else shape.model.activation,
-                    "loss_function": shape.loss,
+                    "loss_function": shape.loss.name,
                 }
                 assert found == {name: knobs[name] for name in found}
                 assert numbers["width"][at] <= shape.model.width

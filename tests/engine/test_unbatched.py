@@ -106,11 +106,11 @@ def lowered(experiment, monkeypatch, wrap):
     ]
     counts = jax.ShapeDtypeStruct((len(arrays),), np.int32)
     live = jax.ShapeDtypeStruct((2, len(arrays)), np.int32, sharding=programs.sharding(plan.devices.live()))
-    parts = zip(*arrays, strict=True)
-    arguments = (*map(list, parts), counts, counts, live, jax.ShapeDtypeStruct((), np.bool_))
+    lanes, data, numbers, _ = zip(*arrays, strict=True)
+    arguments = (list(lanes), list(data), list(numbers), [], counts, counts, live, jax.ShapeDtypeStruct((), np.bool_))
     training = programs.program(program.blocks, plan.devices.live()).lower(*arguments)
     return operations(training), operations(
-        programs.beginning(program.blocks[0], plan.devices.live()).lower(arrays[0].numbers)
+        programs.beginning(program.blocks[0], plan.devices.live()).lower(arrays[0].numbers, ())
     )
 
 

@@ -34,8 +34,8 @@ def recorded(*metrics: Metric, **changes: object) -> Callable[[], object]:
 
 
 REFUSALS: dict[str, Callable[[], object]] = {
-    "unknown dimension of metric 'm' 'mode': known: frequency, layer, x; one of its own has a size: "
-    "dims={'mode': 10}": lambda: own(("mode",)),
+    "unknown dimension of metric 'm' 'mode': known: frequency, layer, output, sample, x, x1, x2; one of its own has a "
+    "size: dims={'mode': 10}": lambda: own(("mode",)),
     "dimension 'layer' of metric 'm' is the page's, which gives its size: write None": lambda: own({"layer": 3}),
     "dims of metric 'm' must be names, Dimensions or a dict of sizes, got 3": lambda: own(3),
     "a dimension of a metric can't be named 'epoch': choose another identifier": lambda: own({"epoch": 3}),

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from synthetic import results
+from synthetic import over_two_features, results, with_rows
 
 from sweep.base import labels
 from sweep.page.specs.figure import KINDS
@@ -29,11 +29,20 @@ AXES = {
     "results/questions/sine_activation": {"learning_rate": [1e-3, 1e-2], "omega0": [1.0, 4.0]},
     "results/questions/xor": {"activation": ["relu", "tanh"], "width": [2.0, 3.0]},
     "results/questions/centre_before_edges": {},
+    "results/spirals": {"learning_rate": [1e-3, 1e-2], "width": [4.0, 8.0]},
+    "results/field": {"learning_rate": [1e-3, 1e-2]},
 }  # fmt: skip
 
 
 def synthetic_store(path: str):
-    ds = results({"seed": range(3), **AXES[path]}, epochs=SMALL, points=4)
+    axes = {"seed": range(3), **AXES[path]}
+    if path == "results/field":
+        return over_two_features(results(axes, epochs=SMALL, points=64))
+    if path == "results/spirals":  # two features, and rows
+        ds = results(axes, epochs=SMALL, points=64)
+        rows = with_rows(ds)
+        return over_two_features(ds).merge(rows.drop_vars("sample_input"), compat="override")
+    ds = results(axes, epochs=SMALL, points=4)
     for name in ("accuracy", "extrapolation_error"):
         ds[name] = (ds["loss"] / 3).assign_attrs(labels.METRICS[name].attributes())
     return ds.assign(closed_form_loss=ds["loss"] * 2)

@@ -9,7 +9,7 @@ import pytest
 from drawn import axes_of, hatches, legend, mesh_of
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from synthetic import AXES, ended, results, union
+from synthetic import AXES, ended, fitting, results, union
 
 from sweep import Figure as PageFigure
 from sweep import SweepError, plots
@@ -21,7 +21,7 @@ from sweep.plots.registry import FIGURES, FILMS
 
 OPTIONS = {"share": {"at_most": 0.5}, "heatmap": {"metric": "spectral_error"}}
 MAPS = {"frequency_epoch", "learning_rate_epoch", "metric_epoch", "epochs_to_converge", "outcome", "share",
-        "space_epoch", "heatmap"}  # fmt: skip
+        "space_epoch", "heatmap", "surface", "surface_error"}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def drawn(axes):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_draws_the_same_on_given_axes_as_in_a_new_figure(name, ds):
-    options = OPTIONS.get(name, {})
+    ds, options = fitting(name, ds), OPTIONS.get(name, {})
     own = FIGURES[name](ds, **options)
     expected = axes_of(own)
     figure = Figure(figsize=(20, 8), layout="constrained")
@@ -252,7 +252,7 @@ def test_another_number_of_axes_is_refused_with_the_way_to_have_fewer_panels(ds,
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_refuses_too_many_axes_by_its_own_name(name, ds):
     with pytest.raises(SweepError, match=rf"^figure '{name}' draws \d+ panels?, .*and got 12 axes: give \d+"):
-        FIGURES[name](ds, **OPTIONS.get(name, {}), ax=Figure().subplots(3, 4))
+        FIGURES[name](fitting(name, ds), **OPTIONS.get(name, {}), ax=Figure().subplots(3, 4))
 
 
 def test_the_choice_that_the_error_names_leaves_one_panel(ds):

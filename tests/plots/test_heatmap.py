@@ -15,7 +15,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.patches import PathPatch
 from PIL import Image
-from synthetic import AXES, ended, results, union
+from synthetic import AXES, ended, fitting, results, union
 
 import sweep.plots
 from sweep import stats
@@ -367,7 +367,7 @@ def test_zero_and_negative_values_are_drawn_by_every_figure_with_a_logarithmic_s
 def test_every_figure_on_one_seed_and_on_irregular_axes(name, case):
     ds = rates()
     ds = ds.isel(seed=[0]) if case == "one seed" else ds.assign_coords(learning_rate=[0.0, 1e-3, 0.5], width=[3.0, 4.0])
-    figure = {**FIGURES, **FILMS}[name](ds, **({"at_most": 0.5} if name == "share" else {}))
+    figure = {**FIGURES, **FILMS}[name](fitting(name, ds), **({"at_most": 0.5} if name == "share" else {}))
     if name in FILMS:
         assert len({image.size for image in figure.images()}) == 1
         return

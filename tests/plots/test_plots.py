@@ -11,7 +11,7 @@ from drawn import axes_of, hatches, legend, mesh_of, overlapping, texts
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
-from synthetic import AXES, EPOCHS, ended, results
+from synthetic import AXES, EPOCHS, ended, fitting, results
 
 from sweep import stats
 from sweep.base import labels
@@ -806,7 +806,8 @@ def test_panels_of_a_union_are_named_by_their_knobs():
 def test_a_store_that_has_not_run_says_so():
     ds = STORES["nothing run"]()
     for name, draw in FIGURES.items():
-        assert "Nothing has run to its end yet" in texts(draw(ds, **OPTIONS.get(name, {}))), name
+        figure = draw(fitting(name, ds), **OPTIONS.get(name, {}))
+        assert "Nothing has run to its end yet" in texts(figure), name
 
 
 @pytest.mark.parametrize("name", ["frequency_epoch", "epochs_to_converge", "loss_curves"])

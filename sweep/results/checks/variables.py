@@ -58,6 +58,8 @@ def check_variable(array: Array, names: Names) -> None:
 
 
 def _is_knob(array: Array) -> bool:
+    for word in words_of(array.attributes) if "flag_meanings" in array.attributes else ():
+        require(word == "" or word.isidentifier(), f"{word[:40]!r} is not a word that a knob takes")
     types = ("int16",) if "flag_meanings" in array.attributes else (*FLOATS, "int64")
     return array.dims == (LANE,) and array.dtype in types
 
@@ -88,11 +90,15 @@ def _is_variable(array: Array, names: Names) -> bool:
         return _lies_along(dims, (LANE, "snapshot_epoch", *RECORDED[name].dims)) and dtype in FLOATS
     is_metric = dims[:2] == (LANE, "epoch") and dtype in FLOATS and not {*MOMENTS, LANE} & {*dims[2:]}
     if name in METRICS and name not in names.metrics - FIRST_METRICS:
-        return is_metric and dims[2:] in (METRICS[name].dims, ("x1", "x2") * (METRICS[name].dims == ("x",)))
+        return is_metric and dims[2:] in _forms(METRICS[name].dims)
     return is_metric
 
 
 def _lies_along(dims: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
     """Tell whether these are the dimensions of a variable, with those of several outputs, or of two features as x."""
-    over = tuple(each for dim in wanted for each in (("x1", "x2") if dim == "x" else (dim,)))
-    return any(dims in (one, (*one, "output")) for one in (wanted, over))
+    return any(dims in (one, (*one, "output")) for one in _forms(wanted))
+
+
+def _forms(dims: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give dimensions as they are, and with those of two features as x."""
+    return dims, tuple(each for dim in dims for each in (("x1", "x2") if dim == "x" else (dim,)))
