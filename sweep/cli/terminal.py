@@ -24,7 +24,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from sweep.base import tables
-from sweep.base.labels import DIVERGED, STATUS
+from sweep.base.labels import DIVERGED, STATUS, words
 from sweep.base.text import make_visible
 
 if TYPE_CHECKING:
@@ -278,16 +278,19 @@ def _best_rows(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...
     """Return the rows of the summary table; if there are too many, those with the lowest loss, lowest first."""
     if len(rows) <= MOST_ROWS:
         return rows
-    order = np.argsort(summary["final_loss"].transpose(*dims).values, axis=None, kind="stable")
+    judged = next(name for name in ("final_validation_loss", "final_loss") if name in summary)
+    order = np.argsort(summary[judged].transpose(*dims).values, axis=None, kind="stable")
     return [rows[index] for index in order[:MOST_ROWS]]
 
 
 def _column_meanings(summary: "xr.Dataset", ds: "xr.Dataset") -> Iterator[str]:
     """Explain the columns of the summary table."""
     from sweep import stats
+    from sweep.results import schema
 
     if "best_learning_rate" in summary:
-        yield "best rate: lowest median final loss over seeds, diverged as infinite; other columns are at this rate"
+        what = words(schema.deciding(ds))
+        yield f"best rate: lowest median final {what} over seeds, diverged as infinite; other columns are at this rate"
         if stats.ranks_ends(ds):
             yield "... but where lanes ended early, the rate that reached the target first, or was cut last"
     if "halving_epoch" in summary:

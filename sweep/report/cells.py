@@ -93,8 +93,13 @@ def embed(ds: xr.Dataset, capacity: int = CAPACITY) -> tuple[dict[str, Any], Emb
 
 def metrics(ds: xr.Dataset) -> list[str]:
     """List the metrics that a heatmap can show: spectral errors and losses first, those over x last."""
-    order = {name: place for place, name in enumerate(("spectral_error", "loss", "clean_loss"))}
-    return sorted(schema.metrics(ds), key=lambda name: ("x" in ds[name].dims, order.get(name, len(order)), name))
+    first = dict.fromkeys(("spectral_error", schema.deciding(ds), "loss", "clean_loss"))
+    order = {name: place for place, name in enumerate(first)}
+    return sorted(schema.metrics(ds), key=lambda name: (_is_over_x(ds, name), order.get(name, len(order)), name))
+
+
+def _is_over_x(ds: xr.Dataset, name: str) -> bool:
+    return bool({"x", "x1"} & {*ds[name].dims})
 
 
 def _sort(ds: xr.Dataset) -> xr.Dataset:
@@ -202,8 +207,8 @@ def _spread_indices(size: int, most: int) -> np.ndarray:
 
 
 def _embed_fits(held: Embedded, ds: xr.Dataset, cells: int) -> None:
-    """Embed predictions at the snapshots, and their target."""
-    if not {"prediction", "target"} <= {*map(str, ds.data_vars)}:
+    """Embed predictions at the snapshots, and their target; of one output over one x, which is what is drawn."""
+    if not {"prediction", "target"} <= {*map(str, ds.data_vars)} or "x" not in ds.dims or "output" in ds.dims:
         return
     if cells <= MOST_CELLS and ds["prediction"].size * 4 <= held.capacity:
         held.capacity -= ds["prediction"].size * 4
