@@ -36,7 +36,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-flags bench-quick bench-scaling bench-accelerator bench-waiting agreement clean
+.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-flags bench-quick bench-scaling bench-accelerator bench-waiting bench-data agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -107,6 +107,9 @@ bench-accelerator: $(RUNTIME) $(DEV) ## check and measure sweep on this machine'
 
 bench-waiting: $(RUNTIME) ## measure what users wait for beside the steps: starting, compiling, drawing, and what --plan says of it
 	$(BIN)/python -m benchmarks.waiting $(ARGS)
+
+bench-data: $(RUNTIME) ## measure data of one's own against the same by hand, their memory, and optimisers of one's own; two minutes
+	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.own_data $(ARGS)
 
 bench-flags: $(RUNTIME) ## measure what options of XLA do to the training program on CPU; five minutes
 	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.flags $(ARGS)
