@@ -89,7 +89,10 @@ def _check_classes(task: Data, loss: Loss) -> None:
             raise SweepError(f"targets that are classes can't have loss {loss.name!r}: take loss='cross_entropy'")
         return
     if not names and not (loss.of == "two classes" and _lie_in_0_1(task.targets.array.ravel().tolist())):
-        raise SweepError(f"loss {loss.name!r} needs targets that are words or whole numbers, got {task.targets!r}")
+        raise SweepError(
+            f"loss {loss.name!r} needs targets that are words or whole numbers, got {task.targets.array.dtype}: give "
+            f"such a column, or take a loss of numbers such as 'mean_squared'"
+        )
     if loss.of == "two classes" and len(names) > 2:
         raise SweepError(f"loss {loss.name!r} is of two classes, got {len(names)}: take loss='cross_entropy'")
     if len(names) == 1:
@@ -243,7 +246,11 @@ def _check_claims(page: Experiment) -> None:
 
 def _refuse_inapplicable(variant: Experiment, given: Set[str]) -> None:
     """Refuse a given knob that has no effect in a structure."""
+    of_losses = {name for each in LOSSES.values() for name in each.numbers}
     for name in sorted(given - applicable_knobs(variant)):
+        if name in of_losses:
+            takes = ", ".join(as_loss(variant.loss).values()) or "no numbers"
+            raise SweepError(f"axis {name!r} does not apply to loss {as_loss(variant.loss).name!r}: it takes {takes}")
         if name == "average" and isinstance(variant.optimizer, Optimizer):
             raise SweepError("axis 'average' needs an average that is recorded: give Optimizer one, as average=0.9")
         raise SweepError(

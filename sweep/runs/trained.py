@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import xarray as xr
 
-from sweep.base.errors import SweepError, SweepWarning
+from sweep.base.errors import SweepError, SweepWarning, unknown_name
 from sweep.base.labels import CUT, FINISHED, REACHED, STATUS, words
 from sweep.base.trees import nest, split
 from sweep.page.experiment import Experiment
@@ -69,6 +69,13 @@ class Trained:
         again = ", trained again" if self.trained_again else ""
         return f"<{named} of {self.store}: {self.status}, loss {self.loss:.6g}, {self._row.size:,} parameters{again}>"
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs, or of the classes that they stand for; none for a single output."""
+        if "output" not in self._curves.coords:
+            return ()
+        return tuple(json.loads(self._curves["output"].attrs["flag_meanings"]))
+
     def predict(self, x: Any) -> np.ndarray:
         """Compute the network's outputs.
 
@@ -82,14 +89,16 @@ class Trained:
 
         Args:
             x: points in the units of the task, of shape (points,), or (points, features) if a point has several
-                features. Inputs are computed from it as in training, such as `inputs="scaled"`.
+                features; or a table with the columns on which the network was trained, in any order. Inputs are
+                computed from it as in training, such as `inputs="scaled"`.
 
         Returns:
             One output for each point, in the page's precision, of shape (points,), or (points, outputs) if the task has
             several outputs or classes. They are in the units of the targets, also where these were standardised.
 
         Raises:
-            SweepError: for an x of another shape; if the network is a module of the page, and no page was given.
+            SweepError: for an x of another shape, or without one of these columns; if the network is a module of the
+                page, and no page was given.
         """
         from sweep.engine import prediction
 
@@ -105,6 +114,7 @@ class Trained:
     def _check_points(self, x: Any) -> np.ndarray:
         """Give points as one row for each feature."""
         features = self._plan.programs[0].blocks[0].training.features()
+        x = self._in_order(x)
         try:
             points = np.asarray(x, np.dtype(self._plan.experiment.precision))
         except (TypeError, ValueError) as error:
@@ -115,6 +125,20 @@ class Trained:
             form = "(points,) or (points, 1)" if features == 1 else f"(points, {features})"
             raise SweepError(f"x must have the shape {form}, got {np.shape(x)}")
         return np.ascontiguousarray(points.T)
+
+    def _in_order(self, x: Any) -> Any:
+        """Give the columns of a table in the order of the features that the network was trained on.
+
+        Raises:
+            SweepError: for a table that lacks one of them.
+        """
+        names = json.loads(self._attributes["experiment"])["task"].get("input_names", [])
+        if not hasattr(x, "columns") or not names:
+            return x
+        for name in names:
+            if name not in x.columns:
+                raise unknown_name("column of x", name, map(str, x.columns))
+        return x[names].to_numpy()
 
     @cached_property
     def _plan(self) -> "Plan":

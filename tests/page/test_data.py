@@ -120,9 +120,8 @@ BAD: dict[str, Any] = {
         Y,
         standardise="both_of_them",  # type: ignore[arg-type]
     ),
-    "loss 'cross_entropy' needs targets that are words or whole numbers, got Values(4 float64)": lambda: tiny(
-        task=Data(X, Y), loss="cross_entropy"
-    ),
+    "loss 'cross_entropy' needs targets that are words or whole numbers, got float64: give such a column, or take a "
+    "loss of numbers such as 'mean_squared'": lambda: tiny(task=Data(X, Y), loss="cross_entropy"),
     "class 3 is only in the validation targets: leave its rows out": lambda: tiny(
         task=Data(X, [0, 1, 0, 1], validation=(X, [0, 1, 3, 0])), loss="cross_entropy"
     ),

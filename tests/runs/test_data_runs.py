@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn import texts
 from helpers import tiny
@@ -88,8 +89,8 @@ def test_figures_say_that_validation_decided(numbers: Path, classes: Path) -> No
     assert "lowest median final validation loss" in curves
     assert "dashed: median of the training loss" in curves
     drawn = plots.predicted(ds)
-    assert "in training" in texts(drawn)
-    assert "in validation" in texts(drawn)
+    assert "for rows of training" in texts(drawn)
+    assert "of validation, at width" in texts(drawn)
     dots = drawn.axes[0].lines[1]  # the rows of training, in the targets' own units
     chosen = ds.isel(seed=0, width=0).sel(learning_rate=stats.best_learning_rate(ds).isel(width=0))
     output = chosen["sample_prediction"].isel(snapshot_epoch=-1) * chosen["target_deviation"] + chosen["target_mean"]
@@ -114,9 +115,14 @@ def test_a_trained_network_predicts_from_the_store_alone(numbers: Path, classes:
     net = trained(numbers, width=16, learning_rate=3e-2, seed=1)
     stored = ds["sample_prediction"].isel(snapshot_epoch=-1) * ds["target_deviation"] + ds["target_mean"]
     np.testing.assert_allclose(net.predict(X), stored, rtol=1e-5)
+    frame = pd.DataFrame({"north": X[:, 1], "east": X[:, 0]})
+    np.testing.assert_array_equal(net.predict(frame), net.predict(X))
+    with pytest.raises(SweepError, match="unknown column of x 'north': did you mean 'nort'"):
+        net.predict(frame.rename(columns={"north": "nort"}))
     words = trained(classes, width=16, learning_rate=3e-2, seed=1)
     logits = open_results(classes).sel(width=16, learning_rate=3e-2, seed=1)["sample_prediction"]
     np.testing.assert_allclose(words.predict(X), logits.isel(snapshot_epoch=-1), rtol=1e-4, atol=1e-5)
+    assert words.outputs == ("in", "out")
     with_page = trained(numbers, experiment=NUMBERS, width=16, learning_rate=3e-2, seed=1)
     np.testing.assert_array_equal(with_page.predict(X), net.predict(X))
     with pytest.raises(SweepError):
@@ -153,6 +159,27 @@ def test_tables_of_data_have_a_column_for_each_name(classes: Path) -> None:
     assert {"validation_loss", "validation_accuracy"} <= {*tidy.columns(ds, tables["epoch"])}
 
 
+def test_two_standardised_targets_have_a_scale_each(tmp_path: Path) -> None:
+    both = np.stack([Y, X[:, 0]], axis=1)
+    page = tiny(task=Data(X, both, standardise="both", target_names=("far", "near")), record=SHOWN, epochs=4)
+    ds = run_sweep(page, out=tmp_path / "two")
+    np.testing.assert_allclose(ds["target_mean"], both.mean(axis=0), rtol=1e-5)
+    net = trained(tmp_path / "two")
+    stored = ds["sample_prediction"].isel(snapshot_epoch=-1) * ds["target_deviation"] + ds["target_mean"]
+    np.testing.assert_allclose(net.predict(X), stored, rtol=1e-4)
+    assert "at output near" in texts(plots.predicted(ds))
+
+
+def test_words_of_a_file_for_validation_are_classes(tmp_path: Path) -> None:
+    for name, kind in (("train", ["a", "b", "a"]), ("other", ["b", "a", "b"])):
+        pd.DataFrame({"x": [0.0, 1, 2], "kind": kind}).to_csv(tmp_path / f"{name}.csv", index=False)
+    task = Data.read(tmp_path / "train.csv", targets="kind", validation=tmp_path / "other.csv")
+    assert task.targets_as(True).tolist() == [0, 1, 0, 1, 0, 1]
+    pd.DataFrame({"x": [0.0, 1, 2]}).to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises(SweepError, match=r"unknown column of other\.csv 'kind'"):
+        Data.read(tmp_path / "train.csv", targets="kind", validation=tmp_path / "other.csv")
+
+
 def field(x, key):
     import jax
 
@@ -174,4 +201,8 @@ def test_a_function_of_two_variables_that_draws_has_two_outputs(tmp_path: Path) 
         error.isel(snapshot_epoch=-1).transpose(*ds["spatial_error"].isel(epoch=-1).dims),
         ds["spatial_error"].isel(epoch=-1), rtol=1e-4, atol=1e-6,
     )  # fmt: skip
+    net = trained(tmp_path / "field", data_seed=1)
+    last = ds["prediction"].isel(snapshot_epoch=-1).sel(data_seed=1).transpose("x1", "x2", "output").values
+    grid_points = np.stack(np.meshgrid(ds["x1"], ds["x2"], indexing="ij"), axis=-1).reshape(-1, 2)
+    np.testing.assert_allclose(net.predict(grid_points), last.reshape(-1, 2), rtol=1e-4, atol=1e-6)
     assert "Median over 1 seed of the absolute error at each place" in texts(plots.surface_error(ds))

@@ -346,8 +346,12 @@ class Regression(Training):
         if self.shape.task.samples() is None:
             shown = self.shape.shown
             return (replace(RECORDED["target"], dims=(*shown.dims(), *output)),) if shown else ()
-        scales = tuple(RECORDED[name] for name in Scales._fields) if self.shape.task.standardises() else ()
-        return RECORDED["is_validation"], *scales
+        if not self.shape.task.standardises():
+            return (RECORDED["is_validation"],)
+        of_targets = ("output",) if self.shape.task.output_names() else ()
+        scales = [RECORDED[name] for name in Scales._fields]
+        each = (replace(scale, dims=of_targets) if scale.name.startswith("target") else scale for scale in scales)
+        return RECORDED["is_validation"], *each
 
     def constant_values(self, data: Any, shared: Any, numbers: Numbers) -> dict[str, Array]:
         """Give the target, or what is known of samples."""

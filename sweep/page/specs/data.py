@@ -111,6 +111,7 @@ class Data(Task):
         validation: Any = 0.0,
         standardise: Literal["nothing", "inputs", "targets", "both"] = "nothing",
         noise: float = 0.0,
+        classes: Sequence[str] = (),
     ) -> "Data":
         """Read inputs and targets from a CSV, Parquet or NPZ file.
 
@@ -121,6 +122,7 @@ class Data(Task):
             validation: the share of rows for validation, or the path of a file with the same columns.
             standardise: as for `Data`.
             noise: as for `Data`.
+            classes: as for `Data`.
 
         Raises:
             SweepError: for a file that is missing, empty or of another kind, a column that it does not have, and all
@@ -132,10 +134,11 @@ class Data(Task):
         x, y = table.columns(inputs, targets)
         if isinstance(validation, str | Path):
             other = tables.read(folder / validation)
-            validation = tuple(other.select(each) for each in (x, y))
+            x_there, y_there = other.columns(x, y)
+            validation = (other.select(x_there), other.select(y_there, alone=isinstance(targets, str)))
         return cls(
             table.select(x), table.select(y, alone=isinstance(targets, str)), validation=validation,
-            standardise=standardise, noise=noise, input_names=table.names(x),
+            standardise=standardise, noise=noise, classes=tuple(classes), input_names=table.names(x),
             target_names=() if isinstance(targets, str) else table.names(y),
         )  # fmt: skip
 

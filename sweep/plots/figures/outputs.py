@@ -55,4 +55,5 @@ def in_units(lanes: xr.Dataset, name: str) -> xr.DataArray:
     output = lanes[name].astype(float)
     if "target_mean" not in lanes:
         return output
-    return (output * lanes["target_deviation"] + lanes["target_mean"]).transpose(*output.dims)
+    deviation, mean = lanes["target_deviation"].fillna(1.0), lanes["target_mean"].fillna(0.0)  # NaN: not standardised
+    return (output * deviation + mean).transpose(*output.dims)

@@ -50,9 +50,9 @@ def predicted(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
         sheet.set_title(axes, sheet.name(chosen, part))
     seed = f" of seed {style.format_number(chosen.data['seed'].values[0])}" if "seed" in chosen.data.dims else ""
     epoch = style.format_number(chosen.data["snapshot_epoch"].values[-1])
-    rule = f"The network{seed} at epoch {epoch}, for {ds.sizes['sample']} rows"
+    count = int((lanes[0]["is_validation"] > 0).sum()) if names and held else ds.sizes["sample"]
+    rule = f"The network{seed} at epoch {epoch}, for {count} rows{' of validation' * (bool(names) and held)}"
     if names:
-        rule += ", those of validation alone" * held
         title = _draw_confusion(sheet, chosen, [_confusion(lane, names, held) for lane in lanes])
         return sheet.finish(chosen, title, rule)
     errors = [_draw(axes, lane) for axes, lane in zip(sheet.panels, lanes, strict=True)]
@@ -124,6 +124,8 @@ def _title(errors: list[tuple[float, float]], has_validation: bool, chosen: View
         return chosen.empty_title
     best = int(np.nanargmin(judged))
     words = [style.format_number(float(f"{each:.2g}")) for each in errors[best]]
+    place = chosen.title(list(chosen.panels())[best])
+    where = f", at {place}" * bool(place)
     if not has_validation:
-        return f"Root mean square error of the rows: {words[0]}"
-    return f"Root mean square error of the rows: {words[0]} in training, {words[1]} in validation"
+        return f"Root mean square error: {words[0]}{where}"
+    return f"Root mean square error: {words[0]} for rows of training, {words[1]} of validation{where}"

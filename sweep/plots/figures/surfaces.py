@@ -81,14 +81,21 @@ def surface_error(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     add_colour_bar(sheet.panels, cells, style.label(ds["spatial_error"]))
     kinds = {kind for axes, each in zip(sheet.panels, cells, strict=True) for kind in _hatch(axes, each)}
     rule = f"Median over {chosen.seeds} of the absolute error at each place"
-    last = [each for row in rows for _, each in row[-1:] if np.isfinite(each).all()]
-    title = chosen.empty_title
-    if last:
-        best = min(last, key=lambda each: float(each.max()))
-        place = best.isel(best.argmax(best.dims))
-        where = ", ".join(f"{style.words(dim)} {style.format_number(place[dim].item())}" for dim in ("x1", "x2"))
-        title = f"At the end the largest median error is {style.format_number(float(f'{best.max():.2g}'))}, at {where}"
+    title = _describe_worst([row[-1][1] for row in rows], chosen)
     return sheet.finish(chosen, title, rule, legend_entries(kinds, chosen))
+
+
+def _describe_worst(ends: Sequence[xr.DataArray], chosen: View) -> str:
+    """Say in a title how large the error is at the end, and where, in the panel where it is largest."""
+    known = [(each, part) for each, part in zip(ends, chosen.panels(), strict=True) if np.isfinite(each).all()]
+    if not known:
+        return chosen.empty_title
+    worst, part = max(known, key=lambda pair: float(pair[0].max()))
+    place = worst.isel(worst.argmax(worst.dims))
+    where = [f"{style.words(dim)} {style.format_number(place[dim].item())}" for dim in ("x1", "x2")]
+    where += [chosen.title(part)] * (len(ends) > 1)
+    height = style.format_number(float(f"{worst.max():.2g}"))
+    return f"At the end the largest median error is {height}, at {', '.join(where)}"
 
 
 def _choose(ds: xr.Dataset) -> View:
