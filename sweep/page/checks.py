@@ -15,7 +15,7 @@ from sweep.page.specs.claim import Claim
 from sweep.page.specs.data import Data
 from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
-from sweep.page.specs.loss import LOSSES, PRECISIONS, Loss, as_loss
+from sweep.page.specs.loss import LOSSES, OF_CLASSES, PRECISIONS, Loss, as_loss
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.stop import Halving, Stop
@@ -59,10 +59,12 @@ def _check_loss(page: Experiment) -> None:
     loss = as_loss(page.loss)
     if isinstance(page.task, Data):
         _check_classes(page.task, loss)
-    if loss.of in (None, "numbers") or isinstance(page.task, FromFunction):
-        return
     if loss.of == "classes" and not page.task.class_names():
         raise SweepError(f"loss {loss.name!r} needs targets that are classes: give them as Data")
+    if isinstance(page.task, Data) and page.task.noise and page.task.has_only_classes():
+        raise SweepError(f"classes have no noise, got noise {page.task.noise:g}")
+    if loss.of in (None, "numbers") or isinstance(page.task, FromFunction):
+        return
     given = isinstance(page.task, Data) or (isinstance(page.task, Table) and _lie_in_0_1(page.task.targets))
     if not given:
         raise SweepError(
@@ -84,9 +86,9 @@ def _lie_in_0_1(targets: Iterable[float]) -> bool:
 def _check_classes(task: Data, loss: Loss) -> None:
     """Refuse a loss that does not fit the targets of data."""
     names = task.class_names()
-    if loss.of in (None, "numbers"):
-        if task.has_only_classes() and loss.of:
-            raise SweepError(f"targets that are classes can't have loss {loss.name!r}: take loss='cross_entropy'")
+    if loss.of == "numbers" and task.has_only_classes():
+        raise SweepError(f"targets that are classes can't have loss {loss.name!r}: take loss='cross_entropy'")
+    if loss.of not in OF_CLASSES and not task.has_only_classes():
         return
     if not names and not (loss.of == "two classes" and _lie_in_0_1(task.targets.array.ravel().tolist())):
         raise SweepError(f"loss {loss.name!r} needs targets that are words or whole numbers, got {task.targets!r}")
@@ -170,6 +172,11 @@ def _check_record(page: Experiment) -> None:
         for dim in set(metric.quantity().dims) - page.dimensions():
             raise SweepError(f"metric {metric.name!r} states the dimension {dim!r}, which this task does not have")
     _check_own_dimensions(page)
+    window, features = page.record.x, page.task.count_features()
+    if window is not None and page.task.window() is not None and window.count_features() != features:
+        raise SweepError(
+            f"record.x must be a Window over {features} features, as the points of this page have, got {window}"
+        )
 
 
 def _check_own_dimensions(page: Experiment) -> None:

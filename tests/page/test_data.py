@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from helpers import tiny
 
-from sweep import Data, SweepError, load
+from sweep import Data, Loss, SweepError, load
 from sweep.page.identity import describe, fingerprint
 from sweep.page.restore import restore
 
@@ -126,6 +126,11 @@ BAD: dict[str, Any] = {
     "class 3 is only in the validation targets: leave its rows out": lambda: tiny(
         task=Data(X, [0, 1, 0, 1], validation=(X, [0, 1, 3, 0])), loss="cross_entropy"
     ),
+    "inputs must have no masked entries: leave their rows out": lambda: Data(np.ma.masked_equal(X, 3), Y),
+    "Data take no placement, got 'random': their rows are their points": lambda: Data(X, Y, placement="random"),
+    "input_names must be a tuple of names, got 'ab'": lambda: Data(X, Y, input_names="ab"),  # type: ignore[arg-type]
+    "classes must be different names, got ('a', 'b', 'b')": lambda: Data(X, list("abab"), classes=("a", "b", "b")),
+    "classes have no noise, got noise 0.1": lambda: tiny(task=Data(X, list("abab"), noise=0.1), loss=Loss(max)),
     "all targets are of the class '1': there is nothing to learn": lambda: tiny(
         task=Data(X, [1, 1, 1, 1]), loss="cross_entropy"
     ),
