@@ -69,7 +69,7 @@ PRECISIONS: Final = ("float32", "float64")
 class Loss(Spec):
     """A training loss: one that is built in, with its numbers, or one of the page.
 
-    The loss of several points is the mean of theirs.
+    The loss of several points is the mean of theirs, or what the name of a built-in one says.
 
     Args:
         function: one of `LOSSES`, or `function(prediction, target, **numbers)`, which returns one number for each
