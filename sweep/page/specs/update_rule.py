@@ -39,6 +39,10 @@ class UpdateRule(Spec):
         """Count the gradients that a step computes, roughly."""
         return 1
 
+    def takes_any_derivative(self) -> bool:
+        """Tell whether a step may take derivatives of the loss other than its gradient."""
+        return True
+
 
 @dataclass(frozen=True, init=False)
 class FromOptax(UpdateRule):
