@@ -10,7 +10,7 @@ from sweep.base.errors import SweepError, unknown_name, with_article
 from sweep.base.labels import METRICS, SEEDS
 from sweep.base.text import check_text
 from sweep.page.axes import POINT, Axes, Value
-from sweep.page.resolve import PARTS, applicable_knobs, structures, with_values
+from sweep.page.resolve import PARTS, applicable_knobs, shape_of, structures, with_values
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.data import Data
 from sweep.page.specs.figure import Figure, needs_of, references_of
@@ -139,11 +139,22 @@ def _check_axes(page: Experiment) -> None:
                 _check_swept(knobs[name][1], value)
     for structure in structures(page) if page.axes.factors else ():  # making a variant checks its structure
         variant = with_values(page, structure.values)
+        _check_outputs(page, variant)
         _refuse_inapplicable(variant, {*structure.values, *structure.ranges})
         for name, ends in structure.ranges.items():
             if page.knobs()[name][0] in PARTS:
                 for value in ends:
                     with_values(variant, {name: value})
+
+
+def _check_outputs(page: Experiment, variant: Experiment) -> None:
+    """Refuse losses of classes beside losses of numbers, since results have one dimension of outputs."""
+    if variant.loss != page.loss and shape_of(variant).outputs() != shape_of(page).outputs():
+        given, other = (as_loss(each.loss).name for each in (page, variant))
+        raise SweepError(
+            f"axis 'loss_function' has {other!r}, with which a network has other outputs than with the page's loss "
+            f"{given!r}: run a page for each"
+        )
 
 
 def _no_knob(page: Experiment, name: str, knobs: Mapping[str, Any]) -> SweepError:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from helpers import tiny
 
-from sweep import Data, Loss, SweepError, load
+from sweep import Data, Loss, SweepError, grid, load
 from sweep.page.identity import describe, fingerprint
 from sweep.page.restore import restore
 
@@ -125,6 +125,10 @@ BAD: dict[str, Any] = {
     ),
     "class 3 is only in the validation targets: leave its rows out": lambda: tiny(
         task=Data(X, [0, 1, 0, 1], validation=(X, [0, 1, 3, 0])), loss="cross_entropy"
+    ),
+    "axis 'loss_function' has 'cross_entropy', with which a network has other outputs than with the page's loss "
+    "'mean_squared': run a page for each": lambda: tiny(
+        task=Data(X, [0, 1, 2, 0]), axes=grid(loss_function=("mean_squared", "cross_entropy"))
     ),
     "inputs must have no masked entries: leave their rows out": lambda: Data(np.ma.masked_equal(X, 3), Y),
     "Data take no placement, got 'random': their rows are their points": lambda: Data(X, Y, placement="random"),
