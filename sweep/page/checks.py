@@ -10,12 +10,12 @@ from sweep.base.errors import SweepError, unknown_name, with_article
 from sweep.base.labels import METRICS, SEEDS
 from sweep.base.text import check_text
 from sweep.page.axes import POINT, Axes, Value
-from sweep.page.resolve import PARTS, applicable_knobs, structures, with_values
+from sweep.page.resolve import PARTS, applicable_knobs, shape_of, structures, with_values
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.data import Data
 from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
-from sweep.page.specs.loss import LOSSES, PRECISIONS, Loss, as_loss
+from sweep.page.specs.loss import LOSSES, OF_CLASSES, PRECISIONS, Loss, as_loss
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.stop import Halving, Stop
@@ -59,10 +59,12 @@ def _check_loss(page: Experiment) -> None:
     loss = as_loss(page.loss)
     if isinstance(page.task, Data):
         _check_classes(page.task, loss)
-    if loss.of in (None, "numbers") or isinstance(page.task, FromFunction):
-        return
     if loss.of == "classes" and not page.task.class_names():
         raise SweepError(f"loss {loss.name!r} needs targets that are classes: give them as Data")
+    if isinstance(page.task, Data) and page.task.noise and page.task.has_only_classes():
+        raise SweepError(f"classes have no noise, got noise {page.task.noise:g}")
+    if loss.of in (None, "numbers") or isinstance(page.task, FromFunction):
+        return
     given = isinstance(page.task, Data) or (isinstance(page.task, Table) and _lie_in_0_1(page.task.targets))
     if not given:
         raise SweepError(
@@ -84,9 +86,9 @@ def _lie_in_0_1(targets: Iterable[float]) -> bool:
 def _check_classes(task: Data, loss: Loss) -> None:
     """Refuse a loss that does not fit the targets of data."""
     names = task.class_names()
-    if loss.of in (None, "numbers"):
-        if task.has_only_classes() and loss.of:
-            raise SweepError(f"targets that are classes can't have loss {loss.name!r}: take loss='cross_entropy'")
+    if loss.of == "numbers" and task.has_only_classes():
+        raise SweepError(f"targets that are classes can't have loss {loss.name!r}: take loss='cross_entropy'")
+    if loss.of not in OF_CLASSES and not task.has_only_classes():
         return
     if not names and not (loss.of == "two classes" and _lie_in_0_1(task.targets.array.ravel().tolist())):
         raise SweepError(
@@ -140,11 +142,22 @@ def _check_axes(page: Experiment) -> None:
                 _check_swept(knobs[name][1], value)
     for structure in structures(page) if page.axes.factors else ():  # making a variant checks its structure
         variant = with_values(page, structure.values)
+        _check_outputs(page, variant)
         _refuse_inapplicable(variant, {*structure.values, *structure.ranges})
         for name, ends in structure.ranges.items():
             if page.knobs()[name][0] in PARTS:
                 for value in ends:
                     with_values(variant, {name: value})
+
+
+def _check_outputs(page: Experiment, variant: Experiment) -> None:
+    """Refuse losses of classes beside losses of numbers, since results have one dimension of outputs."""
+    if variant.loss != page.loss and shape_of(variant).outputs() != shape_of(page).outputs():
+        given, other = (as_loss(each.loss).name for each in (page, variant))
+        raise SweepError(
+            f"axis 'loss_function' has {other!r}, with which a network has other outputs than with the page's loss "
+            f"{given!r}: run a page for each"
+        )
 
 
 def _no_knob(page: Experiment, name: str, knobs: Mapping[str, Any]) -> SweepError:
@@ -173,6 +186,11 @@ def _check_record(page: Experiment) -> None:
         for dim in set(metric.quantity().dims) - page.dimensions():
             raise SweepError(f"metric {metric.name!r} states the dimension {dim!r}, which this task does not have")
     _check_own_dimensions(page)
+    window, features = page.record.x, page.task.count_features()
+    if window is not None and page.task.window() is not None and window.count_features() != features:
+        raise SweepError(
+            f"record.x must be a Window over {features} features, as the points of this page have, got {window}"
+        )
 
 
 def _check_own_dimensions(page: Experiment) -> None:

@@ -9,7 +9,7 @@ from sweep.base.errors import SweepError
 from sweep.base.labels import METRICS, Better
 from sweep.page.axes import Axes
 from sweep.page.checks import check
-from sweep.page.resolve import PARTS
+from sweep.page.resolve import PARTS, shape_of
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.figure import Figure
 from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of
@@ -105,6 +105,7 @@ class Experiment(Spec):
         shown = self.shown()
         has = {"layer", *own_dimensions(self.record.own), *(shown.dims() if shown else ())}
         has |= {"sample"} if self.has_rows() else set()
+        has |= {"output"} if shape_of(self).outputs() else set()
         return frozenset(has | ({"frequency"} if self.task.reported_frequencies() else set()))
 
     def shown(self) -> Window | None:

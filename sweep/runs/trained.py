@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from sweep.base.errors import SweepError, SweepWarning, unknown_name
-from sweep.base.labels import CUT, FINISHED, REACHED, STATUS, words
+from sweep.base.labels import CARRIED, CUT, FINISHED, STATUS, words
 from sweep.base.trees import nest, split
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from sweep.engine.plan import Plan
     from sweep.runs.replay import Replay
 
-_AS_STORED: Final = (FINISHED, REACHED)  # lanes whose last stored values are those of their network
+_AS_STORED: Final = (FINISHED, *CARRIED)  # lanes whose last stored values are those of their network
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
     """The network of one lane at the end of its training.
 
-    A lane that ended early has the network that it had then: at its target, when it was cut, or, if it diverged, the
-    last one whose parameters were finite.
+    A lane that ended early has the network that it had then: at its target, when it no longer improved or was cut, or,
+    if it diverged, the last one whose parameters were finite.
 
     Args:
         store: the store.
@@ -80,7 +80,7 @@ class Trained:
         """Compute the network's outputs.
 
         At the x of the store (all of its coordinate `x`, in order) the sweep's own program computes them, in a tile of
-        the size in which the lane was trained: for a lane that finished or reached its target they are the stored
+        the size in which the lane was trained: for a lane that neither diverged nor was cut they are the stored
         `prediction` at the last record to the last bit, where the arithmetic (versions, kind of device) is that of the
         store, and where the page has no metrics of its own or is given (`page=`, `experiment=`); not for random points
         with standardised inputs, whose x a replay, too, computes with other last bits. At any other x the same

@@ -20,9 +20,10 @@ def best(store: str | Path | xr.Dataset, n: int = 10, *, metric: str | None = No
     """List the best combinations of swept values, the best first.
 
     A combination is a set of values of all knobs except the seeds. Without `metric` the order is that by which figures
-    and the closing table choose (`stats.standing`): the median over seeds of the final loss, where lost lanes are
-    +inf; if lanes may end early, those that reached the target soonest come first, and those that were cut last. With a
-    metric it is the median over seeds of its final value. Combinations of which no lane has run to its end come last.
+    and the closing table choose (`stats.standing`): the median over seeds of the final validation loss, or of the loss
+    where there is no validation, with lost lanes as +inf; if lanes may end early, those that reached the target soonest
+    come first, and those that were cut last. With a metric it is the median over seeds of its final value. Combinations
+    of which no lane has run to its end come last.
 
     Args:
         store: a store, or results as `open_results` gives them, or a selection of them.

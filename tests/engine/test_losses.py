@@ -14,7 +14,7 @@ from sweep.engine.regression.losses import compute_loss
 from sweep.page.resolve import resolve
 from sweep.page.specs.loss import LOSSES
 from sweep.runs.planning import plan_sweep
-from sweep.specs import Data, Loss
+from sweep.specs import Data, FromFunction, Loss
 
 H, Y = np.array([1.0, 2.0, -3.0, 7.0]), np.array([0.0, 1.0, 1.0, -9.0])
 WEIGHTS = np.array([1.0, 1.0, 1.0, 0.0])  # the last point is padding
@@ -119,7 +119,9 @@ REFUSED = {
     "a Loss must be given a name or a function, got 3": lambda: Loss(3),  # type: ignore[arg-type]
     "a number of the loss can't be named 'x', a name that results use: rename it": lambda: Loss(pinball, x=1.0),
     "number 'width' of the loss has the name of a knob: rename it": lambda: tiny(loss=Loss(pinball, width=1.0)),
-    "loss 'cross_entropy' needs targets that are classes: give them as Data": lambda: tiny(loss="cross_entropy"),
+    "loss 'cross_entropy' needs targets that are classes: give them as Data": lambda: tiny(
+        task=FromFunction(function=abs), loss="cross_entropy"
+    ),
     "targets that are classes can't have loss 'mean_squared': take loss='cross_entropy'": lambda: tiny(
         task=Data(np.arange(4.0), ["a", "b", "a", "b"])
     ),
@@ -128,6 +130,9 @@ REFUSED = {
     ),
     "classes can't be standardised, got standardise='both': take 'inputs'": lambda: tiny(
         task=Data(np.arange(4.0), ["a", "b", "a", "b"], standardise="both"), loss="cross_entropy"
+    ),
+    "classes can't be standardised, got standardise='targets': take 'inputs'": lambda: tiny(
+        task=Data(np.arange(4.0), ["a", "b", "a", "b"], standardise="targets"), loss=Loss(pinball, level=0.5)
     ),
 }
 

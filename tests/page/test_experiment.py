@@ -135,7 +135,24 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "number 'rate' of FromOptax must be a finite number, got True": lambda: FromOptax(len, rate=True),
     "number 'rate' of FromOptax must be a finite number, got None": lambda: FromOptax(len, rate=None),
     "number 'rate' of FromOptax must be a number or a text, got ''": lambda: FromOptax(len, rate=""),
-    "number 'loss' of FromOptax has a name that is already used: rename it": lambda: FromOptax(len, loss=1.0),
+    "a number of FromOptax can't be named 'loss', a name that results use: rename it": lambda: FromOptax(len, loss=1.0),
+    "a number of FromOptax can't be named 'network', a name that results use: rename it": lambda: FromOptax(
+        len, network=1.0
+    ),
+    "record.x must be a Window over 2 features, as the points of this page have, got Window(low=0, high=1, points=9, "
+    "end=True)": lambda: tiny(
+        task=FromFunction(function=len, features=2, placement="random"), record=Record(x=Window(0, 1, 9))
+    ),
+    "task.frequencies are of one feature, got 2 features: leave them out": lambda: FromFunction(
+        function=len, features=2, placement="random", frequencies=(1.0,)
+    ),
+    "task.outputs must be different names, as in ('u', 'v'), got ('u', 'u')": lambda: FromFunction(
+        function=len, outputs=("u", "u")
+    ),
+    "task.outputs must be different names, as in ('u', 'v'), got 'uv'": lambda: FromFunction(
+        function=len,
+        outputs="uv",  # type: ignore[arg-type]
+    ),
     "number 'width' of FromOptax has the name of a knob: rename it": lambda: tiny(optimizer=FromOptax(len, width=1.0)),
     "number 'seed' of FromOptax has the name of a knob: rename it": lambda: tiny(optimizer=FromOptax(len, seed=1.0)),
     "number 'noise' of FromOptax has the name of a knob: rename it": lambda: tiny(optimizer=FromOptax(len, noise=1.0)),
@@ -401,3 +418,15 @@ def test_a_page_of_a_million_lanes_is_made_without_laying_them_out(monkeypatch):
         tiny(axes=grid(seed=range(1000), learning_rate=[*np.geomspace(1e-4, 1, 999), 0.0]))
     with pytest.raises(SweepError, match="axis 'momentum' does not apply to optimizer 'adam'"):
         tiny(axes=grid(seed=range(1000), momentum=np.linspace(0, 0.9, 1000)))
+
+
+def test_a_metric_of_the_page_may_lie_along_the_outputs() -> None:
+    own = Record(own=(Metric("largest", len, dims=("output",)),))
+    assert "output" in tiny(task=FromFunction(function=len, outputs=("u", "v")), record=own).dimensions()
+    with pytest.raises(SweepError, match="states the dimension 'output', which this task does not have"):
+        tiny(record=own)
+
+
+def test_a_range_of_one_feature_may_be_a_tuple() -> None:
+    task = FromFunction(function=len, low=(-1,), high=(1,), frequencies=(1.0,), inputs="circle")
+    assert task == FromFunction(function=len, low=-1, high=1, frequencies=(1.0,), inputs="circle")

@@ -110,6 +110,24 @@ def test_maps_of_two_features_show_outputs_classes_and_rows(numbers: Path, class
     assert [text.get_text() for text in legend.get_texts()] == ["in", "out"]
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "hinge"])
+def test_fits_of_one_feature_draw_the_class_that_is_assigned(tmp_path: Path, loss: str) -> None:
+    ds = run_sweep(tiny(task=Data(X[:, 0], NAMES), loss=loss, record=SHOWN), out=tmp_path / loss)
+    axes = plots.fits(ds).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["in", "out"]
+    dots, line = axes.lines[:2]
+    np.testing.assert_array_equal(dots.get_ydata(), NAMES == "out")
+    assert {*np.asarray(line.get_ydata()).tolist()} <= {0.0, 1.0}
+
+
+def test_maps_of_several_targets_have_a_row_for_each(tmp_path: Path) -> None:
+    task = Data(X, np.column_stack([Y, -Y]), target_names=("up", "down"))
+    figure = plots.surface(run_sweep(tiny(task=task, record=SHOWN), out=tmp_path / "two"))
+    dots = [each for axes in figure.axes for each in axes.collections if isinstance(each, PathCollection)]
+    for drawn, values in zip(dots, (Y, -Y), strict=True):
+        np.testing.assert_allclose(np.asarray(drawn.get_array()), values)
+
+
 def test_a_trained_network_predicts_from_the_store_alone(numbers: Path, classes: Path) -> None:
     ds = open_results(numbers).sel(width=16, learning_rate=3e-2, seed=1)
     net = trained(numbers, width=16, learning_rate=3e-2, seed=1)

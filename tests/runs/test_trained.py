@@ -18,7 +18,7 @@ from helpers import LOSS_ONLY, Plain, lives, share_blocks, tiny, to_flax
 from sweep import check as checking
 from sweep import open_results, run_sweep, trained
 from sweep.base.errors import SweepError, SweepWarning
-from sweep.base.labels import CUT, NETWORKS, REACHED
+from sweep.base.labels import CUT, NETWORKS, STOPPED
 from sweep.base.signals import Terminated
 from sweep.cli.terminal import Terminal, show_plan
 from sweep.engine import keeping
@@ -34,7 +34,7 @@ from sweep.runs.filling import resume
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.replay import replay
-from sweep.specs import MLP, FromOptax, Halving, Linear, Optimizer, Record, Target, linear_spaced
+from sweep.specs import MLP, FromOptax, Halving, Linear, Optimizer, Plateau, Record, Target, linear_spaced
 
 LOST = 1e9  # a learning rate at which lanes diverge
 SHOWN = Record(metrics=("loss",), at=linear_spaced(4), snapshots=2)
@@ -171,7 +171,13 @@ def test_nothing_that_reads_results_sees_the_networks(padded: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "keep"), [(Target(0.9), "state"), (Halving(first=0.3), "parameters")], ids=["target", "halving"]
+    ("rule", "keep"),
+    [
+        (Target(0.9), "state"),
+        (Halving(first=0.3), "parameters"),
+        (Plateau(patience=4, min_improvement=0.02), "parameters"),
+    ],
+    ids=["target", "halving", "plateau"],
 )
 def test_a_lane_that_ended_early_has_the_network_that_it_had_then(tmp_path: Path, rule, keep) -> None:
     axes = grid(seed=(0, 1), learning_rate=(1e-3, 0.03, 0.1, 1e30))
@@ -179,7 +185,7 @@ def test_a_lane_that_ended_early_has_the_network_that_it_had_then(tmp_path: Path
     plan = plan_sweep(experiment)
     path = stored(plan, tmp_path / "store")
     known, ds = lives(plan), open_results(path)
-    early = ds.status.isin((REACHED, CUT))
+    early = ds.status.isin(STOPPED)
     assert 2 <= int(early.sum()) < 6
     ends = ds.stop_epoch.where(early, ds.epoch[-1])
     for lane, (seed, rate) in enumerate(np.ndindex(ds.status.shape)):
@@ -187,7 +193,7 @@ def test_a_lane_that_ended_early_has_the_network_that_it_had_then(tmp_path: Path
         net, state = trained(path, **at), known[lane].states[list(plan.epochs).index(float(ends[seed, rate]))]
         assert leaves(net.parameters) == leaves(state.parameters), at
         assert leaves(net.parameters) != leaves(known[lane].states[0].parameters) or net.status == "diverged"
-        if net.status in ("reached", "finished"):
+        if net.status not in ("diverged", "cut"):
             assert net.predict(ds.x).tobytes() == final_prediction(path, **at).tobytes()
         if keep == "state":
             found = read_state(path, stores.check(path), lane)

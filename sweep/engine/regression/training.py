@@ -24,7 +24,6 @@ from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
 from sweep.page.specs.record import own_dimensions
-from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
 
 Apply = Callable[[Any, Array, Numbers], Array]
@@ -212,12 +211,11 @@ class Regression(Training):
         def objective(apply: Apply, parameters: Any) -> Float[Array, ""]:
             return compute_loss(self.shape.loss, apply(parameters, inputs, numbers), target, weights, numbers)
 
-        functions, own = self._network(), isinstance(self.shape.optimizer, FromOptax)
+        functions = self._network()
         loss, gradient = jax.value_and_grad(partial(objective, functions.apply_for_gradient))(state.parameters)
-        # A page's own rule may take any derivative.
-        value_fn = partial(objective, functions.apply if own else functions.apply_for_gradient)
+        apply = functions.apply if self.shape.optimizer.takes_any_derivative() else functions.apply_for_gradient
         updates, optimizer_state = self.rule(numbers).update(
-            gradient, state.optimizer_state, state.parameters, loss, value_fn
+            gradient, state.optimizer_state, state.parameters, loss, partial(objective, apply)
         )
         parameters = jax.tree.map(jnp.add, state.parameters, updates)
         return state._replace(parameters=parameters, optimizer_state=optimizer_state), jnp.isfinite(loss)

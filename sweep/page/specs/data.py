@@ -33,6 +33,8 @@ def _held(name: str, given: Any) -> Values:
     """
     if isinstance(given, Values):
         return given
+    if np.ma.is_masked(given):
+        raise SweepError(f"{name} must have no masked entries: leave their rows out")
     array = np.asarray(given)
     if array.dtype.kind == "O":
         array = tables.plain_column(name, array)
@@ -143,6 +145,7 @@ class Data(Task):
         )  # fmt: skip
 
     def __post_init__(self) -> None:
+        self._check_given()
         for name in ("inputs", "targets"):
             object.__setattr__(self, name, _held(name, getattr(self, name)))
         if isinstance(self.validation, tuple | list):
@@ -158,6 +161,14 @@ class Data(Task):
             for name, ends in (("low", self.rows().min(axis=1)), ("high", self.rows().max(axis=1))):
                 object.__setattr__(self, name, tuple(map(float, ends)))
         super().__post_init__()
+
+    def _check_given(self) -> None:
+        """Refuse names that are one text, and a placement, which rows do not have."""
+        if self.placement != type(self).placement:
+            raise SweepError(f"Data take no placement, got {self.placement!r}: their rows are their points")
+        for what in ("input_names", "target_names", "classes"):
+            if isinstance(names := getattr(self, what), str):
+                raise SweepError(f"{what} must be a tuple of names, got {names!r}")
 
     def _name_classes(self) -> None:
         """Turn words into the numbers of classes, in alphabetical order; check the names that are given."""
@@ -211,6 +222,8 @@ class Data(Task):
                 raise SweepError(f"{what} must be {count} different names, one for each column, got {names}")
         if not self.classes:
             return
+        if len({*self.classes}) != len(self.classes):
+            raise SweepError(f"classes must be different names, got {self.classes}")
         if not self._is_whole():
             raise SweepError(f"classes are of targets that are words or whole numbers, got {self.targets!r}")
         if self.targets.array.min() < 0 or self.targets.array.max() >= len(self.classes):

@@ -21,7 +21,7 @@ PAGE_DIMENSIONS: Final = (
     "sample",
 )  # whose coordinates follow from a page's task and model
 MOST_ENTRIES: Final = 100_000
-_LABEL: Final = 200  # characters on an axis
+LONGEST_LABEL: Final = 200  # characters on an axis
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Dimension(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_text("the name of a dimension", self.name, _LABEL)
+        check_text("the name of a dimension", self.name, LONGEST_LABEL)
         if not self.name.isidentifier() or self.name in RESERVED:
             raise SweepError(f"a dimension of a metric can't be named {self.name!r}: choose another identifier")
-        check_text(f"units of dimension {self.name!r}", self.units, _LABEL)
-        check_text(f"long_name of dimension {self.name!r}", self.long_name, _LABEL)
+        check_text(f"units of dimension {self.name!r}", self.units, LONGEST_LABEL)
+        check_text(f"long_name of dimension {self.name!r}", self.long_name, LONGEST_LABEL)
         self._check_values()
 
     def _check_values(self) -> None:

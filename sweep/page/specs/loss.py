@@ -69,7 +69,7 @@ PRECISIONS: Final = ("float32", "float64")
 class Loss(Spec):
     """A training loss: one that is built in, with its numbers, or one of the page.
 
-    The loss of several points is the mean of theirs.
+    The loss of several points is the mean of theirs, or what the name of a built-in one says.
 
     Args:
         function: one of `LOSSES`, or `function(prediction, target, **numbers)`, which returns one number for each
@@ -93,6 +93,9 @@ class Loss(Spec):
         numbers: Mapping[str, float] = MappingProxyType({}),
         **named: float,
     ) -> None:
+        for name in named:
+            if name in numbers:
+                raise SweepError(f"number {name!r} of the loss is given twice: give it once")
         object.__setattr__(self, "function", function)
         object.__setattr__(self, "numbers", {**numbers, **named})
         self.__post_init__()

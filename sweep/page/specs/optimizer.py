@@ -236,6 +236,10 @@ class Optimizer(UpdateRule):
         """Count the gradients that a step computes, roughly."""
         return self.method.gradients
 
+    def takes_any_derivative(self) -> bool:
+        """Return False: all of them take only gradients."""
+        return False
+
     def applicable(self) -> frozenset[str]:
         """Name the knobs that this optimiser and schedule take, of the options those that are on."""
         on = {name for name in self._options() & knobs_of(type(self)).keys() if getattr(self, name) is not None}

@@ -9,14 +9,13 @@ import numpy as np
 from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import DIRECTIONS, METRICS, RESERVED, Better, Quantity
 from sweep.base.text import check_text
-from sweep.page.specs.dimension import PAGE_DIMENSIONS, Dimension, listed
+from sweep.page.specs.dimension import LONGEST_LABEL, PAGE_DIMENSIONS, Dimension, listed
 from sweep.page.specs.knobs import Spec, check_finite
 from sweep.page.specs.window import Window
 
 MOST_DIMENSIONS: Final = 3  # of a metric's values; lanes and records are two more
 MOST_RECORDS: Final = 1_000_000
 KEEPS: Final = ("parameters", "state", "nothing")
-_LABEL: Final = 200  # characters on an axis
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,11 @@ class Metric(Spec):
             all of `jax.numpy.linalg`, and any derivative of `moment.loss_at(parameters)` and of
             `moment.predict(parameters, inputs)`. Several metrics may be given the same function: it is called once,
             and returns a dict with an array for each of their names.
-        dims: dimensions of the value, in the order of its axes, at most three: names out of "frequency", "x" and
-            "layer", whose coordinates the page gives; and `Dimension(name, values, units, long_name)` of its own. A
-            dict is short for the latter: `{"mode": 10}` has the coordinate 0 ... 9, `{"mode": range(1, 11)}` the one
-            given, and in `{"layer": None, "mode": 10}` the page gives that of "layer".
+        dims: dimensions of the value, in the order of its axes, at most three: names out of "frequency", "x" ("x1" and
+            "x2" of two features), "layer", "output" and "sample", whose coordinates the page gives; and
+            `Dimension(name, values, units, long_name)` of its own. A dict is short for the latter: `{"mode": 10}` has
+            the coordinate 0 ... 9, `{"mode": range(1, 11)}` the one given, and in `{"layer": None, "mode": 10}` the
+            page gives that of "layer".
         units: units on an axis.
         long_name: the words on an axis.
         better: which values are better, "lower" or "higher". A lost lane then counts as the worst value, figures and
@@ -54,13 +54,13 @@ class Metric(Spec):
     def __post_init__(self) -> None:
         object.__setattr__(self, "dims", listed(self.name, self.dims))
         super().__post_init__()
-        check_text("the name of a metric", self.name, _LABEL)
+        check_text("the name of a metric", self.name, LONGEST_LABEL)
         if not self.name.isidentifier() or self.name in RESERVED:
             raise SweepError(f"a metric of the page can't be named {self.name!r}: choose another identifier")
         if not callable(self.function):
             raise SweepError(f"metric {self.name!r} must be given a function of a moment, got {self.function!r}")
-        check_text(f"units of metric {self.name!r}", self.units, _LABEL)
-        check_text(f"long_name of metric {self.name!r}", self.long_name, _LABEL)
+        check_text(f"units of metric {self.name!r}", self.units, LONGEST_LABEL)
+        check_text(f"long_name of metric {self.name!r}", self.long_name, LONGEST_LABEL)
         self._check_dims()
         if self.better is not None and self.better not in DIRECTIONS:
             raise SweepError(f"better of metric {self.name!r} must be 'lower', 'higher' or None, got {self.better!r}")

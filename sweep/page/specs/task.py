@@ -9,7 +9,9 @@ import numpy as np
 
 from sweep.base.errors import SweepError
 from sweep.base.registry import Entry
+from sweep.base.text import check_text
 from sweep.page.specs.knobs import (
+    LONGEST_NAME,
     Spec,
     check_count,
     check_finite,
@@ -356,7 +358,14 @@ class FromFunction(Task):
 
     def __post_init__(self) -> None:
         check_count("task.features", self.features, MOST_GIVEN_FEATURES)
+        for name in ("low", "high"):  # one number is the same as a tuple of it
+            given = to_plain(getattr(self, name))
+            if self.features == 1 and isinstance(given, tuple) and len(given) == 1:
+                object.__setattr__(self, name, given[0])
         super().__post_init__()
+        if self.frequencies and self.features > 1:
+            raise SweepError(f"task.frequencies are of one feature, got {self.features} features: leave them out")
+        self._check_outputs()
         if not callable(self.function):
             raise SweepError(f"the target function must be a function of x, got {self.function!r}")
         for name, value in self.parameters.items():
@@ -366,6 +375,15 @@ class FromFunction(Task):
                     f"parameter {name!r} of the target function has a name that is already used: rename it"
                 )
             check_finite(f"parameter {name!r} of the target function", value)
+
+    def _check_outputs(self) -> None:
+        """Refuse names of outputs that are not different texts."""
+        names = self.outputs
+        are_texts = isinstance(names, tuple) and all(isinstance(name, str) for name in names)
+        if not are_texts or len({*names}) < len(names):
+            raise SweepError(f"task.outputs must be different names, as in ('u', 'v'), got {names!r}")
+        for name in names:
+            check_text("the name of an output", name, LONGEST_NAME)
 
     def applicable(self) -> frozenset[str]:
         """Name the task's knobs, including the function's parameters."""

@@ -6,10 +6,9 @@ from functools import partial
 from typing import Any, ClassVar, Final, Self
 
 from sweep.base.errors import SweepError, name_of
-from sweep.base.labels import DIMENSIONS, METRICS, RECORDED, STORE_FILES
 from sweep.base.registry import Entry
 from sweep.base.text import check_text
-from sweep.page.specs.knobs import LONGEST_NAME, Knob, Spec, check_finite, to_plain
+from sweep.page.specs.knobs import Knob, Spec, check_finite, check_parameter_name, to_plain
 
 _LONGEST_CHOICE: Final = 80  # characters of a number of FromOptax that is a text
 
@@ -39,6 +38,10 @@ class UpdateRule(Spec):
     def gradients(self) -> int:
         """Count the gradients that a step computes, roughly."""
         return 1
+
+    def takes_any_derivative(self) -> bool:
+        """Tell whether a step may take derivatives of the loss other than its gradient."""
+        return True
 
 
 @dataclass(frozen=True, init=False)
@@ -73,6 +76,9 @@ class FromOptax(UpdateRule):
     def __init__(self, build: Callable[..., Any], *, numbers: Mapping[str, Any] | None = None, **more: Any):
         if not isinstance(numbers, Mapping | None):
             raise SweepError(f"numbers of FromOptax must be a mapping from names to numbers, got {numbers!r}")
+        for name in more:
+            if name in (numbers or {}):
+                raise SweepError(f"number {name!r} of FromOptax is given twice: give it once")
         given = {**(numbers or {}), **more}
         object.__setattr__(self, "build", build)
         object.__setattr__(self, "numbers", {name: to_plain(value) for name, value in given.items()})
@@ -82,15 +88,10 @@ class FromOptax(UpdateRule):
         super().__post_init__()
         if not callable(self.build):
             raise SweepError(f"build of FromOptax must be a function that returns an optimiser, got {self.build!r}")
-        taken = {*DIMENSIONS, *METRICS, *RECORDED, *STORE_FILES, "build", "numbers"}
         for name, value in self.numbers.items():
-            if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
-                raise SweepError(
-                    f"a number of FromOptax can't be named {str(name)[:40]!r}: choose an identifier of at most "
-                    f"{LONGEST_NAME} letters"
-                )
-            if name in taken:
-                raise SweepError(f"number {name!r} of FromOptax has a name that is already used: rename it")
+            check_parameter_name("a number of FromOptax", name)
+            if name in ("build", "numbers"):
+                raise SweepError(f"number {name!r} of FromOptax has the name of an argument of its own: rename it")
             check = _check_choice if isinstance(value, str) else check_finite
             check(f"number {name!r} of FromOptax", value)
 

@@ -18,9 +18,7 @@ class Values:
     """
 
     def __init__(self, array: Any) -> None:
-        self.array = np.ascontiguousarray(array)
-        if self.array is array:  # a view, so that the caller's array stays writable
-            self.array = self.array.view()
+        self.array = np.array(array, order="C")  # a copy, which nobody else can change
         self.array.flags.writeable = False
 
     @cached_property

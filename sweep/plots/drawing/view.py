@@ -146,8 +146,8 @@ def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_
 
     The facet is the knob by which the parts of a union differ, such as an optimiser; else a dimension of 2 to 6
     words, else `width`, else the first other swept dimension of 2 to 6 values. All other swept dimensions are fixed
-    at the combination with the lowest median final loss; each part of a union is shown at its best combination, and
-    each panel at its best learning rate.
+    at the combination with the lowest median final loss (of validation, if there is any); each part of a union is shown
+    at its best combination, and each panel at its best learning rate.
 
     Args:
         ds: results.

@@ -20,7 +20,7 @@ from sweep.plots.drawing.metric import describe_best
 from sweep.plots.drawing.sheet import figure_sheet, is_narrow, write_message
 from sweep.plots.drawing.training_range import is_inside, mark_ends
 from sweep.plots.drawing.view import View, view
-from sweep.plots.figures.outputs import OUTPUT, in_units, output_panels
+from sweep.plots.figures.outputs import OUTPUT, class_names, class_of, in_units, loss_of, output_panels, row_targets
 from sweep.results import schema
 
 _MOMENTS, _MOMENTS_IN_PRINT = 5, 3
@@ -44,7 +44,8 @@ def fits(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
 
     Returns:
         Rows at each width's best learning rate, or a row for each output if there are several. The first seed is drawn
-        as a line; the band contains nine tenths of all seeds with the same target.
+        as a line; the band contains nine tenths of all seeds with the same target. Of classes the one that is assigned
+        is drawn.
     """
     most = _MOMENTS_IN_PRINT if is_narrow() else _MOMENTS
     chosen = view(ds, facet=output_panels(ds), most=_MOST_ROWS).sort("x", "snapshot_epoch")
@@ -126,9 +127,9 @@ def networks(part: xr.Dataset) -> Networks:
     """Select the networks to draw from one panel's results."""
     lanes, x = stats.seeded(part), part["x"].values
     if "target" not in lanes:
-        outputs = in_units(lanes, "prediction").transpose("snapshot_epoch", "seed", "x").values
-        places, target = part["sample_input"].values[:, 0], part["sample_target"].values
-        return Networks(x, places, target, outputs, int(lanes["status"].values[0]))
+        output = class_of(lanes["prediction"], loss_of(part)) if class_names(part) else in_units(lanes, "prediction")
+        outputs, places = output.transpose("snapshot_epoch", "seed", "x").values, part["sample_input"].values[:, 0]
+        return Networks(x, places, row_targets(part), outputs, int(lanes["status"].values[0]))
     target = lanes["target"].broadcast_like(lanes["status"]).transpose("seed", "x").values
     same = np.flatnonzero([np.allclose(target[0], each, equal_nan=True) for each in target])
     kept = np.union1d([0], same)  # always with the first
@@ -155,6 +156,8 @@ def finish_panels(panels: Sequence[Axes], chosen: View, rows: Sequence[Networks]
     for place, part in enumerate(chosen.panels()):
         for axes in panels[place * beside : (place + 1) * beside]:  # a caller's axes may not be shared
             _limit(axes, _targets(chosen.data if alike else part))
+            if names := class_names(part):
+                axes.set_yticks(range(len(names)), names)
     kind = ("target", _TARGET) if "target" in chosen.data else ("row of data", _ROWS)
     lines = [Line2D([], [], label=text, **look) for text, look in (kind, ("network", _NETWORK))]
     band = Patch(label=f"{_BAND[0]:.0%} to {_BAND[1]:.0%} of the seeds", **_SEEDS)
@@ -162,7 +165,7 @@ def finish_panels(panels: Sequence[Axes], chosen: View, rows: Sequence[Networks]
 
 
 def _targets(part: xr.Dataset) -> np.ndarray:
-    return part["target"].values if "target" in part else part["sample_target"].values
+    return part["target"].values if "target" in part else row_targets(part)
 
 
 def _can_share_axis(rows: Sequence[Networks]) -> bool:

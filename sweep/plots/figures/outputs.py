@@ -45,6 +45,12 @@ def class_of(output: xr.DataArray, loss: LossDescription) -> xr.DataArray:
     return (output > boundary).where(output.notnull()).astype(float)
 
 
+def row_targets(ds: xr.Dataset) -> np.ndarray:
+    """Give the targets of rows of data: numbers as they are, or the numbers of their classes."""
+    names, targets = class_names(ds), ds["sample_target"].values
+    return np.array([names.index(each) for each in targets], float) if names else targets
+
+
 def in_units(lanes: xr.Dataset, name: str) -> xr.DataArray:
     """Give outputs in the units of the targets, also where these were standardised.
 

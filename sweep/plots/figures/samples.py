@@ -18,7 +18,7 @@ from sweep.plots.drawing.maps import draw_maps, write_numbers
 from sweep.plots.drawing.sheet import Sheet, figure_sheet, write_message
 from sweep.plots.drawing.view import View, view
 from sweep.plots.figures.networks import start_with_run_seed
-from sweep.plots.figures.outputs import class_names, class_of, in_units, loss_of, output_panels
+from sweep.plots.figures.outputs import class_names, class_of, in_units, loss_of, output_panels, row_targets
 
 _DOT: Final[dict[str, Any]] = {"markersize": 3.5, "marker": "o", "linestyle": ""}
 _TRAINING: Final[dict[str, Any]] = {**_DOT, "color": style.QUIET, "alpha": 0.6}
@@ -71,7 +71,7 @@ def _confusion(lane: xr.Dataset, names: list[str], held: bool) -> xr.DataArray:
     """Count how often each class is taken for each, as shares of the rows of a class."""
     found = class_of(lane["drawn"], loss_of(lane)).values
     rows = (lane["is_validation"].values > 0) | (not held)
-    target = np.array([names.index(each) for each in lane["sample_target"].values])
+    target = row_targets(lane).astype(int)
     kept = rows & np.isfinite(found)
     counts = np.zeros((len(names), len(names)))
     np.add.at(counts, (target[kept], found[kept].astype(int)), 1.0)

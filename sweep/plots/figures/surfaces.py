@@ -21,12 +21,11 @@ from sweep.plots.drawing.scale import scale_of
 from sweep.plots.drawing.sheet import Sheet, figure_sheet
 from sweep.plots.drawing.view import View, view
 from sweep.plots.figures.networks import start_with_run_seed
-from sweep.plots.figures.outputs import class_names, class_of, in_units, loss_of, output_panels
+from sweep.plots.figures.outputs import class_names, class_of, in_units, loss_of, output_panels, row_targets
 from sweep.results import schema
 
 _MOMENTS: Final = 4
 _MOST_ROWS: Final = 3
-_MOST_DOTS: Final = 256
 _SIZE: Final = (2.5, 2.1)
 
 
@@ -50,7 +49,7 @@ def surface(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     norm, cmap = _classes_norm(names) if names else (norm_of(cells), style.neutral_colours())
     sheet = _draw(ax, "surface", chosen, rows, norm, cmap)
     for axes, part in zip(_first_of_rows(sheet, rows), chosen.panels(), strict=True):
-        _draw_rows(axes, part, norm, cmap, names)
+        _draw_rows(axes, part, norm, cmap)
     handles = [Patch(facecolor=cmap(norm(place)), label=name) for place, name in enumerate(names)]
     if not names:
         add_colour_bar(sheet.panels, cells, "output")
@@ -149,14 +148,11 @@ def _first_of_rows(sheet: Sheet, rows: Sequence[Sequence[object]]) -> list[Axes]
     return sheet.panels[width - 1 :: width]
 
 
-def _draw_rows(axes: Axes, part: xr.Dataset, norm: Normalize, cmap: Colormap, names: Sequence[str]) -> None:
+def _draw_rows(axes: Axes, part: xr.Dataset, norm: Normalize, cmap: Colormap) -> None:
     """Draw the rows of the data as dots of their targets' colours."""
     if "sample_input" not in part.coords:
         return
-    places, target = part["sample_input"].values, part["sample_target"]
-    if "output" in target.dims:
-        target = target.sel(output=part["output"])
-    colours = [list(names).index(each) for each in target.values] if names else target.values
+    places, colours = part["sample_input"].values, row_targets(part)
     look = {"norm": norm, "cmap": cmap, "s": 9, "edgecolors": "white", "linewidths": 0.5, "zorder": 4}
     axes.scatter(*places.T, c=colours, **look)
 
