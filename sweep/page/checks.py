@@ -187,6 +187,8 @@ def _check_record(page: Experiment) -> None:
             raise SweepError(f"metric {metric.name!r} states the dimension {dim!r}, which this task does not have")
     _check_own_dimensions(page)
     window, features = page.record.x, page.task.count_features()
+    if window is not None and page.task.window() is None:
+        raise SweepError("record.x is of points with one or two features, between which something is shown: leave it out")
     if window is not None and page.task.window() is not None and window.count_features() != features:
         raise SweepError(
             f"record.x must be a Window over {features} features, as the points of this page have, got {window}"
