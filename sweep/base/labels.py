@@ -233,7 +233,14 @@ NETWORKS: Final = _by_name(
 # Names that a page can't give to anything of its own. A metric that is recorded only on request may have the name of a
 # page's own metric or parameter; then this page can't record it.
 RESERVED: Final = frozenset(
-    {*DIMENSIONS, *RECORDED, *NETWORKS, *STORE_FILES, *(name for name, each in METRICS.items() if not each.on_request)}
+    {
+        *DIMENSIONS,
+        *RECORDED,
+        *NETWORKS,
+        *NETWORK_DIMS,
+        *STORE_FILES,
+        *(name for name, each in METRICS.items() if not each.on_request),
+    }
 )
 
 # Status of a lane, stored as int8 with these as its flag meanings.

@@ -11,6 +11,7 @@ from sweep.base.labels import METRICS, SEEDS
 from sweep.base.text import check_text
 from sweep.page.axes import POINT, Axes, Value
 from sweep.page.resolve import PARTS, applicable_knobs, shape_of, structures, with_values
+from sweep.page.shape import steps_per_epoch
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.data import Data
 from sweep.page.specs.figure import Figure, needs_of, references_of
@@ -21,6 +22,7 @@ from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.stop import Halving, Stop
 from sweep.page.specs.task import FromFunction, Table, Task
 from sweep.page.specs.update_rule import FromOptax, UpdateRule
+from sweep.page.specs.values import MOST_CLASSES
 
 if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
@@ -47,6 +49,7 @@ def check(page: Experiment) -> None:
     _check_loss(page)
     _check_parameters(page)
     _check_layer_rates(page)
+    _check_accumulation(page)
     _check_axes(page)
     _check_record(page)
     _check_stop(page)
@@ -58,6 +61,7 @@ def check(page: Experiment) -> None:
 def _check_loss(page: Experiment) -> None:
     loss = as_loss(page.loss)
     if isinstance(page.task, Data):
+        page.task.check_precision(page.precision)
         _check_classes(page.task, loss)
     if loss.of == "classes" and not page.task.class_names():
         raise SweepError(f"loss {loss.name!r} needs targets that are classes: give them as Data")
@@ -91,6 +95,10 @@ def _check_classes(task: Data, loss: Loss) -> None:
     if loss.of not in OF_CLASSES and not task.has_only_classes():
         return
     if not names and not (loss.of == "two classes" and _lie_in_0_1(task.targets.array.ravel().tolist())):
+        if task.targets.array.dtype.kind in "iu" and task.targets.array.ndim == 1:
+            raise SweepError(
+                f"whole numbers are at most {MOST_CLASSES} classes, these are more: give their names as words"
+            )
         raise SweepError(
             f"loss {loss.name!r} needs targets that are words or whole numbers, got {task.targets.array.dtype}: give "
             f"such a column, or take a loss of numbers such as 'mean_squared'"
@@ -120,6 +128,14 @@ def _check_parameters(page: Experiment) -> None:
         for name in names:
             if name in taken:
                 raise SweepError(f"{what.format(name)} has the name of a knob: rename it")
+
+
+def _check_accumulation(page: Experiment) -> None:
+    """Refuse to accumulate more gradients than there are steps: the parameters would never change."""
+    steps = page.epochs * steps_per_epoch(page.task.points, page.batch_size)
+    accumulated = getattr(page.optimizer, "accumulate", 1)
+    if accumulated > steps:
+        raise SweepError(f"accumulate={accumulated} is more than the {steps} steps of a training: nothing would change")
 
 
 def _check_layer_rates(page: Experiment) -> None:
@@ -188,7 +204,9 @@ def _check_record(page: Experiment) -> None:
     _check_own_dimensions(page)
     window, features = page.record.x, page.task.count_features()
     if window is not None and page.task.window() is None:
-        raise SweepError("record.x is of points with one or two features, between which something is shown: leave it out")
+        raise SweepError(
+            "record.x is of points with one or two features, between which something is shown: leave it out"
+        )
     if window is not None and page.task.window() is not None and window.count_features() != features:
         raise SweepError(
             f"record.x must be a Window over {features} features, as the points of this page have, got {window}"

@@ -166,3 +166,14 @@ def test_loss_numbers_differ_between_lanes_of_one_program() -> None:
     gap = abs(output(two.states[0].parameters, X)[:, 0] - Y)
     assert two.curves["loss"][0] == pytest.approx((gap**2).mean(), rel=1e-9)
     assert four.curves["loss"][0] == pytest.approx((gap**4).mean(), rel=1e-9)
+
+
+def test_a_column_that_never_differs_is_only_shifted() -> None:
+    """Its deviation in float32 is rounding, by which nothing may be divided."""
+    rows = np.stack([np.full(13, 0.1), np.linspace(0, 1, 13)], axis=1)
+    task = Data(rows, rows[:, 1], standardise="inputs", validation=(rows + np.array([0.1, 0]), rows[:, 1]))
+    experiment = replace(page(task, axes=grid(noise=(0.0, 0.1))), precision="float32")  # so that lanes have their own
+    data = data_of(make_plan(experiment), 0)
+    assert data.scales.input_deviation[0] == 1
+    np.testing.assert_allclose(data.inputs[0], 0, atol=1e-6)
+    np.testing.assert_allclose(data.validation_inputs[0], 0.1, atol=1e-6)

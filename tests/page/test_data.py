@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from helpers import tiny
 
-from sweep import Data, Loss, SweepError, grid, load
+from sweep import Data, Loss, Optimizer, SweepError, grid, load
 from sweep.page.identity import describe, fingerprint
 from sweep.page.restore import restore
 
@@ -137,10 +137,30 @@ BAD: dict[str, Any] = {
     "input_names must be a tuple of names, got 'ab'": lambda: Data(X, Y, input_names="ab"),  # type: ignore[arg-type]
     "classes must be different names, got ('a', 'b', 'b')": lambda: Data(X, list("abab"), classes=("a", "b", "b")),
     "classes have no noise, got noise 0.1": lambda: tiny(task=Data(X, list("abab"), noise=0.1), loss=Loss(max)),
+    "inputs and targets must have at least one row and one column each": lambda: Data([], []),
+    "validation inputs and validation targets must have at least one row and one column each": lambda: Data(
+        X, Y, validation=(X[:0], Y[:0])
+    ),
+    "target_names are of several outputs, and targets are one column, got ('u',)": lambda: Data(
+        X, Y, target_names=("u",)
+    ),
+    "column 1 of the inputs goes to 7e+20, whose squares float32 does not hold: subtract and divide in the page, or "
+    "take precision='float64'": lambda: tiny(task=Data(X * [1, 1e20], Y)),
+    "column 0 of the targets differs by 3 around 1e+09, too little for float32: subtract and divide in the page, or "
+    "take precision='float64'": lambda: tiny(task=Data(X, 1e9 + Y)),
+    "accumulate=9 is more than the 4 steps of a training: nothing would change": lambda: tiny(
+        task=Data(X, Y), optimizer=Optimizer("sgd", accumulate=9), epochs=4
+    ),
+    "number 'delta' of the loss is given twice: give it once": lambda: Loss("huber", numbers={"delta": 1.0}, delta=2.0),
     "all targets are of the class '1': there is nothing to learn": lambda: tiny(
         task=Data(X, [1, 1, 1, 1]), loss="cross_entropy"
     ),
 }
+
+
+def test_rows_of_several_lengths_are_refused() -> None:
+    with pytest.raises(SweepError, match="inputs must be an array, with rows of one length"):
+        Data([[1, 2], [3]], [1, 2])
 
 
 def test_arrays_of_other_shapes_are_refused() -> None:
@@ -169,6 +189,12 @@ FILES: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "both": ("a,b\n1,2\n3,4\n", {"inputs": ["a", "b"]}, "column 'b' of data.csv can't be an input and a target"),
     "ragged": ("a,b\n1,2\n3,4,5\n", {}, "can't read data.csv as csv: .*Expected 2 fields in line 3, saw 3"),
+    "a field too many": (
+        "a,b\n0,1,2\n1,2,3\n",
+        {},
+        "can't read data.csv as csv: rows have more fields than the header",
+    ),
+    "one name twice": ("a,a,b\n0,1,2\n1,2,3\n", {}, "can't read data.csv as csv: two columns are named 'a'"),
     "classes with a gap": ("a,b\n1,x\n3,\n", {}, "column 'b' of data.csv has no value in row 1: leave that row out"),
 }
 

@@ -35,7 +35,10 @@ def _held(name: str, given: Any) -> Values:
         return given
     if np.ma.is_masked(given):
         raise SweepError(f"{name} must have no masked entries: leave their rows out")
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise SweepError(f"{name} must be an array, with rows of one length: {' '.join(str(error).split())}") from error
     if array.dtype.kind == "O":
         array = tables.plain_column(name, array)
     if "inputs" in name and array.ndim == 1 and array.dtype.kind in "biuf":
@@ -130,6 +133,8 @@ class Data(Task):
             SweepError: for a file that is missing, empty or of another kind, a column that it does not have, and all
                 that `Data` refuses.
         """
+        if not isinstance(file, str | Path):
+            raise SweepError(f"file must be the path of a CSV, Parquet or NPZ file, got {file!r}")
         caller = sys._getframe(1).f_globals.get("__file__")
         folder = Path(caller).parent if caller else Path()
         table = tables.read(folder / file)
@@ -154,6 +159,8 @@ class Data(Task):
             inputs, targets = self.validation
             pair = (_held("validation inputs", inputs), _held("validation targets", targets))
             object.__setattr__(self, "validation", pair)
+        if isinstance(self.validation, np.generic):
+            object.__setattr__(self, "validation", self.validation.item())
         self._name_classes()
         self._check_rows()
         object.__setattr__(self, "points", self._training_rows())
@@ -183,8 +190,13 @@ class Data(Task):
             inputs, targets = self.validation
             numbers = _numbered(targets.array, self.classes, "validation targets")
             object.__setattr__(self, "validation", (inputs, numbers))
-        for name in (*self.classes, *self.target_names, *self.input_names):
-            check_text("the name of a column or class", str(name), LONGEST_NAME)
+        for what in ("classes", "target_names", "input_names"):
+            names = tuple(map(str, getattr(self, what)))
+            object.__setattr__(self, what, names)
+            for name in names:
+                check_text("the name of a column or class", name, LONGEST_NAME)
+                if not name.isprintable():
+                    raise SweepError(f"the name of a column or class must be one line, got {name!r}")
 
     def _check_rows(self) -> None:
         """Refuse arrays that do not fit each other."""
@@ -192,6 +204,8 @@ class Data(Task):
         if isinstance(self.validation, tuple):
             parts.append(("validation inputs", "validation targets", *self.validation))
         for one, other, inputs, targets in parts:
+            if not inputs.array.size or not targets.array.size:
+                raise SweepError(f"{one} and {other} must have at least one row and one column each")
             if inputs.array.ndim != 2 or targets.array.ndim not in (1, 2):
                 raise SweepError(
                     f"{one} must have shape (rows, features) and {other} (rows,) or (rows, outputs), got "
@@ -208,8 +222,6 @@ class Data(Task):
                 raise SweepError(f"{one} must have the {self.count_features()} features of the training inputs")
             if targets.array.shape[1:] != self.targets.array.shape[1:]:
                 raise SweepError(f"{other} must have the columns of the training targets, got {targets.array.shape}")
-        if not self.count_features() or not np.prod(self.targets.array.shape[1:]):
-            raise SweepError("inputs and targets must have at least one column each")
         self._check_names()
 
     def _check_names(self) -> None:
@@ -218,6 +230,8 @@ class Data(Task):
             (self.input_names, "input_names", self.count_features()),
             (self.target_names, "target_names", self.targets.array[0].size),
         ):
+            if names and what == "target_names" and self.targets.array.ndim == 1:
+                raise SweepError(f"target_names are of several outputs, and targets are one column, got {names}")
             if names and (len(names) != count or len({*names}) != count):
                 raise SweepError(f"{what} must be {count} different names, one for each column, got {names}")
         if not self.classes:
@@ -228,6 +242,25 @@ class Data(Task):
             raise SweepError(f"classes are of targets that are words or whole numbers, got {self.targets!r}")
         if self.targets.array.min() < 0 or self.targets.array.max() >= len(self.classes):
             raise SweepError(f"targets must be numbers of the {len(self.classes)} classes, from 0 on")
+
+    def check_precision(self, precision: str) -> None:
+        """Refuse columns whose numbers, or their differences, the precision of a run does not hold.
+
+        Raises:
+            SweepError: for a column that overflows, or that differs less than its digits can tell.
+        """
+        largest, digits = (1e18, 1e6) if precision == "float32" else (1e150, 1e14)
+        fix = "subtract and divide in the page" + (", or take precision='float64'" if precision == "float32" else "")
+        parts = [("inputs", self.inputs)] + ([] if self.classes or self._is_whole() else [("targets", self.targets)])
+        for name, values in parts:
+            for column, (top, spread) in enumerate(zip(*values.ranges, strict=True)):
+                what = f"column {column} of the {name}"
+                if top > largest or 0 < spread < 1 / largest:
+                    raise SweepError(f"{what} goes to {top:.3g}, whose squares {precision} does not hold: {fix}")
+                if spread > 0 and top / spread > digits:
+                    raise SweepError(
+                        f"{what} differs by {spread:.3g} around {top:.3g}, too little for {precision}: {fix}"
+                    )
 
     def _is_whole(self) -> bool:
         return self.targets.array.ndim == 1 and self.targets.array.dtype.kind in "iu"

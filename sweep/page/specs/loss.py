@@ -93,6 +93,8 @@ class Loss(Spec):
         numbers: Mapping[str, float] = MappingProxyType({}),
         **named: float,
     ) -> None:
+        if not isinstance(numbers, Mapping):
+            raise SweepError(f"numbers of a Loss must be a mapping from names to numbers, got {numbers!r}")
         for name in named:
             if name in numbers:
                 raise SweepError(f"number {name!r} of the loss is given twice: give it once")

@@ -1,5 +1,6 @@
 """Columns of CSV, Parquet and NPZ files."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ class Columns:
         Raises:
             SweepError: for a column that the file does not have, no column, or one that is input and target.
         """
+        for what, given in (("inputs", inputs), ("targets", targets)):
+            if not isinstance(given, str | Sequence) and (what == "targets" or given is not None):
+                raise SweepError(f"{what} of {self.file} must be names of columns, got {given!r}")
         y = [targets] if isinstance(targets, str) else list(targets)
         x = [name for name in self.arrays if name not in y] if inputs is None else inputs
         x = [x] if isinstance(x, str) else list(x)
@@ -107,8 +111,24 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 def _read_frame(path: Path) -> dict[str, np.ndarray]:
     import pandas as pd  # a third of a second to import, and few pages read files
 
-    frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    frame = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     return {str(name): _to_array(frame[name]) for name in frame.columns}
+
+
+def _read_csv(path: Path) -> Any:
+    """Read a CSV file; pandas alone would rename columns of one name, and take a first field too many as an index."""
+    import pandas as pd
+
+    frame = pd.read_csv(path)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file)
+        names = next(lines)
+        fields = len(next(lines, names))
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two columns are named {repeated[0]!r}")
+    if fields > len(names):
+        raise ValueError("rows have more fields than the header has names")
+    return frame
 
 
 def _to_array(column: Any) -> np.ndarray:

@@ -43,6 +43,13 @@ class Values:
         """Return itself: it never changes."""
         return self
 
+    @cached_property
+    def ranges(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each column its largest absolute number, and how much it differs: highest minus lowest."""
+        columns = self.array.reshape(len(self.array), -1)
+        low, high = columns.min(axis=0).astype(float), columns.max(axis=0).astype(float)
+        return np.maximum(np.abs(low), np.abs(high)), high - low
+
     def describe(self) -> dict[str, Any]:
         """Describe it for JSON."""
         shape, dtype = list(self.array.shape), self.array.dtype.str
@@ -58,4 +65,5 @@ class Values:
         dtype, shape = np.dtype(description["dtype"]), tuple(description["shape"])
         if "classes" in description:
             return cls(np.resize(np.array(description["classes"], dtype), shape))
-        return cls(np.broadcast_to(np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1)), shape).astype(dtype))
+        alternating = np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1)) % 2  # of two classes, in any type
+        return cls(np.broadcast_to(alternating, shape).astype(dtype))

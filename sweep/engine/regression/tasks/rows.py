@@ -98,8 +98,8 @@ def _scales(spec: Spec, inputs: Float[Array, "points features"], targets: Array)
     def of(values: Array, wanted: bool) -> tuple[Array, Array]:
         if not wanted:
             return jnp.zeros(values.shape[1:], inputs.dtype), jnp.ones(values.shape[1:], inputs.dtype)
-        deviation = values.std(axis=0)
-        return values.mean(axis=0), jnp.where(deviation > 0, deviation, 1)
+        differs = values.max(axis=0) > values.min(axis=0)  # the deviation of equal numbers may be rounding
+        return values.mean(axis=0), jnp.where(differs, values.std(axis=0), 1)
 
     both = spec.standardise == "both"
     return Scales(
