@@ -72,7 +72,7 @@ def _jax_output(parameters: Any, x: Any) -> Any:
     return hidden @ parameters["layer_1"]["kernel"] + parameters["layer_1"]["bias"]
 
 
-def test_classes_are_deciding_the_largest_output() -> None:
+def test_classes_are_judged_by_the_largest_output() -> None:
     task, changes, _ = KINDS["classes"]
     (life,) = lives(make_plan(page(replace(task, validation=(X[:9], WORDS[:9])), **changes)))
     number = {"left": 0, "middle": 1, "right": 2}

@@ -92,7 +92,9 @@ def test_without_an_x_beyond_the_range_there_is_no_extrapolation_error():
     assert "extrapolation_error" not in tiny().metrics()
     assert "extrapolation_error" not in tiny(record=inside).metrics()
     assert "extrapolation_error" in tiny(record=beyond).metrics()
-    assert "spatial_error" not in tiny(task=XOR, record=beyond).metrics()
+    assert "spatial_error" not in tiny(task=XOR, record=Record()).metrics()
+    with pytest.raises(SweepError, match=r"record\.x is of points with one or two features"):
+        tiny(task=XOR, record=beyond)
     asked = Record(metrics=("extrapolation_error",), x=inside.x)
     with pytest.raises(SweepError, match="metric 'extrapolation_error' does not apply to SumOfSines"):
         tiny(record=asked)
