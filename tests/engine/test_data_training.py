@@ -50,7 +50,10 @@ KINDS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+QUICK = ("two targets", "classes", "validation")
+
+
+@pytest.mark.parametrize("kind", [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in KINDS])
 def test_lanes_are_trained_as_a_plain_loop_trains_them(kind: str) -> None:
     task, changes, loss = KINDS[kind]
     (life,) = lives(make_plan(page(task, **changes)))
@@ -115,7 +118,7 @@ def test_data_that_nothing_is_drawn_of_are_held_once_for_all_data_seeds() -> Non
     assert not Data(X, Y).is_common(("noise",))
 
 
-@pytest.mark.parametrize("batch_size", [None, 5])
+@pytest.mark.parametrize("batch_size", [pytest.param(None, marks=pytest.mark.slow), 5])
 def test_no_step_sees_a_point_for_validation(batch_size: int | None) -> None:
     curves = []
     for factor in (1.0, 1e200):

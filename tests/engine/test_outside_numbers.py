@@ -52,6 +52,7 @@ OF = np.repeat([0, 1, 2], 30)
 POINTS = CENTRES[OF] + RNG.normal(size=(90, 2))
 
 
+@pytest.mark.slow  # the softmax below has the same optimum of more classes
 def test_two_classes_are_logistic_regression_as_scipy_solves_it() -> None:
     x, y = POINTS[:60], OF[:60]
 

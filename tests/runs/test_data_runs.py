@@ -111,7 +111,7 @@ def test_maps_of_two_features_show_outputs_classes_and_rows(numbers: Path, class
     assert [text.get_text() for text in legend.get_texts()] == ["in", "out"]
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "hinge"])
+@pytest.mark.parametrize("loss", ["cross_entropy", pytest.param("hinge", marks=pytest.mark.slow)])
 def test_fits_of_one_feature_draw_the_class_that_is_assigned(tmp_path: Path, loss: str) -> None:
     ds = run_sweep(tiny(task=Data(X[:, 0], NAMES), loss=loss, record=SHOWN), out=tmp_path / loss)
     axes = plots.fits(ds).axes[0]

@@ -174,7 +174,7 @@ def test_nothing_that_reads_results_sees_the_networks(padded: Path) -> None:
     ("rule", "keep"),
     [
         (Target(0.9), "state"),
-        (Halving(first=0.3), "parameters"),
+        pytest.param(Halving(first=0.3), "parameters", marks=pytest.mark.slow),
         (Plateau(patience=4, min_improvement=0.02), "parameters"),
     ],
     ids=["target", "halving", "plateau"],
@@ -297,7 +297,9 @@ def free(learning_rate):
     return optax.contrib.schedule_free_adamw(learning_rate)
 
 
-@pytest.mark.parametrize("rule", [Optimizer("schedule_free_adamw"), FromOptax(free, learning_rate=1.0)])
+@pytest.mark.parametrize(
+    "rule", [pytest.param(Optimizer("schedule_free_adamw"), marks=pytest.mark.slow), FromOptax(free, learning_rate=1.0)]
+)
 def test_what_is_kept_of_a_schedule_free_rule_is_what_it_has_learned_and_needs_no_page(tmp_path: Path, rule) -> None:
     experiment = tiny(optimizer=rule, axes=grid(learning_rate=(0.05, 0.1)), record=replace(SHOWN, keep="parameters"))
     store = stored(plan_sweep(experiment), tmp_path / "store")
