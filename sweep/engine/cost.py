@@ -93,7 +93,7 @@ def bytes_a_lane(block: Block, names: tuple[str, ...], records: int) -> tuple[in
     # they are copied.
     must = jax.eval_shape(block.training.must_be_finite, arrays.lanes.state)
     beside = max(_bytes(arrays.lanes), 4 * _bytes(must))
-    return _bytes(tuple(arrays)[:3]) + beside + 2 * values, values * records
+    return _bytes((arrays.lanes, arrays.data, arrays.numbers)) + beside + 2 * values, values * records
 
 
 def shared_bytes(program: Sequence[tuple[Block, tuple[str, ...]]]) -> int:

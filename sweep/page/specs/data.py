@@ -13,8 +13,9 @@ import numpy as np
 from sweep.base.errors import SweepError
 from sweep.base.registry import Entry
 from sweep.base.text import check_text
-from sweep.page.specs import tables
 from sweep.page.specs.knobs import LARGEST_COUNT, LONGEST_NAME, check_number, choice, number
+from sweep.page.specs.tables import plain_column
+from sweep.page.specs.tables import read as read_table
 from sweep.page.specs.task import Task
 from sweep.page.specs.values import MOST_CLASSES, Values
 from sweep.page.specs.window import MAP_POINTS, MOST_FEATURES, Window
@@ -40,7 +41,7 @@ def _held(name: str, given: Any) -> Values:
     except ValueError as error:
         raise SweepError(f"{name} must be an array, with rows of one length: {' '.join(str(error).split())}") from error
     if array.dtype.kind == "O":
-        array = tables.plain_column(name, array)
+        array = plain_column(name, array)
     if "inputs" in name and array.ndim == 1 and array.dtype.kind in "biuf":
         array = array[:, None]
     if array.dtype.kind == "b":
@@ -137,10 +138,10 @@ class Data(Task):
             raise SweepError(f"file must be the path of a CSV, Parquet or NPZ file, got {file!r}")
         caller = sys._getframe(1).f_globals.get("__file__")
         folder = Path(caller).parent if caller else Path()
-        table = tables.read(folder / file)
+        table = read_table(folder / file)
         x, y = table.columns(inputs, targets)
         if isinstance(validation, str | Path):
-            other = tables.read(folder / validation)
+            other = read_table(folder / validation)
             x_there, y_there = other.columns(x, y)
             validation = (other.select(x_there), other.select(y_there, alone=isinstance(targets, str)))
         return cls(

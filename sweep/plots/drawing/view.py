@@ -47,6 +47,11 @@ class View:
         """The number of seeds of each median, in words."""
         return style.format_count(self.data.sizes.get("seed", 1), "seed")
 
+    @property
+    def of_first_seed(self) -> str:
+        """The first seed in words that follow a name: " of seed 3", or nothing if there are no seeds."""
+        return f" of seed {style.format_number(self.data['seed'].values[0])}" if "seed" in self.data.dims else ""
+
     def ending_words(self, *codes: int) -> str:
         """Name those of the given statuses that occur here: "diverged or cut"."""
         present = np.unique(self.data["status"]) if "status" in self.data else ()

@@ -111,7 +111,7 @@ class Networks:
             drawn.append(axes.fill_between(self.x, low, high, zorder=1, **_SEEDS))
         if np.isfinite(first).any():
             return [*drawn, *axes.plot(self.x, first, zorder=3, **_NETWORK)]
-        return [*drawn, write_message(axes, _end_words(self.status))]
+        return [*drawn, write_message(axes, end_words(self.status))]
 
     def mark_hidden(self, axes: Axes, moment: int) -> None:
         """If a network lies outside the limits of the axes, say on which side."""
@@ -184,13 +184,14 @@ def _span(target: np.ndarray) -> tuple[float, float]:
 def rule(chosen: View, rows: Sequence[Networks]) -> str:
     """Give the caption's first sentence."""
     data = chosen.data
-    seed = f" of seed {style.format_number(data['seed'].values[0])}, the first that ran" if "seed" in data.dims else ""
+    seed = chosen.of_first_seed + ", the first that ran" * ("seed" in data.dims)
     band = "; band: where 5% to 95% of the seeds with this target lie, lost ones left out"
     against = "the noiseless target" if "target" in data else f"{data.sizes['sample']} rows of data"
     return f"The network{seed}, against {against}" + band * any(row.has_band for row in rows)
 
 
-def _end_words(code: int) -> str:
+def end_words(code: int) -> str:
+    """Say how a lane ended, for the place where its network would be drawn."""
     return "not run" if code in labels.WITHOUT_DATA else style.words(labels.STATUS[code])
 
 

@@ -11,13 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sweep import stats
-from sweep.base import labels
 from sweep.plots.drawing import style
 from sweep.plots.drawing.given import AxesLike, given_sheet
 from sweep.plots.drawing.maps import draw_maps, write_numbers
 from sweep.plots.drawing.sheet import Sheet, figure_sheet, write_message
 from sweep.plots.drawing.view import View, view
-from sweep.plots.figures.networks import start_with_run_seed
+from sweep.plots.figures.networks import end_words, start_with_run_seed
 from sweep.plots.figures.outputs import class_names, class_of, in_units, loss_of, output_panels, row_targets
 
 _DOT: Final[dict[str, Any]] = {"markersize": 3.5, "marker": "o", "linestyle": ""}
@@ -48,10 +47,10 @@ def predicted(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     )
     for axes, part in zip(sheet.panels, chosen.panels(), strict=True):
         sheet.set_title(axes, sheet.name(chosen, part))
-    seed = f" of seed {style.format_number(chosen.data['seed'].values[0])}" if "seed" in chosen.data.dims else ""
     epoch = style.format_number(chosen.data["snapshot_epoch"].values[-1])
     count = int((lanes[0]["is_validation"] > 0).sum()) if names and held else ds.sizes["sample"]
-    rule = f"The network{seed} at epoch {epoch}, for {count} rows{' of validation' * (bool(names) and held)}"
+    of = " of validation" * (bool(names) and held)
+    rule = f"The network{chosen.of_first_seed} at epoch {epoch}, for {count} rows{of}"
     if names:
         title = _draw_confusion(sheet, chosen, [_confusion(lane, names, held) for lane in lanes])
         return sheet.finish(chosen, title, rule)
@@ -103,7 +102,7 @@ def _draw(axes: Axes, lane: xr.Dataset) -> tuple[float, float]:
     axes.ticklabel_format(scilimits=(-3, 4), useMathText=True)
     if not np.isfinite(output).all():
         code = int(lane["status"].item())
-        write_message(axes, "not run" if code in labels.WITHOUT_DATA else style.words(labels.STATUS[code]))
+        write_message(axes, end_words(code))
         return np.nan, np.nan
     low, high = target.min(), target.max()
     margin = 0.06 * (high - low or 1.0)

@@ -53,7 +53,7 @@ def surface(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     handles = [Patch(facecolor=cmap(norm(place)), label=name) for place, name in enumerate(names)]
     if not names:
         add_colour_bar(sheet.panels, cells, "output")
-    rule = f"The network{_seed(chosen)} over two features"
+    rule = f"The network{chosen.of_first_seed} over two features"
     title = describe_best(chosen, schema.deciding(ds), (chosen.facet if chosen.facet != "output" else None,))
     return sheet.finish(chosen, title, rule, handles)
 
@@ -161,7 +161,3 @@ def _classes_norm(names: Sequence[str]) -> tuple[Normalize, Colormap]:
     """Give a colour for each class, distinguishable by colour-blind readers for up to ten classes."""
     colours = matplotlib.colormaps["cividis"](np.linspace(0.05, 0.95, len(names)))
     return BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names)), ListedColormap(list(map(tuple, colours)))
-
-
-def _seed(chosen: View) -> str:
-    return f" of seed {style.format_number(chosen.data['seed'].values[0])}" if "seed" in chosen.data.dims else ""
