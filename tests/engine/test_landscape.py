@@ -127,7 +127,6 @@ def test_curvatures_are_those_of_a_dense_hessian(trained):
             np.testing.assert_allclose(life.curves["sharpness"][record], largest, rtol=1e-6)
 
 
-@pytest.mark.core
 def test_the_initial_parameters_are_those_that_the_lane_began_with_to_the_last_bit(trained):
     _, lives = trained
     for life in lives[::2]:

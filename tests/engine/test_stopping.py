@@ -483,7 +483,6 @@ def test_a_target_is_reached_from_the_metrics_direction_or_the_named_bound(rule,
     assert not stopping.have_reached(rule, values, ~running, better).any()
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("rule", [Target(0.99, metric="accuracy"), Target(at_least=0.99, metric="accuracy")], ids=repr)
 def test_a_lane_ends_once_it_is_accurate_enough(rule):
     whole, stopped = run_sweep(xor(None)), run_sweep(xor(rule))
@@ -495,7 +494,6 @@ def test_a_lane_ends_once_it_is_accurate_enough(rule):
     assert stats.best_learning_rate(stopped) == 3e-2
 
 
-@pytest.mark.core
 def test_halving_by_accuracy_keeps_the_accurate():
     ds = run_sweep(xor(Halving(keep=0.5, first=0.5, metric="accuracy")))
     assert (ds.status.sel(learning_rate=1e-6) == CUT).all()

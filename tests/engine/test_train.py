@@ -430,7 +430,6 @@ def test_more_devices_change_no_bit(at_home, precision, devices):
     assert_same_lanes(at_home, experiment, run_lanes(experiment, devices))
 
 
-@pytest.mark.core
 def test_other_blocks_beside_them_change_no_bit(at_home, precision):
     experiment = lanes_of_interest(precision, axes=grid(batch_size=(3, 16, 5), seed=SEEDS, learning_rate=RATES))
     assert_same_lanes(at_home, experiment, run_lanes(experiment))

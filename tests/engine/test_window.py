@@ -46,7 +46,6 @@ def test_predictions_and_errors_go_beyond_the_training_range(looked_at):
             np.testing.assert_allclose(life.curves["spatial_error"][number], np.abs(life.target - h), atol=1e-12)
 
 
-@pytest.mark.core
 def test_the_extrapolation_error_is_the_root_mean_square_beyond_each_lane_s_own_range(looked_at):
     experiment, lanes = looked_at
     for row, life in zip(rows_of(experiment), lanes, strict=True):
