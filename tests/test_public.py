@@ -26,10 +26,10 @@ def test_every_public_name_is_documented() -> None:
         assert inspect.getdoc(getattr(sweep, name)), name
 
 
-@pytest.mark.parametrize("package", ["jax", "matplotlib", "scipy.stats"])
-def test_a_page_with_import_star_does_not_load(package: str) -> None:
-    code = f"from sweep import *; import sys; sys.exit({package!r} in sys.modules or 'MLP' not in globals())"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_a_page_with_import_star_loads_no_slow_library() -> None:
+    code = "from sweep import *; import sys; print(MLP.__name__, {'jax', 'matplotlib', 'scipy.stats'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "MLP set()\n", done.stderr
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -17,8 +17,9 @@ from sweep.files import user_cache
 PAGE = """
 from sweep import *
 experiment = Experiment(
-    question="Are the bits the same?", task=SumOfSines(frequencies=(1, 2), points=16), model=MLP(depth=2, width=8),
-    optimizer=Optimizer("adam"), axes=grid(seed=(0, 1)), epochs=20, record=Record(at=log_spaced(3)),
+    question="Are the bits the same?", task=SumOfSines(frequencies=(1, 2), points=16), model=MLP(depth=1, width=8),
+    optimizer=Optimizer("adam"), axes=grid(seed=(0, 1)), epochs=20,
+    record=Record(metrics=("loss",), at=log_spaced(3), snapshots=0),
     figures=(Figure("loss_curves"),),
 )
 """

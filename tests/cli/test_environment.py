@@ -25,8 +25,14 @@ experiment = Experiment(
 )
 """
 HERE = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
-HERE["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+HERE |= {"JAX_ENABLE_COMPILATION_CACHE": "true", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
 slow = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs(tmp_path_factory):
+    """Let runs share compiled programs: a setting that changes a program has one of its own all the same."""
+    HERE["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("programs"))
 
 
 def started(folder: Path, settings: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:

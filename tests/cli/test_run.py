@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -31,7 +33,7 @@ experiment = Experiment(
     optimizer=Optimizer("adam"),
     axes={axes},
     epochs=5,
-    record=Record(at=log_spaced(3)),
+    record=Record(metrics=("loss", "spectral_error"), at=log_spaced(3), snapshots=0),
     figures=({figures}),
 )
 """
@@ -57,18 +59,32 @@ def run(folder: Path, *args: str, start: Sequence[str] = AS_USUAL) -> subprocess
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env, check=False)
 
 
-@pytest.fixture
-def here(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def call(args: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run the command in this process, which saves a start of Python and of JAX."""
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        try:
+            code = run_guarded(main, args)
+        except SystemExit as leaving:  # after --help
+            code = leaving.code
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(args, code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run the command in this process, in the folder of the page."""
     monkeypatch.chdir(folder)
+    return lambda *args: call(args)
 
-    def call(*args: str) -> subprocess.CompletedProcess[str]:
-        capsys.readouterr()
-        code = run_guarded(main, args)
-        said = capsys.readouterr()
-        return subprocess.CompletedProcess(args, code, said.out, said.err)
 
-    return call
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Run the page once; return its folder, of which tests use a copy, and what the command printed."""
+    folder = tmp_path_factory.mktemp("first")
+    (folder / "page.py").write_text(PAGE.format(**GOOD))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return folder, call(["page.py"])
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -84,11 +100,13 @@ def assert_refused(done: subprocess.CompletedProcess[str], *messages: str) -> No
         assert each in lines[0]
 
 
-def test_a_run_trains_stores_and_draws_and_a_second_run_only_draws(folder: Path) -> None:
-    first = run(folder, "page.py")
-    assert first.returncode == 0, first.stderr
-    assert "10 lane-steps" in first.stdout
-    assert "halving epochs" in first.stdout
+def test_a_run_trains_stores_and_draws_and_a_second_run_only_draws(folder: Path, first) -> None:
+    trained, done = first
+    assert done.returncode == 0, done.stderr
+    assert "10 lane-steps" in done.stdout
+    assert "halving epochs" in done.stdout
+    assert "nothing to train" not in done.stdout
+    shutil.copytree(trained, folder, dirs_exist_ok=True)
     figure = folder / "figures" / "page" / "curves.png"
     stored = snapshot(folder / "results")
     figure.unlink()
@@ -97,7 +115,6 @@ def test_a_run_trains_stores_and_draws_and_a_second_run_only_draws(folder: Path)
     assert figure.exists()
     assert "training" not in second.stdout
     assert "is complete: nothing to train" in second.stdout
-    assert "nothing to train" not in first.stdout
     assert snapshot(folder / "results") == stored
 
 
@@ -128,20 +145,18 @@ def test_overrides_are_typed_and_use_a_separate_store(folder: Path) -> None:
     assert '"name": "sgd"' in ds.attrs["experiment"]
 
 
-def test_knobs_of_one_axis_must_be_changed_together(folder: Path) -> None:
+def test_knobs_of_one_axis_must_be_changed_together(folder: Path, here) -> None:
     (folder / "page.py").write_text(
         PAGE.format(**GOOD | {"axes": "zipped(seed=(0, 1), data_seed=(0, 1))"}).replace("grid,", "grid, zipped,")
     )
-    assert_refused(
-        run(folder, "page.py", "--axes.seed", "3"), "an axis sweeps seed, data_seed together", "--axes.data-seed"
-    )
+    assert_refused(here("page.py", "--axes.seed", "3"), "an axis sweeps seed, data_seed together", "--axes.data-seed")
     options = Options(folder / "page.py")
     experiment = resolve(options, ["--axes.seed", "3", "4", "--axes.data-seed", "5", "6"]).experiment
     assert experiment.axes.factors[0].rows == ((3, 5), (4, 6))
 
 
-def test_a_store_of_another_experiment_is_refused_and_fresh_moves_it_away(folder: Path, here) -> None:
-    assert here("page.py").returncode == 0
+def test_a_store_of_another_experiment_is_refused_and_fresh_moves_it_away(folder: Path, here, first) -> None:
+    shutil.copytree(first[0], folder, dirs_exist_ok=True)
     (folder / "page.py").write_text(PAGE.format(**GOOD | {"width": 5}))
     before = snapshot(folder)
     assert_refused(here("page.py"), "results/page", "another experiment, it differs in model", "--fresh")
@@ -215,16 +230,15 @@ def test_a_wrong_command_line_is_refused_in_one_line_and_nothing_changes(
     assert {k: v for k, v in snapshot(folder).items() if "__pycache__" not in k} == before
 
 
-def test_debug_shows_the_traceback(folder: Path) -> None:
-    done = run(folder, "nowhere.py", "--debug")
+def test_debug_shows_the_traceback(here) -> None:
+    done = here("nowhere.py", "--debug")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
 
 
-def test_an_internal_error_has_exit_code_1_and_one_line(folder: Path) -> None:
-    broken = (folder / "page.py").read_text() + "\nimport sweep.runs.runner\nsweep.runs.runner.run_sweep = None\n"
-    (folder / "page.py").write_text(broken)
-    done = run(folder, "page.py")
+def test_an_internal_error_has_exit_code_1_and_one_line(here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweep.runs.runner.run_sweep", None)
+    done = here("page.py")
     assert done.returncode == 1
     assert done.stderr.startswith("sweep: internal error: TypeError")
     assert done.stderr.count("\n") == 1
@@ -252,8 +266,8 @@ def test_help_without_a_page_loads_nothing_slow(folder: Path) -> None:
     assert done.stdout.splitlines()[-1] == "set()"
 
 
-def test_the_help_of_a_page_lists_its_fields(folder: Path) -> None:
-    done = run(folder, "page.py", "--help")
+def test_the_help_of_a_page_lists_its_fields(here) -> None:
+    done = here("page.py", "--help")
     assert done.returncode == 0, done.stderr
     for option in (
         "--epochs",
@@ -294,8 +308,8 @@ def test_full_has_its_own_store(folder: Path) -> None:
     assert re.fullmatch("results/page@[0-9a-f]{8}", many)  # too many values for a name in words
 
 
-def test_full_is_refused_where_a_page_does_not_define_it(folder: Path) -> None:
-    assert_refused(run(folder, "page.py", "--full"), "page.py defines no 'full'")
+def test_full_is_refused_where_a_page_does_not_define_it(here) -> None:
+    assert_refused(here("page.py", "--full"), "page.py defines no 'full'")
 
 
 @pytest.mark.parametrize(

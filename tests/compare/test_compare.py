@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from synthetic import ended, results
 
 from sweep.base import labels
@@ -52,6 +53,12 @@ def _stores(monkeypatch, tmp_path):
 
     monkeypatch.setattr(sweep.results.dataset, "open_results", opened)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Let figures be empty where only what is printed or which files are written is looked at: one takes a second."""
+    monkeypatch.setattr(compare, "_draw", lambda compared, options: Figure())
 
 
 def run_command(capsys, *args):
@@ -110,6 +117,7 @@ def test_where_only_the_first_lost_lanes_no_library_warns(capsys):
     assert "divide by zero" not in warnings
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_only_one_has_and_lanes_lost_or_not_run_are_printed(capsys):
     printed = run_command(capsys, "accurate", "few", "--check")[1]
     assert "accuracy: only in accurate" in printed
@@ -119,6 +127,7 @@ def test_what_only_one_has_and_lanes_lost_or_not_run_are_printed(capsys):
     assert "partial is incomplete: 6 of 48 lanes have not run to their end" in run_command(capsys, "a", "partial")[1]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_cells_with_too_few_seeds_are_reported_as_not_tested(capsys, monkeypatch):
     not_run = (noisy()["seed"] > 4) & (noisy()["width"] == 16) & (noisy()["learning_rate"] == 1e-3)
     monkeypatch.setitem(STORES, "holes", ended(noisy(seed=1), labels.NOT_RUN, not_run))
@@ -150,11 +159,13 @@ def test_it_writes_the_figure_and_a_table_of_all_cells_and_replaces_its_own_outp
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_by_default_the_folder_has_the_stores_names(capsys):
     assert run_command(capsys, "a", "--by", "width")[0] == 0
     assert Path("results/comparisons/a-by-width/comparison.png").is_file()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_name_of_many_stores_is_no_longer_than_a_folder_may_be(capsys, monkeypatch):
     monkeypatch.setitem(STORES, "a" * 80, STORES["a"])
     assert run_command(capsys, "a" * 80, "other", "a" * 80)[0] == 0
@@ -221,6 +232,7 @@ def test_every_refusal_is_one_line_and_code_two_and_changes_nothing(capsys, tmp_
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_force_replaces_what_is_there(capsys, tmp_path):
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "notes.txt").write_text("mine")

@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from .campaigns import CAMPAIGNS, campaign, counts, run
+from .campaigns import CAMPAIGNS, campaign, compiled_once, counts, run
+from .stores import remove_made
 from .trials import FAULTS, Trial, say
 
 
@@ -27,7 +28,8 @@ def main() -> int:
             say(f"{name}: not run: {reason}")
             continue
         begun = time.monotonic()
-        trials = run(what, options.seed, None if options.all else options.share or what.sample)
+        with compiled_once():
+            trials = run(what, options.seed, None if options.all else options.share or what.sample)
         found = counts(trials)
         seconds = round(time.monotonic() - begun)
         faults += sum(found[outcome] for outcome in FAULTS)
@@ -46,4 +48,5 @@ def _keep(file: Path, name: str, about: dict[str, object], trials: list[Trial]) 
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
+    remove_made()
     os._exit(code)  # without waiting for threads that hang

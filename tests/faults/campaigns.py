@@ -36,7 +36,7 @@ def campaign(name: str) -> Campaign:
 
 def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = True) -> list[Trial]:
     """Run a random sample of a campaign: a number of cases, a share of them below 1, or all (None)."""
-    with tempfile.TemporaryDirectory(prefix="sweep-faults-", ignore_cleanup_errors=True) as made, compiled_once():
+    with tempfile.TemporaryDirectory(prefix="sweep-faults-", ignore_cleanup_errors=True) as made:
         folder = Path(made)
         cases = what.cases(folder / "shared", Random(seed))
         number = max(1, round(count * len(cases))) if isinstance(count, float) else count
@@ -56,7 +56,7 @@ def run(what: Campaign, seed: int, count: int | float | None, *, tell: bool = Tr
 
 @contextlib.contextmanager
 def compiled_once() -> Iterator[None]:
-    """Cache compiled programs, so that the same small program is not compiled in every trial."""
+    """Cache compiled programs, so that the same small program is not compiled in every campaign and every trial."""
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 

@@ -1,10 +1,12 @@
 """Small stores of one page, complete and interrupted, and the comparison of two stores."""
 
+import atexit
 import contextlib
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +63,46 @@ def small_waves() -> Iterator[None]:
 
 
 def complete(page: Path, store: Path) -> Path:
-    """Run the page to its end."""
-    from sweep import load, run_sweep
-
-    with small_waves():
-        run_sweep(load(page), out=store, attributes={"page": "experiments/page.py", "arguments": "[]"})
-    return store
+    """Copy the store of the page, run to its end."""
+    return copied(_complete(page.read_text()), store)
 
 
 def incomplete(page: Path, store: Path) -> Path:
-    """Run the page and end it by SIGTERM within the second wave, after a save."""
+    """Copy the store of the page, ended by SIGTERM within the second wave, after a save."""
+    return copied(_incomplete(page.read_text()), store)
+
+
+ATTRIBUTES = {"page": "experiments/page.py", "arguments": "[]"}
+_MADE: list[Path] = []  # folders with a page and its store, for other campaigns to copy
+
+
+def remove_made() -> None:
+    """Remove the stores that were copied, at the end of the process."""
+    for folder in _MADE:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_page(text: str) -> Path:
+    if not _MADE:
+        atexit.register(remove_made)
+    _MADE.append(Path(tempfile.mkdtemp(prefix="sweep-faults-stores-")))
+    page = _MADE[-1] / "page.py"
+    page.write_text(text)
+    return page
+
+
+@cache
+def _complete(text: str) -> Path:
+    from sweep import load, run_sweep
+
+    page = _new_page(text)
+    with small_waves():
+        run_sweep(load(page), out=page.with_name("store"), attributes=ATTRIBUTES)
+    return page.with_name("store")
+
+
+@cache
+def _incomplete(text: str) -> Path:
     from sweep import load, run_sweep
     from sweep.base.signals import Terminated
 
@@ -78,8 +110,10 @@ def incomplete(page: Path, store: Path) -> Path:
         if progress.lane_steps > progress.plan.lane_steps() // 2:
             signal.raise_signal(signal.SIGTERM)
 
+    page = _new_page(text)
+    store = page.with_name("store")
     with small_waves(), contextlib.suppress(Terminated):
-        run_sweep(load(page), out=store, watch=watch, attributes={"page": "experiments/page.py", "arguments": "[]"})
+        run_sweep(load(page), out=store, watch=watch, attributes=ATTRIBUTES)
     assert list(store.glob("checkpoint*")), "the store to damage has no checkpoint"
     return store
 

@@ -1,11 +1,20 @@
 """A share of every campaign in each `make test`, and larger samples under the marker `faults`."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from .campaigns import CAMPAIGNS, campaign, run
+from .campaigns import CAMPAIGNS, campaign, compiled_once, run
 from .trials import FAULTS
 
 SEED = 11
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_once() -> Iterator[None]:
+    """Let all campaigns share their compiled programs, as most begin by training the same page."""
+    with compiled_once():
+        yield
 
 
 def faults(name: str, count: int) -> list[str]:

@@ -6,7 +6,7 @@ from math import log
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import rows_of, tiny
+from helpers import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,7 +62,12 @@ def times(parts: list[tuple[Axes, int]]) -> tuple[Axes, int]:
 
 
 def lanes_of(axes: Axes) -> list[frozenset]:
-    return rows_of(tiny(axes=axes))
+    """For each lane, give the knob values that apply to it."""
+    values = {knob: column.tolist() for knob, column in lay_out(axes).columns.items()}
+    return [
+        frozenset((knob, value) for knob, value in zip(values, row, strict=True) if value == value and value != "")
+        for row in zip(*values.values(), strict=True)
+    ]
 
 
 @given(factors())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,12 @@ from sweep.runs.runner import run_sweep
 from sweep.specs import every
 
 PAGE = """
-from sweep import MLP, Experiment, Linear, Optimizer, Record, grid, log_spaced
+from sweep import MLP, Experiment, Figure, Linear, Optimizer, Record, grid, log_spaced
 
 experiment = Experiment(
     question="Does it learn?", task=Linear(points=8), model=MLP(depth=0), optimizer=Optimizer("sgd"),
     axes=grid(seed=range(2), learning_rate=(0.01, 0.1)), epochs=4, record=Record(metrics=("loss",), at=log_spaced(2)),
+    figures=(Figure("loss_curves"),),
 )
 """
 
@@ -89,7 +91,7 @@ def test_a_store_with_an_older_name_is_used_while_there_is_none_with_the_new_nam
     assert run_guarded(main, args) == 0
     assert "is complete: nothing to train" in capsys.readouterr().out
     assert files(folder / "results") == before
-    run_sweep(load("page.py"), out=new)
+    shutil.copytree("results/page-0123abcd", new)
     assert place("--epochs", "7") == new.as_posix()
 
 

@@ -167,7 +167,7 @@ def test_figures_for_print_fit_a_column_with_readable_letters(tmp_path):
 
 def test_print_is_the_same_file_each_time(tmp_path):
     ds = results({"seed": [0, 1]})
-    first, second = (draw_figures(ds, [Figure("curves")], tmp_path / each, form="print") for each in "ab")
+    first, second = (draw_figures(ds, [Figure("loss_curves")], tmp_path / each, form="print") for each in "ab")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 

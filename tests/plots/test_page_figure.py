@@ -157,7 +157,7 @@ def test_a_function_with_the_name_of_a_second_figure_does_not_take_its_place(tmp
         axes.plot([0, 1])
 
     figures = [Figure("loss_curves"), Figure("loss_curves"), Figure(loss_curves_2)]
-    files = draw_figures(results(AXES), figures, tmp_path)
+    files = draw_figures(results({"seed": [0]}), figures, tmp_path)
     assert len(set(files)) == 6
 
 

@@ -631,7 +631,7 @@ OPTIONS = {"share": {"at_most": 0.5}}
 @pytest.mark.parametrize(
     ("name", "store"),
     [
-        pytest.param(name, each, marks=[pytest.mark.slow] * ((row + column) % 3 > 0))  # a third of them in `make test`
+        pytest.param(name, each, marks=[pytest.mark.slow] * ((row + column) % 6 > 0))  # a sixth of them in `make test`
         for row, name in enumerate(FIGURES)
         for column, each in enumerate(MOST_AWKWARD if KINDS[name].on_request else STORES)
     ],
@@ -768,7 +768,8 @@ WORDS = ["Is it $x_$ or not?", r"$\undefined{ $", r"$$ \$ 5$", "a\x1b[31m\x00\ud
     [pytest.param(each, id=str(n), marks=[pytest.mark.slow] * (n != 3)) for n, each in enumerate(WORDS)],
 )
 def test_words_are_drawn_literally(words, tmp_path):
-    ds = results({"seed": [0, 1], "learning_rate": [1e-3, 1e-2], "activation": ["relu", "tanh"]}, points=8)
+    axes = {"seed": [0, 1], "learning_rate": [1e-3, 1e-2], "activation": ["relu", "tanh"]}
+    ds = results(axes, epochs=SMALL[:3], frequencies=[1.0, 2.0], points=8)
     ds = ds.assign_coords(activation=["relu", words[:40]]).assign_attrs(question=words, name=words)
     for name in ds.variables:
         ds[name].attrs |= {"long_name": words[:300], "units": words[:40]}

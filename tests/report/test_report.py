@@ -92,6 +92,13 @@ class Elements(HTMLParser):
         return json.loads(self.all("script", **{"data-about": key})[0][2])
 
 
+@pytest.fixture
+def without_plots(monkeypatch):
+    """Leave out what is slow to make, and not read here."""
+    monkeypatch.setattr(section, "figures", lambda ds: [])
+    monkeypatch.setattr(section.bokeh_models, "plots_as_json", dict)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "uint16", "int8"])
 def test_a_packed_array_reads_back_bitwise_equal(dtype):
     values = np.random.default_rng(0).integers(0, 120, (3, 1, 7)).astype(dtype)
@@ -261,6 +268,7 @@ def test_the_policy_allows_these_scripts_and_no_requests(monkeypatch):
     assert all(link.startswith(("data:", "#")) for link in links)
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_figures_are_images_in_the_file_and_drawn_for_complete_stores_only(monkeypatch):
     drawn = []
     picture = [{"name": "curves", "source": "data:image/png;base64,AAAA", "note": ""}]
@@ -286,8 +294,8 @@ def test_the_smaller_of_png_and_svg_is_embedded(monkeypatch):
     ]
 
 
-def test_only_the_claims_of_this_page_are_shown(monkeypatch):
-    monkeypatch.setattr(section, "figures", lambda ds: [])
+@pytest.mark.usefixtures("without_plots")
+def test_only_the_claims_of_this_page_are_shown():
     common = {"value": 0.5, "low": 0.4, "high": 0.6, "seeds": 8, "criterion": "share at least 0.3"}
     verdicts = [
         Verdict(id="C1", source="000", text="this one", verdict="confirmed", **common),
@@ -303,13 +311,6 @@ def test_only_the_claims_of_this_page_are_shown(monkeypatch):
         "8",
         "confirmed",
     ]
-
-
-@pytest.fixture
-def without_plots(monkeypatch):
-    """Leave out what is slow to make, and not read here."""
-    monkeypatch.setattr(section, "figures", lambda ds: [])
-    monkeypatch.setattr(section.bokeh_models, "plots_as_json", dict)
 
 
 @pytest.mark.parametrize(
@@ -356,9 +357,9 @@ def test_knobs_read_back_equal():
 
 
 @pytest.mark.parametrize(("path", "fingerprint"), [("../whole", ""), ("../elsewhere", "f")])
-def test_a_zoom_is_shown_beside_its_parent(path, fingerprint, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("without_plots")
+def test_a_zoom_is_shown_beside_its_parent(path, fingerprint, tmp_path):
     """The parent is found by its path, or else by its fingerprint."""
-    monkeypatch.setattr(section, "figures", lambda ds: [])
     parent = json.dumps({"path": path, "fingerprint": "f", "zoom": {"width": "16:64:3"}})
     whole, other, part = (small(name=name) for name in ("whole", "other", "whole@zoom-1234"))
     part.attrs["parent"] = parent
@@ -453,13 +454,13 @@ def test_without_bokeh_the_message_says_how_to_install_it(monkeypatch, capsys, s
     assert "pip install 'sweep-lanes[report]'" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_live_writes_until_the_store_is_complete(monkeypatch, tmp_path):
     import sweep.results.dataset
 
     stages = iter([small(complete=0), small(complete=0), small()])
     waits, seconds = [], []
     monkeypatch.setattr(sweep.results.dataset, "open_results", lambda path: next(stages))
-    monkeypatch.setattr(section, "figures", lambda ds: [])
     monkeypatch.chdir(tmp_path)
 
     def wait(time):
@@ -473,11 +474,11 @@ def test_live_writes_until_the_store_is_complete(monkeypatch, tmp_path):
     assert json.loads(Elements(Path("report.html").read_text()).all("script", id="shared")[0][2])["reload"] == 0
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_ctrl_c_leaves_a_report_that_no_longer_reloads(monkeypatch, tmp_path):
     import sweep.results.dataset
 
     monkeypatch.setattr(sweep.results.dataset, "open_results", lambda path: small(complete=0))
-    monkeypatch.setattr(section, "figures", lambda ds: [])
     monkeypatch.chdir(tmp_path)
 
     def interrupted(time):
@@ -494,6 +495,7 @@ def test_a_summary_counts_lanes_and_seeds():
     assert summary == "12 lanes (3 seeds × 2 learning rate × 2 width); all finished"
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_store_that_is_replaced_while_it_is_read_does_not_end_a_live_report(monkeypatch, tmp_path):
     import sweep.results.dataset
 
@@ -507,7 +509,6 @@ def test_a_store_that_is_replaced_while_it_is_read_does_not_end_a_live_report(mo
         return stage
 
     monkeypatch.setattr(sweep.results.dataset, "open_results", opened)
-    monkeypatch.setattr(section, "figures", lambda ds: [])
     monkeypatch.setattr(report.time, "sleep", lambda time: None)
     monkeypatch.chdir(tmp_path)
     assert run_guarded(report.main, ["store", "--live"]) == 2  # only after it is damaged twice in a row

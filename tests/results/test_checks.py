@@ -399,7 +399,7 @@ def test_a_page_metric_may_have_the_name_of_a_later_metric_of_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = Metric("roughness", lambda moment: moment.loss)
-    ds = run_sweep(tiny(record=Record(own=(own,), at=log_spaced(2), snapshots=0)), out=tmp_path / "store")
+    ds = run_sweep(tiny(record=Record(("loss",), (own,), at=log_spaced(2), snapshots=0)), out=tmp_path / "store")
     monkeypatch.setitem(METRICS, "roughness", Quantity("roughness", ("frequency",)))
     assert open_results(tmp_path / "store").identical(ds)
     described = json.loads(ds.attrs["experiment"])

@@ -36,7 +36,8 @@ from sweep.specs import Target
 AXES = zipped(seed=range(8), data_seed=range(8)) * grid(learning_rate=(1e-3, 1e-2))
 RUNNING_AT = 4  # place of the first lane of the wave in which a stopped run stands
 CHECKPOINT = f"checkpoint-{RUNNING_AT:010d}"
-EXPERIMENT = tiny(axes=AXES, record=Record(at=log_spaced(3), snapshots=2))
+# One metric and the predictions have a file of every kind, and tests read all files again and again.
+EXPERIMENT = tiny(axes=AXES, record=Record(metrics=("loss",), at=log_spaced(3), snapshots=2))
 
 
 def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None) -> Path:
@@ -256,17 +257,26 @@ def check(path: Path, *options: str) -> int:
         return int(leaving.code or 0)
 
 
+# A file of each kind that is repaired in its own way, and then other harms to them and other files of these kinds.
 MENDED = (
-    *((kind, harm) for kind in ("loss/c/1/0", "learning_rate/c/0", "digests/layout.json") for harm in (flip, pipe)),
-    *((kind, Path.unlink) for kind in ("epoch/c/0", "loss/zarr.json", "zarr.json", "digests/wave-0000000004.json")),
+    ("loss/c/1/0", flip),
+    ("learning_rate/c/0", pipe),
+    ("loss/zarr.json", Path.unlink),
     ("zarr.json", flip),
+    ("digests/layout.json", flip),
+    ("digests/wave-0000000004.json", folder),
     ("status/c/0", folder),
     ("lane/c/2", link),
-    ("digests/wave-0000000004.json", folder),
+)
+MENDED_ALIKE = (
+    *(("loss/c/1/0", pipe), ("learning_rate/c/0", flip), ("zarr.json", Path.unlink), ("epoch/c/0", Path.unlink)),
+    *(("digests/layout.json", pipe), ("digests/wave-0000000004.json", Path.unlink)),
 )
 
 
-@pytest.mark.parametrize(("kind", "harm"), MENDED)
+@pytest.mark.parametrize(
+    ("kind", "harm"), [*MENDED, *(pytest.param(*each, marks=pytest.mark.slow) for each in MENDED_ALIKE)]
+)
 def test_damage_is_named_and_repaired(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, harm: Callable
 ) -> None:
@@ -342,7 +352,7 @@ def test_stopped_lanes_and_the_date_of_their_end_are_digested(tmp_path: Path) ->
 def test_a_metric_that_is_nan_everywhere_is_complete(tmp_path: Path) -> None:
     never = Metric("never", lambda moment: moment.loss * float("nan"))
     ds = run_sweep(
-        replace(EXPERIMENT, axes=grid(seed=(0, 1)), record=Record(own=(never,), at=log_spaced(2))),
+        replace(EXPERIMENT, axes=grid(seed=(0, 1)), record=Record(("loss",), own=(never,), at=log_spaced(2))),
         out=tmp_path / "store",
     )
     assert ds.attrs["complete"]
@@ -444,7 +454,7 @@ def test_every_error_for_damaged_attributes_names_the_command_that_repairs_them(
                 refused(path)
 
 
-@pytest.mark.parametrize("harm", [flip, halve, Path.unlink])
+@pytest.mark.parametrize("harm", [flip, *(pytest.param(each, marks=pytest.mark.slow) for each in (halve, Path.unlink))])
 def test_a_store_whose_attributes_are_damaged_can_be_moved_aside(whole: Path, tmp_path: Path, harm: Callable) -> None:
     path = copied(whole, tmp_path)
     harm(path / "zarr.json")
@@ -485,7 +495,7 @@ def test_a_store_without_its_folder_of_digests_is_damaged(whole: Path, tmp_path:
     xr.testing.assert_identical(ds.drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+@pytest.mark.parametrize("content", [pytest.param(b"", marks=pytest.mark.slow), b"nonsense", None])
 def test_unreadable_files_of_a_wave_without_digests_are_named_and_trained_again(
     whole: Path, stopped: Path, tmp_path: Path, content: bytes | None
 ) -> None:

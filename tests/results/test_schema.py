@@ -1,6 +1,7 @@
 """`results.schema`: the form of results, which no other module determines itself."""
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,28 +9,36 @@ import pytest
 import xarray as xr
 from synthetic import AXES, results, union
 
-from sweep import MLP, Experiment, Linear, Record, grid, log_spaced, run_sweep, stats, zipped
+from sweep import MLP, Experiment, Linear, Record, grid, log_spaced, open_results, stats, zipped
 from sweep.base import labels
+from sweep.page.axes import Axes
 from sweep.plots.drawing.view import view
 from sweep.report import cells
 from sweep.results import schema
 from sweep.results.lane_tables import stack_lanes
+from sweep.runs.layout import create
+from sweep.runs.planning import plan_sweep
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(axes) -> xr.Dataset:
-    """Lay out results with axes of every kind."""
-    return run_sweep(
-        Experiment(
-            question="?", task=Linear(points=8), model=MLP(depth=1, width=4), axes=axes, epochs=2,
-            record=Record(metrics=("loss",), at=log_spaced(1), snapshots=0),
+@pytest.fixture
+def laid_out(tmp_path: Path) -> Callable[[Axes], xr.Dataset]:
+    """Lay out results of some axes, of which nothing is trained."""
+
+    def lay_out(axes: Axes) -> xr.Dataset:
+        record = Record(metrics=("loss",), at=log_spaced(1), snapshots=0)
+        page = Experiment(
+            question="?", task=Linear(points=8), model=MLP(depth=1, width=4), axes=axes, epochs=2, record=record
         )
-    )  # fmt: skip
+        create(plan_sweep(page), tmp_path / "store")
+        return open_results(tmp_path / "store")
+
+    return lay_out
 
 
-def test_swept_dimensions_are_those_of_the_axes() -> None:
-    ds = run(zipped(seed=(0, 1), data_seed=(5, 6)) * grid(learning_rate=(0.1, 0.2), activation=("tanh", "relu")))
+def test_swept_dimensions_are_those_of_the_axes(laid_out) -> None:
+    ds = laid_out(zipped(seed=(0, 1), data_seed=(5, 6)) * grid(learning_rate=(0.1, 0.2), activation=("tanh", "relu")))
     assert schema.lane_dims(ds) == ("seed", "learning_rate", "activation")
     assert schema.swept_dims(ds) == ["learning_rate", "activation"]
     assert schema.knobs(ds) == ["seed", "data_seed", "learning_rate", "activation"]
@@ -41,17 +50,17 @@ def test_swept_dimensions_are_those_of_the_axes() -> None:
     assert not schema.is_numbered(ds, "seed")
 
 
-def test_a_union_is_numbered_and_its_numbers_are_no_knob() -> None:
+def test_a_union_is_numbered_and_its_numbers_are_no_knob(laid_out) -> None:
     axes = grid(optimizer=["adam"], learning_rate=(0.1, 0.2)) + grid(optimizer=["sgd"], momentum=(0.0, 0.5))
-    ds = run(axes * grid(seed=(0, 1)))
+    ds = laid_out(axes * grid(seed=(0, 1)))
     assert schema.swept_dims(ds) == ["point"]
     assert schema.is_numbered(ds, "point")
     assert schema.knobs(ds) == ["optimizer", "learning_rate", "momentum", "seed"]
     assert schema.union_knobs(ds) == ["optimizer", "learning_rate", "momentum"]
 
 
-def test_a_page_without_axes_has_one_lane_without_dimensions() -> None:
-    ds = run(grid())
+def test_a_page_without_axes_has_one_lane_without_dimensions(laid_out) -> None:
+    ds = laid_out(grid())
     assert schema.lane_dims(ds) == ()
     assert schema.knobs(ds) == []
     assert schema.own_dims(ds, "loss") == ("epoch",)

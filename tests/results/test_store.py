@@ -67,10 +67,10 @@ def test_after_a_write_that_failed_nothing_more_is_written(tmp_path: Path) -> No
 
 def test_opening_reads_block_by_block_and_holds_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset, "_BLOCK_BYTES", 2**20)
-    lanes, chunk, shape = 8000, 64, (10, 100)
-    order = np.full(125 * chunk + chunk, -1)  # a chunk of empty places in the middle, as at the end of a wave
-    order[: 50 * chunk] = np.random.default_rng(0).permutation(lanes)[: 50 * chunk]
-    order[51 * chunk :] = np.setdiff1d(np.arange(lanes), order)
+    lanes, chunk, shape = 2560, 64, (10, 100)
+    order = np.full(lanes + chunk, -1)  # a chunk of empty places in the middle, as at the end of a wave
+    order[: 20 * chunk] = np.random.default_rng(0).permutation(lanes)[: 20 * chunk]
+    order[21 * chunk :] = np.setdiff1d(np.arange(lanes), order)
     flat = skeleton(len(order)).drop_dims("epoch").assign_coords(lane=order, seed=("lane", order * 10))
     flat = flat.assign_coords(epoch=np.arange(shape[0], dtype=float), x=np.arange(shape[1], dtype=float))
     flat = flat.assign_attrs(dimensions=f'[["seed", {lanes}, ["seed"]]]')

@@ -3,6 +3,7 @@
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,24 +29,39 @@ from sweep.specs import MLP, FromFunction, Optimizer, Record, linear_spaced
 RNG = np.random.default_rng(7)
 X = RNG.uniform(-2, 2, size=(60, 2))
 Y = 100 + 30 * X[:, 0] * X[:, 1]
+BOTH = np.stack([Y, X[:, 0]], axis=1)
 NAMES = np.array(["in", "out"])[(np.hypot(*X.T) > 1.4).astype(int)]
-SHOWN = Record(at=linear_spaced(3), snapshots=2)
+SHOWN = Record(("loss",), at=linear_spaced(3), snapshots=2)
+VALIDATED = replace(SHOWN, metrics=("validation_loss",))
 SETTINGS = {
-    "model": MLP(depth=1),
+    "model": MLP(width=8, depth=1),
     "optimizer": Optimizer("adam"),
-    "axes": grid(width=(4, 16), learning_rate=(1e-3, 3e-2), seed=(0, 1)),
-    "record": SHOWN,
+    "axes": grid(initial_scale=(0.5, 1.0), learning_rate=(1e-3, 3e-2), seed=(0, 1)),
+    "record": VALIDATED,
     "epochs": 60,
 }
 NUMBERS = tiny(task=Data(X, Y, validation=0.25, standardise="both", input_names=("east", "north")), **SETTINGS)
-OF_ONE_WIDTH = {**SETTINGS, "model": MLP(width=8, depth=1), "axes": grid(learning_rate=(1e-3, 3e-2), seed=(0, 1))}
-CLASSES = tiny(task=Data(X, NAMES, validation=0.25), loss="cross_entropy", batch_size=16, **OF_ONE_WIDTH)
+OF_CLASSES = {
+    **SETTINGS,
+    "axes": grid(learning_rate=(1e-3, 3e-2), seed=(0, 1)),
+    "record": replace(SHOWN, metrics=("validation_loss", "validation_accuracy")),
+}
+CLASSES = tiny(task=Data(X, NAMES, validation=0.25), loss="cross_entropy", batch_size=16, **OF_CLASSES)
 
 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "numbers"
     run_sweep(NUMBERS, out=path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of two targets, which are standardised."""
+    path = tmp_path_factory.mktemp("data") / "two"
+    task = Data(X, BOTH, standardise="both", target_names=("far", "near"))
+    run_sweep(tiny(task=task, model=MLP(width=8, depth=1), record=SHOWN, epochs=4), out=path)
     return path
 
 
@@ -76,8 +92,8 @@ def test_the_best_combination_is_that_of_the_lowest_validation_loss(numbers: Pat
     assert schema.deciding(ds) == "validation_loss"
     ds["validation_loss"] = ds["loss"].max() - ds["loss"]  # so that the two disagree
     ds["validation_loss"].attrs["better"] = "lower"
-    by_hand = ds["validation_loss"].isel(epoch=-1).median("seed").argmin(["width", "learning_rate"])
-    found = stats.best_place(ds, ("width", "learning_rate"))
+    by_hand = ds["validation_loss"].isel(epoch=-1).median("seed").argmin(["initial_scale", "learning_rate"])
+    found = stats.best_place(ds, ("initial_scale", "learning_rate"))
     assert found == {name: int(place) for name, place in by_hand.items()}
     table = best(numbers, n=1)
     median = open_results(numbers)["validation_loss"].isel(epoch=-1).median("seed")
@@ -91,9 +107,9 @@ def test_figures_say_that_validation_decided(numbers: Path, classes: Path) -> No
     assert "dashed: median of the training loss" in curves
     drawn = plots.predicted(ds)
     assert "for rows of training" in texts(drawn)
-    assert "of validation, at width" in texts(drawn)
+    assert "of validation, at initial scale" in texts(drawn)
     dots = drawn.axes[0].lines[1]  # the rows of training, in the targets' own units
-    chosen = ds.isel(seed=0, width=0).sel(learning_rate=stats.best_learning_rate(ds).isel(width=0))
+    chosen = ds.isel(seed=0, initial_scale=0).sel(learning_rate=stats.best_learning_rate(ds).isel(initial_scale=0))
     output = chosen["sample_prediction"].isel(snapshot_epoch=-1) * chosen["target_deviation"] + chosen["target_mean"]
     held = chosen["is_validation"].values > 0
     np.testing.assert_allclose(np.sort(dots.get_ydata()), np.sort(output.values[~held]), rtol=1e-5)
@@ -105,7 +121,7 @@ def test_maps_of_two_features_show_outputs_classes_and_rows(numbers: Path, class
     surface = plots.surface(open_results(numbers))
     assert "The network of seed 0 over two features" in texts(surface)
     dots = [each for axes in surface.axes for each in axes.collections if isinstance(each, PathCollection)]
-    assert len(dots) == 2  # at the end of the row of each width
+    assert len(dots) == 2  # at the end of the row of each scale
     np.testing.assert_allclose(np.asarray(dots[0].get_offsets()), X)
     legend = plots.surface(open_results(classes)).legends[0]
     assert [text.get_text() for text in legend.get_texts()] == ["in", "out"]
@@ -113,7 +129,7 @@ def test_maps_of_two_features_show_outputs_classes_and_rows(numbers: Path, class
 
 @pytest.mark.parametrize("loss", ["cross_entropy", pytest.param("hinge", marks=pytest.mark.slow)])
 def test_fits_of_one_feature_draw_the_class_that_is_assigned(tmp_path: Path, loss: str) -> None:
-    ds = run_sweep(tiny(task=Data(X[:, 0], NAMES), loss=loss, record=SHOWN), out=tmp_path / loss)
+    ds = run_sweep(tiny(task=Data(X[:, 0], NAMES), model=MLP(depth=0), loss=loss, record=SHOWN), out=tmp_path / loss)
     axes = plots.fits(ds).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["in", "out"]
     dots, line = axes.lines[:2]
@@ -121,17 +137,16 @@ def test_fits_of_one_feature_draw_the_class_that_is_assigned(tmp_path: Path, los
     assert {*np.asarray(line.get_ydata()).tolist()} <= {0.0, 1.0}
 
 
-def test_maps_of_several_targets_have_a_row_for_each(tmp_path: Path) -> None:
-    task = Data(X, np.column_stack([Y, -Y]), target_names=("up", "down"))
-    figure = plots.surface(run_sweep(tiny(task=task, record=SHOWN), out=tmp_path / "two"))
+def test_maps_of_several_targets_have_a_row_for_each(two: Path) -> None:
+    figure = plots.surface(open_results(two))
     dots = [each for axes in figure.axes for each in axes.collections if isinstance(each, PathCollection)]
-    for drawn, values in zip(dots, (Y, -Y), strict=True):
+    for drawn, values in zip(dots, BOTH.T, strict=True):
         np.testing.assert_allclose(np.asarray(drawn.get_array()), values)
 
 
 def test_a_trained_network_predicts_from_the_store_alone(numbers: Path, classes: Path) -> None:
-    ds = open_results(numbers).sel(width=16, learning_rate=3e-2, seed=1)
-    net = trained(numbers, width=16, learning_rate=3e-2, seed=1)
+    lane: dict[str, Any] = {"initial_scale": 0.5, "learning_rate": 3e-2, "seed": 1}
+    ds, net = open_results(numbers).sel(lane), trained(numbers, **lane)
     stored = ds["sample_prediction"].isel(snapshot_epoch=-1) * ds["target_deviation"] + ds["target_mean"]
     np.testing.assert_allclose(net.predict(X), stored, rtol=1e-5)
     frame = pd.DataFrame({"north": X[:, 1], "east": X[:, 0]})
@@ -142,10 +157,10 @@ def test_a_trained_network_predicts_from_the_store_alone(numbers: Path, classes:
     logits = open_results(classes).sel(learning_rate=3e-2, seed=1)["sample_prediction"]
     np.testing.assert_allclose(words.predict(X), logits.isel(snapshot_epoch=-1), rtol=1e-4, atol=1e-5)
     assert words.outputs == ("in", "out")
-    with_page = trained(numbers, experiment=NUMBERS, width=16, learning_rate=3e-2, seed=1)
+    with_page = trained(numbers, experiment=NUMBERS, **lane)
     np.testing.assert_array_equal(with_page.predict(X), net.predict(X))
     with pytest.raises(SweepError):
-        trained(numbers, experiment=replace(NUMBERS, task=Data(X, Y + 1)), width=16, learning_rate=3e-2, seed=1)
+        trained(numbers, experiment=replace(NUMBERS, task=Data(X, Y + 1)), **lane)
 
 
 def test_a_stopped_sweep_of_data_goes_on_to_the_same_bits(tmp_path: Path, classes: Path) -> None:
@@ -178,12 +193,9 @@ def test_tables_of_data_have_a_column_for_each_name(classes: Path) -> None:
     assert {"validation_loss", "validation_accuracy"} <= {*tidy.columns(ds, tables["epoch"])}
 
 
-def test_two_standardised_targets_have_a_scale_each(tmp_path: Path) -> None:
-    both = np.stack([Y, X[:, 0]], axis=1)
-    page = tiny(task=Data(X, both, standardise="both", target_names=("far", "near")), record=SHOWN, epochs=4)
-    ds = run_sweep(page, out=tmp_path / "two")
-    np.testing.assert_allclose(ds["target_mean"], both.mean(axis=0), rtol=1e-5)
-    net = trained(tmp_path / "two")
+def test_two_standardised_targets_have_a_scale_each(two: Path) -> None:
+    ds, net = open_results(two), trained(two)
+    np.testing.assert_allclose(ds["target_mean"], BOTH.mean(axis=0), rtol=1e-5)
     stored = ds["sample_prediction"].isel(snapshot_epoch=-1) * ds["target_deviation"] + ds["target_mean"]
     np.testing.assert_allclose(net.predict(X), stored, rtol=1e-4)
     assert "at output near" in texts(plots.predicted(ds))
@@ -209,7 +221,8 @@ def test_a_function_of_two_variables_that_draws_has_two_outputs(tmp_path: Path) 
     task = FromFunction(
         function=field, features=2, low=(-1, 0), high=(1, 2), points=32, placement="quasi_random", outputs=("u", "v")
     )
-    page = tiny(task=task, record=SHOWN, axes=grid(data_seed=(0, 1)))
+    record, axes = replace(SHOWN, metrics=("spatial_error",)), grid(data_seed=(0, 1))
+    page = tiny(task=task, model=MLP(width=6, depth=1), record=record, axes=axes)
     ds = run_sweep(page, out=tmp_path / "field")
     u, v = ds["target"].sel(output="u"), ds["target"].sel(output="v")
     np.testing.assert_allclose(u, np.broadcast_to(ds["x1"].values[:, None], u.shape), rtol=1e-6)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import PRECISIONS
+from helpers import LOSS_ONLY, PRECISIONS
 
 from sweep import (
     MLP,
@@ -55,8 +56,22 @@ def experiment(request) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def ds(experiment, tmp_path_factory: pytest.TempPathFactory):
-    return run_sweep(experiment, out=tmp_path_factory.mktemp("runner") / "store")
+def made(experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of the experiment, which no test changes."""
+    path = tmp_path_factory.mktemp("runner") / "store"
+    run_sweep(experiment, out=path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ds(made: Path):
+    return open_results(made)
+
+
+@pytest.fixture
+def path(made: Path, tmp_path: Path) -> Path:
+    """A copy of the store."""
+    return Path(shutil.copytree(made, tmp_path / "store"))
 
 
 @pytest.mark.core
@@ -120,7 +135,7 @@ def test_a_notebook_that_has_used_jax_already_gets_the_same_numbers(tmp_path: Pa
     code = f"""
 import sys, warnings, jax, jax.numpy as jnp
 jnp.ones(3).sum().block_until_ready()
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
 import test_runner
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -140,7 +155,8 @@ open({str(tmp_path / "bits")!r}, "wb").write(ds.loss.values.tobytes())
 
 def test_waves_for_little_memory_give_the_same_numbers(experiment, tmp_path: Path) -> None:
     axes = zipped(seed=range(300), data_seed=range(300)) * grid(width=(4, 8))
-    many = replace(experiment, axes=axes, epochs=2)
+    record = Record(("loss", "spectral_error", "gradient_norm"), at=log_spaced(2), snapshots=2)
+    many = replace(experiment, axes=axes, epochs=2, record=record)
     whole = run_sweep(many)
     size = np.dtype(experiment.precision).itemsize
     waves = run_sweep(many, out=tmp_path / "store", memory=int(0.4 * size * 2**20))
@@ -155,9 +171,16 @@ def crowd() -> Experiment:
     return replace(EXPERIMENT, axes=grid(seed=range(4096)), model=MLP(depth=0), epochs=2, record=record)
 
 
+@pytest.fixture(scope="module")
+def whole():
+    return run_sweep(crowd())
+
+
 @pytest.mark.parametrize("trouble", ["device", "analysis"])
-def test_a_wave_that_runs_out_of_memory_is_halved_and_no_bit_changes(tmp_path: Path, monkeypatch, trouble) -> None:
-    whole, compiled, taken = run_sweep(crowd()), prepare.compile_training, prepare.program_bytes
+def test_a_wave_that_runs_out_of_memory_is_halved_and_no_bit_changes(
+    whole, tmp_path: Path, monkeypatch, trouble
+) -> None:
+    compiled, taken = prepare.compile_training, prepare.program_bytes
 
     def exhausted(blocks: Any, *args: Any) -> Any:
         if blocks[0].tiles * blocks[0].tile > 1024:
@@ -184,6 +207,8 @@ def test_a_wave_that_runs_out_of_memory_is_halved_and_no_bit_changes(tmp_path: P
 
 def test_too_little_memory_for_one_chunk_is_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(prepare, "program_bytes", lambda program, plan: 2**60)
+    for compile_part in ("training_program", "beginning_programs"):  # for a program that never runs
+        monkeypatch.setattr(prepare, compile_part, lambda program, plan: None)
     few = replace(crowd(), axes=grid(seed=range(600)))
     raised = pytest.raises(SweepError, match=r"with 256 lanes at once.*start again with --fresh and a smaller --memory")
     with pytest.warns(UserWarning, match="instead of 600"), raised:
@@ -199,26 +224,22 @@ def test_other_errors_of_the_device_are_not_treated_as_lack_of_memory(monkeypatc
         run_sweep(crowd())
 
 
-def test_an_incomplete_store_is_refused_without_resume(tmp_path: Path) -> None:
-    path = tmp_path / "store"
-    run_sweep(EXPERIMENT, out=path)
+def test_an_incomplete_store_is_refused_without_resume(experiment, path: Path) -> None:
     stores.Store(path).set_attributes(complete=False)
     with pytest.raises(SweepError, match=r"is incomplete: --resume continues it, --fresh"):
-        run_sweep(EXPERIMENT, out=path)
-    assert run_sweep(EXPERIMENT, out=path, resume=True).attrs["complete"]
+        run_sweep(experiment, out=path)
+    assert run_sweep(experiment, out=path, resume=True).attrs["complete"]
 
 
-def test_a_store_begun_with_other_tiles_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "store"
-    run_sweep(EXPERIMENT, out=path)
+def test_a_store_begun_with_other_tiles_is_refused(experiment, path: Path) -> None:
     store = stores.Store(path)
     begun = store.attributes()["arithmetic"]
     store.set_attributes(complete=False, arithmetic=begun.replace("[32, 32]", "[4, 4]"))
     with pytest.raises(SweepError, match=r"was begun with tiles \[4, 4\], here it is \[32, 32\].*--fresh"):
-        run_sweep(EXPERIMENT, out=path, resume=True)
+        run_sweep(experiment, out=path, resume=True)
     store.set_attributes(arithmetic=begun.replace(jax.__version__, "0.0.1"))
     with pytest.raises(SweepError, match=rf"was begun with jax 0\.0\.1, here it is {re.escape(jax.__version__)}"):
-        run_sweep(EXPERIMENT, out=path, resume=True)
+        run_sweep(experiment, out=path, resume=True)
 
 
 def test_a_metric_with_other_dimensions_than_declared_is_refused() -> None:
@@ -279,14 +300,15 @@ def test_a_wrong_function_of_a_page_is_refused_in_one_line_that_names_it(message
 
 def test_a_target_function_may_return_one_number() -> None:
     task = FromFunction(function=lambda x, height: height, parameters={"height": 2}, points=16)
-    ds = run_sweep(replace(EXPERIMENT, task=task, axes=grid(height=(2, 3))))
+    ds = run_sweep(replace(EXPERIMENT, task=task, axes=grid(height=(2, 3)), model=MLP(depth=0), record=LOSS_ONLY))
     assert (ds.target.sel(height=3.0) == 3).all()
     assert ds.height.dtype == np.float64
 
 
 def test_a_metric_of_the_page_is_stored_with_its_labels() -> None:
     own = Metric("bias", lambda moment: jnp.mean(moment.prediction), units="volts", long_name="mean output")
-    ds = run_sweep(replace(EXPERIMENT, record=Record(metrics=("loss",), own=(own,), at=log_spaced(3))))
+    record = Record(metrics=("loss",), own=(own,), at=log_spaced(3))
+    ds = run_sweep(replace(EXPERIMENT, axes=grid(seed=(0, 1)), record=record))
     assert set(ds.data_vars) >= {"bias", "loss"}
     assert "spectral_error" not in ds
     assert ds.bias.attrs == {"units": "volts", "long_name": "mean output"}
@@ -294,11 +316,12 @@ def test_a_metric_of_the_page_is_stored_with_its_labels() -> None:
 
 
 def test_structures_of_different_depth_are_padded_with_nan_and_those_of_different_points_share_one_x() -> None:
-    axes = grid(depth=(1, 3), points=(16, 32))
-    ds = run_sweep(replace(EXPERIMENT, axes=axes, model=MLP(width=4), record=Record(at=log_spaced(2))))
+    axes = zipped(depth=(0, 1), points=(16, 32))
+    record = Record(("gradient_norm", "spatial_error"), at=log_spaced(2), snapshots=0)
+    ds = run_sweep(replace(EXPERIMENT, axes=axes, model=MLP(width=4), record=record))
     norms = ds.gradient_norm.isel(epoch=0)
-    assert np.isfinite(norms.sel(depth=3)).all()
-    assert np.isfinite(norms.sel(depth=1)).sum("layer").values.tolist() == [2, 2]
+    assert np.isfinite(norms.sel(depth=1)).all()
+    assert np.isfinite(norms.sel(depth=0)).values.tolist() == [True, False]
     assert ds.sizes["x"] == 32
     assert np.isfinite(ds.spatial_error).all()
 
@@ -307,8 +330,8 @@ def test_a_union_is_one_dimension_with_its_knobs_as_coordinates() -> None:
     seeds = grid(seed=(0, 1))
     adam = grid(optimizer=("adam",), learning_rate=(1e-3, 1e-2)) * seeds
     sgd = grid(optimizer=("sgd",), learning_rate=(0.1,), momentum=(0.0, 0.9)) * seeds
-    ds = run_sweep(replace(EXPERIMENT, axes=adam + sgd, model=MLP(depth=1, width=4)))
-    assert dict(ds.loss.sizes) == {"point": 4, "seed": 2, "epoch": 7}
+    ds = run_sweep(replace(EXPERIMENT, axes=adam + sgd, model=MLP(depth=0), record=LOSS_ONLY))
+    assert dict(ds.loss.sizes) == {"point": 4, "seed": 2, "epoch": 5}
     assert ds.optimizer.values.tolist() == ["adam", "adam", "sgd", "sgd"]
     np.testing.assert_array_equal(ds.momentum.values, [np.nan, np.nan, 0.0, 0.9])
     assert ds.loss.where(ds.optimizer == "sgd", drop=True).sizes["point"] == 2
@@ -347,27 +370,23 @@ def test_tests_run_on_the_cpu() -> None:
     assert jax.devices()[0].platform == "cpu"
 
 
-def test_fresh_keeps_a_store_in_its_place_until_the_new_sweep_is_planned(tmp_path: Path) -> None:
-    path = tmp_path / "store"
-    run_sweep(EXPERIMENT, out=path)
+def test_fresh_keeps_a_store_in_its_place_until_the_new_sweep_is_planned(experiment, path: Path) -> None:
     with pytest.raises(SweepError, match="memory budget of 1 KiB is too small"):
-        run_sweep(EXPERIMENT, out=path, fresh=True, memory=1024)
+        run_sweep(experiment, out=path, fresh=True, memory=1024)
     assert open_results(path).attrs["complete"]
-    assert [entry.name for entry in tmp_path.iterdir()] == ["store"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["store"]
 
 
-def test_fresh_does_not_move_a_store_that_another_run_uses(tmp_path: Path) -> None:
-    path = tmp_path / "store"
-    run_sweep(EXPERIMENT, out=path)
+def test_fresh_does_not_move_a_store_that_another_run_uses(experiment, path: Path) -> None:
     with stores.hold(path), pytest.raises(SweepError, match=r"is in use by process [0-9]+ on"):
-        run_sweep(EXPERIMENT, out=path, fresh=True)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["store"]
+        run_sweep(experiment, out=path, fresh=True)
+    assert [entry.name for entry in path.parent.iterdir()] == ["store"]
 
 
-def test_making_a_store_changes_nothing_beside_it(tmp_path: Path) -> None:
+def test_making_a_store_changes_nothing_beside_it(experiment, tmp_path: Path) -> None:
     (tmp_path / "store.new").mkdir()
     (tmp_path / "store.new" / "diary.txt").write_text("mine")
-    run_sweep(EXPERIMENT, out=tmp_path / "store")
+    run_sweep(experiment, out=tmp_path / "store")
     assert (tmp_path / "store.new" / "diary.txt").read_text() == "mine"
     assert {entry.name for entry in tmp_path.iterdir()} == {"store", "store.new"}
 
@@ -387,9 +406,7 @@ def test_several_programs_share_a_store_whose_waves_are_whole_chunks(tmp_path: P
         assert split[name].values.tobytes() == whole[name].values.tobytes(), name
 
 
-def test_a_wave_without_a_checkpoint_starts_from_the_beginning(tmp_path: Path, experiment, ds) -> None:
-    path = tmp_path / "store"
-    run_sweep(experiment, out=path)
+def test_a_wave_without_a_checkpoint_starts_from_the_beginning(experiment, ds, path: Path) -> None:
     stores.Store(path).set_attributes(complete=False)
     stores.Store(path).begin(0, stores.read(path).lane.size)
     (path / "heartbeat.json").write_text('{"lane_st')
@@ -398,37 +415,38 @@ def test_a_wave_without_a_checkpoint_starts_from_the_beginning(tmp_path: Path, e
 
 
 @pytest.mark.parametrize("name", ["checkpoint-0000000000", "checkpoint"])  # of older stores
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "store"
-    run_sweep(EXPERIMENT, out=path)
+def test_a_damaged_checkpoint_is_refused(experiment, path: Path, name: str) -> None:
     stores.Store(path).set_attributes(complete=False)
     stores.Store(path).begin(0, stores.read(path).lane.size)  # a wave that runs
     (path / name).write_bytes(b"PK truncated")
     with pytest.raises(SweepError, match=f"is damaged: {name} is not what was written"):
-        run_sweep(EXPERIMENT, out=path, resume=True)
+        run_sweep(experiment, out=path, resume=True)
 
 
-def test_a_sine_far_below_the_default_frequency_runs_over_a_wide_range() -> None:
-    """The Shape of a lane carries no frequency, so no default may be checked against the range either."""
+@pytest.fixture(scope="module")
+def far():
+    """Results of a sine far below the default frequency over a wide range, without snapshots."""
     task = Sine(target_frequency=0.01, low=0.0, high=100.0, points=16)
-    ds = run_sweep(Experiment(question="q", task=task, model=MLP(depth=1, width=4), axes=grid(seed=(0,)), epochs=1))
-    np.testing.assert_allclose(ds.target.squeeze(), np.sin(2 * np.pi * 0.01 * ds.x), atol=1e-5)
+    record = Record(at=log_spaced(2), snapshots=0)
+    return run_sweep(replace(EXPERIMENT, task=task, axes=grid(seed=(0,)), record=record))
 
 
-def test_without_snapshots_everything_but_predictions_is_stored() -> None:
-    ds = run_sweep(replace(EXPERIMENT, axes=grid(seed=(0,)), record=Record(at=log_spaced(2), snapshots=0)))
-    assert "prediction" not in ds.variables
-    assert "snapshot_epoch" not in ds.dims
-    assert np.isfinite(ds.spatial_error).all()
+def test_a_sine_far_below_the_default_frequency_runs_over_a_wide_range(far) -> None:
+    """The Shape of a lane carries no frequency, so no default may be checked against the range either."""
+    np.testing.assert_allclose(far.target.squeeze(), np.sin(2 * np.pi * 0.01 * far.x), atol=1e-5)
 
 
-def test_a_complete_store_takes_over_changes_of_its_page(tmp_path: Path) -> None:
-    out = tmp_path / "store"
-    first = run_sweep(EXPERIMENT, out=out)
-    again = run_sweep(replace(EXPERIMENT, figures=(Figure("loss_curves"),), question="Other words?"), out=out)
+def test_without_snapshots_everything_but_predictions_is_stored(far) -> None:
+    assert "prediction" not in far.variables
+    assert "snapshot_epoch" not in far.dims
+    assert np.isfinite(far.spatial_error).all()
+
+
+def test_a_complete_store_takes_over_changes_of_its_page(experiment, ds, path: Path) -> None:
+    again = run_sweep(replace(experiment, figures=(Figure("loss_curves"),), question="Other words?"), out=path)
     assert json.loads(again.attrs["figures"]) == [{"name": "loss_curves", "options": {}}]
-    assert again.attrs["created"] == first.attrs["created"]
-    assert open_results(out).attrs["question"] == "Other words?"
+    assert again.attrs["created"] == ds.attrs["created"]
+    assert open_results(path).attrs["question"] == "Other words?"
 
 
 def test_a_store_names_the_commit_that_wrote_it(ds) -> None:
