@@ -1,7 +1,7 @@
 """Compiling what a plan needs, in threads, and telling when its memory is not enough."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -14,7 +14,7 @@ from sweep.engine.blocks import Program
 from sweep.engine.cost import size_words
 from sweep.engine.numerics import standard_settings
 from sweep.engine.plan import Plan
-from sweep.engine.program import compile_beginning, compile_training
+from sweep.engine.program import compile_beginning, compile_sharing, compile_training
 
 WAIT_SECONDS: Final = 0.1  # how often a wait for the compiler looks whether it should stop
 
@@ -52,7 +52,7 @@ def prepare(plan: Plan, obey: Callable[[], None] = lambda: None) -> None:
         OutOfMemoryError: if the compiled program takes more than the plan's budget.
     """
     jobs: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-    for compile_part in (training_program, beginning_programs):
+    for compile_part in (training_program, beginning_programs, sharing_programs):
         for program in plan.programs:
             jobs.put(partial(compile_part, program, plan))
     errors: list[BaseException] = []
@@ -117,3 +117,13 @@ def beginning_programs(program: Program, plan: Plan) -> list[Any]:
     """Give the compiled programs that begin lanes, block by block."""
     named = zip(program.blocks, names_of(program), strict=True)
     return [compile_beginning(block, names, plan.devices.live()) for block, names in named]
+
+
+def sharing_programs(program: Program, plan: Plan) -> dict[Hashable, Any]:
+    """Give the compiled programs that make what lanes of one or several blocks share, by `Training.shared_by`."""
+    first: dict[Hashable, Any] = {}
+    for block, names in zip(program.blocks, names_of(program), strict=True):
+        key = block.training.shared_by
+        if key is not None and key not in first:
+            first[key] = compile_sharing(block, names, plan.devices.live())
+    return first

@@ -390,6 +390,19 @@ def compile_beginning(block: Block, names: tuple[str, ...], devices: tuple[Devic
     return lowered.compile(compiler_options=QUICK | compiler_options(devices[0].platform))
 
 
+@lru_cache(maxsize=256)
+def compile_sharing(block: Block, names: tuple[str, ...], devices: tuple[Device, ...]) -> Any:
+    """Compile the program that makes what a block's lanes share once in a process."""
+    lowered = sharing(block, devices).lower(*_shared_from(block, names))
+    return lowered.compile(compiler_options=QUICK | compiler_options(devices[0].platform))
+
+
+def _shared_from(block: Block, names: tuple[str, ...]) -> tuple[Any, dict[str, jax.ShapeDtypeStruct]]:
+    """Describe from what a block's shared arrays are made: arrays of the host, and one lane's traced numbers."""
+    arrays = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), block.training.arrays())
+    return arrays, {name: jax.ShapeDtypeStruct((), number_dtype(name, block.training)) for name in names}
+
+
 def lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[BlockArrays, dict[str, jax.ShapeDtypeStruct]]:
     """Describe one lane's arrays and the values of one of its records, without making them.
 
@@ -402,8 +415,8 @@ def lane_shapes(block: Block, names: tuple[str, ...]) -> tuple[BlockArrays, dict
 
 @lru_cache(maxsize=256)
 def _lane_shapes(block: Block, names: tuple[str, ...], _: bool) -> tuple[BlockArrays, dict[str, jax.ShapeDtypeStruct]]:
-    numbers: Any = {name: jax.ShapeDtypeStruct((), number_dtype(name, block.training)) for name in names}
-    arrays = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), block.training.arrays())
+    arrays, described = _shared_from(block, names)
+    numbers: Any = described
     shared = jax.eval_shape(partial(share, block), arrays, numbers)
     lane, data = jax.eval_shape(partial(begin, block), numbers, shared)
     step = jax.ShapeDtypeStruct((), np.int32)

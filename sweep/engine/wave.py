@@ -13,7 +13,7 @@ from sweep.base.labels import CARRIED, CUT, DIVERGED, RUNNING, STOPPED
 from sweep.engine.cost import step_seconds
 from sweep.engine.keeping import Finals, part_of
 from sweep.engine.plan import Plan
-from sweep.engine.prepare import beginning_programs, names_of, settings_of, training_program
+from sweep.engine.prepare import beginning_programs, names_of, settings_of, sharing_programs, training_program
 from sweep.engine.program import (
     NEVER,
     Block,
@@ -22,7 +22,6 @@ from sweep.engine.program import (
     number_dtype,
     sharding,
     shared_by_key,
-    sharing,
 )
 from sweep.engine.seats import Seats, kinds_of
 from sweep.engine.stopping import Memory, StoppingRule, remembered
@@ -209,7 +208,7 @@ class WaveRunner:
         if key not in self._shared:
             numbers = self._program.numbers[at].items()
             first = {name: values[0].astype(number_dtype(name, block.training)) for name, values in numbers}
-            self._shared[key] = sharing(block, self._devices)(block.training.arrays(), first)
+            self._shared[key] = sharing_programs(self._program, self._plan)[key](block.training.arrays(), first)
         return self._shared[key]
 
     def _restore(self, leaves: list[np.ndarray]) -> None:

@@ -18,7 +18,7 @@ from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
 from sweep.page.specs.loss import LOSSES, OF_CLASSES, PRECISIONS, Loss, as_loss
 from sweep.page.specs.model import Model
-from sweep.page.specs.optimizer import Optimizer
+from sweep.page.specs.optimizer import DECAYS, Optimizer
 from sweep.page.specs.stop import Halving, Stop
 from sweep.page.specs.task import FromFunction, Table, Task
 from sweep.page.specs.update_rule import FromOptax, UpdateRule
@@ -51,6 +51,7 @@ def check(page: Experiment) -> None:
     _check_layer_rates(page)
     _check_accumulation(page)
     _check_axes(page)
+    _check_decay(page)
     _check_record(page)
     _check_stop(page)
     for figure in page.figures:
@@ -146,6 +147,15 @@ def _check_layer_rates(page: Experiment) -> None:
     layers = page.model.count_layers()
     if len(rates) != layers:
         raise SweepError(f"layer_rates must have one number for each of {layers} layers, output included, got {rates}")
+
+
+def _check_decay(page: Experiment) -> None:
+    """Refuse to leave biases out of a decay that no lane has."""
+    if not page.is_variant() and not getattr(page.optimizer, "decay_biases", True):
+        rules = [with_values(page, structure.values).optimizer for structure in structures(page)]
+        if not any(name in page.axes.knobs() or rule.knob_value(name) for rule in rules for name in DECAYS):
+            decays = ", ".join(DECAYS)
+            raise SweepError(f"decay_biases=False has no effect, since nothing decays: give Optimizer one of {decays}")
 
 
 def _check_axes(page: Experiment) -> None:

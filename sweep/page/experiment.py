@@ -113,6 +113,10 @@ class Experiment(Spec):
         training_range = self.task.window()
         return training_range and (self._shown or self.record.x or training_range)
 
+    def is_variant(self) -> bool:
+        """Tell whether it is the part of a page with one structure, as `resolve` makes it."""
+        return self._swept is not None
+
     def swept(self) -> tuple[str, ...]:
         """Name the knobs that the page sweeps; of a variant, those that its page sweeps."""
         return self.axes.knobs() if self._swept is None else self._swept

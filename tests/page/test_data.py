@@ -134,6 +134,10 @@ BAD: dict[str, Any] = {
     ),
     "inputs must have no masked entries: leave their rows out": lambda: Data(np.ma.masked_equal(X, 3), Y),
     "Data take no placement, got 'random': their rows are their points": lambda: Data(X, Y, placement="random"),
+    "Data take no points, got 5: their rows are their points": lambda: Data(X, Y, points=5),
+    "Data take no low, got -1.0: their rows are their points": lambda: Data(X, Y, low=-1.0),
+    "decay_biases=False has no effect, since nothing decays: give Optimizer one of weight_decay, coupled_decay, "
+    "decoupled_decay": lambda: tiny(task=Data(X, Y), optimizer=Optimizer("adam", decay_biases=False)),
     "input_names must be a tuple of names, got 'ab'": lambda: Data(X, Y, input_names="ab"),  # type: ignore[arg-type]
     "classes must be different names, got ('a', 'b', 'b')": lambda: Data(X, list("abab"), classes=("a", "b", "b")),
     "classes have no noise, got noise 0.1": lambda: tiny(task=Data(X, list("abab"), noise=0.1), loss=Loss(max)),

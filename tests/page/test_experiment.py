@@ -430,3 +430,10 @@ def test_a_metric_of_the_page_may_lie_along_the_outputs() -> None:
 def test_a_range_of_one_feature_may_be_a_tuple() -> None:
     task = FromFunction(function=len, low=(-1,), high=(1,), frequencies=(1.0,), inputs="circle")
     assert task == FromFunction(function=len, low=-1, high=1, frequencies=(1.0,), inputs="circle")
+
+
+@pytest.mark.parametrize(
+    ("name", "axes"), [("adam", {"optimizer": ("adam", "adamw")}), ("sgd", {"weight_decay": (0.0, 0.1)})]
+)
+def test_biases_may_be_left_out_of_a_decay_that_some_lanes_have(name, axes):
+    assert tiny(optimizer=Optimizer(name, decay_biases=False), axes=grid(**axes)).optimizer.decay_biases is False

@@ -171,9 +171,11 @@ class Data(Task):
         super().__post_init__()
 
     def _check_given(self) -> None:
-        """Refuse names that are one text, and a placement, which rows do not have."""
-        if self.placement != type(self).placement:
-            raise SweepError(f"Data take no placement, got {self.placement!r}: their rows are their points")
+        """Refuse names that are one text, and what a task without rows chooses."""
+        chosen = _GIVEN if not isinstance(self.inputs, Values) else {"placement"}  # a copy has those of its rows
+        for name in sorted(chosen):
+            if getattr(self, name) != getattr(type(self), name):
+                raise SweepError(f"Data take no {name}, got {getattr(self, name)!r}: their rows are their points")
         for what in ("input_names", "target_names", "classes"):
             if isinstance(names := getattr(self, what), str):
                 raise SweepError(f"{what} must be a tuple of names, got {names!r}")

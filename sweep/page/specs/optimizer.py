@@ -111,6 +111,7 @@ SCHEDULES: Final[dict[str, Numbered]] = {
 BOUNDARIES: Final = (0.5, 0.75)
 # Fields that hold several numbers, each of which is a knob: `layer_rates_0`.
 _SEVERAL: Final[dict[str, Bounds]] = {"layer_rates": {"at_least": 0.0}, "boundaries": {"above": 0.0, "below": 1.0}}
+DECAYS: Final = ("weight_decay", "coupled_decay", "decoupled_decay")
 _ON: Final = 1.0  # an option in a Shape, whatever its number
 
 
@@ -290,8 +291,7 @@ class Optimizer(UpdateRule):
 
     def unused(self) -> frozenset[str]:
         """Name `decay_biases` if nothing decays."""
-        decays = {"weight_decay", "coupled_decay", "decoupled_decay"} & self.applicable()
-        return frozenset() if decays else frozenset({"decay_biases"})
+        return frozenset() if {*DECAYS} & self.applicable() else frozenset({"decay_biases"})
 
     def blanks(self) -> dict[str, Any]:
         """Give the fields that do not decide the code; of an option that is on it counts that it is."""
