@@ -1,6 +1,7 @@
 """Data of one's own in the engine: trained as a plain loop trains, held once, its validation never seen by a step."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 from helpers import Life, data_of, lives, make_plan, tiny
 
 from sweep import Data, Experiment, Optimizer, grid
-from sweep.engine.program import lane_shapes
+from sweep.engine.program import NEVER, lane_shapes
 from sweep.specs import MLP, Loss, Record, every
 
 RNG = np.random.default_rng(3)
@@ -19,12 +20,15 @@ X = RNG.normal(size=(23, 3))
 Y = np.sin(X[:, 0]) + X[:, 1] * X[:, 2]
 TWO = np.stack([Y, X[:, 0] ** 2], axis=1)
 WORDS = np.array(["left", "middle", "right"])[(X[:, 0] > 0).astype(int) + (X[:, 1] > 0)]
-ALL = Record(at=every(1), snapshots=3)
+LOSSES = Record(metrics=("loss",), at=every(1), snapshots=3)
+ON_BOTH = Record(metrics=("loss", "validation_loss"), at=every(1), snapshots=0)
 
 
 def page(task: Data, **changes: Any) -> Experiment:
-    settings = {"model": MLP(width=5, depth=1), "optimizer": Optimizer("sgd", learning_rate=0.1), "epochs": 6}
-    return tiny(task=task, precision="float64", record=ALL, **(settings | changes))
+    settings = {
+        "model": MLP(width=5, depth=1), "optimizer": Optimizer("sgd", learning_rate=0.1), "epochs": 6, "record": LOSSES,
+    }  # fmt: skip
+    return tiny(task=task, precision="float64", **(settings | changes))
 
 
 def output(parameters: Any, x: Any) -> Any:
@@ -44,19 +48,30 @@ def softmax(h: Any, y: Any) -> Any:
 KINDS: dict[str, Any] = {
     "one target": (Data(X, Y), {}, mean_squared),
     "two targets": (Data(X, TWO, target_names=("saddle", "square")), {}, mean_squared),
-    "classes": (Data(X, WORDS), {"loss": "cross_entropy"}, softmax),
+    "classes": (
+        Data(X, WORDS, validation=(X[:9], WORDS[:9])),
+        {"loss": "cross_entropy", "record": replace(LOSSES, metrics=("accuracy", "validation_accuracy"))},
+        softmax,
+    ),
     "integers": (Data(X, (X[:, 0] > 0).astype(int) + 7), {"loss": "cross_entropy"}, softmax),
     "validation": (Data(X, Y, validation=(X[:4] + 1, Y[:4])), {}, mean_squared),
 }
 
 
-QUICK = ("two targets", "classes", "validation")
+QUICK = ("two targets", "classes")
+
+
+@cache
+def trained(kind: str) -> Life:
+    """Train a lane of one of these."""
+    task, changes, _ = KINDS[kind]
+    (life,) = lives(make_plan(page(task, **changes)))
+    return life
 
 
 @pytest.mark.parametrize("kind", [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in KINDS])
 def test_lanes_are_trained_as_a_plain_loop_trains_them(kind: str) -> None:
-    task, changes, loss = KINDS[kind]
-    (life,) = lives(make_plan(page(task, **changes)))
+    (task, _, loss), life = KINDS[kind], trained(kind)
     y = task.targets_as("classes" in kind or kind == "integers")[: task.points]
     with jax.enable_x64(True):
         parameters = jax.tree.map(jnp.asarray, life.states[0].parameters)
@@ -76,8 +91,7 @@ def _jax_output(parameters: Any, x: Any) -> Any:
 
 
 def test_classes_are_judged_by_the_largest_output() -> None:
-    task, changes, _ = KINDS["classes"]
-    (life,) = lives(make_plan(page(replace(task, validation=(X[:9], WORDS[:9])), **changes)))
+    life = trained("classes")
     number = {"left": 0, "middle": 1, "right": 2}
     right = output(life.states[-1].parameters, X).argmax(axis=1) == np.array([number[word] for word in WORDS])
     assert life.curves["accuracy"][-1] == pytest.approx(right.mean())
@@ -89,7 +103,7 @@ BATCHED = Data(X, Y, validation=0.3, standardise="both")
 
 def by_seeds(task: Data, **axes: Any) -> dict[tuple[int, int], Life]:
     """Train for some seeds, by (seed, data_seed)."""
-    experiment = page(task, axes=grid(**axes), batch_size=5)
+    experiment = page(task, axes=grid(**axes), batch_size=5, record=ON_BOTH, model=MLP(depth=0))
     found = lives(make_plan(experiment))
     seeds = [(s, d) for s in axes.get("seed", (0,)) for d in axes.get("data_seed", (0,))]
     return dict(zip(seeds, found, strict=True))
@@ -123,7 +137,7 @@ def test_no_step_sees_a_point_for_validation(batch_size: int | None) -> None:
     curves = []
     for factor in (1.0, 1e200):
         task = Data(X[:16], Y[:16], validation=(X[16:] * factor, Y[16:] * factor))
-        (life,) = lives(make_plan(page(task, batch_size=batch_size)))
+        (life,) = lives(make_plan(page(task, batch_size=batch_size, record=ON_BOTH, model=MLP(depth=0))))
         curves.append(life)
     for ours, theirs in zip(*(jax.tree.leaves(life.states) for life in curves), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -148,14 +162,14 @@ def test_a_share_for_validation_is_standardised_by_the_rows_that_are_trained_on(
 
 
 def test_a_lane_that_is_lost_harms_no_other() -> None:
-    axes = grid(learning_rate=(0.1, 1e200, 0.05))
-    three, two = (
-        lives(make_plan(page(BATCHED, axes=each))) for each in (axes, grid(learning_rate=(0.1, 0.1, 0.05)[::2]))
+    wild, calm = (
+        lives(make_plan(page(BATCHED, axes=grid(learning_rate=(0.1, rate, 0.05)), record=ON_BOTH)))
+        for rate in (1e200, 0.2)
     )
-    assert three[1].first_bad_step >= 0
-    for ours, theirs in ((three[0], two[0]), (three[2], two[1])):
-        for name, values in ours.curves.items():
-            np.testing.assert_array_equal(values, theirs.curves[name])
+    assert wild[1].first_bad_step != NEVER
+    for lane in (0, 2):
+        for name, values in wild[lane].curves.items():
+            np.testing.assert_array_equal(values, calm[lane].curves[name])
 
 
 def own_loss(h: Any, y: Any, power: Any) -> Any:

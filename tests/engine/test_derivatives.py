@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import PRECISIONS, Plain, run_lanes, tiny, to_flax
+from helpers import PRECISIONS, Plain, lives, make_plan, run_lanes, share_blocks, tiny, to_flax
 from jax.flatten_util import ravel_pytree
 
 from sweep.axes import grid
-from sweep.engine.blocks import MAX_BLOCKS
 from sweep.engine.keys import stream
 from sweep.engine.regression.networks import Varying, network
 from sweep.page.specs.activation import ACTIVATIONS
@@ -74,11 +73,16 @@ def test_every_derivative_is_that_of_a_plain_network(activation, padded, precisi
 
         direction = jnp.cos(jnp.arange(own.size, dtype=dtype))
         assert own.tobytes() == other.tobytes()  # the same order, so that derivatives can be compared
-        for name, derivative in DERIVATIVES.items():
-            got, wanted = (jax.jit(partial(derivative, loss))(own, direction) for loss in (ours, theirs))
-            scale, near = float(jnp.abs(wanted).max()), 1e-12 if precision == "float64" else 3e-5
+
+        @partial(jax.jit, static_argnums=0)
+        def derivatives(loss, p, v):
+            return {name: derivative(loss, p, v) for name, derivative in DERIVATIVES.items()}
+
+        got, near = derivatives(ours, own, direction), 1e-12 if precision == "float64" else 3e-5
+        for name, wanted in derivatives(theirs, own, direction).items():
+            scale = float(jnp.abs(wanted).max())
             assert np.isfinite(scale), name
-            np.testing.assert_allclose(got, wanted, rtol=0, atol=near * max(scale, 1), err_msg=name)
+            np.testing.assert_allclose(got[name], wanted, rtol=0, atol=near * max(scale, 1), err_msg=name)
         quick = functions.apply_for_gradient(parameters, x, numbers)
         assert np.asarray(quick).tobytes() == np.asarray(functions.apply(parameters, x, numbers)).tobytes()
 
@@ -114,14 +118,16 @@ def test_sharpness_is_an_ordinary_metric_and_bounds_the_rate_of_gradient_descent
         np.testing.assert_allclose(life.curves["by_moment"], life.curves["by_network"], rtol=1e-5)
 
 
-def test_a_metric_of_a_padded_lane_applies_the_lane_s_network():
-    padding = grid(seed=(0,), width=range(3, 3 + MAX_BLOCKS + 1))
+def test_a_metric_of_a_padded_lane_applies_the_lane_s_network(monkeypatch):
+    share_blocks(monkeypatch)
     own = Metric(
         "apart", lambda moment: jnp.abs(moment.apply(moment.parameters, moment.data.inputs) - moment.prediction).max()
     )
     experiment = tiny(
-        model=MLP(depth=1, activation="cosine"), axes=padding, epochs=2,
+        model=MLP(depth=1, activation="cosine"), axes=grid(width=(3, 5)), epochs=2,
         record=Record(metrics=("loss",), own=(own,), at=linear_spaced(1), snapshots=0),
     )  # fmt: skip
-    for life in run_lanes(experiment):
+    plan = make_plan(experiment)
+    assert [block.training.padded for block, _ in plan.blocks()] == [True]
+    for life in lives(plan):
         assert (life.curves["apart"] == 0).all()

@@ -133,7 +133,7 @@ def lanes_of(state: Any, step: int) -> Lanes:
         pytest.param(32, "sgd", marks=pytest.mark.slow),
         pytest.param(32, "adam", marks=pytest.mark.slow),
         pytest.param(64, "sgd", marks=pytest.mark.slow),
-        (64, "adam"),
+        pytest.param(64, "adam", marks=pytest.mark.slow),
     ],
 )
 def test_each_step_is_that_of_the_engine_and_of_optax_in_float64(width: int, optimizer: str) -> None:
@@ -163,7 +163,9 @@ def test_many_steps_in_one_launch_are_as_many_launches_of_one(optimizer: str) ->
     assert error(together.parameters, states[STEPS].parameters) <= STEPS * TOLERANCE
 
 
-@pytest.mark.parametrize(("activation", "depth"), [("tanh", 1), ("relu", 2), ("sine", 1)])
+@pytest.mark.parametrize(
+    ("activation", "depth"), [pytest.param("tanh", 1, marks=pytest.mark.slow), ("relu", 2), ("sine", 1)]
+)
 def test_other_sizes_are_padded_for_every_activation(activation: str, depth: int) -> None:
     """100 points, 24 neurons and 3 features, which Triton has no arrays of."""
     rng = np.random.default_rng(0)

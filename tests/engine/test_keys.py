@@ -95,7 +95,7 @@ def test_a_narrow_matrix_is_the_corner_of_every_larger_one(precision):
 
         def matrix(rows: int, columns: int, **company: tuple[int, int]) -> np.ndarray:
             shapes = {6: (rows, columns)} | {int(number[1:]): shape for number, shape in company.items()}
-            return np.asarray(matrices(uniforms(key, shapes, precision), shapes)[6])
+            return np.asarray(jax.jit(lambda key: matrices(uniforms(key, shapes, precision), shapes)[6])(key))
 
         large = matrix(33, 47)
         assert len(np.unique(large)) == large.size

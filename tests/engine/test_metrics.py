@@ -221,7 +221,8 @@ def test_accuracy_is_the_share_of_points_on_the_right_side_and_both_losses_of_cl
     experiment = tiny(
         task=FromFunction(function=lambda x: (jnp.sin(15 * x) > 0).astype(x.dtype), points=24),
         axes=zipped(loss_function=("binary_cross_entropy", "binary_cross_entropy_with_logits"),
-                    output_activation=("sigmoid", "identity")), loss="binary_cross_entropy",
+                    output_activation=("sigmoid", "identity")),
+        model=MLP(width=6, depth=1), loss="binary_cross_entropy",
         optimizer=Optimizer("adam", learning_rate=0.05), epochs=40, precision="float64",
         record=Record(metrics=("accuracy",), at=every(1)),
     )  # fmt: skip

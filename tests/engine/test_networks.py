@@ -21,6 +21,7 @@ from sweep.page.resolve import shape_of
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
 from sweep.page.specs.model import MLP, FromModule
+from sweep.page.specs.optimizer import Optimizer
 
 NUMPY_ACTIVATIONS = {
     "tanh": np.tanh,
@@ -178,36 +179,44 @@ def test_without_an_output_bias_all_other_parameters_are_the_same():
 
 @pytest.mark.parametrize("model", [MLP(width=4, depth=1, bias=False), MLP(width=4, depth=1, output_bias=False)])
 def test_a_page_without_biases_is_trained(model):
-    (life,) = run_lanes(tiny(model=model))
+    (life,) = run_lanes(tiny(model=model, optimizer=Optimizer("sgd", learning_rate=0.05)))
     assert life.curves["loss"][-1] < life.curves["loss"][0]
     assert [set(own) for own in life.states[-1].parameters.values()] == [
         {"kernel", "bias"} if bias else {"kernel"} for bias in model.biases()
     ]
 
 
-@pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize(("activation", "function"), [("sine", jnp.sin), ("cosine", jnp.cos)])
+@pytest.mark.parametrize(
+    ("activation", "function", "padded"),
+    [
+        ("sine", np.sin, True),
+        ("cosine", np.cos, False),
+        pytest.param("sine", np.sin, False, marks=pytest.mark.slow),
+        pytest.param("cosine", np.cos, True, marks=pytest.mark.slow),
+    ],
+)
 def test_omega0_multiplies_the_first_layer_s_sum_bias_included_and_no_other_s(activation, function, padded):
     model = MLP(hidden=(7, 7), activation=activation, bias_initializer="normal")
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
-        parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), drawn(model, features=2))
+        parameters = jax.tree.map(lambda leaf: np.asarray(leaf, float), drawn(model, features=2))
         if padded:  # the neurons from 5 on are dead
             living = {"layer_0": np.ix_(range(2), range(5)), "layer_1": np.ix_(range(5), range(5))}
             for layer, where in living.items():
                 kernel = np.zeros_like(parameters[layer]["kernel"])
                 kernel[where] = parameters[layer]["kernel"][where]
                 bias = np.where(np.arange(7) < 5, parameters[layer]["bias"], 0)
-                parameters[layer] = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
-        x = jnp.asarray(rng.normal(size=(2, 9)))
+                parameters[layer] = {"kernel": kernel, "bias": bias}
+        x = rng.normal(size=(2, 9))
         numbers = NUMBERS | {"omega0": jnp.float64(30.0), "width": jnp.int32(5)}
-        ours = network(model, Varying(width=padded)).apply(parameters, x, numbers)
-        h = x
-        for layer, factor in (("layer_0", 30.0), ("layer_1", 1.0)):
-            own = parameters[layer]
-            h = function(factor * (own["kernel"].T @ h + own["bias"][:, None]))
-            h = h.at[5:].set(0) if padded else h
-        theirs = parameters["layer_2"]["kernel"].T @ h + parameters["layer_2"]["bias"][:, None]
+        ours = jax.jit(network(model, Varying(width=padded)).apply)(parameters, x, numbers)
+    h = x
+    for layer, factor in (("layer_0", 30.0), ("layer_1", 1.0)):
+        own = parameters[layer]
+        h = function(factor * (own["kernel"].T @ h + own["bias"][:, None]))
+        if padded:
+            h[5:] = 0
+    theirs = parameters["layer_2"]["kernel"].T @ h + parameters["layer_2"]["bias"][:, None]
     np.testing.assert_allclose(ours, theirs[0], rtol=1e-10, atol=1e-12)
 
 
@@ -221,8 +230,14 @@ def test_omega0_is_a_knob_of_waves_only():
         tiny(axes=grid(bias_scale=(1.0, 2.0)), model=MLP(bias=False))
 
 
+# The widths on which a variance depends: none, fan-in, and both fans.
+QUICK = ("normal", "he_normal", "glorot_uniform")
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize(
+    "name", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in INITIALIZERS]
+)
 def test_a_padded_network_is_drawn_as_the_narrow_one_bit_for_bit(name, precision):
     def begun(capacity: int) -> Any:
         model = MLP(width=capacity, depth=2, initializer=name, bias_initializer="pytorch_uniform")
@@ -257,7 +272,7 @@ def test_deeper_networks_hash_and_invert_no_more_often(options):
         text = programs.beginning(block, devices).lower(numbers, ()).as_text()
         return {call: text.count(call) for call in ("stablehlo.while", "custom_call", "call @", "erf_inv")}
 
-    assert counted(2) == counted(6)
+    assert counted(2) == counted(4)
     if jax.default_backend() == "cpu":
         assert counted(2)["stablehlo.while"] == 2  # a rolled hash each: of the data and of the weights
 

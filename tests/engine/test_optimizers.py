@@ -1,6 +1,7 @@
 """Optimisers against NumPy, and schedules against closed forms."""
 
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -35,12 +36,17 @@ def walker(spec: Optimizer) -> Any:
     @jax.jit
     def walk(numbers: dict[str, jax.Array]) -> list[Any]:
         rule = rules.rule_of(spec, STEPS, numbers, np.dtype("float64"), lambda tree: [tree])
-        parameters, state, found = START, rule.init(START), [START]
-        for gradient in GRADIENTS:
+
+        def step(at: Any, gradient: Any) -> Any:
+            parameters, state = at
             updates, state = rule.update(gradient, state, parameters, jnp.zeros(()), objective)
             parameters = jax.tree.map(jnp.add, parameters, updates)
-            found.append(parameters)
-        return found
+            return (parameters, state), parameters
+
+        start = jax.tree.map(jnp.asarray, START)
+        stacked = jax.tree.map(lambda *each: jnp.stack(each), *GRADIENTS)
+        found = jax.lax.scan(step, (start, rule.init(start)), stacked)[1]
+        return [START, *(jax.tree.map(itemgetter(at), found) for at in range(len(GRADIENTS)))]
 
     return walk
 

@@ -76,6 +76,7 @@ def test_the_softmax_of_three_gaussians_reaches_its_optimum() -> None:
     assert fitted(Data(POINTS, words), 60, loss="cross_entropy")[2] == pytest.approx(best, abs=1e-9)
 
 
+@pytest.mark.slow  # test_losses.py compares huber's formula, and its number, with optax
 def test_an_outlier_pulls_huber_s_slope_as_little_as_scipy_says() -> None:
     x = np.linspace(-1, 1, 21)
     y = 2 * x + 0.05 * RNG.normal(size=21)

@@ -1,7 +1,7 @@
 """Every optimiser by name against optax's own loop, options, rules of a page's own, and when lanes are lost."""
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from operator import add, itemgetter
 from typing import Any
 
@@ -196,6 +196,15 @@ LEAVES = (("a", "w"), ("a", "b"), ("c", "w"))
 
 def walked(spec: Optimizer, **numbers: float) -> tuple[list[Any], Any]:
     """Take a step for each gradient; return the parameters before each and at last, and the last average."""
+    with jax.enable_x64(True):
+        traced = {name: jnp.float64(value) for name, value in numbers.items()}
+        found, average = jax.tree.map(np.asarray, walker(spec)(traced))
+    return [START, *(jax.tree.map(itemgetter(at), found) for at in range(len(GRADIENTS)))], average
+
+
+@cache
+def walker(spec: Optimizer) -> Callable[[dict[str, jax.Array]], Any]:
+    """Compile such a walk, of which the numbers are traced."""
 
     @jax.jit
     def walk(numbers: dict[str, jax.Array]) -> Any:
@@ -212,10 +221,7 @@ def walked(spec: Optimizer, **numbers: float) -> tuple[list[Any], Any]:
         (_, state), found = jax.lax.scan(step, (start, rule.init(start)), stacked)
         return found, rules.average_of(state)
 
-    with jax.enable_x64(True):
-        traced = {name: jnp.float64(value) for name, value in numbers.items()}
-        found, average = jax.tree.map(np.asarray, walk(traced))
-    return [START, *(jax.tree.map(itemgetter(at), found) for at in range(len(GRADIENTS)))], average
+    return walk
 
 
 def assert_walk(found: list[Any], rule: Callable[..., Any]) -> None:
@@ -268,10 +274,10 @@ DECAYING = [name for name, each in OPTIMIZERS.items() if "weight_decay" in each.
     "name", [name if name in ("adamw", "muon") else pytest.param(name, marks=pytest.mark.slow) for name in DECAYING]
 )
 def test_biases_do_not_decay_unless_asked_to(name):
-    def spec(biases: bool, decay: float) -> Optimizer:
-        return Optimizer(name, weight_decay=decay, decay_biases=biases)
+    def last(biases: bool, decay: float) -> Any:
+        return walked(Optimizer(name, weight_decay=0.1, decay_biases=biases), weight_decay=decay)[0][-1]
 
-    without, kept, all_ = (walked(each)[0][-1] for each in (spec(True, 0.0), spec(False, 0.5), spec(True, 0.5)))
+    without, kept, all_ = last(True, 0.0), last(False, 0.5), last(True, 0.5)
     np.testing.assert_allclose(kept["a"]["b"], without["a"]["b"], rtol=1e-12)
     np.testing.assert_allclose(kept["a"]["w"], all_["a"]["w"], rtol=1e-12)
     assert (kept["a"]["w"] != without["a"]["w"]).all()
@@ -388,7 +394,7 @@ def own_adam(learning_rate, beta1, beta2, epsilon, form):
 
 def test_a_transformation_of_the_page_is_swept_like_one_with_a_name():
     numbers: dict[str, Any] = {"learning_rate": (0.01, 0.03), "beta1": (0.5, 0.9)}
-    shared: dict[str, Any] = {"epochs": 30, "precision": "float64", "model": MLP(width=4, depth=1)}
+    shared: dict[str, Any] = {"epochs": 30, "precision": "float64", "model": MLP(depth=0)}
     rule = FromOptax(own_adam, learning_rate=1.0, beta1=0.0, beta2=0.999, epsilon=1e-8, form="nadam")
     forms = make_plan(tiny(optimizer=rule, axes=grid(form=("adam", "nadam"), **numbers), **shared))
     assert [len(each.blocks) for each in forms.programs] == [2]  # numbers are traced, the text is a structure
@@ -598,7 +604,8 @@ def test_a_network_is_not_padded_for_an_optimiser_to_which_sizes_matter(monkeypa
 
 def test_an_average_is_recorded_beside_the_loss():
     page = tiny(
-        optimizer=Optimizer("sgd", learning_rate=0.1, average=0.5), axes=grid(average=(0.0, 0.9)), precision="float64",
+        model=MLP(depth=0), optimizer=Optimizer("sgd", learning_rate=0.1, average=0.5), axes=grid(average=(0.0, 0.9)),
+        precision="float64",
         record=Record(metrics=None, at=every(1), snapshots=0),
     )  # fmt: skip
     current, slow = run_lanes(page)

@@ -1,7 +1,6 @@
 """Lanes that end early: when and why, that other lanes do not change, and that their steps are saved."""
 
 import json
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from math import ceil
@@ -9,7 +8,7 @@ from math import ceil
 import jax
 import numpy as np
 import pytest
-from helpers import LOSS_ONLY, PRECISIONS, make_plan, run_lanes, tiny, walk_waves
+from helpers import PRECISIONS, make_plan, run_lanes, tiny, walk_waves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -274,16 +273,16 @@ def test_lanes_that_have_ended_leave_their_tiles_and_nothing_is_compiled(racing)
 
 def test_every_lane_keeps_its_bits_when_lost_lanes_leave_the_tiles(monkeypatch, racing):
     experiment = racing(None)
-    leaving = run_lanes(experiment, 2)
+    leaving = run_lanes(experiment, 3)
     monkeypatch.setattr(wave, "WORTH_MOVING", 1.0)  # nobody ever moves
-    for one, other in zip(leaving, run_lanes(experiment, 2), strict=True):
+    for one, other in zip(leaving, run_lanes(experiment, 3), strict=True):
         for name, values in one.curves.items():
             assert values.tobytes() == other.curves[name].tobytes(), name
         assert one.first_bad_step == other.first_bad_step
 
 
 def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
-    plan = make_plan(racing(Target(1e9)))
+    plan = make_plan(racing(Target(1e9)), 3)
     pieces = list(walk_waves(plan))
     assert sum(piece.executed for piece in pieces[1:]) == 0
     assert all(np.isin(status, (REACHED, DIVERGED)).all() for status in pieces[-1].status)
@@ -291,7 +290,7 @@ def test_a_wave_whose_lanes_have_all_ended_runs_no_further_step(racing):
 
 @pytest.mark.parametrize("rule", [BOTH, pytest.param(RULES[1], marks=pytest.mark.slow), RULES[2]], ids=repr)
 def test_resuming_from_any_position_ends_the_same_lanes_with_the_same_bits(rule, racing):
-    plan = make_plan(racing(rule, epochs=12, record=replace(LOSS_ONLY, at=linear_spaced(6))), 2)
+    plan = make_plan(racing(rule), 3)
     whole = records(walk_waves(plan))
     for at in (1, 3, 5):
         position = Position.of_arrays(nth_position(plan, at).arrays())
@@ -315,7 +314,7 @@ def nth_position(plan, at):
 
 
 def test_tiles_that_do_not_divide_evenly_are_spread_over_the_devices():
-    plan = make_plan(tiny(axes=grid(seed=range(4), width=(3, 4, 5))), 3)
+    plan = make_plan(tiny(model=MLP(depth=0), axes=grid(seed=range(4), points=(10, 11, 12))), 3)
     runner = WaveRunner(plan, 0, None)
     assert sorted(sum(seats.live for seats in runner._seats).tolist()) == [1, 1, 1]
 
@@ -429,10 +428,10 @@ def test_a_page_metric_can_be_the_target():
     def small(moment):
         return moment.loss * 0 + moment.step
 
-    for better, stopped in (("lower", 0), ("higher", 6)):  # 0 is at most 6: before the first step
-        metric = Metric("steps_taken", small, better=better)
-        own = Record(metrics=(), at=linear_spaced(4), snapshots=0, own=(metric,))
-        ds = run_sweep(tiny(stop=Target(6.0, metric="steps_taken"), record=own, axes=zipped(seed=(0, 1)), epochs=8))
+    own = tuple(Metric(better, small, better=better) for better in ("lower", "higher"))
+    record = Record(metrics=(), at=linear_spaced(4), snapshots=0, own=own)
+    for metric, stopped in (("lower", 0), ("higher", 6)):  # 0 is at most 6: before the first step
+        ds = run_sweep(tiny(stop=Target(6.0, metric=metric), record=record, axes=zipped(seed=(0, 1)), epochs=8))
         assert (ds.status == REACHED).all()
         assert (ds.stop_epoch == stopped).all()
 
@@ -447,7 +446,7 @@ def xor(rule, **changes):
     settings = {
         "task": XOR, "model": MLP(depth=1, width=8), "loss": "binary_cross_entropy_with_logits",
         "optimizer": Optimizer("adam"), "axes": grid(seed=range(4), learning_rate=(1e-6, 3e-2)), "epochs": 200,
-        "record": Record(at=linear_spaced(10)), "stop": rule,
+        "record": Record(metrics=("accuracy",), at=linear_spaced(10)), "stop": rule,
     }  # fmt: skip
     return Experiment(question="?", **(settings | changes))
 

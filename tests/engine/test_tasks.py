@@ -1,6 +1,7 @@
 """Tasks against NumPy: targets, grids, scaling, noise, and what each seed determines."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,9 +22,12 @@ from sweep.specs import MLP, XOR, FromFunction, Linear, Optimizer, Record, Sine,
 def drawn(task: Task, x: Window | None = None, **changes: float) -> Any:
     """Draw a task's data in float64."""
     with jax.enable_x64(True):
-        own = numbers(task, **changes)
-        data = tasks.draw(task, stream(own["data_seed"], "data"), own, np.dtype("float64"), x or task.window())
-        return jax.tree.map(np.asarray, data)
+
+        @jax.jit
+        def draw(own: dict[str, Any]) -> Any:
+            return tasks.draw(task, stream(own["data_seed"], "data"), own, np.dtype("float64"), x or task.window())
+
+        return jax.tree.map(np.asarray, draw(numbers(task, **changes)))
 
 
 def numbers(task: Task, **changes: float) -> dict[str, Any]:
@@ -272,13 +276,15 @@ def test_gradient_descent_on_a_badly_scaled_table_is_that_of_numpy():
 def finished(model: MLP, parameters: Any, loss: str, task: Table = XOR) -> dict[str, float]:
     """Measure given parameters on a table, as a record does."""
     with jax.enable_x64(True):
-        page = tiny(task=task, model=model, loss=loss, precision="float64", record=Record())
+        record = Record(metrics=("accuracy",), snapshots=0)
+        page = tiny(task=task, model=model, loss=loss, precision="float64", record=record)
         block, own = numbers_of(make_plan(page), 0)
         traced = {k: jnp.asarray(v) for k, v in own.items()}
-        lane, data = program.begin(block, traced)
+        lane, data = jax.jit(partial(program.begin, block))(traced)
         chosen = jax.tree.map(jnp.asarray, parameters or lane.state.parameters)
         lane = lane._replace(state=lane.state._replace(parameters=chosen))
-        return {k: v.tolist() for k, v in program.finish(block, traced, data, lane, jnp.int32(0))[1].items()}
+        measured = jax.jit(partial(program.finish, block))(traced, data, lane, jnp.int32(0))[1]
+        return {name: value.tolist() for name, value in measured.items()}
 
 
 BOTH = [("binary_cross_entropy", "sigmoid"), ("binary_cross_entropy_with_logits", "identity")]

@@ -120,7 +120,7 @@ def operations(lowered):
 
 
 def test_a_program_without_decompositions_is_unchanged(monkeypatch):
-    experiment = tiny(axes=grid(seed=(0, 1), width=(3, 4)), batch_size=5, record=Record(at=linear_spaced(2)))
+    experiment = tiny(axes=grid(seed=(0, 1)), batch_size=5, record=Record(at=linear_spaced(2)))
     assert lowered(experiment, monkeypatch, unbatch) == lowered(experiment, monkeypatch, lambda function: function)
 
 

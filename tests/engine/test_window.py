@@ -25,7 +25,7 @@ RANGES = {"low": (0.0, -0.5), "high": (1.0, 0.25)}
 def looked_at():
     """Two lanes with different training ranges, shown over one x."""
     experiment = tiny(
-        task=Sine(points=16, target_frequency=1.5, noise=0.1), model=MLP(hidden=(5, 4), bias_initializer="normal"),
+        task=Sine(points=16, target_frequency=1.5, noise=0.1), model=MLP(width=5, depth=1, bias_initializer="normal"),
         axes=zipped(**RANGES, placement=("grid", "random")), precision="float64",
         record=Record(metrics=("spatial_error", "extrapolation_error"), x=Window(-1, 2, 31), at=linear_spaced(2)),
     )  # fmt: skip
@@ -41,7 +41,7 @@ def test_predictions_and_errors_go_beyond_the_training_range(looked_at):
         for number, state in enumerate(life.states):
             with jax.enable_x64(True):
                 parameters = jax.tree.map(jnp.asarray, to_flax(state.parameters))
-                h = np.asarray(Plain((5, 4), "tanh", True, jnp.float64).apply(parameters, jnp.asarray(seen)[:, None]))
+                h = np.asarray(Plain((5,), "tanh", True, jnp.float64).apply(parameters, jnp.asarray(seen)[:, None]))
             np.testing.assert_allclose(life.curves["prediction"][number], h, rtol=1e-9)
             np.testing.assert_allclose(life.curves["spatial_error"][number], np.abs(life.target - h), atol=1e-12)
 
@@ -58,7 +58,7 @@ def test_the_extrapolation_error_is_the_root_mean_square_beyond_each_lane_s_own_
 
 def test_results_are_over_that_x_and_say_where_the_training_points_end():
     task = Linear(slopes=(2.0,), intercept=1.0, low=-1.0, high=3.0, points=8)
-    record = Record(x=Window(-3, 6, 9, end=False))
+    record = Record(metrics=("spatial_error", "extrapolation_error"), x=Window(-3, 6, 9, end=False))
     ds = run_sweep(tiny(task=task, model=MLP(depth=0), axes=grid(seed=(0, 1)), epochs=2, record=record))
     np.testing.assert_array_equal(ds.x, np.arange(-3, 6))
     assert ds.prediction.sizes["x"] == 9
