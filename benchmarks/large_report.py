@@ -12,7 +12,10 @@ from typing import Final
 import numpy as np
 import tyro
 import xarray as xr
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import (  # pyright: ignore[reportMissingImports]  (not in the development environment)
+    Page,
+    sync_playwright,
+)
 
 from benchmarks import report
 from sweep.base import labels
