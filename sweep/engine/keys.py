@@ -18,7 +18,7 @@ from jax.extend.random import threefry2x32_p
 from jaxtyping import Array, Float, Key, UInt32
 
 # These numbers never change: with another number for a stream every result would be another.
-STREAMS: Final = {"weights": 0, "batches": 1, "data": 2}
+STREAMS: Final = {"weights": 0, "batches": 1, "data": 2, "network": 3}
 ROWS: Final = 2**20  # a counter has 32 bits for the number of a matrix and its rows
 Shapes = Mapping[int, tuple[int, int]]
 
@@ -29,7 +29,7 @@ def stream(seed: UInt32[Array, ""], name: str) -> Key[Array, ""]:
     Threefry is designed for keys that are counters; hashing them first would not improve them.
 
     Args:
-        seed: `seed` for weights and batches, `data_seed` for data.
+        seed: `seed` for weights, batches and what a network draws in a step, `data_seed` for data.
         name: one of `STREAMS`.
     """
     words = jnp.stack([jnp.full_like(seed, STREAMS[name]), seed])

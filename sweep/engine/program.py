@@ -444,3 +444,27 @@ def check_metrics(block: Block, names: tuple[str, ...]) -> None:
                 f"metric {quantity.name!r} states the dimensions {quantity.dims} of sizes {stated}, "
                 f"but its function returns an array of shape {got}"
             )
+
+
+def check_step(block: Block, names: tuple[str, ...]) -> None:
+    """Refuse code of the page that fails in a step, or changes the form of a lane's state.
+
+    Args:
+        block: one block.
+        names: the names of its traced numbers.
+
+    Raises:
+        SweepError: with the array, and what it was and becomes.
+    """
+    if not block.training.runs_code_of_page:
+        return
+    own, step = lane_shapes(block, names)[0], jax.ShapeDtypeStruct((), np.int32)
+    after = jax.eval_shape(block.training.step, own.lanes.state, own.data, own.shared, own.numbers, step)[0]
+    forms = [
+        {jax.tree_util.keystr(path): f"{leaf.dtype}{[*leaf.shape]}" for path, leaf in leaves}
+        for leaves in map(jax.tree_util.tree_leaves_with_path, (own.lanes.state, after))
+    ]
+    for name in [*forms[0], *forms[1]]:
+        was, becomes = (form.get(name, "nothing") for form in forms)
+        if was != becomes:
+            raise SweepError(f"a step changes state{name} from {was} to {becomes}: it must keep its form")

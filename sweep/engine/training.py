@@ -75,6 +75,11 @@ class Training(ABC):
         return False
 
     @property
+    def runs_code_of_page(self) -> bool:
+        """Whether a step runs code that the page brings, so that it must be tried before anything is stored."""
+        return True
+
+    @property
     def padded(self) -> bool:
         """Whether arrays may be padded: a narrower network does not use all of their entries."""
         return False

@@ -17,7 +17,7 @@ from sweep.page.specs.data import Data
 from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
 from sweep.page.specs.loss import LOSSES, OF_CLASSES, PRECISIONS, Loss, as_loss
-from sweep.page.specs.model import Model
+from sweep.page.specs.model import MLP, FromModule, Model
 from sweep.page.specs.optimizer import DECAYS, Optimizer
 from sweep.page.specs.stop import Halving, Stop
 from sweep.page.specs.task import FromFunction, Table, Task
@@ -115,17 +115,19 @@ def _check_classes(task: Data, loss: Loss) -> None:
 
 def _check_parameters(page: Experiment) -> None:
     """Refuse names that a page gives to numbers where other parts of it have knobs of these names."""
-    loss, task, optimizer = as_loss(page.loss), page.task, page.optimizer
-    common = {*knobs_of(type(page)), *page.model.own_knobs()} | {n for each in LOSSES.values() for n in each.numbers}
+    loss, task, model, optimizer = as_loss(page.loss), page.task, page.model, page.optimizer
+    common = {*knobs_of(type(page)), *knobs_of(type(model))} | {n for each in LOSSES.values() for n in each.numbers}
     given = {
-        "parameter {!r} of the target function": task.parameters if isinstance(task, FromFunction) else (),
-        "number {!r} of FromOptax": optimizer.numbers if isinstance(optimizer, FromOptax) else (),
-        "number {!r} of the loss": loss.numbers if loss.entry is None else (),
+        "parameter {!r} of the target function": (task, task.parameters if isinstance(task, FromFunction) else ()),
+        "number {!r} of FromOptax": (optimizer, optimizer.numbers if isinstance(optimizer, FromOptax) else ()),
+        "number {!r} of FromModule": (model, model.numbers if isinstance(model, FromModule) else ()),
+        "number {!r} of the loss": (loss, loss.numbers if loss.entry is None else ()),
     }
-    for what, names in given.items():
-        others = {name for other, each in given.items() if other != what for name in each}
-        parts = (task, optimizer) if "loss" in what else (optimizer,) if "target" in what else (task,)
-        taken = common | others | {name for part in parts for name in part.own_knobs()}
+    for what, (owner, names) in given.items():
+        others = {name for other, (_, each) in given.items() if other != what for name in each}
+        taken = common | others | {name for part in (task, optimizer) if part is not owner for name in part.own_knobs()}
+        if owner is model:  # what these mean to the networks and optimisers that have a name, they mean everywhere
+            taken |= {*knobs_of(MLP), *knobs_of(Optimizer)}
         for name in names:
             if name in taken:
                 raise SweepError(f"{what.format(name)} has the name of a knob: rename it")

@@ -6,7 +6,7 @@ from sweep.base.errors import SweepError, SweepWarning
 from sweep.engine.keeping import Keep
 from sweep.engine.numerics import standard_settings
 from sweep.engine.plan import Plan, pack
-from sweep.engine.program import check_metrics
+from sweep.engine.program import check_metrics, check_step
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
 from sweep.page.specs.stop import Halving
@@ -21,7 +21,7 @@ def plan_sweep(
     chunk_lanes: int | None = None,
     keep: Keep | None = None,
 ) -> Plan:
-    """Plan a sweep on this machine, and make sure that its metrics have the dimensions that they declare.
+    """Plan a sweep on this machine, and make sure that code of the page can be run.
 
     Args:
         experiment: what to run.
@@ -42,6 +42,7 @@ def plan_sweep(
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
                 check_metrics(block, tuple(numbers))
+                check_step(block, tuple(numbers))
     return plan
 
 

@@ -55,7 +55,7 @@ def test_every_derivative_is_that_of_a_plain_network(activation, padded, precisi
         }
         model = MLP(width=5 if padded else 3, depth=1, activation=activation, bias_initializer="normal")
         functions, x = network(model, Varying(width=padded)), jnp.linspace(-1, 1, 7, dtype=dtype)[None]
-        parameters = functions.init(stream(jnp.uint32(3), "weights"), x, numbers)
+        parameters = functions.init(stream(jnp.uint32(3), "weights"), x, numbers)[0]
         narrow = jax.tree.map(lambda leaf: leaf[:3] if leaf.shape[0] == 5 else leaf[..., :3], parameters)
         own, ravelled = ravel_pytree(narrow)
         other, renamed_back = ravel_pytree(to_flax(narrow))
@@ -64,7 +64,7 @@ def test_every_derivative_is_that_of_a_plain_network(activation, padded, precisi
             return jax.tree.map(lambda old, new: old.at[tuple(map(slice, new.shape))].set(new), parameters, p)
 
         def ours(p, shift=0.0):
-            return mean_square(lambda q, x: functions.apply(widened(q), x, numbers), ravelled, x, p, shift)
+            return mean_square(lambda q, x: functions.apply(widened(q), (), x, numbers), ravelled, x, p, shift)
 
         plain = Plain((3,), activation, True, dtype)
 
@@ -83,8 +83,8 @@ def test_every_derivative_is_that_of_a_plain_network(activation, padded, precisi
             scale = float(jnp.abs(wanted).max())
             assert np.isfinite(scale), name
             np.testing.assert_allclose(got[name], wanted, rtol=0, atol=near * max(scale, 1), err_msg=name)
-        quick = functions.apply_for_gradient(parameters, x, numbers)
-        assert np.asarray(quick).tobytes() == np.asarray(functions.apply(parameters, x, numbers)).tobytes()
+        quick = functions.apply_for_gradient(parameters, (), x, numbers)
+        assert np.asarray(quick).tobytes() == np.asarray(functions.apply(parameters, (), x, numbers)).tobytes()
 
 
 def squared(apply, moment, parameters):
@@ -102,7 +102,7 @@ def by_moment(moment, parameters):
 
 
 def by_network(moment, parameters):
-    return network(moment.shape.model).apply(parameters, moment.data.inputs, moment.numbers)
+    return network(moment.shape.model).apply(parameters, (), moment.data.inputs, moment.numbers)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

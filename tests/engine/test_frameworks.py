@@ -31,7 +31,7 @@ def drawn(model: MLP) -> Any:
     functions, inputs = network(block.training.shape.model, block.training.varying), jnp.zeros((1, 4))
 
     def draw(seed: jax.Array) -> Any:
-        return functions.init(stream(seed, "weights"), inputs, {k: jnp.asarray(v) for k, v in numbers.items()})
+        return functions.init(stream(seed, "weights"), inputs, {k: jnp.asarray(v) for k, v in numbers.items()})[0]
 
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(draw))(jnp.arange(SEEDS, dtype=jnp.uint32)))
 

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from helpers import PRECISIONS, Plain, make_plan, numbers_of_one, run_lanes, tiny, to_flax
 from scipy import special, stats
 
@@ -20,7 +19,7 @@ from sweep.page.axes import grid
 from sweep.page.resolve import shape_of
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
-from sweep.page.specs.model import MLP, FromModule
+from sweep.page.specs.model import MLP
 from sweep.page.specs.optimizer import Optimizer
 
 NUMPY_ACTIVATIONS = {
@@ -54,7 +53,7 @@ def drawer(model: MLP, features: int) -> Any:
 
     def draw(seed: jax.Array, scale: jax.Array, bias_scale: jax.Array) -> Any:
         numbers = NUMBERS | {"initial_scale": scale, "bias_scale": bias_scale}
-        return functions.init(stream(seed, "weights"), inputs, numbers)
+        return functions.init(stream(seed, "weights"), inputs, numbers)[0]
 
     return jax.jit(draw)
 
@@ -80,7 +79,7 @@ def test_a_network_is_flax_layers_with_the_points_last(activation, bias):
     parameters = drawn(MLP(hidden=(7, 4), bias=bias, bias_initializer="normal"), features=2)
     assert all(("bias" in layer) == bias for layer in parameters.values())
     x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
-    ours = jax.jit(lambda: network(model).apply(parameters, jnp.asarray(x.T), NUMBERS))()
+    ours = jax.jit(lambda: network(model).apply(parameters, (), jnp.asarray(x.T), NUMBERS))()
     theirs = jax.jit(lambda: Plain((7, 4), activation, bias, jnp.float32).apply(to_flax(parameters), jnp.asarray(x)))()
     np.testing.assert_allclose(ours, np.sin(theirs), rtol=1e-5, atol=1e-6)
 
@@ -88,7 +87,7 @@ def test_a_network_is_flax_layers_with_the_points_last(activation, bias):
 def test_without_hidden_layers_a_network_is_a_linear_map():
     parameters = drawn(MLP(depth=0), features=3)
     x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
-    ours = network(MLP(depth=0)).apply(parameters, jnp.asarray(x), NUMBERS)
+    ours = network(MLP(depth=0)).apply(parameters, (), jnp.asarray(x), NUMBERS)
     assert parameters["layer_0"]["kernel"].shape == (3, 1)
     np.testing.assert_allclose(ours, parameters["layer_0"]["kernel"][:, 0] @ x, rtol=1e-6)
 
@@ -209,7 +208,7 @@ def test_omega0_multiplies_the_first_layer_s_sum_bias_included_and_no_other_s(ac
                 parameters[layer] = {"kernel": kernel, "bias": bias}
         x = rng.normal(size=(2, 9))
         numbers = NUMBERS | {"omega0": jnp.float64(30.0), "width": jnp.int32(5)}
-        ours = jax.jit(network(model, Varying(width=padded)).apply)(parameters, x, numbers)
+        ours = jax.jit(network(model, Varying(width=padded)).apply)(parameters, (), x, numbers)
     h = x
     for layer, factor in (("layer_0", 30.0), ("layer_1", 1.0)):
         own = parameters[layer]
@@ -243,7 +242,7 @@ def test_a_padded_network_is_drawn_as_the_narrow_one_bit_for_bit(name, precision
         model = MLP(width=capacity, depth=2, initializer=name, bias_initializer="pytorch_uniform")
         numbers = NUMBERS | {"width": jnp.int32(5), "initial_scale": jnp.asarray(1.5, precision)}
         functions, inputs = network(model, Varying(width=capacity > 5)), jnp.zeros((3, 4), precision)
-        return jax.jit(lambda: functions.init(stream(jnp.uint32(6), "weights"), inputs, numbers))()
+        return jax.jit(lambda: functions.init(stream(jnp.uint32(6), "weights"), inputs, numbers)[0])()
 
     with jax.enable_x64(precision == "float64"):
         narrow, wide = begun(5), begun(8)
@@ -283,70 +282,3 @@ def test_layers_and_seeds_draw_different_numbers():
     for at, one in enumerate(kernels):
         for other in kernels[at + 1 :]:
             assert not np.intersect1d(one, other).size
-
-
-class TwoBranches(nn.Module):
-    """A module as a page may define it: points first, with a structure that `MLP` does not have."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, x):
-        return nn.Dense(1)(nn.tanh(nn.Dense(self.width)(x))) + nn.Dense(1, use_bias=False)(x)
-
-
-def test_a_module_of_a_page_is_applied_as_by_flax():
-    model = FromModule(build=TwoBranches, width=5)
-    functions = network(model)
-    numbers = NUMBERS | {"width": jnp.int32(5), "initial_scale": jnp.float32(2)}
-    x = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
-    key = stream(jnp.uint32(4), "weights")
-    parameters = functions.init(key, jnp.asarray(x.T), numbers)
-    alone = TwoBranches(5).init(key, jnp.asarray(x))["params"]
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, 2 * b), parameters, alone)
-    ours = functions.apply(parameters, jnp.asarray(x.T), numbers)
-    np.testing.assert_allclose(ours, TwoBranches(5).apply({"params": parameters}, x)[:, 0], rtol=1e-6)
-
-
-def test_a_module_of_a_page_is_trained_at_each_width():
-    experiment = tiny(model=FromModule(build=TwoBranches), axes=grid(seed=(0, 1), width=(3, 4)), epochs=60)
-    for lane, life in enumerate(run_lanes(experiment)):
-        assert life.states[0].parameters["Dense_1"]["kernel"].shape == (1, (3, 4)[lane % 2])
-        assert life.curves["loss"][-1] < 0.95 * life.curves["loss"][0]
-
-
-def _with_constants(width: int) -> nn.Module:
-    class Net(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            scale = self.variable("constants", "scale", lambda: jnp.ones(()))
-            return nn.Dense(1)(scale.value * x)
-
-    return Net()
-
-
-def test_a_module_that_keeps_more_than_parameters_is_refused_by_name():
-    functions = network(FromModule(build=_with_constants, width=2))
-    with pytest.raises(SweepError) as refused:
-        functions.init(jax.random.key(0), jnp.ones((1, 4)), {"initial_scale": jnp.ones(())})
-    assert str(refused.value) == (
-        "the module of '_with_constants' has collections beside 'params', which can't be kept: leave out 'constants'"
-    )
-
-
-def test_anything_but_a_linen_module_is_refused_with_the_way_to_make_one():
-    nnx = pytest.importorskip("flax.nnx")
-
-    def build(width):
-        return nnx.Linear(1, 1, rngs=nnx.Rngs(0))
-
-    with pytest.raises(SweepError) as refused:
-        network(FromModule(build=build))
-    assert str(refused.value) == (
-        "the module of 'build' must be a flax.linen.Module, got a Linear: return one, as "
-        "flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
-    )
-    made = network(FromModule(build=lambda width: nnx.bridge.to_linen(nnx.Linear, 1, 1)))
-    numbers = {"initial_scale": jnp.ones(())}
-    parameters = made.init(jax.random.key(0), jnp.ones((1, 4)), numbers)
-    assert made.apply(parameters, jnp.ones((1, 4)), numbers).shape == (4,)

@@ -243,7 +243,9 @@ def trained(activation: str, capacity: int) -> tuple[Any, np.ndarray]:
                 return state, vectors_of(state)
 
             last, vectors = jax.lax.scan(step, state, jnp.arange(30))
-            return vectors, network(training.shape.model, training.varying).apply(last.parameters, data.inputs, numbers)
+            return vectors, network(training.shape.model, training.varying).apply(
+                last.parameters, (), data.inputs, numbers
+            )
 
         return jax.tree.map(np.asarray, run(begin))
 

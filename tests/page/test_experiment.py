@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import linen as nn
 from helpers import tiny
 
 from sweep.base.errors import SweepError
@@ -158,6 +159,34 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "number 'noise' of FromOptax has the name of a knob: rename it": lambda: tiny(optimizer=FromOptax(len, noise=1.0)),
     "parameter 'rate' of the target function has the name of a knob: rename it": lambda: tiny(
         optimizer=FromOptax(len, rate=1.0), task=FromFunction(function=len, parameters={"rate": 1.0})
+    ),
+    "build of FromModule must be a function that returns a module, got the module Dense itself: give a function that "
+    "makes it": lambda: FromModule(nn.Dense(1)),  # type: ignore[arg-type]
+    "unknown argument of net 'droput': did you mean 'dropout'?": lambda: FromModule(net, dropout=0.1, droput=0.1),
+    "'net', which builds the module, needs dropout: give it": lambda: FromModule(net),
+    "unknown number of FromModule in static 'rate': known: dropout": lambda: FromModule(
+        net, dropout=0.1, static=("rate",)
+    ),
+    "static of FromModule must be a tuple of names, got 'dropout'": lambda: FromModule(
+        net,
+        dropout=0.1,
+        static="dropout",
+    ),
+    "number 'dropout' of FromModule must be a finite number, got True": lambda: FromModule(net, dropout=True),
+    "number 'depth' of FromModule has the name of a knob: rename it": lambda: tiny(
+        model=FromModule(lambda width, depth: None, depth=2)
+    ),
+    "number 'momentum' of FromModule has the name of a knob: rename it": lambda: tiny(
+        model=FromModule(lambda width, momentum: None, momentum=0.9)
+    ),
+    "number 'static' of FromModule has the name of an argument of its own: rename it": lambda: FromModule(
+        len, numbers={"static": 1.0}
+    ),
+    "features must be a whole number, as the page gives one, got 2.5; a sample draws whole numbers from integers(low, "
+    "high)": lambda: tiny(model=FromModule(lambda width, features: None, features=2), axes=grid(features=(2.5,))),
+    "axis 'width' does not apply to optimizer 'adam' with FromModule and SumOfSines as set up here: sweep it in "
+    "separate axes, joined with +, or draw it with when(...)": lambda: tiny(
+        model=FromModule(lambda features: None, features=2), axes=grid(width=(2, 3))
     ),
     "numbers of FromOptax must be a mapping from names to numbers, got 3": lambda: FromOptax(len, numbers=3),  # type: ignore[arg-type]
     "unknown knob 'ratte': did you mean 'rate'?": lambda: tiny(
@@ -437,3 +466,17 @@ def test_a_range_of_one_feature_may_be_a_tuple() -> None:
 )
 def test_biases_may_be_left_out_of_a_decay_that_some_lanes_have(name, axes):
     assert tiny(optimizer=Optimizer(name, decay_biases=False), axes=grid(**axes)).optimizer.decay_biases is False
+
+
+def net(width, dropout):
+    """Build a module; never called here."""
+
+
+def test_numbers_of_a_module_keep_the_kind_that_the_page_gave_them():
+    model = FromModule(net, dropout=0.5, static=("dropout",))
+    assert type(model.with_knobs({"dropout": 1}).numbers["dropout"]) is float
+    assert [model.own_knobs()[name].traced for name in ("dropout", "width", "initial_scale")] == [False, False, True]
+    assert blank(replace(model, static=())) == blank(FromModule(net, dropout=0.1)) != blank(model)
+    assert model.takes_width()
+    for build, numbers in ((lambda features: None, {"features": 2}), (lambda features=2: None, {})):
+        assert not FromModule(build, **numbers).takes_width()

@@ -167,7 +167,7 @@ DEFAULTS = {
         "points": 128, "low": 0.0, "high": 1.0, "placement": "grid", "inputs": "scaled", "noise": 0.0,
         "parameters": {}, "frequencies": [], "features": 1, "outputs": [],
     },
-    "FromModule": {"width": 64, "initial_scale": 1.0},
+    "FromModule": {"width": 64, "initial_scale": 1.0, "numbers": {}, "static": []},
     "FromOptax": {"numbers": {}},
     "Halving": {"keep": 0.5, "first": 0.1, "by": "median", "within": [], "metric": "loss"},
     "Linear": {
@@ -244,14 +244,14 @@ cost crash creation curvature curve_records curves damage data dataset devices d
 dimensions distance document drawing elementwise engine epoch_maps errors estimate events execute executors experiment
 export exporting figure figures files filling film folder formats gallery given growing hashes heartbeat heatmaps
 hierarchy html identity initializer inputs intervals keeping keys knobs labels lane_choice lane_tables lanes layout
-lines load local locking locks long loss losses maps measures memory metric metrics model models moment netcdf networks
-numerics older_stores optim optimizer optimizers optional outcomes outputs overrides own owners packing page
-page_differences page_figure pages permutation places plan plane planning plot plots prediction prepare program
-progress provenance reading record refusals registry regression repair replay replaying report reporting resolve
-restore restoring results rows rules run runner runs safe_files samples sampling scalars scale schedules schema seats
-section seed_statistics seeds self_test session shape sheet signals sine skeleton spacing specs stats stop stopping
-store store_damages streams structured style summary surfaces tables targets task tasks terminal text tidy trackers
-train trained training training_range trees unbatched unions update_rule user_cache values variables variation
+lines load local locking locks long loss losses maps measures memory metric metrics model models modules moment netcdf
+networks numerics older_stores optim optimizer optimizers optional outcomes outputs overrides own own_numbers owners
+packing page page_differences page_figure pages permutation places plan plane planning plot plots prediction prepare
+program progress provenance reading record refusals registry regression repair replay replaying report reporting
+resolve restore restoring results rows rules run runner runs safe_files samples sampling scalars scale schedules schema
+seats section seed_statistics seeds self_test session shape sheet signals sine skeleton spacing specs stats stop
+stopping store store_damages streams structured style summary surfaces tables targets task tasks terminal text tidy
+trackers train trained training training_range trees unbatched unions update_rule user_cache values variables variation
 verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves whole_files window writer
 zoom
 """

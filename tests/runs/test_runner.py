@@ -22,6 +22,8 @@ from sweep import (
     Figure,
     FromFunction,
     FromModule,
+    FromOptax,
+    Loss,
     Metric,
     Optimizer,
     Record,
@@ -266,6 +268,25 @@ def build(output):
     return FromModule(build=module)
 
 
+def keeps_nothing():
+    import optax
+
+    return optax.GradientTransformation(lambda parameters: (), lambda gradient, state, _: (gradient["nothing"], state))
+
+
+def growing(width):
+    from flax import linen as nn
+
+    class Growing(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            seen = self.variable("seen", "points", lambda: jnp.zeros(1))
+            seen.value = seen.value if self.is_initializing() else jnp.zeros(2)
+            return nn.Dense(1)(x)
+
+    return Growing()
+
+
 WRONG = {
     "the target function 'broken' raised AttributeError": {"task": FromFunction(function=broken)},
     r"the target function '<lambda>' returns an array of shape \(2,\) for x of shape \(128,\)": {
@@ -284,6 +305,9 @@ WRONG = {
     "the module of '<lambda>' raised ZeroDivisionError: integer division": {
         "model": FromModule(build=lambda width: 1 // 0)
     },
+    "the optimiser of 'keeps_nothing' raised KeyError: 'nothing'": {"optimizer": FromOptax(keeps_nothing)},
+    "the loss '<lambda>' raised IndexError": {"loss": Loss(lambda h, y: h[0, 1])},
+    "the module of 'growing' changes .* in a step from shape": {"model": FromModule(build=growing)},
     "metric 'own' raised AttributeError": {"record": Record(own=(Metric("own", lambda moment: moment.los),))},
     "metric 'own' raised TracerBoolConversionError": {
         "record": Record(own=(Metric("own", lambda moment: moment.loss if moment.loss > 0 else 0.0),))
@@ -292,10 +316,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_a_wrong_function_of_a_page_is_refused_in_one_line_that_names_it(message: str) -> None:
+def test_a_wrong_function_of_a_page_is_refused_in_one_line_that_names_it_before_anything_is_stored(
+    message: str, tmp_path: Path
+) -> None:
     with pytest.raises(SweepError, match=message) as refused:
-        run_sweep(replace(EXPERIMENT, **{"axes": grid(seed=(0,)), **WRONG[message]}))
+        run_sweep(replace(EXPERIMENT, **{"axes": grid(seed=(0,)), **WRONG[message]}), out=tmp_path / "store")
     assert "\n" not in str(refused.value)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_target_function_may_return_one_number() -> None:

@@ -9,7 +9,7 @@ Hidden layers from the lane's `depth` on are dead in the same way: they are not 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import erf, prod
+from math import erf
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -17,14 +17,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
-from sweep.base.errors import SweepError, blame, name_of, with_article
 from sweep.engine.keys import matrices, normal, uniforms
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
-from sweep.page.specs.model import MLP, FromModule, Model
+from sweep.page.specs.model import MLP, Model
 
 Parameters = Any  # a pytree of arrays, as Flax makes it
+Collections = Any  # the same, of what a step changes without a gradient; empty for perceptrons
 Numbers = dict[str, Array]
+Train = Callable[[Parameters, Collections, Array, Numbers, Key[Array, ""]], tuple[Array, Collections]]
 
 
 def identity(z: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -256,26 +257,38 @@ class Network(nn.Module):
 class Functions(NamedTuple):
     """A network as pure functions.
 
+    Beside its parameters a network may have collections, such as batch statistics, that a step changes without a
+    gradient. `apply` and `train` differ in more than derivatives only for modules of the page.
+
     Args:
-        init: maps (key, inputs, numbers) to parameters.
-        apply: maps (parameters, inputs of shape (features, points), numbers) to outputs of shape (points,), or
-            (points, outputs) if there are several; any derivative of it can be taken, in forward and reverse mode and
-            combined.
+        init: maps (key, inputs, numbers) to parameters and collections.
+        apply: maps (parameters, collections, inputs of shape (features, points), numbers) to outputs of shape
+            (points,), or (points, outputs) if there are several, as in a record; any derivative of it can be taken, in
+            forward and reverse mode and combined.
         apply_for_gradient: gives the same outputs, with gradients that are faster on CPU; no other derivative can be
             taken.
+        train: maps (parameters, collections, inputs, numbers, a step's key) to outputs as in that step, and the new
+            collections; any derivative can be taken.
+        train_for_gradient: gives the same, with gradients that are faster on CPU.
         by_layer: splits a pytree like the parameters into one subtree for each layer.
         direction: maps (key, parameters, numbers) to a pytree like the parameters, of standard normal numbers; entries
             of dead neurons are 0, and those of others do not depend on how many are dead.
-        own: maps (parameters as NumPy arrays, the lane's `width` and `depth` where they vary) to those of its own
+        own: maps (variables as NumPy arrays, the lane's `width` and `depth` where they vary) to those of its own
             network, without dead entries and layers: what `init` of a network that is alone gives.
+        join: makes what is kept of a trained network, its variables, from parameters and collections.
+        split: gives parameters and collections of variables.
     """
 
-    init: Callable[[Key[Array, ""], Array, Numbers], Parameters]
-    apply: Callable[[Parameters, Array, Numbers], Array]
-    apply_for_gradient: Callable[[Parameters, Array, Numbers], Array]
+    init: Callable[[Key[Array, ""], Array, Numbers], tuple[Parameters, Collections]]
+    apply: Callable[[Parameters, Collections, Array, Numbers], Array]
+    apply_for_gradient: Callable[[Parameters, Collections, Array, Numbers], Array]
+    train: Train
+    train_for_gradient: Train
     by_layer: Callable[[Parameters], list[Any]]
     direction: Callable[[Key[Array, ""], Parameters, Numbers], Parameters]
-    own: Callable[[Parameters, Mapping[str, Any]], Parameters]
+    own: Callable[[Any, Mapping[str, Any]], Any]
+    join: Callable[[Parameters, Collections], Any]
+    split: Callable[[Any], tuple[Parameters, Collections]]
 
 
 def network(model: Model, varying: Varying = UNIFORM, outputs: int | None = None) -> Functions:
@@ -293,9 +306,9 @@ def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
     """Build the functions of a multilayer perceptron."""
     names = [f"layer_{layer}" for layer in range(len(model.layers()) + 1)]
 
-    def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
+    def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> tuple[Parameters, Collections]:
         parts = _list_parameters(model, (inputs.shape[0], outputs or 1), varying, numbers, inputs.dtype)
-        return _draw_parameters(parts, key, inputs.dtype)
+        return _draw_parameters(parts, key, inputs.dtype), ()
 
     def direction(key: Key[Array, ""], parameters: Parameters, numbers: Numbers) -> Parameters:
         first = parameters[names[0]]["kernel"]
@@ -304,22 +317,32 @@ def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
         unit = {place: part._replace(initializer="normal", scale=scale) for place, part in parts.items()}
         return _draw_parameters(unit, key, first.dtype)
 
-    def build_apply(product: Callable[[Array, Array], Array]) -> Callable[[Parameters, Array, Numbers], Array]:
+    def build(product: Callable[[Array, Array], Array]) -> tuple[Any, Train]:
         module = Network(model, outputs or 1, varying, product)
 
-        def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
+        def apply(parameters: Parameters, _: Collections, inputs: Array, numbers: Numbers) -> Array:
             rows: Any = module.apply({"params": parameters}, inputs, numbers)
             return rows[0] if outputs is None else rows.T
 
-        return apply
+        def train(
+            parameters: Parameters, none: Collections, inputs: Array, numbers: Numbers, key: Key[Array, ""]
+        ) -> tuple[Array, Collections]:
+            return apply(parameters, none, inputs, numbers), none
 
+        return apply, train
+
+    (apply, train), (apply_for_gradient, train_for_gradient) = build(product), build(gradient_product)
     return Functions(
         init,
-        build_apply(product),
-        build_apply(gradient_product),
-        lambda tree: [tree[name] for name in names],
-        direction,
-        partial(_own, names),
+        apply,
+        apply_for_gradient,
+        train,
+        train_for_gradient,
+        by_layer=lambda tree: [tree[name] for name in names],
+        direction=direction,
+        own=partial(_own, names),
+        join=lambda parameters, _: parameters,
+        split=lambda variables: (variables, ()),
     )
 
 
@@ -340,40 +363,3 @@ def _own(names: Sequence[str], parameters: Parameters, sizes: Mapping[str, Any])
         cuts = {"kernel": (rows, columns), "bias": (columns,)}
         found[names[at]] = {name: values[cuts[name]] for name, values in parameters[layer].items()}
     return found
-
-
-def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions:
-    """Build the functions of a module that the page defines; its lanes never vary."""
-    culprit = f"the module of {name_of(model.build)!r}"
-    with blame(culprit):
-        module = model.build(model.width)
-    if not issubclass(type(module), nn.Module):
-        raise SweepError(
-            f"{culprit} must be a flax.linen.Module, got {with_article(type(module).__name__)}: return one, as "
-            f"flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
-        )
-
-    def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> Parameters:
-        scale = numbers["initial_scale"].astype(inputs.dtype)
-        with blame(culprit):
-            drawn = module.init(key, inputs.T)
-        if others := sorted(set(drawn) - {"params"}):
-            names = ", ".join(map(repr, others))
-            raise SweepError(f"{culprit} has collections beside 'params', which can't be kept: leave out {names}")
-        return jax.tree.map(lambda leaf: leaf.astype(inputs.dtype) * scale, drawn.get("params", {}))
-
-    def apply(parameters: Parameters, inputs: Array, numbers: Numbers) -> Array:
-        with blame(culprit):
-            made: Any = module.apply({"params": parameters}, inputs.T)
-        expected = (inputs.shape[1], outputs or 1)
-        if jnp.shape(made) != expected:
-            raise SweepError(f"{culprit} returns an array of shape {jnp.shape(made)}, it must be {expected}")
-        return made[:, 0] if outputs is None else made
-
-    def direction(key: Key[Array, ""], parameters: Parameters, numbers: Numbers) -> Parameters:
-        leaves, structure = jax.tree.flatten(parameters)
-        shapes = {at: (prod(leaf.shape[:-1]), prod(leaf.shape[-1:])) for at, leaf in enumerate(leaves)}
-        drawn = matrices(normal(uniforms(key, shapes, leaves[0].dtype)), shapes)
-        return structure.unflatten([drawn[at].reshape(leaf.shape) for at, leaf in enumerate(leaves)])
-
-    return Functions(init, apply, apply, lambda tree: [tree], direction, lambda parameters, _: parameters)

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from sweep.base.errors import SweepError
 from sweep.base.labels import RECORDED, Quantity
 from sweep.engine.keys import Keys, stream
 from sweep.engine.regression import metrics
 from sweep.engine.regression.losses import compute_loss
 from sweep.engine.regression.moment import Landscape
-from sweep.engine.regression.networks import UNIFORM, Functions, Varying, network
+from sweep.engine.regression.networks import UNIFORM, Functions, Train, Varying, network
 from sweep.engine.regression.rules import Rule, average_of, measured, rule_of, with_measured
 from sweep.engine.regression.tasks import NO_DATA, Data, Scales, draw
 from sweep.engine.regression.tasks.inputs import compute_inputs
@@ -23,10 +24,13 @@ from sweep.engine.regression.tasks.rows import in_units, rows_of, standardise_in
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
+from sweep.page.specs.model import FromModule
 from sweep.page.specs.record import own_dimensions
+from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
 
-Apply = Callable[[Any, Array, Numbers], Array]
+Apply = Callable[[Any, Array], Array]
+BATCH_STATISTICS: Final = "batch_stats"  # the collection in which Flax's BatchNorm keeps them
 RANKED_POINTS: Final = 128  # up to so many points are shuffled by counting, which takes half the time for a hundred
 
 
@@ -37,11 +41,13 @@ class State(NamedTuple):
         parameters: of the network.
         optimizer_state: as optax makes it.
         order: the present epoch's order of the points; None for full batch.
+        collections: what else a module of the page keeps, such as batch statistics.
     """
 
     parameters: Any
     optimizer_state: Any
     order: Int[Array, " points"] | None
+    collections: Any = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,12 @@ class Regression(Training):
         """
         return True
 
+    @property
+    def runs_code_of_page(self) -> bool:
+        """True for a module, an optimiser or a loss of the page."""
+        shape = self.shape
+        return isinstance(shape.model, FromModule) or isinstance(shape.optimizer, FromOptax) or shape.loss.entry is None
+
     def quantities(self) -> tuple[Quantity, ...]:
         """List the metrics of the page, and the prediction."""
         return self.shape.quantities()
@@ -148,10 +160,15 @@ class Regression(Training):
         shape = self.shape
         data = None if shape.common_data else self._draw(keys, numbers, shared)
         complete = self._complete(data, shared)
-        parameters = self._network().init(keys.weights, _network_inputs(complete), numbers)
+        parameters, collections = self._network().init(keys.weights, _network_inputs(complete), numbers)
+        if BATCH_STATISTICS in collections and shape.task.points % (shape.batch_size or 1):
+            raise SweepError(
+                f"batch_size {shape.batch_size} does not divide the {shape.task.points} points, and a short last batch "
+                f"would have other statistics than its points: take a divisor"
+            )
         state = self.rule(numbers).init(parameters)
         order = None if shape.batch_size is None else jnp.zeros(shape.task.points, jnp.int32)
-        begun = State(parameters, state, order)
+        begun = State(parameters, state, order, collections)
         if self._uses_initial(begun, complete, numbers):
             data = (NO_DATA if data is None else data)._replace(initial=parameters)
         return begun, data
@@ -208,17 +225,21 @@ class Regression(Training):
         """Take one optimiser step, and tell whether the loss before the step was finite."""
         inputs, target, weights = self._batch(self._complete(data, shared), state.order, step)
 
-        def objective(apply: Apply, parameters: Any) -> Float[Array, ""]:
-            return compute_loss(self.shape.loss, apply(parameters, inputs, numbers), target, weights, numbers)
+        key = jax.random.fold_in(stream(numbers["seed"], "network"), step)
+
+        def objective(train: Train, parameters: Any) -> tuple[Float[Array, ""], Any]:
+            outputs, collections = train(parameters, state.collections, inputs, numbers, key)
+            return compute_loss(self.shape.loss, outputs, target, weights, numbers), collections
 
         functions = self._network()
-        loss, gradient = jax.value_and_grad(partial(objective, functions.apply_for_gradient))(state.parameters)
-        apply = functions.apply if self.shape.optimizer.takes_any_derivative() else functions.apply_for_gradient
+        of_gradient = partial(objective, functions.train_for_gradient)
+        (loss, collections), gradient = jax.value_and_grad(of_gradient, has_aux=True)(state.parameters)
+        train = functions.train if self.shape.optimizer.takes_any_derivative() else functions.train_for_gradient
         updates, optimizer_state = self.rule(numbers).update(
-            gradient, state.optimizer_state, state.parameters, loss, partial(objective, apply)
+            gradient, state.optimizer_state, state.parameters, loss, lambda at: objective(train, at)[0]
         )
         parameters = jax.tree.map(jnp.add, state.parameters, updates)
-        return state._replace(parameters=parameters, optimizer_state=optimizer_state), jnp.isfinite(loss)
+        return State(parameters, optimizer_state, state.order, collections), jnp.isfinite(loss)
 
     def _batch(
         self, data: Data, order: Int[Array, " points"] | None, step: Int[Array, ""]
@@ -251,12 +272,14 @@ class Regression(Training):
         return ("width",) * self.varying.width + ("depth",) * self.varying.depth
 
     def parameters(self, state: State) -> Any:
-        """Return the parameters at which a lane is measured."""
-        return measured(state.optimizer_state, state.parameters)
+        """Return the variables with which a lane is measured."""
+        return self._network().join(measured(state.optimizer_state, state.parameters), state.collections)
 
     def with_parameters(self, state: State, parameters: Any) -> State:
-        """Return a state with other parameters."""
-        return state._replace(parameters=parameters, optimizer_state=with_measured(state.optimizer_state, parameters))
+        """Return a state with other variables."""
+        own, collections = self._network().split(parameters)
+        optimizer_state = with_measured(state.optimizer_state, own)
+        return state._replace(parameters=own, optimizer_state=optimizer_state, collections=collections)
 
     def own(self, parameters: Any, numbers: Mapping[str, Any]) -> Any:
         """Cut a lane's own network out of padded parameters."""
@@ -273,10 +296,13 @@ class Regression(Training):
         complete = self._complete(data, shared)
         if self.shape.task.samples() is not None:
             inputs = standardise_inputs(complete.scales, x.T).T
-            return in_units(complete.scales, self._network().apply_for_gradient(parameters, inputs, numbers))
+            return in_units(complete.scales, self._outputs(parameters, inputs, numbers))
         assert complete.points is not None
-        inputs = compute_inputs(self.shape.task, x, complete.points)
-        return self._network().apply_for_gradient(parameters, inputs, numbers)
+        return self._outputs(parameters, compute_inputs(self.shape.task, x, complete.points), numbers)
+
+    def _outputs(self, variables: Any, inputs: Array, numbers: Numbers) -> Array:
+        functions = self._network()
+        return functions.apply_for_gradient(*functions.split(variables), inputs, numbers)
 
     def with_constants(self, data: Data | None, shared: Any, constants: Mapping[str, Array]) -> tuple[Any, Any]:
         """Replace the scales of standardised rows by stored ones."""
@@ -300,42 +326,45 @@ class Regression(Training):
         self, state: State, data: Data, numbers: Numbers, step: Int[Array, ""], start: Callable[[], Any]
     ) -> metrics.Moment:
         """Collect what metrics are functions of; `start` gives the initial parameters to those that use them."""
-        shape, functions = self.shape, self._network()
+        shape, functions, collections = self.shape, self._network(), state.collections
+
+        def apply(parameters: Any, inputs: Array) -> Array:
+            return functions.apply(parameters, collections, inputs, numbers)
+
+        def apply_for_gradient(parameters: Any, inputs: Array) -> Array:
+            return functions.apply_for_gradient(parameters, collections, inputs, numbers)
+
         data = _with_inputs(data)
         state = state._replace(parameters=measured(state.optimizer_state, state.parameters))
         (loss, prediction), gradient = jax.value_and_grad(
-            lambda parameters: self._loss(functions.apply_for_gradient, parameters, data, numbers), has_aux=True
+            lambda parameters: self._loss(apply_for_gradient, parameters, data, numbers), has_aux=True
         )(state.parameters)
         x = x_clean = x_prediction = None
         if shape.shown:
             x = jnp.asarray(_place(shape.shown), self.precision)
             x_clean, x_prediction = data.clean, prediction
             if data.x_inputs is not None:
-                x_clean, x_prediction = (
-                    data.x_clean,
-                    functions.apply_for_gradient(state.parameters, data.x_inputs, numbers),
-                )
+                x_clean, x_prediction = data.x_clean, apply_for_gradient(state.parameters, data.x_inputs)
             x_clean, x_prediction = (_over_window(shape.shown, each) for each in (x_clean, x_prediction))
         validation = sample_prediction = None
         if data.validation_inputs is not None:
-            validation = functions.apply_for_gradient(state.parameters, data.validation_inputs, numbers)
+            validation = apply_for_gradient(state.parameters, data.validation_inputs)
         if data.sample_inputs is not None:
-            sample_prediction = functions.apply_for_gradient(state.parameters, data.sample_inputs, numbers)
+            sample_prediction = apply_for_gradient(state.parameters, data.sample_inputs)
         landscape = Landscape(
-            lambda parameters: self._loss(functions.apply, parameters, data, numbers)[0],
+            lambda parameters: self._loss(apply, parameters, data, numbers)[0],
             start,
             lambda key: functions.direction(key, state.parameters, numbers),
         )
         return metrics.Moment(
             shape, step, numbers, data, state.parameters, gradient, functions.by_layer(gradient),
             loss, prediction, x, x_clean, x_prediction, validation, sample_prediction,
-            average_of(state.optimizer_state),
-            lambda parameters, inputs: functions.apply(parameters, inputs, numbers), landscape,
+            average_of(state.optimizer_state), apply, landscape,
         )  # fmt: skip
 
     def _loss(self, apply: Apply, parameters: Any, data: Data, numbers: Numbers) -> tuple[Float[Array, ""], Array]:
         """Compute the training loss over all points, and the prediction."""
-        prediction = apply(parameters, _network_inputs(data), numbers)
+        prediction = apply(parameters, _network_inputs(data))
         return compute_loss(self.shape.loss, prediction, data.target, self._ones(data.target), numbers), prediction
 
     def constants(self) -> tuple[Quantity, ...]:

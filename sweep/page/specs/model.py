@@ -1,19 +1,22 @@
 """The network to train."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
-from sweep.base.errors import SweepError, unknown_name
+from sweep.base.errors import SweepError, name_of, unknown_name
 from sweep.base.registry import Entry
+from sweep.page.specs import own_numbers
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
-from sweep.page.specs.knobs import Spec, choice, count, number
+from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of, number
 
 _BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
 _PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
 _UNKNOWN_WIDTH: Final = 64  # assumed for a module without a width
+# Arguments of a module's `__call__` that say whether a step calls it, with their values in a step.
+MODES: Final = {"train": True, "training": True, "deterministic": False, "use_running_average": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,24 +157,130 @@ class MLP(Model):
         return super().applicable() - unused
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False)
 class FromModule(Model):
-    """A Flax linen module that the page defines.
+    """A Flax linen module that the page defines, with numbers of its own.
+
+    `FromModule(build, width=64, features=16, slope=0.1)` calls `build(64, features=16, slope=0.1)` inside the program.
+    The module maps (points, features) to (points, outputs). Collections beside "params" are kept: what a step changes,
+    such as batch statistics, is part of a lane's state. If the module's `__call__` takes one of `MODES`, it is told
+    whether it is called by a step. Random numbers that it draws in a step, such as dropout, are new at each step; a
+    record must not need any.
 
     Args:
-        build: `build(width)` returns a `flax.linen.Module` that maps (points, features) to (points, outputs).
-            Import flax inside it, so that the page loads without JAX.
-        width: passed to `build`; each width is a separate block, never padded.
+        build: returns a `flax.linen.Module`. Import flax inside it, so that the page loads without JAX.
+        width: the first argument of `build`, if it takes one that is not in `numbers`; each width is a separate block,
+            never padded.
         initial_scale: factor on all initial parameters.
+        numbers: the same as `**more`, as a mapping.
+        static: names of numbers that decide which code runs, so that they arrive as they are.
+        **more: what else `build` is called with; each is a knob. A number with a decimal point arrives as a traced
+            array of the page's precision: use it in arithmetic, not in an `if`. A whole number, a text and what
+            `static` names arrive as they are, and each value is a block.
+
+    Raises:
+        SweepError: for something that is no function, numbers that `build` does not take, a name that is already used,
+            or another kind of value.
     """
 
-    functions: ClassVar[Entry] = Entry("sweep.engine.regression.networks:from_module")
+    functions: ClassVar[Entry] = Entry("sweep.engine.regression.modules:from_module")
+    mapped: ClassVar[str | None] = "numbers"
 
-    build: Callable[[int], Any]
+    build: Callable[..., Any]
     width: int = count(64, units="neurons")
     initial_scale: float = number(1.0, at_least=0.0)
+    numbers: Mapping[str, float | int | str] = field(default_factory=dict, hash=False)
+    static: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        build: Callable[..., Any],
+        *,
+        width: int = 64,
+        initial_scale: float = 1.0,
+        numbers: Mapping[str, Any] | None = None,
+        static: Sequence[str] = (),
+        **more: Any,
+    ) -> None:
+        given = own_numbers.merge("FromModule", numbers, more)
+        values = {"build": build, "width": width, "initial_scale": initial_scale, "numbers": given, "static": static}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.build):
             raise SweepError(f"build of FromModule must be a function of the width, got {self.build!r}")
+        if _is_module(self.build):
+            raise SweepError(
+                f"build of FromModule must be a function that returns a module, got the module "
+                f"{type(self.build).__name__} itself: give a function that makes it"
+            )
+        if not isinstance(self.static, tuple) or not all(isinstance(name, str) for name in self.static):
+            raise SweepError(f"static of FromModule must be a tuple of names, got {self.static!r}")
+        own_numbers.check("FromModule", self.numbers, [each.name for each in fields(self)])
+        for name in self.static:
+            if name not in self.numbers:
+                raise unknown_name("number of FromModule in static", name, self.numbers)
+        self._check_call()
+
+    def _check_call(self) -> None:
+        """Refuse numbers that `build` does not take."""
+        taken = own_numbers.parameters_of(self.build)
+        if taken is None:
+            return
+        for name in self.numbers:
+            if name not in taken:
+                raise unknown_name(f"argument of {name_of(self.build)}", name, taken)
+        needed = {name for name, parameter in taken.items() if parameter.default is parameter.empty}
+        if missing := sorted(needed - {*self.numbers, *list(taken)[: self.takes_width()]}):
+            raise SweepError(f"{name_of(self.build)!r}, which builds the module, needs {', '.join(missing)}: give it")
+
+    def takes_width(self) -> bool:
+        """Tell whether `width` is the first argument of `build`: if it has that name, or has no other value."""
+        taken = own_numbers.parameters_of(self.build)
+        if taken is None:
+            return True
+        first = next(iter(taken.values()), None)
+        return first is not None and (
+            first.name == "width" or (first.name not in self.numbers and first.default is first.empty)
+        )
+
+    def words(self) -> str:
+        """Describe the network in words."""
+        return f"module of width {self.width}" if self.takes_width() else f"module {name_of(self.build)}"
+
+    def is_traced(self, name: str) -> bool:
+        """Tell whether a number of the page's own arrives as a traced array."""
+        return isinstance(self.numbers[name], float) and name not in self.static
+
+    def own_knobs(self) -> dict[str, Knob]:
+        """List the knobs of the class, and the numbers of the page's own."""
+        own = {n: own_numbers.knob_of(n, value, traced=self.is_traced(n)) for n, value in self.numbers.items()}
+        return knobs_of(type(self)) | own
+
+    def applicable(self) -> frozenset[str]:
+        """Name its knobs; `width` only if `build` takes it."""
+        unused = () if self.takes_width() else ("width",)
+        return super().applicable().difference(unused).union(self.numbers)
+
+    def knob_value(self, name: str) -> Any:
+        """Give the value of a knob where no axis sweeps it."""
+        return self.numbers[name] if name in self.numbers else super().knob_value(name)
+
+    def with_knobs(self, values: Mapping[str, Any]) -> Self:
+        """Return it with other values for some knobs; a number keeps its kind."""
+        own = {name: type(self.numbers[name])(value) for name, value in values.items() if name in self.numbers}
+        others = {name: value for name, value in values.items() if name not in self.numbers}
+        return replace(self, numbers={**self.numbers, **own}, **others)
+
+    def blanks(self) -> dict[str, Any]:
+        """Give its traced numbers as zeros; the others decide the code."""
+        numbers = {name: 0.0 if self.is_traced(name) else value for name, value in self.numbers.items()}
+        return super().blanks() | {"numbers": numbers}
+
+
+def _is_module(thing: Any) -> bool:
+    """Tell whether something is a module of a framework, and no class or function that makes one."""
+    return any(base.__module__.split(".")[0] in ("flax", "equinox") for base in type(thing).__mro__)

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Self
 
 from sweep.base.errors import SweepError, name_of
 from sweep.base.registry import Entry
-from sweep.base.text import check_text
-from sweep.page.specs.knobs import Knob, Spec, check_finite, check_parameter_name, to_plain
-
-_LONGEST_CHOICE: Final = 80  # characters of a number of FromOptax that is a text
+from sweep.page.specs import own_numbers
+from sweep.page.specs.knobs import Knob, Spec
 
 
 @dataclass(frozen=True)
@@ -74,26 +71,15 @@ class FromOptax(UpdateRule):
     numbers: Mapping[str, float | str] = field(default_factory=dict, hash=False)
 
     def __init__(self, build: Callable[..., Any], *, numbers: Mapping[str, Any] | None = None, **more: Any):
-        if not isinstance(numbers, Mapping | None):
-            raise SweepError(f"numbers of FromOptax must be a mapping from names to numbers, got {numbers!r}")
-        for name in more:
-            if name in (numbers or {}):
-                raise SweepError(f"number {name!r} of FromOptax is given twice: give it once")
-        given = {**(numbers or {}), **more}
         object.__setattr__(self, "build", build)
-        object.__setattr__(self, "numbers", {name: to_plain(value) for name, value in given.items()})
+        object.__setattr__(self, "numbers", own_numbers.merge("FromOptax", numbers, more))
         self.__post_init__()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.build):
             raise SweepError(f"build of FromOptax must be a function that returns an optimiser, got {self.build!r}")
-        for name, value in self.numbers.items():
-            check_parameter_name("a number of FromOptax", name)
-            if name in ("build", "numbers"):
-                raise SweepError(f"number {name!r} of FromOptax has the name of an argument of its own: rename it")
-            check = _check_choice if isinstance(value, str) else check_finite
-            check(f"number {name!r} of FromOptax", value)
+        own_numbers.check("FromOptax", self.numbers, ("build", "numbers"))
 
     def words(self) -> str:
         """Name the function that builds it."""
@@ -101,7 +87,7 @@ class FromOptax(UpdateRule):
 
     def own_knobs(self) -> dict[str, Knob]:
         """List its numbers, which are traced, and its texts, which are structures."""
-        return {name: _knob(name, isinstance(value, str)) for name, value in self.numbers.items()}
+        return {name: own_numbers.knob_of(name, value, traced=True) for name, value in self.numbers.items()}
 
     def applicable(self) -> frozenset[str]:
         """Name its numbers."""
@@ -118,14 +104,3 @@ class FromOptax(UpdateRule):
     def blanks(self) -> dict[str, Any]:
         """Give its numbers as zeros; texts decide the code."""
         return {"numbers": {k: value if isinstance(value, str) else 0.0 for k, value in self.numbers.items()}}
-
-
-def _knob(name: str, text: bool) -> Knob:
-    check = partial(_check_choice if text else check_finite, name)
-    return Knob(name, name, not text, "1", check, str if text else float)
-
-
-def _check_choice(label: str, value: Any) -> None:
-    check_text(label, value, _LONGEST_CHOICE)
-    if not value:
-        raise SweepError(f"{label} must be a number or a text, got ''")

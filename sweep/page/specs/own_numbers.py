@@ -1,0 +1,83 @@
+"""Numbers that a page hands to code of its own, each of which is a knob with the name that the page gave it."""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from inspect import Parameter, signature
+from typing import Any, Final
+
+from sweep.base.errors import SweepError
+from sweep.base.text import check_text
+from sweep.page.specs.knobs import Knob, check_finite, check_parameter_name, to_plain
+
+_LONGEST_CHOICE: Final = 80  # characters of a number that is a text
+
+
+def merge(owner: str, numbers: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the numbers of a mapping and those given by keyword, in plain types.
+
+    Args:
+        owner: the name of the spec that takes them.
+        numbers: a mapping, or None.
+        more: those by keyword.
+
+    Raises:
+        SweepError: for something else than a mapping, and for a number that is given twice.
+    """
+    if not isinstance(numbers, Mapping | None):
+        raise SweepError(f"numbers of {owner} must be a mapping from names to numbers, got {numbers!r}")
+    for name in more:
+        if name in (numbers or {}):
+            raise SweepError(f"number {name!r} of {owner} is given twice: give it once")
+    return {name: to_plain(value) for name, value in {**(numbers or {}), **more}.items()}
+
+
+def check(owner: str, numbers: Mapping[str, Any], taken: Collection[str]) -> None:
+    """Refuse names that are no identifiers or already used, and values that are neither numbers nor texts.
+
+    Args:
+        owner: the name of the spec that takes them.
+        numbers: the numbers by name.
+        taken: names of arguments of the spec itself.
+    """
+    for name, value in numbers.items():
+        check_parameter_name(f"a number of {owner}", name)
+        if name in taken:
+            raise SweepError(f"number {name!r} of {owner} has the name of an argument of its own: rename it")
+        (_check_choice if isinstance(value, str) else check_finite)(f"number {name!r} of {owner}", value)
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter] | None:
+    """Give the parameters of a function of the page by name; None if it does not say, or takes any."""
+    try:
+        found = signature(function).parameters
+    except (TypeError, ValueError):  # such as a class of C
+        return None
+    kinds = {each.kind for each in found.values()}
+    return None if kinds & {Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL} else dict(found)
+
+
+def knob_of(name: str, value: Any, *, traced: bool) -> Knob:
+    """Describe the knob of a number: a text, a whole number or any number, as the page gave it.
+
+    Args:
+        name: its name.
+        value: its value in the page.
+        traced: whether lanes that differ in it share a block.
+    """
+    if isinstance(value, str):
+        return Knob(name, name, False, "1", partial(_check_choice, name), str)
+    whole = isinstance(value, int) and not traced
+    return Knob(
+        name, name, traced, "1", partial(_check_whole if whole else check_finite, name), int if whole else float
+    )
+
+
+def _check_whole(label: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SweepError(f"{label} must be a whole number, as the page gives one, got {value!r}")
+
+
+def _check_choice(label: str, value: Any) -> None:
+    check_text(label, value, _LONGEST_CHOICE)
+    if not value:
+        raise SweepError(f"{label} must be a number or a text, got ''")

@@ -1,0 +1,224 @@
+"""Modules of a page against plain loops of their own framework."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+from helpers import assert_bitwise, by_row, data_of, lives, make_plan, rows_of, run_lanes, tiny
+
+from sweep.base.errors import SweepError
+from sweep.engine.keys import stream
+from sweep.engine.regression.networks import network
+from sweep.page.axes import grid
+from sweep.page.specs.model import FromModule
+from sweep.specs import Optimizer, Record, every
+
+NUMBERS = {"initial_scale": jnp.float32(2)}
+STEPS = 20
+
+
+class TwoBranches(nn.Module):
+    """Points first, with a structure that `MLP` does not have."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(nn.tanh(nn.Dense(self.width)(x))) + nn.Dense(1, use_bias=False)(x)
+
+
+def noisy(width, features, slope, rate):
+    """Batch statistics, dropout, a count, a traced number and a static one; a bias would be subtracted again."""
+
+    class Noisy(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            x = jnp.sin(x * jnp.arange(1, features + 1))
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.8)(nn.Dense(width, use_bias=False)(x))
+            x = nn.Dropout(rate, deterministic=not train)(jnp.tanh(slope * x))
+            return nn.Dense(1)(x)
+
+    return Noisy()
+
+
+def with_noise(**changes: Any) -> Any:
+    model = FromModule(noisy, width=5, features=3, slope=1.0, rate=0.25, static=("rate",))
+    settings = {
+        "model": model, "optimizer": Optimizer("adam", learning_rate=0.03), "epochs": STEPS, "precision": "float64",
+        "axes": grid(seed=(0, 7), slope=(0.5, 2.0)), "record": Record(metrics=("loss",), at=every(1), snapshots=0),
+    }  # fmt: skip
+    return tiny(**(settings | changes))
+
+
+def plain_loop(
+    module: nn.Module, variables: Any, x: Any, y: Any, seed: int, rate: float
+) -> tuple[list[Any], list[Any]]:
+    """Train as one writes it with Flax and optax; return the variables before each step and at last, and losses."""
+    rule, key = optax.adam(rate), stream(jnp.uint32(seed), "network")
+    parameters, statistics = variables["params"], variables["batch_stats"]
+    state, found, losses = rule.init(parameters), [variables], []
+
+    @jax.jit
+    def step(parameters, statistics, state, number):
+        def loss_of(parameters):
+            made, changed = module.apply(
+                {"params": parameters, "batch_stats": statistics}, x, True, mutable=["batch_stats"],
+                rngs={"params": jax.random.fold_in(key, number)},
+            )  # fmt: skip
+            return jnp.mean((made[:, 0] - y) ** 2), changed["batch_stats"]
+
+        gradient, changed = jax.grad(loss_of, has_aux=True)(parameters)
+        updates, new = rule.update(gradient, state, parameters)
+        return optax.apply_updates(parameters, updates), changed, new
+
+    for number in range(STEPS):
+        losses.append(jnp.mean((module.apply(found[-1], x, False)[:, 0] - y) ** 2))
+        parameters, statistics, state = step(parameters, statistics, state, number)
+        found.append({"params": parameters, "batch_stats": statistics})
+    return found, losses
+
+
+def test_batch_statistics_and_dropout_are_those_of_a_plain_loop():
+    experiment = with_noise()
+    plan = make_plan(experiment)
+    assert sum(1 for _ in plan.blocks()) == 1, "a traced number makes no block"
+    for lane, (row, life) in enumerate(zip(rows_of(experiment), lives(plan), strict=True)):
+        seed, slope = dict(row)["seed"], dict(row)["slope"]
+        data = data_of(plan, lane)
+        with jax.enable_x64(True):
+            module, x = noisy(5, 3, slope, 0.25), jnp.asarray(data.inputs.T)
+            begun = module.init(stream(jnp.uint32(seed), "weights"), x, False)
+            begun = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), begun)
+            found, losses = plain_loop(module, begun, x, jnp.asarray(data.target), seed, 0.03)
+        np.testing.assert_allclose(life.curves["loss"][:STEPS], losses, rtol=1e-9)
+        for state, wanted in zip(life.states, found, strict=True):
+            got = {"params": state.parameters, **state.collections}
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), got, wanted)
+        drop = [np.diff([np.asarray(each["batch_stats"]["BatchNorm_0"]["mean"]) for each in found], axis=0)]
+        assert (np.abs(drop) > 0).all(), "the statistics change at each step"
+
+
+def test_numbers_of_the_page_s_own_are_traced_or_decide_the_code():
+    experiment = with_noise(axes=grid(slope=(0.5, 2.0, 1.0), rate=(0.0, 0.5), features=(2, 3)), epochs=2)
+    plan = make_plan(experiment)
+    assert [len(program.blocks) for program in plan.programs] == [4]
+    shapes = {
+        (dict(row)["features"], life.states[0].parameters["Dense_0"]["kernel"].shape)
+        for row, life in zip(rows_of(experiment), lives(plan), strict=True)
+    }
+    assert shapes == {(2, (2, 5)), (3, (3, 5))}
+
+
+def test_a_lost_lane_with_batch_statistics_changes_no_bit_of_another():
+    experiment = with_noise(axes=grid(seed=(0, 7), learning_rate=(0.01, 1e300)), optimizer=Optimizer("sgd"))
+    both = by_row(experiment, run_lanes(experiment))
+    alone = replace(experiment, axes=grid(seed=(0, 7), learning_rate=(0.01,)))
+    lost = [life for row, life in both.items() if ("learning_rate", 1e300) in row]
+    assert all(life.first_bad_step > 0 for life in lost)
+    for row, life in by_row(alone, run_lanes(alone)).items():
+        assert_bitwise(both[row], life)
+
+
+def test_a_module_of_a_page_is_applied_as_by_flax():
+    functions = network(FromModule(build=TwoBranches, width=5))
+    x = np.random.default_rng(0).normal(size=(7, 1)).astype(np.float32)
+    key = stream(jnp.uint32(4), "weights")
+    parameters, collections = functions.init(key, jnp.asarray(x.T), NUMBERS)
+    assert collections == {}
+    alone = TwoBranches(5).init(key, jnp.asarray(x))["params"]
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, 2 * b), parameters, alone)
+    ours = functions.apply(parameters, {}, jnp.asarray(x.T), NUMBERS)
+    np.testing.assert_allclose(ours, TwoBranches(5).apply({"params": parameters}, x)[:, 0], rtol=1e-6)
+
+
+def test_a_module_of_a_page_is_trained_at_each_width():
+    experiment = tiny(model=FromModule(build=TwoBranches), axes=grid(seed=(0, 1), width=(3, 4)), epochs=60)
+    for lane, life in enumerate(run_lanes(experiment)):
+        assert life.states[0].parameters["Dense_1"]["kernel"].shape == (1, (3, 4)[lane % 2])
+        assert life.curves["loss"][-1] < 0.95 * life.curves["loss"][0]
+
+
+def fixed_features(width):
+    class Fixed(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            scale = self.variable("constants", "scale", lambda: jax.random.normal(self.make_rng("params"), (1, width)))
+            return nn.Dense(1)(jnp.sin(6 * x @ scale.value))
+
+    return Fixed()
+
+
+def test_constants_of_a_module_are_drawn_once_for_each_lane_and_never_change():
+    lanes = run_lanes(tiny(model=FromModule(fixed_features, width=4), axes=grid(seed=(0, 1))))
+    drawn = [[state.collections["constants"]["scale"] for state in life.states] for life in lanes]
+    for own in drawn:
+        for later in own[1:]:
+            np.testing.assert_array_equal(later, own[0])
+    assert not np.isin(drawn[0][0], drawn[1][0]).any()
+
+
+def draws_always(width):
+    class Draws(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(1)(nn.Dropout(0.5, deterministic=False)(nn.Dense(width)(x)))
+
+    return Draws()
+
+
+def grows(width):
+    class Grows(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            seen = self.variable("seen", "points", lambda: jnp.zeros(1))
+            if not self.is_initializing() and self.is_mutable_collection("seen"):
+                seen.value = jnp.concatenate([seen.value, jnp.zeros(1)])
+            return nn.Dense(1)(x)
+
+    return Grows()
+
+
+def decides(width, slope):
+    return TwoBranches(width if slope > 1 else 1)
+
+
+def test_what_a_module_must_not_do_is_refused_in_one_line():
+    for build, numbers, line in (
+        (
+            draws_always, {}, "the module of 'draws_always' draws random numbers in a record too: give its __call__ an "
+            "argument train, and draw them only if it is True",
+        ),
+        (
+            grows, {},
+            "the module of 'grows' changes ['seen']['points'] in a step from shape (1,) to (2,): keep its shape",
+        ),
+        (
+            decides, {"slope": 2.0}, "the module of 'decides' decides by slope, which is traced: use it in arithmetic, "
+            "or name it in FromModule(static=...)",
+        ),
+    ):  # fmt: skip
+        with pytest.raises(SweepError) as refused:
+            run_lanes(tiny(model=FromModule(build, **numbers)))
+        assert str(refused.value) == line
+
+
+def test_anything_but_a_linen_module_is_refused_with_the_way_to_make_one():
+    nnx = pytest.importorskip("flax.nnx")
+
+    def build(width):
+        return nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+
+    with pytest.raises(SweepError) as refused:
+        network(FromModule(build)).init(jax.random.key(0), jnp.ones((1, 4)), NUMBERS)
+    assert str(refused.value) == (
+        "the module of 'build' must be a flax.linen.Module, got a Linear: return one, as "
+        "flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
+    )
+    made = network(FromModule(build=lambda width: nnx.bridge.to_linen(nnx.Linear, 1, 1)))
+    parameters, collections = made.init(jax.random.key(0), jnp.ones((1, 4)), NUMBERS)
+    assert made.apply(parameters, collections, jnp.ones((1, 4)), NUMBERS).shape == (4,)
