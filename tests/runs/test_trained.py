@@ -257,10 +257,16 @@ def wave(x, power):
     return x**power
 
 
-def build(width):
+def build(width, rate):
     from flax import linen as nn
 
-    return nn.Sequential([nn.Dense(width), nn.tanh, nn.Dense(1)])
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            x = nn.BatchNorm(use_running_average=not train)(nn.Dense(width)(x))
+            return nn.Dense(1)(nn.Dropout(rate, deterministic=not train)(nn.tanh(x)))
+
+    return Net()
 
 
 experiment = Experiment(
@@ -332,16 +338,24 @@ def test_points_of_several_features_are_rows(tmp_path: Path) -> None:
 
 
 def test_a_module_of_the_page_needs_it_to_predict(tmp_path: Path) -> None:
-    store, lane = made(tmp_path, "FromModule(build=build)") / "store", {"seed": 1, "power": 3.0}
+    store, lane = made(tmp_path, "FromModule(build, rate=0.2, static=('rate',))") / "store", {"seed": 1, "power": 3.0}
     net, ds = trained(store, **lane), open_results(store)
-    assert shapes(net.parameters) == {
-        "layers_0": {"bias": (4,), "kernel": (1, 4)}, "layers_2": {"bias": (1,), "kernel": (4, 1)}
+    assert shapes(net.parameters) == {  # as the module's own `init` makes them
+        "params": {
+            "Dense_0": {"bias": (4,), "kernel": (1, 4)}, "BatchNorm_0": {"bias": (4,), "scale": (4,)},
+            "Dense_1": {"bias": (1,), "kernel": (4, 1)},
+        },
+        "batch_stats": {"BatchNorm_0": {"mean": (4,), "var": (4,)}},
     }  # fmt: skip
     with pytest.raises(SweepError, match=r"can't predict without its page, as .* in a FromModule: na"):
         net.predict(ds.x)
     with_page = trained(store, page=tmp_path / "page.py", **lane)
     assert with_page.predict(ds.x.values).tobytes() == final_prediction(store, **lane, width=4).tobytes()
     assert leaves(with_page.parameters) == leaves(net.parameters)
+    experiment = load(tmp_path / "page.py")
+    run_sweep(replace(experiment, record=replace(experiment.record, keep="nothing")), out=tmp_path / "without")
+    again = trained(tmp_path / "without", page=tmp_path / "page.py", **lane)  # which trains it again
+    assert leaves(again.parameters) == leaves(net.parameters)
 
 
 def test_networks_that_are_not_read_need_no_jax(page: Path) -> None:
