@@ -207,18 +207,134 @@ def test_what_a_module_must_not_do_is_refused_in_one_line():
         assert str(refused.value) == line
 
 
-def test_anything_but_a_linen_module_is_refused_with_the_way_to_make_one():
-    nnx = pytest.importorskip("flax.nnx")
-
-    def build(width):
-        return nnx.Linear(1, 1, rngs=nnx.Rngs(0))
-
+@pytest.mark.parametrize("made", [3, (1, 2), None])
+def test_anything_but_a_network_is_refused_with_what_it_may_be(made):
     with pytest.raises(SweepError) as refused:
-        network(FromModule(build)).init(jax.random.key(0), jnp.ones((1, 4)), NUMBERS)
-    assert str(refused.value) == (
-        "the module of 'build' must be a flax.linen.Module, got a Linear: return one, as "
-        "flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
-    )
-    made = network(FromModule(build=lambda width: nnx.bridge.to_linen(nnx.Linear, 1, 1)))
-    parameters, collections = made.init(jax.random.key(0), jnp.ones((1, 4)), NUMBERS)
-    assert made.apply(parameters, collections, jnp.ones((1, 4)), NUMBERS).shape == (4,)
+        network(FromModule(lambda width: made))
+    line = "must be a module of Flax (linen or NNX) or Equinox, or two functions (init, apply), got a"
+    assert str(refused.value).startswith(f"the module of '<lambda>' {line}")
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Other frameworks, each against a loop as one writes it there.
+
+
+def of_nnx(width, slope, rngs):
+    from flax import nnx
+
+    class Net(nnx.Module):
+        def __init__(self):
+            self.first = nnx.Linear(1, width, use_bias=False, rngs=rngs)
+            self.norm = nnx.BatchNorm(width, momentum=0.8, rngs=rngs)
+            self.drop = nnx.Dropout(0.25, rngs=rngs)
+            self.last = nnx.Linear(width, 1, rngs=rngs)
+
+        def __call__(self, x):
+            return self.last(self.drop(jnp.tanh(slope * self.norm(self.first(x)))))
+
+    return Net()
+
+
+def of_equinox(width, slope, key):
+    import equinox as eqx
+
+    class Net(eqx.Module):
+        first: eqx.nn.Linear
+        drop: eqx.nn.Dropout
+        last: eqx.nn.Linear
+
+        def __call__(self, x, key=None):
+            return self.last(self.drop(jnp.tanh(slope * self.first(x)), key=key))
+
+    first, last = jax.random.split(key)
+    return Net(eqx.nn.Linear(1, width, key=first), eqx.nn.Dropout(0.25), eqx.nn.Linear(width, 1, key=last))
+
+
+def of_functions(width, slope):
+    def init(key, x):
+        keys = jax.random.split(key)
+        return {"w": jax.random.normal(keys[0], (x.shape[1], width)), "v": jax.random.normal(keys[1], (width, 1)) / 9}
+
+    def apply(parameters, x, key):
+        h = jnp.tanh(slope * x @ parameters["w"])
+        kept = 1.0 if key is None else jax.random.bernoulli(key, 0.75, h.shape) / 0.75
+        return (h * kept) @ parameters["v"]
+
+    return init, apply
+
+
+def nnx_loop(slope, start, x, y, keys, rate):
+    from flax import nnx
+
+    state, rule = None, optax.adam(rate)
+    parameters, statistics = start
+    for key in keys:
+        model = of_nnx(5, slope, nnx.Rngs(key))
+        graph, own, streams, others = nnx.split(model, nnx.Param, nnx.RngState, ...)
+        nnx.replace_by_pure_dict(own, parameters)
+        nnx.replace_by_pure_dict(others, statistics)
+
+        def loss_of(own, graph=graph, streams=streams, others=others):
+            model = nnx.merge(graph, own, streams, others, copy=True)
+            model.train()
+            return jnp.mean((model(x)[:, 0] - y) ** 2), nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
+
+        gradient, statistics = jax.grad(loss_of, has_aux=True)(own)
+        gradient = nnx.to_pure_dict(gradient)
+        state = rule.init(parameters) if state is None else state
+        updates, state = rule.update(gradient, state, parameters)
+        parameters = optax.apply_updates(parameters, updates)
+    return parameters
+
+
+def equinox_loop(slope, start, x, y, keys, rate):
+    import equinox as eqx
+
+    model, rule = of_equinox(5, slope, jax.random.key(0)), optax.adam(rate)
+    model = eqx.tree_at(lambda m: [m.first.weight, m.first.bias, m.last.weight, m.last.bias], model, [
+        start[0][name] for name in ("first.weight", "first.bias", "last.weight", "last.bias")
+    ])  # fmt: skip
+    state = rule.init(eqx.filter(model, eqx.is_inexact_array))
+    for key in keys:
+        own = jax.random.split(key, len(x))
+        gradient = eqx.filter_grad(lambda m, own=own: jnp.mean((jax.vmap(m)(x, own)[:, 0] - y) ** 2))(model)
+        updates, state = rule.update(gradient, state, model)
+        model = eqx.apply_updates(model, updates)
+    return {
+        "first.weight": model.first.weight, "first.bias": model.first.bias,
+        "last.weight": model.last.weight, "last.bias": model.last.bias,
+    }  # fmt: skip
+
+
+def functions_loop(slope, start, x, y, keys, rate):
+    (_, apply), rule, parameters = of_functions(5, slope), optax.adam(rate), start[0]
+    state = rule.init(parameters)
+    for key in keys:
+        gradient = jax.grad(lambda p, key=key: jnp.mean((apply(p, x, key)[:, 0] - y) ** 2))(parameters)
+        updates, state = rule.update(gradient, state, parameters)
+        parameters = optax.apply_updates(parameters, updates)
+    return parameters
+
+
+@pytest.mark.parametrize(
+    ("build", "loop"), [(of_nnx, nnx_loop), (of_equinox, equinox_loop), (of_functions, functions_loop)]
+)
+def test_a_module_of_another_framework_is_trained_as_there(build, loop):
+    if build is of_equinox:
+        pytest.importorskip("equinox")
+    experiment = with_noise(model=FromModule(build, width=5, slope=1.0))
+    plan = make_plan(experiment)
+    assert sum(1 for _ in plan.blocks()) == 1
+    for lane, (row, life) in enumerate(zip(rows_of(experiment), lives(plan), strict=True)):
+        data, begun, own = data_of(plan, lane), life.states[0], dict(row)
+        with jax.enable_x64(True):
+            stream_of_steps = stream(jnp.uint32(own["seed"]), "network")
+            keys = [jax.random.fold_in(stream_of_steps, step) for step in range(STEPS)]
+            start = jax.tree.map(
+                jnp.asarray, (begun.parameters, begun.collections["state"] if begun.collections else ())
+            )
+            wanted = loop(own["slope"], start, jnp.asarray(data.inputs.T), jnp.asarray(data.target), keys, 0.03)
+        assert life.curves["loss"][-1] != life.curves["loss"][0]
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), life.states[-1].parameters, wanted
+        )

@@ -1,93 +1,55 @@
-"""Networks that the page defines, as pure functions: modules of Flax linen."""
+"""Networks that the page defines, as pure functions; `frameworks` knows what each framework does differently."""
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
+from flax import nnx
 from flax.errors import InvalidRngError
 from jaxtyping import Array, Key
 
 from sweep.base.errors import SweepError, blame, name_of, with_article
 from sweep.engine.keys import matrices, normal, uniforms
-from sweep.engine.regression.networks import Collections, Functions, Numbers, Parameters, Varying
-from sweep.page.specs.model import MODES, FromModule
-
-PARAMETERS = "params"  # the collection that an optimiser changes
+from sweep.engine.regression.frameworks import Collections, Framework, Module, Parameters, framework_of
+from sweep.engine.regression.networks import Functions, Numbers, Varying
+from sweep.page.specs.model import FromModule
 
 
 def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions:
     """Build the functions of a module that the page defines; its lanes never vary."""
-    culprit = f"the module of {name_of(model.build)!r}"
-    traced = [name for name in model.numbers if model.is_traced(name)]
-
-    @contextmanager
-    def explain() -> Iterator[None]:
-        """Turn what the page's code raises into one line."""
-        try:
-            with blame(culprit):
-                yield
-        except SweepError as error:
-            if isinstance(error.__cause__, jax.errors.ConcretizationTypeError) and traced:
-                raise SweepError(
-                    f"{culprit} decides by {' or '.join(traced)}, which is traced: use it in arithmetic, or name it in "
-                    f"FromModule(static=...)"
-                ) from error
-            if isinstance(error.__cause__, InvalidRngError):
-                raise SweepError(
-                    f"{culprit} draws random numbers in a record too: give its __call__ an argument train, and draw "
-                    f"them only if it is True"
-                ) from error
-            raise
-
-    def build(numbers: Numbers, dtype: Any) -> Any:
-        with explain():
-            module = model.build(*_arguments(model), **_numbers(model, numbers, dtype))
-        if not issubclass(type(module), nn.Module):
-            raise SweepError(
-                f"{culprit} must be a flax.linen.Module, got {with_article(type(module).__name__)}: return one, as "
-                f"flax.nnx.bridge.to_linen(Class, ...) makes of an NNX class"
-            )
-        return module
+    framework = _framework(model)
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> tuple[Parameters, Collections]:
-        module, scale = build(numbers, inputs.dtype), numbers["initial_scale"].astype(inputs.dtype)
-        with explain():
-            variables = module.init(key, inputs.T, **_mode(module, in_step=False))
-        parameters, collections = split(jax.tree.map(lambda leaf: _in_precision(leaf, inputs.dtype), variables))
+        scale = numbers["initial_scale"].astype(inputs.dtype)
+        with _explain(model):
+            module = _build(model, numbers, inputs.dtype, key)
+            drawn = framework.init(module, key, inputs.T)
+        parameters, collections = jax.tree.map(lambda leaf: _in_precision(leaf, inputs.dtype), drawn)
         return jax.tree.map(lambda leaf: leaf * scale, parameters), collections
 
-    def check(made: Any, inputs: Array) -> Array:
-        expected = (inputs.shape[1], outputs or 1)
-        if jnp.shape(made) != expected:
-            raise SweepError(f"{culprit} returns an array of shape {jnp.shape(made)}, it must be {expected}")
-        return made[:, 0] if outputs is None else made
-
     def apply(parameters: Parameters, collections: Collections, inputs: Array, numbers: Numbers) -> Array:
-        module = build(numbers, inputs.dtype)
-        with explain():  # what a record changes is dropped
-            made, _ = module.apply(
-                join(parameters, collections), inputs.T, mutable=[*collections], **_mode(module, in_step=False)
-            )
+        with _explain(model):
+            module = _build(model, numbers, inputs.dtype, jax.random.key(0))
+            made = framework.apply(module, parameters, collections, inputs.T)
         return check(made, inputs)
 
     def train(
         parameters: Parameters, collections: Collections, inputs: Array, numbers: Numbers, key: Key[Array, ""]
     ) -> tuple[Array, Collections]:
-        module = build(numbers, inputs.dtype)
-        with explain():
-            made, changed = module.apply(
-                join(parameters, collections),
-                inputs.T,
-                mutable=[*collections],
-                rngs={PARAMETERS: key},  # linen derives all streams of random numbers from it
-                **_mode(module, in_step=True),
-            )
-        return check(made, inputs), _like(collections, {**changed}, culprit)
+        with _explain(model):
+            module = _build(model, numbers, inputs.dtype, key)
+            made, changed = framework.train(module, parameters, collections, inputs.T, key)
+        return check(made, inputs), _like(collections, changed, model)
+
+    def check(made: Any, inputs: Array) -> Array:
+        expected = (inputs.shape[1], outputs or 1)
+        if jnp.shape(made) != expected:
+            raise SweepError(f"{_words(model)} returns an array of shape {jnp.shape(made)}, it must be {expected}")
+        return made[:, 0] if outputs is None else made
 
     return Functions(
         init,
@@ -98,36 +60,66 @@ def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions
         by_layer=lambda tree: [tree],
         direction=direction,
         own=lambda variables, _: variables,
-        join=join,
-        split=split,
+        join=framework.join,
+        split=framework.split,
     )
 
 
-def _arguments(model: FromModule) -> tuple[int, ...]:
-    return (model.width,) if model.takes_width() else ()
+@lru_cache(maxsize=256)
+def _framework(model: FromModule) -> Framework:
+    """Build a module of unknown numbers, to see of which framework it is."""
+    found: list[Module] = []
+
+    def look(numbers: Numbers, key: Key[Array, ""]) -> Array:
+        found.append(_build(model, numbers, jnp.float32, key))
+        return jnp.zeros(())
+
+    traced = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in model.numbers if model.is_traced(name)}
+    with _explain(model):
+        jax.eval_shape(look, traced, jax.eval_shape(lambda: jax.random.key(0)))
+    framework = framework_of(found[0])
+    if framework is None:
+        kind = with_article(type(found[0]).__name__)
+        raise SweepError(
+            f"{_words(model)} must be a module of Flax (linen or NNX) or Equinox, or two functions (init, apply), got "
+            f"{kind}"
+        )
+    return framework
 
 
-def _numbers(model: FromModule, numbers: Numbers, dtype: Any) -> dict[str, Any]:
-    """Give the numbers of the page's own that `build` is called with."""
-    return {
+def _build(model: FromModule, numbers: Numbers, dtype: Any, key: Key[Array, ""]) -> Module:
+    """Call the page's function with the numbers of a lane."""
+    own = {
         name: numbers[name].astype(dtype) if model.is_traced(name) else value for name, value in model.numbers.items()
     }
+    drawn = {"key": lambda: key, "rngs": lambda: nnx.Rngs(key)}
+    more = {name: make() for name, make in drawn.items() if name in model.drawn_by()}
+    return model.build(*((model.width,) if model.takes_width() else ()), **own, **more)
 
 
-def _mode(module: nn.Module, *, in_step: bool) -> dict[str, bool]:
-    """Give the arguments that tell a module whether a step calls it, of which it takes none or one."""
-    taken = inspect.signature(type(module).__call__).parameters
-    return {name: value is in_step for name, value in MODES.items() if name in taken}
+def _words(model: FromModule) -> str:
+    return f"the module of {name_of(model.build)!r}"
 
 
-def join(parameters: Parameters, collections: Collections) -> dict[str, Any]:
-    """Give the variables of a linen module."""
-    return {PARAMETERS: parameters, **collections}
-
-
-def split(variables: Mapping[str, Any]) -> tuple[Parameters, Collections]:
-    """Give the parameters of a linen module, and its other collections."""
-    return variables.get(PARAMETERS, {}), {name: each for name, each in variables.items() if name != PARAMETERS}
+@contextmanager
+def _explain(model: FromModule) -> Iterator[None]:
+    """Turn what the page's code raises into one line."""
+    try:
+        with blame(_words(model)):
+            yield
+    except SweepError as error:
+        traced = [name for name in model.numbers if model.is_traced(name)]
+        if isinstance(error.__cause__, jax.errors.ConcretizationTypeError) and traced:
+            raise SweepError(
+                f"{_words(model)} decides by {' or '.join(traced)}, which is traced: use it in arithmetic, or name it "
+                f"in FromModule(static=...)"
+            ) from error
+        if isinstance(error.__cause__, InvalidRngError):
+            raise SweepError(
+                f"{_words(model)} draws random numbers in a record too: give its __call__ an argument train, and draw "
+                f"them only if it is True"
+            ) from error
+        raise
 
 
 def _in_precision(leaf: Array, dtype: Any) -> Array:
@@ -135,17 +127,19 @@ def _in_precision(leaf: Array, dtype: Any) -> Array:
     return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
-def _like(before: Collections, after: Collections, culprit: str) -> Collections:
+def _like(before: Collections, after: Collections, model: FromModule) -> Collections:
     """Give changed collections the types they had; refuse those of another form."""
     was, now = _shapes(before), _shapes(after)
     for name in [*was, *now]:
         if was.get(name) != now.get(name):
             forms = [each.get(name, "nothing") for each in (was, now)]
-            raise SweepError(f"{culprit} changes {name} in a step from shape {forms[0]} to {forms[1]}: keep its shape")
+            raise SweepError(
+                f"{_words(model)} changes {name} in a step from shape {forms[0]} to {forms[1]}: keep its shape"
+            )
     return jax.tree.map(lambda old, new: new.astype(old.dtype), before, after)
 
 
-def _shapes(collections: Collections) -> dict[str, tuple[int, ...]]:
+def _shapes(collections: Collections) -> Mapping[str, tuple[int, ...]]:
     """Give the shape of each array by its path."""
     leaves = jax.tree_util.tree_leaves_with_path(collections)
     return {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in leaves}

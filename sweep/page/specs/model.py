@@ -15,7 +15,8 @@ from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of, number
 _BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
 _PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
 _UNKNOWN_WIDTH: Final = 64  # assumed for a module without a width
-# Arguments of a module's `__call__` that say whether a step calls it, with their values in a step.
+# Arguments of a linen module's `__call__` that say whether a step calls it, with their values in a step.
+DRAWN: Final = ("key", "rngs")  # arguments of `build` by which a module of Equinox or NNX draws
 MODES: Final = {"train": True, "training": True, "deterministic": False, "use_running_average": False}
 
 
@@ -159,16 +160,20 @@ class MLP(Model):
 
 @dataclass(frozen=True, init=False)
 class FromModule(Model):
-    """A Flax linen module that the page defines, with numbers of its own.
+    """A network that the page defines, with numbers of its own.
 
     `FromModule(build, width=64, features=16, slope=0.1)` calls `build(64, features=16, slope=0.1)` inside the program.
-    The module maps (points, features) to (points, outputs). Collections beside "params" are kept: what a step changes,
-    such as batch statistics, is part of a lane's state. If the module's `__call__` takes one of `MODES`, it is told
-    whether it is called by a step. Random numbers that it draws in a step, such as dropout, are new at each step; a
-    record must not need any.
+    It returns a module of Flax linen, Flax NNX or Equinox, or two functions, `init(key, x)` and `apply(parameters, x)`,
+    which maps (points, features) to (points, outputs); Equinox's modules map one point.
+
+    What a step changes without a gradient, such as batch statistics, is part of a lane's state. Random numbers of a
+    step, such as dropout, are new at each step; a record draws none. So a linen module whose `__call__` takes one of
+    `MODES` is told by it whether a step calls it; NNX and Equinox have modes of their own; and `apply(parameters, x,
+    key)` gets None for the key in a record.
 
     Args:
-        build: returns a `flax.linen.Module`. Import flax inside it, so that the page loads without JAX.
+        build: returns the network. Import its framework inside it, so that the page loads without JAX. If it takes
+            `rngs` (NNX) or `key` (Equinox), it gets them, to draw from.
         width: the first argument of `build`, if it takes one that is not in `numbers`; each width is a separate block,
             never padded.
         initial_scale: factor on all initial parameters.
@@ -219,7 +224,7 @@ class FromModule(Model):
             )
         if not isinstance(self.static, tuple) or not all(isinstance(name, str) for name in self.static):
             raise SweepError(f"static of FromModule must be a tuple of names, got {self.static!r}")
-        own_numbers.check("FromModule", self.numbers, [each.name for each in fields(self)])
+        own_numbers.check("FromModule", self.numbers, [*DRAWN, *(each.name for each in fields(self))])
         for name in self.static:
             if name not in self.numbers:
                 raise unknown_name("number of FromModule in static", name, self.numbers)
@@ -233,7 +238,7 @@ class FromModule(Model):
         for name in self.numbers:
             if name not in taken:
                 raise unknown_name(f"argument of {name_of(self.build)}", name, taken)
-        needed = {name for name, parameter in taken.items() if parameter.default is parameter.empty}
+        needed = {name for name, each in taken.items() if each.default is each.empty} - {*DRAWN}
         if missing := sorted(needed - {*self.numbers, *list(taken)[: self.takes_width()]}):
             raise SweepError(f"{name_of(self.build)!r}, which builds the module, needs {', '.join(missing)}: give it")
 
@@ -242,10 +247,14 @@ class FromModule(Model):
         taken = own_numbers.parameters_of(self.build)
         if taken is None:
             return True
-        first = next(iter(taken.values()), None)
+        first = next((each for name, each in taken.items() if name not in DRAWN), None)
         return first is not None and (
             first.name == "width" or (first.name not in self.numbers and first.default is first.empty)
         )
+
+    def drawn_by(self) -> frozenset[str]:
+        """Name the sources of random numbers that `build` takes."""
+        return frozenset(own_numbers.parameters_of(self.build) or ()) & {*DRAWN}
 
     def words(self) -> str:
         """Describe the network in words."""
