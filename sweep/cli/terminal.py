@@ -213,6 +213,7 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     """Print the summary table: best learning rates, halving epochs, order of convergence; and where the files are."""
     from sweep import stats  # slow to import, and not needed for `--help`
     from sweep.plots.drawing.view import place_words
+    from sweep.results import schema
 
     summary = stats.summary(ds)
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
@@ -231,7 +232,7 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     for line in _column_meanings(summary, ds):
         console.print(line)
     if len(rows) > MOST_ROWS:
-        console.print(f"the {MOST_ROWS} of {len(rows)} rows with the lowest loss")
+        console.print(f"the {MOST_ROWS} of {len(rows)} rows with the lowest {words(schema.deciding(ds))}")
     console.print(
         f"{ds.attrs['lane_steps']:,} lane-steps trained in {ds.attrs['training_seconds']:.1f} s, "
         f"compiled in {ds.attrs['compile_seconds']:.1f} s; {_statuses(ds)}"
@@ -275,7 +276,7 @@ def show_parent(console: Console, ds: "xr.Dataset", store: Path, report: str) ->
 
 
 def _best_rows(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Return the rows of the summary table; if there are too many, those with the lowest loss, lowest first."""
+    """Return the rows of the summary table; if there are too many, those with the lowest final loss, first."""
     if len(rows) <= MOST_ROWS:
         return rows
     judged = next(name for name in ("final_validation_loss", "final_loss") if name in summary)

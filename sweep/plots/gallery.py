@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sweep.base.errors import SweepError, SweepWarning, unknown_name
-from sweep.base.labels import DIMENSIONS
+from sweep.base.labels import DIMENSIONS, METRICS
 from sweep.base.signals import shorten_patience
 from sweep.files import atomic_files
 from sweep.files.places import make_folder, try_writing
@@ -37,6 +37,7 @@ _SIGNATURES: Final = {
     ".pdf": (b"%PDF", b"Matplotlib"),
     ".gif": (b"GIF8", b"sweep"),
 }
+_RECOGNISED: Final = "validation_accuracy"  # what one asks of classes first
 _MOST_DRAWN: Final = 2  # dimensions of a metric besides epochs: one upwards, one with panels
 FORMS: Final = {"screen": (".png", ".svg"), "print": (".pdf", ".svg")}  # a film is a GIF in both
 
@@ -53,8 +54,8 @@ def choose_figures(
             itself draws.
 
     Returns:
-        Figures that the results have all variables and dimensions for. If the page names none, these include a heatmap
-        of each metric that has a dimension of its own.
+        Figures that the results have all variables and dimensions for. If the page names none, these include
+        one of each metric of the page.
 
     Raises:
         SweepError: for an unknown name, and for a figure that does not fit.
@@ -73,19 +74,22 @@ def choose_figures(
         stated += [Figure(name) for name in dict.fromkeys(only) if name not in named]
     for figure in stated:
         check(figure, _available(ds))
-    return tuple(stated) if stated or of_page else (*fitting_figures(_available(ds)), *_own_heatmaps(ds))
+    return tuple(stated) if stated or of_page else (*fitting_figures(_available(ds)), *_figures_of_metrics(ds))
 
 
-def _own_heatmaps(ds: "xr.Dataset") -> Iterator[Figure]:
-    """Give a heatmap over epochs of each metric of the page that has dimensions of its own, up to two dimensions.
+def _figures_of_metrics(ds: "xr.Dataset") -> Iterator[Figure]:
+    """Give a figure of each metric of the page, and of each that is recorded only where a page names it.
 
-    A second dimension has panels.
+    Curves of one with a number for each record; of one with dimensions of its own, up to two, a heatmap over epochs,
+    where a second dimension has panels.
     """
     from sweep.results import schema
 
     for name in sorted(schema.metrics(ds)):
         dims = [dim for dim in schema.own_dims(ds, name) if dim != "epoch"]
         own = [dim for dim in dims if dim not in DIMENSIONS]
+        if not dims and (name not in METRICS or METRICS[name].on_request or name == _RECOGNISED):
+            yield Figure("metric_curves", {"metric": name})
         if own and len(dims) <= _MOST_DRAWN:
             others = [dim for dim in dims if dim != own[0]]
             yield Figure("heatmap", {"metric": name, "y": own[0], **dict(zip(["facet"], others, strict=False))})

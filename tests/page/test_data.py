@@ -185,7 +185,7 @@ FILES: dict[str, tuple[str, dict[str, Any], str]] = {
     "only a header": ("a,b\n", {}, "data.csv has no rows: give a file with data"),
     "another kind": ("a,b\n", {"file": "data.txt"}, "data must be a file of .csv, .parquet, .npz, got 'data.txt'"),
     "words": ("a,b\n1,2\nx,3\n", {}, "column 'a' of data.csv must hold numbers, got 'x' in row 1"),
-    "a gap": ("a,b\n1,2\n,3\n", {}, "inputs must be finite, got nan in row 1, column 0: leave that row out"),
+    "a gap": ("a,b\n1,2\n,3\n", {}, "inputs must be finite, got nan in row 1, column 'a': leave that row out"),
     "no such column": (
         "area,b\n1,2\n3,4\n",
         {"inputs": ["aera"]},

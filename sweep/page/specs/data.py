@@ -64,11 +64,12 @@ def _numbered(words: np.ndarray, names: tuple[str, ...], what: str) -> Values:
     return Values(np.array([place[word] for word in words.tolist()], np.int32))
 
 
-def _check_numbers(name: str, values: np.ndarray) -> None:
-    """Refuse numbers that are not finite."""
+def _check_numbers(name: str, values: np.ndarray, columns: Sequence[str]) -> None:
+    """Refuse numbers that are not finite; columns have names, or only numbers."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row, *column = np.argwhere(~np.isfinite(values))[0].tolist()
-        place = f"row {row}" + (f", column {column[0]}" if column else "")
+        named = [repr(columns[at]) if len(columns) == values.shape[1] else at for at in column]
+        place = f"row {row}" + (f", column {named[0]}" if column else "")
         raise SweepError(f"{name} must be finite, got {values[(row, *column)]} in {place}: leave that row out")
 
 
@@ -219,8 +220,8 @@ class Data(Task):
                     f"{one} and {other} must have the same number of rows, got {len(inputs.array)} and "
                     f"{len(targets.array)}"
                 )
-            for name, values in ((one, inputs.array), (other, targets.array)):
-                _check_numbers(name, values)
+            _check_numbers(one, inputs.array, self.input_names)
+            _check_numbers(other, targets.array, self.target_names)
             if inputs.array.shape[1:] != self.inputs.array.shape[1:]:
                 raise SweepError(f"{one} must have the {self.count_features()} features of the training inputs")
             if targets.array.shape[1:] != self.targets.array.shape[1:]:

@@ -23,14 +23,18 @@ from sweep.plots.drawing.given import AxesLike, given_sheet
 from sweep.plots.drawing.scale import scale_of
 from sweep.plots.drawing.sheet import figure_sheet
 from sweep.plots.drawing.view import view
+from sweep.results import schema
 
 _ENDS = ("diverged", "censored", "cut")  # of lanes that do not reach the threshold; the first one if equally frequent
+_WORDS = {"loss": "training loss"}
 _SHARE = 0.05  # of the median initial loss: the threshold if the page states none
 
 
 @style.with_style
 def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: AxesLike | None = None) -> Figure:
     """Draw the median epochs until the loss is at most a threshold, learning rate against width.
+
+    Where there is validation, it is the validation loss.
 
     Args:
         ds: results with `loss` and the dimensions `learning_rate` and `width`.
@@ -43,10 +47,15 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
         how most of the lanes that did not reach it ended.
     """
     chosen = view(ds, "learning_rate", "width")
-    threshold = _target(ds) if threshold is None else threshold
-    level = _SHARE * stats.initial(ds, "loss") if threshold is None else threshold
-    found = [_cells(panel, level) for panel in chosen.panels()]
-    title = _title([epochs for epochs, _ in found], level) if np.isfinite(level) else chosen.empty_title
+    metric = schema.deciding(ds)
+    threshold = _target(ds, metric) if threshold is None else threshold
+    level = _SHARE * stats.initial(ds, metric) if threshold is None else threshold
+    found = [_cells(panel, metric, level) for panel in chosen.panels()]
+    title = (
+        _title([epochs for epochs, _ in found], f"a {style.words(metric)} of {style.format_number(level)}")
+        if np.isfinite(level)
+        else chosen.empty_title
+    )
     found = [(merge_cells(epochs), _most(epochs, ends)) for epochs, ends in found]
     cells = [epochs for epochs, _ in found]
     sheet = given_sheet(ax, "epochs_to_converge", chosen, len(cells)) or figure_sheet(len(cells))
@@ -63,8 +72,8 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
     add_colour_bar(sheet.panels, cells, "median epochs to the threshold")
     why = f"{_SHARE:.0%} of the median initial loss" if threshold is None else "given by the page"
     rule = (
-        f"Median over {chosen.seeds} of the first recorded epoch with training loss at most "
-        f"{style.format_number(level)} ({why}); a lane that diverges, be it later, counts as +inf"
+        f"Median over {chosen.seeds} of the first recorded epoch with {_WORDS.get(metric) or style.words(metric)} at "
+        f"most {style.format_number(level)} ({why}); a lane that diverges, be it later, counts as +inf"
     )
     texts = {
         "diverged": f"median lane {chosen.ending_words(labels.DIVERGED, labels.FAILED)}",
@@ -76,18 +85,18 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
     return sheet.finish(chosen, title, rule, handles)
 
 
-def _target(ds: xr.Dataset) -> float | None:
+def _target(ds: xr.Dataset, metric: str) -> float | None:
     """Give the loss at which the page ended its lanes, if it did."""
     stop = json.loads(ds.attrs.get("experiment", "{}")).get("stop") or []
     for rule in stop if isinstance(stop, list) else [stop]:
-        if rule.get("kind") == "Target" and rule.get("metric") == "loss":
+        if rule.get("kind") == "Target" and rule.get("metric") == metric:
             return rule.get("at_most") if rule.get("value") is None else rule["value"]
     return None
 
 
-def _cells(panel: xr.Dataset, level: float) -> tuple[xr.DataArray, list[xr.DataArray]]:
+def _cells(panel: xr.Dataset, metric: str, level: float) -> tuple[xr.DataArray, list[xr.DataArray]]:
     """Give median epochs and, for each of `_ENDS`, the number of seeds that ended so without reaching the threshold."""
-    found = stats.epochs_to(stats.measured(panel, "loss"), level, panel["status"])
+    found = stats.epochs_to(stats.measured(panel, metric), level, panel["status"])
     lost = panel["status"].isin((labels.DIVERGED, labels.FAILED))
     epochs = stats.median(found["epoch"].where(~lost, np.inf)).transpose("learning_rate", "width")
     missed = (found["reason"] == stats.WAS_CENSORED) & ~lost
@@ -102,17 +111,17 @@ def _most(epochs: xr.DataArray, ends: Sequence[xr.DataArray]) -> xr.DataArray:
     return xr.concat(counts, "end", coords="minimal", compat="override").argmax("end")
 
 
-def _title(cells: Sequence[xr.DataArray], level: float) -> str:
+def _title(cells: Sequence[xr.DataArray], goal: str) -> str:
     """Say how many combinations converge and which is fastest."""
     reached = sum(int(stats.finite(each).sum()) for each in cells)
-    total = sum(each.size for each in cells)
+    total = sum(int(each.notnull().sum()) for each in cells)  # others have not run, or are no points of a sample
     if not reached:
-        return f"No combination of learning rate and width reaches a loss of {style.format_number(level)}"
+        return f"No combination of learning rate and width reaches {goal}"
     quickest = min(cells, key=lambda each: float(each.min()))
     place = quickest.fillna(np.inf).argmin(("learning_rate", "width"))
     best = quickest.isel(place)
     rate, width = (style.format_number(best[name].item()) for name in ("learning_rate", "width"))
     return (
-        f"{reached} of {total} combinations reach a loss of {style.format_number(level)}; the fastest, "
+        f"{reached} of {total} combinations reach {goal}; the fastest, "
         f"learning rate {rate} at width {width}, takes {style.format_count(style.format_number(best.item()), 'epoch')}"
     )

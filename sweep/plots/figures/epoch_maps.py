@@ -1,6 +1,7 @@
 """Heatmaps over the epochs: when each frequency, learning rate or point is learned."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -18,6 +19,8 @@ from sweep.plots.drawing.training_range import mark_ends
 from sweep.plots.drawing.view import View, place_words, view
 from sweep.results import schema
 
+_FEW: Final = 2  # frequencies of which a rank correlation says no more than which comes first
+
 
 @style.with_style
 def frequency_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
@@ -34,7 +37,8 @@ def frequency_epoch(ds: xr.Dataset, *, ax: AxesLike | None = None) -> Figure:
     drawn = [merge_cells(each) for each in cells]
     halving = [stats.halving_epoch(each) for each in cells]
     order = [float(stats.order_of_convergence(each)) for each in halving]
-    notes = [f"rank correlation {rho:.2f}" if np.isfinite(rho) else "" for rho in order]
+    known = halving[0].size > _FEW
+    notes = [f"rank correlation {rho:.2f}" if known and np.isfinite(rho) else "" for rho in order]
     sheet = sheet_of_maps(ax, "frequency_epoch", chosen, drawn)
     kinds = draw_maps(sheet, chosen, drawn, Normalize(0.0, 1.0), style.lower_better_colours(), notes=notes)
     for axes, each in zip(sheet.panels, drawn, strict=True):
@@ -152,15 +156,15 @@ def describe_order(chosen: View, order: Sequence[float], halving: Sequence[xr.Da
         same = sum(bool(np.isfinite(each).all()) for each in halving)  # all at one record, as there is no correlation
         some = f", in {same} of {len(halving)} panels" * (same < len(halving))
         return f"All frequencies halved their error at the same record{some}"
-    span = f"(rank correlation of frequency and halving epoch: {_span(known)})"
+    span = f" (rank correlation of frequency and halving epoch: {_span(known)})" * (halving[0].size > _FEW)
     # Frequencies whose error is never halved are tied, which lowers the correlation of a perfect order.
     if min(known) >= 0.8 or all(np.all(each.values[1:] >= each.values[:-1]) for each in halving):
-        return f"Low frequencies are fitted first {span}"
+        return f"Low frequencies are fitted first{span}"
     if max(known) <= -0.8:
-        return f"High frequencies are fitted first {span}"
+        return f"High frequencies are fitted first{span}"
     if max(np.abs(known)) < 0.5:
-        return f"Frequencies are fitted in no order from low to high {span}"
-    return f"Low frequencies do not always come first {span}"
+        return f"Frequencies are fitted in no order from low to high{span}"
+    return f"Low frequencies do not always come first{span}"
 
 
 def _describe_single_frequency(chosen: View, halving: Sequence[xr.DataArray]) -> str:
