@@ -28,6 +28,7 @@ from sweep.results import schema
 _ENDS = ("diverged", "censored", "cut")  # of lanes that do not reach the threshold; the first one if equally frequent
 _WORDS = {"loss": "training loss"}
 _SHARE = 0.05  # of the median initial loss: the threshold if the page states none
+_NEAR = 1.1  # of the lowest median validation loss: the same where there is validation
 
 
 @style.with_style
@@ -39,7 +40,7 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
     Args:
         ds: results with `loss` and the dimensions `learning_rate` and `width`.
         threshold: in units of the loss; by default the loss at which the page ended lanes, or else 5% of the median
-            initial loss.
+            initial loss; of a validation loss, which noise keeps from 0, 110% of the lowest median.
         ax: axes to draw on, one for each panel; by default a new figure is made.
 
     Returns:
@@ -49,7 +50,7 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
     chosen = view(ds, "learning_rate", "width")
     metric = schema.deciding(ds)
     threshold = _target(ds, metric) if threshold is None else threshold
-    level = _SHARE * stats.initial(ds, metric) if threshold is None else threshold
+    level, why = _usual_level(ds, metric) if threshold is None else (threshold, "given by the page")
     found = [_cells(panel, metric, level) for panel in chosen.panels()]
     title = (
         _title([epochs for epochs, _ in found], f"a {style.words(metric)} of {style.format_number(level)}")
@@ -70,7 +71,6 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
         draw_numbers(axes, epochs, down, across, mesh, sheet.width(axes))
         sheet.set_title(axes, sheet.name(chosen, panel))
     add_colour_bar(sheet.panels, cells, "median epochs to the threshold")
-    why = f"{_SHARE:.0%} of the median initial loss" if threshold is None else "given by the page"
     rule = (
         f"Median over {chosen.seeds} of the first recorded epoch with {_WORDS.get(metric) or style.words(metric)} at "
         f"most {style.format_number(level)} ({why}); a lane that diverges, be it later, counts as +inf"
@@ -83,6 +83,14 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
     }
     handles = [legend_patch(kind, texts[kind]) for kind in style.HATCHES if kind in kinds]
     return sheet.finish(chosen, title, rule, handles)
+
+
+def _usual_level(ds: xr.Dataset, metric: str) -> tuple[float, str]:
+    """Give the threshold where nobody states one, and what it is in words."""
+    if metric == schema.VALIDATION:
+        lowest = float(stats.median(stats.seeded(stats.measured(ds, metric))).min())
+        return _NEAR * lowest, f"{_NEAR:.0%} of the lowest median"
+    return _SHARE * stats.initial(ds, metric), f"{_SHARE:.0%} of the median initial loss"
 
 
 def _target(ds: xr.Dataset, metric: str) -> float | None:
