@@ -110,7 +110,7 @@ def _options(spec: Any) -> list[tuple[str, Any, Any]]:
     options = []
     for f in fields(spec):
         kind = _simple_part(hints[f.name])
-        if not _is_simple(kind) or is_dataclass(getattr(spec, f.name)):
+        if not _is_simple(kind) or is_dataclass(getattr(spec, f.name)) or f.name in _derived(spec):
             continue
         text = helps.get(f.name, "")
         if choices.get(f.name) and get_origin(hints[f.name]) is not Literal:
@@ -118,6 +118,11 @@ def _options(spec: Any) -> list[tuple[str, Any, Any]]:
         option = Annotated[kind, tyro.conf.arg(help=text or None)]
         options.append((f.name, option, field(default=getattr(spec, f.name))))
     return options + [(name, type(value), field(default=value)) for name, value in _mapped(spec).items()]
+
+
+def _derived(spec: Any) -> frozenset[str]:
+    """Name the fields that nobody gives."""
+    return spec.derived() if isinstance(spec, Spec) else frozenset()
 
 
 def _mapped(spec: Any) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from sweep.base.labels import Quantity
@@ -73,6 +74,18 @@ class Training(ABC):
         It is not so with a sign, clipping or integers; hence the default is False, and every step is checked.
         """
         return False
+
+    def check_numbers(  # noqa: B027  (most trainings take any number)
+        self, numbers: Mapping[str, np.ndarray]
+    ) -> None:
+        """Refuse numbers of lanes with which they can't be trained.
+
+        Args:
+            numbers: the traced numbers by name, each of shape (lanes,).
+
+        Raises:
+            SweepError: with the number, and the fix.
+        """
 
     @property
     def runs_code_of_page(self) -> bool:

@@ -15,6 +15,7 @@ from sweep.cli import streams
 from sweep.cli.command import parse, run_command, say
 
 PROG = "python -m sweep.report"
+CLAIMS: Final = Path("docs/claims.json")  # read if it is there
 POLL: Final = 5.0  # seconds between two readings of a store that is being run
 
 
@@ -35,7 +36,7 @@ class Options:
     out: Path = Path("report.html")
     live: bool = False
     force: bool = False
-    claims: Path = Path("docs/claims.json")
+    claims: Path = CLAIMS
     debug: bool = False
 
 
@@ -96,6 +97,8 @@ def _write(options: Options) -> bool:
 
     stores = {store: open_results(store) for store in options.stores}
     incomplete = not all(ds.attrs.get("complete") for ds in stores.values())
+    if options.claims != CLAIMS and not options.claims.exists():
+        raise SweepError(f"there is no file {str(options.claims)!r} of verdicts: name one, or leave --claims out")
     text = report(stores, verdict_tables.load(options.claims), reload=POLL if options.live and incomplete else 0.0)
     with outputs.replace_output(options.out) as beside:
         beside.write_text(text, encoding="utf-8")

@@ -41,6 +41,7 @@ def plan_sweep(
         plan = pack(resolve(experiment), memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes, keep=keep)
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
+                block.training.check_numbers(numbers)
                 check_metrics(block, tuple(numbers))
                 check_step(block, tuple(numbers))
     return plan

@@ -152,6 +152,10 @@ BAD: dict[str, Any] = {
     "take precision='float64'": lambda: tiny(task=Data(X * [1, 1e20], Y)),
     "column 0 of the targets differs by 3 around 1e+09, too little for float32: subtract and divide in the page, or "
     "take precision='float64'": lambda: tiny(task=Data(X, 1e9 + Y)),
+    "column 0 of the targets differs by 3 around 1.1e+09, too little for float32: subtract and divide in the page, or "
+    "take precision='float64'": lambda: tiny(task=Data(X, 1_100_000_000 + np.arange(4))),
+    "column 0 of the validation targets goes to 3e+30, whose squares float32 does not hold: subtract and divide in the "
+    "page, or take precision='float64'": lambda: tiny(task=Data(X, Y, validation=(X, 1e30 * Y))),
     "accumulate=9 is more than the 4 steps of a training: nothing would change": lambda: tiny(
         task=Data(X, Y), optimizer=Optimizer("sgd", accumulate=9), epochs=4
     ),
@@ -184,6 +188,7 @@ FILES: dict[str, tuple[str, dict[str, Any], str]] = {
     "empty": ("", {}, "can't read data.csv as csv: No columns to parse from file"),
     "only a header": ("a,b\n", {}, "data.csv has no rows: give a file with data"),
     "another kind": ("a,b\n", {"file": "data.txt"}, "data must be a file of .csv, .parquet, .npz, got 'data.txt'"),
+    "a name of a gap": ("a,b\n1,2\nNA,3\n", {}, "column 'a' of data.csv must hold numbers, got 'NA' in row 1"),
     "words": ("a,b\n1,2\nx,3\n", {}, "column 'a' of data.csv must hold numbers, got 'x' in row 1"),
     "a gap": ("a,b\n1,2\n,3\n", {}, "inputs must be finite, got nan in row 1, column 'a': leave that row out"),
     "no such column": (
@@ -211,6 +216,13 @@ def test_bad_files_are_refused_in_one_line(tmp_path: Path, kind: str) -> None:
     with pytest.raises(SweepError, match=message) as refused:
         Data.read(tmp_path / options.get("file", "data.csv"), inputs=options.get("inputs"), targets="b")
     assert "\n" not in str(refused.value)
+
+
+def test_names_may_have_spaces_before_them_and_classes_may_be_called_na(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a, b\n1, NA\n3, EU\n")
+    task = Data.read(tmp_path / "data.csv", targets="b")
+    assert task.class_names() == ("EU", "NA")
+    assert task.targets.array.tolist() == [1, 0]
 
 
 def test_a_million_numbers_are_no_burden(tmp_path: Path) -> None:

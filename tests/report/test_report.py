@@ -431,6 +431,7 @@ def other_schema(path):
         (other_schema, ["store", "there"], "has schema 99"),
         (lambda path: path.write_text("[1"), ["store", "--claims", "there"], "there is not a list of verdicts"),
         (None, [], "no store named"),
+        (None, ["store", "--claims", "nowhere.json"], "there is no file 'nowhere.json' of verdicts"),
         (None, ["store", "--clams", "c.json"], "did you mean --claims?"),
         (Path.mkdir, ["store", "--out", "there"], "holds something that this command did not write"),
         (None, ["store", "--out", "/dev/null/report.html"], "can't write /dev/null/report.html"),

@@ -238,3 +238,26 @@ def test_a_function_of_two_variables_that_draws_has_two_outputs(tmp_path: Path) 
     grid_points = np.stack(np.meshgrid(ds["x1"], ds["x2"], indexing="ij"), axis=-1).reshape(-1, 2)
     np.testing.assert_allclose(net.predict(grid_points), last.reshape(-1, 2), rtol=1e-4, atol=1e-6)
     assert "Median over 1 seed of the absolute error at each place" in texts(plots.surface_error(ds))
+
+
+def test_a_split_that_trains_on_no_row_of_a_class_is_refused(tmp_path: Path) -> None:
+    """Of 8 seeds some leave the only row of a class to validation; of others none does."""
+    names = NAMES.astype(object)
+    names[0] = "rare"
+    seeds = range(8)
+    task, drawn = Data(X, names, validation=0.4), []
+    for seed in seeds:
+        page = replace(CLASSES, task=task, axes=grid(data_seed=(seed,)), epochs=1, batch_size=None)
+        try:
+            plan_sweep(page)
+        except SweepError:
+            drawn.append(seed)
+    assert 0 < len(drawn) < len(seeds)
+    page = replace(CLASSES, task=task, axes=grid(data_seed=seeds), epochs=1)
+    with pytest.raises(SweepError) as refused:
+        run_sweep(page, out=tmp_path / "store")
+    assert str(refused.value) == (
+        f"data_seed={drawn[0]} leaves all rows of class 'rare' to validation (1 of 60): add rows of it, leave it out, "
+        f"or take other seeds"
+    )
+    assert not (tmp_path / "store").exists()

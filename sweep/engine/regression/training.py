@@ -20,7 +20,7 @@ from sweep.engine.regression.networks import UNIFORM, Functions, Train, Varying,
 from sweep.engine.regression.rules import Rule, average_of, measured, rule_of, with_measured
 from sweep.engine.regression.tasks import NO_DATA, Data, Scales, draw
 from sweep.engine.regression.tasks.inputs import compute_inputs
-from sweep.engine.regression.tasks.rows import in_units, rows_of, standardise_inputs
+from sweep.engine.regression.tasks.rows import check_split, in_units, rows_of, standardise_inputs
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
@@ -101,6 +101,11 @@ class Regression(Training):
         all of them (tests/engine/test_rules.py).
         """
         return True
+
+    def check_numbers(self, numbers: Mapping[str, np.ndarray]) -> None:
+        """Refuse a `data_seed` with which no row of a class is trained on."""
+        if self.shape.has_classes():
+            check_split(self.shape, np.unique(numbers["data_seed"]))
 
     @property
     def runs_code_of_page(self) -> bool:

@@ -73,6 +73,18 @@ def _check_numbers(name: str, values: np.ndarray, columns: Sequence[str]) -> Non
         raise SweepError(f"{name} must be finite, got {values[(row, *column)]} in {place}: leave that row out")
 
 
+def _check_columns(name: str, values: Values, precision: str) -> None:
+    """Refuse columns whose numbers, or their differences, a precision does not hold."""
+    largest, digits = (1e18, 1e6) if precision == "float32" else (1e150, 1e14)
+    fix = "subtract and divide in the page" + (", or take precision='float64'" if precision == "float32" else "")
+    for column, (top, spread) in enumerate(zip(*values.ranges, strict=True)):
+        what = f"column {column} of the {name}"
+        if top > largest or 0 < spread < 1 / largest:
+            raise SweepError(f"{what} goes to {top:.3g}, whose squares {precision} does not hold: {fix}")
+        if spread > 0 and top / spread > digits:
+            raise SweepError(f"{what} differs by {spread:.3g} around {top:.3g}, too little for {precision}: {fix}")
+
+
 @dataclass(frozen=True)
 class Data(Task):
     """Rows of inputs and targets, as measured. They are held once on each device, unless lanes differ in them.
@@ -247,24 +259,21 @@ class Data(Task):
         if self.targets.array.min() < 0 or self.targets.array.max() >= len(self.classes):
             raise SweepError(f"targets must be numbers of the {len(self.classes)} classes, from 0 on")
 
-    def check_precision(self, precision: str) -> None:
-        """Refuse columns whose numbers, or their differences, the precision of a run does not hold.
+    def check_inputs(self, precision: str) -> None:
+        """Refuse inputs, of validation too, that the precision of a run does not hold.
 
         Raises:
             SweepError: for a column that overflows, or that differs less than its digits can tell.
         """
-        largest, digits = (1e18, 1e6) if precision == "float32" else (1e150, 1e14)
-        fix = "subtract and divide in the page" + (", or take precision='float64'" if precision == "float32" else "")
-        parts = [("inputs", self.inputs)] + ([] if self.classes or self._is_whole() else [("targets", self.targets)])
-        for name, values in parts:
-            for column, (top, spread) in enumerate(zip(*values.ranges, strict=True)):
-                what = f"column {column} of the {name}"
-                if top > largest or 0 < spread < 1 / largest:
-                    raise SweepError(f"{what} goes to {top:.3g}, whose squares {precision} does not hold: {fix}")
-                if spread > 0 and top / spread > digits:
-                    raise SweepError(
-                        f"{what} differs by {spread:.3g} around {top:.3g}, too little for {precision}: {fix}"
-                    )
+        _check_columns("inputs", self.inputs, precision)
+        if isinstance(self.validation, tuple):
+            _check_columns("validation inputs", self.validation[0], precision)
+
+    def check_numbers(self, precision: str) -> None:
+        """Refuse targets that are numbers, and that the precision of a run does not hold, as `check_inputs` does."""
+        _check_columns("targets", self.targets, precision)
+        if isinstance(self.validation, tuple):
+            _check_columns("validation targets", self.validation[1], precision)
 
     def _is_whole(self) -> bool:
         return self.targets.array.ndim == 1 and self.targets.array.dtype.kind in "iu"
@@ -398,6 +407,10 @@ class Data(Task):
     def has_target_at_x(self) -> bool:
         """Return False: between the rows there is no target."""
         return False
+
+    def derived(self) -> frozenset[str]:
+        """Name what its rows decide."""
+        return frozenset(_GIVEN)
 
     def applicable(self) -> frozenset[str]:
         """Name the knobs, without those of points, which are given."""

@@ -205,6 +205,10 @@ class Spec:
                 continue
             knob.check(value)
 
+    def derived(self) -> frozenset[str]:
+        """Name the fields that follow from others, so that nobody gives them."""
+        return frozenset()
+
     def unused(self) -> frozenset[str]:
         """Name the fields that have no effect in this spec's structure."""
         return frozenset()

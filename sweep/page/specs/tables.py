@@ -119,10 +119,11 @@ def _read_csv(path: Path) -> Any:
     """Read a CSV file; pandas alone would rename columns of one name, and take a first field too many as an index."""
     import pandas as pd
 
-    frame = pd.read_csv(path)
+    # "NA" may be a class; only an empty field is a gap.
+    frame = pd.read_csv(path, keep_default_na=False, na_values=[""], skipinitialspace=True)
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = csv.reader(file)
-        names = next(lines)
+        names = [name.strip() for name in next(lines)]
         fields = len(next(lines, names))
     if repeated := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"two columns are named {repeated[0]!r}")

@@ -1,16 +1,20 @@
 """Data of one's own on the devices: which rows are trained on, standardised by these."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.engine.keys import matrices, normal, uniforms
+from sweep.base.errors import SweepError
+from sweep.engine.keys import matrices, normal, stream, uniforms
 from sweep.engine.regression.tasks import Data, Numbers, Scales
 from sweep.engine.regression.tasks.streams import NOISE, SPLIT
 from sweep.page.shape import Shape
 from sweep.page.specs.data import Data as Spec
+
+_NEVER: Final = 1e-9  # a chance that is not looked into
 
 
 class Rows(NamedTuple):
@@ -76,6 +80,32 @@ def draw_rows(shape: Shape, key: Key[Array, ""], numbers: Numbers, given: Rows) 
         is_validation=jnp.isin(shown, rest).astype(dtype),
         scales=scales,
     )
+
+
+def check_split(shape: Shape, seeds: np.ndarray) -> None:
+    """Refuse seeds that leave all rows of a class to validation.
+
+    Args:
+        shape: with a task of data, of classes.
+        seeds: values of `data_seed`.
+
+    Raises:
+        SweepError: with the first such seed, and the class.
+    """
+    spec, dtype = _spec(shape), np.dtype(shape.precision)
+    targets, names = spec.targets_as(True), spec.class_names()
+    counts = np.bincount(targets, minlength=len(names))
+    share = spec.validation_rows() / len(targets)
+    if not spec.draws_validation() or len(seeds) * np.sum(share ** counts[counts > 0]) < _NEVER:
+        return
+    trained = jax.jit(lambda seed: _order(spec, stream(seed, "data"), len(targets), dtype)[: spec.points])
+    for seed in seeds.astype(np.uint32):
+        found = np.bincount(targets[np.asarray(trained(seed))], minlength=len(names))
+        for at in np.flatnonzero((found == 0) & (counts > 0)):
+            raise SweepError(
+                f"data_seed={seed} leaves all rows of class {names[at]!r} to validation ({counts[at]} of "
+                f"{len(targets)}): add rows of it, leave it out, or take other seeds"
+            )
 
 
 def _order(spec: Spec, key: Key[Array, ""], rows: int, dtype: np.dtype) -> Int[Array, " rows"]:
