@@ -51,6 +51,7 @@ from .page.specs.task import Table as Table
 from .page.specs.update_rule import FromOptax as FromOptax
 from .page.specs.window import Window as Window
 from .results.dataset import open_results as open_results
+from .runs.initial import initial_parameters as initial_parameters
 from .runs.runner import run_sweep as run_sweep
 from .runs.trained import trained as trained
 from .stats.best import best as best

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
-from helpers import PRECISIONS, Plain, make_plan, numbers_of_one, run_lanes, tiny, to_flax
+from helpers import PRECISIONS, Plain, data_of, lives, make_plan, numbers_of_one, rows_of, run_lanes, tiny, to_flax
 from scipy import special, stats
 
 from sweep.base.errors import SweepError
@@ -21,6 +22,7 @@ from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
 from sweep.page.specs.model import MLP
 from sweep.page.specs.optimizer import Optimizer
+from sweep.specs import Record, every
 
 NUMPY_ACTIVATIONS = {
     "tanh": np.tanh,
@@ -282,3 +284,47 @@ def test_layers_and_seeds_draw_different_numbers():
     for at, one in enumerate(kernels):
         for other in kernels[at + 1 :]:
             assert not np.intersect1d(one, other).size
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.1, "coupled_decay": 0.2, "decoupled_decay": 0.3}])
+def test_frozen_layers_do_not_move_and_others_move_as_in_optax_with_them_set_to_zero(options):
+    experiment = tiny(
+        model=MLP(hidden=(5, 4), frozen=("layer_0", "layer_2"), bias_initializer="normal"), precision="float64",
+        optimizer=Optimizer("sgd", learning_rate=0.1, momentum=0.9, **options), epochs=20,
+        axes=grid(seed=(0, 1)), record=Record(metrics=("gradient_norm",), at=every(1), snapshots=0),
+    )  # fmt: skip
+    plan = make_plan(experiment)
+    for lane, life in enumerate(lives(plan)):
+        data = data_of(plan, lane)
+        start, end = life.states[0].parameters, life.states[-1].parameters
+        for name in ("layer_0", "layer_2"):
+            jax.tree.map(np.testing.assert_array_equal, end[name], start[name])
+        assert (life.curves["gradient_norm"] > 0).all(), "a record has the gradient of the loss"
+        if options:
+            assert not np.array_equal(start["layer_1"]["kernel"], end["layer_1"]["kernel"])
+            continue
+        with jax.enable_x64(True):
+            module = Plain((5, 4), "tanh", True, jnp.float64)
+            kinds = {name: "moves" if name == "layer_1" else "stays" for name in start}
+            rule = optax.multi_transform({"moves": optax.sgd(0.1, momentum=0.9), "stays": optax.set_to_zero()}, kinds)
+            parameters = jax.tree.map(jnp.asarray, start)
+            state = rule.init(parameters)
+            x, y = jnp.asarray(data.inputs.T), jnp.asarray(data.target)
+
+            @jax.jit
+            def step(parameters, state, module=module, x=x, y=y, rule=rule):
+                gradient = jax.grad(lambda p: jnp.mean((module.apply(to_flax(p), x) - y) ** 2))(parameters)
+                updates, state = rule.update(gradient, state, parameters)
+                return optax.apply_updates(parameters, updates), state
+
+            for _ in range(20):
+                parameters, state = step(parameters, state)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), end, parameters)
+
+
+def test_the_initialiser_is_an_axis():
+    experiment = tiny(model=MLP(width=5, depth=1), axes=grid(initializer=("zeros", "he_normal"), seed=(0, 1)))
+    for row, life in zip(rows_of(experiment), lives(make_plan(experiment), records=1), strict=True):
+        model = MLP(width=5, depth=1, initializer=dict(row)["initializer"])
+        begun = drawn(model, seed=dict(row)["seed"])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), life.states[0].parameters, begun)

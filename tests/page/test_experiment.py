@@ -54,11 +54,17 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "unknown precision 'float16': did you mean 'float64'?": lambda: tiny(precision="float16"),
     "unknown activation 'tahn': did you mean 'tanh'?": lambda: MLP(activation="tahn"),
     "unknown activation 'rleu': did you mean 'relu'?": lambda: tiny(axes=grid(activation=("tanh", "rleu"))),
+    "unknown layer in model.frozen 'layer_9': did you mean 'layer_3'?": lambda: MLP(frozen=("layer_9",)),
+    "model.frozen names all layers, so that nothing would be trained: leave one out": lambda: MLP(
+        depth=0, frozen=("layer_0",)
+    ),
+    "model.frozen must be a tuple of layers, as ('layer_0',), got 'layer_0'": lambda: MLP(frozen="layer_0"),  # type: ignore[arg-type]
     "unknown initializer 'he_norml': did you mean 'he_normal'?": lambda: MLP(initializer="he_norml"),
     "width must be at least 1, got 0": lambda: MLP(width=0),
     "width must be a whole number, got 8.0": lambda: tiny(axes=grid(width=(8.0,))),
     "model.hidden must hold whole numbers of at least 1, got 0": lambda: MLP(hidden=(4, 0)),
-    "model.initializer must be a name, or a name for each layer, got None": lambda: MLP(initializer=None),  # type: ignore[arg-type]
+    "unknown initializer None: known: glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, lecun_uniform, "
+    "normal, pytorch_normal, pytorch_uniform, zeros": lambda: MLP(initializer=None),  # type: ignore[arg-type]
     "model.initializer must name 3 layers, output included, got 2": lambda: MLP(
         depth=2, initializer=("normal", "zeros")
     ),
@@ -70,7 +76,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "'bias' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(bias=(True, False)),
     "'hidden' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(hidden=((8, 8), (16,))),
     "'bias' of MLP is not a knob, so no axis can sweep it: run a page for each value; its knobs are activation, bias_"
-    "initializer, bias_scale, depth, initial_scale, omega0, output_activation, width": lambda: tiny(
+    "initializer, bias_scale, depth, initial_scale, initializer, omega0, output_activation, width": lambda: tiny(
         axes=grid(bias=("yes", "no"))
     ),
     "question must be text, got 1j": lambda: tiny(question=1j),

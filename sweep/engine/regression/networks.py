@@ -304,7 +304,7 @@ def network(model: Model, varying: Varying = UNIFORM, outputs: int | None = None
 
 def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
     """Build the functions of a multilayer perceptron."""
-    names = [f"layer_{layer}" for layer in range(len(model.layers()) + 1)]
+    names = model.layer_names()
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> tuple[Parameters, Collections]:
         parts = _list_parameters(model, (inputs.shape[0], outputs or 1), varying, numbers, inputs.dtype)

@@ -1,6 +1,6 @@
 """Regression: a network learns a task's targets by an optimiser, full batch or by minibatches."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
@@ -239,10 +239,12 @@ class Regression(Training):
         functions = self._network()
         of_gradient = partial(objective, functions.train_for_gradient)
         (loss, collections), gradient = jax.value_and_grad(of_gradient, has_aux=True)(state.parameters)
+        gradient = _without(gradient, self.shape.model.frozen_layers())
         train = functions.train if self.shape.optimizer.takes_any_derivative() else functions.train_for_gradient
         updates, optimizer_state = self.rule(numbers).update(
             gradient, state.optimizer_state, state.parameters, loss, lambda at: objective(train, at)[0]
         )
+        updates = _without(updates, self.shape.model.frozen_layers())  # decays need no gradient
         parameters = jax.tree.map(jnp.add, state.parameters, updates)
         return State(parameters, optimizer_state, state.order, collections), jnp.isfinite(loss)
 
@@ -413,6 +415,13 @@ def _over_window(window: Window, values: Array | None) -> Array | None:
     if values is None or window.count_features() == 1:
         return values
     return values.reshape(*window.sizes(), *values.shape[1:])
+
+
+def _without(tree: Any, layers: Collection[str]) -> Any:
+    """Set the entries of some layers to 0."""
+    if not layers:
+        return tree
+    return {name: jax.tree.map(jnp.zeros_like, each) if name in layers else each for name, each in tree.items()}
 
 
 def _network_inputs(data: Data) -> Array:

@@ -46,6 +46,10 @@ class Model(Spec):
         """Give this network with the defaults of these knobs, so that networks that differ only in them are equal."""
         return replace(self, **{each.name: each.default for each in fields(self) if each.name in knobs})
 
+    def frozen_layers(self) -> frozenset[str]:
+        """Name the entries of the parameters that no step changes."""
+        return frozenset()
+
     def words(self) -> str:
         """Describe the network in words."""
         return f"module of width {getattr(self, 'width', '?')}"
@@ -69,6 +73,8 @@ class MLP(Model):
         bias_scale: factor on all initial biases.
         omega0: factor in the first hidden layer, s(omega0 (W x + b)), if s is a sine or a cosine: the scale of its
             initial frequencies, as in SIREN.
+        frozen: layers that no step changes, as in ("layer_0",); the last one is the output. Optimisers see a gradient
+            of 0 there; records have the gradient of the loss.
 
     Raises:
         SweepError: for an unknown name, a width below 1 or a wrong number of initialisers.
@@ -83,11 +89,12 @@ class MLP(Model):
     output_activation: str = choice("identity", ACTIVATIONS, kind="activation")
     bias: bool = True
     output_bias: bool = True
-    initializer: str | tuple[str, ...] = "lecun_normal"
+    initializer: str | tuple[str, ...] = choice("lecun_normal", INITIALIZERS, kind="initializer", or_a=tuple)
     bias_initializer: str = choice("zeros", _BIAS_INITIALIZERS, kind="bias initializer")
     initial_scale: float = number(1.0, at_least=0.0)
     bias_scale: float = number(1.0, at_least=0.0)
     omega0: float = number(1.0, above=0.0)
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,8 +105,6 @@ class MLP(Model):
             if getattr(self, name) != 1 and name not in self.applicable():
                 needs = {"bias_scale": "biases", "omega0": f"activation {_PERIODIC}"}[name]
                 raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
-        if not isinstance(self.initializer, str | tuple | list):
-            raise SweepError(f"model.initializer must be a name, or a name for each layer, got {self.initializer!r}")
         names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
         for name in names:
             if name not in tuple(INITIALIZERS):  # a tuple, since the name may not be hashable
@@ -107,10 +112,25 @@ class MLP(Model):
         layers = len(self.layers()) + 1
         if not isinstance(self.initializer, str) and len(names) != layers:
             raise SweepError(f"model.initializer must name {layers} layers, output included, got {len(names)}")
+        if not isinstance(self.frozen, tuple) or not all(isinstance(name, str) for name in self.frozen):
+            raise SweepError(f"model.frozen must be a tuple of layers, as ('layer_0',), got {self.frozen!r}")
+        for name in self.frozen:
+            if name not in self.layer_names():
+                raise unknown_name("layer in model.frozen", name, self.layer_names())
+        if {*self.frozen} == {*self.layer_names()}:
+            raise SweepError("model.frozen names all layers, so that nothing would be trained: leave one out")
 
     def layers(self) -> tuple[int, ...]:
         """Give the neurons of each hidden layer."""
         return (self.width,) * self.depth if self.hidden is None else self.hidden
+
+    def layer_names(self) -> tuple[str, ...]:
+        """Name the layers, output included."""
+        return tuple(f"layer_{at}" for at in range(len(self.layers()) + 1))
+
+    def frozen_layers(self) -> frozenset[str]:
+        """Name the layers that no step changes."""
+        return frozenset(self.frozen)
 
     def layer_sizes(self, inputs: int, outputs: int = 1) -> tuple[tuple[int, int], ...]:
         """Give inputs and outputs of each layer."""
@@ -126,7 +146,8 @@ class MLP(Model):
             return frozenset()
         if not self.depth:
             return frozenset({"width"})
-        return frozenset({"width", "activation"} | ({"depth"} if isinstance(self.initializer, str) else set()))
+        by_name = isinstance(self.initializer, tuple) or self.frozen  # so that the last layer must keep its place
+        return frozenset({"width", "activation"} | (set() if by_name else {"depth"}))
 
     def words(self) -> str:
         """Describe the network in words: "64-64-64 tanh"."""
