@@ -63,8 +63,8 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "width must be at least 1, got 0": lambda: MLP(width=0),
     "width must be a whole number, got 8.0": lambda: tiny(axes=grid(width=(8.0,))),
     "model.hidden must hold whole numbers of at least 1, got 0": lambda: MLP(hidden=(4, 0)),
-    "unknown initializer None: known: glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, lecun_uniform, "
-    "normal, pytorch_normal, pytorch_uniform, zeros": lambda: MLP(initializer=None),  # type: ignore[arg-type]
+    "unknown initializer None: known: glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, "
+    "lecun_uniform, normal, pytorch_normal, pytorch_uniform, zeros": lambda: MLP(initializer=None),  # type: ignore[arg-type]
     "model.initializer must name 3 layers, output included, got 2": lambda: MLP(
         depth=2, initializer=("normal", "zeros")
     ),
