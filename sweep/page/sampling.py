@@ -11,7 +11,7 @@ import numpy as np
 
 from sweep.base.errors import SweepError, unknown_name
 from sweep.page.axes import POINT, Axes, Factor, Value, check_lanes, list_values
-from sweep.page.specs.knobs import to_plain
+from sweep.page.specs.knobs import LARGEST_SEED, check_count, check_finite, to_plain
 
 MOST_DRAWS: Final = 16  # for each point that is asked for, where points repeat
 EXACT: Final = 2**53  # beyond it not every whole number is a float64
@@ -103,6 +103,7 @@ class Condition:
 
 def uniform(low: float, high: float) -> Range:
     """Sample uniformly between two numbers."""
+    low, high = _finite("uniform", low, high)
     if not low < high:
         raise SweepError(f"uniform needs low < high, got {low!r}, {high!r}")
     return Range(low, high, "uniform")
@@ -110,9 +111,17 @@ def uniform(low: float, high: float) -> Range:
 
 def log_uniform(low: float, high: float) -> Range:
     """Sample uniformly in the logarithm between two positive numbers."""
+    low, high = _finite("log_uniform", low, high)
     if not 0 < low < high:
         raise SweepError(f"log_uniform needs 0 < low < high, got {low!r}, {high!r}")
     return Range(low, high, "log_uniform")
+
+
+def _finite(name: str, low: float, high: float) -> tuple[float, float]:
+    low, high = to_plain(low), to_plain(high)
+    for word, end in (("low", low), ("high", high)):
+        check_finite(f"{word} of {name}", end)
+    return low, high
 
 
 def integers(low: int, high: int) -> Integers:
@@ -189,8 +198,11 @@ def sampled(
         SweepError: for fewer than one point, no range, an unknown method, more points than there are, and a condition
             that can't hold or holds for no point.
     """
-    if points < 1 or not ranges:
-        raise SweepError(f"sampled needs at least one point and one range, got {points} and {len(ranges)}")
+    points, sample_seed = to_plain(points), to_plain(sample_seed)
+    check_count("points of sampled", points, EXACT)
+    check_count("sample_seed", sample_seed, LARGEST_SEED, at_least=0)
+    if not ranges:
+        raise SweepError("sampled needs a range for at least one knob, as in sampled(40, learning_rate=uniform(0, 1))")
     check_lanes(points)
     if method not in ("random", "sobol"):
         raise SweepError(f"sampled knows the methods random and sobol, got {method!r}")

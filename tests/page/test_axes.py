@@ -256,7 +256,12 @@ REFUSALS = {
     "'frequency' is a dimension of results and can't be an axis (target_frequency is one)": lambda: grid(
         frequency=(1,)
     ),
-    "sampled needs at least one point and one range, got 0 and 1": lambda: sampled(0, noise=uniform(0, 1)),
+    "points of sampled must be at least 1, got 0": lambda: sampled(0, noise=uniform(0, 1)),
+    "points of sampled must be a whole number, got 1.5": lambda: sampled(1.5, noise=uniform(0, 1)),  # type: ignore[arg-type]
+    "sample_seed must be at least 0, got -1": lambda: sampled(2, sample_seed=-1, noise=uniform(0, 1)),
+    "low of uniform must be a finite number, got 'a'": lambda: uniform("a", "b"),  # type: ignore[arg-type]
+    "high of log_uniform must be a finite number, got inf": lambda: log_uniform(1, float("inf")),
+    "sampled needs a range for at least one knob, as in sampled(40, learning_rate=uniform(0, 1))": lambda: sampled(3),
     "sampled knows the methods random and sobol, got 'halton'": lambda: sampled(
         2, method="halton", noise=uniform(0, 1)
     ),
