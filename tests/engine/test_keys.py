@@ -23,7 +23,7 @@ def draws(seed: int, name: str) -> np.ndarray:
 
 def test_streams_keep_their_numbers():
     # Another number for a stream, or another way to make its key, would change every stored result.
-    assert STREAMS == {"weights": 0, "batches": 1, "data": 2}
+    assert STREAMS == {"weights": 0, "batches": 1, "data": 2, "network": 3}
     for name, number in STREAMS.items():
         assert jax.random.key_data(stream(jnp.uint32(7), name)).tolist() == [number, 7]
 

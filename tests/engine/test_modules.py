@@ -322,7 +322,7 @@ def functions_loop(slope, start, x, y, keys, rate):
 def test_a_module_of_another_framework_is_trained_as_there(build, loop):
     if build is of_equinox:
         pytest.importorskip("equinox")
-    experiment = with_noise(model=FromModule(build, width=5, slope=1.0))
+    experiment = with_noise(model=FromModule(build, width=5, slope=1.0), axes=grid(seed=(7,), slope=(0.5, 2.0)))
     plan = make_plan(experiment)
     assert sum(1 for _ in plan.blocks()) == 1
     for lane, (row, life) in enumerate(zip(rows_of(experiment), lives(plan), strict=True)):
