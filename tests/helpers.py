@@ -154,7 +154,8 @@ def data_of(plan: Plan, lane: int) -> Any:
     block, numbers = numbers_of(plan, lane)
     with settings_of(plan):
         begin = programs.compile_beginning(block, tuple(numbers), plan.devices.live())
-        shared = programs.sharing(block, plan.devices.live())(block.training.arrays(), numbers)
+        share = programs.compile_sharing(block, tuple(numbers), plan.devices.live())
+        shared = share(block.training.arrays(), numbers)
         rows = (block.tiles * plan.devices.count, block.tile)
         place = programs.sharding(plan.devices.live())
         data = begin({k: jax.device_put(np.broadcast_to(v, rows), place) for k, v in numbers.items()}, shared)[1]

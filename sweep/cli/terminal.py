@@ -215,14 +215,14 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     from sweep.plots.drawing.view import place_words
     from sweep.results import schema
 
-    summary = stats.summary(ds)
+    summary, judged = stats.summary(ds), schema.deciding(ds)
     dims = [str(dim) for dim in summary.sizes if dim != "frequency"]
     rows = list(product(*(range(summary.sizes[dim]) for dim in dims)))
     columns = {name: title for name, title in COLUMNS.items() if name in summary}
     if "order_of_convergence" in summary and summary["order_of_convergence"].isnull().all():  # one frequency
         del columns["order_of_convergence"]
     cells = []
-    for row in _best_rows(summary, dims, rows):
+    for row in _best_rows(summary, judged, dims, rows):
         place = dict(zip(dims, row, strict=True))
         here, lanes = summary.isel(place), ds.isel(place)
         names = [place_words(lanes, ds, dim).removeprefix(f"{dim.replace('_', ' ')} ") for dim in dims]
@@ -232,7 +232,7 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     for line in _column_meanings(summary, ds):
         console.print(line)
     if len(rows) > MOST_ROWS:
-        console.print(f"the {MOST_ROWS} of {len(rows)} rows with the lowest {words(schema.deciding(ds))}")
+        console.print(f"the {MOST_ROWS} of {len(rows)} rows with the lowest {words(judged)}")
     console.print(
         f"{ds.attrs['lane_steps']:,} lane-steps trained in {ds.attrs['training_seconds']:.1f} s, "
         f"compiled in {ds.attrs['compile_seconds']:.1f} s; {_statuses(ds)}"
@@ -275,12 +275,13 @@ def show_parent(console: Console, ds: "xr.Dataset", store: Path, report: str) ->
         console.print(f"the experiment that this is a part of is not stored in {other}", soft_wrap=True)
 
 
-def _best_rows(summary: "xr.Dataset", dims: list[str], rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Return the rows of the summary table; if there are too many, those with the lowest final loss, first."""
+def _best_rows(
+    summary: "xr.Dataset", judged: str, dims: list[str], rows: list[tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """Return the rows of the summary table; if there are too many, those whose final `judged` is lowest, first."""
     if len(rows) <= MOST_ROWS:
         return rows
-    judged = next(name for name in ("final_validation_loss", "final_loss") if name in summary)
-    order = np.argsort(summary[judged].transpose(*dims).values, axis=None, kind="stable")
+    order = np.argsort(summary[f"final_{judged}"].transpose(*dims).values, axis=None, kind="stable")
     return [rows[index] for index in order[:MOST_ROWS]]
 
 

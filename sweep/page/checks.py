@@ -65,7 +65,7 @@ def _check_loss(page: Experiment) -> None:
         page.task.check_inputs(page.precision)
         _check_classes(page.task, loss)
         if loss.of not in OF_CLASSES and not page.task.has_only_classes():
-            page.task.check_numbers(page.precision)
+            page.task.check_targets(page.precision)
     if loss.of == "classes" and not page.task.class_names():
         raise SweepError(f"loss {loss.name!r} needs targets that are classes: give them as Data")
     if isinstance(page.task, Data) and page.task.noise and page.task.has_only_classes():

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sweep.base.errors import unknown_name
 from sweep.page.axes import grid
 from sweep.page.experiment import Experiment
 from sweep.runs.runner import load_jax
@@ -25,9 +24,6 @@ def initial_parameters(experiment: Experiment, **knobs: Any) -> Any:
     Raises:
         SweepError: for an unknown knob, or a value that it does not accept.
     """
-    for name in knobs:
-        if name not in experiment.knobs():
-            raise unknown_name("knob", name, experiment.knobs())
     axes = grid(**{name: (value,) for name, value in knobs.items()})
     page = replace(experiment, axes=axes, figures=(), claims=(), stop=None)
     load_jax()

@@ -13,11 +13,10 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from jaxtyping import Array, Float, Key
 
-from sweep.page.specs.model import MODES
+from sweep.engine.regression.networks import Collections, Parameters, only_parameters, without_collections
+from sweep.page.specs.model import MODES, is_of
 
 Module = Any  # what `build` of a page returns
-Parameters = Any  # a pytree of arrays, which the optimiser changes
-Collections = Any  # the same, of what a step changes without a gradient; () where there never are any
 Points = Float[Array, "points inputs"]
 
 PARAMETERS: Final = "params"  # linen's name of the collection that an optimiser changes
@@ -48,7 +47,7 @@ def framework_of(module: Module) -> Framework | None:
         return LINEN
     if isinstance(module, nnx.Module):
         return NNX
-    if any(base.__module__.partition(".")[0] == "equinox" for base in type(module).__mro__):
+    if is_of(module, "equinox"):
         return EQUINOX
     return FUNCTIONS if isinstance(module, tuple) and len(module) == 2 and all(map(callable, module)) else None
 
@@ -106,7 +105,7 @@ def _variables(module: nnx.Module) -> tuple[nnx.State, nnx.State]:
     return parameters, others
 
 
-def _init_nnx(module: nnx.Module, _: Key[Array, ""], __: Points) -> tuple[Parameters, Collections]:
+def _kept(module: nnx.Module) -> tuple[Parameters, Collections]:
     parameters, others = map(nnx.to_pure_dict, _variables(module))
     return parameters, {STATE: others} if jax.tree.leaves(others) else {}
 
@@ -130,20 +129,26 @@ def _train_nnx(
 ) -> tuple[Array, Collections]:
     _with_variables(module, parameters, collections)
     module.train()
-    return module(x), _init_nnx(module, _, x)[1]
+    return module(x), _kept(module)[1]
 
 
-NNX: Final = Framework(_init_nnx, _apply_nnx, _train_nnx, _join_collections, _split_collections)
+NNX: Final = Framework(
+    lambda module, _, __: _kept(module), _apply_nnx, _train_nnx, _join_collections, _split_collections
+)
 
 
 # ---------------------------------------------------------------------------------------------------------
 # Equinox: a module is a pytree and takes one point. Its arrays of numbers are the parameters, by their names.
 
 
+def _named(module: Module) -> tuple[list[tuple[str, Any]], Any]:
+    """Give the leaves of a module with their names, and its structure."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(module)
+    return [(jax.tree_util.keystr(path).lstrip("."), leaf) for path, leaf in leaves], structure
+
+
 def _arrays(module: Module) -> dict[str, Array]:
-    leaves = jax.tree_util.tree_leaves_with_path(module)
-    found = {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in leaves}
-    return {name: leaf for name, leaf in found.items() if _is_array(leaf)}
+    return {name: leaf for name, leaf in _named(module)[0] if _is_array(leaf)}
 
 
 def _is_array(leaf: Any) -> bool:
@@ -151,8 +156,7 @@ def _is_array(leaf: Any) -> bool:
 
 
 def _with_arrays(module: Module, parameters: Parameters) -> Module:
-    leaves, structure = jax.tree_util.tree_flatten_with_path(module)
-    named = [(jax.tree_util.keystr(path).lstrip("."), leaf) for path, leaf in leaves]
+    named, structure = _named(module)
     return structure.unflatten([parameters.get(name, leaf) for name, leaf in named])
 
 
@@ -175,8 +179,8 @@ EQUINOX: Final = Framework(
     lambda module, _, __: (_arrays(module), ()),
     _apply_equinox,
     _train_equinox,
-    lambda parameters, _: parameters,
-    lambda variables: (variables, ()),
+    only_parameters,
+    without_collections,
 )
 
 
@@ -184,20 +188,14 @@ EQUINOX: Final = Framework(
 # Two functions, `init(key, points)` and `apply(parameters, points)`; if the second takes a key, None in a record.
 
 
-def _apply_function(module: Module, parameters: Parameters, _: Collections, x: Points) -> Array:
-    return module[1](parameters, x, **({"key": None} if _takes(module[1], "key") else {}))
-
-
-def _train_function(
-    module: Module, parameters: Parameters, none: Collections, x: Points, key: Key[Array, ""]
-) -> tuple[Array, Collections]:
-    return module[1](parameters, x, **({"key": key} if _takes(module[1], "key") else {})), none
+def _call(module: Module, parameters: Parameters, x: Points, key: Key[Array, ""] | None) -> Array:
+    return module[1](parameters, x, **({"key": key} if _takes(module[1], "key") else {}))
 
 
 FUNCTIONS: Final = Framework(
     lambda module, key, x: (module[0](key, x), ()),
-    _apply_function,
-    _train_function,
-    lambda parameters, _: parameters,
-    lambda variables: (variables, ()),
+    lambda module, parameters, _, x: _call(module, parameters, x, None),
+    lambda module, parameters, none, x, key: (_call(module, parameters, x, key), none),
+    only_parameters,
+    without_collections,
 )

@@ -14,8 +14,8 @@ from jaxtyping import Array, Key
 
 from sweep.base.errors import SweepError, blame, name_of, with_article
 from sweep.engine.keys import matrices, normal, uniforms
-from sweep.engine.regression.frameworks import Collections, Framework, Module, Parameters, framework_of
-from sweep.engine.regression.networks import Functions, Numbers, Varying
+from sweep.engine.regression.frameworks import Framework, Module, framework_of
+from sweep.engine.regression.networks import Collections, Functions, Numbers, Parameters, Varying
 from sweep.page.specs.model import FromModule
 
 
@@ -58,7 +58,7 @@ def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions
         train,
         train,
         by_layer=lambda tree: [tree],
-        direction=direction,
+        direction=_direction,
         own=lambda variables, _: variables,
         join=framework.join,
         split=framework.split,
@@ -145,7 +145,7 @@ def _shapes(collections: Collections) -> Mapping[str, tuple[int, ...]]:
     return {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in leaves}
 
 
-def direction(key: Key[Array, ""], parameters: Parameters, _: Numbers) -> Parameters:
+def _direction(key: Key[Array, ""], parameters: Parameters, _: Numbers) -> Parameters:
     """Draw standard normal numbers, one for each entry of the parameters."""
     leaves, structure = jax.tree.flatten(parameters)
     shapes = {at: (prod(leaf.shape[:-1]), prod(leaf.shape[-1:])) for at, leaf in enumerate(leaves)}

@@ -302,6 +302,16 @@ def network(model: Model, varying: Varying = UNIFORM, outputs: int | None = None
     return model.functions.load()(model, varying, outputs)
 
 
+def only_parameters(parameters: Parameters, _: Collections) -> Parameters:
+    """Give the variables of a network that has no collections."""
+    return parameters
+
+
+def without_collections(variables: Any) -> tuple[Parameters, Collections]:
+    """Give the parameters and no collections of such variables."""
+    return variables, ()
+
+
 def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
     """Build the functions of a multilayer perceptron."""
     names = model.layer_names()
@@ -341,8 +351,8 @@ def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
         by_layer=lambda tree: [tree[name] for name in names],
         direction=direction,
         own=partial(_own, names),
-        join=lambda parameters, _: parameters,
-        split=lambda variables: (variables, ()),
+        join=only_parameters,
+        split=without_collections,
     )
 
 

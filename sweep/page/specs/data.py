@@ -269,7 +269,7 @@ class Data(Task):
         if isinstance(self.validation, tuple):
             _check_columns("validation inputs", self.validation[0], precision)
 
-    def check_numbers(self, precision: str) -> None:
+    def check_targets(self, precision: str) -> None:
         """Refuse targets that are numbers, and that the precision of a run does not hold, as `check_inputs` does."""
         _check_columns("targets", self.targets, precision)
         if isinstance(self.validation, tuple):

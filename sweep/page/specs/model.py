@@ -7,16 +7,16 @@ from typing import Any, ClassVar, Final, Self
 
 from sweep.base.errors import SweepError, name_of, unknown_name
 from sweep.base.registry import Entry
-from sweep.page.specs import own_numbers
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
 from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of, number
+from sweep.page.specs.own_numbers import check_own, knob_of, merge, parameters_of
 
 _BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
 _PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
 _UNKNOWN_WIDTH: Final = 64  # assumed for a module without a width
-# Arguments of a linen module's `__call__` that say whether a step calls it, with their values in a step.
 DRAWN: Final = ("key", "rngs")  # arguments of `build` by which a module of Equinox or NNX draws
+# Arguments of a linen module's `__call__` that say whether a step calls it, with their values in a step.
 MODES: Final = {"train": True, "training": True, "deterministic": False, "use_running_average": False}
 
 
@@ -228,7 +228,7 @@ class FromModule(Model):
         static: Sequence[str] = (),
         **more: Any,
     ) -> None:
-        given = own_numbers.merge("FromModule", numbers, more)
+        given = merge("FromModule", numbers, more)
         values = {"build": build, "width": width, "initial_scale": initial_scale, "numbers": given, "static": static}
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -238,14 +238,14 @@ class FromModule(Model):
         super().__post_init__()
         if not callable(self.build):
             raise SweepError(f"build of FromModule must be a function of the width, got {self.build!r}")
-        if _is_module(self.build):
+        if is_of(self.build, "flax", "equinox"):
             raise SweepError(
                 f"build of FromModule must be a function that returns a module, got the module "
                 f"{type(self.build).__name__} itself: give a function that makes it"
             )
         if not isinstance(self.static, tuple) or not all(isinstance(name, str) for name in self.static):
             raise SweepError(f"static of FromModule must be a tuple of names, got {self.static!r}")
-        own_numbers.check("FromModule", self.numbers, [*DRAWN, *(each.name for each in fields(self))])
+        check_own("FromModule", self.numbers, [*DRAWN, *(each.name for each in fields(self))])
         for name in self.static:
             if name not in self.numbers:
                 raise unknown_name("number of FromModule in static", name, self.numbers)
@@ -253,7 +253,7 @@ class FromModule(Model):
 
     def _check_call(self) -> None:
         """Refuse numbers that `build` does not take."""
-        taken = own_numbers.parameters_of(self.build)
+        taken = parameters_of(self.build)
         if taken is None:
             return
         for name in self.numbers:
@@ -265,7 +265,7 @@ class FromModule(Model):
 
     def takes_width(self) -> bool:
         """Tell whether `width` is the first argument of `build`: if it has that name, or has no other value."""
-        taken = own_numbers.parameters_of(self.build)
+        taken = parameters_of(self.build)
         if taken is None:
             return True
         first = next((each for name, each in taken.items() if name not in DRAWN), None)
@@ -275,7 +275,7 @@ class FromModule(Model):
 
     def drawn_by(self) -> frozenset[str]:
         """Name the sources of random numbers that `build` takes."""
-        return frozenset(own_numbers.parameters_of(self.build) or ()) & {*DRAWN}
+        return frozenset(parameters_of(self.build) or ()) & {*DRAWN}
 
     def words(self) -> str:
         """Describe the network in words."""
@@ -287,7 +287,7 @@ class FromModule(Model):
 
     def own_knobs(self) -> dict[str, Knob]:
         """List the knobs of the class, and the numbers of the page's own."""
-        own = {n: own_numbers.knob_of(n, value, traced=self.is_traced(n)) for n, value in self.numbers.items()}
+        own = {n: knob_of(n, value, traced=self.is_traced(n)) for n, value in self.numbers.items()}
         return knobs_of(type(self)) | own
 
     def applicable(self) -> frozenset[str]:
@@ -311,6 +311,6 @@ class FromModule(Model):
         return super().blanks() | {"numbers": numbers}
 
 
-def _is_module(thing: Any) -> bool:
-    """Tell whether something is a module of a framework, and no class or function that makes one."""
-    return any(base.__module__.split(".")[0] in ("flax", "equinox") for base in type(thing).__mro__)
+def is_of(thing: Any, *packages: str) -> bool:
+    """Tell whether the class of something, or one that it extends, is of a package, without importing it."""
+    return any(base.__module__.partition(".")[0] in packages for base in type(thing).__mro__)

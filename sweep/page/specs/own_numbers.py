@@ -31,7 +31,7 @@ def merge(owner: str, numbers: Mapping[str, Any] | None, more: Mapping[str, Any]
     return {name: to_plain(value) for name, value in {**(numbers or {}), **more}.items()}
 
 
-def check(owner: str, numbers: Mapping[str, Any], taken: Collection[str]) -> None:
+def check_own(owner: str, numbers: Mapping[str, Any], taken: Collection[str]) -> None:
     """Refuse names that are no identifiers or already used, and values that are neither numbers nor texts.
 
     Args:

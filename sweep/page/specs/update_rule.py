@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 
 from sweep.base.errors import SweepError, name_of
 from sweep.base.registry import Entry
-from sweep.page.specs import own_numbers
 from sweep.page.specs.knobs import Knob, Spec
+from sweep.page.specs.own_numbers import check_own, knob_of, merge
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ class FromOptax(UpdateRule):
 
     def __init__(self, build: Callable[..., Any], *, numbers: Mapping[str, Any] | None = None, **more: Any):
         object.__setattr__(self, "build", build)
-        object.__setattr__(self, "numbers", own_numbers.merge("FromOptax", numbers, more))
+        object.__setattr__(self, "numbers", merge("FromOptax", numbers, more))
         self.__post_init__()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.build):
             raise SweepError(f"build of FromOptax must be a function that returns an optimiser, got {self.build!r}")
-        own_numbers.check("FromOptax", self.numbers, ("build", "numbers"))
+        check_own("FromOptax", self.numbers, ("build", "numbers"))
 
     def words(self) -> str:
         """Name the function that builds it."""
@@ -87,7 +87,7 @@ class FromOptax(UpdateRule):
 
     def own_knobs(self) -> dict[str, Knob]:
         """List its numbers, which are traced, and its texts, which are structures."""
-        return {name: own_numbers.knob_of(name, value, traced=True) for name, value in self.numbers.items()}
+        return {name: knob_of(name, value, traced=True) for name, value in self.numbers.items()}
 
     def applicable(self) -> frozenset[str]:
         """Name its numbers."""

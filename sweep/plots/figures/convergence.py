@@ -26,7 +26,6 @@ from sweep.plots.drawing.view import view
 from sweep.results import schema
 
 _ENDS = ("diverged", "censored", "cut")  # of lanes that do not reach the threshold; the first one if equally frequent
-_WORDS = {"loss": "training loss"}
 _SHARE = 0.05  # of the median initial loss: the threshold if the page states none
 _NEAR = 1.1  # of the lowest median validation loss: the same where there is validation
 
@@ -72,7 +71,7 @@ def epochs_to_converge(ds: xr.Dataset, threshold: float | None = None, *, ax: Ax
         sheet.set_title(axes, sheet.name(chosen, panel))
     add_colour_bar(sheet.panels, cells, "median epochs to the threshold")
     rule = (
-        f"Median over {chosen.seeds} of the first recorded epoch with {_WORDS.get(metric) or style.words(metric)} at "
+        f"Median over {chosen.seeds} of the first recorded epoch with {labels.METRICS[metric].long_name} at "
         f"most {style.format_number(level)} ({why}); a lane that diverges, be it later, counts as +inf"
     )
     texts = {

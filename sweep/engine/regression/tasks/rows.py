@@ -14,7 +14,7 @@ from sweep.engine.regression.tasks.streams import NOISE, SPLIT
 from sweep.page.shape import Shape
 from sweep.page.specs.data import Data as Spec
 
-_NEVER: Final = 1e-9  # a chance that is not looked into
+_UNLIKELY: Final = 1e-9  # a chance that is not looked into
 
 
 class Rows(NamedTuple):
@@ -96,7 +96,7 @@ def check_split(shape: Shape, seeds: np.ndarray) -> None:
     targets, names = spec.targets_as(True), spec.class_names()
     counts = np.bincount(targets, minlength=len(names))
     share = spec.validation_rows() / len(targets)
-    if not spec.draws_validation() or len(seeds) * np.sum(share ** counts[counts > 0]) < _NEVER:
+    if not spec.draws_validation() or len(seeds) * np.sum(share ** counts[counts > 0]) < _UNLIKELY:
         return
     trained = jax.jit(lambda seed: _order(spec, stream(seed, "data"), len(targets), dtype)[: spec.points])
     for seed in seeds.astype(np.uint32):
