@@ -472,3 +472,14 @@ def test_a_stopping_rule_can_be_changed_on_the_command_line_and_its_savings_are_
     assert "2 reached" in done.stdout
     refused = run(folder, "page.py", "--stop.value", "nan")
     assert_refused(refused, "value of Target must be a finite number")
+
+
+@pytest.mark.parametrize("name", ["points", "low", "high", "placement"])
+def test_what_the_rows_of_data_decide_is_no_option(folder: Path, here, name: str) -> None:
+    (folder / "page.py").write_text(
+        "from sweep import MLP, Data, Experiment, grid\n"
+        "experiment = Experiment(question='?', task=Data([[1.0], [2.0], [4.0]], [1.0, 2.0, 3.0]), model=MLP(depth=0), "
+        "axes=grid(seed=(0,)), epochs=1)\n"
+    )
+    assert_refused(here("page.py", f"--task.{name}", "5"), f"Unrecognized options: --task.{name}")
+    assert not (folder / "results").exists()

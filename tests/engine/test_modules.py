@@ -207,6 +207,18 @@ def test_what_a_module_must_not_do_is_refused_in_one_line():
         assert str(refused.value) == line
 
 
+def test_a_short_last_batch_is_refused_where_its_statistics_would_count():
+    assert make_plan(with_noise(batch_size=8, epochs=2))
+    with pytest.raises(SweepError) as refused:
+        make_plan(with_noise(batch_size=5, epochs=2))
+    assert str(refused.value) == (
+        "batch_size 5 does not divide the 16 points, and a short last batch would have other statistics than its "
+        "points: take a divisor"
+    )
+    constants = FromModule(fixed_features, width=4)
+    assert make_plan(with_noise(model=constants, batch_size=5, epochs=2, axes=grid(seed=(0, 1))))
+
+
 @pytest.mark.parametrize("made", [3, (1, 2), None])
 def test_anything_but_a_network_is_refused_with_what_it_may_be(made):
     with pytest.raises(SweepError) as refused:
