@@ -27,5 +27,5 @@ ACTIVATIONS: Final[dict[str, Activation]] = {
     "softplus": Activation("jax.nn:softplus"),
     "silu": Activation("jax.nn:silu"),
     "elu": Activation("jax.nn:elu"),
-    "identity": Activation("sweep.engine.regression.networks:identity"),
+    "identity": Activation("sweep.engine.regression.perceptron:identity"),
 }

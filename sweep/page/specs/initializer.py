@@ -21,8 +21,8 @@ class Initializer(Entry):
 
 
 _NORMAL: Final = "sweep.engine.keys:normal"
-_TRUNCATED: Final = "sweep.engine.regression.networks:truncated_normal"
-_UNIFORM: Final = "sweep.engine.regression.networks:uniform"
+_TRUNCATED: Final = "sweep.engine.regression.weights:truncated_normal"
+_UNIFORM: Final = "sweep.engine.regression.weights:uniform"
 INITIALIZERS: Final[dict[str, Initializer]] = {
     "zeros": Initializer("jax.numpy:zeros_like", variance=lambda fan_in, fan_out: 1.0, biases=True),
     "normal": Initializer(_NORMAL, variance=lambda fan_in, fan_out: 1.0, biases=True),

@@ -80,7 +80,7 @@ class MLP(Model):
         SweepError: for an unknown name, a width below 1 or a wrong number of initialisers.
     """
 
-    functions: ClassVar[Entry] = Entry("sweep.engine.regression.networks:perceptron")
+    functions: ClassVar[Entry] = Entry("sweep.engine.regression.perceptron:perceptron")
 
     hidden: tuple[int, ...] | None = None
     width: int = count(64, units="neurons")

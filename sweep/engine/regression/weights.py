@@ -1,0 +1,114 @@
+"""Initial parameters of multilayer perceptrons, and directions in their space.
+
+A layer may be padded to more neurons than the lane's `width`: the weights of dead neurons are zero.
+"""
+
+from math import erf
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from sweep.engine.keys import matrices, normal, uniforms
+from sweep.engine.regression.networks import Numbers, Parameters, Varying
+from sweep.page.specs.initializer import INITIALIZERS
+from sweep.page.specs.model import MLP
+
+
+def truncated_normal(u: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Normal, truncated at two deviations and rescaled to deviation 1, as in Flax and Keras."""
+    return normal(erf(2**0.5) * u) / 0.87962566103423978
+
+
+def uniform(u: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Uniform with deviation 1: on (-sqrt(3), sqrt(3))."""
+    return 3**0.5 * u
+
+
+class Parameter(NamedTuple):
+    """A kernel, or a bias as a matrix of one row, to be drawn.
+
+    Args:
+        layer: name of its layer.
+        name: "kernel" or "bias".
+        number: identifies it when random numbers are drawn; traced for the last layer if depths vary.
+        shape: number of rows and columns, including dead ones.
+        alive: number of rows and columns that are not dead, traced if they vary.
+        initializer: one of `INITIALIZERS`.
+        fans: true fan-in and fan-out, traced if they vary.
+        scale: factor on its deviation.
+    """
+
+    layer: str
+    name: str
+    number: Any
+    shape: tuple[int, int]
+    alive: tuple[Any, Any]
+    initializer: str
+    fans: tuple[Any, Any]
+    scale: Any
+
+
+def list_parameters(
+    model: MLP, ends: tuple[int, int], varying: Varying, numbers: Numbers, dtype: Any
+) -> dict[int, Parameter]:
+    """List a network's parameters by their places: twice the layer's, plus one for a bias.
+
+    Args:
+        model: its structure.
+        ends: inputs of its first layer and outputs of its last one.
+        varying: in what lanes differ.
+        numbers: the lane's traced numbers.
+        dtype: precision of scales.
+    """
+    scale = numbers["initial_scale"].astype(dtype)
+    bias_scale = numbers["bias_scale"].astype(dtype) if model.bias else None
+    hidden = model.layers()
+    features, outputs = ends
+    capacities = (features, *hidden, outputs)
+    neurons = (features, *(numbers["width"],) * len(hidden), outputs) if varying.width else capacities
+    parts = {}
+    for at, (initializer, bias) in enumerate(zip(model.initializers(), model.biases(), strict=True)):
+        rows, columns = neurons[at], neurons[at + 1]
+        number, alive = at, columns
+        if varying.depth and at < len(hidden):
+            alive = jnp.where(at < numbers["depth"], columns, 0)
+        elif varying.depth:
+            number = numbers["depth"]  # the last layer is drawn as that of a network without the dead layers
+        layer, shape, fans = f"layer_{at}", (capacities[at], capacities[at + 1]), (rows, columns)
+        parts[2 * at] = Parameter(layer, "kernel", 2 * number, shape, (rows, alive), initializer, fans, scale)
+        if bias:
+            parts[2 * at + 1] = Parameter(
+                layer, "bias", 2 * number + 1, (1, shape[1]), (1, alive), model.bias_initializer, fans, bias_scale
+            )
+    return parts
+
+
+def draw_parameters(parts: dict[int, Parameter], key: Key[Array, ""], dtype: Any) -> Parameters:
+    """Draw the initial parameters of all layers at once.
+
+    Each distribution is computed for all entries, of which each matrix takes its part, so that it is traced once and
+    not for each layer.
+    """
+    shapes = {place: part.shape for place, part in parts.items()}
+    entries = uniforms(key, shapes, dtype, {place: part.number for place, part in parts.items()})
+    quantiles = {place: INITIALIZERS[part.initializer].load() for place, part in parts.items()}
+    used = dict.fromkeys(quantiles.values())  # not a set, whose order would vary
+    drawn = {quantile: matrices(quantile(entries), shapes) for quantile in used}
+    parameters: dict[str, dict[str, Array]] = {}
+    for place, part in parts.items():
+        values = _scale(part, drawn[quantiles[place]][place])
+        parameters.setdefault(part.layer, {})[part.name] = values[0] if part.name == "bias" else values
+    return parameters
+
+
+def _scale(part: Parameter, drawn: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+    """Scale numbers of deviation 1 to the deviation of their initialiser, and set dead ones to 0."""
+    variance = INITIALIZERS[part.initializer].variance
+    # Converted to the precision of the run before dividing: JAX divides traced whole numbers in float32.
+    fan_in, fan_out = (jnp.asarray(fan, drawn.dtype) for fan in part.fans)
+    values = drawn * (jnp.sqrt(variance(fan_in, fan_out)) * part.scale).astype(drawn.dtype)
+    if all(isinstance(alive, int) for alive in part.alive):  # none is dead
+        return values
+    rows, columns = (jnp.arange(size) < alive for size, alive in zip(part.shape, part.alive, strict=True))
+    return jnp.where(rows[:, None] & columns, values, 0)
