@@ -48,6 +48,7 @@ from .page.specs.task import Linear as Linear
 from .page.specs.task import Sine as Sine
 from .page.specs.task import SumOfSines as SumOfSines
 from .page.specs.task import Table as Table
+from .page.specs.training import FromTraining as FromTraining
 from .page.specs.update_rule import FromOptax as FromOptax
 from .page.specs.window import Window as Window
 from .results.dataset import open_results as open_results

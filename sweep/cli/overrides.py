@@ -13,7 +13,6 @@ from sweep.base.errors import SweepError
 from sweep.cli.command import parse
 from sweep.page.axes import Axes, grid, zipped
 from sweep.page.experiment import Experiment
-from sweep.page.resolve import PARTS
 from sweep.page.specs.knobs import Spec, knobs_of
 from sweep.page.specs.stop import Stop
 
@@ -94,7 +93,7 @@ def _options_class(experiment: Experiment) -> type:
 
 def _parts(experiment: Experiment) -> tuple[str, ...]:
     """Name the parts whose fields are options; `stop` only if the page has one stopping rule."""
-    return (*PARTS, "record", *(["stop"] if isinstance(experiment.stop, Stop) else []))
+    return (*experiment.parts(), "record", *(["stop"] if isinstance(experiment.stop, Stop) else []))
 
 
 def _part(name: str, spec: Any) -> tuple[str, type, Any]:

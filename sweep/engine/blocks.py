@@ -14,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 
 from sweep.engine.cost import compile_seconds, step_seconds, tile_size
+from sweep.engine.page_training import PageTraining
 from sweep.engine.program import Block
-from sweep.engine.regression.networks import Varying
-from sweep.engine.regression.training import can_vary, training_of
+from sweep.engine.regression.networks import UNIFORM, Varying
+from sweep.engine.regression.training import Regression, can_vary
 from sweep.engine.training import Cost, Training
 from sweep.page.axes import Lanes
 from sweep.page.resolve import Resolved, Variant, numbers_of, shape_of
@@ -137,6 +138,16 @@ class _Group:
     def training_seconds(self, platform: str) -> float:
         """Estimate the seconds of training `WEIGHED_LANES` of each structure on one device."""
         return self.training.steps * WEIGHED_LANES * sum(self.step_seconds(platform))
+
+
+def training_of(shape: Shape, varying: Varying = UNIFORM) -> Training:
+    """Return the training of the lanes of a Shape.
+
+    Args:
+        shape: what decides their code; where lanes vary, with the largest network.
+        varying: in what lanes differ beyond their numbers.
+    """
+    return PageTraining(shape) if shape.training else Regression(shape, varying)
 
 
 @lru_cache(maxsize=2**16)

@@ -10,8 +10,9 @@ from sweep.base.errors import SweepError, unknown_name, with_article
 from sweep.base.labels import METRICS, SEEDS
 from sweep.base.text import check_text
 from sweep.page.axes import POINT, Axes, Value
-from sweep.page.resolve import PARTS, applicable_knobs, shape_of, structures, with_values
+from sweep.page.resolve import applicable_knobs, shape_of, structures, with_values
 from sweep.page.shape import steps_per_epoch
+from sweep.page.specs.absent import NoModel, NoOptimizer, NoTask
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.data import Data
 from sweep.page.specs.figure import Figure, needs_of, references_of
@@ -21,6 +22,7 @@ from sweep.page.specs.model import MLP, FromModule, Model
 from sweep.page.specs.optimizer import DECAYS, Optimizer
 from sweep.page.specs.stop import Halving, Stop
 from sweep.page.specs.task import FromFunction, Table, Task
+from sweep.page.specs.training import FromTraining
 from sweep.page.specs.update_rule import FromOptax, UpdateRule
 from sweep.page.specs.values import MOST_CLASSES
 
@@ -35,15 +37,62 @@ def check(page: Experiment) -> None:
         SweepError: for an axis that no spec has or that does not apply, a value out of range, or a record or figure
             that is not possible with the task.
     """
-    for part, kind in (("task", Task), ("model", Model), ("optimizer", UpdateRule), ("axes", Axes)):
-        if not isinstance(getattr(page, part), kind):
-            words = "an Optimizer or FromOptax" if kind is UpdateRule else with_article(kind.__name__)
-            raise SweepError(f"{part} must be {words}, got {getattr(page, part)!r}")
+    _check_parts(page)
     check_text("question", page.question)
     if isinstance(page.epochs, bool) or not isinstance(page.epochs, int) or page.epochs < 1:
         raise SweepError(f"epochs must be a whole number of at least 1, got {page.epochs!r}")
     if page.precision not in PRECISIONS:
         raise unknown_name("precision", page.precision, PRECISIONS)
+    if page.training:
+        _check_training(page, page.training)
+        _check_axes(page)
+    else:
+        _check_regression(page)
+    _check_record(page)
+    _check_stop(page)
+    for figure in page.figures:
+        _check_figure(page, figure)
+    _check_claims(page)
+
+
+def _check_parts(page: Experiment) -> None:
+    """Refuse parts of a wrong kind, one that is missing, and a training beside what it replaces."""
+    if not isinstance(page.training, FromTraining | None):
+        raise SweepError(f"training must be a FromTraining or None, got {page.training!r}")
+    for part, kind in (("task", Task), ("model", Model), ("optimizer", UpdateRule), ("axes", Axes)):
+        given = getattr(page, part)
+        if not isinstance(given, kind):
+            words = "an Optimizer or FromOptax" if kind is UpdateRule else with_article(kind.__name__)
+            raise SweepError(f"{part} must be {words}, got {given!r}")
+        absent = isinstance(given, NoTask | NoModel | NoOptimizer)
+        if page.training is None and absent:
+            raise SweepError(f"an Experiment needs a {part}: give {part}=, or a training=FromTraining(...) of its own")
+        if page.training and kind is not Axes and not absent:
+            raise SweepError(f"a training of the page replaces its {part}, got {with_article(type(given).__name__)}")
+
+
+def _check_training(page: Experiment, training: FromTraining) -> None:
+    """Refuse what has no effect beside a training of the page, or has names that it takes."""
+    unused = {"loss": (page.loss, "mean_squared"), "batch_size": (page.batch_size, None)}
+    for name, (given, default) in unused.items():
+        if given != default:
+            raise SweepError(f"{name} has no effect with a training of the page, got {given!r}: leave it out")
+    if page.record.own:
+        raise SweepError(
+            "record.own is of a network's moment: give the metrics of a training to FromTraining(metrics=)"
+        )
+    if page.record.x is not None:
+        raise SweepError("record.x has no effect with a training of the page, which predicts nothing: leave it out")
+    for name in training.numbers:
+        if name in knobs_of(type(page)):
+            raise SweepError(f"number {name!r} of FromTraining has the name of a knob: rename it")
+    for seed, key in zip(SEEDS, ("key", "data_key"), strict=True):
+        if seed in page.axes.knobs() and not training.draws(key):
+            raise SweepError(f"axis {seed!r} has no effect, as no function of FromTraining takes {key}")
+
+
+def _check_regression(page: Experiment) -> None:
+    """Refuse what does not fit together where a network learns a task."""
     if page.batch_size is not None and page.batch_size > page.task.points:
         raise SweepError(f"batch_size must be at most the {page.task.points} points, got {page.batch_size}")
     _check_loss(page)
@@ -52,11 +101,6 @@ def check(page: Experiment) -> None:
     _check_accumulation(page)
     _check_axes(page)
     _check_decay(page)
-    _check_record(page)
-    _check_stop(page)
-    for figure in page.figures:
-        _check_figure(page, figure)
-    _check_claims(page)
 
 
 def _check_loss(page: Experiment) -> None:
@@ -175,7 +219,7 @@ def _check_axes(page: Experiment) -> None:
         _check_outputs(page, variant)
         _refuse_inapplicable(variant, {*structure.values, *structure.ranges})
         for name, ends in structure.ranges.items():
-            if page.knobs()[name][0] in PARTS:
+            if page.knobs()[name][0] in page.parts():
                 for value in ends:
                     with_values(variant, {name: value})
 
@@ -192,7 +236,7 @@ def _check_outputs(page: Experiment, variant: Experiment) -> None:
 
 def _no_knob(page: Experiment, name: str, knobs: Mapping[str, Any]) -> SweepError:
     """Build the error for an axis that is not a knob: it names a field that can't be swept, or no field at all."""
-    for owner in (page, page.task, page.model, page.optimizer):
+    for owner in (page, *(getattr(page, part) for part in page.parts())):
         if name in {each.name for each in fields(owner) if not each.name.startswith("_")}:
             kind = type(owner).__name__
             return SweepError(
@@ -207,10 +251,11 @@ def _no_knob(page: Experiment, name: str, knobs: Mapping[str, Any]) -> SweepErro
 def _check_record(page: Experiment) -> None:
     for name in page.record.metrics or ():
         if name not in page.applicable_metrics():
-            raise SweepError(f"metric {name!r} does not apply to {type(page.task).__name__} as it is set up here")
+            what = "a training of the page" if page.training else f"{type(page.task).__name__} as it is set up here"
+            raise SweepError(f"metric {name!r} does not apply to {what}")
         if name in page.knobs():
             raise SweepError(f"metric {name!r} can't be recorded, as a knob of this page has its name: rename the knob")
-    for metric in page.record.own:
+    for metric in page.own_metrics():
         if metric.name in page.knobs():
             raise SweepError(f"metric {metric.name!r} of the page has the name of a knob: rename it")
         for dim in set(metric.quantity().dims) - page.dimensions():
@@ -229,9 +274,9 @@ def _check_record(page: Experiment) -> None:
 
 def _check_own_dimensions(page: Experiment) -> None:
     """Refuse a dimension of a metric's own that has the name of something else on the page."""
-    metrics = {*page.metrics(), *(metric.name for metric in page.record.own)}
+    metrics = {*page.metrics(), *(metric.name for metric in page.own_metrics())}
     taken = {"a metric": metrics, "a knob": {*page.knobs()}, "a dimension of the axes": {*page.axes.dimensions()}}
-    for metric in page.record.own:
+    for metric in page.own_metrics():
         for dim in metric.own_dimensions():
             for kind, names in taken.items():
                 if dim.name in names:
@@ -254,7 +299,7 @@ def _check_stop(page: Experiment) -> None:
 
 
 def _check_stop_metric(page: Experiment, name: str) -> None:
-    own = {metric.name: metric.quantity() for metric in page.record.own}
+    own = {metric.name: metric.quantity() for metric in page.own_metrics()}
     recorded = {metric: METRICS[metric] for metric in page.metrics()} | own
     single = {metric: each for metric, each in recorded.items() if not each.dims}
     if name not in single:
@@ -274,7 +319,7 @@ def _check_halving(page: Experiment, rule: Halving) -> None:
 
 
 def _check_figure(page: Experiment, figure: Figure) -> None:
-    metrics = {*page.metrics(), *(metric.name for metric in page.record.own)}
+    metrics = {*page.metrics(), *(metric.name for metric in page.own_metrics())}
     has = metrics | {*page.axes.dimensions()} | page.dimensions()
     if page.record.snapshots:
         has |= ({"prediction"} if page.shown() else set()) | ({"sample_prediction"} if page.has_rows() else set())

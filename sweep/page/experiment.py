@@ -6,19 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sweep.base.errors import SweepError
-from sweep.base.labels import METRICS, Better
+from sweep.base.labels import METRICS, SEEDS, Better
 from sweep.page.axes import Axes
 from sweep.page.checks import check
-from sweep.page.resolve import PARTS, shape_of
+from sweep.page.resolve import shape_of
+from sweep.page.specs.absent import NO_MODEL, NO_OPTIMIZER, NO_TASK
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.figure import Figure
 from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of
 from sweep.page.specs.loss import LOSSES, OF_CLASSES, Loss, as_loss, loss_knobs
 from sweep.page.specs.model import Model
 from sweep.page.specs.optimizer import Optimizer
-from sweep.page.specs.record import Record, own_dimensions
+from sweep.page.specs.record import Metric, Record, own_dimensions
 from sweep.page.specs.stop import Stop
 from sweep.page.specs.task import FromFunction, Task
+from sweep.page.specs.training import FromTraining
 from sweep.page.specs.update_rule import UpdateRule
 from sweep.page.specs.window import Window
 
@@ -32,6 +34,7 @@ class Experiment(Spec):
         task: points and target.
         model: the network.
         optimizer: the optimiser and its numbers: an `Optimizer`, or `FromOptax` for one of the page's own.
+        training: in place of task, model, optimizer, loss and batch_size, a training of the page's own.
         axes: the swept values; every combination is one lane.
         epochs: length of each training in passes over the points.
         loss: the training loss, one of `LOSSES` or a `Loss`; as an axis its name is called `loss_function`.
@@ -52,9 +55,10 @@ class Experiment(Spec):
     """
 
     question: str
-    task: Task
-    model: Model
     axes: Axes
+    task: Task = NO_TASK
+    model: Model = NO_MODEL
+    training: FromTraining | None = None
     optimizer: UpdateRule = field(default_factory=Optimizer)
     epochs: int = 1000
     loss: str | Loss = choice("mean_squared", LOSSES, kind="loss", name="loss_function", or_a=Loss)
@@ -72,13 +76,29 @@ class Experiment(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.training is not None and self.optimizer == Optimizer():
+            object.__setattr__(self, "optimizer", NO_OPTIMIZER)  # nobody gave that one
         check(self)
+
+    def parts(self) -> tuple[str, ...]:
+        """Name the fields whose specs have knobs, beside the page itself and its loss."""
+        return ("training",) if self.training else ("task", "model", "optimizer")
+
+    def absent(self) -> tuple[str, ...]:
+        """Name the fields that say nothing on this page."""
+        return ("task", "model", "optimizer", "loss", "batch_size") if self.training else ("training",)
+
+    def own_metrics(self) -> tuple[Metric, ...]:
+        """List the metrics that the page defines."""
+        return self.training.metrics if self.training else self.record.own
 
     def knobs(self) -> dict[str, tuple[str, Knob]]:
         """List the knobs that an axis may sweep, by name, each with its part ("" is the experiment itself)."""
         found = {name: ("", knob) for name, knob in knobs_of(type(self)).items()}
-        for part in PARTS:
+        for part in self.parts():
             found |= {name: (part, knob) for name, knob in getattr(self, part).own_knobs().items()}
+        if self.training:
+            return {name: each for name, each in found.items() if each[0] or name in SEEDS}
         found |= {name: ("loss", knob) for name, knob in loss_knobs(self.loss).items()}
         if isinstance(self.task, FromFunction):
             for name in self.task.parameters:
@@ -97,11 +117,13 @@ class Experiment(Spec):
 
     def better(self, metric: str) -> Better:
         """Tell which values of a recorded metric are better."""
-        own: dict[str, Better] = {each.name: each.better for each in self.record.own}
+        own: dict[str, Better] = {each.name: each.better for each in self.own_metrics()}
         return own[metric] if metric in own else METRICS[metric].better
 
     def dimensions(self) -> frozenset[str]:
         """Name the dimensions that recorded values may have."""
+        if self.training:
+            return frozenset(self.training.dimensions())
         shown = self.shown()
         has = {"layer", *own_dimensions(self.record.own), *(shown.dims() if shown else ())}
         has |= {"sample"} if self.has_rows() else set()
@@ -138,6 +160,8 @@ class Experiment(Spec):
 
     def applicable_metrics(self) -> frozenset[str]:
         """Name the built-in metrics that can be measured with this task, x and loss."""
+        if self.training:
+            return frozenset({"loss"})
         has = self.has()
         return frozenset(name for name, quantity in METRICS.items() if has.issuperset(quantity.needs))
 

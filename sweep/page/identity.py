@@ -33,6 +33,7 @@ from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Cadence, Metric, Record
 from sweep.page.specs.stop import Halving, Plateau, Target
 from sweep.page.specs.task import FromFunction, Linear, Sine, SumOfSines, Table
+from sweep.page.specs.training import FromTraining
 from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.values import Values
 from sweep.page.specs.window import Window
@@ -43,8 +44,8 @@ _COSMETIC_WITHIN: Final[Mapping[str, tuple[str, ...]]] = {"Record": ("keep",)}  
 # The classes in the description of an experiment, except those of cosmetic fields. Changing a default or a field name
 # here means changing the schema of stores: a stored description without the field would mean something else.
 SPECS: Final = (
-    Axes, Cadence, Data, Dimension, Experiment, Factor, FromFunction, FromModule, FromOptax, Halving, Linear, Loss, MLP,
-    Metric, Optimizer, Plateau,
+    Axes, Cadence, Data, Dimension, Experiment, Factor, FromFunction, FromModule, FromOptax, FromTraining,
+    Halving, Linear, Loss, MLP, Metric, Optimizer, Plateau,
     Record, Sine, SumOfSines, Table, Target, Window,
 )  # fmt: skip
 # Names that modules and packages of ours had, as stored descriptions may still tell them.
@@ -72,7 +73,9 @@ _NAMED: Final = re.compile(rf"(?<![\w.])sweep{_PATH}+(?=\.\w)")
 def describe(thing: Any) -> Any:
     """Turn a spec into data that JSON can hold; a function that the page defines becomes its source text."""
     if is_dataclass(thing) and not isinstance(thing, type):
-        data = {f.name: describe(getattr(thing, f.name)) for f in fields(thing) if not f.name.startswith("_")}
+        absent = thing.absent() if isinstance(thing, Experiment) else ()
+        names = [f.name for f in fields(thing) if not f.name.startswith("_") and f.name not in absent]
+        data = {name: describe(getattr(thing, name)) for name in names}
         if isinstance(thing, Experiment):
             for rule, described in zip(thing.rules(), _listed(data["stop"]), strict=True):
                 if thing.better(rule.metric) == "higher":

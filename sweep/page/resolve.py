@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,6 @@ from sweep.page.specs.loss import as_loss
 
 if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
-
-PARTS: Final = ("task", "model", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def with_values(page: Experiment, values: Mapping[str, Value]) -> Experiment:
 
 def applicable_knobs(page: Experiment) -> frozenset[str]:
     """Name the knobs that have an effect in a page's structure."""
-    parts = [getattr(page, part).applicable() for part in PARTS]
+    parts = [getattr(page, part).applicable() for part in page.parts()]
     return frozenset(knobs_of(type(page))).union(as_loss(page.loss).values(), *parts)
 
 
@@ -195,7 +193,8 @@ def shape_of(page: Experiment) -> Shape:
         steps=page.epochs * steps_per_epoch(page.task.points, page.batch_size),
         precision=page.precision,
         metrics=page.metrics(),
-        own=page.record.own,
+        own=page.own_metrics(),
+        training=page.training and blank(page.training),
     )
 
 

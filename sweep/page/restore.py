@@ -21,7 +21,7 @@ KINDS: Final = {
     if inspect.isclass(kind) and is_dataclass(kind)
 }
 STOPS: Final = ("Target", "Plateau", "Halving")
-CODE: Final = ("function", "build")  # fields of specs that hold code of the page
+CODE: Final = ("function", "build", "begin", "step", "measure")  # fields of specs that hold code of the page
 StandIns = Mapping[str, Callable[..., Any]]  # functions in place of the page's code, by the kind of the spec
 
 

@@ -9,6 +9,7 @@ from sweep.page.specs.loss import Loss
 from sweep.page.specs.model import Model
 from sweep.page.specs.record import Metric
 from sweep.page.specs.task import Task
+from sweep.page.specs.training import FromTraining
 from sweep.page.specs.update_rule import UpdateRule
 from sweep.page.specs.window import Window
 
@@ -30,6 +31,7 @@ class Shape:
         common_data: whether all lanes of the sweep have the same data, which are then held once.
         metrics: names of the built-in metrics recorded.
         own: metrics that the page defines.
+        training: in place of task, model, optimizer and loss, a training that the page defines, blank as they are.
     """
 
     task: Task
@@ -43,6 +45,7 @@ class Shape:
     metrics: tuple[str, ...]
     own: tuple[Metric, ...]
     common_data: bool = False
+    training: FromTraining | None = None
 
     def steps_per_epoch(self) -> int:
         """Count optimiser steps in an epoch; the short last batch is kept."""

@@ -13,7 +13,7 @@ from sweep.base.labels import SEEDS
 from sweep.results import schema
 
 LANE: Final = "lane"
-_SPECS: Final = ("task", "model", "optimizer")  # the parts of a page whose fields can be knobs
+_SPECS: Final = ("task", "model", "optimizer", "training", "loss")  # the parts of a page that can have knobs
 Scalar = str | int | float
 Frame = Any  # a pandas.DataFrame or one of its columns; pandas' own types are too wide to be of use
 
@@ -42,9 +42,9 @@ class Part:
     def page_value(self, knob: str) -> Scalar | None:
         """Give the page's value of a knob that is not swept, None if it has none."""
         page = json.loads(self.data.attrs.get("experiment", "{}"))
-        specs = [page, *(page.get(name) or {} for name in _SPECS)]
-        numbers = (page.get("optimizer") or {}).get("numbers") or {}  # of FromOptax
-        found = [spec[knob] for spec in (*specs, numbers) if knob in spec]
+        specs = [page, *(each for name in _SPECS if isinstance(each := page.get(name), dict))]
+        numbers = [spec.get("numbers") or {} for spec in specs]  # those whose names the page chose
+        found = [spec[knob] for spec in (*specs, *numbers) if knob in spec]
         return next((each for each in found if isinstance(each, Scalar)), None)
 
 

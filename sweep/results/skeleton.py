@@ -122,7 +122,7 @@ def _time_coordinates(epochs: np.ndarray, steps: np.ndarray | None, snapshots: n
 
 def _own_coordinates(experiment: Experiment, swept: Collection[str], sizes: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Lay out the dimensions that quantities have themselves."""
-    own = own_dimensions(experiment.record.own)
+    own = own_dimensions(experiment.own_metrics())
     coords: dict[str, Any] = {
         dim: (dim, *_encode_words(own.get(dim) or DIMENSIONS[dim], values)) for dim, values in sizes.items()
     }

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from sweep.base.errors import SweepError
 from sweep.engine import blocks as blocking
 from sweep.engine import cost
-from sweep.engine.blocks import MAX_BLOCKS, MAX_COMPILE_SECONDS
+from sweep.engine.blocks import MAX_BLOCKS, MAX_COMPILE_SECONDS, training_of
 from sweep.engine.cost import tile_size
 from sweep.engine.plan import CHUNK_LANES, Devices, Plan, pack
 from sweep.engine.prepare import settings_of, training_program
 from sweep.engine.program import Block
-from sweep.engine.regression.training import training_of
 from sweep.engine.seats import Seats, kinds_of
 from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.page.experiment import Experiment

@@ -150,10 +150,12 @@ def test_recursive_helpers_end() -> None:
 
 # What must not change.
 
+NO_TASK = {"points": 1, "low": 0.0, "high": 1.0, "placement": "grid", "inputs": "scaled", "noise": 0.0}
 DEFAULTS = {
     "Axes": {"factors": []},
     "Cadence": {},
     "Experiment": {
+        "task": {"kind": "NoTask", **NO_TASK}, "model": {"kind": "NoModel"}, "training": None,
         "optimizer": {"kind": "Optimizer"}, "epochs": 1000, "loss": "mean_squared", "batch_size": None, "seed": 0,
         "data_seed": 0, "precision": "float32", "record": {"kind": "Record"}, "stop": None, "figures": [],
         "claims": [], "name": "experiment",
@@ -169,6 +171,7 @@ DEFAULTS = {
     },
     "FromModule": {"width": 64, "initial_scale": 1.0, "numbers": {}, "static": []},
     "FromOptax": {"numbers": {}},
+    "FromTraining": {"metrics": [], "numbers": {}, "static": []},
     "Halving": {"keep": 0.5, "first": 0.1, "by": "median", "within": [], "metric": "loss"},
     "Linear": {
         "points": 128, "low": 0.0, "high": 1.0, "placement": "grid", "inputs": "scaled", "noise": 0.0,
@@ -181,7 +184,7 @@ DEFAULTS = {
         "bias_scale": 1.0, "omega0": 1.0, "frozen": [],
     },
     "Dimension": {"units": "1", "long_name": ""},
-    "Metric": {"dims": [], "units": "1", "long_name": "", "better": None},
+    "Metric": {"function": None, "dims": [], "units": "1", "long_name": "", "better": None},
     "Optimizer": {
         "name": "adam", "learning_rate": 0.001, "momentum": None, "weight_decay": None, "beta1": None, "beta2": None,
         "epsilon": None, "decay": None, "schedule": "constant", "final_fraction": None, "rho": None,
@@ -237,23 +240,23 @@ NUMBERS = {
 }
 # Every name that a module or a package has had: it is left out of hashes for good.
 MODULE_NAMES = """
-__main__ activation alignment answers array_checks array_schema arrays atomic_files attribute_checks attributes axes
-base best blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli command
-compare comparing comparison compile_cache compiler_check compiler_options completeness convergence coordinator cores
-cost crash creation curvature curve_records curves damage data dataset devices differences differing digests dimension
-dimensions distance document drawing elementwise engine epoch_maps errors estimate events execute executors experiment
-export exporting figure figures files filling film folder formats frameworks gallery given growing hashes heartbeat
-heatmaps hierarchy html identity initial initializer inputs intervals keeping keys knobs labels lane_choice lane_tables
-lanes layout lines load local locking locks long loss losses maps measures memory metric metrics model models modules
-moment netcdf networks numerics older_stores optim optimizer optimizers optional outcomes outputs overrides own
-own_numbers owners packing page page_differences page_figure pages perceptron permutation places plan plane planning
-plot plots prediction prepare products program progress provenance reading record refusals registry regression repair
-replay replaying report reporting resolve restore restoring results rows rules run runner runs safe_files samples
-sampling scalars scale schedules schema seats section seed_statistics seeds self_test session shape sheet signals sine
-skeleton spacing specs stats stop stopping store store_damages streams structured style summary surfaces tables targets
-task tasks terminal text tidy trackers train trained training training_range trees unbatched unions update_rule
-user_cache values variables variation verdict_tables verdicts verification version view walk wave wave_damages
-wave_writer waves weights whole_files window writer zoom
+__main__ absent activation alignment answers array_checks array_schema arrays atomic_files attribute_checks attributes
+axes base best blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli
+command compare comparing comparison compile_cache compiler_check compiler_options completeness convergence coordinator
+cores cost crash creation curvature curve_records curves damage data dataset devices differences differing digests
+dimension dimensions distance document drawing elementwise engine epoch_maps errors estimate events execute executors
+experiment export exporting figure figures files filling film folder formats frameworks gallery given growing hashes
+heartbeat heatmaps hierarchy html identity initial initializer inputs intervals keeping keys knobs labels lane_choice
+lane_tables lanes layout lines load local locking locks long loss losses maps measures memory metric metrics model
+models modules moment netcdf networks numerics older_stores operations optim optimizer optimizers optional outcomes
+outputs overrides own own_numbers owners packing page page_differences page_figure page_training pages perceptron
+permutation places plan plane planning plot plots prediction prepare products program progress provenance reading
+record refusals registry regression repair replay replaying report reporting resolve restore restoring results rows
+rules run runner runs safe_files samples sampling scalars scale schedules schema seats section seed_statistics seeds
+self_test session shape sheet signals sine skeleton spacing specs stats stop stopping store store_damages streams
+structured style summary surfaces tables targets task tasks terminal text tidy trackers train trained training
+training_range trees unbatched unions update_rule user_cache values variables variation verdict_tables verdicts
+verification version view walk wave wave_damages wave_writer waves weights whole_files window writer zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",
@@ -282,6 +285,7 @@ def test_every_class_of_a_page_is_listed_with_its_defaults() -> None:
     """A spec that is not among `SPECS` would have its hash changed by every field that it gets."""
     inside = {each.__name__ for each in subclasses(Spec) if each.__module__.startswith("sweep.")}
     cosmetic_or_bare = {"Claim", "Criterion", "AtLeast", "AtMost", "Between", "Task", "Model", "UpdateRule"}
+    cosmetic_or_bare |= {"NoTask", "NoModel", "NoOptimizer"}  # in no description
     assert inside - cosmetic_or_bare <= {spec.__name__ for spec in SPECS}
     pages = [load(page) for page in sorted((ROOT / "experiments").rglob("*.py"))]
     kinds = {kind for page in pages for kind in kinds_of({**describe(page), "figures": [], "claims": []})}

@@ -173,6 +173,7 @@ def measure(moment: Moment) -> dict[str, Array]:
     values = {name: METRICS[name].load()(moment) for name in moment.shape.metrics}
     names: dict[Callable[[Moment], Any], list[str]] = {}
     for metric in moment.shape.own:
+        assert metric.function is not None
         names.setdefault(metric.function, []).append(metric.name)
     for function, own in names.items():
         values |= _own_values(own, function, moment)

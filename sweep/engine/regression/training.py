@@ -463,16 +463,6 @@ def can_vary(shape: Shape) -> frozenset[str]:
     return allowed if shape.optimizer.can_be_padded() else allowed & {"activation"}
 
 
-def training_of(shape: Shape, varying: Varying = UNIFORM) -> Training:
-    """Return the training of the lanes of a Shape.
-
-    Args:
-        shape: what decides their code; where lanes vary, with the largest network.
-        varying: in what lanes differ beyond their numbers.
-    """
-    return Regression(shape, varying)
-
-
 def permutation(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
     """Draw a permutation of 0 ... size - 1: the ranks, or the order, of random numbers; equal ones keep their order.
 

@@ -10,6 +10,7 @@ from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import Metric, Record, every, linear_spaced, log_spaced
 from sweep.page.specs.stop import Halving, Plateau, Target
 from sweep.page.specs.task import XOR, FromFunction, Linear, Sine, SumOfSines, Table, Task
+from sweep.page.specs.training import FromTraining
 from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
 
@@ -26,6 +27,7 @@ __all__ = [
     "FromFunction",
     "FromModule",
     "FromOptax",
+    "FromTraining",
     "Halving",
     "Linear",
     "Loss",

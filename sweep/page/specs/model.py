@@ -10,7 +10,7 @@ from sweep.base.registry import Entry
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
 from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of, number
-from sweep.page.specs.own_numbers import check_own, knob_of, merge, parameters_of
+from sweep.page.specs.own_numbers import check_own, check_static, is_traced, knob_of, merge, parameters_of
 
 _BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
 _PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
@@ -243,12 +243,8 @@ class FromModule(Model):
                 f"build of FromModule must be a function that returns a module, got the module "
                 f"{type(self.build).__name__} itself: give a function that makes it"
             )
-        if not isinstance(self.static, tuple) or not all(isinstance(name, str) for name in self.static):
-            raise SweepError(f"static of FromModule must be a tuple of names, got {self.static!r}")
         check_own("FromModule", self.numbers, [*DRAWN, *(each.name for each in fields(self))])
-        for name in self.static:
-            if name not in self.numbers:
-                raise unknown_name("number of FromModule in static", name, self.numbers)
+        check_static("FromModule", self.static, self.numbers)
         self._check_call()
 
     def _check_call(self) -> None:
@@ -283,7 +279,7 @@ class FromModule(Model):
 
     def is_traced(self, name: str) -> bool:
         """Tell whether a number of the page's own arrives as a traced array."""
-        return isinstance(self.numbers[name], float) and name not in self.static
+        return is_traced(name, self.numbers[name], self.static)
 
     def own_knobs(self) -> dict[str, Knob]:
         """List the knobs of the class, and the numbers of the page's own."""

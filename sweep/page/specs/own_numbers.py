@@ -5,7 +5,7 @@ from functools import partial
 from inspect import Parameter, signature
 from typing import Any, Final
 
-from sweep.base.errors import SweepError
+from sweep.base.errors import SweepError, unknown_name
 from sweep.base.text import check_text
 from sweep.page.specs.knobs import Knob, check_finite, check_parameter_name, to_plain
 
@@ -44,6 +44,26 @@ def check_own(owner: str, numbers: Mapping[str, Any], taken: Collection[str]) ->
         if name in taken:
             raise SweepError(f"number {name!r} of {owner} has the name of an argument of its own: rename it")
         (_check_choice if isinstance(value, str) else check_finite)(f"number {name!r} of {owner}", value)
+
+
+def check_static(owner: str, static: Any, numbers: Mapping[str, Any]) -> None:
+    """Refuse names of static numbers that are not a tuple of names of numbers.
+
+    Args:
+        owner: the name of the spec that takes them.
+        static: the names.
+        numbers: the numbers by name.
+    """
+    if not isinstance(static, tuple) or not all(isinstance(name, str) for name in static):
+        raise SweepError(f"static of {owner} must be a tuple of names, got {static!r}")
+    for name in static:
+        if name not in numbers:
+            raise unknown_name(f"number of {owner} in static", name, numbers)
+
+
+def is_traced(name: str, value: Any, static: Collection[str]) -> bool:
+    """Tell whether a number arrives as a traced array: one with a decimal point that `static` does not name."""
+    return isinstance(value, float) and name not in static
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter] | None:

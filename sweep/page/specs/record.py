@@ -28,7 +28,7 @@ class Metric(Spec):
             axis for each of `dims`. Import `jax.numpy` inside it, so that the page loads without JAX. It may use
             all of `jax.numpy.linalg`, and any derivative of `moment.loss_at(parameters)` and of
             `moment.predict(parameters, inputs)`. Several metrics may be given the same function: it is called once,
-            and returns a dict with an array for each of their names.
+            and returns a dict with an array for each of their names. None: `measure` of a `FromTraining` gives it.
         dims: dimensions of the value, in the order of its axes, at most three: names out of "frequency", "x" ("x1" and
             "x2" of two features), "layer", "output" and "sample", whose coordinates the page gives; and
             `Dimension(name, values, units, long_name)` of its own. A dict is short for the latter: `{"mode": 10}` has
@@ -45,7 +45,7 @@ class Metric(Spec):
     """
 
     name: str
-    function: Callable[[Any], Any]
+    function: Callable[[Any], Any] | None = None
     dims: Sequence[str | Dimension] | Mapping[str, int | Sequence[float] | None] = ()
     units: str = "1"
     long_name: str = ""
@@ -57,7 +57,7 @@ class Metric(Spec):
         check_text("the name of a metric", self.name, LONGEST_LABEL)
         if not self.name.isidentifier() or self.name in RESERVED:
             raise SweepError(f"a metric of the page can't be named {self.name!r}: choose another identifier")
-        if not callable(self.function):
+        if not (self.function is None or callable(self.function)):
             raise SweepError(f"metric {self.name!r} must be given a function of a moment, got {self.function!r}")
         check_text(f"units of metric {self.name!r}", self.units, LONGEST_LABEL)
         check_text(f"long_name of metric {self.name!r}", self.long_name, LONGEST_LABEL)
@@ -189,6 +189,9 @@ class Record(Spec):
         names = [*(self.metrics or ()), *(metric.name for metric in self.own)]
         if len(set(names)) != len(names):
             raise SweepError(f"record.metrics must be distinct, got {', '.join(names)}")
+        for metric in self.own:
+            if metric.function is None:
+                raise SweepError(f"metric {metric.name!r} has no function of a moment: give it one")
         own_dimensions(self.own)
         if not isinstance(self.x, Window | None):
             raise SweepError(f"record.x must be a Window or None, got {self.x!r}")

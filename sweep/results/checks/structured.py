@@ -52,8 +52,13 @@ def page_dimensions(attributes: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _own_metrics(attributes: Mapping[str, Any]) -> Sequence[Any]:
-    record = json.loads(attributes.get("experiment", "{}")).get("record") or {}
-    return record.get("own") or ()
+    return _metrics_of_page(json.loads(attributes.get("experiment", "{}")))
+
+
+def _metrics_of_page(experiment: Mapping[str, Any]) -> Sequence[Any]:
+    """Give the metrics that a described page defines: those of its records, or of its training."""
+    record, training = experiment.get("record") or {}, experiment.get("training") or {}
+    return training.get("metrics") or record.get("own") or []
 
 
 def check_structured(name: str, text: str) -> None:
@@ -109,12 +114,12 @@ def _lies_along_itself(name: str, found: Sequence[Any]) -> bool:
 
 def _check_experiment(found: Any) -> None:
     _require_object(found)
-    for name in ("task", "model", "optimizer", "record"):
+    for name in ("task", "model", "optimizer", "training", "record"):
         require(isinstance(found.get(name), dict | None), f"its {name} is not an object")
     for name in ("seed", "data_seed"):
         require(is_whole_number(found.get(name, 0)), f"its {name} is not a whole number")
     _check_claims(found.get("claims") or [])
-    _check_page_metrics((found.get("record") or {}).get("own") or [])
+    _check_page_metrics(_metrics_of_page(found))
     _check_stop(found.get("stop") or [])
 
 

@@ -1,0 +1,224 @@
+"""A training that the page defines: its functions, checked and called with the numbers and keys of a lane."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from sweep.base.errors import SweepError, blame, name_of
+from sweep.base.labels import METRICS, Quantity
+from sweep.engine.keys import Keys, stream
+from sweep.engine.numerics import standard_settings
+from sweep.engine.operations import count_operations
+from sweep.engine.training import Cost, Numbers, Training
+from sweep.page.identity import describe
+from sweep.page.shape import Shape
+from sweep.page.specs.training import LOSS, FromTraining
+
+_PASSES: Final = 2  # over the state in a step: read and written
+
+
+@dataclass(frozen=True)
+class PageTraining(Training):
+    """The training of the lanes of one Shape whose page has a training of its own.
+
+    Args:
+        shape: what decides their code.
+    """
+
+    shape: Shape
+
+    @property
+    def spec(self) -> FromTraining:
+        """The functions, and the numbers that decide their code."""
+        assert self.shape.training is not None
+        return self.shape.training
+
+    @property
+    def precision(self) -> str:
+        """Precision of all floats in the state and in records."""
+        return self.shape.precision
+
+    @property
+    def steps(self) -> int:
+        """Number of steps in the whole training."""
+        return self.shape.steps
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """An epoch is a step."""
+        return 1
+
+    def quantities(self) -> tuple[Quantity, ...]:
+        """List the loss and the metrics of the page."""
+        return METRICS[LOSS], *(metric.quantity() for metric in self.spec.metrics)
+
+    def dimensions(self) -> Mapping[str, Any]:
+        """Return the dimensions of the metrics."""
+        return {name: dim.coordinate() for name, dim in self.spec.dimensions().items()}
+
+    def cost(self) -> Cost:
+        """Count the operations of a step, by tracing it."""
+        return _cost(self)
+
+    def words(self) -> str:
+        """Name the function that takes a step."""
+        return self.spec.words()
+
+    def description(self) -> Any:
+        """Give the numbers that decide the code."""
+        return {"kind": "FromTraining", "numbers": describe(self.spec.numbers)}
+
+    def begin(self, keys: Keys, numbers: Numbers, shared: Any) -> tuple[Any, tuple[()]]:
+        """Make the initial state."""
+        return _as_state(self._call("begin", (), numbers, key=keys.weights, data_key=keys.data), self.precision), ()
+
+    def step(
+        self, state: Any, data: Any, shared: Any, numbers: Numbers, step: Int[Array, ""]
+    ) -> tuple[Any, Bool[Array, ""]]:
+        """Take one step; whether what it computed was finite, its state tells."""
+        key = jax.random.fold_in(stream(numbers["seed"], "network"), step)
+        made = _as_state(self._call("step", (state,), numbers, key=key, step=step), self.precision)
+        return _same_form(state, made), jnp.bool_(True)
+
+    def must_be_finite(self, state: Any) -> Any:
+        """Return the floats."""
+        return _floats(state)
+
+    def parameters(self, state: Any) -> Any:
+        """Return the floats, as the state has them."""
+        return _floats(state)
+
+    def with_parameters(self, state: Any, parameters: Any) -> Any:
+        """Return a state with other floats."""
+        return jax.tree.map(
+            lambda old, new: old if new is None else new, state, parameters, is_leaf=lambda leaf: leaf is None
+        )
+
+    def measure(
+        self, state: Any, data: Any, shared: Any, numbers: Numbers, step: Int[Array, ""]
+    ) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        """Measure the loss and the metrics; a lane whose loss is not finite is lost."""
+        found = self._call("measure", (state,), numbers, step=step)
+        wanted = [each.name for each in self.quantities()]
+        if not isinstance(found, Mapping) or {*found} != {*wanted}:
+            got = ", ".join(map(repr, found)) if isinstance(found, Mapping) else type(found).__name__
+            raise SweepError(f"measure of FromTraining must return a dict of {', '.join(map(repr, wanted))}, got {got}")
+        values = {name: _as_number(name, found[name], self.precision) for name in wanted}
+        return values, jnp.all(jnp.isfinite(values[LOSS]))
+
+    def predict(self, parameters: Any, x: Array, data: Any, shared: Any, numbers: Numbers) -> Array:
+        """Refuse: a training of the page has no outputs."""
+        raise SweepError("a training of the page predicts nothing: take .parameters, and compute it from them")
+
+    def features(self) -> int:
+        """Refuse, as `predict` does."""
+        raise SweepError("a training of the page predicts nothing: take .parameters, and compute it from them")
+
+    def _call(self, name: str, first: tuple[Any, ...], numbers: Numbers, **given: Any) -> Any:
+        """Call a function of the page with what it has arguments for."""
+        spec, function = self.spec, getattr(self.spec, name)
+        own = {key: numbers[key] if spec.own_knobs()[key].traced else value for key, value in spec.numbers.items()}
+        own = {key: value.astype(self.precision) if isinstance(value, Array) else value for key, value in own.items()}
+        taken = spec.arguments(name)
+        handed = {key: value for key, value in (given | own).items() if taken is None or key in taken}
+        try:
+            with blame(f"{name_of(function)!r}, the {name} of FromTraining,"):
+                return function(*first, **handed)
+        except SweepError as error:
+            traced = [key for key in handed if key in own and isinstance(own[key], Array)]
+            if isinstance(error.__cause__, jax.errors.ConcretizationTypeError) and traced:
+                raise SweepError(
+                    f"{name_of(function)!r}, the {name} of FromTraining, needs the value of something that is traced, "
+                    f"as {', '.join(traced)} and the state are: use it in arithmetic, jnp.where or jax.lax.cond, or "
+                    f"name a number in FromTraining(static=...)"
+                ) from error
+            raise
+
+
+@lru_cache(maxsize=256)
+def _cost(training: PageTraining) -> Cost:
+    names = ["seed", "data_seed", *(n for n, knob in training.spec.own_knobs().items() if knob.traced)]
+    with standard_settings(training.precision):
+        whole, real = jnp.uint32, np.dtype(training.precision)
+        numbers = {n: jax.ShapeDtypeStruct((), whole if n.endswith("seed") else real) for n in names}
+        state = jax.eval_shape(lambda numbers: training.begin(Keys.of(numbers), numbers, ())[0], numbers)
+        traced = jax.make_jaxpr(lambda *lane: training.step(lane[0], (), (), lane[1], lane[2])[0])(
+            state, numbers, jax.ShapeDtypeStruct((), jnp.int32)
+        )
+    found = count_operations(traced)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    return Cost(found.flops, found.elements, max(1, _PASSES * size + found.bytes), layers=found.layers)
+
+
+def _floats(state: Any) -> Any:
+    """Replace what are no floats by None, which JAX does not see."""
+    return jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.floating) else None, state)
+
+
+def _as_state(made: Any, precision: str) -> Any:
+    """Give a state of arrays, floats in the precision of the run.
+
+    Raises:
+        SweepError: for a leaf that is no array of numbers.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(made)
+    if not leaves:
+        raise SweepError("begin of FromTraining must return a pytree of arrays, the state, got none in it")
+    return structure.unflatten([_as_leaf(jax.tree_util.keystr(path), leaf, precision) for path, leaf in leaves])
+
+
+def _as_leaf(name: str, leaf: Any, precision: str) -> Array:
+    where = f"the state of FromTraining{' at ' + name if name else ''}"
+    if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        raise SweepError(f"{where} is a random key, which no store keeps: take the argument key, new at each step")
+    try:
+        array = jnp.asarray(leaf)
+    except TypeError as error:
+        raise SweepError(f"{where} must be an array of numbers, got {type(leaf).__name__}: leave it out") from error
+    if jnp.iscomplexobj(array):
+        raise SweepError(f"{where} must be real, got complex numbers: keep two arrays")
+    return array.astype(precision) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+
+def _same_form(before: Any, after: Any) -> Any:
+    """Give a new state the types of the one before.
+
+    Raises:
+        SweepError: for another structure, shape or kind of number.
+    """
+    was, now = _forms(before), _forms(after)
+    for name in [*was, *now]:
+        if was.get(name) != now.get(name):
+            forms = [each.get(name, "nothing") for each in (was, now)]
+            raise SweepError(
+                f"step of FromTraining changes the state{' at ' + name if name else ''} from {forms[0]} to {forms[1]}: "
+                f"keep structure, shapes and kinds of numbers"
+            )
+    leaves = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    return jax.tree.unflatten(jax.tree.structure(before), [new.astype(old.dtype) for old, new in leaves])
+
+
+def _forms(state: Any) -> dict[str, str]:
+    """Describe each array by its path."""
+    kinds = {"f": "floats", "i": "whole numbers", "u": "whole numbers", "b": "booleans"}
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {
+        jax.tree_util.keystr(path): f"{kinds[np.dtype(leaf.dtype).kind]} of shape {leaf.shape}" for path, leaf in leaves
+    }
+
+
+def _as_number(name: str, value: Any, precision: str) -> Array:
+    """Give a measured value in the precision of the run."""
+    try:
+        array = jnp.asarray(value)
+    except TypeError as error:
+        raise SweepError(f"{name!r} that measure returns must be numbers, got {type(value).__name__}") from error
+    if jnp.iscomplexobj(array):
+        raise SweepError(f"{name!r} that measure returns must be real numbers, got complex ones: take jnp.abs")
+    return array.astype(precision)
