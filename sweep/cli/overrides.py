@@ -86,9 +86,14 @@ def _refuse_swept(experiment: Experiment, axes: Axes, args: Sequence[str]) -> No
 
 def _options_class(experiment: Experiment) -> type:
     """Build the dataclass of all options: the simple fields of a page, with the page's values as defaults."""
-    own = [option for option in _options(experiment) if option[0] in EXPERIMENT_FIELDS]
+    own = [option for option in _options(experiment) if option[0] in _fields(experiment)]
     parts = [_part(part, getattr(experiment, part)) for part in _parts(experiment)]
     return make_dataclass("Overrides", [*own, *parts, ("axes", *_axes_options(experiment))], frozen=True)
+
+
+def _fields(experiment: Experiment) -> list[str]:
+    """Name the fields of a page itself that are options."""
+    return [name for name in EXPERIMENT_FIELDS if name not in experiment.absent()]
 
 
 def _parts(experiment: Experiment) -> tuple[str, ...]:

@@ -112,14 +112,6 @@ class PageTraining(Training):
         values = {name: _as_number(name, found[name], self.precision) for name in wanted}
         return values, jnp.all(jnp.isfinite(values[LOSS]))
 
-    def predict(self, parameters: Any, x: Array, data: Any, shared: Any, numbers: Numbers) -> Array:
-        """Refuse: a training of the page has no outputs."""
-        raise SweepError("a training of the page predicts nothing: take .parameters, and compute it from them")
-
-    def features(self) -> int:
-        """Refuse, as `predict` does."""
-        raise SweepError("a training of the page predicts nothing: take .parameters, and compute it from them")
-
     def _call(self, name: str, first: tuple[Any, ...], numbers: Numbers, **given: Any) -> Any:
         """Call a function of the page with what it has arguments for."""
         spec, function = self.spec, getattr(self.spec, name)
@@ -153,7 +145,7 @@ def _cost(training: PageTraining) -> Cost:
         )
     found = count_operations(traced)
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    return Cost(found.flops, found.elements, max(1, _PASSES * size + found.bytes), layers=found.layers)
+    return Cost(found.flops, max(1.0, found.elements), max(1, _PASSES * size + found.bytes), layers=found.layers)
 
 
 def _floats(state: Any) -> Any:

@@ -93,7 +93,8 @@ def finish(
 
 
 def _all_finite(tree: Any) -> Bool[Array, ""]:
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+    leaves = jax.tree.leaves(tree)
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all() if leaves else jnp.bool_(True)
 
 
 class _Walk(NamedTuple):

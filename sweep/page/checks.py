@@ -88,7 +88,7 @@ def _check_training(page: Experiment, training: FromTraining) -> None:
             raise SweepError(f"number {name!r} of FromTraining has the name of a knob: rename it")
     for seed, key in zip(SEEDS, ("key", "data_key"), strict=True):
         if seed in page.axes.knobs() and not training.draws(key):
-            raise SweepError(f"axis {seed!r} has no effect, as no function of FromTraining takes {key}")
+            raise SweepError(f"axis {seed!r} has no effect, as no function of FromTraining takes {key}: leave it out")
 
 
 def _check_regression(page: Experiment) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sweep.base.trees import nest
 from sweep.page.axes import grid
 from sweep.page.experiment import Experiment
 from sweep.runs.runner import load_jax
@@ -37,6 +38,7 @@ def _begun(plan: "Plan") -> Any:
     import jax
     import numpy as np
 
+    from sweep.engine.keeping import leaves_of
     from sweep.engine.prepare import settings_of, translate_out_of_memory
     from sweep.engine.wave import WaveRunner
 
@@ -44,4 +46,5 @@ def _begun(plan: "Plan") -> Any:
     with translate_out_of_memory(), settings_of(plan):
         state = WaveRunner(plan, 0, None).one_lane(0).lanes.state
         parameters = jax.tree.map(np.asarray, block.training.parameters(state))
-    return block.training.own(parameters, plan.networks[0].sizes)
+    own = block.training.own(parameters, plan.networks[0].sizes)
+    return nest(leaves_of(own), jax.tree.leaves(own))

@@ -98,10 +98,15 @@ class Trained:
 
         Raises:
             SweepError: for an x of another shape, or without one of these columns; if the network is a module of the
-                page, and no page was given.
+                page, and no page was given; for a training of the page's own (`FromTraining`).
         """
         from sweep.engine import prediction
 
+        if "training" in json.loads(self._attributes["experiment"]):
+            raise SweepError(
+                f"{self.store} is of a training of the page's own, which predicts nothing: take .parameters, and "
+                f"compute it from them"
+            )
         points = self._check_points(x)
         window, training = self._shown, self._plan.programs[0].blocks[0].training
         if window is not None and points.shape == (1, window.size) and np.array_equal(points[0], window):
