@@ -34,13 +34,23 @@ def test_the_page_and_the_lines_after_it_run(tmp_path: Path, monkeypatch, capsys
     assert all(np.isfinite(float(line.split()[-1])) or line.endswith("inf") for line in answer[1:4])
 
 
-def test_the_metrics_of_the_document_on_metrics_are_those_that_they_state() -> None:
-    (page,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "metrics.md").read_text(), flags=re.DOTALL)
+def experiment_of(document: str) -> Experiment:
+    """Run the one page in a document."""
+    (page,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / document).read_text(), flags=re.DOTALL)
     names: dict[str, object] = {}
     exec(page, names)
     experiment = names["experiment"]
     assert isinstance(experiment, Experiment)
-    plan = plan_sweep(experiment)  # traces them
+    return experiment
+
+
+@pytest.mark.parametrize("document", ["networks.md", "training.md"])
+def test_the_page_of_a_document_can_be_trained(document: str) -> None:
+    assert plan_sweep(experiment_of(document)).lanes.columns
+
+
+def test_the_metrics_of_the_document_on_metrics_are_those_that_they_state() -> None:
+    plan = plan_sweep(experiment_of("metrics.md"))  # traces them
     trainings = [block.training for block, _ in plan.blocks()]
     assert {q.name for q in trainings[0].quantities()} >= {"sharpness", "loss_between", "distance", "curvature"}
 
