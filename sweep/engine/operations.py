@@ -1,96 +1,133 @@
-"""Counting the operations of traced code, for rough estimates of its cost."""
+"""Counting the operations of traced code, and how fast devices do them.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Sizes of tiles of a page's own training, and so the bits of its results, depend on the bytes that are counted: whoever
+changes them raises `ENGINE` in `runs.provenance`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import jax
 import numpy as np
+from jax.extend.core import JaxprEqn, jaxprs_in_params
 
-NONLINEAR: Final = frozenset(
+
+class Rates(NamedTuple):
+    """How fast one device works on tiles.
+
+    Args:
+        products: operations of matrix products per second.
+        functions: evaluations per second of functions that take long.
+        elements: evaluations per second of others.
+        start: seconds that it takes to start an operation.
+    """
+
+    products: float
+    functions: float
+    elements: float
+    start: float
+
+
+# Fitted to `make bench` and `make bench-waiting` on two cores of an Intel Xeon with jax 0.10.1.
+RATES: Final = {"cpu": Rates(1.05e11, 2.2e9, 1.8e10, 1.5e-7)}
+GUESSED: Final = Rates(5.0e12, 1.0e11, 5.0e11, 2.0e-6)  # of others, until benchmarks/accelerator.py has run on one
+_SLOW: Final = frozenset(
     (
-        *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "sin", "sinh", "tan", "tanh"),
-        *("cbrt", "digamma", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "lgamma", "log", "log1p", "logistic"),
-        *("pow", "rsqrt", "sqrt", "random_bits", "threefry2x32"),
+        "tanh", "logistic", "exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tan", "asin", "acos", "atan",
+        "atan2", "sinh", "cosh", "erf", "erfc", "erf_inv", "pow", "sqrt", "rsqrt", "cbrt", "div",
     )
-)
-PRODUCTS: Final = ("dot_general", "conv_general_dilated")
+)  # fmt: skip
+# These move numbers, if anything, and are mostly fused with what reads them.
+_FREE: Final = frozenset(
+    (
+        "broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "convert_element_type", "slice",
+        "stop_gradient", "optimization_barrier", "concatenate", "iota", "copy",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Operations:
-    """What traced code does.
+    """The operations of a function.
 
     Args:
-        flops: floating-point operations of its products.
-        elements: values of its nonlinear functions.
-        bytes: size of all its results, each once.
-        layers: number of its products, at least 1.
+        products: additions and multiplications of matrix products.
+        functions: evaluations of functions that take long, such as tanh, division and square root.
+        elements: evaluations of others, such as a sum.
+        count: number of operations in the code, whatever their sizes.
+        kinds: those that differ in name or shapes.
+        bytes: size of all their results, each once.
     """
 
-    flops: float
-    elements: float
-    bytes: int
-    layers: int
+    products: float = 0.0
+    functions: float = 0.0
+    elements: float = 0.0
+    count: int = 0
+    kinds: frozenset[Any] = frozenset()
+    bytes: float = 0.0
+
+    def __add__(self, other: "Operations") -> "Operations":
+        """Give the operations of both."""
+        return Operations(
+            self.products + other.products, self.functions + other.functions, self.elements + other.elements,
+            self.count + other.count, self.kinds | other.kinds, self.bytes + other.bytes,
+        )  # fmt: skip
+
+    def work(self) -> dict[str, float]:
+        """Give what takes time when it runs, by the names above."""
+        return {"products": self.products, "functions": self.functions, "elements": self.elements}
+
+    def repeated(self, times: float) -> "Operations":
+        """Give the operations of a loop over this code."""
+        return replace(self, **{name: times * number for name, number in self.work().items()})
+
+    def seconds(self, rates: Rates, lanes: int) -> float:
+        """Estimate the seconds that one device takes for one lane, if so many are computed together."""
+        work = self.products / rates.products + self.functions / rates.functions + self.elements / rates.elements
+        return work + self.count * rates.start / lanes
 
 
-def count_operations(closed: Any) -> Operations:
-    """Count the operations of a closed jaxpr; a loop of unknown length counts once, of branches all.
-
-    Args:
-        closed: as `jax.make_jaxpr` gives it.
-    """
-    found = list(_equations(closed.jaxpr, 1))
-    products = [(each, times) for each, times in found if each.primitive.name in PRODUCTS]
-    return Operations(
-        flops=sum(times * _flops(each) for each, times in products),
-        elements=sum(times * _size(each) for each, times in found if each.primitive.name in NONLINEAR),
-        bytes=sum(_bytes(each) for each, _ in found),
-        layers=max(1, len(products)),
-    )
+def operations_of(function: Callable[..., Any], *args: Any) -> Operations:
+    """Count the operations of a function of described arrays. Loops of unknown length count once."""
+    return _of_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def _equations(jaxpr: Any, times: int) -> Iterator[tuple[Any, int]]:
-    """List equations, also of inner functions, with how often each is computed."""
+def _of_jaxpr(jaxpr: Any) -> Operations:
+    total = Operations()
     for equation in jaxpr.eqns:
-        inner = [*_inner(equation)]
-        for each in inner:
-            yield from _equations(each, times * equation.params.get("length", 1))
-        if not inner:
-            yield equation, times
+        name, inner = equation.primitive.name, [_of_jaxpr(each) for each in jaxprs_in_params(equation.params)]
+        if name == "cond":
+            longest = max(inner, key=lambda each: each.seconds(RATES["cpu"], 1))  # one branch runs, all are compiled
+            total += replace(sum(inner, Operations()), **longest.work())
+        elif inner:
+            total += sum(inner, Operations()).repeated(equation.params["length"] if name == "scan" else 1)
+        else:
+            total += _of_equation(equation)
+    return total
 
 
-def _inner(equation: Any) -> Iterator[Any]:
-    """List the jaxprs in an equation's parameters."""
-    for value in equation.params.values():
-        for each in value if isinstance(value, tuple | list) else (value,):
-            if hasattr(each, "eqns"):
-                yield each
-            elif hasattr(each, "jaxpr"):
-                yield each.jaxpr
+def _of_equation(equation: JaxprEqn) -> Operations:
+    name = equation.primitive.name
+    shapes: list[tuple[int, ...]] = [getattr(var.aval, "shape", ()) for var in equation.invars]
+    out = sum(prod(getattr(var.aval, "shape", ())) for var in equation.outvars)
+    kind = (name, *shapes, *(str(var.aval) for var in equation.outvars))
+    code = Operations(count=1, kinds=frozenset({kind}), bytes=sum(map(_bytes, equation.outvars)))
+    if name == "dot_general":
+        contracted = prod(shapes[0][axis] for axis in equation.params["dimension_numbers"][0][0])
+        return replace(code, products=2.0 * out * contracted)
+    if name == "conv_general_dilated":
+        outputs = shapes[1][equation.params["dimension_numbers"].rhs_spec[0]]
+        return replace(code, products=2.0 * out * prod(shapes[1]) / outputs)
+    if name in _FREE:
+        return code
+    if name in _SLOW:
+        return replace(code, functions=out)
+    return replace(code, elements=max([out, *map(prod, shapes)]))
 
 
-def _flops(equation: Any) -> float:
-    """Count the operations of a product: two for each entry of the result and each entry that it is summed over."""
-    if equation.primitive.name == "dot_general":
-        (contracted, _), _ = equation.params["dimension_numbers"]
-        return 2.0 * _size(equation) * prod(equation.invars[0].aval.shape[at] for at in contracted)
-    kernel = equation.invars[1].aval.shape
-    outputs = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
-    return 2.0 * _size(equation) * prod(kernel) / max(1, outputs)
-
-
-def _size(equation: Any) -> int:
-    return sum(prod(each.aval.shape) for each in equation.outvars)
-
-
-def _bytes(equation: Any) -> int:
-    sizes = ((prod(each.aval.shape), each.aval.dtype) for each in equation.outvars if hasattr(each.aval, "dtype"))
-    return sum(size * _item_size(dtype) for size, dtype in sizes)
-
-
-def _item_size(dtype: Any) -> int:
-    try:
-        return np.dtype(dtype).itemsize
-    except TypeError:  # a key
-        return 8
+def _bytes(variable: Any) -> int:
+    """Give the size of a value; of what is no array of numbers, such as a key, 0."""
+    dtype = getattr(variable.aval, "dtype", None)
+    return prod(variable.aval.shape) * np.dtype(dtype).itemsize if isinstance(dtype, np.dtype) else 0

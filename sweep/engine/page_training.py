@@ -14,7 +14,7 @@ from sweep.base.errors import SweepError, blame, name_of
 from sweep.base.labels import METRICS, Quantity
 from sweep.engine.keys import Keys, stream
 from sweep.engine.numerics import standard_settings
-from sweep.engine.operations import count_operations
+from sweep.engine.operations import operations_of
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
@@ -140,12 +140,12 @@ def _cost(training: PageTraining) -> Cost:
         whole, real = jnp.uint32, np.dtype(training.precision)
         numbers = {n: jax.ShapeDtypeStruct((), whole if n.endswith("seed") else real) for n in names}
         state = jax.eval_shape(lambda numbers: training.begin(Keys.of(numbers), numbers, ())[0], numbers)
-        traced = jax.make_jaxpr(lambda *lane: training.step(lane[0], (), (), lane[1], lane[2])[0])(
-            state, numbers, jax.ShapeDtypeStruct((), jnp.int32)
-        )
-    found = count_operations(traced)
+        found = operations_of(
+            lambda state, numbers, step: training.step(state, (), (), numbers, step)[0],
+            state, numbers, jax.ShapeDtypeStruct((), jnp.int32),
+        )  # fmt: skip
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    return Cost(found.flops, max(1.0, found.elements), max(1, _PASSES * size + found.bytes), layers=found.layers)
+    return Cost(found.products, max(1.0, found.functions), max(1.0, _PASSES * size + found.bytes), layers=1)
 
 
 def _floats(state: Any) -> Any:

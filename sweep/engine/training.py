@@ -1,6 +1,7 @@
 """The interface between the engine and what it trains: three pure functions of one lane, and what a plan must know.
 
-Tiles, freezing, seats, waves and checkpoints know nothing else of a training. `regression` implements it.
+Tiles, freezing, seats, waves and checkpoints know nothing else of a training. It is implemented by `regression` and by
+`page_training`.
 """
 
 from abc import ABC, abstractmethod

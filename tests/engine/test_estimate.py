@@ -7,8 +7,9 @@ import pytest
 from helpers import make_plan, share_blocks, tiny
 
 from sweep.engine import estimate as estimating
-from sweep.engine.estimate import FIRST, estimate, operations_of
+from sweep.engine.estimate import FIRST, estimate
 from sweep.engine.estimate import _of_block as of_block
+from sweep.engine.operations import operations_of
 from sweep.engine.plan import Devices, pack
 from sweep.page.axes import grid
 from sweep.page.resolve import resolve
@@ -84,3 +85,19 @@ def test_expensive_metrics_and_unfilled_tiles_are_counted():
 def test_rates_of_a_device_that_nobody_measured_are_guesses(platform):
     plan = pack(resolve(tiny()), memory=2**33, devices=Devices(platform, "an accelerator", 1))
     assert not estimate(plan).is_measured
+
+
+def test_products_and_slow_functions_in_a_loop_and_convolutions_are_counted() -> None:
+    def step(x, w):
+        (x, _), _ = jax.lax.scan(lambda carry, _: ((jnp.tanh(carry[0] @ w), 0), None), (x, 0), length=5)
+        return x
+
+    found = operations_of(step, jnp.ones((3, 4)), jnp.ones((4, 4)))
+    assert (found.products, found.functions) == (5 * 2 * 3 * 4 * 4, 5 * 3 * 4)
+    assert found.bytes == 2 * 4 * 3 * 4  # each once: the product and its tanh
+
+    def convolve(x, kernel):
+        return jax.lax.conv(x, kernel, (1, 1), "SAME")
+
+    found = operations_of(convolve, jnp.ones((2, 3, 8, 8)), jnp.ones((5, 3, 3, 3)))
+    assert found.products == 2 * (2 * 5 * 8 * 8) * (3 * 3 * 3)

@@ -13,7 +13,6 @@ from helpers import assert_bitwise, lives, make_plan
 from sweep import Experiment, FromTraining, Metric, Record, every, grid, initial_parameters
 from sweep.base.errors import SweepError
 from sweep.engine.keys import stream
-from sweep.engine.operations import count_operations
 from sweep.engine.plan import Plan
 from sweep.engine.program import NEVER
 
@@ -167,21 +166,6 @@ def test_initial_parameters_are_the_floats_of_the_state() -> None:
     assert [*found] == ["x"]
     with jax.enable_x64(True):
         assert found["x"] == begin_map(stream(jnp.uint32(7), "weights"))["x"]
-
-
-def test_the_cost_of_a_step_is_that_of_its_products_and_nonlinear_functions() -> None:
-    def step(x, w):
-        (x, _), _ = jax.lax.scan(lambda carry, _: ((jnp.tanh(carry[0] @ w), 0), None), (x, 0), length=5)
-        return x
-
-    found = count_operations(jax.make_jaxpr(step)(jnp.ones((3, 4)), jnp.ones((4, 4))))
-    assert (found.flops, found.elements, found.layers) == (5 * 2 * 3 * 4 * 4, 5 * 3 * 4, 1)
-
-    def convolve(x, kernel):
-        return jax.lax.conv(x, kernel, (1, 1), "SAME")
-
-    found = count_operations(jax.make_jaxpr(convolve)(jnp.ones((2, 3, 8, 8)), jnp.ones((5, 3, 3, 3))))
-    assert found.flops == 2 * (2 * 5 * 8 * 8) * (3 * 3 * 3)
 
 
 # Bad input: one line, before anything is stored.
