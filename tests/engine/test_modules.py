@@ -318,6 +318,51 @@ def equinox_loop(slope, start, x, y, keys, rate):
     }  # fmt: skip
 
 
+def of_equinox_with_state(width, slope, key):
+    import equinox as eqx
+
+    class Net(eqx.Module):
+        first: eqx.nn.Linear
+        norm: eqx.nn.BatchNorm
+        last: eqx.nn.Linear
+
+        def __init__(self, key):
+            first, last = jax.random.split(key)
+            self.first = eqx.nn.Linear(1, width, use_bias=False, key=first)
+            self.last = eqx.nn.Linear(width, 1, key=last)
+            self.norm = eqx.nn.BatchNorm(width, axis_name="batch", mode="ema", momentum=0.8)
+
+        def __call__(self, x, state):
+            h, state = self.norm(self.first(x), state)
+            return self.last(jnp.tanh(slope * h)), state
+
+    return eqx.nn.make_with_state(Net)(key)
+
+
+def loop_with_state(slope, start, x, y, keys, rate):
+    import equinox as eqx
+
+    model, state = of_equinox_with_state(5, slope, jax.random.key(0))
+    places = ("first.weight", "norm.weight", "norm.bias", "last.weight", "last.bias")
+    found = eqx.tree_at(
+        lambda m: [m.first.weight, m.norm.weight, m.norm.bias, m.last.weight, m.last.bias], model,
+        [start[0][name] for name in places],
+    )  # fmt: skip
+    rule = optax.adam(rate)
+    inner = rule.init(eqx.filter(found, eqx.is_inexact_array))
+    state = jax.tree.map(lambda leaf: leaf.astype(float) if leaf.dtype.kind == "f" else leaf, state)
+    for _ in keys:
+
+        def loss_of(model, state=state):
+            made, new = jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")(x, state)
+            return jnp.mean((made[:, 0] - y) ** 2), new
+
+        gradient, state = eqx.filter_grad(loss_of, has_aux=True)(found)
+        updates, inner = rule.update(gradient, inner, found)
+        found = eqx.apply_updates(found, updates)
+    return {name: getattr(getattr(found, name.split(".")[0]), name.split(".")[1]) for name in places}
+
+
 def functions_loop(slope, start, x, y, keys, rate):
     (_, apply), rule, parameters = of_functions(5, slope), optax.adam(rate), start[0]
     state = rule.init(parameters)
@@ -329,10 +374,16 @@ def functions_loop(slope, start, x, y, keys, rate):
 
 
 @pytest.mark.parametrize(
-    ("build", "loop"), [(of_nnx, nnx_loop), (of_equinox, equinox_loop), (of_functions, functions_loop)]
+    ("build", "loop"),
+    [
+        (of_nnx, nnx_loop),
+        (of_equinox, equinox_loop),
+        (of_equinox_with_state, loop_with_state),
+        (of_functions, functions_loop),
+    ],
 )
 def test_a_module_of_another_framework_is_trained_as_there(build, loop):
-    if build is of_equinox:
+    if build in (of_equinox, of_equinox_with_state):
         pytest.importorskip("equinox")
     experiment = with_noise(model=FromModule(build, width=5, slope=1.0), axes=grid(seed=(7,), slope=(0.5, 2.0)))
     plan = make_plan(experiment)
@@ -343,7 +394,7 @@ def test_a_module_of_another_framework_is_trained_as_there(build, loop):
             stream_of_steps = stream(jnp.uint32(own["seed"]), "network")
             keys = [jax.random.fold_in(stream_of_steps, step) for step in range(STEPS)]
             start = jax.tree.map(
-                jnp.asarray, (begun.parameters, begun.collections["state"] if begun.collections else ())
+                jnp.asarray, (begun.parameters, begun.collections["batch_stats"] if begun.collections else ())
             )
             wanted = loop(own["slope"], start, jnp.asarray(data.inputs.T), jnp.asarray(data.target), keys, 0.03)
         assert life.curves["loss"][-1] != life.curves["loss"][0]

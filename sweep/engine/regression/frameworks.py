@@ -11,16 +11,24 @@ from typing import Any, Final, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx
+from jax.extend import core
 from jaxtyping import Array, Float, Key
 
-from sweep.engine.regression.networks import Collections, Parameters, only_parameters, without_collections
+from sweep.engine.regression.networks import (
+    BATCH_STATISTICS,
+    Collections,
+    Parameters,
+    only_parameters,
+    without_collections,
+)
 from sweep.page.specs.model import MODES, is_of
 
 Module = Any  # what `build` of a page returns
 Points = Float[Array, "points inputs"]
 
 PARAMETERS: Final = "params"  # linen's name of the collection that an optimiser changes
-STATE: Final = "state"  # the other variables of an NNX module
+STATE: Final = "state"  # other variables of an NNX module
+BATCH: Final = "batch"  # the name of the axis of points, as a layer of Equinox wants it
 
 
 class Framework(NamedTuple):
@@ -49,7 +57,11 @@ def framework_of(module: Module) -> Framework | None:
         return NNX
     if is_of(module, "equinox"):
         return EQUINOX
-    return FUNCTIONS if isinstance(module, tuple) and len(module) == 2 and all(map(callable, module)) else None
+    if isinstance(module, tuple) and len(module) == 2:
+        if is_of(module[0], "equinox"):
+            return EQUINOX_WITH_STATE
+        return FUNCTIONS if all(map(callable, module)) else None
+    return None
 
 
 def _takes(function: Callable[..., Any], name: str) -> bool:
@@ -99,23 +111,23 @@ LINEN: Final = Framework(_init_linen, _apply_linen, _train_linen, _join_collecti
 # Flax NNX: a module holds its variables. Its random numbers come from the `rngs` that `build` gets, at each step anew.
 
 
-def _variables(module: nnx.Module) -> tuple[nnx.State, nnx.State]:
-    """Give a module's parameters and its other variables, without the state of random numbers."""
-    _, parameters, _, others = nnx.split(module, nnx.Param, nnx.RngState, ...)
-    return parameters, others
+def _variables(module: nnx.Module) -> dict[str, nnx.State]:
+    """Give a module's variables by their kind, without the state of random numbers."""
+    _, parameters, _, statistics, others = nnx.split(module, nnx.Param, nnx.RngState, nnx.BatchStat, ...)
+    return {PARAMETERS: parameters, BATCH_STATISTICS: statistics, STATE: others}
 
 
 def _kept(module: nnx.Module) -> tuple[Parameters, Collections]:
-    parameters, others = map(nnx.to_pure_dict, _variables(module))
-    return parameters, {STATE: others} if jax.tree.leaves(others) else {}
+    kept = {name: nnx.to_pure_dict(each) for name, each in _variables(module).items()}
+    parameters = kept.pop(PARAMETERS)
+    return parameters, {name: each for name, each in kept.items() if jax.tree.leaves(each)}
 
 
 def _with_variables(module: nnx.Module, parameters: Parameters, collections: Collections) -> None:
-    own, others = _variables(module)
-    nnx.replace_by_pure_dict(own, parameters)
-    if collections:
-        nnx.replace_by_pure_dict(others, collections[STATE])
-    nnx.update(module, own, others)
+    variables = _variables(module)
+    for name, values in _join_collections(parameters, collections).items():
+        nnx.replace_by_pure_dict(variables[name], values)
+    nnx.update(module, *variables.values())
 
 
 def _apply_nnx(module: Any, parameters: Parameters, collections: Collections, x: Points) -> Array:
@@ -181,6 +193,69 @@ EQUINOX: Final = Framework(
     _train_equinox,
     only_parameters,
     without_collections,
+)
+
+
+# With a state, as `equinox.nn.make_with_state` gives it beside the module: batch statistics, its leaves numbered.
+
+
+def _leaves(state: Any) -> dict[str, Array]:
+    return {str(at): leaf for at, leaf in enumerate(jax.tree.leaves(state))}
+
+
+def _call_with_state(
+    module: Module, collections: Collections, x: Points, keys: Array | None = None
+) -> tuple[Array, Any]:
+    model, like = module
+    leaves, structure = jax.tree.flatten(model)
+    arrays = {at: leaf for at, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)}
+
+    def call(arrays: Any, statistics: Any, x: Array, keys: Array | None) -> tuple[Array, Any]:
+        complete = structure.unflatten([arrays.get(at, leaf) for at, leaf in enumerate(leaves)])
+        state = jax.tree.unflatten(jax.tree.structure(like), [*statistics.values()])
+
+        def one(point: Array, key: Array | None) -> tuple[Array, Any]:
+            return complete(point, state) if key is None else complete(point, state, key=key)
+
+        made, changed = jax.vmap(one, out_axes=(0, None), axis_name=BATCH)(x, keys)
+        return made, _leaves(changed)
+
+    return _without_devices(call, arrays, collections[BATCH_STATISTICS], x, keys)
+
+
+def _without_devices(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function traced without the devices over which lanes are sharded.
+
+    They are part of an array's type, and Equinox refuses to replace an array of a state by a new one without them.
+    """
+    leaves, structure = jax.tree.flatten(args)
+    described = structure.unflatten([jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves])
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+        traced, shapes = jax.make_jaxpr(function, return_shape=True)(*described)
+    return jax.tree.unflatten(jax.tree.structure(shapes), map(jnp.asarray, core.jaxpr_as_fun(traced)(*leaves)))
+
+
+def _init_with_state(module: Module, _: Key[Array, ""], __: Points) -> tuple[Parameters, Collections]:
+    return _arrays(module[0]), {BATCH_STATISTICS: _leaves(module[1])}
+
+
+def _apply_with_state(module: Module, parameters: Parameters, collections: Collections, x: Points) -> Array:
+    import equinox  # the page has already loaded it  # pyright: ignore[reportMissingImports]
+
+    complete = equinox.nn.inference_mode(_with_arrays(module[0], parameters))
+    return _call_with_state((complete, module[1]), collections, x)[0]
+
+
+def _train_with_state(
+    module: Module, parameters: Parameters, collections: Collections, x: Points, key: Key[Array, ""]
+) -> tuple[Array, Collections]:
+    keys = jax.random.split(key, len(x)) if _takes(type(module[0]).__call__, "key") else None
+    made, state = _call_with_state((_with_arrays(module[0], parameters), module[1]), collections, x, keys)
+    return made, {BATCH_STATISTICS: state}
+
+
+EQUINOX_WITH_STATE: Final = Framework(
+    _init_with_state, _apply_with_state, _train_with_state, _join_collections, _split_collections
 )
 
 

@@ -10,6 +10,7 @@ from sweep.page.specs.model import Model
 
 Parameters = Any  # a pytree of arrays, as Flax makes it
 Collections = Any  # the same, of what a step changes without a gradient; empty for perceptrons
+BATCH_STATISTICS: Final = "batch_stats"  # the collection of what is computed from a step's points, as linen names it
 Numbers = dict[str, Array]
 Train = Callable[[Parameters, Collections, Array, Numbers, Key[Array, ""]], tuple[Array, Collections]]
 

@@ -16,7 +16,7 @@ from sweep.engine.keys import Keys, stream
 from sweep.engine.regression import metrics
 from sweep.engine.regression.losses import compute_loss
 from sweep.engine.regression.moment import Landscape
-from sweep.engine.regression.networks import UNIFORM, Functions, Train, Varying, network
+from sweep.engine.regression.networks import BATCH_STATISTICS, UNIFORM, Functions, Train, Varying, network
 from sweep.engine.regression.rules import Rule, average_of, measured, rule_of, with_measured
 from sweep.engine.regression.tasks import NO_DATA, Data, Scales, draw
 from sweep.engine.regression.tasks.inputs import compute_inputs
@@ -30,7 +30,6 @@ from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
 
 Apply = Callable[[Any, Array], Array]
-BATCH_STATISTICS: Final = "batch_stats"  # the collection in which Flax's BatchNorm keeps them
 RANKED_POINTS: Final = 128  # up to so many points are shuffled by counting, which takes half the time for a hundred
 
 

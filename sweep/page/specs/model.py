@@ -184,8 +184,9 @@ class FromModule(Model):
     """A network that the page defines, with numbers of its own.
 
     `FromModule(build, width=64, features=16, slope=0.1)` calls `build(64, features=16, slope=0.1)` inside the program.
-    It returns a module of Flax linen, Flax NNX or Equinox, or two functions, `init(key, x)` and `apply(parameters, x)`,
-    which maps (points, features) to (points, outputs); Equinox's modules map one point.
+    It returns a module of Flax linen, Flax NNX or Equinox (or a module and its state, as `equinox.nn.make_with_state`
+    gives them), or two functions, `init(key, x)` and `apply(parameters, x)`, which maps (points, features) to (points,
+    outputs); Equinox's modules map one point.
 
     What a step changes without a gradient, such as batch statistics, is part of a lane's state. Random numbers of a
     step, such as dropout, are new at each step; a record draws none. So a linen module whose `__call__` takes one of
