@@ -1,8 +1,8 @@
 """Networks and trainings of one's own: `python -m benchmarks.own_code`, which `make bench-own-code` runs.
 
 Each case is trained by `sweep` and by a `jit(vmap(train))` as one writes it by hand in the same framework, in turns in
-one process: modules of Flax linen, Flax NNX and Equinox, four widths of them, a convolution, a GRU, a transformer block,
-and a training that is no regression.
+one process: modules of Flax linen, Flax NNX and Equinox, four widths of them, a convolution, a GRU, a transformer
+block, and a training that is no regression.
 """
 
 import json
@@ -52,7 +52,7 @@ class Case(NamedTuple):
 
     Args:
         goal: the rate of `sweep` over that of the other side.
-        page: makes the page; it gets the number of lanes.
+        page: makes the page.
         by_hand: makes one function for each block, which takes so many steps with its lanes.
         steps: of one measurement.
     """
@@ -68,6 +68,7 @@ class Case(NamedTuple):
 
 
 def of_linen(width):
+    """Build it in Flax linen."""
     from flax import linen as nn
 
     layers = [layer for _ in range(3) for layer in (nn.Dense(width), nn.tanh)]
@@ -75,6 +76,7 @@ def of_linen(width):
 
 
 def of_nnx(width, rngs):
+    """Build it in Flax NNX."""
     from flax import nnx
 
     class Net(nnx.Module):
@@ -92,6 +94,7 @@ def of_nnx(width, rngs):
 
 
 def of_equinox(width, key):
+    """Build it in Equinox."""
     import equinox as eqx
 
     return eqx.nn.MLP(1, 1, width, 3, activation=jnp.tanh, key=key)
@@ -231,11 +234,12 @@ def recipe(name: str, steps: int) -> Case:
 
 
 def begin(key):
+    """Begin a policy in eight states with sixteen actions each."""
     return {"logits": 0.1 * jax.random.normal(key, (8, 16)), "baseline": jnp.zeros(8)}
 
 
 def step(state, key, rate):
-    """Take a step of a policy gradient in eight states with sixteen actions each."""
+    """Take a step of its gradient, with a baseline."""
     actions = jax.random.categorical(key, state["logits"])
     rewards = jnp.cos(jnp.arange(8) * 0.7 + actions * 0.3)
     advantage = rewards - state["baseline"]
@@ -248,6 +252,7 @@ def step(state, key, rate):
 
 
 def measure(state):
+    """Measure its reward."""
     return {"loss": -state["baseline"].mean()}
 
 

@@ -37,7 +37,7 @@ def losses(rate: float) -> list[Any]:
             epochs=steps,
             precision="float64",
             record=Record(metrics=("loss",), at=every(steps // 20), snapshots=0),
-        )  # fmt: skip
+        )
     )
 
 
