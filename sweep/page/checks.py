@@ -18,7 +18,7 @@ from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
 from sweep.page.specs.loss import LOSSES, OF_CLASSES, PRECISIONS, Loss, as_loss
 from sweep.page.specs.model import MLP, FromModule, Model
-from sweep.page.specs.optimizer import DECAYS, Optimizer
+from sweep.page.specs.optimizer import DECAYS, OPTIMIZERS, Optimizer
 from sweep.page.specs.stop import Halving, Stop
 from sweep.page.specs.task import FromFunction, Table, Task
 from sweep.page.specs.update_rule import FromOptax, UpdateRule
@@ -50,8 +50,10 @@ def check(page: Experiment) -> None:
     _check_parameters(page)
     _check_layer_rates(page)
     _check_accumulation(page)
+    _check_parametrisation(page)
     _check_axes(page)
     _check_decay(page)
+    _check_base_width(page)
     _check_record(page)
     _check_stop(page)
     for figure in page.figures:
@@ -160,6 +162,26 @@ def _check_decay(page: Experiment) -> None:
         if not any(name in page.axes.knobs() or rule.knob_value(name) for rule in rules for name in DECAYS):
             decays = ", ".join(DECAYS)
             raise SweepError(f"decay_biases=False has no effect, since nothing decays: give Optimizer one of {decays}")
+
+
+def _check_parametrisation(page: Experiment) -> None:
+    """Refuse an optimiser for which "mup" has no learning rates; where an axis sweeps one of both, in each variant."""
+    is_mup = getattr(page.model, "parametrisation", "standard") == "mup"
+    if not is_mup or page.optimizer.degree() is not None or {"parametrisation", "optimizer"} & {*page.axes.knobs()}:
+        return
+    known = ", ".join(name for name, method in OPTIMIZERS.items() if method.degree is not None)
+    raise SweepError(
+        f"parametrisation 'mup' has no learning rates for optimizer {page.optimizer.words()!r}: take one of {known}"
+    )
+
+
+def _check_base_width(page: Experiment) -> None:
+    """Refuse a base width where no lane has "mup"; an axis that sweeps it in vain is refused as any other."""
+    given = getattr(page.model, "base_width", MLP.base_width)
+    if page.is_variant() or given == MLP.base_width or "base_width" in page.axes.knobs():
+        return
+    if all("base_width" in with_values(page, each.values).model.unused() for each in structures(page)):
+        raise SweepError(f"base_width={given} has no effect without parametrisation='mup': give it, or leave it out")
 
 
 def _check_axes(page: Experiment) -> None:

@@ -15,6 +15,7 @@ from sweep.page.specs.own_numbers import check_own, knob_of, merge, parameters_o
 _BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
 _PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
 _UNKNOWN_WIDTH: Final = 64  # assumed for a module without a width
+PARAMETRISATIONS: Final = ("standard", "ntk", "mup")
 DRAWN: Final = ("key", "rngs")  # arguments of `build` by which a module of Equinox or NNX draws
 # Arguments of a linen module's `__call__` that say whether a step calls it, with their values in a step.
 MODES: Final = {"train": True, "training": True, "deterministic": False, "use_running_average": False}
@@ -71,6 +72,12 @@ class MLP(Model):
         bias_initializer: how biases are drawn, one of those `INITIALIZERS` that biases may have.
         initial_scale: factor on all initial weights (not on biases).
         bias_scale: factor on all initial biases.
+        parametrisation: how initial weights, products and learning rates depend on the sizes of layers (the table is in
+            docs/networks.md). "standard": as above. "ntk" (Jacot et al. 2018): weights have deviation 1, whatever the
+            variance of their initialiser, and h_{l+1} = s(W_l^T h_l / sqrt(fan-in) + b_l); parameters, gradients and
+            learning rates are in these units. "mup" (Yang et al. 2022, table 3): the best learning rate is the same
+            for all large widths. It needs a hidden layer, and an optimiser for which its rates are known.
+        base_width: the neurons of hidden layers at which "mup" is "standard"; only "mup" has it.
         omega0: factor in the first hidden layer, s(omega0 (W x + b)), if s is a sine or a cosine: the scale of its
             initial frequencies, as in SIREN.
         frozen: layers that no step changes, as in ("layer_0",); the last one is the output. Optimisers see a gradient
@@ -95,6 +102,8 @@ class MLP(Model):
     bias_scale: float = number(1.0, at_least=0.0)
     omega0: float = number(1.0, above=0.0)
     frozen: tuple[str, ...] = ()
+    parametrisation: str = choice("standard", PARAMETRISATIONS, kind="parametrisation")
+    base_width: int = count(64, units="neurons")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,6 +114,10 @@ class MLP(Model):
             if getattr(self, name) != 1 and name not in self.applicable():
                 needs = {"bias_scale": "biases", "omega0": f"activation {_PERIODIC}"}[name]
                 raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
+        if self.parametrisation == "mup" and not self.layers():
+            raise SweepError(
+                "parametrisation 'mup' needs a hidden layer, got none: leave it out, or take a depth above 0"
+            )
         names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
         for name in names:
             if name not in tuple(INITIALIZERS):  # a tuple, since the name may not be hashable
@@ -164,8 +177,9 @@ class MLP(Model):
         return self.initializer
 
     def unused(self) -> frozenset[str]:
-        """Name the fields that have no effect if `hidden` is given."""
-        return frozenset() if self.hidden is None else frozenset({"width", "depth"})
+        """Name the fields without effect: two if `hidden` is given, and the base of "mup" in other parametrisations."""
+        sizes = set() if self.hidden is None else {"width", "depth"}
+        return frozenset(sizes | (set() if self.parametrisation == "mup" else {"base_width"}))
 
     def applicable(self) -> frozenset[str]:
         """Name the knobs; `width` and `depth` have no effect if `hidden` is given, nor has `width` at depth 0."""
