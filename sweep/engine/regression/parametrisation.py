@@ -108,8 +108,8 @@ def scale_updates(
         return updates
     features = updates["layer_0"]["kernel"].shape[0]
     scaled = {}
-    for (name, arrays), own in zip(updates.items(), sizes(model, (features, outputs), varying, numbers), strict=True):
-        scaled[name] = {part: _rate(own, part, degree, leaf.dtype) * leaf for part, leaf in arrays.items()}
+    for name, own in zip(model.layer_names(), sizes(model, (features, outputs), varying, numbers), strict=True):
+        scaled[name] = {part: _rate(own, part, degree, leaf.dtype) * leaf for part, leaf in updates[name].items()}
     return scaled
 
 
