@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
 
 
+def check_parts(page: Experiment) -> None:
+    """Refuse a page of which a part is of another kind."""
+    for part, kind in (("task", Task), ("model", Model), ("optimizer", UpdateRule), ("axes", Axes)):
+        if not isinstance(getattr(page, part), kind):
+            words = "an Optimizer or FromOptax" if kind is UpdateRule else with_article(kind.__name__)
+            raise SweepError(f"{part} must be {words}, got {getattr(page, part)!r}")
+
+
 def check(page: Experiment) -> None:
     """Refuse a page whose parts do not fit together.
 
@@ -35,10 +43,6 @@ def check(page: Experiment) -> None:
         SweepError: for an axis that no spec has or that does not apply, a value out of range, or a record or figure
             that is not possible with the task.
     """
-    for part, kind in (("task", Task), ("model", Model), ("optimizer", UpdateRule), ("axes", Axes)):
-        if not isinstance(getattr(page, part), kind):
-            words = "an Optimizer or FromOptax" if kind is UpdateRule else with_article(kind.__name__)
-            raise SweepError(f"{part} must be {words}, got {getattr(page, part)!r}")
     check_text("question", page.question)
     if isinstance(page.epochs, bool) or not isinstance(page.epochs, int) or page.epochs < 1:
         raise SweepError(f"epochs must be a whole number of at least 1, got {page.epochs!r}")
@@ -120,7 +124,8 @@ def _check_classes(task: Data, loss: Loss) -> None:
 def _check_parameters(page: Experiment) -> None:
     """Refuse names that a page gives to numbers where other parts of it have knobs of these names."""
     loss, task, model, optimizer = as_loss(page.loss), page.task, page.model, page.optimizer
-    common = {*knobs_of(type(page)), *knobs_of(type(model))} | {n for each in LOSSES.values() for n in each.numbers}
+    common = {*knobs_of(type(page)), *_names(knobs_of(type(model)))}
+    common |= {n for each in LOSSES.values() for n in each.numbers}
     given = {
         "parameter {!r} of the target function": (task, task.parameters if isinstance(task, FromFunction) else ()),
         "number {!r} of FromOptax": (optimizer, optimizer.numbers if isinstance(optimizer, FromOptax) else ()),
@@ -129,12 +134,21 @@ def _check_parameters(page: Experiment) -> None:
     }
     for what, (owner, names) in given.items():
         others = {name for other, (_, each) in given.items() if other != what for name in each}
-        taken = common | others | {name for part in (task, optimizer) if part is not owner for name in part.own_knobs()}
+        taken = (
+            common
+            | others
+            | {name for part in (task, optimizer) if part is not owner for name in _names(part.own_knobs())}
+        )
         if owner is model:  # what these mean to the networks and optimisers that have a name, they mean everywhere
-            taken |= {*knobs_of(MLP), *knobs_of(Optimizer)}
+            taken |= {*_names(knobs_of(MLP)), *knobs_of(Optimizer)}
         for name in names:
             if name in taken:
                 raise SweepError(f"{what.format(name)} has the name of a knob: rename it")
+
+
+def _names(knobs: Mapping[str, Knob]) -> set[str]:
+    """Name the knobs whose names are taken; of those with a form, a number of the page's own may have the name."""
+    return {name for name, knob in knobs.items() if not knob.form}
 
 
 def _check_accumulation(page: Experiment) -> None:
@@ -146,9 +160,9 @@ def _check_accumulation(page: Experiment) -> None:
 
 
 def _check_layer_rates(page: Experiment) -> None:
-    """Refuse another number of factors than layers; where an axis sweeps the depth, for each depth."""
+    """Refuse another number of factors than layers; where an axis sweeps their number, for each of them."""
     rates = getattr(page.optimizer, "layer_rates", None)
-    if rates is None or "depth" in page.axes.knobs():
+    if rates is None or {"depth", "hidden"} & {*page.axes.knobs()}:
         return
     layers = page.model.count_layers()
     if len(rates) != layers:
@@ -337,7 +351,7 @@ def _refuse_inapplicable(variant: Experiment, given: Set[str]) -> None:
 def _check_swept(knob: Knob, value: Value) -> None:
     """Check a value of an axis; a fraction where an integer is needed probably comes from `uniform`."""
     try:
-        knob.check(value)
+        knob.check(knob.read(value))
     except SweepError as error:
         if knob.kind is int and isinstance(value, float) and not value.is_integer():
             raise SweepError(f"{error}; a sample draws whole numbers from integers(low, high)") from error

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sweep.base.errors import SweepError
 from sweep.base.labels import METRICS, Better
 from sweep.page.axes import Axes
-from sweep.page.checks import check
+from sweep.page.checks import check, check_parts
 from sweep.page.resolve import PARTS, shape_of
 from sweep.page.specs.claim import Claim
 from sweep.page.specs.figure import Figure
@@ -72,6 +72,9 @@ class Experiment(Spec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_parts(self)
+        knobs = {name: knob for name, (_, knob) in self.knobs().items()}
+        object.__setattr__(self, "axes", self.axes.written(knobs))
         check(self)
 
     def knobs(self) -> dict[str, tuple[str, Knob]]:

@@ -253,7 +253,7 @@ safe_files samples sampling scalars scale schedules schema seats section seed_st
 sheet signals sine skeleton spacing specs stats stop stopping store store_damages streams structured style summary
 surfaces tables targets task tasks terminal text tidy trackers train trained training training_range trees unbatched
 unions update_rule user_cache values variables variation verdict_tables verdicts verification version view walk wave
-wave_damages wave_writer waves weights whole_files window writer zoom
+wave_damages wave_writer waves weights whole_files window writer written zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",

@@ -9,8 +9,20 @@ from sweep.base.errors import SweepError, name_of, unknown_name
 from sweep.base.registry import Entry
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
-from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of, number
+from sweep.page.specs.knobs import (
+    LARGEST_COUNT,
+    Knob,
+    Spec,
+    check_count,
+    check_truth,
+    choice,
+    count,
+    knobs_of,
+    number,
+    written,
+)
 from sweep.page.specs.own_numbers import check_own, knob_of, merge, parameters_of
+from sweep.page.specs.written import COUNTS, TRUTH
 
 _BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
 _PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
@@ -56,6 +68,16 @@ class Model(Spec):
         return f"module of width {getattr(self, 'width', '?')}"
 
 
+def _check_hidden(label: str, value: Any) -> None:
+    """Refuse anything but a tuple of whole numbers of at least 1."""
+    if not isinstance(value, tuple):
+        raise SweepError(f"model.{label} must be a tuple of whole numbers, as in (32, 16), got {value!r}")
+    for width in value:
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise SweepError(f"model.{label} must hold whole numbers of at least 1, got {value!r}")
+        check_count(f"model.{label}", width, LARGEST_COUNT)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MLP(Model):
     """A fully connected network, h_{l+1} = s(W_l^T h_l + b_l).
@@ -89,12 +111,12 @@ class MLP(Model):
 
     functions: ClassVar[Entry] = Entry("sweep.engine.regression.perceptron:perceptron")
 
-    hidden: tuple[int, ...] | None = None
+    hidden: tuple[int, ...] | None = written(None, COUNTS, check=_check_hidden, units="neurons")
     width: int = count(64, units="neurons")
     depth: int = count(3, at_least=0, units="hidden layers")
     activation: str = choice("tanh", ACTIVATIONS, kind="activation")
     output_activation: str = choice("identity", ACTIVATIONS, kind="activation")
-    bias: bool = True
+    bias: bool = written(True, TRUTH, check=check_truth)
     output_bias: bool = True
     initializer: str | tuple[str, ...] = choice("lecun_normal", INITIALIZERS, kind="initializer", or_a=tuple)
     bias_initializer: str = choice("zeros", _BIAS_INITIALIZERS, kind="bias initializer")
@@ -107,9 +129,6 @@ class MLP(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for width in self.hidden or ():
-            if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-                raise SweepError(f"model.hidden must hold whole numbers of at least 1, got {width!r}")
         for name in ("bias_scale", "omega0"):
             if getattr(self, name) != 1 and name not in self.applicable():
                 needs = {"bias_scale": "biases", "omega0": f"activation {_PERIODIC}"}[name]
@@ -183,7 +202,7 @@ class MLP(Model):
 
     def applicable(self) -> frozenset[str]:
         """Name the knobs; `width` and `depth` have no effect if `hidden` is given, nor has `width` at depth 0."""
-        unused = set(self.unused())
+        unused = {*self.unused(), *(["hidden"] if self.hidden is None else [])}
         if not self.layers():
             unused |= {"width", "activation"}
         if not self.layers() or not ACTIVATIONS[self.activation].periodic:
