@@ -331,15 +331,31 @@ def list_values(knob: str, given: Iterable[Given]) -> list[Any]:
     return listed
 
 
-def _check_has_form(name: str, value: Any) -> None:
-    """Refuse a tuple, or True, where no spec has a knob of this name with such values."""
+def write_value(name: str, value: Any) -> Any:
+    """Write a tuple, or True, as axes hold it, if a spec has a knob of this name with such values."""
+    knob, plain = _knobs().get(name), to_plain(value)
+    return _write(knob, plain) if knob is not None and knob.form and isinstance(plain, tuple | bool) else value
+
+
+def _specs() -> list[type]:
+    """List the classes of all tasks, networks and optimisers."""
     specs: list[type] = [Task, Model, UpdateRule]
     for spec in specs:
         specs += spec.__subclasses__()
-    knobs = {knob.attribute: knob for spec in specs for knob in knobs_of(spec).values()}
+    return specs
+
+
+def _knobs() -> dict[str, Knob]:
+    """List their knobs by the names of fields."""
+    return {knob.attribute: knob for spec in _specs() for knob in knobs_of(spec).values()}
+
+
+def _check_has_form(name: str, value: Any) -> None:
+    """Refuse a tuple, or True, where no spec has a knob of this name with such values."""
+    knobs = _knobs()
     if name in knobs and knobs[name].form and isinstance(value, tuple | bool):
         return
-    if name not in knobs and name in {field.name for spec in specs for field in fields(spec)}:
+    if name not in knobs and name in {field.name for spec in _specs() for field in fields(spec)}:
         raise SweepError(f"{name!r} is not a knob, so no axis can sweep it: run a page for each value")
     raise SweepError(f"axis {name!r} must hold numbers or names, got {value!r}")
 
