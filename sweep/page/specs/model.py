@@ -83,7 +83,8 @@ class MLP(Model):
     """A fully connected network, h_{l+1} = s(W_l^T h_l + b_l).
 
     Args:
-        hidden: neurons of each hidden layer, as in (32, 128, 32); None means `depth` layers of `width`.
+        hidden: neurons of each hidden layer, as in (32, 128, 32); None means `depth` layers of `width`. In results and
+            on command lines it is written "32-128-32".
         width: neurons of each hidden layer if `hidden` is None.
         depth: number of hidden layers if `hidden` is None; 0 is a linear model.
         activation: s in the hidden layers, one of `ACTIVATIONS`.

@@ -232,7 +232,7 @@ class SumOfSines(Task):
 
     Args:
         frequencies: k_i in cycles per unit of x.
-        amplitudes: one number for all, or one for each frequency.
+        amplitudes: one number for all, or one for each frequency. In results it is written "1, 0.5".
         phases: "random" (uniform on [0, 2 pi), drawn from `data_seed`), or phi_i in radians.
 
     Raises:
