@@ -128,6 +128,12 @@ def test_what_no_lane_can_have_is_refused_in_one_line(line: str) -> None:
     assert str(refused.value) == line
 
 
+def test_rates_of_layers_have_to_fit_the_layers_of_lanes_and_not_those_of_the_page() -> None:
+    page = tiny(optimizer=Optimizer(layer_rates=(1, 1)), axes=grid(hidden=((8,), (9,))))
+    assert page.model.count_layers() == 3
+    assert {v.page.model.count_layers() for v in resolve(page).variants} == {2}
+
+
 def test_texts_of_different_values_differ() -> None:
     tuples = [(), (1,), (1, 1), (11,), (1, 11), (11, 1)]
     texts = tiny(axes=grid(hidden=tuples)).axes.values("hidden")
