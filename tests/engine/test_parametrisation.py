@@ -267,7 +267,13 @@ def a_page(**changes: Any) -> Experiment:
     return tiny(model=MLP(parametrisation="mup", **changes.pop("model", {})), **changes)
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"])
+QUICK = ("sgd", "adam", "rmsprop", "adagrad", "radam")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMIZERS if name != "lbfgs"],
+)
 def test_the_degree_of_an_optimiser_is_how_its_steps_grow_with_its_gradients(name) -> None:
     spec = Optimizer(name)
 
@@ -294,6 +300,10 @@ def test_the_degree_of_an_optimiser_is_how_its_steps_grow_with_its_gradients(nam
         assert follows == [declared]
     elif name not in ("sam", "lamb", "muon", "schedule_free_adamw"):  # by their definition: see `Method.degree`
         assert not follows
+
+
+def test_the_degree_of_every_optimiser_is_declared_as_its_steps_are() -> None:
+    assert {d: {n for n, each in OPTIMIZERS.items() if each.degree == d} for d in DEGREES} == DEGREES
 
 
 def test_pages_that_have_no_rates_or_no_effect_are_refused_in_one_line() -> None:
