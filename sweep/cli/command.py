@@ -25,6 +25,7 @@ from sweep.files.places import parse_path
 _MOST_CHARACTERS: Final = 300  # of another library's message
 _Options = TypeVar("_Options")
 _ALL_MEMORY: Final = 1e18  # bytes: more than any machine has
+_NUMBER: Final = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?")  # one of the numbers of a value
 # Imports and tracing make millions of objects that stay. Python's usual thresholds look through them hundreds of times.
 _GARBAGE_THRESHOLDS: Final = (50_000, 20, 20)
 
@@ -74,7 +75,7 @@ def parse_pairs(option: str, text: str) -> dict[str, str]:
 
     Args:
         option: the option whose value this is, such as "--lane".
-        text: pairs separated by commas.
+        text: pairs separated by commas; a value may be several numbers, as in "amplitudes=1, 0.5".
 
     Raises:
         SweepError: for an incomplete pair, or a name that is given twice.
@@ -82,6 +83,10 @@ def parse_pairs(option: str, text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, sign, value = (part.strip() for part in item.partition("="))
+        if found and not sign and _NUMBER.fullmatch(name):
+            last = next(reversed(found))
+            found[last] = f"{found[last]}, {name}"
+            continue
         name = name.replace("-", "_")
         if not (name and sign):
             raise SweepError(f"{option} takes knob=value, several separated by commas, got {item!r}")

@@ -18,12 +18,13 @@ import numpy as np
 
 from sweep.base.errors import SweepError
 from sweep.base.labels import DIMENSIONS
-from sweep.page.specs.knobs import knobs_of
+from sweep.page.specs.knobs import Knob, knobs_of, to_plain
 from sweep.page.specs.model import Model
 from sweep.page.specs.task import Task
 from sweep.page.specs.update_rule import UpdateRule
 
 Value = float | int | str
+Given = Value | Sequence[float]  # what a page gives
 MOST_LANES: Final = 2**24  # of a sweep, and so of a store
 POINT: Final = "point"  # the dimension of a factor whose rows are not identified by one knob
 
@@ -35,6 +36,7 @@ class Factor:
     Args:
         knobs: the names of its columns.
         rows: one tuple of values for each row; None where a knob does not apply (in a union, a table or under `when`).
+            In the axes of a page all values are numbers and texts (`written`).
         dimension: its name in the results: a knob whose values identify the rows, or "point".
     """
 
@@ -47,11 +49,31 @@ class Factor:
         at = self.knobs.index(knob)
         return tuple(row[at] for row in self.rows)
 
+    def written(self, knobs: Mapping[str, Knob]) -> Factor:
+        """Write the values of these knobs as texts."""
+        columns = {name: self.column(name) for name in self.knobs}
+        columns |= {
+            name: [_write(knobs[name], value) for value in columns[name]] for name in self.knobs if name in knobs
+        }
+        rows = tuple(zip(*columns.values(), strict=True))
+        if repeated := [row for at, row in enumerate(rows) if row in rows[:at]]:
+            raise SweepError(f"axis {self.knobs[0]!r} has {repeated[0][0]!r} twice: give each value once")
+        return replace(self, rows=rows)
+
     def ends(self) -> tuple[tuple[Value | None, ...], ...]:
         """Return the first and the last row, and between them the first to which a knob applies that lacks in both."""
         lacking = [at for at in range(len(self.knobs)) if self.rows[0][at] is self.rows[-1][at] is None]
         between = [next(row for row in self.rows if row[at] is not None) for at in lacking]
         return tuple(dict.fromkeys((self.rows[0], *between, self.rows[-1])))
+
+
+def _write(knob: Knob, value: Any) -> str | None:
+    """Write one value of a knob, or a text in another spelling; None where it does not apply."""
+    if value is None:
+        return None
+    read = knob.read(value)
+    knob.check(read)
+    return knob.write(read)
 
 
 @dataclass(frozen=True)
@@ -91,6 +113,15 @@ class Axes:
         knobs = tuple(dict.fromkeys(left.knobs + right.knobs))
         rows = dict.fromkeys(_spread(left, knobs) + _spread(right, knobs))
         return Axes((Factor(knobs, tuple(rows), knobs[0] if len(knobs) == 1 else POINT), *shared))
+
+    def written(self, knobs: Mapping[str, Knob]) -> Axes:
+        """Write the values of knobs that are neither numbers nor names as texts, as a page holds them.
+
+        Raises:
+            SweepError: for a value that its knob does not accept, and for two of one text.
+        """
+        forms = {name: knobs[name] for name in self.knobs() if name in knobs and knobs[name].form}
+        return Axes(tuple(factor.written(forms) for factor in self.factors)) if forms else self
 
     def knobs(self) -> tuple[str, ...]:
         """Name the swept knobs, in the order of the factors."""
@@ -163,11 +194,12 @@ def _spread(table: Factor, knobs: tuple[str, ...]) -> list[tuple[Value | None, .
     return [tuple(row[at[knob]] if knob in at else None for knob in knobs) for row in table.rows]
 
 
-def grid(**values: Iterable[Value]) -> Axes:
+def grid(**values: Iterable[Given]) -> Axes:
     """Sweep every combination: one dimension for each knob.
 
     Args:
-        values: the values of each knob; numbers, or names for structural knobs.
+        values: the values of each knob; numbers, or for structural knobs names, or what they hold: tuples for `hidden`
+            and `amplitudes`, True and False for `bias`.
 
     Raises:
         SweepError: for an empty axis, a repeated value or a number that is not finite.
@@ -182,7 +214,7 @@ def grid(**values: Iterable[Value]) -> Axes:
     return Axes(tuple(factors))
 
 
-def zipped(**values: Iterable[Value]) -> Axes:
+def zipped(**values: Iterable[Given]) -> Axes:
     """Sweep knobs together: row i takes the i-th value of each, in one dimension.
 
     The dimension has the name of the first knob; "seed" if the knobs are `seed` and `data_seed`; "point" if the values
@@ -276,8 +308,8 @@ def _one_factor(columns: Mapping[str, Sequence[Value | None]], dimension: str) -
     return Axes((Factor(tuple(columns), rows, dimension),)) if columns else Axes()
 
 
-def list_values(knob: str, given: Iterable[Value]) -> list[Value]:
-    """List the values of an axis, as plain numbers and names.
+def list_values(knob: str, given: Iterable[Given]) -> list[Any]:
+    """List the values of an axis, as plain numbers and names, and of knobs with a form what they hold.
 
     Raises:
         SweepError: if they are no list, there are none, or one of them is no finite number and no name.
@@ -286,14 +318,12 @@ def list_values(knob: str, given: Iterable[Value]) -> list[Value]:
         raise SweepError(f"axis {knob!r} must be a list of values, got {given!r}")
     if isinstance(given, Sized):
         check_lanes(len(given))  # before a large range is converted to a list
-    listed = [value.item() if isinstance(value, np.generic) else value for value in given]
+    listed = [to_plain(value) for value in given]
     if not listed:
         raise SweepError(f"axis {knob!r} is empty: give it at least one value")
     for value in listed:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
-            if _is_plain_field(knob):
-                raise SweepError(f"{knob!r} is not a knob, so no axis can sweep it: run a page for each value")
-            raise SweepError(f"axis {knob!r} must hold numbers or names, got {value!r}")
+            _check_has_form(knob, value)
         if isinstance(value, float) and not isfinite(value):
             raise SweepError(f"axis {knob!r} must hold finite numbers, got {value!r}")
     if knob in DIMENSIONS:
@@ -301,13 +331,33 @@ def list_values(knob: str, given: Iterable[Value]) -> list[Value]:
     return listed
 
 
-def _is_plain_field(name: str) -> bool:
-    """Tell whether a name is a field of some spec that no axis can sweep, such as `bias`."""
+def write_value(name: str, value: Any) -> Any:
+    """Write a tuple, or True, as axes hold it, if a spec has a knob of this name with such values."""
+    knob, plain = _knobs().get(name), to_plain(value)
+    return _write(knob, plain) if knob is not None and knob.form and isinstance(plain, tuple | bool) else value
+
+
+def _specs() -> list[type]:
+    """List the classes of all tasks, networks and optimisers."""
     specs: list[type] = [Task, Model, UpdateRule]
     for spec in specs:
         specs += spec.__subclasses__()
-    knobs = {knob.attribute for spec in specs for knob in knobs_of(spec).values()}
-    return name not in knobs and name in {field.name for spec in specs for field in fields(spec)}
+    return specs
+
+
+def _knobs() -> dict[str, Knob]:
+    """List their knobs by the names of fields."""
+    return {knob.attribute: knob for spec in _specs() for knob in knobs_of(spec).values()}
+
+
+def _check_has_form(name: str, value: Any) -> None:
+    """Refuse a tuple, or True, where no spec has a knob of this name with such values."""
+    knobs = _knobs()
+    if name in knobs and knobs[name].form and isinstance(value, tuple | bool):
+        return
+    if name not in knobs and name in {field.name for spec in _specs() for field in fields(spec)}:
+        raise SweepError(f"{name!r} is not a knob, so no axis can sweep it: run a page for each value")
+    raise SweepError(f"axis {name!r} must hold numbers or names, got {value!r}")
 
 
 @dataclass(frozen=True)

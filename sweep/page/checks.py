@@ -19,7 +19,7 @@ from sweep.page.specs.figure import Figure, needs_of, references_of
 from sweep.page.specs.knobs import Knob, knobs_of
 from sweep.page.specs.loss import LOSSES, OF_CLASSES, PRECISIONS, Loss, as_loss
 from sweep.page.specs.model import MLP, FromModule, Model
-from sweep.page.specs.optimizer import DECAYS, Optimizer
+from sweep.page.specs.optimizer import DECAYS, OPTIMIZERS, Optimizer
 from sweep.page.specs.stop import Halving, Stop
 from sweep.page.specs.task import FromFunction, Table, Task
 from sweep.page.specs.training import FromTraining
@@ -30,6 +30,22 @@ if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
 
 
+def check_parts(page: Experiment) -> None:
+    """Refuse parts of a wrong kind, one that is missing, and a training beside what it replaces."""
+    if not isinstance(page.training, FromTraining | None):
+        raise SweepError(f"training must be a FromTraining or None, got {page.training!r}")
+    for part, kind in (("task", Task), ("model", Model), ("optimizer", UpdateRule), ("axes", Axes)):
+        given = getattr(page, part)
+        if not isinstance(given, kind):
+            words = "an Optimizer or FromOptax" if kind is UpdateRule else with_article(kind.__name__)
+            raise SweepError(f"{part} must be {words}, got {given!r}")
+        absent = isinstance(given, NoTask | NoModel | NoOptimizer)
+        if page.training is None and absent:
+            raise SweepError(f"an Experiment needs a {part}: give {part}=, or a training=FromTraining(...) of its own")
+        if page.training and kind is not Axes and not absent:
+            raise SweepError(f"a training of the page replaces its {part}, got {with_article(type(given).__name__)}")
+
+
 def check(page: Experiment) -> None:
     """Refuse a page whose parts do not fit together.
 
@@ -37,7 +53,6 @@ def check(page: Experiment) -> None:
         SweepError: for an axis that no spec has or that does not apply, a value out of range, or a record or figure
             that is not possible with the task.
     """
-    _check_parts(page)
     check_text("question", page.question)
     if isinstance(page.epochs, bool) or not isinstance(page.epochs, int) or page.epochs < 1:
         raise SweepError(f"epochs must be a whole number of at least 1, got {page.epochs!r}")
@@ -53,22 +68,6 @@ def check(page: Experiment) -> None:
     for figure in page.figures:
         _check_figure(page, figure)
     _check_claims(page)
-
-
-def _check_parts(page: Experiment) -> None:
-    """Refuse parts of a wrong kind, one that is missing, and a training beside what it replaces."""
-    if not isinstance(page.training, FromTraining | None):
-        raise SweepError(f"training must be a FromTraining or None, got {page.training!r}")
-    for part, kind in (("task", Task), ("model", Model), ("optimizer", UpdateRule), ("axes", Axes)):
-        given = getattr(page, part)
-        if not isinstance(given, kind):
-            words = "an Optimizer or FromOptax" if kind is UpdateRule else with_article(kind.__name__)
-            raise SweepError(f"{part} must be {words}, got {given!r}")
-        absent = isinstance(given, NoTask | NoModel | NoOptimizer)
-        if page.training is None and absent:
-            raise SweepError(f"an Experiment needs a {part}: give {part}=, or a training=FromTraining(...) of its own")
-        if page.training and kind is not Axes and not absent:
-            raise SweepError(f"a training of the page replaces its {part}, got {with_article(type(given).__name__)}")
 
 
 def _check_training(page: Experiment, training: FromTraining) -> None:
@@ -99,8 +98,10 @@ def _check_regression(page: Experiment) -> None:
     _check_parameters(page)
     _check_layer_rates(page)
     _check_accumulation(page)
+    _check_parametrisation(page)
     _check_axes(page)
     _check_decay(page)
+    _check_base_width(page)
 
 
 def _check_loss(page: Experiment) -> None:
@@ -162,7 +163,8 @@ def _check_classes(task: Data, loss: Loss) -> None:
 def _check_parameters(page: Experiment) -> None:
     """Refuse names that a page gives to numbers where other parts of it have knobs of these names."""
     loss, task, model, optimizer = as_loss(page.loss), page.task, page.model, page.optimizer
-    common = {*knobs_of(type(page)), *knobs_of(type(model))} | {n for each in LOSSES.values() for n in each.numbers}
+    common = {*knobs_of(type(page)), *_names(knobs_of(type(model)))}
+    common |= {n for each in LOSSES.values() for n in each.numbers}
     given = {
         "parameter {!r} of the target function": (task, task.parameters if isinstance(task, FromFunction) else ()),
         "number {!r} of FromOptax": (optimizer, optimizer.numbers if isinstance(optimizer, FromOptax) else ()),
@@ -171,12 +173,21 @@ def _check_parameters(page: Experiment) -> None:
     }
     for what, (owner, names) in given.items():
         others = {name for other, (_, each) in given.items() if other != what for name in each}
-        taken = common | others | {name for part in (task, optimizer) if part is not owner for name in part.own_knobs()}
+        taken = (
+            common
+            | others
+            | {name for part in (task, optimizer) if part is not owner for name in _names(part.own_knobs())}
+        )
         if owner is model:  # what these mean to the networks and optimisers that have a name, they mean everywhere
-            taken |= {*knobs_of(MLP), *knobs_of(Optimizer)}
+            taken |= {*_names(knobs_of(MLP)), *knobs_of(Optimizer)}
         for name in names:
             if name in taken:
                 raise SweepError(f"{what.format(name)} has the name of a knob: rename it")
+
+
+def _names(knobs: Mapping[str, Knob]) -> set[str]:
+    """Name the knobs whose names are taken; of those with a form, a number of the page's own may have the name."""
+    return {name for name, knob in knobs.items() if not knob.form}
 
 
 def _check_accumulation(page: Experiment) -> None:
@@ -188,9 +199,9 @@ def _check_accumulation(page: Experiment) -> None:
 
 
 def _check_layer_rates(page: Experiment) -> None:
-    """Refuse another number of factors than layers; where an axis sweeps the depth, for each depth."""
+    """Refuse another number of factors than layers; where an axis sweeps their number, for each of them."""
     rates = getattr(page.optimizer, "layer_rates", None)
-    if rates is None or "depth" in page.axes.knobs():
+    if rates is None or {"depth", "hidden"} & {*page.axes.knobs()}:
         return
     layers = page.model.count_layers()
     if len(rates) != layers:
@@ -204,6 +215,26 @@ def _check_decay(page: Experiment) -> None:
         if not any(name in page.axes.knobs() or rule.knob_value(name) for rule in rules for name in DECAYS):
             decays = ", ".join(DECAYS)
             raise SweepError(f"decay_biases=False has no effect, since nothing decays: give Optimizer one of {decays}")
+
+
+def _check_parametrisation(page: Experiment) -> None:
+    """Refuse an optimiser for which "mup" has no learning rates; where an axis sweeps one of both, in each variant."""
+    is_mup = getattr(page.model, "parametrisation", "standard") == "mup"
+    if not is_mup or page.optimizer.degree() is not None or {"parametrisation", "optimizer"} & {*page.axes.knobs()}:
+        return
+    known = ", ".join(name for name, method in OPTIMIZERS.items() if method.degree is not None)
+    raise SweepError(
+        f"parametrisation 'mup' has no learning rates for optimizer {page.optimizer.words()!r}: take one of {known}"
+    )
+
+
+def _check_base_width(page: Experiment) -> None:
+    """Refuse a base width where no lane has "mup"; an axis that sweeps it in vain is refused as any other."""
+    given = getattr(page.model, "base_width", MLP.base_width)
+    if page.is_variant() or given == MLP.base_width or "base_width" in page.axes.knobs():
+        return
+    if all("base_width" in with_values(page, each.values).model.unused() for each in structures(page)):
+        raise SweepError(f"base_width={given} has no effect without parametrisation='mup': give it, or leave it out")
 
 
 def _check_axes(page: Experiment) -> None:
@@ -360,7 +391,7 @@ def _refuse_inapplicable(variant: Experiment, given: Set[str]) -> None:
 def _check_swept(knob: Knob, value: Value) -> None:
     """Check a value of an axis; a fraction where an integer is needed probably comes from `uniform`."""
     try:
-        knob.check(value)
+        knob.check(knob.read(value))
     except SweepError as error:
         if knob.kind is int and isinstance(value, float) and not value.is_integer():
             raise SweepError(f"{error}; a sample draws whole numbers from integers(low, high)") from error

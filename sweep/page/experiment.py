@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sweep.base.errors import SweepError
 from sweep.base.labels import METRICS, SEEDS, Better
 from sweep.page.axes import Axes
-from sweep.page.checks import check
+from sweep.page.checks import check, check_parts
 from sweep.page.resolve import shape_of
 from sweep.page.specs.absent import NO_MODEL, NO_OPTIMIZER, NO_TASK
 from sweep.page.specs.claim import Claim
@@ -78,6 +78,9 @@ class Experiment(Spec):
         super().__post_init__()
         if self.training is not None and self.optimizer == Optimizer():
             object.__setattr__(self, "optimizer", NO_OPTIMIZER)  # nobody gave that one
+        check_parts(self)
+        knobs = {name: knob for name, (_, knob) in self.knobs().items()}
+        object.__setattr__(self, "axes", self.axes.written(knobs))
         check(self)
 
     def parts(self) -> tuple[str, ...]:

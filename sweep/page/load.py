@@ -116,7 +116,8 @@ def describe_changes(changes: Mapping[str, Any], otherwise: str) -> str:
 
 def _word(value: Any) -> str:
     if isinstance(value, tuple):
-        return "-".join(map(_word, value))
+        joint = "+" if any(isinstance(each, str) and "-" in each for each in value) else "-"
+        return joint.join(map(_word, value))
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)

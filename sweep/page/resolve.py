@@ -119,7 +119,7 @@ class Resolved:
                 if knobs[name][1].traced:
                     columns[name][variant.members] = own.get(name, np.nan)
                 elif name in applicable_knobs(variant.page):
-                    columns[name][variant.members] = value_of(variant.page, name)
+                    columns[name][variant.members] = knobs[name][1].write(value_of(variant.page, name))
         return columns
 
 
@@ -142,7 +142,7 @@ def with_values(page: Experiment, values: Mapping[str, Value]) -> Experiment:
     knobs, changed = page.knobs(), {}
     for name, value in values.items():
         part, knob = knobs[name]
-        changed.setdefault(part, {})[name if part else knob.attribute] = value
+        changed.setdefault(part, {})[name if part else knob.attribute] = knob.read(value)
     own = dict(changed.pop("", {}))
     for part, of_part in changed.items():
         own[part] = getattr(page, part).with_knobs(of_part)

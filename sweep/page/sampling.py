@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from sweep.base.errors import SweepError, unknown_name
-from sweep.page.axes import POINT, Axes, Factor, Value, check_lanes, list_values
+from sweep.page.axes import POINT, Axes, Factor, Given, Value, check_lanes, list_values
 from sweep.page.specs.knobs import LARGEST_SEED, check_count, check_finite, to_plain
 
 MOST_DRAWS: Final = 16  # for each point that is asked for, where points repeat
@@ -147,10 +147,11 @@ def _whole_numbers(name: str, low: int, high: int, least: int) -> tuple[int, int
     return low, high
 
 
-def choices(*values: Value) -> Choices:
+def choices(*values: Given) -> Choices:
     """Choose among values, names or numbers, all equally likely: `choices("tanh", "relu")`."""
     plain = tuple(map(to_plain, values))
-    if len(plain) == 0 or any(isinstance(value, tuple | set | dict) for value in plain):
+    alone = len(plain) == 1 and isinstance(plain[0], tuple)
+    if len(plain) == 0 or alone or any(isinstance(value, set | dict) for value in plain):
         raise SweepError(f"choices takes its values one by one, as in choices('tanh', 'relu'), got {plain!r}")
     if len(set(plain)) < len(plain):
         repeated = next(value for value in plain if plain.count(value) > 1)

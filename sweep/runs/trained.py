@@ -17,6 +17,7 @@ import xarray as xr
 from sweep.base.errors import SweepError, SweepWarning, unknown_name
 from sweep.base.labels import CARRIED, CUT, FINISHED, STATUS, words
 from sweep.base.trees import nest, split
+from sweep.page.axes import write_value
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.page.load import FULL, VARIATION, load, smoke
@@ -198,7 +199,7 @@ def trained(
     attributes = check(path)
     check_provenance(path, attributes)
     given = _experiment_of(path, attributes, page, experiment)
-    curves, named = read_lane(path, {name: _to_text(value) for name, value in knobs.items()})
+    curves, named = read_lane(path, {name: _to_text(write_value(name, value)) for name, value in knobs.items()})
     again = None
     if kept(attributes) != "nothing":
         leaves, row = read_parameters(path, attributes, int(curves[LANE]))

@@ -62,7 +62,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "unknown initializer 'he_norml': did you mean 'he_normal'?": lambda: MLP(initializer="he_norml"),
     "width must be at least 1, got 0": lambda: MLP(width=0),
     "width must be a whole number, got 8.0": lambda: tiny(axes=grid(width=(8.0,))),
-    "model.hidden must hold whole numbers of at least 1, got 0": lambda: MLP(hidden=(4, 0)),
+    "model.hidden must hold whole numbers of at least 1, got (4, 0)": lambda: MLP(hidden=(4, 0)),
     "unknown initializer None: known: glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, "
     "lecun_uniform, normal, pytorch_normal, pytorch_uniform, zeros": lambda: MLP(initializer=None),  # type: ignore[arg-type]
     "model.initializer must name 3 layers, output included, got 2": lambda: MLP(
@@ -73,12 +73,15 @@ REFUSALS: dict[str, Callable[[], object]] = {
     f"unknown optimizer 'prodigy': known: {', '.join(sorted(OPTIMIZERS))}": lambda: Optimizer("prodigy"),
     f"unknown optimizer 'adan_w': known: {', '.join(sorted(OPTIMIZERS))}": lambda: Optimizer("adan_w"),
     "optimizer must be an Optimizer or FromOptax, got None": lambda: tiny(optimizer=None),
-    "'bias' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(bias=(True, False)),
-    "'hidden' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(hidden=((8, 8), (16,))),
-    "'bias' of MLP is not a knob, so no axis can sweep it: run a page for each value; its knobs are activation, bias_"
-    "initializer, bias_scale, depth, initial_scale, initializer, omega0, output_activation, width": lambda: tiny(
-        axes=grid(bias=("yes", "no"))
+    "'output_bias' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(
+        output_bias=(True, False)
     ),
+    "'frozen' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(
+        frozen=(("layer_0",), ("layer_1",))
+    ),
+    "'output_bias' of MLP is not a knob, so no axis can sweep it: run a page for each value; its knobs are activation, "
+    "base_width, bias, bias_initializer, bias_scale, depth, hidden, initial_scale, initializer, omega0, "
+    "output_activation, parametrisation, width": lambda: tiny(axes=grid(output_bias=("yes", "no"))),
     "question must be text, got 1j": lambda: tiny(question=1j),
     "question must have at most 1000 characters, got 1001: " + repr("q" * 40) + "...": lambda: tiny(
         question="q" * 1001

@@ -152,8 +152,8 @@ REFUSALS = {
     "integers needs whole numbers, got 1.0, 3": lambda: integers(1.0, 3),
     "integers needs low < high, both within 2^53, got 3, 3": lambda: integers(3, 3),
     "log_integers needs 1 <= low < high, got 0, 3": lambda: log_integers(0, 3),
-    "'bias' is not a knob, so no axis can sweep it: run a page for each value": lambda: sampled(
-        2, bias=choices(True, False)
+    "'output_bias' is not a knob, so no axis can sweep it: run a page for each value": lambda: sampled(
+        2, output_bias=choices(True, False)
     ),
     "axis 'momentum' does not apply to optimizer 'adam' with MLP and SumOfSines as set up here: sweep it in separate "
     "axes, joined with +, or draw it with when(...)": lambda: tiny(

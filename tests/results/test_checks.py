@@ -350,6 +350,7 @@ def test_an_array_of_another_type_or_shape_is_refused(store: Path, name: str, ke
         ("activation", {"flag_meanings": "[[]]", "flag_values": [0]}, "is not a word that a knob takes"),
         ("activation", {"flag_meanings": '["a"]', "flag_values": [0]}, "has codes that none of its 1 words has"),
         ("activation", {"flag_meanings": '["$x_$", "b"]'}, "'$x_$' is not a word that a knob takes"),
+        ("activation", {"flag_meanings": '["1, 0.5, ", "b"]'}, "'1, 0.5, ' is not a word that a knob takes"),
         ("activation", {"flag_meanings": '["a", "a"]'}, "its flag_meanings hold a word twice"),
         ("status", {"flag_meanings": "a b c d e f g h"}, "the words of its status"),
     ],

@@ -63,6 +63,7 @@ class Functions(NamedTuple):
             network, without dead entries and layers: what `init` of a network that is alone gives.
         join: makes what is kept of a trained network, its variables, from parameters and collections.
         split: gives parameters and collections of variables.
+        scale_updates: maps (updates, numbers, the optimiser's `degree`) to updates by the network's own learning rates.
     """
 
     init: Callable[[Key[Array, ""], Array, Numbers], tuple[Parameters, Collections]]
@@ -75,6 +76,7 @@ class Functions(NamedTuple):
     own: Callable[[Any, Mapping[str, Any]], Any]
     join: Callable[[Parameters, Collections], Any]
     split: Callable[[Any], tuple[Parameters, Collections]]
+    scale_updates: Callable[[Parameters, Numbers, int | None], Parameters] = lambda updates, _, __: updates
 
 
 def network(model: Model, varying: Varying = UNIFORM, outputs: int | None = None) -> Functions:

@@ -25,6 +25,7 @@ from sweep.engine.regression.networks import (
     only_parameters,
     without_collections,
 )
+from sweep.engine.regression.parametrisation import product_factor, scale_updates
 from sweep.engine.regression.products import gradient_product, product
 from sweep.engine.regression.weights import draw_parameters, list_parameters
 from sweep.page.specs.activation import ACTIVATIONS
@@ -53,10 +54,11 @@ class Dense(nn.Module):
     product: Callable[[Array, Array], Array]
 
     @nn.compact
-    def __call__(self, h: Float[Array, "inputs points"]) -> Float[Array, "outputs points"]:
-        """Apply the layer."""
+    def __call__(self, h: Float[Array, "inputs points"], scale: Array | None) -> Float[Array, "outputs points"]:
+        """Apply the layer; `scale` is a factor on the product, None if there is none."""
         zeros = nn.initializers.zeros_init()
         z = self.product(self.param("kernel", zeros, (h.shape[0], self.features), h.dtype), h)
+        z = z if scale is None else scale * z
         return z + self.param("bias", zeros, (self.features,), h.dtype)[:, None] if self.bias else z
 
 
@@ -85,18 +87,28 @@ class Network(nn.Module):
         ]
         for layer, dense in enumerate(hidden):
             factor = numbers["omega0"] if layer == 0 and "omega0" in numbers else None
-            compute = partial(self._hidden, factor, numbers)
+            compute = partial(self._hidden, factor, self._product_factor(layer, h, numbers), numbers)
             if layer and self.varying.depth:
                 h = nn.cond(layer < numbers["depth"], compute, lambda _, h: h, dense, h)
             else:
                 h = compute(dense, h)
-        return ACTIVATIONS[model.output_activation].load()(last(h))
+        return ACTIVATIONS[model.output_activation].load()(last(h, self._product_factor(len(hidden), h, numbers)))
+
+    def _product_factor(self, layer: int, h: Array, numbers: Numbers) -> Array | None:
+        """Give the factor on the product of a layer with the true fan-in, None if there is none."""
+        fan_in = numbers["width"] if layer and self.varying.width else h.shape[0]
+        return product_factor(self.model, fan_in, h.dtype)
 
     def _hidden(
-        self, factor: Array | None, numbers: Numbers, dense: Dense, h: Float[Array, "inputs points"]
+        self,
+        factor: Array | None,
+        scale: Array | None,
+        numbers: Numbers,
+        dense: Dense,
+        h: Float[Array, "inputs points"],
     ) -> Float[Array, "outputs points"]:
-        """Apply a hidden layer, s(factor (W^T h + b)); outputs of dead neurons are 0."""
-        z = dense(h)
+        """Apply a hidden layer, s(factor (scale W^T h + b)); outputs of dead neurons are 0."""
+        z = dense(h, scale)
         if factor is not None:
             z = factor.astype(z.dtype) * z
         names = self.varying.activations or (self.model.activation,)
@@ -148,6 +160,7 @@ def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
         own=partial(_own, names),
         join=only_parameters,
         split=without_collections,
+        scale_updates=partial(scale_updates, model, varying, outputs or 1),
     )
 
 

@@ -22,6 +22,7 @@ Parameters = Any  # a pytree of arrays
 Numbers = dict[str, Array]
 Objective = Callable[[Parameters], Array]  # the loss of the present batch
 ByLayer = Callable[[Any], list[Any]]
+Scale = Callable[[Any], Any]  # from updates to updates
 
 
 class Rule(NamedTuple):
@@ -62,7 +63,14 @@ class Shown(NamedTuple):
     learned: Parameters
 
 
-def rule_of(spec: UpdateRule, steps: int, numbers: Numbers, dtype: Any, by_layer: ByLayer) -> Rule:
+def rule_of(
+    spec: UpdateRule,
+    steps: int,
+    numbers: Numbers,
+    dtype: Any,
+    by_layer: ByLayer,
+    scale: Scale = lambda updates: updates,
+) -> Rule:
     """Build one lane's rule.
 
     Args:
@@ -71,12 +79,13 @@ def rule_of(spec: UpdateRule, steps: int, numbers: Numbers, dtype: Any, by_layer
         numbers: the lane's traced numbers.
         dtype: precision of the numbers.
         by_layer: splits a pytree like the parameters into one subtree for each layer.
+        scale: multiplies updates by the network's own factors on the learning rate.
     """
     used = {name: numbers[name].astype(dtype) for name in sorted(spec.applicable()) if name in numbers}
-    return spec.rule.load()(spec, steps, used, dtype, by_layer)
+    return spec.rule.load()(spec, steps, used, dtype, by_layer, scale)
 
 
-def built_in(spec: Optimizer, steps: int, n: Numbers, dtype: Any, by_layer: ByLayer) -> Rule:
+def built_in(spec: Optimizer, steps: int, n: Numbers, dtype: Any, by_layer: ByLayer, scale: Scale) -> Rule:
     """Build the rule of an optimiser that has a name, with its options."""
     inner = _with_options(spec, n, _rate(spec, n, max(1, steps // spec.accumulate), dtype))
     if spec.accumulate > 1:
@@ -90,7 +99,7 @@ def built_in(spec: Optimizer, steps: int, n: Numbers, dtype: Any, by_layer: ByLa
             gradient = _ascended(gradient, parameters, objective, n["rho"])
         more = _searched(gradient, parameters, loss, objective) if spec.name == "lbfgs" else {}
         updates, state = whole.update(gradient, state, parameters, **more)
-        return _scale_layers(updates, by_layer, n), state
+        return _scale_layers(scale(updates), by_layer, n), state
 
     plain = _shown(Rule(whole.init, update))
     return _averaging(plain, n["average"]) if spec.averages() else plain
@@ -221,7 +230,7 @@ def with_measured(state: Any, parameters: Parameters) -> Any:
 # A page's own.
 
 
-def from_optax(spec: FromOptax, _: int, n: Numbers, dtype: Any, by_layer: ByLayer) -> Rule:
+def from_optax(spec: FromOptax, _: int, n: Numbers, dtype: Any, by_layer: ByLayer, scale: Scale) -> Rule:
     """Build the rule of a transformation that the page defines; it sees the parameters as the network has them."""
     culprit = f"the optimiser of {spec.words()!r}"
     with blame(culprit):

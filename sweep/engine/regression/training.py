@@ -220,8 +220,12 @@ class Regression(Training):
 
     def rule(self, numbers: Numbers) -> Rule:
         """Build the rule by which a lane's parameters are changed."""
-        shape = self.shape
-        return rule_of(shape.optimizer, shape.steps, numbers, np.dtype(self.precision), self._network().by_layer)
+        shape, functions = self.shape, self._network()
+
+        def scale(updates: Any) -> Any:
+            return functions.scale_updates(updates, numbers, shape.optimizer.degree())
+
+        return rule_of(shape.optimizer, shape.steps, numbers, np.dtype(self.precision), functions.by_layer, scale)
 
     def step(
         self, state: State, data: Data | None, shared: Any, numbers: Numbers, step: Int[Array, ""]

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from sweep.engine.keys import matrices, normal, uniforms
 from sweep.engine.regression.networks import Numbers, Parameters, Varying
+from sweep.engine.regression.parametrisation import bias_fans, kernel_law, sizes
 from sweep.page.specs.initializer import INITIALIZERS
 from sweep.page.specs.model import MLP
 
@@ -35,7 +36,7 @@ class Parameter(NamedTuple):
         shape: number of rows and columns, including dead ones.
         alive: number of rows and columns that are not dead, traced if they vary.
         initializer: one of `INITIALIZERS`.
-        fans: true fan-in and fan-out, traced if they vary.
+        fans: fan-in and fan-out of which its variance is, traced if they vary; None for a variance of 1.
         scale: factor on its deviation.
     """
 
@@ -45,7 +46,7 @@ class Parameter(NamedTuple):
     shape: tuple[int, int]
     alive: tuple[Any, Any]
     initializer: str
-    fans: tuple[Any, Any]
+    fans: tuple[Any, Any] | None
     scale: Any
 
 
@@ -66,21 +67,23 @@ def list_parameters(
     hidden = model.layers()
     features, outputs = ends
     capacities = (features, *hidden, outputs)
-    neurons = (features, *(numbers["width"],) * len(hidden), outputs) if varying.width else capacities
+    layers = sizes(model, ends, varying, numbers)
     parts = {}
     for at, (initializer, bias) in enumerate(zip(model.initializers(), model.biases(), strict=True)):
-        rows, columns = neurons[at], neurons[at + 1]
+        rows, columns = layers[at].fans
+        fans, kernel_scale = kernel_law(model, layers[at], scale)
         number, alive = at, columns
         if varying.depth and at < len(hidden):
             alive = jnp.where(at < numbers["depth"], columns, 0)
         elif varying.depth:
             number = numbers["depth"]  # the last layer is drawn as that of a network without the dead layers
-        layer, shape, fans = f"layer_{at}", (capacities[at], capacities[at + 1]), (rows, columns)
-        parts[2 * at] = Parameter(layer, "kernel", 2 * number, shape, (rows, alive), initializer, fans, scale)
+        layer, shape = f"layer_{at}", (capacities[at], capacities[at + 1])
+        parts[2 * at] = Parameter(layer, "kernel", 2 * number, shape, (rows, alive), initializer, fans, kernel_scale)
         if bias:
             parts[2 * at + 1] = Parameter(
-                layer, "bias", 2 * number + 1, (1, shape[1]), (1, alive), model.bias_initializer, fans, bias_scale
-            )
+                layer, "bias", 2 * number + 1, (1, shape[1]), (1, alive), model.bias_initializer,
+                bias_fans(model, layers[at]), bias_scale,
+            )  # fmt: skip
     return parts
 
 
@@ -105,9 +108,12 @@ def draw_parameters(parts: dict[int, Parameter], key: Key[Array, ""], dtype: Any
 def _scale(part: Parameter, drawn: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
     """Scale numbers of deviation 1 to the deviation of their initialiser, and set dead ones to 0."""
     variance = INITIALIZERS[part.initializer].variance
-    # Converted to the precision of the run before dividing: JAX divides traced whole numbers in float32.
-    fan_in, fan_out = (jnp.asarray(fan, drawn.dtype) for fan in part.fans)
-    values = drawn * (jnp.sqrt(variance(fan_in, fan_out)) * part.scale).astype(drawn.dtype)
+    scale = part.scale
+    if part.fans is not None:
+        # Converted to the precision of the run before dividing: JAX divides traced whole numbers in float32.
+        fan_in, fan_out = (jnp.asarray(fan, drawn.dtype) for fan in part.fans)
+        scale = jnp.sqrt(variance(fan_in, fan_out)) * scale
+    values = drawn * scale.astype(drawn.dtype)
     if all(isinstance(alive, int) for alive in part.alive):  # none is dead
         return values
     rows, columns = (jnp.arange(size) < alive for size, alive in zip(part.shape, part.alive, strict=True))

@@ -15,6 +15,7 @@ import numpy as np
 
 from sweep.base.errors import SweepError, unknown_name
 from sweep.base.labels import RESERVED
+from sweep.page.specs.written import Form
 
 _METADATA: Final = "knob"
 LARGEST_SEED: Final = 2**32 - 1  # a threefry key is made of 32 bits
@@ -36,6 +37,7 @@ class Knob:
         choices: the names that the field accepts, empty for numbers; of a name without choices any text is accepted.
         option: whether it is a number without which lanes have other code, such as the norm to which gradients are
             clipped: lanes for which an axis gives it share no block with those for which none does.
+        form: how its values are written as texts, if they are neither numbers nor names.
     """
 
     name: str
@@ -46,6 +48,15 @@ class Knob:
     kind: type = float
     choices: tuple[str, ...] = ()
     option: bool = False
+    form: Form | None = None
+
+    def write(self, value: Any) -> Any:
+        """Give a value as axes and results hold it."""
+        return value if self.form is None or isinstance(value, str) else self.form.write(self.name, value)
+
+    def read(self, value: Any) -> Any:
+        """Give a value that axes or results hold as the spec holds it."""
+        return value if self.form is None or not isinstance(value, str) else self.form.read(self.name, value)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ class _Declaration:
     kind: type
     choices: tuple[str, ...] = ()
     option: bool = False
+    form: Form | None = None
 
 
 class Bounds(TypedDict, total=False):
@@ -163,6 +175,24 @@ def choice(
     return _declare(default, _Declaration(name, False, "1", check, str, names))
 
 
+def written(default: Any, form: Form, *, check: Callable[[str, Any], None], units: str = "1") -> Any:
+    """Declare a field whose values are neither numbers nor names; it is a structure.
+
+    Args:
+        default: its default.
+        form: how axes and results write its values.
+        check: refuses what the field does not accept, given a label and a value.
+        units: units on an axis.
+    """
+    return _declare(default, _Declaration(None, False, units, check, str, form=form))
+
+
+def check_truth(label: str, value: Any) -> None:
+    """Refuse anything but True and False."""
+    if not isinstance(value, bool):
+        raise SweepError(f"{label} must be True or False, got {value!r}")
+
+
 def _declare(default: Any, declaration: _Declaration) -> Any:
     return field(default=default, metadata={_METADATA: declaration})
 
@@ -253,6 +283,7 @@ def knobs_of(spec: type) -> dict[str, Knob]:
                 declaration.kind,
                 declaration.choices,
                 declaration.option,
+                declaration.form,
             )
             assert f.default is not MISSING
     return found

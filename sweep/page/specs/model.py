@@ -9,12 +9,25 @@ from sweep.base.errors import SweepError, name_of, unknown_name
 from sweep.base.registry import Entry
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
-from sweep.page.specs.knobs import Knob, Spec, choice, count, knobs_of, number
+from sweep.page.specs.knobs import (
+    LARGEST_COUNT,
+    Knob,
+    Spec,
+    check_count,
+    check_truth,
+    choice,
+    count,
+    knobs_of,
+    number,
+    written,
+)
 from sweep.page.specs.own_numbers import check_own, check_static, is_traced, knob_of, merge, parameters_of
+from sweep.page.specs.written import COUNTS, TRUTH
 
 _BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
 _PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
 _UNKNOWN_WIDTH: Final = 64  # assumed for a module without a width
+PARAMETRISATIONS: Final = ("standard", "ntk", "mup")
 DRAWN: Final = ("key", "rngs")  # arguments of `build` by which a module of Equinox or NNX draws
 # Arguments of a linen module's `__call__` that say whether a step calls it, with their values in a step.
 MODES: Final = {"train": True, "training": True, "deterministic": False, "use_running_average": False}
@@ -55,12 +68,23 @@ class Model(Spec):
         return f"module of width {getattr(self, 'width', '?')}"
 
 
+def _check_hidden(label: str, value: Any) -> None:
+    """Refuse anything but a tuple of whole numbers of at least 1."""
+    if not isinstance(value, tuple):
+        raise SweepError(f"model.{label} must be a tuple of whole numbers, as in (32, 16), got {value!r}")
+    for width in value:
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise SweepError(f"model.{label} must hold whole numbers of at least 1, got {value!r}")
+        check_count(f"model.{label}", width, LARGEST_COUNT)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MLP(Model):
     """A fully connected network, h_{l+1} = s(W_l^T h_l + b_l).
 
     Args:
-        hidden: neurons of each hidden layer, as in (32, 128, 32); None means `depth` layers of `width`.
+        hidden: neurons of each hidden layer, as in (32, 128, 32); None means `depth` layers of `width`. In results and
+            on command lines it is written "32-128-32".
         width: neurons of each hidden layer if `hidden` is None.
         depth: number of hidden layers if `hidden` is None; 0 is a linear model.
         activation: s in the hidden layers, one of `ACTIVATIONS`.
@@ -71,6 +95,12 @@ class MLP(Model):
         bias_initializer: how biases are drawn, one of those `INITIALIZERS` that biases may have.
         initial_scale: factor on all initial weights (not on biases).
         bias_scale: factor on all initial biases.
+        parametrisation: how initial weights, products and learning rates depend on the sizes of layers (the table is in
+            docs/networks.md). "standard": as above. "ntk" (Jacot et al. 2018): weights have deviation 1, whatever the
+            variance of their initialiser, and h_{l+1} = s(W_l^T h_l / sqrt(fan-in) + b_l); parameters, gradients and
+            learning rates are in these units. "mup" (Yang et al. 2022, table 3): the best learning rate is the same
+            for all large widths. It needs a hidden layer, and an optimiser for which its rates are known.
+        base_width: the neurons of hidden layers at which "mup" is "standard"; only "mup" has it.
         omega0: factor in the first hidden layer, s(omega0 (W x + b)), if s is a sine or a cosine: the scale of its
             initial frequencies, as in SIREN.
         frozen: layers that no step changes, as in ("layer_0",); the last one is the output. Optimisers see a gradient
@@ -82,12 +112,12 @@ class MLP(Model):
 
     functions: ClassVar[Entry] = Entry("sweep.engine.regression.perceptron:perceptron")
 
-    hidden: tuple[int, ...] | None = None
+    hidden: tuple[int, ...] | None = written(None, COUNTS, check=_check_hidden, units="neurons")
     width: int = count(64, units="neurons")
     depth: int = count(3, at_least=0, units="hidden layers")
     activation: str = choice("tanh", ACTIVATIONS, kind="activation")
     output_activation: str = choice("identity", ACTIVATIONS, kind="activation")
-    bias: bool = True
+    bias: bool = written(True, TRUTH, check=check_truth)
     output_bias: bool = True
     initializer: str | tuple[str, ...] = choice("lecun_normal", INITIALIZERS, kind="initializer", or_a=tuple)
     bias_initializer: str = choice("zeros", _BIAS_INITIALIZERS, kind="bias initializer")
@@ -95,16 +125,19 @@ class MLP(Model):
     bias_scale: float = number(1.0, at_least=0.0)
     omega0: float = number(1.0, above=0.0)
     frozen: tuple[str, ...] = ()
+    parametrisation: str = choice("standard", PARAMETRISATIONS, kind="parametrisation")
+    base_width: int = count(64, units="neurons")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for width in self.hidden or ():
-            if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-                raise SweepError(f"model.hidden must hold whole numbers of at least 1, got {width!r}")
         for name in ("bias_scale", "omega0"):
             if getattr(self, name) != 1 and name not in self.applicable():
                 needs = {"bias_scale": "biases", "omega0": f"activation {_PERIODIC}"}[name]
                 raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
+        if self.parametrisation == "mup" and not self.layers():
+            raise SweepError(
+                "parametrisation 'mup' needs a hidden layer, got none: leave it out, or take a depth above 0"
+            )
         names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
         for name in names:
             if name not in tuple(INITIALIZERS):  # a tuple, since the name may not be hashable
@@ -164,12 +197,13 @@ class MLP(Model):
         return self.initializer
 
     def unused(self) -> frozenset[str]:
-        """Name the fields that have no effect if `hidden` is given."""
-        return frozenset() if self.hidden is None else frozenset({"width", "depth"})
+        """Name the fields without effect: two if `hidden` is given, and the base of "mup" in other parametrisations."""
+        sizes = set() if self.hidden is None else {"width", "depth"}
+        return frozenset(sizes | (set() if self.parametrisation == "mup" else {"base_width"}))
 
     def applicable(self) -> frozenset[str]:
         """Name the knobs; `width` and `depth` have no effect if `hidden` is given, nor has `width` at depth 0."""
-        unused = set(self.unused())
+        unused = {*self.unused(), *(["hidden"] if self.hidden is None else [])}
         if not self.layers():
             unused |= {"width", "activation"}
         if not self.layers() or not ACTIVATIONS[self.activation].periodic:

@@ -38,6 +38,10 @@ class Method(Numbered):
         can_be_padded: whether an entry whose gradients are all 0 stays 0, and steps do not depend on arrays' sizes.
         arrays: how many arrays of the parameters' size a step uses, the parameters and their gradient included.
         gradients: how many gradients a step computes, roughly.
+        degree: d, if c times all gradients make each entry's steps c^d times as large, from the first step on: 1 in
+            proportion, 0 whatever their size (where it is well above epsilon). None if that holds of no d, if an
+            entry's steps depend on other entries, or if nothing may multiply them. The rates of parametrisation "mup"
+            depend on it.
     """
 
     structure: tuple[str, ...] = ()
@@ -47,6 +51,7 @@ class Method(Numbered):
     can_be_padded: bool = True
     arrays: int = 4
     gradients: int = 1
+    degree: int | None = None
 
 
 _HERE: Final = "sweep.engine.regression"
@@ -55,23 +60,29 @@ _DECAYED: Final = ("decay_biases",)
 MEMORY_SIZE: Final = 10
 OPTIMIZERS: Final[dict[str, Method]] = {
     "sgd": Method(
-        f"{_HERE}.optimizers:sgd", numbers={"momentum": 0.0, "weight_decay": 0.0}, structure=_DECAYED
+        f"{_HERE}.optimizers:sgd", numbers={"momentum": 0.0, "weight_decay": 0.0}, structure=_DECAYED, degree=1
     ),
-    "adam": Method(f"{_HERE}.optimizers:adam", numbers=_ADAM),
-    "adamw": Method(f"{_HERE}.optimizers:adamw", numbers={**_ADAM, "weight_decay": 1e-4}, structure=_DECAYED),
-    "nadam": Method(f"{_HERE}.optimizers:nadam", numbers=_ADAM),
-    "rmsprop": Method(f"{_HERE}.optimizers:rmsprop", numbers={"decay": 0.9, "epsilon": 1e-8}),
+    "adam": Method(f"{_HERE}.optimizers:adam", numbers=_ADAM, degree=0),
+    "adamw": Method(
+        f"{_HERE}.optimizers:adamw", numbers={**_ADAM, "weight_decay": 1e-4}, structure=_DECAYED, degree=0
+    ),
+    "nadam": Method(f"{_HERE}.optimizers:nadam", numbers=_ADAM, degree=0),
+    "rmsprop": Method(f"{_HERE}.optimizers:rmsprop", numbers={"decay": 0.9, "epsilon": 1e-8}, degree=0),
+    # Of no degree: optax's begins at a mean square of 0.1, beside which small gradients do not count.
     "adagrad": Method(f"{_HERE}.optimizers:adagrad", numbers={"epsilon": 1e-7}),
     "lion": Method(
-        f"{_HERE}.optimizers:lion", numbers={"beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3}, structure=_DECAYED
+        f"{_HERE}.optimizers:lion", numbers={"beta1": 0.9, "beta2": 0.99, "weight_decay": 1e-3}, structure=_DECAYED,
+        degree=0,
     ),
     "nesterov": Method(
-        f"{_HERE}.optimizers:nesterov", numbers={"momentum": 0.9, "weight_decay": 0.0}, structure=_DECAYED
+        f"{_HERE}.optimizers:nesterov", numbers={"momentum": 0.9, "weight_decay": 0.0}, structure=_DECAYED,
+        degree=1,
     ),
-    "adamax": Method(f"{_HERE}.optimizers:adamax", numbers=_ADAM),
+    "adamax": Method(f"{_HERE}.optimizers:adamax", numbers=_ADAM, degree=0),
+    # Of no degree: its first steps are in proportion to gradients, later ones are not.
     "radam": Method(f"{_HERE}.optimizers:radam", numbers=_ADAM),
-    "amsgrad": Method(f"{_HERE}.optimizers:amsgrad", numbers=_ADAM, arrays=5),
-    "adadelta": Method(f"{_HERE}.optimizers:adadelta", numbers={"decay": 0.9, "epsilon": 1e-6}),
+    "amsgrad": Method(f"{_HERE}.optimizers:amsgrad", numbers=_ADAM, arrays=5, degree=0),
+    "adadelta": Method(f"{_HERE}.optimizers:adadelta", numbers={"decay": 0.9, "epsilon": 1e-6}, degree=0),
     "yogi": Method(  # optax begins its moments at 1e-6, which moves entries without gradients
         f"{_HERE}.optimizers:yogi", numbers={**_ADAM, "epsilon": 1e-3}, can_be_padded=False
     ),
@@ -236,6 +247,10 @@ class Optimizer(UpdateRule):
     def gradients(self) -> int:
         """Count the gradients that a step computes, roughly."""
         return self.method.gradients
+
+    def degree(self) -> int | None:
+        """Give the power of the gradient's size with which steps grow, None where steps have no such law."""
+        return self.method.degree
 
     def takes_any_derivative(self) -> bool:
         """Return False: all of them take only gradients."""

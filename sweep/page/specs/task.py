@@ -21,8 +21,10 @@ from sweep.page.specs.knobs import (
     knobs_of,
     number,
     to_plain,
+    written,
 )
 from sweep.page.specs.window import MAP_POINTS, MOST_FEATURES, Window
+from sweep.page.specs.written import NUMBERS
 
 MOST_GIVEN_FEATURES: Final = 1024  # of a function of the page
 PLACEMENTS = ("grid", "grid_with_end", "random", "quasi_random")
@@ -218,13 +220,19 @@ def _check_frequency(frequency: float, task: Task) -> None:
         )
 
 
+def _check_amplitudes(label: str, value: Any) -> None:
+    """Refuse anything but a number, or a tuple of them."""
+    for each in value if isinstance(value, tuple) else (value,):
+        check_finite(f"task.{label}", each)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SumOfSines(Task):
     """f(x) = sum_i a_i sin(2 pi k_i x + phi_i).
 
     Args:
         frequencies: k_i in cycles per unit of x.
-        amplitudes: one number for all, or one for each frequency.
+        amplitudes: one number for all, or one for each frequency. In results it is written "1, 0.5".
         phases: "random" (uniform on [0, 2 pi), drawn from `data_seed`), or phi_i in radians.
 
     Raises:
@@ -235,7 +243,7 @@ class SumOfSines(Task):
     target_builder: ClassVar[Entry] = Entry("sweep.engine.regression.tasks.targets:sum_of_sines")
 
     frequencies: tuple[float, ...] = (1.0,)
-    amplitudes: float | tuple[float, ...] = 1.0
+    amplitudes: float | tuple[float, ...] = written(1.0, NUMBERS, check=_check_amplitudes)
     phases: Literal["random"] | tuple[float, ...] = "random"
 
     def __post_init__(self) -> None:

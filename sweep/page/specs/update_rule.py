@@ -14,7 +14,7 @@ from sweep.page.specs.own_numbers import check_own, knob_of, merge
 class UpdateRule(Spec):
     """Base class of all optimisers. Its methods tell the engine what it must know; here they assume nothing good."""
 
-    rule: ClassVar[Entry]  # maps (spec, steps, numbers, dtype, by_layer) to a `Rule`
+    rule: ClassVar[Entry]  # maps (spec, steps, numbers, dtype, by_layer, scale) to a `Rule`
 
     def words(self) -> str:
         """Name the optimiser in a few words."""
@@ -35,6 +35,10 @@ class UpdateRule(Spec):
     def gradients(self) -> int:
         """Count the gradients that a step computes, roughly."""
         return 1
+
+    def degree(self) -> int | None:
+        """Give the power of the gradient's size with which steps grow, None where steps have no such law."""
+        return None
 
     def takes_any_derivative(self) -> bool:
         """Tell whether a step may take derivatives of the loss other than its gradient."""

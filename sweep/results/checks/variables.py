@@ -1,5 +1,6 @@
 """What an array of a store must be, by its name: a knob, a status, a coordinate or a metric."""
 
+import re
 from collections.abc import Set
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,9 @@ OF_SAMPLES: Final = ("sample_target", "sample_input")  # what is known of rows
 SCALES: Final = ("input_mean", "input_deviation", "target_mean", "target_deviation")
 OF_A_LANE: Final = {"status": "int8", "first_bad_epoch": "float64", "stop_epoch": "float64"}
 OF_NETWORKS: Final = {"network": ("int32",), "parameters": FLOATS, "training_state": ("uint8",)}
+
+
+_NUMBERS: Final = re.compile(r"[0-9.e+-]+(, [0-9.e+-]+)*")  # "32-32", or "1, -0.5": see `specs.written`
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def check_variable(array: Array, names: Names) -> None:
 
 def _is_knob(array: Array) -> bool:
     for word in words_of(array.attributes) if "flag_meanings" in array.attributes else ():
-        require(word == "" or word.isidentifier(), f"{word[:40]!r} is not a word that a knob takes")
+        plain = word == "" or word.isidentifier() or _NUMBERS.fullmatch(word)
+        require(bool(plain), f"{word[:40]!r} is not a word that a knob takes")
     types = ("int16",) if "flag_meanings" in array.attributes else (*FLOATS, "int64")
     return array.dims == (LANE,) and array.dtype in types
 
