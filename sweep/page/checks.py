@@ -84,6 +84,11 @@ def _check_loss(page: Experiment) -> None:
             "loss 'binary_cross_entropy' is of probabilities: take output_activation='sigmoid', or the loss "
             "'binary_cross_entropy_with_logits'"
         )
+    if loss.name == "binary_cross_entropy" and getattr(page.model, "pairs", False):
+        raise SweepError(
+            "loss 'binary_cross_entropy' is of probabilities, which a difference of two is not: with pairs take "
+            "loss='binary_cross_entropy_with_logits'"
+        )
 
 
 def _lie_in_0_1(targets: Iterable[float]) -> bool:
