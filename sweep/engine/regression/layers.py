@@ -38,8 +38,8 @@ def draw_kept(
         rate: the share that is dropped.
     """
     shapes = {layer: (size, points) for layer, size in enumerate(neurons)}
-    kept = uniforms(key, shapes, jnp.float32) >= 2 * rate.astype(jnp.float32) - 1
-    return tuple(matrices(kept, shapes).values())
+    least = 2 * rate.astype(jnp.float32) - 1
+    return tuple(drawn >= least for drawn in matrices(uniforms(key, shapes, jnp.float32), shapes).values())
 
 
 def dropped(

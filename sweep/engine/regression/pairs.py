@@ -65,7 +65,7 @@ def _difference(run: Callable[..., Array]) -> Callable[..., Array]:
 
 @jax.custom_jvp
 def _subtract(one: Array, other: Array) -> Array:
-    """one - other; 0 where they are equal.
+    """Give one - other, and 0 where they are equal.
 
     XLA computes the difference of two products as a multiplication with addition, which rounds only one of them, so
     that equal activations such as z sigmoid(z) would differ in their last place. A barrier does not prevent it.
