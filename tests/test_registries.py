@@ -54,7 +54,7 @@ def test_the_function_of_every_declaration_exists(entry: Entry) -> None:
 def _told_apart(entry: Entry) -> object:
     """Initialisers share distributions, and differ in their variance; losses share values, and are means or sums."""
     if isinstance(entry, Initializer):
-        return entry.variance(2.0, 3.0)
+        return entry.variance(2.0, 3.0), entry.first and entry.first(2.0, 3.0)
     return entry.reduction if isinstance(entry, BuiltInLoss) else None
 
 

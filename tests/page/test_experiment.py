@@ -64,7 +64,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "width must be a whole number, got 8.0": lambda: tiny(axes=grid(width=(8.0,))),
     "model.hidden must hold whole numbers of at least 1, got 0": lambda: MLP(hidden=(4, 0)),
     "unknown initializer None: known: glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, "
-    "lecun_uniform, normal, pytorch_normal, pytorch_uniform, zeros": lambda: MLP(initializer=None),  # type: ignore[arg-type]
+    "lecun_uniform, normal, pytorch_normal, pytorch_uniform, siren, zeros": lambda: MLP(initializer=None),  # type: ignore[arg-type]
     "model.initializer must name 3 layers, output included, got 2": lambda: MLP(
         depth=2, initializer=("normal", "zeros")
     ),
@@ -76,9 +76,8 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "'bias' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(bias=(True, False)),
     "'hidden' is not a knob, so no axis can sweep it: run a page for each value": lambda: grid(hidden=((8, 8), (16,))),
     "'bias' of MLP is not a knob, so no axis can sweep it: run a page for each value; its knobs are activation, bias_"
-    "initializer, bias_scale, depth, initial_scale, initializer, omega0, output_activation, width": lambda: tiny(
-        axes=grid(bias=("yes", "no"))
-    ),
+    "initializer, bias_scale, depth, dropout, fourier_features, fourier_scale, initial_scale, initializer, omega, "
+    "omega0, output_activation, width": lambda: tiny(axes=grid(bias=("yes", "no"))),
     "question must be text, got 1j": lambda: tiny(question=1j),
     "question must have at most 1000 characters, got 1001: " + repr("q" * 40) + "...": lambda: tiny(
         question="q" * 1001

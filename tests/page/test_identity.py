@@ -178,7 +178,8 @@ DEFAULTS = {
     "MLP": {
         "hidden": None, "width": 64, "depth": 3, "activation": "tanh", "output_activation": "identity", "bias": True,
         "output_bias": True, "initializer": "lecun_normal", "bias_initializer": "zeros", "initial_scale": 1.0,
-        "bias_scale": 1.0, "omega0": 1.0, "frozen": [],
+        "bias_scale": 1.0, "omega0": 1.0, "frozen": [], "layer_norm": False, "residual": False, "dropout": None,
+        "fourier_features": None, "fourier_scale": 1.0, "omega": None, "pairs": False,
     },
     "Dimension": {"units": "1", "long_name": ""},
     "Metric": {"dims": [], "units": "1", "long_name": "", "better": None},

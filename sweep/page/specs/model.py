@@ -20,7 +20,7 @@ _NEEDS: Final = {
     "omega0": f"activation {_PERIODIC}",
     "dropout": "hidden layers",
     "fourier_scale": "fourier_features",
-    "omega": f"activation {_PERIODIC}, and two hidden layers or initializer 'siren',",
+    "omega": f"activation {_PERIODIC}, and two hidden layers or initializer 'siren'",
 }
 _OPTIONS: Final = ("dropout", "omega")  # numbers of an MLP without which its code is another
 _ON: Final = 0.5  # an option in a Shape, whatever its number
