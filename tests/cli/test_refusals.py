@@ -72,7 +72,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "dropout must be less than 1, got 1.0": lambda: MLP(dropout=1.0),
     "model.fourier_scale needs fourier_features, got 2.0 without: leave it out": lambda: MLP(fourier_scale=2.0),
     "fourier_features must be at least 1, got 0": lambda: MLP(fourier_features=0),
-    "model.layer_norm needs hidden layers, got none: leave it out": lambda: MLP(depth=0, layer_norm=True),
+    "model.layer_norm needs 1 to 1023 hidden layers, got 0: leave it out": lambda: MLP(depth=0, layer_norm=True),
     "model.residual needs two hidden layers or more, all of one width, got (64,): leave it out": lambda: MLP(
         depth=1, residual=True
     ),

@@ -23,6 +23,7 @@ _NEEDS: Final = {
     "omega": f"activation {_PERIODIC}, and two hidden layers or initializer 'siren'",
 }
 _OPTIONS: Final = ("dropout", "omega")  # numbers of an MLP without which its code is another
+_MOST_NORMALISED: Final = 1023  # hidden layers whose normalisations have numbers of their own in `weights`
 _ON: Final = 0.5  # an option in a Shape, whatever its number
 _UNKNOWN_WIDTH: Final = 64  # assumed for a module without a width
 DRAWN: Final = ("key", "rngs")  # arguments of `build` by which a module of Equinox or NNX draws
@@ -152,8 +153,10 @@ class MLP(Model):
         for name, needs in _NEEDS.items():
             if getattr(self, name) != getattr(type(self), name) and name not in self.applicable():
                 raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
-        if self.layer_norm and not self.layers():
-            raise SweepError("model.layer_norm needs hidden layers, got none: leave it out")
+        if self.layer_norm and not 1 <= len(self.layers()) <= _MOST_NORMALISED:
+            raise SweepError(
+                f"model.layer_norm needs 1 to {_MOST_NORMALISED} hidden layers, got {len(self.layers())}: leave it out"
+            )
         if self.residual and (len(self.layers()) < 2 or len({*self.layers()}) > 1):
             raise SweepError(
                 f"model.residual needs two hidden layers or more, all of one width, got {self.layers()}: leave it out"
