@@ -100,7 +100,7 @@ def test_every_derivative_is_that_of_a_plain_network(activation, padded, precisi
 
 
 EXTENSIONS = {
-    "layer_norm and residual": MLP(width=2, depth=2, layer_norm=True, residual=True),
+    "layer_norm and residual": MLP(width=3, depth=2, layer_norm=True, residual=True),
     "pairs and Fourier features": MLP(width=2, depth=1, pairs=True, fourier_features=2),
     "omega and dropout": MLP(width=3, depth=2, activation="sine", omega=2.0, initializer="siren", dropout=0.3),
 }
