@@ -221,6 +221,56 @@ def to_flax(parameters: Any) -> Any:
     return {"params": {name.replace("layer", "Dense"): layer for name, layer in parameters.items()}}
 
 
+class Extended(nn.Module):
+    """One copy of an `MLP` with its extensions, of Flax's layers; the first axis is the point.
+
+    Args:
+        model: its structure.
+        numbers: omega0, hidden_omega and dropout, where they are used.
+        dtype: precision.
+    """
+
+    model: MLP
+    numbers: Any
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x, frequencies=None, kept=None):
+        if frequencies is not None:
+            angles = 2 * jnp.pi * (x @ frequencies.T)
+            x = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=1)
+        for layer, width in enumerate(self.model.layers()):
+            z = nn.Dense(width, param_dtype=self.dtype)(x)
+            z = nn.LayerNorm(param_dtype=self.dtype)(z) if self.model.layer_norm else z
+            h = REFERENCE_ACTIVATIONS[self.model.activation](
+                self.numbers.get("hidden_omega" if layer else "omega0", 1.0) * z
+            )
+            h = h if kept is None else jnp.where(kept[layer].T, h / (1 - self.numbers["dropout"]), 0)
+            x = x + h if self.model.residual and layer else h
+        return nn.Dense(1, param_dtype=self.dtype)(x)[:, 0]
+
+
+def to_extended(parameters: Any) -> Any:
+    """Name the layers and the normalisations of one copy as in `Extended`."""
+    found = {}
+    for name, own in parameters.items():
+        found[name.replace("layer", "Dense")] = {part: own[part] for part in ("kernel", "bias")}
+        if "scale" in own:
+            found[name.replace("layer", "LayerNorm")] = {"scale": own["scale"], "bias": own["shift"]}
+    return {"params": found}
+
+
+def both_extended(module: Extended, parameters: Any, *arguments: Any) -> Any:
+    """Apply `Extended` to the parameters of an `MLP`, of two copies if it is one of pairs."""
+    if not module.model.pairs:
+        return module.apply(to_extended(parameters), *arguments)
+    first, second = (
+        module.apply(to_extended({layer: both[name] for layer, both in parameters.items()}), *arguments)
+        for name in ("first", "second")
+    )
+    return (first - second) / jnp.sqrt(2.0)
+
+
 def rates_of(schedule: str, peak: float, fraction: float, steps: int) -> np.ndarray:
     """Return the learning rate of each step, in closed form."""
     done = np.arange(steps + 1)

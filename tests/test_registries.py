@@ -10,6 +10,7 @@ from sweep.base.labels import METRICS
 from sweep.base.registry import Entry
 from sweep.export.formats import FORMATS
 from sweep.page.specs import claim, figure
+from sweep.page.specs.absent import NoModel, NoTask
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS, Initializer
 from sweep.page.specs.loss import LOSSES, BuiltInLoss
@@ -36,10 +37,10 @@ REGISTRIES = {
     "inputs": INPUTS,
     "losses": LOSSES,
     "metrics": METRICS,
-    "models": {kind.__name__: kind.functions for kind in below(Model)},  # type: ignore[attr-defined]
+    "models": {kind.__name__: kind.functions for kind in below(Model) if kind is not NoModel},  # type: ignore[attr-defined]
     "optimisers": OPTIMIZERS,
     "schedules": SCHEDULES,
-    "tasks": {kind.__name__: kind.target_builder for kind in below(Task)},  # type: ignore[attr-defined]
+    "tasks": {kind.__name__: kind.target_builder for kind in below(Task) if kind is not NoTask},  # type: ignore[attr-defined]
 }
 ENTRIES = [
     pytest.param(entry, id=f"{kind}: {name}") for kind, all_ in REGISTRIES.items() for name, entry in all_.items()
@@ -54,7 +55,7 @@ def test_the_function_of_every_declaration_exists(entry: Entry) -> None:
 def _told_apart(entry: Entry) -> object:
     """Initialisers share distributions, and differ in their variance; losses share values, and are means or sums."""
     if isinstance(entry, Initializer):
-        return entry.variance(2.0, 3.0)
+        return entry.variance(2.0, 3.0), entry.first and entry.first(2.0, 3.0)
     return entry.reduction if isinstance(entry, BuiltInLoss) else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sweep.base.errors import SweepError, unknown_name, with_article
 from sweep.base.labels import METRICS, SEEDS
@@ -28,6 +28,8 @@ from sweep.page.specs.values import MOST_CLASSES
 
 if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
+
+SAME_EVERYWHERE: Final = {"dropout"}  # knobs of an MLP that mean the same to a module of the page, as `width` does
 
 
 def check_parts(page: Experiment) -> None:
@@ -129,6 +131,11 @@ def _check_loss(page: Experiment) -> None:
             "loss 'binary_cross_entropy' is of probabilities: take output_activation='sigmoid', or the loss "
             "'binary_cross_entropy_with_logits'"
         )
+    if loss.name == "binary_cross_entropy" and getattr(page.model, "pairs", False):
+        raise SweepError(
+            "loss 'binary_cross_entropy' is of probabilities, which a difference of two is not: with pairs take "
+            "loss='binary_cross_entropy_with_logits'"
+        )
 
 
 def _lie_in_0_1(targets: Iterable[float]) -> bool:
@@ -179,7 +186,7 @@ def _check_parameters(page: Experiment) -> None:
             | {name for part in (task, optimizer) if part is not owner for name in _names(part.own_knobs())}
         )
         if owner is model:  # what these mean to the networks and optimisers that have a name, they mean everywhere
-            taken |= {*_names(knobs_of(MLP)), *knobs_of(Optimizer)}
+            taken |= ({*_names(knobs_of(MLP))} - SAME_EVERYWHERE) | {*knobs_of(Optimizer)}
         for name in names:
             if name in taken:
                 raise SweepError(f"{what.format(name)} has the name of a knob: rename it")
@@ -188,6 +195,11 @@ def _check_parameters(page: Experiment) -> None:
 def _names(knobs: Mapping[str, Knob]) -> set[str]:
     """Name the knobs whose names are taken; of those with a form, a number of the page's own may have the name."""
     return {name for name, knob in knobs.items() if not knob.form}
+
+
+def _taken(page: Experiment) -> set[str]:
+    """Name the knobs of a page whose names no metric and no dimension of its own may have."""
+    return _names({name: knob for name, (_, knob) in page.knobs().items()}) | {*page.axes.knobs()}
 
 
 def _check_accumulation(page: Experiment) -> None:
@@ -287,7 +299,7 @@ def _check_record(page: Experiment) -> None:
         if name in page.knobs():
             raise SweepError(f"metric {name!r} can't be recorded, as a knob of this page has its name: rename the knob")
     for metric in page.own_metrics():
-        if metric.name in page.knobs():
+        if metric.name in _taken(page):
             raise SweepError(f"metric {metric.name!r} of the page has the name of a knob: rename it")
         for dim in set(metric.quantity().dims) - page.dimensions():
             raise SweepError(f"metric {metric.name!r} states the dimension {dim!r}, which this task does not have")
@@ -306,7 +318,7 @@ def _check_record(page: Experiment) -> None:
 def _check_own_dimensions(page: Experiment) -> None:
     """Refuse a dimension of a metric's own that has the name of something else on the page."""
     metrics = {*page.metrics(), *(metric.name for metric in page.own_metrics())}
-    taken = {"a metric": metrics, "a knob": {*page.knobs()}, "a dimension of the axes": {*page.axes.dimensions()}}
+    taken = {"a metric": metrics, "a knob": _taken(page), "a dimension of the axes": {*page.axes.dimensions()}}
     for metric in page.own_metrics():
         for dim in metric.own_dimensions():
             for kind, names in taken.items():

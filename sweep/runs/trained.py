@@ -48,7 +48,8 @@ class Trained:
         store: the store.
         knobs: the values of the lane's swept knobs, as text.
         parameters: a pytree of NumPy arrays, as the `init` of this network alone would give it: for an `MLP`
-            {"layer_0": {"kernel": (inputs, outputs), "bias": (outputs,)}, ...}, whatever else was in its program.
+            {"layer_0": {"kernel": (inputs, outputs), "bias": (outputs,)}, ...}, whatever else was in its program; with
+            Fourier features also {"fourier_features": {"frequencies": (features, inputs)}}.
         status: how its training ended, such as "finished" or "diverged".
         loss: its last recorded loss; NaN if it diverged or was cut.
         trained_again: whether the store does not keep the network, and the lane was trained again.

@@ -42,7 +42,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "points must be at most 16777216, got 10000000000000000000000": lambda: Sine(points=10**22),
     "points of Window must be at most 16777216, got 10000000000000000000000": lambda: Window(0, 1, points=10**22),
     "width must be at most 16777216, got 10000000000000000000000": lambda: MLP(width=10**22),
-    "metric 'a' must be given a function of a moment, got None": lambda: Metric("a", None),  # type: ignore[arg-type]
+    "metric 'a' must be given a function of a moment, got 3": lambda: Metric("a", 3),  # type: ignore[arg-type]
     "the target function must be a function of x, got 3": lambda: FromFunction(function=3),  # type: ignore[arg-type]
     "build of FromModule must be a function of the width, got 3": lambda: FromModule(build=3),  # type: ignore[arg-type]
     "parameter 'learning_rate' of the target function has the name of a knob: rename it": lambda: tiny(
@@ -66,6 +66,24 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "a Table takes no points, got 7: its rows are its points": lambda: table(points=7),
     "a Table takes no low, got -3: its rows are its points": lambda: table(low=-3),
     "model.omega0 needs activation 'sine' or 'cosine', got 2.0 without: leave it out": lambda: MLP(omega0=2.0),
+    "model.hidden_omega needs activation 'sine' or 'cosine', and two hidden layers or initializer 'siren', got 30.0 "
+    "without: leave it out": lambda: MLP(activation="sine", depth=1, hidden_omega=30.0),
+    "model.dropout needs hidden layers, got 0.1 without: leave it out": lambda: MLP(depth=0, dropout=0.1),
+    "dropout must be less than 1, got 1.0": lambda: MLP(dropout=1.0),
+    "model.fourier_scale needs fourier_features, got 2.0 without: leave it out": lambda: MLP(fourier_scale=2.0),
+    "fourier_features must be at least 1, got 0": lambda: MLP(fourier_features=0),
+    "model.layer_norm needs 1 to 1023 hidden layers, got 0: leave it out": lambda: MLP(depth=0, layer_norm=True),
+    "model.residual needs two hidden layers or more, all of one width, got (64,): leave it out": lambda: MLP(
+        depth=1, residual=True
+    ),
+    "model.residual needs two hidden layers or more, all of one width, got (8, 9): leave it out": lambda: MLP(
+        hidden=(8, 9), residual=True
+    ),
+    "pairs of MLP must be True or False, got 2": lambda: MLP(pairs=2),
+    "loss 'binary_cross_entropy' is of probabilities, which a difference of two is not: with pairs take "
+    "loss='binary_cross_entropy_with_logits'": lambda: tiny(
+        task=table(), model=MLP(output_activation="sigmoid", pairs=True), loss="binary_cross_entropy"
+    ),
     "model.bias_scale needs biases, got 2.0 without: leave it out": lambda: MLP(bias=False, bias_scale=2.0),
     "loss 'binary_cross_entropy' needs targets from 0 to 1, which this Sine does not give": lambda: tiny(
         task=Sine(), loss="binary_cross_entropy"

@@ -6,11 +6,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import PRECISIONS, Plain, lives, make_plan, run_lanes, share_blocks, tiny, to_flax
+from helpers import (
+    PRECISIONS,
+    Extended,
+    Plain,
+    both_extended,
+    lives,
+    make_plan,
+    run_lanes,
+    share_blocks,
+    tiny,
+    to_flax,
+)
 from jax.flatten_util import ravel_pytree
 
 from sweep.axes import grid
 from sweep.engine.keys import stream
+from sweep.engine.regression.layers import draw_kept
 from sweep.engine.regression.networks import Varying, network
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.specs import MLP, Metric, Optimizer, Record, linear_spaced
@@ -85,6 +97,54 @@ def test_every_derivative_is_that_of_a_plain_network(activation, padded, precisi
             np.testing.assert_allclose(got[name], wanted, rtol=0, atol=near * max(scale, 1), err_msg=name)
         quick = functions.apply_for_gradient(parameters, (), x, numbers)
         assert np.asarray(quick).tobytes() == np.asarray(functions.apply(parameters, (), x, numbers)).tobytes()
+
+
+EXTENSIONS = {
+    "layer_norm and residual": MLP(width=3, depth=2, layer_norm=True, residual=True),
+    "pairs and Fourier features": MLP(width=2, depth=1, pairs=True, fourier_features=2),
+    "hidden_omega and dropout": MLP(
+        width=3, depth=2, activation="sine", hidden_omega=2.0, initializer="siren", dropout=0.3
+    ),
+}
+TWICE = ("hessian", "jacrev of jacfwd", "of the input")
+
+
+@pytest.mark.parametrize("name", EXTENSIONS)
+def test_derivatives_of_extensions_are_those_of_flax_layers(name):
+    model = EXTENSIONS[name]
+    with jax.enable_x64(True):
+        values = {
+            "omega0": 1.5,
+            "hidden_omega": 2.0,
+            "dropout": 0.3,
+            "fourier_scale": 0.4,
+            "initial_scale": 1,
+            "bias_scale": 1,
+        }
+        numbers = {each: jnp.float64(value) for each, value in values.items() if each in model.applicable()}
+        functions, x, key = network(model), jnp.linspace(-1, 1, 7)[None], stream(jnp.uint32(1), "network")
+        start, collections = functions.init(stream(jnp.uint32(3), "weights"), x, numbers)
+        flat, unravel = ravel_pytree(start)
+        module, frequencies = Extended(model, numbers, jnp.float64), collections["frequencies"] if collections else None
+
+        def ours(p, shift=0.0):  # in a step, which is a record but for dropout
+            return mean_square(lambda q, x: functions.train(q, collections, x, numbers, key)[0], unravel, x, p, shift)
+
+        def theirs(p, shift=0.0):
+            kept = draw_kept(key, model.layers(), 7, numbers["dropout"]) if "dropout" in numbers else None
+            return mean_square(lambda q, x: both_extended(module, q, x.T, frequencies, kept), unravel, x, p, shift)
+
+        place = flat + 0.1 * jnp.sin(jnp.arange(flat.size))
+        got, wanted = (
+            jax.jit(lambda p, v, loss=loss: {each: DERIVATIVES[each](loss, p, v) for each in TWICE})(
+                place, jnp.cos(jnp.arange(flat.size, dtype=float))
+            )
+            for loss in (ours, theirs)
+        )
+        for each in TWICE:
+            scale = float(jnp.abs(wanted[each]).max())
+            assert np.isfinite(scale)
+            np.testing.assert_allclose(got[each], wanted[each], rtol=0, atol=1e-12 * max(scale, 1), err_msg=each)
 
 
 def squared(apply, moment, parameters):

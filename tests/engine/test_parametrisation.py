@@ -339,3 +339,21 @@ def test_pages_that_have_no_rates_or_no_effect_are_refused_in_one_line() -> None
 
 def build() -> Any:
     return optax.sgd(0.1)
+
+
+def test_rates_of_mup_count_for_both_copies_of_pairs_and_for_normalisations_as_for_biases() -> None:
+    model = MLP(width=12, depth=2, parametrisation="mup", base_width=4, pairs=True, layer_norm=True)
+    functions, inputs = network(model), jnp.ones((1, 5))
+    numbers = {name: jnp.ones(()) for name in ("initial_scale", "bias_scale")}
+    parameters, _ = functions.init(stream(jnp.uint32(0), "weights"), inputs, numbers)
+    rates = functions.scale_updates(jax.tree.map(jnp.ones_like, parameters), numbers, 1)
+    expected = {"layer_0": (3, 3), "layer_1": (1, 3), "layer_2": (1 / 3, 1)}  # of the kernel, and of all others
+    for layer, (kernel, others) in expected.items():
+        for copy in ("first", "second"):
+            for name, values in rates[layer][copy].items():
+                np.testing.assert_allclose(values, kernel if name == "kernel" else others, rtol=1e-6)
+    assert {*rates["layer_1"]["second"]} == {"kernel", "bias", "scale", "shift"}
+    with pytest.raises(
+        SweepError, match="initializer 'siren' has bounds of its own in each layer, got parametrisation"
+    ):
+        MLP(initializer="siren", activation="sine", parametrisation="ntk")

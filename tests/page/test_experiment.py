@@ -64,7 +64,7 @@ REFUSALS: dict[str, Callable[[], object]] = {
     "width must be a whole number, got 8.0": lambda: tiny(axes=grid(width=(8.0,))),
     "model.hidden must hold whole numbers of at least 1, got (4, 0)": lambda: MLP(hidden=(4, 0)),
     "unknown initializer None: known: glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, "
-    "lecun_uniform, normal, pytorch_normal, pytorch_uniform, zeros": lambda: MLP(initializer=None),  # type: ignore[arg-type]
+    "lecun_uniform, normal, pytorch_normal, pytorch_uniform, siren, zeros": lambda: MLP(initializer=None),  # type: ignore[arg-type]
     "model.initializer must name 3 layers, output included, got 2": lambda: MLP(
         depth=2, initializer=("normal", "zeros")
     ),
@@ -80,8 +80,10 @@ REFUSALS: dict[str, Callable[[], object]] = {
         frozen=(("layer_0",), ("layer_1",))
     ),
     "'output_bias' of MLP is not a knob, so no axis can sweep it: run a page for each value; its knobs are activation, "
-    "base_width, bias, bias_initializer, bias_scale, depth, hidden, initial_scale, initializer, omega0, "
-    "output_activation, parametrisation, width": lambda: tiny(axes=grid(output_bias=("yes", "no"))),
+    "base_width, bias, bias_initializer, bias_scale, depth, dropout, fourier_features, fourier_scale, hidden, "
+    "hidden_omega, initial_scale, initializer, omega0, output_activation, parametrisation, width": lambda: tiny(
+        axes=grid(output_bias=("yes", "no"))
+    ),
     "question must be text, got 1j": lambda: tiny(question=1j),
     "question must have at most 1000 characters, got 1001: " + repr("q" * 40) + "...": lambda: tiny(
         question="q" * 1001

@@ -13,8 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
+from sweep.engine.regression import fourier
+from sweep.engine.regression.layers import draw_kept, dropped, normalised
 from sweep.engine.regression.networks import (
     Collections,
     Functions,
@@ -25,9 +27,10 @@ from sweep.engine.regression.networks import (
     only_parameters,
     without_collections,
 )
+from sweep.engine.regression.pairs import paired
 from sweep.engine.regression.parametrisation import product_factor, scale_updates
 from sweep.engine.regression.products import gradient_product, product
-from sweep.engine.regression.weights import draw_parameters, list_parameters
+from sweep.engine.regression.weights import draw_parameters, list_frequencies, list_parameters
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.model import MLP
 
@@ -35,6 +38,9 @@ from sweep.page.specs.model import MLP
 def identity(z: Float[Array, "..."]) -> Float[Array, "..."]:
     """Return z."""
     return z
+
+
+Kept = tuple[Bool[Array, "neurons points"], ...] | None
 
 
 class Dense(nn.Module):
@@ -47,11 +53,13 @@ class Dense(nn.Module):
         features: neurons, including dead ones.
         bias: whether there is a bias.
         product: computes the product of kernel and activations.
+        layer_norm: whether the sum is normalised.
     """
 
     features: int
     bias: bool
     product: Callable[[Array, Array], Array]
+    layer_norm: bool = False
 
     @nn.compact
     def __call__(self, h: Float[Array, "inputs points"], scale: Array | None) -> Float[Array, "outputs points"]:
@@ -59,7 +67,10 @@ class Dense(nn.Module):
         zeros = nn.initializers.zeros_init()
         z = self.product(self.param("kernel", zeros, (h.shape[0], self.features), h.dtype), h)
         z = z if scale is None else scale * z
-        return z + self.param("bias", zeros, (self.features,), h.dtype)[:, None] if self.bias else z
+        z = z + self.param("bias", zeros, (self.features,), h.dtype)[:, None] if self.bias else z
+        if not self.layer_norm:
+            return z
+        return normalised(z, *(self.param(name, zeros, (self.features,), h.dtype) for name in ("scale", "shift")))
 
 
 class Network(nn.Module):
@@ -78,16 +89,17 @@ class Network(nn.Module):
     product: Callable[[Array, Array], Array]
 
     @nn.compact
-    def __call__(self, h: Float[Array, "inputs points"], numbers: Numbers) -> Float[Array, "outputs points"]:
-        """Apply the network."""
+    def __call__(
+        self, h: Float[Array, "inputs points"], numbers: Numbers, kept: Kept = None
+    ) -> Float[Array, "outputs points"]:
+        """Apply the network; `kept` tells for each hidden layer which outputs are not dropped, None where all stay."""
         model = self.model
         *hidden, last = [
-            Dense(neurons, bias, self.product, name=f"layer_{layer}")
+            Dense(neurons, bias, self.product, model.layer_norm and layer < len(model.layers()), name=f"layer_{layer}")
             for layer, (neurons, bias) in enumerate(zip((*model.layers(), self.outputs), model.biases(), strict=True))
         ]
         for layer, dense in enumerate(hidden):
-            factor = numbers["omega0"] if layer == 0 and "omega0" in numbers else None
-            compute = partial(self._hidden, factor, self._product_factor(layer, h, numbers), numbers)
+            compute = partial(self._hidden, layer, self._product_factor(layer, h, numbers), numbers, kept)
             if layer and self.varying.depth:
                 h = nn.cond(layer < numbers["depth"], compute, lambda _, h: h, dense, h)
             else:
@@ -101,14 +113,16 @@ class Network(nn.Module):
 
     def _hidden(
         self,
-        factor: Array | None,
+        layer: int,
         scale: Array | None,
         numbers: Numbers,
+        kept: Kept,
         dense: Dense,
-        h: Float[Array, "inputs points"],
+        inputs: Float[Array, "inputs points"],
     ) -> Float[Array, "outputs points"]:
         """Apply a hidden layer, s(factor (scale W^T h + b)); outputs of dead neurons are 0."""
-        z = dense(h, scale)
+        z = dense(inputs, scale)
+        factor = numbers.get("hidden_omega" if layer else "omega0")
         if factor is not None:
             z = factor.astype(z.dtype) * z
         names = self.varying.activations or (self.model.activation,)
@@ -116,35 +130,50 @@ class Network(nn.Module):
         h = functions[0](z) if len(names) == 1 else jax.lax.switch(numbers["activation"], functions, z)
         if self.varying.width:  # cos(0) and sigmoid(0) are not 0
             h = jnp.where((jnp.arange(dense.features) < numbers["width"])[:, None], h, 0)
-        return h
+        if kept is not None:
+            h = dropped(h, kept[layer], numbers["dropout"])
+        return inputs + h if self.model.residual and layer else h
 
 
 def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
     """Build the functions of a multilayer perceptron."""
-    names = model.layer_names()
+    functions = _one(model, varying, outputs)
+    return paired(functions) if model.pairs else functions
+
+
+def _one(model: MLP, varying: Varying, outputs: int | None) -> Functions:
+    """Build the functions of one copy."""
+    names, features = model.layer_names(), model.fourier_features
 
     def init(key: Key[Array, ""], inputs: Array, numbers: Numbers) -> tuple[Parameters, Collections]:
-        parts = list_parameters(model, (inputs.shape[0], outputs or 1), varying, numbers, inputs.dtype)
-        return draw_parameters(parts, key, inputs.dtype), ()
+        first = 2 * features if features else inputs.shape[0]
+        parts = list_parameters(model, (first, outputs or 1), varying, numbers, inputs.dtype)
+        drawn = draw_parameters(parts | list_frequencies(model, inputs.shape[0], numbers), key, inputs.dtype)
+        return fourier.split(drawn) if features else (drawn, ())
 
     def direction(key: Key[Array, ""], parameters: Parameters, numbers: Numbers) -> Parameters:
         first = parameters[names[0]]["kernel"]
         parts = list_parameters(model, (first.shape[0], outputs or 1), varying, numbers, first.dtype)
         scale = jnp.ones((), first.dtype)
-        unit = {place: part._replace(initializer="normal", scale=scale) for place, part in parts.items()}
+        unit = {place: part._replace(initializer="normal", scale=scale, mean=0.0) for place, part in parts.items()}
         return draw_parameters(unit, key, first.dtype)
 
     def build(product: Callable[[Array, Array], Array]) -> tuple[Any, Train]:
         module = Network(model, outputs or 1, varying, product)
 
-        def apply(parameters: Parameters, _: Collections, inputs: Array, numbers: Numbers) -> Array:
-            rows: Any = module.apply({"params": parameters}, inputs, numbers)
+        def apply(
+            parameters: Parameters, collections: Collections, inputs: Array, numbers: Numbers, kept: Kept = None
+        ) -> Array:
+            inputs = fourier.fourier_features(collections["frequencies"], inputs) if features else inputs
+            rows: Any = module.apply({"params": parameters}, inputs, numbers, kept)
             return rows[0] if outputs is None else rows.T
 
         def train(
-            parameters: Parameters, none: Collections, inputs: Array, numbers: Numbers, key: Key[Array, ""]
+            parameters: Parameters, collections: Collections, inputs: Array, numbers: Numbers, key: Key[Array, ""]
         ) -> tuple[Array, Collections]:
-            return apply(parameters, none, inputs, numbers), none
+            drops = model.dropout is not None
+            kept = draw_kept(key, model.layers(), inputs.shape[1], numbers["dropout"]) if drops else None
+            return apply(parameters, collections, inputs, numbers, kept), collections
 
         return apply, train
 
@@ -158,8 +187,8 @@ def perceptron(model: MLP, varying: Varying, outputs: int | None) -> Functions:
         by_layer=lambda tree: [tree[name] for name in names],
         direction=direction,
         own=partial(_own, names),
-        join=only_parameters,
-        split=without_collections,
+        join=fourier.join if features else only_parameters,
+        split=fourier.split if features else without_collections,
         scale_updates=partial(scale_updates, model, varying, outputs or 1),
     )
 
@@ -172,6 +201,8 @@ def _own(names: Sequence[str], parameters: Parameters, sizes: Mapping[str, Any])
         parameters: a dictionary of arrays for each layer.
         sizes: the lane's `width` and `depth`, if lanes differ in them.
     """
+    if not sizes:
+        return parameters
     alive, depth = slice(sizes.get("width")), int(sizes.get("depth", len(names) - 1))
     layers = [*names[:depth], names[-1]]
     found: Parameters = {}

@@ -11,7 +11,7 @@ class Activation(Entry):
     """A function s(z) of arrays of any shape.
 
     Args:
-        periodic: whether s is periodic, so that `omega0` is a factor on its frequency.
+        periodic: whether s is periodic, so that `omega0` and `hidden_omega` are factors on its frequency.
     """
 
     periodic: bool = False

@@ -14,10 +14,14 @@ class Initializer(Entry):
     Args:
         variance: maps (fan-in, fan-out), which may be traced, to the variance.
         biases: whether biases may be drawn from it, too.
+        first: the same as `variance`, in the first layer, if it is another one there.
+        by_hidden_omega: whether deviations in the layers after the first are divided by the network's `hidden_omega`.
     """
 
     variance: Callable[[Any, Any], Any]
     biases: bool = False
+    first: Callable[[Any, Any], Any] | None = None
+    by_hidden_omega: bool = False
 
 
 _NORMAL: Final = "sweep.engine.keys:normal"
@@ -35,4 +39,9 @@ INITIALIZERS: Final[dict[str, Initializer]] = {
     "glorot_uniform": Initializer(_UNIFORM, variance=lambda fan_in, fan_out: 2 / (fan_in + fan_out)),
     "he_normal": Initializer(_TRUNCATED, variance=lambda fan_in, fan_out: 2 / fan_in),
     "he_uniform": Initializer(_UNIFORM, variance=lambda fan_in, fan_out: 2 / fan_in),
-}
+    # U(+-1/fan_in) in the first layer, U(+-sqrt(6/fan_in)/hidden_omega) in all others, the output included.
+    "siren": Initializer(
+        _UNIFORM, variance=lambda fan_in, fan_out: 2 / fan_in, first=lambda fan_in, fan_out: 1 / (3 * fan_in**2),
+        by_hidden_omega=True,
+    ),
+}  # fmt: skip

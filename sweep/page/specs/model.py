@@ -26,6 +26,17 @@ from sweep.page.specs.written import COUNTS, TRUTH
 
 _BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
 _PERIODIC: Final = " or ".join(repr(name) for name, each in ACTIVATIONS.items() if each.periodic)
+# Numbers of an MLP that need something, and what.
+_NEEDS: Final = {
+    "bias_scale": "biases",
+    "omega0": f"activation {_PERIODIC}",
+    "dropout": "hidden layers",
+    "fourier_scale": "fourier_features",
+    "hidden_omega": f"activation {_PERIODIC}, and two hidden layers or initializer 'siren'",
+}
+_OPTIONS: Final = ("dropout", "hidden_omega")  # numbers of an MLP without which its code is another
+_MOST_NORMALISED: Final = 1023  # hidden layers whose normalisations have numbers of their own in `weights`
+_ON: Final = 0.5  # an option in a Shape, whatever its number
 _UNKNOWN_WIDTH: Final = 64  # assumed for a module without a width
 PARAMETRISATIONS: Final = ("standard", "ntk", "mup")
 DRAWN: Final = ("key", "rngs")  # arguments of `build` by which a module of Equinox or NNX draws
@@ -105,9 +116,24 @@ class MLP(Model):
             initial frequencies, as in SIREN.
         frozen: layers that no step changes, as in ("layer_0",); the last one is the output. Optimisers see a gradient
             of 0 there; records have the gradient of the loss.
+        layer_norm: whether each hidden layer normalises z = W h + b over its neurons, before the factor and s: scale (z
+            - mean) / sqrt(variance + 1e-6) + shift (Ba et al. 2016), with `scale`, at first 1, and `shift`, at first 0,
+            among the layer's parameters.
+        residual: whether each hidden layer after the first adds its input, h + s(W h + b) (He et al. 2016); it needs
+            two hidden layers or more, of one width.
+        dropout: probability with which each output of a hidden layer is 0 in a step; the others are divided by 1 minus
+            it (Srivastava et al. 2014). Each step draws anew; records have none. None is without, as to rounding is 0.
+        fourier_features: number m of random frequencies b, by which inputs x become the 2 m numbers cos(2 pi b x),
+            sin(2 pi b x) (Tancik et al. 2020). They are drawn with the weights and never trained.
+        fourier_scale: deviation of these frequencies, which are normal.
+        hidden_omega: factor in the hidden layers after the first, s(hidden_omega (W h + b)), if s is a sine or a
+            cosine; None is 1. The initialiser "siren" divides by it in all layers after the first (Sitzmann et al.
+            2020).
+        pairs: whether the network consists of two copies that begin the same and are both trained, with the output
+            (f(x; t1) - f(x; t2)) / sqrt(2), so that it begins at exactly 0 (Chizat et al. 2019, Zhang et al. 2020).
 
     Raises:
-        SweepError: for an unknown name, a width below 1 or a wrong number of initialisers.
+        SweepError: for an unknown name, a width below 1, a wrong number of initialisers, or what would have no effect.
     """
 
     functions: ClassVar[Entry] = Entry("sweep.engine.regression.perceptron:perceptron")
@@ -128,16 +154,16 @@ class MLP(Model):
     parametrisation: str = choice("standard", PARAMETRISATIONS, kind="parametrisation")
     base_width: int = count(64, units="neurons")
 
+    layer_norm: bool = False
+    residual: bool = False
+    dropout: float | None = number(None, at_least=0.0, below=1.0, option=True)
+    fourier_features: int | None = count(None, units="frequencies")
+    fourier_scale: float = number(1.0, above=0.0)
+    hidden_omega: float | None = number(None, above=0.0, option=True)
+    pairs: bool = False
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("bias_scale", "omega0"):
-            if getattr(self, name) != 1 and name not in self.applicable():
-                needs = {"bias_scale": "biases", "omega0": f"activation {_PERIODIC}"}[name]
-                raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
-        if self.parametrisation == "mup" and not self.layers():
-            raise SweepError(
-                "parametrisation 'mup' needs a hidden layer, got none: leave it out, or take a depth above 0"
-            )
         names = (self.initializer,) if isinstance(self.initializer, str) else self.initializer
         for name in names:
             if name not in tuple(INITIALIZERS):  # a tuple, since the name may not be hashable
@@ -152,6 +178,29 @@ class MLP(Model):
                 raise unknown_name("layer in model.frozen", name, self.layer_names())
         if {*self.frozen} == {*self.layer_names()}:
             raise SweepError("model.frozen names all layers, so that nothing would be trained: leave one out")
+        self._refuse_what_has_no_effect()
+
+    def _refuse_what_has_no_effect(self) -> None:
+        if self.parametrisation == "mup" and not self.layers():
+            raise SweepError(
+                "parametrisation 'mup' needs a hidden layer, got none: leave it out, or take a depth above 0"
+            )
+        if self.parametrisation != "standard" and "siren" in self.initializers():
+            raise SweepError(
+                f"initializer 'siren' has bounds of its own in each layer, got parametrisation "
+                f"{self.parametrisation!r}: leave one of them out"
+            )
+        for name, needs in _NEEDS.items():
+            if getattr(self, name) != getattr(type(self), name) and name not in self.applicable():
+                raise SweepError(f"model.{name} needs {needs}, got {getattr(self, name)!r} without: leave it out")
+        if self.layer_norm and not 1 <= len(self.layers()) <= _MOST_NORMALISED:
+            raise SweepError(
+                f"model.layer_norm needs 1 to {_MOST_NORMALISED} hidden layers, got {len(self.layers())}: leave it out"
+            )
+        if self.residual and (len(self.layers()) < 2 or len({*self.layers()}) > 1):
+            raise SweepError(
+                f"model.residual needs two hidden layers or more, all of one width, got {self.layers()}: leave it out"
+            )
 
     def layers(self) -> tuple[int, ...]:
         """Give the neurons of each hidden layer."""
@@ -166,25 +215,42 @@ class MLP(Model):
         return frozenset(self.frozen)
 
     def layer_sizes(self, inputs: int, outputs: int = 1) -> tuple[tuple[int, int], ...]:
-        """Give inputs and outputs of each layer."""
-        return tuple(pairwise((inputs, *self.layers(), outputs)))
+        """Give inputs and outputs of each layer, of the Fourier features too, and of both copies of `pairs`."""
+        before = ((inputs, 2 * self.fourier_features),) if self.fourier_features else ()
+        layers = tuple(pairwise((before[0][1] if before else inputs, *self.layers(), outputs)))
+        return before + layers * (2 if self.pairs else 1)
 
     def count_layers(self) -> int:
         """Count the layers, output included."""
         return len(self.layers()) + 1
 
     def can_vary(self) -> frozenset[str]:
-        """Name `width`, as a narrow network is the corner of a wide one, and what hidden layers of one width allow."""
+        """Name `width`, as a narrow network is the corner of a wide one, and what hidden layers of one width allow.
+
+        Networks with a mean over neurons, dropout, features or copies are not padded.
+        """
         if self.hidden is not None:
             return frozenset()
+        alone = self.layer_norm or self.dropout is not None or self.fourier_features or self.pairs
+        sizes = set() if alone else {"width"}
         if not self.depth:
-            return frozenset({"width"})
+            return frozenset(sizes)
         by_name = isinstance(self.initializer, tuple) or self.frozen  # so that the last layer must keep its place
-        return frozenset({"width", "activation"} | (set() if by_name else {"depth"}))
+        depths = set() if by_name or alone else {"depth"}
+        return frozenset(sizes | depths | ({"activation"} if self.hidden_omega is None else set()))
 
     def words(self) -> str:
-        """Describe the network in words: "64-64-64 tanh"."""
-        return f"{'-'.join(map(str, self.layers()))} {self.activation}" if self.layers() else "linear"
+        """Describe the network in words: "64-64-64 tanh with residual"."""
+        words = f"{'-'.join(map(str, self.layers()))} {self.activation}" if self.layers() else "linear"
+        extensions = {
+            "layer_norm": self.layer_norm,
+            "residual": self.residual,
+            "dropout": self.dropout is not None,
+            f"{self.fourier_features} fourier_features": self.fourier_features is not None,
+            "pairs": self.pairs,
+        }
+        used = [name for name, is_used in extensions.items() if is_used]
+        return f"{words} with {', '.join(used)}" if used else words
 
     def biases(self) -> tuple[bool, ...]:
         """Tell which layers have biases, output included."""
@@ -208,9 +274,25 @@ class MLP(Model):
             unused |= {"width", "activation"}
         if not self.layers() or not ACTIVATIONS[self.activation].periodic:
             unused.add("omega0")
+        if self.hidden_omega is None or not self._takes_hidden_omega():
+            unused.add("hidden_omega")
+        if self.dropout is None or not self.layers():
+            unused.add("dropout")
+        if self.fourier_features is None:
+            unused |= {"fourier_features", "fourier_scale"}
         if not self.bias:
             unused |= {"bias_scale", "bias_initializer"}
         return super().applicable() - unused
+
+    def _takes_hidden_omega(self) -> bool:
+        """Tell whether waves follow waves, or begin with weights that are divided by `hidden_omega`."""
+        later = self.initializers()[1:]
+        scaled = any(INITIALIZERS[name].by_hidden_omega for name in later)
+        return bool(later) and ACTIVATIONS[self.activation].periodic and (len(self.layers()) > 1 or scaled)
+
+    def blanks(self) -> dict[str, Any]:
+        """Give the fields that do not decide the code; of an option it counts whether it is on."""
+        return super().blanks() | {name: _ON for name in _OPTIONS if getattr(self, name) is not None}
 
 
 @dataclass(frozen=True, init=False)
