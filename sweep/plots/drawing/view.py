@@ -34,6 +34,7 @@ class View:
         facet: the dimension, or the knob of a union, with one panel per value; or None.
         rules: sentences for the caption that say how the rest was chosen.
         drawn: those of the figure's axes that are knobs of a union.
+        whole: the same as `data` with the panels that are left out, if some are: titles speak of these too.
     """
 
     data: xr.Dataset
@@ -41,6 +42,7 @@ class View:
     facet: str | None
     rules: tuple[str, ...]
     drawn: tuple[str, ...] = ()
+    whole: xr.Dataset | None = None
 
     @property
     def seeds(self) -> str:
@@ -143,7 +145,8 @@ class View:
         else:
             shown = np.isin(self.data[dim].values, [values[place] for place in kept])
             data = self.data.isel({unions.dimension(self.data, dim): shown})
-        return replace(self, data=data, rules=(*self.rules, rule))
+        whole = self.data if dim == self.facet else self.whole
+        return replace(self, data=data, rules=(*self.rules, rule), whole=whole)
 
 
 def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_PANELS) -> View:
