@@ -8,13 +8,13 @@ def chebyshev(x):
 
 
 def sharpness_against_edge(axes, ds):
+    ratio = (ds.sharpness * ds.learning_rate / 2).median("seed")
     for rate in ds.learning_rate.values:
-        ratio = (ds.sharpness.sel(learning_rate=rate) * rate / 2).median("seed")
-        axes.plot(ds.epoch, ratio, label=f"learning rate {rate:g}")
+        axes.plot(ds.epoch, ratio.sel(learning_rate=rate), label=f"learning rate {rate:g}")
     axes.axhline(1, color="black", linestyle="dashed")
     axes.set(xlabel="step", ylabel="sharpness x learning rate / 2", ylim=(0, 2))
     axes.legend()
-    return "Sharpness rises to 2 / learning rate, the dashed line, and stays"
+    return f"Sharpness ends at {ratio.isel(epoch=-1).median().item():.3f} times 2 / learning rate, the dashed line"
 
 
 experiment = Experiment(

@@ -1,6 +1,6 @@
 """A map over two inputs, and how many measured points it takes until its hill, its hole and its slope are right."""
 
-from sweep import MLP, Experiment, Figure, FromFunction, Optimizer, Record, Window, grid, linear_spaced, zipped
+from sweep import MLP, Experiment, Figure, FromFunction, Optimizer, Record, grid, linear_spaced, zipped
 
 
 def land(x):
@@ -18,6 +18,6 @@ experiment = Experiment(
     optimizer=Optimizer("adam", learning_rate=3e-3),
     axes=grid(points=(16, 64, 256)) * zipped(seed=range(8), data_seed=range(8)),
     epochs=2000,
-    record=Record(metrics=("spatial_error",), x=Window((-1, -1), (1, 1), (40, 40)), at=linear_spaced(20)),
+    record=Record(metrics=("spatial_error",), at=linear_spaced(20)),
     figures=(Figure("surface"), Figure("surface_error")),
 )

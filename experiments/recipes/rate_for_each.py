@@ -5,9 +5,9 @@ from sweep import MLP, Experiment, Figure, Optimizer, Record, SumOfSines, grid, 
 
 def best_rates(axes, ds):
     best = stats.best_learning_rate(ds)
-    for depth in ds.depth.values:
-        axes.plot(ds.width, best.sel(depth=depth), "o-", label=f"{depth} hidden layers")
-    axes.set(xscale="log", yscale="log", xlabel="width / neurons", ylabel="best learning rate")
+    for depth, line in zip(ds.depth.values, ("o-", "s-", "^--"), strict=False):
+        axes.plot(ds.width, best.sel(depth=depth), line, label=f"depth {depth}")
+    axes.set(xscale="log", yscale="log", xlabel="width (neurons)", ylabel="best learning rate")
     axes.legend()
     return "The rate with the lowest median final loss, for each network"
 
