@@ -15,7 +15,7 @@ def convolution(width, kernel):
 
 
 experiment = Experiment(
-    question="How much better does a kernel of 3 x 3 or 5 x 5 pixels read digits than one of a single pixel?",
+    question="How well do kernels of 1, 3 x 3 and 5 x 5 pixels read digits?",
     task=Data(PIXELS / 16, DIGITS, validation=0.8),
     model=FromModule(convolution, width=16, kernel=3),
     optimizer=Optimizer("adam"),

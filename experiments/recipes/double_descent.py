@@ -15,7 +15,7 @@ def test_error(axes, ds):
     axes.axvline(50, color="black", linestyle="dashed", label="as many features as points")
     axes.set(xscale="log", yscale="log", xlabel="random features", ylabel="mean squared error")
     axes.legend()
-    return f"The test error is highest at {ds.validation_loss.isel(epoch=-1).median('seed').idxmax().item()} features"
+    return f"The test error is highest at {ds.validation_loss.isel(epoch=-1).median('seed').idxmax().item():g} features"
 
 
 experiment = Experiment(

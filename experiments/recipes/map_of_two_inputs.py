@@ -18,6 +18,6 @@ experiment = Experiment(
     optimizer=Optimizer("adam", learning_rate=3e-3),
     axes=grid(points=(16, 64, 256)) * zipped(seed=range(8), data_seed=range(8)),
     epochs=2000,
-    record=Record(metrics=("spatial_error",), at=linear_spaced(20)),
+    record=Record(metrics=("spatial_error",), at=linear_spaced(20), snapshots=2),
     figures=(Figure("surface"), Figure("surface_error")),
 )

@@ -21,8 +21,8 @@ experiment = Experiment(
     task=FromFunction(function=past, parameters={"lag": 0}, features=12, low=-1.0, points=256, placement="random"),
     model=FromModule(gru, width=16),
     optimizer=Optimizer("adam", learning_rate=0.01),
-    axes=grid(lag=(0, 3, 6, 9, 11), seed=range(8)),
+    axes=grid(lag=range(0, 12), seed=range(4)),
     epochs=400,
     record=Record(metrics=("loss",), at=linear_spaced(50)),
-    figures=(Figure("metric_curves", {"lines": "lag"}),),
+    figures=(Figure("metric_epoch", {"rows": "lag"}), Figure("metric_curves", {"lines": "lag"})),
 )

@@ -36,9 +36,8 @@ LAST = {"snapshot_epoch": -1}
 
 @dataclass(frozen=True)
 class Recipe:
-    """A page, the toy that stands for it, and the store of the toy."""
+    """The toy that stands for a page, and its store."""
 
-    page: Path
     experiment: Experiment
     store: Path
 
@@ -58,7 +57,7 @@ def recipe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     store = tmp_path_factory.mktemp(request.param.stem) / "store"
     experiment = toy(request.param)
     run_sweep(experiment, out=store)
-    return Recipe(request.param, experiment, store)
+    return Recipe(experiment, store)
 
 
 def assert_equal(one: xr.Dataset, other: xr.Dataset) -> None:
@@ -125,8 +124,8 @@ def first_of(recipe: Recipe) -> tuple[Trained, xr.Dataset]:
     ds = open_results(recipe.store)
     ds = ds.isel(dict.fromkeys(ds.status.dims, 0))
     knobs = {name: ds[name].item() for name in recipe.experiment.axes.knobs()}
-    page = recipe.page if isinstance(recipe.experiment.model, FromModule) else None
-    return trained(recipe.store, page=page, **knobs), ds
+    own = recipe.experiment if isinstance(recipe.experiment.model, FromModule) else None
+    return trained(recipe.store, experiment=own, **knobs), ds
 
 
 def test_the_network_of_a_recipe_predicts_what_its_store_has(recipe: Recipe) -> None:
@@ -153,14 +152,16 @@ COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...], str]] = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.filterwarnings("ignore:figure .* is drawn by a function of its page")
+@pytest.mark.parametrize("command", ["export", pytest.param("report", marks=pytest.mark.slow)])
 def test_a_recipe_is_exported_and_reported(recipe: Recipe, tmp_path: Path, command: str) -> None:
     function, options, out = COMMANDS[command]
     function([str(recipe.store), *options, str(tmp_path / out)])
     assert (tmp_path / out).exists()
 
 
-def test_two_runs_of_a_recipe_are_compared(recipe: Recipe, tmp_path: Path, capsys) -> None:
+@pytest.mark.slow
+def test_two_runs_of_a_recipe_are_compared(recipe: Recipe, tmp_path: Path) -> None:
     run_sweep(replace(recipe.experiment, data_seed=7), out=tmp_path / "other")
     compare([str(recipe.store), str(tmp_path / "other"), "--out", str(tmp_path / "compared")])
     assert (tmp_path / "compared").is_dir()
