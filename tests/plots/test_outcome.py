@@ -320,3 +320,17 @@ def test_if_lanes_ended_early_the_first_learning_rate_at_the_target_is_shown():
     assert "lowest median final loss" in shown
     assert "soonest at the target" not in shown
     assert "6 stopped improving, their values carried forward" in " ".join(shown.split())
+
+
+def test_an_accuracy_that_rises_from_chance_by_more_than_ten_times_is_neither_cut_off_nor_on_decades():
+    ds = knobs(learning_rate=[1e-3], optimizer=["sgd", "adam"])
+    ds["accuracy"] = (ds["accuracy"] * 0 + xr.where(ds["epoch"] > 0, 1.0, 0.02)).assign_attrs(ds["accuracy"].attrs)
+    ds["accuracy"] = ds["accuracy"].transpose(*ds["loss"].dims)
+    (axes,) = axes_of(FIGURES["metric_curves"](ds, metric="accuracy", lines="optimizer"))
+    assert axes.get_yscale() == "linear"
+    for figure in (
+        FIGURES["heatmap"](ds, metric="accuracy", y="optimizer"),
+        FIGURES["metric_epoch"](ds, metric="accuracy", rows="optimizer"),
+        FIGURES["outcome"](ds, metric="accuracy", rows="optimizer"),
+    ):
+        assert mesh_of(axes_of(figure)[0]).norm.vmax == 1

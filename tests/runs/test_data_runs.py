@@ -187,6 +187,15 @@ def test_a_lane_of_data_is_replayed_to_the_bit(classes: Path) -> None:
         np.testing.assert_array_equal(again[name], stored[name])
 
 
+def test_standardised_columns_have_the_same_bits_on_one_device_and_on_several(numbers: Path) -> None:
+    """A store is trained on all devices, a replay on one."""
+    flat = stores.read(numbers)
+    again = replay(NUMBERS, flat.attrs, lane=3).curves
+    stored = flat.isel(lane=int(np.flatnonzero(flat["lane"].values == 3)[0]))
+    for name in ("loss", "validation_loss", "sample_prediction", "prediction"):
+        np.testing.assert_array_equal(again[name], stored[name])
+
+
 def test_tables_of_data_have_a_column_for_each_name(classes: Path) -> None:
     ds = open_results(classes)
     tables = {table.dims[-1]: table for table in tidy.tables(ds, tidy.metrics(ds)) if table.dims}

@@ -68,7 +68,8 @@ def colours(better: labels.Better) -> Colormap:
 def highest_shown(chosen: View, metric: str) -> float:
     """Give the value above which a metric is drawn as beyond the scale, so that a few lanes do not stretch it."""
     start = stats.initial(chosen.data, metric)
-    return 10 * start if start > 0 else np.inf
+    rises = schema.better(chosen.data[metric]) == "higher"  # so that what is far above the beginning is good
+    return 10 * start if start > 0 and not rises else np.inf
 
 
 def describe_lost(chosen: View, better: labels.Better) -> str:

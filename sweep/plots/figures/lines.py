@@ -112,7 +112,9 @@ def metric_curves(
     dim = lines or _line_dimension(ds)
     full, chosen = _views(ds, metric, dim)
     sheet = _sheet(ax, "metric_curves", chosen)
-    entries, crosses = _draw(sheet, chosen, metric, dim, _limit_by_span)
+    # Where higher is better, a logarithm would crowd the good values together.
+    limit = _limit_linearly if schema.better(ds[metric]) == "higher" else _limit_by_span
+    entries, crosses = _draw(sheet, chosen, metric, dim, limit)
     rule = f"Lines: median over {chosen.seeds} of the {style.name(ds[metric])}; bands: quartiles"
     key = "" if dim is None else style.label(ds[dim])
     title = describe_best(full, metric, (dim, full.facet))
@@ -232,11 +234,17 @@ def _why_empty(median: xr.DataArray, chosen: View, kind: str) -> str:
 
 def _limit_by_span(panels: Sequence[Axes], summaries: Sequence[xr.Dataset]) -> None:
     """Set the value axis by the medians: logarithmic if they span more than a decade, else linear."""
+    if spans_decades(np.concatenate([each["median"].values.ravel() for each in summaries])):
+        _limit_decades(panels, summaries, _MOST_DECADES)
+    else:
+        _limit_linearly(panels, summaries)
+
+
+def _limit_linearly(panels: Sequence[Axes], summaries: Sequence[xr.Dataset]) -> None:
+    """Set a linear value axis by the medians."""
     low, centre, high = (np.concatenate([each[name].values.ravel() for each in summaries]) for name in _QUARTILES)
     finite = centre[np.isfinite(centre)].astype(float).clip(-_FARTHEST, _FARTHEST)
-    if spans_decades(centre):
-        _limit_decades(panels, summaries, _MOST_DECADES)
-    elif finite.size:
+    if finite.size:
         span = np.ptp(finite) or 1.0
         bottom = max(np.min(low, where=np.isfinite(low), initial=np.inf), finite.min() - span / 2)
         top = min(np.max(high, where=np.isfinite(high), initial=-np.inf), finite.max() + span / 2)

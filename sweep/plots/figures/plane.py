@@ -205,7 +205,7 @@ def _words(what: Cells) -> dict[str, str]:
 
 def highest(values: xr.DataArray) -> float:
     """Give the value above which cells are drawn as beyond the scale, so that a few lanes do not stretch it."""
-    if "epoch" not in values.dims:
+    if "epoch" not in values.dims or schema.better(values) == "higher":  # good values are far above the beginning
         return np.inf
     start = values.isel(epoch=0).values
     start = start[np.isfinite(start)]

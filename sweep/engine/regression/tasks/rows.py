@@ -139,7 +139,16 @@ def _scales(spec: Spec, inputs: Float[Array, "points features"], targets: Array)
 
 def standardise_inputs(scales: Scales | None, inputs: Float[Array, "n features"]) -> Float[Array, "n features"]:
     """Give the network's inputs for rows."""
-    return inputs if scales is None else (inputs - scales.input_mean) / scales.input_deviation
+    return inputs if scales is None else _divide(inputs - scales.input_mean, scales.input_deviation)
+
+
+def _divide(values: Array, deviation: Array) -> Array:
+    """Divide numbers by their deviation, that of each column if there are several.
+
+    XLA may multiply columns by a reciprocal, and did so on one device and not on two. So this always does, and a lane
+    that is trained again on one device has the same bits.
+    """
+    return values * (1 / deviation) if deviation.ndim else values / deviation
 
 
 def in_units(scales: Scales | None, outputs: Float[Array, "n *outputs"]) -> Float[Array, "n *outputs"]:
@@ -153,4 +162,4 @@ def _standardise(scales: Scales | None, inputs: Array, targets: Array) -> tuple[
         return inputs, targets
     if not jnp.issubdtype(targets.dtype, jnp.floating):
         return standardise_inputs(scales, inputs), targets
-    return standardise_inputs(scales, inputs), (targets - scales.target_mean) / scales.target_deviation
+    return standardise_inputs(scales, inputs), _divide(targets - scales.target_mean, scales.target_deviation)
