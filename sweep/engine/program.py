@@ -5,7 +5,7 @@ lanes, block by block, and the number of tiles in use is traced. So the same com
 that are left after others ended, and resumed sweeps.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Int
 from sweep.base.errors import SweepError
 from sweep.engine.compiler_options import compiler_options
 from sweep.engine.keys import Keys
+from sweep.engine.quotients import with_reciprocals
 from sweep.engine.training import Data, Numbers, Shared, State, Training
 from sweep.engine.unbatched import unbatch
 
@@ -292,7 +293,10 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
             for i, block in enumerate(blocks)
         ]
         done = [
-            _advance_block(block, own[i], start[i], steps[i], live[0, i], at_record) for i, block in enumerate(blocks)
+            _same_on_any_number(partial(_advance_block, block), block, devices)(
+                own[i], start[i], steps[i], live[0, i], at_record
+            )
+            for i, block in enumerate(blocks)
         ]
         lanes, values, tried = zip(*done, strict=True)
         return list(lanes), list(values), jnp.stack(tried)[None]
@@ -305,6 +309,11 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
         check_vma=False,  # loops differ in length between devices, which the check does not allow
     )
     return jax.jit(mapped, donate_argnums=0)
+
+
+def _same_on_any_number(function: Callable[..., Any], block: Block, devices: tuple[Device, ...]) -> Callable[..., Any]:
+    """Give code of a page a form that has the same bits on one device and on several."""
+    return with_reciprocals(function) if block.training.runs_code_of_page and devices[0].platform == "cpu" else function
 
 
 def sharing_keys(blocks: Sequence[Block]) -> tuple[Hashable, ...]:
@@ -322,6 +331,7 @@ def sharing(block: Block, devices: tuple[Device, ...]) -> Any:
 def beginning(block: Block, devices: tuple[Device, ...]) -> Any:
     """Build the small program that draws the data and initial parameters of a block's lanes."""
     lanes = jax.vmap(jax.vmap(partial(begin, block), in_axes=(0, None)), in_axes=(0, None))
+    lanes = _same_on_any_number(lanes, block, devices)
     return jax.jit(unbatch(lanes) if devices[0].platform == "cpu" else lanes, out_shardings=sharding(devices))
 
 

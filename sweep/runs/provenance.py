@@ -15,7 +15,7 @@ from sweep.engine.plan import Plan
 from sweep.page.identity import fingerprint, page_attributes
 
 # Increased whenever a change of sweep's code changes the bits of results.
-ENGINE: Final = 4
+ENGINE: Final = 5
 PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xarray", "zarr")
 
 

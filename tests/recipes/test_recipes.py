@@ -98,10 +98,7 @@ def test_a_recipe_that_was_stopped_goes_on_to_the_same_bits(recipe: Recipe, tmp_
     assert_equal(open_results(tmp_path / "stopped"), open_results(recipe.store))
 
 
-def test_a_lane_of_a_recipe_is_replayed_to_the_bit(recipe: Recipe, request: pytest.FixtureRequest) -> None:
-    if "transformer" in recipe.experiment.name:
-        reason = "XLA divides by the sum of a softmax, or multiplies by its reciprocal: on one device not as on several"
-        request.applymarker(pytest.mark.xfail(strict=False, reason=reason))
+def test_a_lane_of_a_recipe_is_replayed_to_the_bit(recipe: Recipe) -> None:
     flat = read(recipe.store)
     lane = int(flat["lane"].max())
     again = replay(recipe.experiment, flat.attrs, lane=lane).curves
@@ -127,13 +124,17 @@ def first_of(recipe: Recipe) -> tuple[Trained, xr.Dataset]:
     ds = open_results(recipe.store)
     ds = ds.isel(dict.fromkeys(ds.status.dims, 0))
     knobs = {name: ds[name].item() for name in recipe.experiment.axes.knobs()}
-    own = recipe.experiment if isinstance(recipe.experiment.model, FromModule) else None
+    page = recipe.experiment
+    own = page if page.training or isinstance(page.model, FromModule) else None
     return trained(recipe.store, experiment=own, **knobs), ds
 
 
 def test_the_network_of_a_recipe_predicts_what_its_store_has(recipe: Recipe) -> None:
     net, ds = first_of(recipe)
     task = recipe.experiment.task
+    if recipe.experiment.training:  # which predicts nothing
+        assert np.isfinite(net.loss)
+        return
     if isinstance(task, Data):
         inputs, stored = task.rows().T[task.samples()], ds["sample_prediction"]
     elif "x1" in ds.dims:
