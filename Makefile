@@ -36,7 +36,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-flags bench-quick bench-scaling bench-accelerator bench-waiting bench-data bench-report agreement clean
+.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-flags bench-quick bench-scaling bench-accelerator bench-waiting bench-data bench-own-code bench-report agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -110,6 +110,9 @@ bench-waiting: $(RUNTIME) ## measure what users wait for beside the steps: start
 
 bench-data: $(RUNTIME) ## measure data of one's own against the same by hand, their memory, and optimisers of one's own; two minutes
 	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.own_data $(ARGS)
+
+bench-own-code: $(DEV) ## measure modules and trainings of one's own against the same by hand, and a page that groks; ten minutes
+	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.own_code $(ARGS)
 
 bench-report: $(BROWSER) ## measure how fast a report of 10^5 cells opens and answers in a real browser; half a minute
 	@$(CHROMIUM) || $(NO_CHROMIUM)

@@ -19,6 +19,7 @@ from sweep.stats import intervals, measures
 from sweep.stats.intervals import FEWEST, Interval
 
 NAMES: Final = ("first_name", "second_name")  # columns of the table that say what is compared with what
+_STATISTICS: Final = ("low", "high", "p", "seeds", "lost_first", "lost_second")  # of a cell, beside its medians
 
 
 def _directions(gaps: xr.DataArray) -> tuple[tuple[str, xr.DataArray], ...]:
@@ -98,7 +99,7 @@ class Comparison:
     def table(self) -> Any:
         """A pandas.DataFrame with a row for each cell of each part but the first; with ratios instead of logarithms."""
         gap = "ratio" if self.ratio else "difference"
-        columns = ["first", "second", gap, "low", "high", "p", "seeds", "lost_first", "lost_second"]
+        columns = ["first", "second", gap, *_STATISTICS]
         frame = pd.concat([self._rows(name, gap) for name in self.found], ignore_index=True)
         return frame[[*NAMES, *(name for name in frame if name not in (*NAMES, *columns)), *columns]]
 
@@ -130,7 +131,7 @@ def compare(stores: Mapping[str, xr.Dataset], metric: str = "loss", epoch: float
         raise SweepError("a comparison takes two stores or more, or one and --by KNOB")
     aligned = align(stores, metric)
     better = _better(aligned.parts, metric)
-    parts = {name: _set_direction(part, metric, better) for name, part in aligned.parts.items()}
+    parts = {name: _keep_apart(_set_direction(part, metric, better)) for name, part in aligned.parts.items()}
     one = next(iter(parts.values()))
     if epoch is not None:
         _check_epoch(epoch, one["epoch"].values)
@@ -160,6 +161,12 @@ def _better(parts: Mapping[str, xr.Dataset], metric: str) -> labels.Better:
 def _set_direction(part: xr.Dataset, metric: str, better: labels.Better) -> xr.Dataset:
     """Set which values of the metric are better, since a part older than the others may not state it."""
     return part.assign({metric: part[metric].assign_attrs(better=better)}) if better else part
+
+
+def _keep_apart(part: xr.Dataset) -> xr.Dataset:
+    """Rename knobs that have the name of something that is found: "low" is "low_knob" in a comparison."""
+    taken = {"first", "second", "ratio", "difference", *_STATISTICS, *NAMES}
+    return part.rename({name: f"{name}_knob" for name in taken & {*part.coords}})
 
 
 def _check_epoch(epoch: float, recorded: np.ndarray) -> None:

@@ -68,6 +68,15 @@ def test_all_others_are_compared_with_the_first():
     assert found.table["ratio"].tolist()[:2] == pytest.approx([2, 2], rel=1e-6)
 
 
+def test_knobs_may_have_the_names_of_what_a_comparison_finds():
+    names = {"learning_rate": "low", "width": "ratio"}
+    found = compare({name: noisy(seed=seed).rename(names) for seed, name in enumerate("ab")}).table
+    assert {"low_knob", "ratio_knob", "low", "ratio"} <= {*found}
+    usual = compare({name: noisy(seed=seed) for seed, name in enumerate("ab")}).table
+    np.testing.assert_array_equal(found["low_knob"], usual["learning_rate"])
+    np.testing.assert_array_equal(found["low"], usual["low"])
+
+
 def test_one_store_alone_is_refused():
     with pytest.raises(SweepError, match="two stores or more"):
         compare({"a": noisy()})
