@@ -111,7 +111,7 @@ bench-waiting: $(RUNTIME) ## measure what users wait for beside the steps: start
 bench-data: $(RUNTIME) ## measure data of one's own against the same by hand, their memory, and optimisers of one's own; two minutes
 	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.own_data $(ARGS)
 
-bench-own-code: $(DEV) ## measure modules and trainings of one's own against the same by hand, and a page that groks; ten minutes
+bench-own-code: $(DEV) ## measure modules and trainings of one's own against the same by hand, and a page that groks; three minutes
 	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.own_code $(ARGS)
 
 bench-report: $(BROWSER) ## measure how fast a report of 10^5 cells opens and answers in a real browser; half a minute
