@@ -45,6 +45,7 @@ from sweep.runs.devices import use_all_cores
 RESULTS: Final = Path(__file__).parent / "own_code.json"
 RECIPES: Final = Path(__file__).parents[1] / "experiments" / "recipes"
 LANES, POINTS, REPEATS, RATE = 64, 128, 7, 1e-3
+MIXED_GOAL: Final = 1.3  # of several widths; of all others it is 1
 GROKKED: Final = 0.95  # accuracy in validation
 WIDTHS: Final = (16, 32, 64, 128)  # of the mixed case, a quarter of the lanes each
 
@@ -65,13 +66,11 @@ class Case(NamedTuple):
     """What both sides train.
 
     Args:
-        goal: the rate of `sweep` over that of the other side.
         page: makes the page.
         by_hand: makes one function for each block, which takes so many steps with its lanes.
-        steps: of one measurement.
+        steps: of one measurement; with batches the whole ones of an epoch, for each of which both sides draw an order.
     """
 
-    goal: float
     page: Callable[[], Experiment]
     by_hand: Callable[[], Sequence[Callable[[int], Any]]]
     steps: int
@@ -151,34 +150,37 @@ def hand_equinox(width: int) -> Network:
 def train_by_hand(
     network: Network, rule: Any, loss: Callable[[Any, Any], Any], x: Any, y: Any, batch: int | None, lanes: int
 ) -> Callable[[int], Any]:
-    """Write the training of one lane, jitted and mapped over lanes, and begin it."""
+    """Write the training of one lane, jitted and mapped over lanes, and begin it; with batches an epoch at a time."""
     init, apply = network
 
     def objective(parameters: Any, x: Any, y: Any) -> Any:
         return loss(apply(parameters, x), y)
 
-    def train(parameters: Any, state: Any, key: Any, steps: Any) -> Any:
-        order = None if batch is None else jax.random.permutation(key, len(x))
+    def step(carry: Any, mine: Any) -> Any:
+        parameters, state = carry
+        gradient = jax.grad(objective)(parameters, *mine)
+        updates, state = rule.update(gradient, state, parameters)
+        return optax.apply_updates(parameters, updates), state
 
-        def step(at: Any, carry: Any) -> Any:
-            parameters, state = carry
-            mine = (x, y)
-            if order is not None and batch is not None:
-                chosen = jax.lax.dynamic_slice(order, (at % (len(x) // batch) * batch,), (batch,))
-                mine = x[chosen], y[chosen]
-            gradient = jax.grad(objective)(parameters, *mine)
-            updates, state = rule.update(gradient, state, parameters)
-            return optax.apply_updates(parameters, updates), state
+    def full_batch(carry: Any, _: Any, steps: Any) -> Any:
+        return jax.lax.fori_loop(0, steps, lambda _, carry: step(carry, (x, y)), carry)
 
-        return jax.lax.fori_loop(0, steps, step, (parameters, state))
+    def epoch(carry: Any, key: Any, steps: Any) -> Any:
+        order, size = jax.random.permutation(key, len(x)), batch or len(x)
+
+        def one(at: Any, carry: Any) -> Any:
+            chosen = jax.lax.dynamic_slice(order, (at * size,), (size,))
+            return step(carry, (x[chosen], y[chosen]))
+
+        return jax.lax.fori_loop(0, steps, one, carry)
 
     keys = jax.random.split(jax.random.key(0), lanes)
     parameters = jax.vmap(init)(keys)
     carry = [parameters, jax.vmap(rule.init)(parameters)]
-    run = jax.jit(jax.vmap(train, in_axes=(0, 0, 0, None)))
+    run = jax.jit(jax.vmap(full_batch if batch is None else epoch, in_axes=(0, 0, None)))
 
     def advance(steps: int) -> None:
-        carry[:] = jax.block_until_ready(run(*carry, keys, steps))
+        carry[:] = jax.block_until_ready(run(tuple(carry), keys, steps))
 
     return advance
 
@@ -203,7 +205,7 @@ def classes(made: Any, y: Any) -> Any:
     return optax.softmax_cross_entropy_with_integer_labels(made, y).mean()
 
 
-def regression(build: Callable[..., Any], hand: Callable[[int], Network], widths: Sequence[int], goal: float) -> Case:
+def regression(build: Callable[..., Any], hand: Callable[[int], Network], widths: Sequence[int]) -> Case:
     """Make the case of a module that learns a sine, full batch."""
     axes = grid(seed=range(LANES // len(widths)), width=tuple(widths))
 
@@ -217,7 +219,7 @@ def regression(build: Callable[..., Any], hand: Callable[[int], Network], widths
         lanes = LANES // len(widths)
         return [train_by_hand(hand(width), optax.adam(RATE), squared, *sines(), None, lanes) for width in widths]
 
-    return Case(goal, page, by_hand, 100)
+    return Case(page, by_hand, 100)
 
 
 def recipe(name: str, steps: int) -> Case:
@@ -244,7 +246,7 @@ def recipe(name: str, steps: int) -> Case:
         x = jax.random.uniform(jax.random.key(1), (known.task.points, known.task.count_features()), minval=-1)
         return [train_by_hand(hand_linen(module, x), rule, squared, x, x[:, -1:], batch, LANES)]
 
-    return Case(1.0, page, by_hand, steps)
+    return Case(page, by_hand, steps)
 
 
 def begin(key):
@@ -294,19 +296,17 @@ def own_training() -> Case:
 
         return [advance]
 
-    return Case(1.0, page, by_hand, 5000)
+    return Case(page, by_hand, 5000)
 
 
 CASES: Final[dict[str, Callable[[], Case]]] = {
-    "Flax linen, 64-64-64": lambda: regression(of_linen, lambda w: hand_linen(of_linen(w), sines()[0]), (64,), 1.0),
-    "Flax NNX, 64-64-64": lambda: regression(of_nnx, hand_nnx, (64,), 1.0),
-    "Equinox, 64-64-64": lambda: regression(of_equinox, hand_equinox, (64,), 1.0),
-    "Flax linen, widths 16 to 128": lambda: regression(
-        of_linen, lambda w: hand_linen(of_linen(w), sines()[0]), WIDTHS, 1.3
-    ),
-    "convolution, 8 x 8 digits": lambda: recipe("convolution", 10),
+    "Flax linen, 64-64-64": lambda: regression(of_linen, lambda w: hand_linen(of_linen(w), sines()[0]), (64,)),
+    "Flax NNX, 64-64-64": lambda: regression(of_nnx, hand_nnx, (64,)),
+    "Equinox, 64-64-64": lambda: regression(of_equinox, hand_equinox, (64,)),
+    "Flax linen, widths 16 to 128": lambda: regression(of_linen, lambda w: hand_linen(of_linen(w), sines()[0]), WIDTHS),
+    "convolution, 8 x 8 digits": lambda: recipe("convolution", 5),
     "GRU, 12 steps": lambda: recipe("recurrent", 10),
-    "transformer block, mod 97": lambda: recipe("transformer", 2),
+    "transformer block, mod 97": lambda: recipe("transformer", 9),
     "policy gradient, FromTraining": own_training,
 }
 
@@ -373,8 +373,8 @@ def main(case: str = "", write: bool = False) -> None:
         return
     found = {name: _in_a_process(name) for name in CASES}
     grokking = measure_grokking()
-    rows = [*_rows(found), _grokking_row(grokking)]
-    lines = report.table(("64 lanes", "sweep / jit(vmap(train))", "goal", "lane-steps/s"), rows)
+    table = report.table(("64 lanes", "sweep / jit(vmap(train))", "goal", "lane-steps/s"), list(_rows(found)))
+    lines = f"{table}\n\n{_say_grokking(grokking)}"
     print(lines)
     if write:
         kept = {"machine": machine(), "grokking": grokking, **report.round_numbers(found)}
@@ -392,12 +392,15 @@ def _rows(found: dict[str, Any]) -> Any:
     """Give the lines of the table."""
     for name, rates in found.items():
         ratio = report.spread([a / b for a, b in zip(rates["sweep"], rates["jit(vmap(train))"], strict=True)])
-        yield name, f"{ratio.median:.2f}", f"{CASES[name]().goal:g}", f"{np.median(rates['sweep']):,.0f}"
+        goal = MIXED_GOAL if "widths" in name else 1
+        yield name, f"{ratio.median:.2f}", f"{goal:g}", f"{np.median(rates['sweep']):,.0f}"
 
 
-def _grokking_row(found: dict[str, Any]) -> tuple[str, str, str, str]:
-    what = f"modular addition, p = 31: {found['reached']} of {found['lanes']} lanes reach {GROKKED}"
-    return what, f"{found['seconds']:.0f} s", "300 s, half of the lanes", ""
+def _say_grokking(found: dict[str, Any]) -> str:
+    return (
+        f"Modular addition, p = 31: {found['reached']} of {found['lanes']} lanes reach {GROKKED}, the command takes "
+        f"{found['seconds']:.0f} s (goal: half of the lanes in 300 s)."
+    )
 
 
 if __name__ == "__main__":

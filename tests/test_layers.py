@@ -120,7 +120,7 @@ def test_a_folder_without_computing_never_imports_jax(package: str) -> None:
 
 
 def test_the_engine_knows_a_training_and_only_blocks_know_which() -> None:
-    known = {"engine.training", "engine.keys"}
+    known = {"engine.training", "engine.keys", "engine.page_code"}
     for name, path in INSIDE.items():
         engine = {each for each in own(path) if folder(each) == "engine"}
         if name.startswith("engine.regression"):

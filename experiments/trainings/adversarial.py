@@ -12,7 +12,8 @@ def network(weights, x):
 def begin(key):
     import jax
 
-    return {"generator": jax.random.normal(key, (3, 32)) / 3, "discriminator": jax.random.normal(key, (3, 32)) / 3}
+    weights = jax.random.normal(key, (2, 3, 32)) / 3
+    return {"generator": weights[0], "discriminator": weights[1]}
 
 
 def draw(key):

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from sweep.base.errors import SweepError, blame, name_of
-from sweep.base.labels import METRICS, Quantity
+from sweep.base.errors import SweepError, name_of
+from sweep.base.labels import METRICS, SEEDS, Quantity
 from sweep.engine.keys import Keys, stream
 from sweep.engine.numerics import standard_settings
 from sweep.engine.operations import operations_of
+from sweep.engine.page_code import explain, in_precision, numbers_for, same_form
 from sweep.engine.training import Cost, Numbers, Training
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
@@ -76,15 +77,16 @@ class PageTraining(Training):
 
     def begin(self, keys: Keys, numbers: Numbers, shared: Any) -> tuple[Any, tuple[()]]:
         """Make the initial state."""
-        return _as_state(self._call("begin", (), numbers, key=keys.weights, data_key=keys.data), self.precision), ()
+        made = self._call("begin", (), numbers, key=keys.weights, data_key=keys.data)
+        return _as_state("begin", made, self.precision), ()
 
     def step(
         self, state: Any, data: Any, shared: Any, numbers: Numbers, step: Int[Array, ""]
     ) -> tuple[Any, Bool[Array, ""]]:
         """Take one step; whether what it computed was finite, its state tells."""
         key = jax.random.fold_in(stream(numbers["seed"], "network"), step)
-        made = _as_state(self._call("step", (state,), numbers, key=key, step=step), self.precision)
-        return _same_form(state, made), jnp.bool_(True)
+        made = _as_state("step", self._call("step", (state,), numbers, key=key, step=step), self.precision)
+        return same_form("step of FromTraining changes the state", state, made), jnp.bool_(True)
 
     def must_be_finite(self, state: Any) -> Any:
         """Return the floats."""
@@ -114,31 +116,21 @@ class PageTraining(Training):
 
     def _call(self, name: str, first: tuple[Any, ...], numbers: Numbers, **given: Any) -> Any:
         """Call a function of the page with what it has arguments for."""
-        spec, function = self.spec, getattr(self.spec, name)
-        own = {key: numbers[key] if spec.own_knobs()[key].traced else value for key, value in spec.numbers.items()}
-        own = {key: value.astype(self.precision) if isinstance(value, Array) else value for key, value in own.items()}
+        spec, function, traced = self.spec, getattr(self.spec, name), self.spec.traced()
+        own = numbers_for(spec.numbers, numbers, traced, self.precision)
         taken = spec.arguments(name)
         handed = {key: value for key, value in (given | own).items() if taken is None or key in taken}
-        try:
-            with blame(f"{name_of(function)!r}, the {name} of FromTraining,"):
-                return function(*first, **handed)
-        except SweepError as error:
-            traced = [key for key in handed if key in own and isinstance(own[key], Array)]
-            if isinstance(error.__cause__, jax.errors.ConcretizationTypeError) and traced:
-                raise SweepError(
-                    f"{name_of(function)!r}, the {name} of FromTraining, needs the value of something that is traced, "
-                    f"as {', '.join(traced)} and the state are: use it in arithmetic, jnp.where or jax.lax.cond, or "
-                    f"name a number in FromTraining(static=...)"
-                ) from error
-            raise
+        concerned = [key for key in traced if key in handed] + ["the state"] * bool(first)
+        with explain(f"{name_of(function)!r}, the {name} of FromTraining,", "FromTraining", concerned):
+            return function(*first, **handed)
 
 
 @lru_cache(maxsize=256)
 def _cost(training: PageTraining) -> Cost:
-    names = ["seed", "data_seed", *(n for n, knob in training.spec.own_knobs().items() if knob.traced)]
+    names = [*SEEDS, *training.spec.traced()]
     with standard_settings(training.precision):
         whole, real = jnp.uint32, np.dtype(training.precision)
-        numbers = {n: jax.ShapeDtypeStruct((), whole if n.endswith("seed") else real) for n in names}
+        numbers = {n: jax.ShapeDtypeStruct((), whole if n in SEEDS else real) for n in names}
         state = jax.eval_shape(lambda numbers: training.begin(Keys.of(numbers), numbers, ())[0], numbers)
         found = operations_of(
             lambda state, numbers, step: training.step(state, (), (), numbers, step)[0],
@@ -153,15 +145,20 @@ def _floats(state: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.floating) else None, state)
 
 
-def _as_state(made: Any, precision: str) -> Any:
+def _as_state(name: str, made: Any, precision: str) -> Any:
     """Give a state of arrays, floats in the precision of the run.
+
+    Args:
+        name: of the function of the page that made it.
+        made: what it returned.
+        precision: of the run.
 
     Raises:
         SweepError: for a leaf that is no array of numbers.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(made)
     if not leaves:
-        raise SweepError("begin of FromTraining must return a pytree of arrays, the state, got none in it")
+        raise SweepError(f"{name} of FromTraining must return the state, a pytree of arrays, got {made!r}")
     return structure.unflatten([_as_leaf(jax.tree_util.keystr(path), leaf, precision) for path, leaf in leaves])
 
 
@@ -175,34 +172,7 @@ def _as_leaf(name: str, leaf: Any, precision: str) -> Array:
         raise SweepError(f"{where} must be an array of numbers, got {type(leaf).__name__}: leave it out") from error
     if jnp.iscomplexobj(array):
         raise SweepError(f"{where} must be real, got complex numbers: keep two arrays")
-    return array.astype(precision) if jnp.issubdtype(array.dtype, jnp.floating) else array
-
-
-def _same_form(before: Any, after: Any) -> Any:
-    """Give a new state the types of the one before.
-
-    Raises:
-        SweepError: for another structure, shape or kind of number.
-    """
-    was, now = _forms(before), _forms(after)
-    for name in [*was, *now]:
-        if was.get(name) != now.get(name):
-            forms = [each.get(name, "nothing") for each in (was, now)]
-            raise SweepError(
-                f"step of FromTraining changes the state{' at ' + name if name else ''} from {forms[0]} to {forms[1]}: "
-                f"keep structure, shapes and kinds of numbers"
-            )
-    leaves = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
-    return jax.tree.unflatten(jax.tree.structure(before), [new.astype(old.dtype) for old, new in leaves])
-
-
-def _forms(state: Any) -> dict[str, str]:
-    """Describe each array by its path."""
-    kinds = {"f": "floats", "i": "whole numbers", "u": "whole numbers", "b": "booleans"}
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    return {
-        jax.tree_util.keystr(path): f"{kinds[np.dtype(leaf.dtype).kind]} of shape {leaf.shape}" for path, leaf in leaves
-    }
+    return in_precision(array, precision)
 
 
 def _as_number(name: str, value: Any, precision: str) -> Array:

@@ -15,7 +15,7 @@ class Rule(NamedTuple):
 
     Args:
         applies: maps (an equation of a jaxpr, the equation that made each variable of that jaxpr) to whether it is one.
-        compute: maps (the equation, the same, values by variable) to the equation's results.
+        compute: maps (the equation, the equation that made each variable, values by variable) to its results.
     """
 
     applies: Callable[[Any, dict[Any, Any]], bool]

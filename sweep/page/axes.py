@@ -8,6 +8,7 @@ share and stacks the rest.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass, fields, replace
 from itertools import product
@@ -51,13 +52,16 @@ class Factor:
 
     def written(self, knobs: Mapping[str, Knob]) -> Factor:
         """Write the values of these knobs as texts."""
+        if not {*self.knobs} & {*knobs}:
+            return self
         columns = {name: self.column(name) for name in self.knobs}
-        columns |= {
-            name: [_write(knobs[name], value) for value in columns[name]] for name in self.knobs if name in knobs
-        }
+        for name in {*self.knobs} & {*knobs}:
+            texts = {value: _write(knobs[name], value) for value in dict.fromkeys(columns[name])}
+            columns[name] = tuple(texts[value] for value in columns[name])
         rows = tuple(zip(*columns.values(), strict=True))
-        if repeated := [row for at, row in enumerate(rows) if row in rows[:at]]:
-            raise SweepError(f"axis {self.knobs[0]!r} has {repeated[0][0]!r} twice: give each value once")
+        for row, count in Counter(rows).items():
+            if count > 1:
+                raise SweepError(f"axis {self.knobs[0]!r} has {row[0]!r} twice: give each value once")
         return replace(self, rows=rows)
 
     def ends(self) -> tuple[tuple[Value | None, ...], ...]:

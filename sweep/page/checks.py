@@ -20,6 +20,7 @@ from sweep.page.specs.knobs import Knob, knobs_of
 from sweep.page.specs.loss import LOSSES, OF_CLASSES, PRECISIONS, Loss, as_loss
 from sweep.page.specs.model import MLP, FromModule, Model
 from sweep.page.specs.optimizer import DECAYS, OPTIMIZERS, Optimizer
+from sweep.page.specs.record import Record
 from sweep.page.specs.stop import Halving, Stop
 from sweep.page.specs.task import FromFunction, Table, Task
 from sweep.page.specs.training import FromTraining
@@ -84,12 +85,16 @@ def _check_training(page: Experiment, training: FromTraining) -> None:
         )
     if page.record.x is not None:
         raise SweepError("record.x has no effect with a training of the page, which predicts nothing: leave it out")
+    if page.record.snapshots != Record().snapshots:
+        raise SweepError(
+            "record.snapshots has no effect with a training of the page, without predictions: leave it out"
+        )
     for name in training.numbers:
         if name in knobs_of(type(page)):
             raise SweepError(f"number {name!r} of FromTraining has the name of a knob: rename it")
     for seed, key in zip(SEEDS, ("key", "data_key"), strict=True):
-        if seed in page.axes.knobs() and not training.draws(key):
-            raise SweepError(f"axis {seed!r} has no effect, as no function of FromTraining takes {key}: leave it out")
+        if (seed in page.axes.knobs() or getattr(page, seed)) and not training.draws(key):
+            raise SweepError(f"{seed!r} has no effect, as no function of FromTraining takes {key}: leave it out")
 
 
 def _check_regression(page: Experiment) -> None:

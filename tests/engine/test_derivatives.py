@@ -22,7 +22,7 @@ from jax.flatten_util import ravel_pytree
 
 from sweep.axes import grid
 from sweep.engine.keys import stream
-from sweep.engine.regression.layers import draw_kept
+from sweep.engine.regression.layers import draw_dropout_masks
 from sweep.engine.regression.networks import Varying, network
 from sweep.page.specs.activation import ACTIVATIONS
 from sweep.specs import MLP, Metric, Optimizer, Record, linear_spaced
@@ -131,7 +131,7 @@ def test_derivatives_of_extensions_are_those_of_flax_layers(name):
             return mean_square(lambda q, x: functions.train(q, collections, x, numbers, key)[0], unravel, x, p, shift)
 
         def theirs(p, shift=0.0):
-            kept = draw_kept(key, model.layers(), 7, numbers["dropout"]) if "dropout" in numbers else None
+            kept = draw_dropout_masks(key, model.layers(), 7, numbers["dropout"]) if "dropout" in numbers else None
             return mean_square(lambda q, x: both_extended(module, q, x.T, frequencies, kept), unravel, x, p, shift)
 
         place = flat + 0.1 * jnp.sin(jnp.arange(flat.size))

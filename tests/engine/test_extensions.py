@@ -26,7 +26,7 @@ from sweep import initial_parameters
 from sweep.axes import grid
 from sweep.base.errors import SweepError
 from sweep.engine.keys import stream
-from sweep.engine.regression.layers import draw_kept
+from sweep.engine.regression.layers import draw_dropout_masks
 from sweep.engine.regression.networks import network
 from sweep.engine.regression.training import Regression
 from sweep.page.resolve import shape_of
@@ -77,7 +77,7 @@ def test_outputs_and_gradients_in_steps_and_records_are_those_of_flax_layers(nam
             start, collections = begun(model, x)
             moved = functions.direction(stream(jnp.uint32(1), "data"), start, numbers)
             parameters = jax.tree.map(lambda p, d: p + 0.3 * d, start, moved)
-            kept = draw_kept(key, model.layers(), 9, numbers["dropout"]) if "dropout" in numbers else None
+            kept = draw_dropout_masks(key, model.layers(), 9, numbers["dropout"]) if "dropout" in numbers else None
             frequencies = collections["frequencies"] if collections else None
             module = Extended(model, numbers, jnp.float64)
 
@@ -181,7 +181,9 @@ def test_numbers_of_extensions_share_a_block_and_lanes_without_an_option_have_th
 
 def test_dropout_keeps_each_output_with_its_probability_anew_in_each_step_and_layer():
     draw = jax.jit(
-        lambda step, rate: draw_kept(jax.random.fold_in(stream(jnp.uint32(0), "network"), step), (90, 70), 200, rate)
+        lambda step, rate: draw_dropout_masks(
+            jax.random.fold_in(stream(jnp.uint32(0), "network"), step), (90, 70), 200, rate
+        )
     )
     first, other = (np.asarray(kept) for kept in draw(0, 0.3))
     assert (first.shape, other.shape) == ((90, 200), (70, 200))
@@ -192,7 +194,9 @@ def test_dropout_keeps_each_output_with_its_probability_anew_in_each_step_and_la
     for one, two in ((first, again), (first[:70], other)):  # independent: both kept with probability 0.49
         assert abs((one & two).mean() - 0.49) < 5 * np.sqrt(0.49 * 0.51 / one.size)
     assert np.asarray(draw(0, 0.0)[0]).all()
-    small, large = (draw_kept(stream(jnp.uint32(0), "network"), (size,), size, jnp.float32(0.5))[0] for size in (5, 9))
+    small, large = (
+        draw_dropout_masks(stream(jnp.uint32(0), "network"), (size,), size, jnp.float32(0.5))[0] for size in (5, 9)
+    )
     np.testing.assert_array_equal(small, large[:5, :5])
 
 
@@ -457,7 +461,7 @@ def test_an_optimiser_of_arrays_does_to_each_copy_what_it_does_to_it_alone(name)
 
 def test_words_and_sizes_of_layers_follow():
     model = MLP(width=8, depth=2, **EVERYTHING)
-    assert model.words() == "8-8 sine with layer_norm, residual, dropout, 4 fourier_features, pairs"
+    assert model.words() == "8-8 sine with layer_norm, residual, dropout, 4 fourier_features, pairs, hidden_omega"
     assert model.layer_sizes(3, 2) == ((3, 8), *2 * ((8, 8), (8, 8), (8, 2)))
     assert MLP(width=8, depth=2).words() == "8-8 tanh"
     assert MLP(depth=0, fourier_features=5).words() == "linear with 5 fourier_features"

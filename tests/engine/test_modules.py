@@ -16,7 +16,7 @@ from sweep.engine.keys import stream
 from sweep.engine.regression.networks import network
 from sweep.page.axes import grid
 from sweep.page.specs.model import FromModule
-from sweep.specs import Optimizer, Record, every
+from sweep.specs import Optimizer, Record, Sine, every
 
 NUMBERS = {"initial_scale": jnp.float32(2)}
 STEPS = 20
@@ -195,11 +195,12 @@ def test_what_a_module_must_not_do_is_refused_in_one_line():
         ),
         (
             grows, {},
-            "the module of 'grows' changes ['seen']['points'] in a step from shape (1,) to (2,): keep its shape",
+            "the module of 'grows' changes in a step at ['seen']['points'] from floats of shape (1,) to floats of "
+            "shape (2,): keep structure, shapes and kinds of numbers",
         ),
         (
-            decides, {"slope": 2.0}, "the module of 'decides' decides by slope, which is traced: use it in arithmetic, "
-            "or name it in FromModule(static=...)",
+            decides, {"slope": 2.0}, "the module of 'decides' decides by something that is traced, as slope may be: "
+            "use it in arithmetic, jnp.where or jax.lax.cond, or name a number in FromModule(static=...)",
         ),
     ):  # fmt: skip
         with pytest.raises(SweepError) as refused:
@@ -337,6 +338,33 @@ def of_equinox_with_state(width, slope, key):
             return self.last(jnp.tanh(slope * h)), state
 
     return eqx.nn.make_with_state(Net)(key)
+
+
+def of_many_states(width, key):
+    """Twelve numbers of a state, each with a value of its own."""
+    import equinox as eqx
+
+    class Net(eqx.Module):
+        first: eqx.nn.Linear
+        indices: list
+
+        def __init__(self, key):
+            self.first = eqx.nn.Linear(1, 1, key=key)
+            self.indices = [eqx.nn.StateIndex(jnp.array(float(at))) for at in range(12)]
+
+        def __call__(self, x, state):
+            values = jnp.stack([state.get(index) for index in self.indices])
+            return 0 * self.first(x) + values @ (10.0 ** -jnp.arange(12)), state
+
+    return eqx.nn.make_with_state(Net)(key)
+
+
+def test_a_state_of_many_arrays_keeps_their_order():
+    pytest.importorskip("equinox")
+    page = tiny(model=FromModule(of_many_states, width=2), task=Sine(points=4), epochs=1, precision="float64")
+    expected = sum(at * 10.0**-at for at in range(12))
+    (life,) = run_lanes(replace(page, record=Record(metrics=("loss",), snapshots=1)))
+    np.testing.assert_allclose(life.curves["prediction"], expected, rtol=1e-12)
 
 
 def loop_with_state(slope, start, x, y, keys, rate):

@@ -198,10 +198,11 @@ BAD = {
     "shapes and kinds of numbers": {"step": without_a_part},
     "step of FromTraining changes the state at ['steps'] from whole numbers of shape () to floats of shape (): keep "
     "structure, shapes and kinds of numbers": {"step": of_floats},
-    "'deciding', the step of FromTraining, needs the value of something that is traced, as r and the state are: use it "
-    "in arithmetic, jnp.where or jax.lax.cond, or name a number in FromTraining(static=...)": {"step": deciding},
+    "'deciding', the step of FromTraining, decides by something that is traced, as r and the state may be: use it in "
+    "arithmetic, jnp.where or jax.lax.cond, or name a number in FromTraining(static=...)": {"step": deciding},
     "'<lambda>', the begin of FromTraining, raised ZeroDivisionError: division by zero": {"begin": lambda: 1 / 0},
-    "begin of FromTraining must return a pytree of arrays, the state, got none in it": {"begin": lambda: {}},
+    "begin of FromTraining must return the state, a pytree of arrays, got {}": {"begin": lambda: {}},
+    "step of FromTraining must return the state, a pytree of arrays, got None": {"step": lambda state, r: None},
     "the state of FromTraining at ['x'] must be an array of numbers, got str: leave it out": {
         "begin": lambda: {"x": "a", "steps": 0}
     },

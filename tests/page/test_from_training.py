@@ -60,8 +60,14 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "number 'seed' of FromTraining has the name of a knob: rename it": lambda: page(
         FromTraining(begin, lambda state, seed: state, measure, size=3, seed=1.0)
     ),
-    "axis 'data_seed' has no effect, as no function of FromTraining takes data_key: leave it out": lambda: page(
+    "'data_seed' has no effect, as no function of FromTraining takes data_key: leave it out": lambda: page(
         axes=grid(data_seed=(0, 1))
+    ),
+    "'seed' has no effect, as no function of FromTraining takes key: leave it out": lambda: page(
+        FromTraining(lambda: 0.0, lambda state: state, measure), axes=grid(), seed=3
+    ),
+    "record.snapshots has no effect with a training of the page, without predictions: leave it out": lambda: page(
+        record=Record(snapshots=9)
     ),
     "unknown knob 'ratte': did you mean 'rate'?": lambda: page(axes=grid(ratte=(0.1, 0.2))),
     "unknown knob 'learning_rate': known: data_seed, rate, seed, size": lambda: page(axes=grid(learning_rate=(1, 2))),

@@ -1,6 +1,5 @@
 """Values of axes that are neither numbers nor names: written as texts in one place, and read back."""
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from sweep.page.identity import describe, fingerprint
 from sweep.page.load import describe_changes
 from sweep.page.resolve import resolve
 from sweep.page.restore import restore
+from sweep.page.specs.knobs import knobs_of
+from sweep.page.specs.written import COUNTS, NUMBERS
 from sweep.specs import MLP
 
 SINES = SumOfSines(frequencies=(1, 3), points=16)
@@ -136,5 +137,13 @@ def test_rates_of_layers_have_to_fit_the_layers_of_lanes_and_not_those_of_the_pa
 
 def test_texts_of_different_values_differ() -> None:
     tuples = [(), (1,), (1, 1), (11,), (1, 11), (11, 1)]
-    texts = tiny(axes=grid(hidden=tuples)).axes.values("hidden")
-    assert all(one != other for one, other in pairwise(sorted(map(str, texts))))
+    numbers = [1.0, (1.0,), (1.0, 1.0), 11.0, (1.1, 1.0), (1.0, 0.1)]
+    for form, values in ((COUNTS, tuples), (NUMBERS, numbers)):
+        texts = [form.write("values", value) for value in values]
+        assert len({*texts}) == len(values)
+        assert [form.read("values", text) for text in texts] == values
+
+
+def test_texts_are_written_only_of_factors_that_need_them() -> None:
+    factor = grid(seed=range(3)).factors[0]
+    assert factor.written({"bias": knobs_of(MLP)["bias"]}) is factor

@@ -212,7 +212,7 @@ def _call_with_state(
 
     def call(arrays: Any, statistics: Any, x: Array, keys: Array | None) -> tuple[Array, Any]:
         complete = structure.unflatten([arrays.get(at, leaf) for at, leaf in enumerate(leaves)])
-        state = jax.tree.unflatten(jax.tree.structure(like), [*statistics.values()])
+        state = jax.tree.unflatten(jax.tree.structure(like), [statistics[str(at)] for at in range(len(statistics))])
 
         def one(point: Array, key: Array | None) -> tuple[Array, Any]:
             return complete(point, state) if key is None else complete(point, state, key=key)

@@ -24,7 +24,7 @@ def normalised(
     return scale[:, None] * z + shift[:, None]
 
 
-def draw_kept(
+def draw_dropout_masks(
     key: Key[Array, ""], neurons: Sequence[int], points: int, rate: Float[Array, ""]
 ) -> tuple[Bool[Array, "neurons points"], ...]:
     """Draw which outputs of each hidden layer are kept in a step, each with probability 1 - rate.
@@ -43,7 +43,7 @@ def draw_kept(
 
 
 def dropped(
-    h: Float[Array, "neurons points"], kept: Bool[Array, "neurons points"], rate: Float[Array, ""]
+    h: Float[Array, "neurons points"], mask: Bool[Array, "neurons points"], rate: Float[Array, ""]
 ) -> Float[Array, "neurons points"]:
-    """Set what is not kept to 0, and divide the rest by 1 - rate, so that means stay (Srivastava et al. 2014)."""
-    return jnp.where(kept, h * (1 / (1 - rate.astype(h.dtype))), 0)
+    """Set to 0 what the mask leaves out, and divide the rest by 1 - rate: means stay (Srivastava et al. 2014)."""
+    return jnp.where(mask, h * (1 / (1 - rate.astype(h.dtype))), 0)

@@ -1,6 +1,6 @@
 """Networks that the page defines, as pure functions; `frameworks` knows what each framework does differently."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from math import prod
@@ -12,8 +12,9 @@ from flax import nnx
 from flax.errors import InvalidRngError
 from jaxtyping import Array, Key
 
-from sweep.base.errors import SweepError, blame, name_of, with_article
+from sweep.base.errors import SweepError, name_of, with_article
 from sweep.engine.keys import matrices, normal, uniforms
+from sweep.engine.page_code import explain, in_precision, numbers_for, same_form
 from sweep.engine.regression.frameworks import Framework, Module, framework_of
 from sweep.engine.regression.networks import Collections, Functions, Numbers, Parameters, Varying
 from sweep.page.specs.model import FromModule
@@ -28,7 +29,7 @@ def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions
         with _explain(model):
             module = _build(model, numbers, inputs.dtype, key)
             drawn = framework.init(module, key, inputs.T)
-        parameters, collections = jax.tree.map(lambda leaf: _in_precision(leaf, inputs.dtype), drawn)
+        parameters, collections = jax.tree.map(lambda leaf: in_precision(leaf, inputs.dtype), drawn)
         return jax.tree.map(lambda leaf: leaf * scale, parameters), collections
 
     def apply(parameters: Parameters, collections: Collections, inputs: Array, numbers: Numbers) -> Array:
@@ -43,7 +44,7 @@ def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions
         with _explain(model):
             module = _build(model, numbers, inputs.dtype, key)
             made, changed = framework.train(module, parameters, collections, inputs.T, key)
-        return check(made, inputs), _like(collections, changed, model)
+        return check(made, inputs), same_form(f"{_words(model)} changes in a step", collections, changed)
 
     def check(made: Any, inputs: Array) -> Array:
         expected = (inputs.shape[1], outputs or 1)
@@ -74,7 +75,7 @@ def _framework(model: FromModule) -> Framework:
         found.append(_build(model, numbers, jnp.float32, key))
         return jnp.zeros(())
 
-    traced = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in model.numbers if model.is_traced(name)}
+    traced = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in model.traced()}
     with _explain(model):
         jax.eval_shape(look, traced, jax.eval_shape(lambda: jax.random.key(0)))
     framework = framework_of(found[0])
@@ -89,9 +90,7 @@ def _framework(model: FromModule) -> Framework:
 
 def _build(model: FromModule, numbers: Numbers, dtype: Any, key: Key[Array, ""]) -> Module:
     """Call the page's function with the numbers of a lane."""
-    own = {
-        name: numbers[name].astype(dtype) if model.is_traced(name) else value for name, value in model.numbers.items()
-    }
+    own = numbers_for(model.numbers, numbers, model.traced(), dtype)
     drawn = {"key": lambda: key, "rngs": lambda: nnx.Rngs(key)}
     more = {name: make() for name, make in drawn.items() if name in model.drawn_by()}
     return model.build(*((model.width,) if model.takes_width() else ()), **own, **more)
@@ -105,44 +104,15 @@ def _words(model: FromModule) -> str:
 def _explain(model: FromModule) -> Iterator[None]:
     """Turn what the page's code raises into one line."""
     try:
-        with blame(_words(model)):
+        with explain(_words(model), "FromModule", model.traced()):
             yield
     except SweepError as error:
-        traced = [name for name in model.numbers if model.is_traced(name)]
-        if isinstance(error.__cause__, jax.errors.ConcretizationTypeError) and traced:
-            raise SweepError(
-                f"{_words(model)} decides by {' or '.join(traced)}, which is traced: use it in arithmetic, or name it "
-                f"in FromModule(static=...)"
-            ) from error
         if isinstance(error.__cause__, InvalidRngError):
             raise SweepError(
                 f"{_words(model)} draws random numbers in a record too: give its __call__ an argument train, and draw "
                 f"them only if it is True"
             ) from error
         raise
-
-
-def _in_precision(leaf: Array, dtype: Any) -> Array:
-    """Convert a number to the precision of the run; integers stay."""
-    return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-
-
-def _like(before: Collections, after: Collections, model: FromModule) -> Collections:
-    """Give changed collections the types they had; refuse those of another form."""
-    was, now = _shapes(before), _shapes(after)
-    for name in [*was, *now]:
-        if was.get(name) != now.get(name):
-            forms = [each.get(name, "nothing") for each in (was, now)]
-            raise SweepError(
-                f"{_words(model)} changes {name} in a step from shape {forms[0]} to {forms[1]}: keep its shape"
-            )
-    return jax.tree.map(lambda old, new: new.astype(old.dtype), before, after)
-
-
-def _shapes(collections: Collections) -> Mapping[str, tuple[int, ...]]:
-    """Give the shape of each array by its path."""
-    leaves = jax.tree_util.tree_leaves_with_path(collections)
-    return {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in leaves}
 
 
 def _direction(key: Key[Array, ""], parameters: Parameters, _: Numbers) -> Parameters:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Key
 from sweep.page.specs.model import Model
 
 Parameters = Any  # a pytree of arrays, as Flax makes it
-Collections = Any  # the same, of what a step changes without a gradient; empty for perceptrons
+Collections = Any  # the same, of what is kept beside: batch statistics, fixed Fourier frequencies; often nothing
 BATCH_STATISTICS: Final = "batch_stats"  # the collection of what is computed from a step's points, as linen names it
 Numbers = dict[str, Array]
 Train = Callable[[Parameters, Collections, Array, Numbers, Key[Array, ""]], tuple[Array, Collections]]
@@ -43,8 +43,9 @@ UNIFORM: Final = Varying()
 class Functions(NamedTuple):
     """A network as pure functions.
 
-    Beside its parameters a network may have collections, such as batch statistics, that a step changes without a
-    gradient. `apply` and `train` differ in more than derivatives only for modules of the page.
+    Beside its parameters a network may have collections, of which a step needs no gradient: batch statistics, which it
+    changes, or fixed frequencies of Fourier features. `apply` and `train` give different outputs with dropout, and for
+    modules of the page.
 
     Args:
         init: maps (key, inputs, numbers) to parameters and collections.

@@ -14,9 +14,9 @@ numbers, so that a = 1 in the first layer and b = 1 in the last):
 
 v is the variance of the initialiser, and d the power of the gradient's size with which the optimiser's steps grow: 1
 for SGD, 0 for Adam. So for the first, a hidden and the last layer of width w = a n0 the rates of weights are w / n0, 1
-and n0 / w with SGD, and 1, n0 / w and n0 / w with Adam. Sources: Jacot et al. 2018, "Neural Tangent Kernel" (section
-4); Yang et al. 2022, "Tensor Programs V" (table 3, of which "fan_out" is b and "1 / fan_in" 1 / a). A bias is a kernel
-of fan-in 1 there, which is not scaled: that of the output has no width, so its rate is 1.
+and n0 / w with SGD, and 1, n0 / w and n0 / w with Adam. Sources: Jacot et al. 2018, "Neural Tangent Kernel"; Yang et
+al. 2022, "Tensor Programs V" (table 3, of which "fan_out" is b and "1 / fan_in" 1 / a). A bias is a kernel of fan-in 1
+there, which is not scaled: that of the output has no width, so its rate is 1.
 """
 
 from typing import Any, NamedTuple

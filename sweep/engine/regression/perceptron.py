@@ -16,7 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Key
 
 from sweep.engine.regression import fourier
-from sweep.engine.regression.layers import draw_kept, dropped, normalised
+from sweep.engine.regression.layers import draw_dropout_masks, dropped, normalised
 from sweep.engine.regression.networks import (
     Collections,
     Functions,
@@ -40,7 +40,7 @@ def identity(z: Float[Array, "..."]) -> Float[Array, "..."]:
     return z
 
 
-Kept = tuple[Bool[Array, "neurons points"], ...] | None
+Masks = tuple[Bool[Array, "neurons points"], ...] | None
 
 
 class Dense(nn.Module):
@@ -90,16 +90,16 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(
-        self, h: Float[Array, "inputs points"], numbers: Numbers, kept: Kept = None
+        self, h: Float[Array, "inputs points"], numbers: Numbers, masks: Masks = None
     ) -> Float[Array, "outputs points"]:
-        """Apply the network; `kept` tells for each hidden layer which outputs are not dropped, None where all stay."""
+        """Apply the network; `masks` tell for each hidden layer which outputs are not dropped, None: all stay."""
         model = self.model
         *hidden, last = [
             Dense(neurons, bias, self.product, model.layer_norm and layer < len(model.layers()), name=f"layer_{layer}")
             for layer, (neurons, bias) in enumerate(zip((*model.layers(), self.outputs), model.biases(), strict=True))
         ]
         for layer, dense in enumerate(hidden):
-            compute = partial(self._hidden, layer, self._product_factor(layer, h, numbers), numbers, kept)
+            compute = partial(self._hidden, layer, self._product_factor(layer, h, numbers), numbers, masks)
             if layer and self.varying.depth:
                 h = nn.cond(layer < numbers["depth"], compute, lambda _, h: h, dense, h)
             else:
@@ -116,7 +116,7 @@ class Network(nn.Module):
         layer: int,
         scale: Array | None,
         numbers: Numbers,
-        kept: Kept,
+        masks: Masks,
         dense: Dense,
         inputs: Float[Array, "inputs points"],
     ) -> Float[Array, "outputs points"]:
@@ -130,8 +130,8 @@ class Network(nn.Module):
         h = functions[0](z) if len(names) == 1 else jax.lax.switch(numbers["activation"], functions, z)
         if self.varying.width:  # cos(0) and sigmoid(0) are not 0
             h = jnp.where((jnp.arange(dense.features) < numbers["width"])[:, None], h, 0)
-        if kept is not None:
-            h = dropped(h, kept[layer], numbers["dropout"])
+        if masks is not None:
+            h = dropped(h, masks[layer], numbers["dropout"])
         return inputs + h if self.model.residual and layer else h
 
 
@@ -162,18 +162,18 @@ def _one(model: MLP, varying: Varying, outputs: int | None) -> Functions:
         module = Network(model, outputs or 1, varying, product)
 
         def apply(
-            parameters: Parameters, collections: Collections, inputs: Array, numbers: Numbers, kept: Kept = None
+            parameters: Parameters, collections: Collections, inputs: Array, numbers: Numbers, masks: Masks = None
         ) -> Array:
             inputs = fourier.fourier_features(collections["frequencies"], inputs) if features else inputs
-            rows: Any = module.apply({"params": parameters}, inputs, numbers, kept)
+            rows: Any = module.apply({"params": parameters}, inputs, numbers, masks)
             return rows[0] if outputs is None else rows.T
 
         def train(
             parameters: Parameters, collections: Collections, inputs: Array, numbers: Numbers, key: Key[Array, ""]
         ) -> tuple[Array, Collections]:
             drops = model.dropout is not None
-            kept = draw_kept(key, model.layers(), inputs.shape[1], numbers["dropout"]) if drops else None
-            return apply(parameters, collections, inputs, numbers, kept), collections
+            masks = draw_dropout_masks(key, model.layers(), inputs.shape[1], numbers["dropout"]) if drops else None
+            return apply(parameters, collections, inputs, numbers, masks), collections
 
         return apply, train
 

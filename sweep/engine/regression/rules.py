@@ -230,8 +230,11 @@ def with_measured(state: Any, parameters: Parameters) -> Any:
 # A page's own.
 
 
-def from_optax(spec: FromOptax, _: int, n: Numbers, dtype: Any, by_layer: ByLayer, scale: Scale) -> Rule:
-    """Build the rule of a transformation that the page defines; it sees the parameters as the network has them."""
+def from_optax(spec: FromOptax, _: int, n: Numbers, dtype: Any, by_layer: ByLayer, __: Scale) -> Rule:
+    """Build the rule of a transformation that the page defines; it sees the parameters as the network has them.
+
+    A network with rates of its own is refused with it, as it is not known how its steps grow with gradients.
+    """
     culprit = f"the optimiser of {spec.words()!r}"
     with blame(culprit):
         made = spec.build(**{name: n.get(name, value) for name, value in spec.numbers.items()})

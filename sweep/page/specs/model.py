@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 from sweep.base.errors import SweepError, name_of, unknown_name
 from sweep.base.registry import Entry
@@ -11,17 +11,15 @@ from sweep.page.specs.activation import ACTIVATIONS
 from sweep.page.specs.initializer import INITIALIZERS
 from sweep.page.specs.knobs import (
     LARGEST_COUNT,
-    Knob,
     Spec,
     check_count,
     check_truth,
     choice,
     count,
-    knobs_of,
     number,
     written,
 )
-from sweep.page.specs.own_numbers import check_own, check_static, is_traced, knob_of, merge, parameters_of
+from sweep.page.specs.own_numbers import OwnNumbers, check_own, check_static, merge, parameters_of
 from sweep.page.specs.written import COUNTS, TRUTH
 
 _BIAS_INITIALIZERS: Final = tuple(name for name, each in INITIALIZERS.items() if each.biases)
@@ -122,7 +120,8 @@ class MLP(Model):
         residual: whether each hidden layer after the first adds its input, h + s(W h + b) (He et al. 2016); it needs
             two hidden layers or more, of one width.
         dropout: probability with which each output of a hidden layer is 0 in a step; the others are divided by 1 minus
-            it (Srivastava et al. 2014). Each step draws anew; records have none. None is without, as to rounding is 0.
+            it (Srivastava et al. 2014). Each step draws anew; records have none. None: no
+            dropout; 0 gives the same up to rounding.
         fourier_features: number m of random frequencies b, by which inputs x become the 2 m numbers cos(2 pi b x),
             sin(2 pi b x) (Tancik et al. 2020). They are drawn with the weights and never trained.
         fourier_scale: deviation of these frequencies, which are normal.
@@ -248,6 +247,8 @@ class MLP(Model):
             "dropout": self.dropout is not None,
             f"{self.fourier_features} fourier_features": self.fourier_features is not None,
             "pairs": self.pairs,
+            "hidden_omega": self.hidden_omega is not None,
+            self.parametrisation: self.parametrisation != "standard",
         }
         used = [name for name, is_used in extensions.items() if is_used]
         return f"{words} with {', '.join(used)}" if used else words
@@ -296,7 +297,7 @@ class MLP(Model):
 
 
 @dataclass(frozen=True, init=False)
-class FromModule(Model):
+class FromModule(OwnNumbers, Model):
     """A network that the page defines, with numbers of its own.
 
     `FromModule(build, width=64, features=16, slope=0.1)` calls `build(64, features=16, slope=0.1)` inside the program.
@@ -327,7 +328,6 @@ class FromModule(Model):
     """
 
     functions: ClassVar[Entry] = Entry("sweep.engine.regression.modules:from_module")
-    mapped: ClassVar[str | None] = "numbers"
 
     build: Callable[..., Any]
     width: int = count(64, units="neurons")
@@ -394,34 +394,9 @@ class FromModule(Model):
         """Describe the network in words."""
         return f"module of width {self.width}" if self.takes_width() else f"module {name_of(self.build)}"
 
-    def is_traced(self, name: str) -> bool:
-        """Tell whether a number of the page's own arrives as a traced array."""
-        return is_traced(name, self.numbers[name], self.static)
-
-    def own_knobs(self) -> dict[str, Knob]:
-        """List the knobs of the class, and the numbers of the page's own."""
-        own = {n: knob_of(n, value, traced=self.is_traced(n)) for n, value in self.numbers.items()}
-        return knobs_of(type(self)) | own
-
     def applicable(self) -> frozenset[str]:
         """Name its knobs; `width` only if `build` takes it."""
-        unused = () if self.takes_width() else ("width",)
-        return super().applicable().difference(unused).union(self.numbers)
-
-    def knob_value(self, name: str) -> Any:
-        """Give the value of a knob where no axis sweeps it."""
-        return self.numbers[name] if name in self.numbers else super().knob_value(name)
-
-    def with_knobs(self, values: Mapping[str, Any]) -> Self:
-        """Return it with other values for some knobs; a number keeps its kind."""
-        own = {name: type(self.numbers[name])(value) for name, value in values.items() if name in self.numbers}
-        others = {name: value for name, value in values.items() if name not in self.numbers}
-        return replace(self, numbers={**self.numbers, **own}, **others)
-
-    def blanks(self) -> dict[str, Any]:
-        """Give its traced numbers as zeros; the others decide the code."""
-        numbers = {name: 0.0 if self.is_traced(name) else value for name, value in self.numbers.items()}
-        return super().blanks() | {"numbers": numbers}
+        return super().applicable().difference(() if self.takes_width() else ("width",))
 
 
 def is_of(thing: Any, *packages: str) -> bool:

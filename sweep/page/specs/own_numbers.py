@@ -1,13 +1,14 @@
 """Numbers that a page hands to code of its own, each of which is a knob with the name that the page gave it."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from inspect import Parameter, signature
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 from sweep.base.errors import SweepError, unknown_name
 from sweep.base.text import check_text
-from sweep.page.specs.knobs import Knob, check_finite, check_parameter_name, to_plain
+from sweep.page.specs.knobs import Knob, Spec, check_finite, check_parameter_name, knobs_of, to_plain
 
 _LONGEST_CHOICE: Final = 80  # characters of a number that is a text
 
@@ -61,9 +62,43 @@ def check_static(owner: str, static: Any, numbers: Mapping[str, Any]) -> None:
             raise unknown_name(f"number of {owner} in static", name, numbers)
 
 
-def is_traced(name: str, value: Any, static: Collection[str]) -> bool:
-    """Tell whether a number arrives as a traced array: one with a decimal point that `static` does not name."""
-    return isinstance(value, float) and name not in static
+class OwnNumbers(Spec):
+    """A spec with `numbers` of the page's own, which are its knobs; `static` names floats that are not traced.
+
+    Its subclasses are dataclasses with these fields.
+    """
+
+    mapped: ClassVar[str | None] = "numbers"
+    numbers: Mapping[str, Any]
+    static: tuple[str, ...]
+
+    def traced(self) -> list[str]:
+        """Name the numbers that arrive as traced arrays: those with a decimal point that `static` does not name."""
+        return [n for n, value in self.numbers.items() if isinstance(value, float) and n not in self.static]
+
+    def own_knobs(self) -> dict[str, Knob]:
+        """List the knobs of the class, and the numbers of the page's own."""
+        traced = self.traced()
+        own = {name: knob_of(name, value, traced=name in traced) for name, value in self.numbers.items()}
+        return knobs_of(type(self)) | own
+
+    def applicable(self) -> frozenset[str]:
+        """Name its knobs."""
+        return super().applicable().union(self.numbers)
+
+    def knob_value(self, name: str) -> Any:
+        """Give the value of a knob where no axis sweeps it."""
+        return self.numbers[name] if name in self.numbers else super().knob_value(name)
+
+    def with_knobs(self, values: Mapping[str, Any]) -> Self:
+        """Return it with other values for some knobs; a number keeps its kind."""
+        own = {name: type(self.numbers[name])(value) for name, value in values.items() if name in self.numbers}
+        others = {name: value for name, value in values.items() if name not in self.numbers}
+        return replace(self, numbers={**self.numbers, **own}, **others)  # type: ignore[type-var]
+
+    def blanks(self) -> dict[str, Any]:
+        """Give its traced numbers as zeros; the others decide the code."""
+        return super().blanks() | {"numbers": {**self.numbers, **dict.fromkeys(self.traced(), 0.0)}}
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter] | None:

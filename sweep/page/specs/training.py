@@ -1,15 +1,14 @@
 """A training that the page defines: three functions of one lane, in place of a task, a network and an optimiser."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from inspect import Parameter
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Final
 
 from sweep.base.errors import SweepError, name_of, unknown_name
 from sweep.base.labels import METRICS
 from sweep.page.specs.dimension import Dimension
-from sweep.page.specs.knobs import Knob, Spec
-from sweep.page.specs.own_numbers import check_own, check_static, is_traced, knob_of, merge, parameters_of
+from sweep.page.specs.own_numbers import OwnNumbers, check_own, check_static, merge, parameters_of
 from sweep.page.specs.record import Metric, own_dimensions
 
 # What each function gets beside the state and the numbers, if it has an argument of that name.
@@ -18,7 +17,7 @@ LOSS: Final = "loss"
 
 
 @dataclass(frozen=True, init=False)
-class FromTraining(Spec):
+class FromTraining(OwnNumbers):
     """A training that the page defines, of anything that is begun, advanced step by step and measured.
 
     `FromTraining(begin, step, measure, rate=0.1, size=16)` calls `begin(key, rate, size)`, `step(state, key, rate)` and
@@ -46,8 +45,6 @@ class FromTraining(Spec):
         SweepError: for something that is no function, an argument that nothing gives, a number that no function takes,
             or a bad name.
     """
-
-    mapped: ClassVar[str | None] = "numbers"
 
     begin: Callable[..., Any]
     step: Callable[..., Any]
@@ -129,30 +126,6 @@ class FromTraining(Spec):
     def words(self) -> str:
         """Describe the training in words."""
         return f"training by {name_of(self.step)}"
-
-    def own_knobs(self) -> dict[str, Knob]:
-        """List its numbers."""
-        return {
-            name: knob_of(name, value, traced=is_traced(name, value, self.static))
-            for name, value in self.numbers.items()
-        }
-
-    def applicable(self) -> frozenset[str]:
-        """Name its numbers."""
-        return frozenset(self.numbers)
-
-    def knob_value(self, name: str) -> Any:
-        """Give one of its numbers."""
-        return self.numbers[name]
-
-    def with_knobs(self, values: Mapping[str, Any]) -> Self:
-        """Return it with other numbers; each keeps its kind."""
-        own = {name: type(self.numbers[name])(value) for name, value in values.items()}
-        return replace(self, numbers={**self.numbers, **own})
-
-    def blanks(self) -> dict[str, Any]:
-        """Give its traced numbers as zeros; the others decide the code."""
-        return {"numbers": {n: 0.0 if is_traced(n, v, self.static) else v for n, v in self.numbers.items()}}
 
 
 def _as_metrics(given: Any) -> tuple[Metric, ...]:

@@ -50,12 +50,15 @@ def _short(value: float) -> str:
 
 
 def _write_numbers(values: float | tuple[float, ...]) -> str:
-    return ", ".join(map(_short, values if isinstance(values, tuple) else (values,)))
+    """Write one number for all as "1", a tuple of one as "1,"."""
+    if not isinstance(values, tuple):
+        return _short(values)
+    return f"{_short(values[0])}," if len(values) == 1 else ", ".join(map(_short, values))
 
 
 def _read_numbers(text: str) -> float | tuple[float, ...]:
     """Read one number for all, or several."""
-    return tuple(map(float, text.split(","))) if "," in text else float(text)
+    return tuple(map(float, text.removesuffix(",").split(","))) if "," in text else float(text)
 
 
 def _read_counts(text: str) -> tuple[int, ...]:
