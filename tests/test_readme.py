@@ -4,11 +4,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sweep import Experiment
+from sweep import Experiment, FromModule, SumOfSines, grid
 from sweep.page.axes import lay_out
 from sweep.runs.planning import plan_sweep
 
@@ -34,9 +35,21 @@ def test_the_page_and_the_lines_after_it_run(tmp_path: Path, monkeypatch, capsys
     assert all(np.isfinite(float(line.split()[-1])) or line.endswith("inf") for line in answer[1:4])
 
 
+def codes_of(document: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / document).read_text(), flags=re.DOTALL)
+
+
+def test_the_equinox_module_of_the_document_on_networks_can_be_trained() -> None:
+    pytest.importorskip("equinox")
+    names: dict[str, Any] = {}
+    exec(codes_of("networks.md")[1], names)
+    model = FromModule(names["build"], width=4, slope=1.0)
+    assert plan_sweep(Experiment(question="?", task=SumOfSines(points=16), model=model, axes=grid(slope=(1.0, 2.0))))
+
+
 def experiment_of(document: str) -> Experiment:
-    """Run the one page in a document."""
-    (page,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / document).read_text(), flags=re.DOTALL)
+    """Run the page in a document, its first code."""
+    page, *_ = codes_of(document)
     names: dict[str, object] = {}
     exec(page, names)
     experiment = names["experiment"]

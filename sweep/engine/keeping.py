@@ -6,7 +6,7 @@ block has it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import jax
@@ -29,7 +29,7 @@ class Network:
     Args:
         members: their numbers in the layout of the sweep.
         sizes: their values of `Training.sizing`.
-        parameters: the arrays of a lane's own network.
+        parameters: the arrays of a lane's own network; whole numbers among them are kept in the precision of the page.
         state: the arrays of a lane's whole state, as its block has it.
     """
 
@@ -62,8 +62,9 @@ def _networks(block: Block, members: np.ndarray, numbers: Mapping[str, np.ndarra
     padded = jax.eval_shape(block.training.parameters, state)
     stand_ins = jax.tree.map(lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), padded)
     for chosen, sizes in groups(block, numbers, len(members)):
-        own = block.training.own(stand_ins, sizes)
-        yield Network(members[chosen], sizes, leaves_of(own), leaves_of(state))
+        own = leaves_of(block.training.own(stand_ins, sizes))
+        kept = tuple(replace(leaf, dtype=block.training.precision) for leaf in own)
+        yield Network(members[chosen], sizes, kept, leaves_of(state))
 
 
 def groups(block: Block, numbers: Mapping[str, np.ndarray], count: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
@@ -151,7 +152,7 @@ def parameter_rows(block: Block, parameters: Any, sizes: Mapping[str, Any]) -> n
         One row for each lane: the entries of its own network.
     """
     leaves = jax.tree.leaves(parameters)
-    flat = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+    flat = np.concatenate([leaf.reshape(len(leaf), -1).astype(block.training.precision) for leaf in leaves], axis=1)
     return flat if not sizes else flat[:, _places(block, parameters, sizes)]
 
 
@@ -179,7 +180,9 @@ def pad(block: Block, template: Any, row: np.ndarray, sizes: Mapping[str, Any]) 
     lanes = jax.tree.unflatten(structure, [np.asarray(leaf)[None] for leaf in leaves])
     flat[_places(block, lanes, sizes) if sizes else slice(None)] = row
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-    parts = [part.reshape(leaf.shape) for part, leaf in zip(np.split(flat, ends), leaves, strict=True)]
+    parts = [
+        part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(np.split(flat, ends), leaves, strict=True)
+    ]
     return jax.tree.unflatten(structure, parts)
 
 

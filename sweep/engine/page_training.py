@@ -90,17 +90,15 @@ class PageTraining(Training):
 
     def must_be_finite(self, state: Any) -> Any:
         """Return the floats."""
-        return _floats(state)
+        return [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
     def parameters(self, state: Any) -> Any:
-        """Return the floats, as the state has them."""
-        return _floats(state)
+        """Return the state."""
+        return state
 
     def with_parameters(self, state: Any, parameters: Any) -> Any:
-        """Return a state with other floats."""
-        return jax.tree.map(
-            lambda old, new: old if new is None else new, state, parameters, is_leaf=lambda leaf: leaf is None
-        )
+        """Return another state."""
+        return parameters
 
     def measure(
         self, state: Any, data: Any, shared: Any, numbers: Numbers, step: Int[Array, ""]
@@ -138,11 +136,6 @@ def _cost(training: PageTraining) -> Cost:
         )  # fmt: skip
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     return Cost(found.products, max(1.0, found.functions), max(1.0, _PASSES * size + found.bytes), layers=1)
-
-
-def _floats(state: Any) -> Any:
-    """Replace what are no floats by None, which JAX does not see."""
-    return jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.floating) else None, state)
 
 
 def _as_state(name: str, made: Any, precision: str) -> Any:

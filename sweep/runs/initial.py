@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sweep.base.trees import nest
+from sweep.base.trees import nest, split
 from sweep.page.axes import grid
 from sweep.page.experiment import Experiment
 from sweep.runs.runner import load_jax
@@ -38,13 +38,13 @@ def _begun(plan: "Plan") -> Any:
     import jax
     import numpy as np
 
-    from sweep.engine.keeping import leaves_of
+    from sweep.engine.keeping import parameter_rows
     from sweep.engine.prepare import settings_of, translate_out_of_memory
     from sweep.engine.wave import WaveRunner
 
     ((block, _),) = plan.blocks()
     with translate_out_of_memory(), settings_of(plan):
         state = WaveRunner(plan, 0, None).one_lane(0).lanes.state
-        parameters = jax.tree.map(np.asarray, block.training.parameters(state))
-    own = block.training.own(parameters, plan.networks[0].sizes)
-    return nest(leaves_of(own), jax.tree.leaves(own))
+        parameters = jax.tree.map(lambda leaf: np.asarray(leaf)[None], block.training.parameters(state))
+    (network,), (row,) = plan.networks, parameter_rows(block, parameters, plan.networks[0].sizes)
+    return nest(network.parameters, split(network.parameters, row))

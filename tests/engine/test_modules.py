@@ -359,6 +359,30 @@ def of_many_states(width, key):
     return eqx.nn.make_with_state(Net)(key)
 
 
+def with_field(width, slope, key):
+    import equinox as eqx
+
+    class Net(eqx.Module):
+        slope: float
+        last: eqx.nn.Linear
+
+        def __call__(self, x):
+            return self.last(self.slope * x)
+
+    return Net(slope, eqx.nn.Linear(1, 1, key=key))
+
+
+def test_a_traced_number_in_a_field_of_equinox_is_refused_as_it_would_be_trained():
+    pytest.importorskip("equinox")
+    with pytest.raises(SweepError) as refused:
+        run_lanes(tiny(model=FromModule(with_field, slope=2.0)))
+    assert str(refused.value) == (
+        "the module of 'with_field' has the number 'slope' in a field, where Equinox takes it for a parameter, to be "
+        "trained: use it in __call__ as a variable of with_field, or name it in FromModule(static=...)"
+    )
+    assert run_lanes(tiny(model=FromModule(with_field, slope=2.0, static=("slope",)), epochs=1))
+
+
 def test_a_state_of_many_arrays_keeps_their_order():
     pytest.importorskip("equinox")
     page = tiny(model=FromModule(of_many_states, width=2), task=Sine(points=4), epochs=1, precision="float64")

@@ -151,7 +151,7 @@ RULE = FromTraining(
 
 def test_a_cellular_automaton_is_that_of_numpy_though_its_state_has_no_floats() -> None:
     plan = make_plan(page(RULE, axes=grid(rule=(30, 110), data_seed=(1, 2)), precision="float32"))
-    assert plan.keep == "nothing"
+    assert plan.keep == "parameters"
     for life, values in zip(lives(plan), np.ndindex(2, 2), strict=True):
         rule = (30, 110)[values[0]]
         cells = np.asarray(begin_rule(stream(jnp.uint32((1, 2)[values[1]]), "data")))
@@ -161,9 +161,10 @@ def test_a_cellular_automaton_is_that_of_numpy_though_its_state_has_no_floats() 
             cells = (rule >> number) & 1
 
 
-def test_initial_parameters_are_the_floats_of_the_state() -> None:
+def test_initial_parameters_are_the_state() -> None:
     found = initial_parameters(page(MAP), seed=7)
-    assert [*found] == ["x"]
+    assert {*found} == {"x", "steps"}
+    assert found["steps"] == 0
     with jax.enable_x64(True):
         assert found["x"] == begin_map(stream(jnp.uint32(7), "weights"))["x"]
 

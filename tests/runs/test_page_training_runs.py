@@ -91,7 +91,8 @@ def test_a_lane_is_that_of_its_functions_with_its_keys(folder: Path, ds: xr.Data
         state = jax.jit(names["step"])(state, jax.random.fold_in(stream(seed, "network"), at), 0.1)
     np.testing.assert_allclose(ds["parts"].sel(AT).isel(epoch=-1), names["measure"](state)["parts"], rtol=1e-4)
     net = trained(folder / "store", **AT)
-    assert [*net.parameters] == ["twins"]
+    assert {*net.parameters} == {"twins", "steps"}
+    assert net.parameters["steps"] == 30
     np.testing.assert_array_equal(net.parameters["twins"][0], ds["parts"].sel(AT).isel(epoch=-1))
     with pytest.raises(SweepError, match="is of a training of the page's own, which predicts nothing"):
         net.predict([0.0])

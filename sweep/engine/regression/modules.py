@@ -17,7 +17,7 @@ from sweep.engine.keys import matrices, normal, uniforms
 from sweep.engine.page_code import explain, in_precision, numbers_for, same_form
 from sweep.engine.regression.frameworks import Framework, Module, framework_of
 from sweep.engine.regression.networks import Collections, Functions, Numbers, Parameters, Varying
-from sweep.page.specs.model import FromModule
+from sweep.page.specs.model import FromModule, is_of
 
 
 def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions:
@@ -49,7 +49,8 @@ def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions
     def check(made: Any, inputs: Array) -> Array:
         expected = (inputs.shape[1], outputs or 1)
         if jnp.shape(made) != expected:
-            raise SweepError(f"{_words(model)} returns an array of shape {jnp.shape(made)}, it must be {expected}")
+            got = "nothing" if made is None else f"an array of shape {jnp.shape(made)}"
+            raise SweepError(f"{_words(model)} returns {got}, it must be an array of shape {expected}")
         return made[:, 0] if outputs is None else made
 
     return Functions(
@@ -72,7 +73,10 @@ def _framework(model: FromModule) -> Framework:
     found: list[Module] = []
 
     def look(numbers: Numbers, key: Key[Array, ""]) -> Array:
-        found.append(_build(model, numbers, jnp.float32, key))
+        module = _build(model, numbers, jnp.float32, key)
+        found.append(module)
+        if is_of(module[0] if isinstance(module, tuple) and module else module, "equinox"):
+            _refuse_fields(model, module, numbers)
         return jnp.zeros(())
 
     traced = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in model.traced()}
@@ -86,6 +90,18 @@ def _framework(model: FromModule) -> Framework:
             f"{kind}"
         )
     return framework
+
+
+def _refuse_fields(model: FromModule, module: Module, numbers: Numbers) -> None:
+    """Refuse an Equinox module that has a traced number in a field, where it would be a parameter to be trained."""
+    leaves = jax.tree.leaves(module)
+    for name in model.traced():
+        if any(leaf is numbers[name] for leaf in leaves):
+            raise SweepError(
+                f"{_words(model)} has the number {name!r} in a field, where Equinox takes it for a parameter, to be "
+                f"trained: use it in __call__ as a variable of {name_of(model.build)}, or name it in "
+                f"FromModule(static=...)"
+            )
 
 
 def _build(model: FromModule, numbers: Numbers, dtype: Any, key: Key[Array, ""]) -> Module:
