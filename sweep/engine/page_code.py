@@ -52,8 +52,9 @@ def numbers_for(
     return {name: numbers[name].astype(dtype) if name in traced else value for name, value in values.items()}
 
 
-def in_precision(leaf: Array, dtype: Any) -> Array:
-    """Convert a float to the precision of the run; anything else stays."""
+def in_precision(given: Any, dtype: Any) -> Array:
+    """Convert a float to the precision of the run; of anything else make an array."""
+    leaf = jnp.asarray(given)
     return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
@@ -68,6 +69,7 @@ def same_form(what: str, before: Any, after: Any) -> Any:
     Raises:
         SweepError: for another structure, shape or kind of number.
     """
+    after = jax.tree.map(jnp.asarray, after)
     was, now = _forms(before), _forms(after)
     for name in [*was, *now]:
         if was.get(name) != now.get(name):

@@ -263,6 +263,9 @@ def build(width, rate):
     class Net(nn.Module):
         @nn.compact
         def __call__(self, x, train):
+            steps = self.variable("counts", "steps", lambda: 0)
+            if train:
+                steps.value += 1
             x = nn.BatchNorm(use_running_average=not train)(nn.Dense(width)(x))
             return nn.Dense(1)(nn.Dropout(rate, deterministic=not train)(nn.tanh(x)))
 
@@ -345,8 +348,9 @@ def test_a_module_of_the_page_needs_it_to_predict(tmp_path: Path) -> None:
             "Dense_0": {"bias": (4,), "kernel": (1, 4)}, "BatchNorm_0": {"bias": (4,), "scale": (4,)},
             "Dense_1": {"bias": (1,), "kernel": (4, 1)},
         },
-        "batch_stats": {"BatchNorm_0": {"mean": (4,), "var": (4,)}},
+        "batch_stats": {"BatchNorm_0": {"mean": (4,), "var": (4,)}}, "counts": {"steps": ()},
     }  # fmt: skip
+    assert net.parameters["counts"]["steps"] == ds["step"][-1]
     with pytest.raises(SweepError, match=r"can't predict without its page, as .* in a FromModule: na"):
         net.predict(ds.x)
     with_page = trained(store, page=tmp_path / "page.py", **lane)
