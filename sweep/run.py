@@ -106,9 +106,9 @@ def _show_plan(experiment: "Experiment", memory: int | None) -> None:
     from sweep.runs.runner import load_jax
 
     load_jax()
-    from sweep.runs.planning import plan_sweep
+    from sweep.runs.planning import plan_new
 
-    show_plan(Terminal(highlight=False), plan_sweep(experiment, memory))
+    show_plan(Terminal(highlight=False), plan_new(experiment, memory))
 
 
 def _replay(selection: Selection, options: Options, memory: int | None) -> None:

@@ -73,7 +73,7 @@ class _Structure:
     def numbers(self, varying: Varying, lanes: Lanes) -> dict[str, np.ndarray]:
         """Give the lanes' traced numbers, with those that say in what they differ from others of their block."""
         model = self.shape.model
-        own: dict[str, Any] = {"width": self.width}
+        own: dict[str, Any] = {} if self.shape.training else {"width": self.width}
         if varying.depth:
             own["depth"] = model.depth  # type: ignore[attr-defined]
         if varying.activations:
@@ -117,7 +117,7 @@ class _Group:
         """
         parts = [each.numbers(self.varying, lanes) for each in self.structures]
         names = sorted({name for part in parts for name in part})
-        return {name: np.concatenate([part.get(name, np.ones(len(part["width"]))) for part in parts]) for name in names}
+        return {name: np.concatenate([part.get(name, np.ones(len(part["seed"]))) for part in parts]) for name in names}
 
     def step_seconds(self, platform: str) -> list[float]:
         """Estimate for each structure the time of a step, as wide as the block and as deep as it is."""

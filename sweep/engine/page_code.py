@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from sweep.base.errors import SweepError, blame
 
-_KINDS = {"f": "floats", "i": "whole numbers", "u": "whole numbers", "b": "booleans"}
+_KINDS: Final = {"f": "floats", "i": "whole numbers", "u": "whole numbers", "b": "booleans"}
 
 
 @contextmanager
@@ -78,6 +78,12 @@ def same_form(what: str, before: Any, after: Any) -> Any:
                 f"{what}{' at ' + name if name else ''} from {forms[0]} to {forms[1]}: keep structure, shapes and "
                 f"kinds of numbers"
             )
+    for name, old, new in zip(was, jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        if old.dtype.kind in "iu" and not np.can_cast(new.dtype, old.dtype):
+            raise SweepError(
+                f"{what}{' at ' + name if name else ''} from {old.dtype} to {new.dtype}, which it may not hold: "
+                f"convert it"
+            )
     leaves = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
     return jax.tree.unflatten(jax.tree.structure(before), [new.astype(old.dtype) for old, new in leaves])
 
@@ -86,6 +92,6 @@ def _forms(tree: Any) -> dict[str, str]:
     """Describe each array by its path."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {
-        jax.tree_util.keystr(path): f"{_KINDS[np.dtype(leaf.dtype).kind]} of shape {jnp.shape(leaf)}"
+        jax.tree_util.keystr(path): f"{_KINDS.get(np.dtype(leaf.dtype).kind, leaf.dtype)} of shape {jnp.shape(leaf)}"
         for path, leaf in leaves
     }

@@ -110,7 +110,8 @@ class PageTraining(Training):
             got = ", ".join(map(repr, found)) if isinstance(found, Mapping) else type(found).__name__
             raise SweepError(f"measure of FromTraining must return a dict of {', '.join(map(repr, wanted))}, got {got}")
         values = {name: _as_number(name, found[name], self.precision) for name in wanted}
-        return values, jnp.all(jnp.isfinite(values[LOSS]))
+        must = [values[LOSS], *self.must_be_finite(state)]  # a state that begins so, no step has looked at
+        return values, jnp.stack([jnp.isfinite(leaf).all() for leaf in must]).all()
 
     def _call(self, name: str, first: tuple[Any, ...], numbers: Numbers, **given: Any) -> Any:
         """Call a function of the page with what it has arguments for."""
@@ -159,21 +160,38 @@ def _as_leaf(name: str, leaf: Any, precision: str) -> Array:
     where = f"the state of FromTraining{' at ' + name if name else ''}"
     if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         raise SweepError(f"{where} is a random key, which no store keeps: take the argument key, new at each step")
-    try:
-        array = jnp.asarray(leaf)
-    except TypeError as error:
-        raise SweepError(f"{where} must be an array of numbers, got {type(leaf).__name__}: leave it out") from error
+    array = _as_array(where, leaf)
     if jnp.iscomplexobj(array):
         raise SweepError(f"{where} must be real, got complex numbers: keep two arrays")
+    if not array.size:
+        raise SweepError(f"{where} is an empty array: leave it out")
     return in_precision(array, precision)
+
+
+def _as_array(what: str, given: Any) -> Array:
+    """Give an array of numbers.
+
+    Raises:
+        SweepError: for anything else, and for a whole number that its type does not hold.
+    """
+    try:
+        array = jnp.asarray(given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SweepError(f"{what} must be an array of numbers, got {type(given).__name__}: {error}") from error
+    if np.dtype(array.dtype).kind not in "fiubc" and not jnp.issubdtype(array.dtype, jnp.floating):
+        raise SweepError(f"{what} must be an array of numbers, got one of {array.dtype}")
+    if (
+        isinstance(given, np.ndarray | np.generic)
+        and array.dtype.kind in "iu"
+        and (np.asarray(given).astype(array.dtype) != given).any()
+    ):
+        raise SweepError(f"{what} has a whole number that {array.dtype} does not hold: take precision='float64'")
+    return array
 
 
 def _as_number(name: str, value: Any, precision: str) -> Array:
     """Give a measured value in the precision of the run."""
-    try:
-        array = jnp.asarray(value)
-    except TypeError as error:
-        raise SweepError(f"{name!r} that measure returns must be numbers, got {type(value).__name__}") from error
+    array = _as_array(f"{name!r} that measure returns", value)
     if jnp.iscomplexobj(array):
         raise SweepError(f"{name!r} that measure returns must be real numbers, got complex ones: take jnp.abs")
     return array.astype(precision)

@@ -360,7 +360,7 @@ def number_dtype(name: str, training: Training) -> Any:
     """Return the dtype of a traced number in the program."""
     if name in ("seed", "data_seed"):
         return np.uint32
-    return np.int32 if name == "width" or name in training.common else np.dtype(training.precision)
+    return np.int32 if name in training.whole_numbers else np.dtype(training.precision)
 
 
 @lru_cache(maxsize=64)
@@ -469,3 +469,22 @@ def check_step(block: Block, names: tuple[str, ...]) -> None:
     if block.training.runs_code_of_page:
         own, step = lane_shapes(block, names)[0], jax.ShapeDtypeStruct((), np.int32)
         jax.eval_shape(block.training.step, own.lanes.state, own.data, own.shared, own.numbers, step)
+
+
+def unused_numbers(block: Block, names: tuple[str, ...]) -> frozenset[str]:
+    """Name the traced numbers of which nothing in a lane depends, as tracing it shows.
+
+    Args:
+        block: one block.
+        names: the names of its traced numbers.
+    """
+    own, step = lane_shapes(block, names)[0], jax.ShapeDtypeStruct((), np.int32)
+
+    def whole(numbers: Numbers, lane: Lane, data: Data, shared: Shared, step: Int[Array, ""]) -> Any:
+        taken = block.training.step(lane.state, data, shared, numbers, step)
+        return begin(block, numbers, shared), taken, finish(block, numbers, data, lane, step, shared)
+
+    traced = jax.make_jaxpr(whole)(own.numbers, own.lanes, own.data, own.shared, step).jaxpr
+    used = {id(variable) for equation in traced.eqns for variable in equation.invars}
+    numbers = zip(sorted(own.numbers), traced.invars, strict=False)  # they come first, in the order of their names
+    return frozenset(name for name, variable in numbers if id(variable) not in used)

@@ -103,6 +103,11 @@ class Training(ABC):
         """Names of traced numbers that all lanes of a tile have in common, because they decide which code runs."""
         return ()
 
+    @property
+    def whole_numbers(self) -> tuple[str, ...]:
+        """Names of traced numbers that are whole, seeds aside."""
+        return self.common
+
     @abstractmethod
     def quantities(self) -> tuple[Quantity, ...]:
         """List the quantities that `measure` returns, in order."""

@@ -95,6 +95,12 @@ class Experiment(Spec):
         """List the metrics that the page defines."""
         return self.training.metrics if self.training else self.record.own
 
+    def own_numbers(self) -> frozenset[str]:
+        """Name the numbers that the page hands to code of its own."""
+        specs = [getattr(self, part) for part in self.parts()] + [as_loss(self.loss)]
+        names = {name for spec in specs for name in getattr(spec, "numbers", ())}
+        return frozenset(names | set(self.task.parameters if isinstance(self.task, FromFunction) else ()))
+
     def knobs(self) -> dict[str, tuple[str, Knob]]:
         """List the knobs that an axis may sweep, by name, each with its part ("" is the experiment itself)."""
         found = {name: ("", knob) for name, knob in knobs_of(type(self)).items()}

@@ -1,12 +1,13 @@
 """Planning a sweep on this machine, and planning it again with smaller waves when memory ran out."""
 
 import warnings
+from collections.abc import Collection
 
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.engine.keeping import Keep
 from sweep.engine.numerics import standard_settings
 from sweep.engine.plan import Plan, pack
-from sweep.engine.program import check_metrics, check_step
+from sweep.engine.program import check_metrics, check_step, unused_numbers
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
 from sweep.page.specs.stop import Halving
@@ -45,6 +46,36 @@ def plan_sweep(
                 check_metrics(block, tuple(numbers))
                 check_step(block, tuple(numbers))
     return plan
+
+
+def plan_new(experiment: Experiment, memory: int | None = None) -> Plan:
+    """Plan a sweep that has no store yet, as `plan_sweep` does.
+
+    Raises:
+        SweepError: as `plan_sweep`, and for an axis over a number of the page's own that its code does not use. A store
+            that has such an axis can still be read, replayed and completed.
+    """
+    plan = plan_sweep(experiment, memory)
+    swept = {*experiment.axes.knobs()} & experiment.own_numbers()
+    if swept:
+        _check_effect(plan, swept)
+    return plan
+
+
+def _check_effect(plan: Plan, swept: Collection[str]) -> None:
+    """Refuse to sweep a number that is traced and that no code uses."""
+    used: set[str] = set()
+    with standard_settings(plan.experiment.precision):
+        for program in plan.programs:
+            for block, numbers in zip(program.blocks, program.numbers, strict=True):
+                used |= {*numbers} - unused_numbers(block, tuple(numbers))
+    knobs = plan.experiment.knobs()
+    for name in sorted(swept):
+        if knobs[name][1].traced and name not in used:
+            raise SweepError(
+                f"axis {name!r} has no effect, as the code of the page takes it and does not use it: use it, or leave "
+                f"it out"
+            )
 
 
 def halve(plan: Plan, trouble: str) -> Plan:

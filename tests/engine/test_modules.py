@@ -16,6 +16,7 @@ from sweep.engine.keys import stream
 from sweep.engine.regression.networks import network
 from sweep.page.axes import grid
 from sweep.page.specs.model import FromModule
+from sweep.runs.planning import plan_new
 from sweep.specs import Optimizer, Record, Sine, every
 
 NUMBERS = {"initial_scale": jnp.float32(2)}
@@ -357,6 +358,20 @@ def of_many_states(width, key):
             return 0 * self.first(x) + values @ (10.0 ** -jnp.arange(12)), state
 
     return eqx.nn.make_with_state(Net)(key)
+
+
+def without_effect(width, slope, other):
+    return TwoBranches(width)
+
+
+def test_an_axis_over_a_number_that_the_code_does_not_use_is_refused():
+    model = FromModule(without_effect, slope=1.0, other=2.0)
+    assert plan_new(tiny(model=model))
+    with pytest.raises(SweepError) as refused:
+        plan_new(tiny(model=model, axes=grid(slope=(1.0, 2.0))))
+    assert str(refused.value) == (
+        "axis 'slope' has no effect, as the code of the page takes it and does not use it: use it, or leave it out"
+    )
 
 
 def with_field(width, slope, key):

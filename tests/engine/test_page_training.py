@@ -161,6 +161,17 @@ def test_a_cellular_automaton_is_that_of_numpy_though_its_state_has_no_floats() 
             cells = (rule >> number) & 1
 
 
+def test_a_number_may_have_any_name_and_a_state_that_begins_infinite_is_lost_at_once() -> None:
+    training = FromTraining(
+        lambda start: start / (start - 1), lambda state, width: 0 * state + width, lambda state: {"loss": state},
+        width=1.5, start=2.0,
+    )  # fmt: skip
+    axes = grid(width=(0.5, 2.5)) * grid(start=(2.0, 1.0))
+    lives_of = lives(make_plan(page(training, axes=axes)))
+    assert [life.curves["loss"][-1] for life in lives_of[::2]] == [0.5, 2.5]
+    assert [life.first_bad_step for life in lives_of] == [NEVER, 0, NEVER, 0]
+
+
 def test_initial_parameters_are_the_state() -> None:
     found = initial_parameters(page(MAP), seed=7)
     assert {*found} == {"x", "steps"}
@@ -204,8 +215,21 @@ BAD = {
     "'<lambda>', the begin of FromTraining, raised ZeroDivisionError: division by zero": {"begin": lambda: 1 / 0},
     "begin of FromTraining must return the state, a pytree of arrays, got {}": {"begin": lambda: {}},
     "step of FromTraining must return the state, a pytree of arrays, got None": {"step": lambda state, r: None},
-    "the state of FromTraining at ['x'] must be an array of numbers, got str: leave it out": {
-        "begin": lambda: {"x": "a", "steps": 0}
+    "the state of FromTraining at ['x'] must be an array of numbers, got str: Value 'a' with dtype <U1 is not a valid "
+    "JAX array type. Only arrays of numeric types are supported by JAX.": {"begin": lambda: {"x": "a", "steps": 0}},
+    "the state of FromTraining at ['steps'] must be an array of numbers, got int: Python int "
+    "1180591620717411303424 too large to convert to int64": {"begin": lambda: {"x": 0.1, "steps": 2**70}},
+    "the state of FromTraining at ['steps'] has a whole number that int32 does not hold: take precision='float64'": {
+        "begin": lambda: {"x": 0.1, "steps": np.int64(2**40)}, "precision": "float32"
+    },
+    "the state of FromTraining at ['x'] is an empty array: leave it out": {
+        "begin": lambda: {"x": jnp.zeros(0), "steps": 0}
+    },
+    "step of FromTraining changes the state at ['steps'] from int8 to int32, which it may not hold: convert it": {
+        "begin": lambda: {"x": 0.1, "steps": jnp.int8(0)}, "step": lambda state, r: {**state, "steps": jnp.int32(1)}
+    },
+    "'loss' that measure returns must be an array of numbers, got NoneType: None is not a valid value for jnp.array": {
+        "measure": lambda state: dict.fromkeys(("loss", "place", "steps_taken", "steps_told"))
     },
     "the state of FromTraining at ['x'] is a random key, which no store keeps: take the argument key, new at each "
     "step": {
@@ -233,6 +257,8 @@ BAD = {
 def test_what_the_engine_can_not_train_is_refused_in_one_line(message: str) -> None:
     from sweep.runs.planning import plan_sweep
 
+    functions = {"precision": "float64", **BAD[message]}
+    precision = functions.pop("precision")
     with pytest.raises(SweepError) as error:
-        plan_sweep(page(changed(**BAD[message]), axes=grid(r=(3.5,))))
+        plan_sweep(page(changed(**functions), axes=grid(r=(3.5,)), precision=precision))
     assert str(error.value) == message

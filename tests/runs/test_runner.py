@@ -295,10 +295,10 @@ WRONG = {
     r"the target function '<lambda>' returns an array of shape \(128, 1\) for x of shape \(128,\)": {
         "task": FromFunction(function=lambda x: x[:, None])
     },
-    r"the module of 'module' returns an array of shape \(32,\), it must be \(32, 1\)": {
+    r"the module of 'module' returns an array of shape \(32,\), it must be an array of shape \(32, 1\)": {
         "model": build(lambda z: z[:, 0])
     },
-    r"the module of 'module' returns an array of shape \(32, 2\), it must be \(32, 1\)": {
+    r"the module of 'module' returns an array of shape \(32, 2\), it must be an array of shape \(32, 1\)": {
         "model": build(lambda z: jnp.concatenate([z, z], 1))
     },
     "the module of 'module' raised TypeError": {"model": build(lambda z: z + "1")},
@@ -307,7 +307,7 @@ WRONG = {
     },
     "the optimiser of 'keeps_nothing' raised KeyError: 'nothing'": {"optimizer": FromOptax(keeps_nothing)},
     "the loss '<lambda>' raised IndexError": {"loss": Loss(lambda h, y: h[0, 1])},
-    "the module of 'growing' changes .* in a step from shape": {"model": FromModule(build=growing)},
+    "the module of 'growing' changes in a step at .* from floats of shape": {"model": FromModule(build=growing)},
     "metric 'own' raised AttributeError": {"record": Record(own=(Metric("own", lambda moment: moment.los),))},
     "metric 'own' raised TracerBoolConversionError": {
         "record": Record(own=(Metric("own", lambda moment: moment.loss if moment.loss > 0 else 0.0),))

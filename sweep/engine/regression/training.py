@@ -72,6 +72,11 @@ class Regression(Training):
         return self.varying.common()
 
     @property
+    def whole_numbers(self) -> tuple[str, ...]:
+        """The neurons of a layer, and what lanes have in common."""
+        return "width", *self.common
+
+    @property
     def precision(self) -> str:
         """Precision of all arrays except seeds, widths and orders."""
         return self.shape.precision

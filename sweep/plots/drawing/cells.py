@@ -56,7 +56,8 @@ def merge_cells(cells: xr.DataArray) -> xr.DataArray:
     values = np.pad(cells.values, padding, constant_values=np.nan)
     rows, columns = (coordinate.size for coordinate in kept.values())
     values = values.reshape(rows, values.shape[0] // rows, columns, -1).swapaxes(1, 2).reshape(rows, columns, -1)
-    array = xr.DataArray(values, kept, (*cells.dims, "seed"), cells.name, cells.attrs)
+    alone = {name: each for name, each in cells.coords.items() if not each.dims}  # such as the value of a panel
+    array = xr.DataArray(values, kept | alone, (*cells.dims, "seed"), cells.name, cells.attrs)
     return stats.median(array)
 
 
