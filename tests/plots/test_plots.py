@@ -233,6 +233,13 @@ def test_few_cells_are_left_as_they_are():
     assert merge_cells(cells) is cells
 
 
+def test_merged_cells_keep_the_value_of_their_panel():
+    cells = xr.DataArray(np.ones((2, 600)), {"y": [0, 1], "x": np.arange(600), "width": 8}, ("y", "x"), "loss")
+    found = merge_cells(cells)
+    assert found.sizes["x"] < 600
+    assert found["width"] == 8
+
+
 def test_many_cells_are_merged_by_their_median_in_both_directions():
     values = np.random.default_rng(0).random((600, 1025))
     values[:3, :5] = np.nan  # not run: no data
