@@ -114,11 +114,11 @@ class MLP(Model):
             initial frequencies, as in SIREN.
         frozen: layers that no step changes, as in ("layer_0",); the last one is the output. Optimisers see a gradient
             of 0 there; records have the gradient of the loss.
-        layer_norm: whether each hidden layer normalises z = W h + b over its neurons, before the factor and s: scale (z
-            - mean) / sqrt(variance + 1e-6) + shift (Ba et al. 2016), with `scale`, at first 1, and `shift`, at first 0,
-            among the layer's parameters. With one input and biases that begin at 0 the first layer begins as a step:
-            take bias_initializer="pytorch_uniform".
-        residual: whether each hidden layer after the first adds its input, h + s(W h + b) (He et al. 2016); it needs
+        layer_norm: whether each hidden layer normalises z = W^T h + b over its neurons, before the factor and s: scale
+            (z - mean) / sqrt(variance + 1e-6) + shift (Ba et al. 2016), with `scale`, at first 1, and `shift`, at first
+            0, among the layer's parameters. With one input and biases that begin at 0 the first layer begins as a
+            step: take bias_initializer="pytorch_uniform".
+        residual: whether each hidden layer after the first adds its input, h + s(W^T h + b) (He et al. 2016); it needs
             two hidden layers or more, of one width.
         dropout: probability with which each output of a hidden layer is 0 in a step; the others are divided by 1 minus
             it (Srivastava et al. 2014). Each step draws anew; records have none. None: no
