@@ -106,9 +106,11 @@ def _show_plan(experiment: "Experiment", memory: int | None) -> None:
     from sweep.runs.runner import load_jax
 
     load_jax()
-    from sweep.runs.planning import plan_new
+    from sweep.runs.planning import check_effect, plan_sweep
 
-    show_plan(Terminal(highlight=False), plan_new(experiment, memory))
+    plan = plan_sweep(experiment, memory)
+    check_effect(plan)
+    show_plan(Terminal(highlight=False), plan)
 
 
 def _replay(selection: Selection, options: Options, memory: int | None) -> None:

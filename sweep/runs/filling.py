@@ -12,7 +12,7 @@ from sweep.results.completeness import is_complete
 from sweep.results.networks import kept
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
-from sweep.runs.planning import halve, plan_new, plan_sweep
+from sweep.runs.planning import check_effect, halve, plan_sweep
 from sweep.runs.progress import Progress
 from sweep.runs.provenance import provenance
 
@@ -39,7 +39,8 @@ def begin(
     Raises:
         SweepError: if the store can't be written, or if another run has put one there meanwhile.
     """
-    plan = plan_new(experiment, memory)  # errors are raised before anything on disk changes
+    plan = plan_sweep(experiment, memory)  # errors are raised before anything on disk changes
+    check_effect(plan)
     create(plan, path, attributes, fresh=fresh)
     with stores.hold(path) as lock:
         is_complete(experiment, path)  # refuses a store that another run has put there meanwhile

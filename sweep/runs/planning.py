@@ -1,7 +1,6 @@
 """Planning a sweep on this machine, and planning it again with smaller waves when memory ran out."""
 
 import warnings
-from collections.abc import Collection
 
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.engine.keeping import Keep
@@ -48,30 +47,25 @@ def plan_sweep(
     return plan
 
 
-def plan_new(experiment: Experiment, memory: int | None = None) -> Plan:
-    """Plan a sweep that has no store yet, as `plan_sweep` does.
+def check_effect(plan: Plan) -> None:
+    """Refuse an axis over a number of the page's own that is traced and that its code does not use.
+
+    This is for sweeps that have no store yet: one that has such an axis can still be read, replayed and completed.
 
     Raises:
-        SweepError: as `plan_sweep`, and for an axis over a number of the page's own that its code does not use. A store
-            that has such an axis can still be read, replayed and completed.
+        SweepError: with the axis.
     """
-    plan = plan_sweep(experiment, memory)
-    swept = {*experiment.axes.knobs()} & experiment.own_numbers()
-    if swept:
-        _check_effect(plan, swept)
-    return plan
-
-
-def _check_effect(plan: Plan, swept: Collection[str]) -> None:
-    """Refuse to sweep a number that is traced and that no code uses."""
-    used: set[str] = set()
-    with standard_settings(plan.experiment.precision):
+    page, used = plan.experiment, set[str]()
+    knobs = page.knobs()
+    swept = [name for name in page.axes.knobs() if name in page.own_numbers() and knobs[name][1].traced]
+    if not swept:
+        return
+    with standard_settings(page.precision):
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
                 used |= {*numbers} - unused_numbers(block, tuple(numbers))
-    knobs = plan.experiment.knobs()
-    for name in sorted(swept):
-        if knobs[name][1].traced and name not in used:
+    for name in swept:
+        if name not in used:
             raise SweepError(
                 f"axis {name!r} has no effect, as the code of the page takes it and does not use it: use it, or leave "
                 f"it out"

@@ -16,7 +16,7 @@ from sweep.engine.keys import stream
 from sweep.engine.regression.networks import network
 from sweep.page.axes import grid
 from sweep.page.specs.model import FromModule
-from sweep.runs.planning import plan_new
+from sweep.runs.planning import check_effect, plan_sweep
 from sweep.specs import Optimizer, Record, Sine, every
 
 NUMBERS = {"initial_scale": jnp.float32(2)}
@@ -366,9 +366,10 @@ def without_effect(width, slope, other):
 
 def test_an_axis_over_a_number_that_the_code_does_not_use_is_refused():
     model = FromModule(without_effect, slope=1.0, other=2.0)
-    assert plan_new(tiny(model=model))
+    check_effect(plan_sweep(tiny(model=model)))
+    plan = plan_sweep(tiny(model=model, axes=grid(slope=(1.0, 2.0))))
     with pytest.raises(SweepError) as refused:
-        plan_new(tiny(model=model, axes=grid(slope=(1.0, 2.0))))
+        check_effect(plan)
     assert str(refused.value) == (
         "axis 'slope' has no effect, as the code of the page takes it and does not use it: use it, or leave it out"
     )
