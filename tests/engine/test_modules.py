@@ -335,8 +335,8 @@ def of_equinox_with_state(width, slope, key):
             self.norm = eqx.nn.BatchNorm(width, axis_name="batch", mode="ema", momentum=0.8)
 
         def __call__(self, x, state):
-            h, state = self.norm(self.first(x), state)
-            return self.last(jnp.tanh(slope * h)), state
+            h, state = self.norm(jnp.sin(slope * self.first(x)), state)
+            return self.last(jnp.tanh(h)), state
 
     return eqx.nn.make_with_state(Net)(key)
 

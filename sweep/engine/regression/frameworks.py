@@ -25,6 +25,7 @@ from sweep.page.specs.model import MODES, is_of
 
 Module = Any  # what `build` of a page returns
 Points = Float[Array, "points inputs"]
+Function = Callable[..., Any]
 
 PARAMETERS: Final = "params"  # linen's name of the collection that an optimiser changes
 STATE: Final = "state"  # other variables of an NNX module
@@ -40,6 +41,7 @@ class Framework(NamedTuple):
         train: maps (module, parameters, collections, points, key) to outputs as in a step, and new collections.
         join: makes what is kept of a trained network, its variables, from parameters and collections.
         split: gives parameters and collections of variables.
+        enclose: maps a function of arrays that builds a module and calls it to one that computes the same.
     """
 
     init: Callable[[Module, Key[Array, ""], Points], tuple[Parameters, Collections]]
@@ -47,6 +49,7 @@ class Framework(NamedTuple):
     train: Callable[[Module, Parameters, Collections, Points, Key[Array, ""]], tuple[Array, Collections]]
     join: Callable[[Parameters, Collections], Any]
     split: Callable[[Any], tuple[Parameters, Collections]]
+    enclose: Callable[[Function], Function] = lambda function: function
 
 
 def framework_of(module: Module) -> Framework | None:
@@ -205,34 +208,31 @@ def _leaves(state: Any) -> dict[str, Array]:
 
 def _call_with_state(
     module: Module, collections: Collections, x: Points, keys: Array | None = None
-) -> tuple[Array, Any]:
-    model, like = module
-    leaves, structure = jax.tree.flatten(model)
-    arrays = {at: leaf for at, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)}
+) -> tuple[Array, Collections]:
+    (complete, like), statistics = module, collections[BATCH_STATISTICS]
+    state = jax.tree.unflatten(jax.tree.structure(like), [statistics[str(at)] for at in range(len(statistics))])
 
-    def call(arrays: Any, statistics: Any, x: Array, keys: Array | None) -> tuple[Array, Any]:
-        complete = structure.unflatten([arrays.get(at, leaf) for at, leaf in enumerate(leaves)])
-        state = jax.tree.unflatten(jax.tree.structure(like), [statistics[str(at)] for at in range(len(statistics))])
+    def one(point: Array, key: Array | None) -> tuple[Array, Any]:
+        return complete(point, state) if key is None else complete(point, state, key=key)
 
-        def one(point: Array, key: Array | None) -> tuple[Array, Any]:
-            return complete(point, state) if key is None else complete(point, state, key=key)
-
-        made, changed = jax.vmap(one, out_axes=(0, None), axis_name=BATCH)(x, keys)
-        return made, _leaves(changed)
-
-    return _without_devices(call, arrays, collections[BATCH_STATISTICS], x, keys)
+    made, changed = jax.vmap(one, out_axes=(0, None), axis_name=BATCH)(x, keys)
+    return made, {BATCH_STATISTICS: _leaves(changed)}
 
 
-def _without_devices(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function traced without the devices over which lanes are sharded.
+def _without_devices(function: Function) -> Function:
+    """Give a function that is traced without the devices over which lanes are sharded.
 
     They are part of an array's type, and Equinox refuses to replace an array of a state by a new one without them.
     """
-    leaves, structure = jax.tree.flatten(args)
-    described = structure.unflatten([jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves])
-    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
-        traced, shapes = jax.make_jaxpr(function, return_shape=True)(*described)
-    return jax.tree.unflatten(jax.tree.structure(shapes), map(jnp.asarray, core.jaxpr_as_fun(traced)(*leaves)))
+
+    def traced_apart(*args: Any) -> Any:
+        leaves, structure = jax.tree.flatten(args)
+        described = structure.unflatten([jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves])
+        with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+            traced, shapes = jax.make_jaxpr(function, return_shape=True)(*described)
+        return jax.tree.unflatten(jax.tree.structure(shapes), map(jnp.asarray, core.jaxpr_as_fun(traced)(*leaves)))
+
+    return traced_apart
 
 
 def _init_with_state(module: Module, _: Key[Array, ""], __: Points) -> tuple[Parameters, Collections]:
@@ -250,12 +250,16 @@ def _train_with_state(
     module: Module, parameters: Parameters, collections: Collections, x: Points, key: Key[Array, ""]
 ) -> tuple[Array, Collections]:
     keys = jax.random.split(key, len(x)) if _takes(type(module[0]).__call__, "key") else None
-    made, state = _call_with_state((_with_arrays(module[0], parameters), module[1]), collections, x, keys)
-    return made, {BATCH_STATISTICS: state}
+    return _call_with_state((_with_arrays(module[0], parameters), module[1]), collections, x, keys)
 
 
 EQUINOX_WITH_STATE: Final = Framework(
-    _init_with_state, _apply_with_state, _train_with_state, _join_collections, _split_collections
+    _init_with_state,
+    _apply_with_state,
+    _train_with_state,
+    _join_collections,
+    _split_collections,
+    _without_devices,
 )
 
 

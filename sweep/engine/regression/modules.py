@@ -53,12 +53,13 @@ def from_module(model: FromModule, _: Varying, outputs: int | None) -> Functions
             raise SweepError(f"{_words(model)} returns {got}, it must be an array of shape {expected}")
         return made[:, 0] if outputs is None else made
 
+    apply_enclosed, train_enclosed = framework.enclose(apply), framework.enclose(train)
     return Functions(
         init,
-        apply,
-        apply,
-        train,
-        train,
+        apply_enclosed,
+        apply_enclosed,
+        train_enclosed,
+        train_enclosed,
         by_layer=lambda tree: [tree],
         direction=_direction,
         own=lambda variables, _: variables,
