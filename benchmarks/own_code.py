@@ -22,7 +22,7 @@ import tyro
 
 from benchmarks import report
 from benchmarks.compare import PLAIN, machine
-from benchmarks.service import changed_environment
+from benchmarks.service import changed_environment, run_module
 from sweep import (
     Data,
     Experiment,
@@ -371,7 +371,7 @@ def main(case: str = "", write: bool = False) -> None:
     if case:
         print(json.dumps(measure_case(case)))
         return
-    found = {name: _in_a_process(name) for name in CASES}
+    found = {name: run_module("benchmarks.own_code", "--case", name, environment=PLAIN) for name in CASES}
     grokking = measure_grokking()
     table = report.table(("64 lanes", "sweep / jit(vmap(train))", "goal", "lane-steps/s"), list(_rows(found)))
     lines = f"{table}\n\n{_say_grokking(grokking)}"
@@ -380,12 +380,6 @@ def main(case: str = "", write: bool = False) -> None:
         kept = {"machine": machine(), "grokking": grokking, **report.round_numbers(found)}
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
         report.replace_between("own code", lines)
-
-
-def _in_a_process(name: str) -> Any:
-    command = [sys.executable, "-m", "benchmarks.own_code", "--case", name]
-    done = subprocess.run(command, env=changed_environment(PLAIN), check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _rows(found: dict[str, Any]) -> Any:

@@ -23,7 +23,7 @@ import tyro
 
 from benchmarks import report
 from benchmarks.compare import PLAIN, machine
-from benchmarks.service import changed_environment
+from benchmarks.service import changed_environment, run_module
 from sweep import MLP, Data, Experiment, FromOptax, Optimizer, Record, SumOfSines, grid, log_spaced, run_sweep
 from sweep.engine.plan import Devices, pack
 from sweep.engine.prepare import prepare, settings_of
@@ -194,18 +194,12 @@ def main(child: str = "", write: bool = False) -> None:
     if child:
         print(json.dumps(CHILDREN[child]()))
         return
-    found = {name: _in_a_process(name) for name in CHILDREN}
+    found = {name: run_module("benchmarks.own_data", "--child", name, environment=PLAIN) for name in CHILDREN}
     lines = report.table(("figure", "goal", "measured"), list(_rows(found)))
     print(lines)
     if write:
         RESULTS.write_text(json.dumps({"machine": machine(), **report.round_numbers(found)}, indent=1) + "\n")
         report.replace_between("own data", lines)
-
-
-def _in_a_process(name: str) -> Any:
-    command = [sys.executable, "-m", "benchmarks.own_data", "--child", name]
-    done = subprocess.run(command, env=changed_environment(PLAIN), check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _rows(found: dict[str, Any]) -> Any:

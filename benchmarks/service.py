@@ -107,6 +107,19 @@ class _Server:
         return trained._asdict() | {"losses": [np.asarray(losses, float).tolist() for losses in trained.losses]}
 
 
+def run_module(module: str, *arguments: str, environment: Mapping[str, str | None]) -> Any:
+    """Run a module of ours in a process of its own, and return what it prints last, as JSON.
+
+    Args:
+        module: its name.
+        arguments: of its command line.
+        environment: changes of this one.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, env=changed_environment(environment), check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def changed_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     """Return this process's environment variables with some changes; None removes one."""
     return {name: value for name, value in (dict(os.environ) | dict(changes)).items() if value is not None}

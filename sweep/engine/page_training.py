@@ -16,7 +16,7 @@ from sweep.engine.keys import Keys, stream
 from sweep.engine.numerics import standard_settings
 from sweep.engine.operations import operations_of
 from sweep.engine.page_code import explain, in_precision, numbers_for, same_form
-from sweep.engine.training import Cost, Numbers, Training
+from sweep.engine.training import Cost, Numbers, ShapeTraining
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
 from sweep.page.specs.training import LOSS, FromTraining
@@ -25,7 +25,7 @@ _PASSES: Final = 2  # over the state in a step: read and written
 
 
 @dataclass(frozen=True)
-class PageTraining(Training):
+class PageTraining(ShapeTraining):
     """The training of the lanes of one Shape whose page has a training of its own.
 
     Args:
@@ -39,21 +39,6 @@ class PageTraining(Training):
         """The functions, and the numbers that decide their code."""
         assert self.shape.training is not None
         return self.shape.training
-
-    @property
-    def precision(self) -> str:
-        """Precision of all floats in the state and in records."""
-        return self.shape.precision
-
-    @property
-    def steps(self) -> int:
-        """Number of steps in the whole training."""
-        return self.shape.steps
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """An epoch is a step."""
-        return 1
 
     def quantities(self) -> tuple[Quantity, ...]:
         """List the loss and the metrics of the page."""

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Int
 
 from sweep.base.labels import Quantity
 from sweep.engine.keys import Keys
+from sweep.page.shape import Shape
 
 Numbers = dict[str, Array]  # a lane's traced numbers by the names of their knobs, scalars
 State = Any  # a pytree of arrays that a step changes
@@ -259,3 +260,24 @@ class Training(ABC):
             numbers: the traced numbers of these lanes.
         """
         return {}
+
+
+class ShapeTraining(Training):
+    """The training of the lanes of one Shape, which says how long and how exact it is."""
+
+    shape: Shape
+
+    @property
+    def precision(self) -> str:
+        """Precision of all floats."""
+        return self.shape.precision
+
+    @property
+    def steps(self) -> int:
+        """Number of steps in the whole training."""
+        return self.shape.steps
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches in a pass over the points, of which the last may be shorter; 1 where there are none."""
+        return self.shape.steps_per_epoch()

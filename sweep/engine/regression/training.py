@@ -21,7 +21,7 @@ from sweep.engine.regression.rules import Rule, average_of, measured, rule_of, w
 from sweep.engine.regression.tasks import NO_DATA, Data, Scales, draw
 from sweep.engine.regression.tasks.inputs import compute_inputs
 from sweep.engine.regression.tasks.rows import check_split, in_units, rows_of, standardise_inputs
-from sweep.engine.training import Cost, Numbers, Training
+from sweep.engine.training import Cost, Numbers, ShapeTraining
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
 from sweep.page.specs.model import FromModule
@@ -50,7 +50,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Regression(Training):
+class Regression(ShapeTraining):
     """The training of the lanes of one Shape.
 
     Args:
@@ -75,21 +75,6 @@ class Regression(Training):
     def whole_numbers(self) -> tuple[str, ...]:
         """The neurons of a layer, and what lanes have in common."""
         return "width", *self.common
-
-    @property
-    def precision(self) -> str:
-        """Precision of all arrays except seeds, widths and orders."""
-        return self.shape.precision
-
-    @property
-    def steps(self) -> int:
-        """Number of optimiser steps in the whole training."""
-        return self.shape.steps
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Number of batches in a pass over the points; the last one may be shorter."""
-        return self.shape.steps_per_epoch()
 
     @property
     def renewed_every(self) -> int | None:

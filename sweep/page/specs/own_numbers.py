@@ -65,7 +65,7 @@ def check_static(owner: str, static: Any, numbers: Mapping[str, Any]) -> None:
 class OwnNumbers(Spec):
     """A spec with `numbers` of the page's own, which are its knobs; `static` names floats that are not traced.
 
-    Its subclasses are dataclasses with these fields.
+    Its subclasses are dataclasses with these fields; one without `static` says itself what is traced.
     """
 
     mapped: ClassVar[str | None] = "numbers"
@@ -91,8 +91,9 @@ class OwnNumbers(Spec):
         return self.numbers[name] if name in self.numbers else super().knob_value(name)
 
     def with_knobs(self, values: Mapping[str, Any]) -> Self:
-        """Return it with other values for some knobs; a number keeps its kind."""
-        own = {name: type(self.numbers[name])(value) for name, value in values.items() if name in self.numbers}
+        """Return it with other values for some knobs; a number that is not traced keeps its kind."""
+        kinds = {name: type(value) for name, value in self.numbers.items()} | dict.fromkeys(self.traced(), float)
+        own = {name: kinds[name](value) for name, value in values.items() if name in self.numbers}
         others = {name: value for name, value in values.items() if name not in self.numbers}
         return replace(self, numbers={**self.numbers, **own}, **others)  # type: ignore[type-var]
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from sweep.base.errors import SweepError, name_of
 from sweep.base.registry import Entry
-from sweep.page.specs.knobs import Knob, Spec
-from sweep.page.specs.own_numbers import check_own, knob_of, merge
+from sweep.page.specs.knobs import Spec
+from sweep.page.specs.own_numbers import OwnNumbers, check_own, merge
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class UpdateRule(Spec):
 
 
 @dataclass(frozen=True, init=False)
-class FromOptax(UpdateRule):
+class FromOptax(OwnNumbers, UpdateRule):
     """An optimiser that the page defines, as a transformation of optax; only its own numbers are its knobs.
 
     `FromOptax(build, learning_rate=1e-3, momentum=0.9, form="a")` calls `build(learning_rate=..., momentum=...,
@@ -69,7 +69,6 @@ class FromOptax(UpdateRule):
     """
 
     rule: ClassVar[Entry] = Entry("sweep.engine.regression.rules:from_optax")
-    mapped: ClassVar[str | None] = "numbers"
 
     build: Callable[..., Any]
     numbers: Mapping[str, float | str] = field(default_factory=dict, hash=False)
@@ -89,22 +88,6 @@ class FromOptax(UpdateRule):
         """Name the function that builds it."""
         return name_of(self.build)
 
-    def own_knobs(self) -> dict[str, Knob]:
-        """List its numbers, which are traced, and its texts, which are structures."""
-        return {name: knob_of(name, value, traced=True) for name, value in self.numbers.items()}
-
-    def applicable(self) -> frozenset[str]:
-        """Name its numbers."""
-        return frozenset(self.numbers)
-
-    def knob_value(self, name: str) -> float | str:
-        """Give one of its numbers."""
-        return self.numbers[name]
-
-    def with_knobs(self, values: Mapping[str, Any]) -> Self:
-        """Return it with other numbers."""
-        return type(self)(self.build, numbers={**self.numbers, **values})
-
-    def blanks(self) -> dict[str, Any]:
-        """Give its numbers as zeros; texts decide the code."""
-        return {"numbers": {k: value if isinstance(value, str) else 0.0 for k, value in self.numbers.items()}}
+    def traced(self) -> list[str]:
+        """Name its numbers: all are traced, also whole ones."""
+        return [name for name, value in self.numbers.items() if not isinstance(value, str)]

@@ -87,7 +87,8 @@ def describe_best(chosen: View, metric: str, dims: Sequence[str | None]) -> str:
         metric: the metric.
         dims: the dimensions of its final medians, in the order in which a place is named.
     """
-    last = stats.median(stats.final(chosen.data if chosen.whole is None else chosen.whole, metric))
+    chosen = chosen.complete()
+    last = stats.median(stats.final(chosen.data, metric))
     if not np.isfinite(last).any():
         return chosen.empty_title
     last = last.where(np.isfinite(last))

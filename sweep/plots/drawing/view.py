@@ -34,7 +34,7 @@ class View:
         facet: the dimension, or the knob of a union, with one panel per value; or None.
         rules: sentences for the caption that say how the rest was chosen.
         drawn: those of the figure's axes that are knobs of a union.
-        whole: the same as `data` with the panels that are left out, if some are: titles speak of these too.
+        whole: the same as `data` with what `thin` has left out: titles speak of that too.
     """
 
     data: xr.Dataset
@@ -145,8 +145,13 @@ class View:
         else:
             shown = np.isin(self.data[dim].values, [values[place] for place in kept])
             data = self.data.isel({unions.dimension(self.data, dim): shown})
-        whole = self.data if dim == self.facet else self.whole
-        return replace(self, data=data, rules=(*self.rules, rule), whole=whole)
+        return replace(
+            self, data=data, rules=(*self.rules, rule), whole=self.data if self.whole is None else self.whole
+        )
+
+    def complete(self) -> "View":
+        """Give the same without anything left out by `thin`."""
+        return self if self.whole is None else replace(self, data=self.whole, whole=None)
 
 
 def view(ds: xr.Dataset, *axes: str, facet: str | None = None, most: int = MOST_PANELS) -> View:

@@ -1,6 +1,5 @@
 """Curves against epoch: a median line and a band between the quartiles over seeds."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +17,7 @@ from sweep.plots.drawing.given import AxesLike, given_sheet
 from sweep.plots.drawing.metric import check_metric, describe_best
 from sweep.plots.drawing.scale import Scale, scale_of, spans_decades
 from sweep.plots.drawing.sheet import Sheet, figure_sheet, set_log_ticks, write_message
-from sweep.plots.drawing.view import MOST_PANELS, View, place_words, view
+from sweep.plots.drawing.view import View, place_words, view
 from sweep.plots.figures.epoch_maps import describe_order
 from sweep.results import schema
 
@@ -73,7 +72,7 @@ def loss_curves(ds: xr.Dataset, reference: str | None = None, *, ax: AxesLike | 
     """
     dim = _line_dimension(ds)
     metric = schema.deciding(ds)
-    full, chosen = _views(ds, metric, dim)
+    chosen = _choose(ds, metric, dim)
     sheet = _sheet(ax, "loss_curves", chosen)
     beside = [] if metric == "loss" else [stats.over_seeds(stats.measured(part, "loss")) for part in chosen.panels()]
 
@@ -89,7 +88,7 @@ def loss_curves(ds: xr.Dataset, reference: str | None = None, *, ax: AxesLike | 
     if reference is not None:
         lines.append(_draw_reference(sheet.panels, chosen, reference))
         rule += f"; dashed: median of {style.words(reference)}"
-    title = describe_best(full, metric, (dim, full.facet))
+    title = describe_best(chosen, metric, (dim, chosen.facet))
     return sheet.finish(chosen, title, rule, [*lines, *crosses], key)
 
 
@@ -110,24 +109,23 @@ def metric_curves(
     """
     check_metric(ds, metric, lines)
     dim = lines or _line_dimension(ds)
-    full, chosen = _views(ds, metric, dim)
+    chosen = _choose(ds, metric, dim)
     sheet = _sheet(ax, "metric_curves", chosen)
     # Where higher is better, a logarithm would crowd the good values together.
     limit = _limit_linearly if schema.better(ds[metric]) == "higher" else _limit_by_span
     entries, crosses = _draw(sheet, chosen, metric, dim, limit)
     rule = f"Lines: median over {chosen.seeds} of the {style.name(ds[metric])}; bands: quartiles"
     key = "" if dim is None else style.label(ds[dim])
-    title = describe_best(full, metric, (dim, full.facet))
+    title = describe_best(chosen, metric, (dim, chosen.facet))
     return sheet.finish(chosen, title, rule, [*entries, *crosses], key)
 
 
-def _views(ds: xr.Dataset, metric: str, dim: str | None) -> tuple[View, View]:
-    """Choose the results for a figure with a line per value of a dimension: all for its title, and those it shows."""
-    full = view(ds, *([] if dim is None else [dim]), most=sys.maxsize)
-    chosen = full.thin(full.facet, MOST_PANELS)
-    if dim in full.drawn:  # a knob of a union, each part of which has its own values
-        return full, chosen.thin(dim, _MOST_LINES)
-    return full, chosen if dim is None else _lines(chosen.sort(dim), metric, dim)
+def _choose(ds: xr.Dataset, metric: str, dim: str | None) -> View:
+    """Choose the results for a figure with a line per value of a dimension."""
+    chosen = view(ds, *([] if dim is None else [dim]))
+    if dim in chosen.drawn:  # a knob of a union, each part of which has its own values
+        return chosen.thin(dim, _MOST_LINES)
+    return chosen if dim is None else _lines(chosen.sort(dim), metric, dim)
 
 
 def _lines(chosen: View, metric: str, dim: str) -> View:
