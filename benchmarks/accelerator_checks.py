@@ -21,7 +21,7 @@ from benchmarks.accelerator_child import Report
 from benchmarks.accelerator_work import FIXED, SIZES, Size
 from sweep import MLP, Experiment, Optimizer, Record, SumOfSines, grid, open_results, run_sweep, zipped
 from sweep.engine.numerics import standard_settings
-from sweep.engine.plan import Plan
+from sweep.engine.plan import Fixed, Plan
 from sweep.engine.prepare import prepare, program_bytes
 from sweep.results.distance import distances, has_same_end
 from sweep.results.lane_choice import read_lane
@@ -151,7 +151,7 @@ def check_out_of_memory(lanes: int) -> dict[str, Any]:
     budget = _UNLIMITED if limit is not None else _budget_below(page, lanes)
 
     def plan_one_wave(experiment: Experiment, memory: int | None = None) -> Plan:
-        return plan_sweep(experiment, memory, lanes, lanes // 8)
+        return plan_sweep(experiment, memory, Fixed(lanes, lanes // 8))
 
     with patch.object(runner, "plan_sweep", plan_one_wave), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -182,7 +182,7 @@ def _heavy_page(lanes: int, width: int) -> Experiment:
 
 
 def _one_wave(page: Experiment, lanes: int) -> Plan:
-    return plan_sweep(page, _UNLIMITED, lanes, lanes // 8)
+    return plan_sweep(page, _UNLIMITED, Fixed(lanes, lanes // 8))
 
 
 def _budget_below(page: Experiment, lanes: int) -> int:

@@ -14,7 +14,7 @@ from flax import linen as nn
 from sweep.base.labels import DIVERGED
 from sweep.engine import blocks
 from sweep.engine import program as programs
-from sweep.engine.plan import Devices, Plan, pack
+from sweep.engine.plan import Devices, Fixed, Plan, pack
 from sweep.engine.prepare import settings_of
 from sweep.engine.walk import Segment, walk_wave
 from sweep.engine.wave import Position
@@ -69,7 +69,7 @@ def make_plan(
     with jax.enable_x64(experiment.precision == "float64"):
         return pack(
             resolve(experiment),
-            memory=memory, wave_lanes=wave_lanes, devices=Devices.of(jax.devices()[:devices]),
+            memory=memory, fixed=Fixed(wave_lanes), devices=Devices.of(jax.devices()[:devices]),
         )  # fmt: skip
 
 

@@ -71,6 +71,26 @@ class Devices:
         return found
 
 
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """What a store has fixed of the plan by which it is filled; what is None or empty, the plan decides.
+
+    Args:
+        wave_lanes: lanes in a full wave.
+        chunk_lanes: lanes in a chunk.
+        keep: what is kept of each lane's end.
+        held: for each lane whether the store was laid out with its results, when it was grown or merged. These lanes
+            come first, in waves of their own.
+        earlier_epochs: the lengths of the trainings before the store was grown, increasing; their records stay.
+    """
+
+    wave_lanes: int | None = None
+    chunk_lanes: int | None = None
+    keep: Keep | None = None
+    held: np.ndarray | None = None
+    earlier_epochs: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True)
 class Wave:
     """The lanes that are on the devices at once.
@@ -110,6 +130,8 @@ class Plan:
         memory: the budget in bytes.
         reasons: why the plan is as it is.
         keep: what is kept of each lane's end.
+        held: the lanes with which the store was laid out, and
+        earlier_epochs: the lengths of earlier trainings, as `Fixed` has them.
     """
 
     resolved: Resolved
@@ -125,6 +147,13 @@ class Plan:
     memory: int
     reasons: tuple[str, ...]
     keep: Keep = "nothing"
+    held: np.ndarray | None = None
+    earlier_epochs: tuple[int, ...] = ()
+
+    @property
+    def fixed(self) -> Fixed:
+        """What a store of this plan fixes."""
+        return Fixed(self.wave_lanes, self.chunk_lanes, self.keep, self.held, self.earlier_epochs)
 
     @property
     def experiment(self) -> Experiment:
@@ -164,9 +193,7 @@ def pack(
     *,
     memory: int | None = None,
     devices: Devices | None = None,
-    wave_lanes: int | None = None,
-    chunk_lanes: int | None = None,
-    keep: Keep | None = None,
+    fixed: Fixed = Fixed(),
 ) -> Plan:
     """Plan a sweep.
 
@@ -174,9 +201,7 @@ def pack(
         resolved: what to run, and its lanes.
         memory: budget in bytes; None is half of what is free.
         devices: where to run; None is all devices of this process.
-        wave_lanes: lanes in a wave, as a stored sweep had it; None fits the budget.
-        chunk_lanes: lanes in a chunk, as a store has it; None chooses.
-        keep: what is kept of each lane's end, as a store has it; None is as the page says, or chooses.
+        fixed: what a store has fixed. Otherwise waves fit the budget, and what is kept is as the page says.
 
     Raises:
         SweepError: if even the smallest wave does not fit the budget, or if lanes that Halving compares with each
@@ -187,8 +212,8 @@ def pack(
     experiment, lanes = resolved.page, resolved.lanes
     reasons: list[str] = []
     programs = make_programs(resolved, devices.platform, reasons)
-    epochs, steps = _records(experiment, programs)
-    keep = choose(keep or experiment.record.keep, networks_of(programs))
+    epochs, steps, snapshots = _records(experiment, programs, fixed.earlier_epochs)
+    keep = choose(fixed.keep or experiment.record.keep, networks_of(programs))
 
     @cache
     def costs(wave: int) -> int:
@@ -196,14 +221,16 @@ def pack(
 
     together = any(isinstance(rule, Halving) for rule in experiment.rules())
     enough = memory if together else min(memory, wave_bytes(devices.platform))
-    most = wave_lanes or _fit(costs, memory, enough, len(lanes), reasons)
-    chunk = chunk_lanes or (_chunk(most) if most >= len(lanes) else gcd(_chunk(most), most))
-    sized: list[Program] = []
+    most = fixed.wave_lanes or _fit(costs, memory, enough, len(lanes), reasons)
+    chunk = fixed.chunk_lanes or (_chunk(most) if most >= len(lanes) else gcd(_chunk(most), most))
     waves: list[Wave] = []
-    for program in programs:
-        own = _waves(len(sized), program, most, chunk, waves[-1].start + waves[-1].places if waves else 0)
-        sized.append(_with_capacity(program, own, devices.count))
-        waves += own
+    for group in _groups(fixed.held, len(lanes)):
+        for number, program in enumerate(programs):
+            waves += _waves(number, program, most, chunk, waves[-1].start + waves[-1].places if waves else 0, group)
+    sized = [
+        _with_capacity(program, [wave for wave in waves if wave.program == number], devices.count)
+        for number, program in enumerate(programs)
+    ]
     for rule in experiment.rules():
         reasons += explain(rule, epochs, lanes, experiment.better(rule.metric))
     if together and len(waves) > 1:
@@ -212,28 +239,41 @@ def pack(
             f"program(s): sweep fewer lanes and structures, or give more with --memory (one wave takes "
             f"{size_words(costs(len(lanes)))})"
         )
-    last = len(epochs) - 1
-    snapshots = np.unique(np.linspace(0, last, experiment.record.snapshots).round().astype(int))
     return Plan(
         resolved, tuple(sized), tuple(waves), devices, epochs, steps, snapshots, most, chunk,
-        costs(most), memory, tuple(reasons), keep,
+        costs(most), memory, tuple(reasons), keep, fixed.held, fixed.earlier_epochs,
     )  # fmt: skip
 
 
-def _records(experiment: Experiment, programs: list[Program]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Return the epochs of the records, and the optimiser steps of each block at them.
+def _groups(held: np.ndarray | None, lanes: int) -> list[np.ndarray]:
+    """Divide the lanes into those that a store was laid out with, and the others; for each group, which are in it."""
+    return [np.ones(lanes, bool)] if held is None else [held, ~held]
+
+
+def _records(
+    experiment: Experiment, programs: list[Program], earlier_epochs: Sequence[int]
+) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray]:
+    """Return the epochs of the records, the optimiser steps of each block at them, and which of them have predictions.
 
     The number of steps in an epoch depends on the batch size. Records are at whole steps of the block with the fewest
-    steps, and at the nearest whole steps of the others.
+    steps, and at the nearest whole steps of the others. Of a training that was made longer, the records of the shorter
+    one come first, and after its end those that the longer one has.
     """
     trainings = [block.training for program in programs for block in program.blocks]
     fewest = min(trainings, key=lambda training: training.steps_per_epoch)
-    epochs = experiment.record.at.steps(fewest.steps) / fewest.steps_per_epoch
+    records, shown, reached = np.empty(0, np.int64), np.empty(0, np.int64), -1
+    for length in (*earlier_epochs, experiment.epochs):
+        own = experiment.record.at.steps(length * fewest.steps_per_epoch)
+        with_predictions = np.unique(np.linspace(0, len(own) - 1, experiment.record.snapshots).round().astype(int))
+        records = np.concatenate([records, own[own > reached]])
+        shown = np.concatenate([shown, own[with_predictions][own[with_predictions] > reached]])
+        reached = length * fewest.steps_per_epoch
+    epochs = records / fewest.steps_per_epoch
     steps = tuple(
         np.stack([np.round(epochs * block.training.steps_per_epoch).astype(np.int64) for block in program.blocks], 1)
         for program in programs
     )
-    return epochs, steps
+    return epochs, steps, np.searchsorted(records, shown)
 
 
 def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int:
@@ -283,11 +323,12 @@ def _chunk(wave: int) -> int:
     return 2 ** (max(1, min(wave // 2, largest)).bit_length() - 1)
 
 
-def _waves(number: int, program: Program, most: int, chunk: int, start: int) -> list[Wave]:
-    """Divide a program's lanes into waves, each with its share of every block."""
-    block = np.concatenate([np.full(len(m), at) for at, m in enumerate(program.members)])
-    index = np.concatenate([np.arange(len(m)) for m in program.members])
-    share = np.concatenate([(np.arange(len(m)) + 0.5) / len(m) for m in program.members])
+def _waves(number: int, program: Program, most: int, chunk: int, start: int, group: np.ndarray) -> list[Wave]:
+    """Divide the lanes of a program that are in a group into waves, each with its share of every block."""
+    own = [np.flatnonzero(group[members]) for members in program.members]
+    block = np.concatenate([np.full(len(each), at) for at, each in enumerate(own)])
+    index = np.concatenate(own)
+    share = np.concatenate([(np.arange(len(each)) + 0.5) / max(1, len(each)) for each in own])
     order = np.lexsort((block, share))
     waves = []
     for first in range(0, len(order), most):

@@ -1,6 +1,5 @@
 """Filling a store: a new one, or one that an earlier run left incomplete; with smaller waves if memory runs out."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,12 +8,11 @@ from sweep.engine.prepare import OutOfMemoryError
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores
 from sweep.results.completeness import is_complete
-from sweep.results.networks import kept
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
 from sweep.runs.planning import check_effect, halve, plan_sweep
 from sweep.runs.progress import Progress
-from sweep.runs.provenance import provenance
+from sweep.runs.provenance import fixed_by, provenance
 
 
 def begin(
@@ -61,9 +59,7 @@ def resume(experiment: Experiment, path: Path, memory: int | None, watch: Callab
     """
     with stores.hold(path) as lock:
         stores.verify(path)
-        attributes = stores.check(path)
-        stored = json.loads(attributes["plan"])
-        plan = plan_sweep(experiment, memory, stored["wave_lanes"], stored["chunk_lanes"], kept(attributes))
+        plan = plan_sweep(experiment, memory, fixed_by(stores.check(path)))
         store = stores.Store(path, lock)
         if not stores.has_digests(path):
             stores.add_digests(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])

@@ -1,11 +1,11 @@
 """Planning a sweep on this machine, and planning it again with smaller waves when memory ran out."""
 
 import warnings
+from dataclasses import replace
 
 from sweep.base.errors import SweepError, SweepWarning
-from sweep.engine.keeping import Keep
 from sweep.engine.numerics import standard_settings
-from sweep.engine.plan import Plan, pack
+from sweep.engine.plan import Fixed, Plan, pack
 from sweep.engine.program import check_metrics, check_step, unused_numbers
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
@@ -14,21 +14,13 @@ from sweep.runs.compiler_check import check_compiler
 from sweep.runs.devices import check_environment, use_all_cores
 
 
-def plan_sweep(
-    experiment: Experiment,
-    memory: int | None = None,
-    wave_lanes: int | None = None,
-    chunk_lanes: int | None = None,
-    keep: Keep | None = None,
-) -> Plan:
+def plan_sweep(experiment: Experiment, memory: int | None = None, fixed: Fixed = Fixed()) -> Plan:
     """Plan a sweep on this machine, and make sure that code of the page can be run.
 
     Args:
         experiment: what to run.
         memory: budget in bytes; None is half of what is free.
-        wave_lanes: number of lanes in a wave; None lets the plan decide.
-        chunk_lanes: number of lanes in a chunk of the store; None lets the plan decide.
-        keep: what is kept of each lane's end, as a store has it; None is as the page says, or lets the plan decide.
+        fixed: what a store has fixed of the plan, see `provenance.fixed_by`.
 
     Raises:
         SweepError: for a sweep that does not fit, a metric that fails, settings that JAX can't use, or a compiler that
@@ -38,7 +30,7 @@ def plan_sweep(
     check_environment()
     check_compiler(experiment.precision)
     with standard_settings(experiment.precision):
-        plan = pack(resolve(experiment), memory=memory, wave_lanes=wave_lanes, chunk_lanes=chunk_lanes, keep=keep)
+        plan = pack(resolve(experiment), memory=memory, fixed=fixed)
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
                 block.training.check_numbers(numbers)
@@ -95,7 +87,5 @@ def halve(plan: Plan, trouble: str) -> Plan:
         )
     message = f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}"
     warnings.warn(message, SweepWarning, stacklevel=2)
-    return pack(
-        plan.resolved, memory=plan.memory, devices=plan.devices,
-        wave_lanes=half, chunk_lanes=plan.chunk_lanes, keep=plan.keep,
-    )  # fmt: skip
+    fixed = replace(plan.fixed, wave_lanes=half)
+    return pack(plan.resolved, memory=plan.memory, devices=plan.devices, fixed=fixed)

@@ -4,15 +4,19 @@ import json
 import platform as machine
 import subprocess
 import time
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
+from sweep.base.masks import read_mask, write_mask
 from sweep.engine.compiler_options import list_options
 from sweep.engine.numerics import consequential
-from sweep.engine.plan import Plan
+from sweep.engine.plan import Fixed, Plan
 from sweep.page.identity import fingerprint, page_attributes
+from sweep.results.networks import kept
 
 # Increased whenever a change of sweep's code changes the bits of results.
 ENGINE: Final = 5
@@ -38,17 +42,33 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "versions": json.dumps(versions | {"python": machine.python_version()}),
         "device": f"{devices.count} x {devices.kind} ({devices.platform}), {machine.machine()}",
         "arithmetic": json.dumps(arithmetic(plan)),
-        "plan": json.dumps(
-            {
-                "wave_lanes": plan.wave_lanes,
-                "chunk_lanes": plan.chunk_lanes,
-                "programs": len(plan.programs),
-                "blocks": blocks,
-            }
-        ),
+        "plan": json.dumps(_fixes(plan) | {"programs": len(plan.programs), "blocks": blocks}),
         "commit": _commit(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _fixes(plan: Plan) -> dict[str, Any]:
+    """Return what a store fixes of its plan, beside what it keeps, which its arrays say."""
+    fixes: dict[str, Any] = {"wave_lanes": plan.wave_lanes, "chunk_lanes": plan.chunk_lanes}
+    if plan.held is not None:
+        fixes["held"] = write_mask(plan.held)
+    if plan.earlier_epochs:
+        fixes["earlier_epochs"] = list(plan.earlier_epochs)
+    return fixes
+
+
+def fixed_by(attributes: Mapping[str, Any]) -> Fixed:
+    """Read what a store has fixed of its plan.
+
+    Args:
+        attributes: those of the store, which has been checked.
+    """
+    found = json.loads(attributes["plan"])
+    lanes = prod(size for _, size, _ in json.loads(attributes["dimensions"]))
+    held = read_mask(found["held"], lanes) if "held" in found else None
+    earlier = tuple(found.get("earlier_epochs", ()))
+    return Fixed(found["wave_lanes"], found["chunk_lanes"], kept(attributes), held, earlier)
 
 
 def arithmetic(plan: Plan) -> dict[str, Any]:

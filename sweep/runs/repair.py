@@ -24,9 +24,9 @@ from sweep.results import digests
 from sweep.results import store as stores
 from sweep.results.checks.attributes import check_provenance
 from sweep.results.digests import CHECKPOINT, LAYOUT, Damage
-from sweep.results.networks import kept
 from sweep.runs.layout import lay_out_store
 from sweep.runs.planning import plan_sweep
+from sweep.runs.provenance import fixed_by
 
 _RUN_AGAIN: Final = "run the page again with --fresh"
 
@@ -111,9 +111,6 @@ def _lay_out_again(path: Path, page: Experiment | None, folder: Path) -> Path:
         experiment = page or restore(json.loads(attributes["experiment"]))
     except SweepError as error:
         raise SweepError(f"{path} can't be repaired without its page, as {error}: name it with --page PAGE") from error
-    stored = json.loads(attributes["plan"])
-    plan = plan_sweep(
-        experiment, wave_lanes=stored["wave_lanes"], chunk_lanes=stored["chunk_lanes"], keep=kept(attributes)
-    )
+    plan = plan_sweep(experiment, fixed=fixed_by(attributes))
     stores.create(folder / "store", lay_out_store(plan), plan.chunk_lanes, {})
     return folder / "store"

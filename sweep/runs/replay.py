@@ -27,7 +27,7 @@ from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.progress import Progress
-from sweep.runs.provenance import arithmetic
+from sweep.runs.provenance import arithmetic, fixed_by
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,7 @@ def plan_lane(
     Returns:
         The plan, which keeps the network's parameters; and what the bits depend on and is different here.
     """
-    stored_plan = json.loads(attributes["plan"])
-    plan = plan_sweep(experiment, memory, stored_plan["wave_lanes"], stored_plan["chunk_lanes"], "parameters")
+    plan = plan_sweep(experiment, memory, replace(fixed_by(attributes), keep="parameters"))
     stored, here = json.loads(attributes["arithmetic"]), arithmetic(plan)
     # If only the choice of tile sizes has changed since, the stored sizes still give the stored bits.
     fits = stored["device"] == here["device"] and len(stored["tiles"]) == len(here["tiles"])

@@ -14,7 +14,7 @@ from sweep.engine import blocks as blocking
 from sweep.engine import cost
 from sweep.engine.blocks import MAX_BLOCKS, MAX_COMPILE_SECONDS, training_of
 from sweep.engine.cost import tile_size
-from sweep.engine.plan import CHUNK_LANES, Devices, Plan, pack
+from sweep.engine.plan import CHUNK_LANES, Devices, Fixed, Plan, pack
 from sweep.engine.prepare import settings_of, training_program
 from sweep.engine.program import Block
 from sweep.engine.seats import Seats, kinds_of
@@ -234,7 +234,7 @@ def test_waves_are_no_larger_than_is_useful(monkeypatch):
 def test_large_waves_are_stored_in_few_chunks():
     plan = make_plan(tiny(axes=grid(seed=range(60_000))))
     assert plan.chunk_lanes == 4096  # a power of two, of which there are between 8 and 16
-    again = pack(plan.resolved, devices=plan.devices, wave_lanes=8192, chunk_lanes=4096)
+    again = pack(plan.resolved, devices=plan.devices, fixed=Fixed(8192, 4096))
     assert again.chunk_lanes == 4096
     np.testing.assert_array_equal(again.order()[:60_000], plan.order()[:60_000])  # waves do not change the order
 

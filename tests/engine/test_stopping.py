@@ -17,6 +17,7 @@ from sweep import MLP, Experiment, stats
 from sweep.base.errors import SweepError
 from sweep.base.labels import CUT, DIVERGED, PLATEAUED, REACHED, RUNNING, STOPPED, worst
 from sweep.engine import cost, stopping, wave
+from sweep.engine.plan import Fixed
 from sweep.engine.prepare import prepare, training_program
 from sweep.engine.walk import ended_epochs
 from sweep.engine.wave import Position, WaveRunner
@@ -336,7 +337,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_equals_an_uninterrupted
     experiment, store = racing(rule), tmp_path / "store"
     plan = filling.plan_sweep
     if waves > 1:
-        monkeypatch.setattr(filling, "plan_sweep", lambda page, memory, *sizes: plan(page, memory, 24, 8))
+        monkeypatch.setattr(filling, "plan_sweep", lambda page, memory, *_: plan(page, memory, Fixed(24, 8)))
     whole, told = run_sweep(experiment), 0
 
     def interrupting(progress):

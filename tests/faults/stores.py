@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,13 @@ def write_page(folder: Path, first: int = 1) -> Path:
 @contextlib.contextmanager
 def small_waves() -> Iterator[None]:
     """Plan waves of a few lanes, and save at every record."""
+    from sweep.engine.plan import Fixed
     from sweep.runs import filling, wave_writer
 
     before = filling.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS
 
-    def planned(experiment: Any, memory: int | None = None, wave_lanes: int | None = None, *rest: Any) -> Any:
-        return before[0](experiment, memory, wave_lanes or WAVE, *rest)
+    def planned(experiment: Any, memory: int | None = None, fixed: Fixed = Fixed()) -> Any:
+        return before[0](experiment, memory, replace(fixed, wave_lanes=fixed.wave_lanes or WAVE))
 
     filling.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = planned, 0.0, 0.0
     try:

@@ -249,8 +249,8 @@ cores cost crash creation curvature curve_records curves damage data dataset dev
 dimension dimensions distance document drawing elementwise engine epoch_maps errors estimate events execute executors
 experiment export exporting figure figures files filling film folder formats fourier frameworks gallery given growing
 hashes heartbeat heatmaps hierarchy html identity initial initializer inputs intervals keeping keys knobs labels
-lane_choice lane_tables lanes layers layout lines load local locking locks long loss losses maps measures memory metric
-metrics model models modules moment netcdf networks numerics older_stores operations optim optimizer optimizers
+lane_choice lane_tables lanes layers layout lines load local locking locks long loss losses maps masks measures memory
+metric metrics model models modules moment netcdf networks numerics older_stores operations optim optimizer optimizers
 optional outcomes outputs overrides own own_numbers owners packing page page_code page_differences page_figure
 page_training pages pairs parametrisation perceptron permutation places plan plane planning plot plots prediction
 prepare products program progress provenance quotients reading record refusals registry regression repair replay

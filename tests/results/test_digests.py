@@ -20,6 +20,7 @@ from sweep import check as command
 from sweep.base.labels import RUNNING
 from sweep.base.signals import Terminated
 from sweep.cli.command import run_guarded
+from sweep.engine.plan import Fixed
 from sweep.files.safe_files import remove
 from sweep.page.experiment import Experiment
 from sweep.results import digests
@@ -43,11 +44,11 @@ EXPERIMENT = tiny(axes=AXES, record=Record(metrics=("loss",), at=log_spaced(3), 
 def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None) -> Path:
     """Run an experiment in four waves of two chunks each, or stop it after a number of segments and save."""
     create(
-        plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2),
+        plan_sweep(experiment, fixed=Fixed(4, 2)),
         path,
         {"page": "page.py", "arguments": json.dumps(["--epochs", "6"])},
     )
-    plan = plan_sweep(experiment, None, wave_lanes=4, chunk_lanes=2)
+    plan = plan_sweep(experiment, fixed=Fixed(4, 2))
     if stop_after is None:
         Coordinator(plan, stores.Store(path), lambda told: None).run()
         return path
@@ -517,7 +518,7 @@ def test_a_wave_that_starts_again_keeps_nothing(whole: Path, stopped: Path, tmp_
     group = zarr.open_group(path, mode="r+")
     for name in ("loss", "first_bad_epoch"):
         group[name][14:16] = 7.0
-    curves = WaveWriter(plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), 3, stores.Store(path))._curves
+    curves = WaveWriter(plan_sweep(EXPERIMENT, fixed=Fixed(4, 2)), 3, stores.Store(path))._curves
     assert all(np.isnan(values).all() for name, values in curves._arrays.items() if name != "status")
     assert not (path / "loss" / "c" / "7").exists() or not list((path / "loss" / "c" / "7").iterdir())
 
@@ -565,7 +566,7 @@ def test_waves_that_are_halved_after_a_checkpoint_have_separate_digests(
     path = copied(stopped, tmp_path)
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)  # a save with each segment
     monkeypatch.setattr(wave_writer, "MOST_SAVE_SECONDS", 0.0)
-    plan, seen = plan_sweep(EXPERIMENT, None, wave_lanes=2, chunk_lanes=2), []
+    plan, seen = plan_sweep(EXPERIMENT, fixed=Fixed(2, 2)), []
 
     def verify(told: Progress) -> None:
         seen.append(told)

@@ -13,6 +13,7 @@ from helpers import tiny
 
 from sweep import MLP, Record, grid, linear_spaced, open_results, zipped
 from sweep.base.signals import Terminated
+from sweep.engine.plan import Fixed
 from sweep.results import store as stores
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.events import Advanced, Compiled, Ended, Event, Saved
@@ -30,7 +31,7 @@ WAVES = 3
 
 
 def begun(path: Path) -> tuple[LocalExecutor, list[Job], stores.Store]:
-    plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
+    plan = plan_sweep(EXPERIMENT, fixed=Fixed(4, 2))
     create(plan, path, {"page": "page.py", "arguments": '["--epochs", "12"]'})
     store = stores.Store(path)
     return LocalExecutor(plan, store), make_jobs(plan, range(WAVES), store), store
@@ -42,9 +43,7 @@ def nothing() -> None:
 
 def finish(path: Path) -> xr.Dataset:
     """Run the remaining waves, and open the results."""
-    Coordinator(
-        plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2), stores.Store(path), lambda progress: None
-    ).run()
+    Coordinator(plan_sweep(EXPERIMENT, fixed=Fixed(4, 2)), stores.Store(path), lambda progress: None).run()
     return open_results(path)
 
 
@@ -60,7 +59,7 @@ def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
 
 
 def test_a_job_is_plain_values() -> None:
-    job = Job("page.py", ("--epochs", "12"), "store", 1, 4, 2, 2**30)
+    job = Job("page.py", ("--epochs", "12"), "store", 1, 4, 2**30)
     assert pickle.loads(pickle.dumps(job)) == job
     assert len(pickle.dumps(job)) < 500
 
@@ -109,7 +108,7 @@ def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected:
     assert sorted(path.name for path in store.path.glob("checkpoint*")) == [
         "checkpoint-0000000004", "checkpoint-0000000008",
     ]  # fmt: skip
-    plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
+    plan = plan_sweep(EXPERIMENT, fixed=Fixed(4, 2))
     standing = {number: WaveWriter(plan, number, stores.Store(store.path)).position for number in (1, 2)}
     assert all(position is not None and position.done.min() > 0 for position in standing.values())
     shutil.copytree(store.path, tmp_path / "other")
@@ -134,7 +133,7 @@ def test_the_checkpoint_of_an_older_store_is_resumed_from(expected: xr.Dataset, 
     with pytest.raises(Terminated):
         events.extend(executor.run([jobs[1]], obey))
     (store.path / "checkpoint-0000000004").rename(store.path / "checkpoint")
-    plan = plan_sweep(EXPERIMENT, None, wave_lanes=4, chunk_lanes=2)
+    plan = plan_sweep(EXPERIMENT, fixed=Fixed(4, 2))
     store.tidy_checkpoints()  # as the coordinator does
     assert [path.name for path in store.path.glob("checkpoint*")] == ["checkpoint-0000000004"]
     position = WaveWriter(plan, 1, stores.Store(store.path)).position

@@ -17,7 +17,7 @@ from sweep.cli.command import run_guarded
 from sweep.cli.replay import replay_lane
 from sweep.cli.terminal import Terminal
 from sweep.engine import blocks as blocking
-from sweep.engine.plan import Plan
+from sweep.engine.plan import Fixed, Plan
 from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.load import load
 from sweep.results.dataset import open_results
@@ -73,7 +73,7 @@ def several(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocking, "MAX_BLOCKS", 1)
         patch.setattr(blocking, "PADDING", (1.5,))
-        plan = plan_sweep(EXPERIMENT, wave_lanes=8, chunk_lanes=8)
+        plan = plan_sweep(EXPERIMENT, fixed=Fixed(8, 8))
         assert [block.training.padded for block, _ in plan.blocks()] == [True, False]
         assert len(plan.programs) == 2
         assert len(plan.waves) == 5
@@ -101,7 +101,7 @@ def test_a_replayed_lane_of_a_block_that_many_structures_share_is_equal_to_the_b
     kinds = grid(activation=("tanh", "relu")) + grid(activation=("sine",), omega0=(3.0,))
     experiment = replace(EXPERIMENT, axes=grid(seed=(0, 1, 2)) * zipped(width=(3, 5), depth=(3, 1)) * kinds)
     share_blocks(monkeypatch)
-    plan = plan_sweep(experiment, wave_lanes=8, chunk_lanes=8)
+    plan = plan_sweep(experiment, fixed=Fixed(8, 8))
     assert sum(1 for _ in plan.blocks()) == 1
     path = stored(plan, tmp_path / "store")
     for wanted in ({"activation": "sine", "depth": 1, "seed": 2}, {"activation": "tanh", "depth": 3, "seed": 0}):

@@ -22,7 +22,7 @@ from sweep.base.labels import CUT, NETWORKS, STOPPED
 from sweep.base.signals import Terminated
 from sweep.cli.terminal import Terminal, show_plan
 from sweep.engine import keeping
-from sweep.engine.plan import Plan
+from sweep.engine.plan import Fixed, Plan
 from sweep.export import tidy
 from sweep.page.axes import grid, zipped
 from sweep.page.identity import differing_fields, fingerprint, page_attributes
@@ -68,7 +68,7 @@ def padded(tmp_path_factory: pytest.TempPathFactory):
     """A store of one block that all structures share, in waves of four lanes; planned so while the module lasts."""
     with pytest.MonkeyPatch.context() as patch:
         share_blocks(patch)
-        plan = plan_sweep(EXPERIMENT, wave_lanes=4, chunk_lanes=2)
+        plan = plan_sweep(EXPERIMENT, fixed=Fixed(4, 2))
         ((block, _),) = plan.blocks()
         assert block.training.padded
         assert len(plan.waves) == 3
@@ -120,7 +120,7 @@ def test_a_lane_that_diverged_has_its_last_finite_parameters(padded: Path) -> No
 
 def test_a_lane_that_is_not_kept_is_trained_again_to_the_same_bits_and_that_is_said(padded: Path, tmp_path) -> None:
     bare = replace(EXPERIMENT, record=replace(SHOWN, keep="nothing"))
-    path = stored(plan_sweep(bare, wave_lanes=4, chunk_lanes=2), tmp_path / "store")
+    path = stored(plan_sweep(bare, fixed=Fixed(4, 2)), tmp_path / "store")
     assert kept(stores.check(path)) == "nothing"
     assert not {*NETWORKS} & {each.name for each in path.iterdir()}
     lane = {"seed": 2, "width": 3, "learning_rate": 1e-2}
@@ -228,7 +228,7 @@ def test_a_sweep_that_was_stopped_and_resumed_keeps_the_same_networks(tmp_path: 
     axes = grid(seed=range(40), learning_rate=(0.1, 1e30))
     record = replace(LOSS_ONLY, at=linear_spaced(6))
     experiment = tiny(model=MLP(width=6, depth=1), axes=axes, stop=Target(0.9), epochs=24, record=record)
-    plan = plan_sweep(experiment, wave_lanes=64, chunk_lanes=16)
+    plan = plan_sweep(experiment, fixed=Fixed(64, 16))
     whole = stored(plan, tmp_path / "whole")
     create(plan, tmp_path / "stopped")
     with pytest.raises(Terminated):

@@ -1,18 +1,20 @@
 """All of a store: its files, its attributes, its arrays, and whether these fit each other."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
 from sweep.base.errors import SweepError
 from sweep.base.labels import NETWORK_DIMS, NETWORKS
+from sweep.base.masks import read_mask
 from sweep.files.bounded_json import parse
 from sweep.files.places import ROOT
 from sweep.files.safe_files import list_files
 from sweep.results.checks.arrays import LANE, Array, read_array
 from sweep.results.checks.attributes import check_attributes
 from sweep.results.checks.chunks import check_chunks, list_chunks
-from sweep.results.checks.scalars import check_name, require
+from sweep.results.checks.scalars import check_name, is_whole_number, require
 from sweep.results.checks.structured import longest_network, page_dimensions, page_metrics
 from sweep.results.checks.variables import Names, check_variable
 
@@ -64,6 +66,7 @@ def examine(path: Path, attributes: Mapping[str, Any], files: Mapping[str, int])
     knobs = frozenset(knob for *_, names in factors for knob in names)
     _check_together(arrays, factors, Names(knobs, page_metrics(attributes), page_dimensions(attributes)))
     _check_networks(arrays, attributes.get("networks"))
+    _check_growth(attributes, prod(size for _, size, _ in factors))
     missing = _check_chunks(path, arrays, files)
     enough = attributes.get("complete") is not True or missing <= MOST_UNWRITTEN_BYTES
     require(enough, f"{missing / 2**30:,.0f} GiB of a complete store are missing")
@@ -108,6 +111,16 @@ def _check_sizes(arrays: Mapping[str, Array]) -> None:
     for dim in sizes.keys() - {*NETWORK_DIMS}:
         known = dim in arrays and arrays[dim].dims == (dim,)
         require(known, f"it lists no {dim}, along which other arrays lie")
+
+
+def _check_growth(attributes: Mapping[str, Any], lanes: int) -> None:
+    """Make sure that what a grown store says of its lanes and of its earlier lengths fits its axes and its page."""
+    plan = parse(attributes.get("plan", "{}"))
+    if "held" in plan:
+        read_mask(plan["held"], lanes)
+    if earlier := plan.get("earlier_epochs"):
+        epochs = parse(attributes["experiment"]).get("epochs") if "experiment" in attributes else None
+        require(is_whole_number(epochs) and earlier[-1] < epochs, "its earlier_epochs are not shorter than its epochs")
 
 
 def _check_networks(arrays: Mapping[str, Array], networks: str | None) -> None:

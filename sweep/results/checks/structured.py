@@ -22,6 +22,7 @@ MOST_OPTION_LETTERS: Final = 255
 MOST_ARGUMENTS: Final = 10_000
 MOST_ARGUMENT_LETTERS: Final = 2**16
 MOST_TILES: Final = 1_000_000
+MOST_LENGTHS: Final = 1_000  # of trainings that were made longer and longer
 MOST_NETWORKS: Final = 2**20
 MOST_LEAVES: Final = 100_000  # arrays of one network
 MOST_PATH_KEYS: Final = 32  # of an array of a network; also its dimensions
@@ -209,6 +210,11 @@ def _check_plan(found: Any) -> None:
     for name in ("wave_lanes", "chunk_lanes"):
         known = is_whole_number(found.get(name)) and 1 <= found[name] <= MOST_LANES
         require(known, f"its {name} is not a number of lanes from 1 to {MOST_LANES:,}")
+    require(isinstance(found.get("held", ""), str), "its held lanes are not a text")
+    earlier = found.get("earlier_epochs", [])
+    increase = isinstance(earlier, list) and all(map(is_whole_number, earlier)) and earlier == sorted({*earlier})
+    few = increase and len(earlier) <= MOST_LENGTHS and all(each > 0 for each in earlier)
+    require(few, f"its earlier_epochs are not at most {MOST_LENGTHS} numbers that increase")
 
 
 def _check_arithmetic(found: Any) -> None:

@@ -24,7 +24,6 @@ class Job:
         store: the store's folder.
         wave: number of the wave in the plan.
         wave_lanes: number of lanes in a wave of the plan.
-        chunk_lanes: number of lanes in a chunk of the store.
         memory: the plan's budget in bytes.
     """
 
@@ -33,7 +32,6 @@ class Job:
     store: str
     wave: int
     wave_lanes: int
-    chunk_lanes: int
     memory: int
 
 
@@ -68,4 +66,4 @@ def make_jobs(plan: Plan, waves: Sequence[int], store: Store) -> list[Job]:
     attributes = store.attributes()
     arguments = tuple(json.loads(attributes.get("arguments", "[]")))
     page, path = str(attributes.get("page", "")), str(store.path)
-    return [Job(page, arguments, path, wave, plan.wave_lanes, plan.chunk_lanes, plan.memory) for wave in waves]
+    return [Job(page, arguments, path, wave, plan.wave_lanes, plan.memory) for wave in waves]

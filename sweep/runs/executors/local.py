@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sweep.base.signals import Terminated
@@ -9,11 +10,11 @@ from sweep.engine.plan import Plan
 from sweep.engine.prepare import prepare
 from sweep.engine.walk import walk_wave
 from sweep.page.experiment import Experiment
-from sweep.results.networks import kept
 from sweep.results.store import Store
 from sweep.runs.events import Compiled, Event
 from sweep.runs.executors import Job
 from sweep.runs.planning import plan_sweep
+from sweep.runs.provenance import fixed_by
 from sweep.runs.wave_writer import WaveWriter
 
 
@@ -50,7 +51,8 @@ def run_job(job: Job, experiment: Experiment, obey: Callable[[], None] = lambda:
         obey: raises an exception if a signal has come.
     """
     store = Store(Path(job.store))
-    plan = plan_sweep(experiment, job.memory, job.wave_lanes, job.chunk_lanes, kept(store.attributes()))
+    fixed = replace(fixed_by(store.attributes()), wave_lanes=job.wave_lanes)
+    plan = plan_sweep(experiment, job.memory, fixed)
     yield from LocalExecutor(plan, store).run([job], obey)
 
 
