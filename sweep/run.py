@@ -39,6 +39,7 @@ class Options(ExperimentOptions):
         plan: print lanes, blocks, programs, memory and a time estimate, with reasons, without training.
         resume: continue an incomplete store.
         fresh: move an existing store away and start again.
+        grow: train what the page has more than its store: lanes or epochs. What is stored stays bit by bit as it is.
         lane: train one stored lane again and print how far it is from the stored one: the lane with
             seed=3,learning_rate=1e-3,width=64, or as many knobs as identify one lane. The store is only read.
             Exit code 1 if the numbers differ although everything that they depend on is the same.
@@ -53,6 +54,7 @@ class Options(ExperimentOptions):
     plan: bool = False
     resume: bool = False
     fresh: bool = False
+    grow: bool = False
     lane: OptionalText = None
     memory: OptionalText = None
     compile_cache: OptionalPath = None
@@ -78,7 +80,9 @@ def _check_combination(options: Options) -> None:
     """Refuse options that exclude each other."""
     if options.resume and options.fresh:
         raise SweepError("--resume and --fresh exclude each other: --resume continues, --fresh starts again")
-    for name in ("resume", "fresh", "plan", "figures_dir"):
+    if options.grow and options.fresh:
+        raise SweepError("--grow and --fresh exclude each other: --grow keeps what is stored, --fresh starts again")
+    for name in ("resume", "fresh", "grow", "plan", "figures_dir"):
         if options.lane is not None and getattr(options, name):
             option = f"--{name.replace('_', '-')}"
             raise SweepError(f"--lane trains one stored lane again and stores and draws nothing: leave out {option}")
@@ -143,15 +147,16 @@ def _run(selection: Selection, options: Options, memory: int | None, args: Seque
 
     def describe_stop() -> tuple[str, str]:
         again = [arg for arg in args if arg not in ("--fresh", "--resume")]
+        again += [] if options.grow else ["--resume"]
         stored = f"the results so far are in {store}" if store.exists() else "nothing was stored yet"
-        return f"stopped; {stored}; to continue:", f"{_python()} -m sweep.run {shlex.join(again)} --resume"
+        return f"stopped; {stored}; to continue:", f"{_python()} -m sweep.run {shlex.join(again)}"
 
     set_last_words(describe_stop)
     try:
         with _show_progress(console) as watch:
             ds = run_sweep(
-                selection.experiment, out=store, resume=options.resume, fresh=options.fresh, memory=memory,
-                attributes=selection.attributes, watch=watch,
+                selection.experiment, out=store, resume=options.resume, fresh=options.fresh, grow=options.grow,
+                memory=memory,                 attributes=selection.attributes, watch=watch,
             )  # fmt: skip
         if not watch.called:
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"

@@ -19,7 +19,8 @@ from sweep.engine.program import Block, lane_shapes
 from sweep.page.resolve import group_rows
 
 Keep = Literal["parameters", "state", "nothing"]
-MOST_BYTES: Final = 2**28  # of the parameters of all lanes together that are kept if the page does not say
+MOST_FIRST: Final[tuple[Keep, ...]] = ("state", "parameters", "nothing")
+MOST_BYTES: Final = 2**28  # of all lanes together that are kept if the page does not say
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,20 @@ def choose(wanted: Keep | None, networks: Sequence[Network]) -> Keep:
     """Choose what is kept.
 
     Args:
-        wanted: what the page says; None for the parameters, unless those of all lanes are too large.
+        wanted: what the page says; None for the states if those of all lanes are not too large, otherwise the
+            parameters if these are not, otherwise nothing.
         networks: of all lanes.
     """
     if wanted is None:
-        wanted = "parameters" if kept_bytes("parameters", networks) <= MOST_BYTES else "nothing"
+        small: list[Keep] = [keep for keep in MOST_FIRST if kept_bytes(keep, networks) <= MOST_BYTES]
+        wanted = small[0]
     # A module without parameters has nothing that could be kept.
     return wanted if any(network.parameters for network in networks) else "nothing"
+
+
+def least(*keeps: Keep) -> Keep:
+    """Give what all of several stores keep."""
+    return max(keeps, key=MOST_FIRST.index)
 
 
 def kept_bytes(keep: Keep, networks: Sequence[Network]) -> int:
@@ -164,6 +172,25 @@ def state_rows(state: Any) -> np.ndarray:
     """
     leaves = [np.ascontiguousarray(leaf).reshape(len(leaf), -1) for leaf in jax.tree.leaves(state)]
     return np.concatenate([leaf.view(np.uint8) for leaf in leaves], axis=1)
+
+
+def states_of_rows(block: Block, names: tuple[str, ...], rows: np.ndarray) -> list[np.ndarray]:
+    """Make the arrays of whole states from their bytes: the inverse of `state_rows`; within the settings of the plan.
+
+    Args:
+        block: the block of the lanes.
+        names: the names of its traced numbers.
+        rows: of shape (lanes, bytes), possibly longer than a state.
+
+    Returns:
+        The leaves of the pytree, lanes first.
+    """
+    found, start = [], 0
+    for leaf in leaves_of(lane_shapes(block, names)[0].lanes.state):
+        part = np.ascontiguousarray(rows[:, start : start + leaf.bytes])
+        found.append(part.view(leaf.dtype).reshape(len(rows), *leaf.shape))
+        start += leaf.bytes
+    return found
 
 
 def pad(block: Block, template: Any, row: np.ndarray, sizes: Mapping[str, Any]) -> Any:

@@ -471,6 +471,24 @@ def check_step(block: Block, names: tuple[str, ...]) -> None:
         jax.eval_shape(block.training.step, own.lanes.state, own.data, own.shared, own.numbers, step)
 
 
+def code_of(block: Block, names: tuple[str, ...]) -> str:
+    """Give the code of a lane as text: what begins it, a step, and what measures it; within the settings of a plan.
+
+    Args:
+        block: its block; tiles do not matter.
+        names: the names of its traced numbers.
+    """
+    own, step = lane_shapes(block, names)[0], jax.ShapeDtypeStruct((), np.int32)
+    training, period = block.training, block.training.renewed_every
+
+    def whole(numbers: Numbers, lane: Lane, data: Data, shared: Shared, step: Int[Array, ""]) -> Any:
+        taken = training.step(lane.state, data, shared, numbers, step)
+        fresh = () if period is None else training.renew(lane.state, data, shared, numbers, step)
+        return begin(block, numbers, shared), taken, fresh, finish(block, numbers, data, lane, step, shared)
+
+    return jax.jit(whole).lower(own.numbers, own.lanes, own.data, own.shared, step).as_text()
+
+
 def unused_numbers(block: Block, names: tuple[str, ...]) -> frozenset[str]:
     """Name the traced numbers of which nothing in a lane depends, as tracing it shows.
 

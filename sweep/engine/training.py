@@ -6,7 +6,7 @@ Tiles, freezing, seats, waves and checkpoints know nothing else of a training. I
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -276,6 +276,10 @@ class ShapeTraining(Training):
     def steps(self) -> int:
         """Number of steps in the whole training."""
         return self.shape.steps
+
+    def with_steps(self, steps: int) -> "ShapeTraining":
+        """Return the same training with another length."""
+        return replace(self, shape=replace(self.shape, steps=steps))  # type: ignore[type-var]
 
     @property
     def steps_per_epoch(self) -> int:

@@ -207,6 +207,20 @@ def _to_integer(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def number_rows(columns: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """Give equal rows of some columns equal numbers, from 0 on without gaps; NaN is equal to NaN.
+
+    Args:
+        columns: arrays of shape (size,); without any, all rows are equal.
+        size: number of rows.
+    """
+    code = np.zeros(size, np.int64)
+    for column in columns:
+        values, inverse = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(values) + inverse, return_inverse=True)[1]
+    return code
+
+
 def group_rows(columns: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
     """Number the distinct rows of some columns in order of appearance.
 
@@ -217,11 +231,7 @@ def group_rows(columns: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, li
     Returns:
         The number of each row, and the distinct rows.
     """
-    code = np.zeros(size, np.int64)
-    for column in columns:
-        values, inverse = np.unique(column, return_inverse=True)
-        code = np.unique(code * len(values) + inverse, return_inverse=True)[1]
-    _, first, group = np.unique(code, return_index=True, return_inverse=True)
+    _, first, group = np.unique(number_rows(columns, size), return_index=True, return_inverse=True)
     appearance = np.argsort(first)
     rank = np.argsort(appearance)
     rows = [tuple(column[first[at]] for column in columns) for at in appearance]

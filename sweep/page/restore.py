@@ -78,6 +78,18 @@ def restore_for_prediction(description: Mapping[str, Any]) -> Experiment:
     return restore(changed, STAND_INS)
 
 
+def restore_axes(description: Mapping[str, Any]) -> axes.Axes:
+    """Rebuild the axes of an experiment from its description: they are numbers and texts, and never code.
+
+    Raises:
+        SweepError: if this version of sweep can't rebuild them.
+    """
+    try:
+        return _make(description["axes"], MappingProxyType({}))
+    except (TypeError, KeyError, ValueError) as error:
+        raise SweepError(f"this version can't rebuild the axes that the store describes: {error}") from error
+
+
 def _make(value: Any, stand_ins: StandIns) -> Any:
     """Rebuild a value from its description: specs from their fields, tuples from lists."""
     if isinstance(value, list):

@@ -34,7 +34,7 @@ class Coordinator:
     def __init__(self, plan: Plan, store: Store, watch: Callable[[Progress], None]) -> None:
         self._plan, self._store, self._watch = plan, store, watch
         attributes = store.attributes()
-        _refuse_other_bits(attributes, plan, store.path)
+        refuse_other_bits(attributes, plan, store.path)
         store.tidy_checkpoints()
         counted = attributes | store.read_heartbeat()
         self._tally = Tally(**{name: counted[name] for name in asdict(Tally())})
@@ -51,7 +51,8 @@ class Coordinator:
         """
         try:
             with defer_signals() as requests:
-                self._train(requests)
+                if self._missing:
+                    self._train(requests)
             assert len(stored_waves(self._plan, self._store)) == len(self._plan.waves), "an executor left out waves"
             self._store.set_attributes(**asdict(self._tally), complete=True)
             self._store.clear()
@@ -97,8 +98,17 @@ def _all_steps(plan: Plan, number: int) -> int:
     return sum(block.training.steps * len(rows) for block, rows in zip(blocks, wave.rows, strict=True))
 
 
-def _refuse_other_bits(attributes: dict[str, Any], plan: Plan, path: Path) -> None:
-    """Refuse to mix results of different arithmetic in one store."""
+def refuse_other_bits(attributes: dict[str, Any], plan: Plan, path: Path) -> None:
+    """Refuse to mix results of different arithmetic in one store.
+
+    Args:
+        attributes: those of the store.
+        plan: the plan by which it is filled.
+        path: the store.
+
+    Raises:
+        SweepError: with what differs.
+    """
     stored = {name: json.loads(attributes["arithmetic"]).get(name) for name in arithmetic(plan)}
     for name, now in arithmetic(plan).items():
         if stored[name] != now:

@@ -38,6 +38,21 @@ class Curves:
             return np.full(self._wave.places, np.nan)
         return self._store.read(name, self._wave.start, self._wave.start + self._wave.places)
 
+    def names(self) -> tuple[str, ...]:
+        """Name the variables that it collects, beside the status."""
+        return tuple(self._arrays)
+
+    def take_over(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take over what other stores hold of the wave: values of its variables, for its lanes, in stored order.
+
+        Args:
+            arrays: by name, `status` among them; none is longer along any dimension than the wave's own.
+        """
+        self._status[:] = arrays["status"]
+        for name in self._arrays.keys() & arrays.keys():
+            values = arrays[name]
+            self._arrays[name][tuple(slice(size) for size in values.shape)] = values
+
     def add(self, segment: Segment) -> None:
         """Add the values of one segment."""
         for name in END_DATES.keys() & self._arrays.keys():

@@ -1,14 +1,17 @@
 """Filling a store: a new one, or one that an earlier run left incomplete; with smaller waves if memory runs out."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from sweep.base.errors import SweepWarning
 from sweep.engine.plan import Plan
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores
 from sweep.results.completeness import is_complete
-from sweep.runs.coordinator import Coordinator
+from sweep.runs.coordinator import Coordinator, refuse_other_bits
+from sweep.runs.growing import grown, plan_growth
 from sweep.runs.layout import create
 from sweep.runs.planning import check_effect, halve, plan_sweep
 from sweep.runs.progress import Progress
@@ -64,6 +67,53 @@ def resume(experiment: Experiment, path: Path, memory: int | None, watch: Callab
         if not stores.has_digests(path):
             stores.add_digests(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
         _train(plan, store, watch)
+
+
+def grow(
+    experiment: Experiment,
+    path: Path,
+    memory: int | None,
+    attributes: Mapping[str, str],
+    watch: Callable[[Progress], None],
+) -> None:
+    """Grow a store to a page with more lanes or epochs, and train what it then lacks.
+
+    Args:
+        experiment: the grown page.
+        path: the store.
+        memory: budget in bytes; None is half of what is free.
+        attributes: further attributes of the grown store.
+        watch: called between segments.
+
+    Raises:
+        SweepError: if it can't grow so; then nothing has changed.
+    """
+    with stores.hold(path) as lock:
+        stores.verify(path)
+        held = stores.check(path)
+        growth = plan_growth(experiment, path, held, memory)
+        if growth is None:
+            _say(f"{path} has all lanes of the page and more: it keeps what it has, and nothing is trained")
+            return
+        refuse_other_bits(held, growth.old, path)
+        check_effect(growth.new)
+        if not growth.trains_again:
+            if not held["complete"]:
+                _train(growth.old, stores.Store(path, lock), watch)
+            with grown(growth, path, lock, attributes) as new:
+                _train(growth.new, stores.Store(path, new), watch)
+            return
+    _say(
+        f"{path} keeps no states from which its lanes could be trained on: all are trained again from epoch 0, and the "
+        f"store is moved aside"
+    )
+    create(growth.new, path, attributes, fresh=True)
+    with stores.hold(path) as lock:
+        _train(growth.new, stores.Store(path, lock), watch)
+
+
+def _say(message: str) -> None:
+    warnings.warn(message, SweepWarning, stacklevel=4)
 
 
 def _train(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> None:

@@ -27,9 +27,9 @@ def write_networks(plan: Plan, number: int, store: Store, finals: Sequence[Any])
         parameters.append((places, rows))
         states += [] if state is None else [(places, state)]
     wave = plan.waves[number]
-    _write(store, "parameters", wave.start, wave.places, parameters, np.nan)
+    write_rows(store, "parameters", wave.start, wave.places, parameters, np.nan)
     if states:
-        _write(store, "training_state", wave.start, wave.places, states, 0)
+        write_rows(store, "training_state", wave.start, wave.places, states, 0)
 
 
 def _rows(plan: Plan, number: int, finals: Sequence[Any]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
@@ -47,8 +47,17 @@ def _rows(plan: Plan, number: int, finals: Sequence[Any]) -> Iterator[tuple[np.n
                 yield places[group], parameter_rows(block, own, sizes), None
 
 
-def _write(store: Store, name: str, start: int, places: int, parts: Rows, fill: float) -> None:
-    """Write the rows of a wave chunk by chunk; chunks that would hold nothing but `fill` are left out."""
+def write_rows(store: Store, name: str, start: int, places: int, parts: Rows, fill: float) -> None:
+    """Write rows of networks of a wave chunk by chunk; chunks that would hold nothing but `fill` are left out.
+
+    Args:
+        store: the store to write to.
+        name: the array.
+        start: place of the wave's first lane.
+        places: number of its places.
+        parts: of some lanes at a time their places in the wave, and their rows.
+        fill: what follows the end of a row.
+    """
     (_, entries), (lanes, width) = store.layout(name)
     for first in range(0, places, lanes):
         inside = [(at[here] - first, rows[here]) for at, rows in parts if (here := at // lanes == first // lanes).any()]

@@ -48,6 +48,11 @@ def provenance(plan: Plan) -> dict[str, Any]:
     }
 
 
+def origin(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Say where results come from that another store takes over: what of their store's provenance it would lose."""
+    return {name: attributes.get(name) for name in ("created", "commit", "device", "fingerprint")}
+
+
 def _fixes(plan: Plan) -> dict[str, Any]:
     """Return what a store fixes of its plan, beside what it keeps, which its arrays say."""
     fixes: dict[str, Any] = {"wave_lanes": plan.wave_lanes, "chunk_lanes": plan.chunk_lanes}

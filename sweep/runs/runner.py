@@ -12,7 +12,7 @@ from sweep.files import atomic_files
 from sweep.files.places import SPARE, parse_path
 from sweep.files.safe_files import exists
 from sweep.page.experiment import Experiment
-from sweep.page.identity import page_attributes
+from sweep.page.identity import differing_fields, page_attributes
 from sweep.results import store as stores
 from sweep.results.completeness import is_complete, update_complete_store
 from sweep.results.dataset import open_results
@@ -26,6 +26,7 @@ def run_sweep(
     out: str | Path | None = None,
     resume: bool = False,
     fresh: bool = False,
+    grow: bool = False,
     memory: int | None = None,
     attributes: Mapping[str, str] = MappingProxyType({}),
     watch: Callable[[Progress], None] = lambda progress: None,
@@ -37,6 +38,8 @@ def run_sweep(
         out: the store; None keeps nothing on disk.
         resume: continue an incomplete store.
         fresh: move an existing store away and start again.
+        grow: let a store of the same page with fewer lanes or epochs grow, and continue it if it is incomplete. What it
+            holds stays bit by bit as it is, only what is new is trained.
         memory: budget in bytes; None is half of what is free.
         attributes: further attributes of the store, in addition to provenance and counts.
         watch: called between segments.
@@ -45,16 +48,28 @@ def run_sweep(
         The labelled Dataset, see `open_results`. A complete store of the same experiment is returned as it is.
 
     Raises:
-        SweepError: if `out` holds another experiment, or an incomplete store without `resume` or `fresh`, or if it
-            can't be written.
+        SweepError: if `out` holds another experiment, or an incomplete store without `resume`, `grow` or `fresh`, or
+            none that could grow, or if it can't be written.
     """
     if not isinstance(experiment, Experiment):
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) returns one")
     if out is None:
+        if grow:
+            raise SweepError("grow=True needs the store that is to grow: name it with out=")
         with atomic_files.make_temporary_folder() as folder:
             return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
     path = parse_path(out, SPARE)
     in_the_way = exists(path)
+    if grow and not in_the_way:
+        raise SweepError(
+            f"there is no store at {path} that could grow: name it with --out, or leave --grow out to begin one"
+        )
+    if grow and differing_fields(experiment, stores.check(path)):
+        load_jax()
+        from sweep.runs import filling
+
+        filling.grow(experiment, path, memory, attributes, watch)
+        return open_results(path)
     if in_the_way and not fresh:
         complete = is_complete(experiment, path)
         _say_what_is_kept(experiment, path)
@@ -62,7 +77,7 @@ def run_sweep(
             stores.verify(path)
             update_complete_store(path, {**attributes, **page_attributes(experiment)})
             return open_results(path)
-        if not resume:
+        if not (resume or grow):
             _refuse_incomplete(path)
     load_jax()
     from sweep.runs import filling  # imports JAX, which a complete store does not need

@@ -166,8 +166,9 @@ class Record(Spec):
             as the page's task has, over its range.
         snapshots: number of records, evenly spread, at which predictions over x are stored.
         keep: what is kept of each lane's end: "parameters", its trained network (`sweep.trained`); "state", in addition
-            the optimiser's state and all else that a step changes; or "nothing". None keeps the parameters if those of
-            all lanes together take at most 256 MiB. No other number depends on it.
+            the optimiser's state and all else that a step changes, from which `--grow` trains on; or "nothing". None
+            keeps the states if those of all lanes together take at most 256 MiB, otherwise the parameters if these do.
+            No other number depends on it.
 
     Raises:
         SweepError: for an unknown metric, an x that is not a Window, a negative number of snapshots, or an unknown

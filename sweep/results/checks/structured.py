@@ -22,7 +22,7 @@ MOST_OPTION_LETTERS: Final = 255
 MOST_ARGUMENTS: Final = 10_000
 MOST_ARGUMENT_LETTERS: Final = 2**16
 MOST_TILES: Final = 1_000_000
-MOST_LENGTHS: Final = 1_000  # of trainings that were made longer and longer
+MOST_LENGTHS: Final = 1_000  # of trainings that were made longer and longer; and stores that one was made from
 MOST_NETWORKS: Final = 2**20
 MOST_LEAVES: Final = 100_000  # arrays of one network
 MOST_PATH_KEYS: Final = 32  # of an array of a network; also its dimensions
@@ -236,6 +236,13 @@ def _check_texts(found: Any) -> None:
             check_text(value, str(name), MOST_WORD_LETTERS)
 
 
+def _check_sources(found: Any) -> None:
+    few = isinstance(found, list) and len(found) <= MOST_LENGTHS
+    require(few, f"it is not a list of at most {MOST_LENGTHS:,} stores")
+    for each in found:
+        _check_texts(each)
+
+
 def _check_networks(found: Any) -> None:
     few = isinstance(found, list) and 1 <= len(found) <= MOST_NETWORKS
     require(few, f"it is not a list of at most {MOST_NETWORKS:,} networks")
@@ -308,4 +315,5 @@ FORMS: Final[Mapping[str, Callable[[Any], None]]] = {
     "arithmetic": _check_arithmetic,
     "versions": _check_texts,
     "networks": _check_networks,
+    "sources": _check_sources,
 }

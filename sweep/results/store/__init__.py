@@ -9,7 +9,7 @@ Imports `base`, `files`, `results.checks` and `results.digests`. Code outside of
 """
 
 from sweep.results.digests.folder import has_digests
-from sweep.results.store.creation import create
+from sweep.results.store.creation import create, put_in_place
 from sweep.results.store.heartbeat import HEARTBEAT
 from sweep.results.store.locking import hold, move_aside
 from sweep.results.store.older_stores import add_digests
@@ -29,6 +29,7 @@ __all__ = [
     "has_digests",
     "hold",
     "move_aside",
+    "put_in_place",
     "read",
     "read_attributes",
     "verify",

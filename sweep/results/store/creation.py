@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sweep.base.labels import NETWORK_DIMS
 from sweep.files import atomic_files, locks
+from sweep.files.exchange import exchange
 from sweep.files.places import ROOT, make_folder
 from sweep.files.safe_files import exists, list_files
 from sweep.results.checks.attributes import read_root
@@ -28,9 +30,15 @@ _NETWORK_CHUNK_BYTES: Final = 2**26  # of a chunk of an array of networks, befor
 
 
 def create(
-    path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any], *, fresh: bool = False
+    path: Path,
+    skeleton: xr.Dataset,
+    chunk_lanes: int,
+    attributes: Mapping[str, Any],
+    *,
+    fresh: bool = False,
+    fill: Callable[[Store], None] = lambda store: None,
 ) -> Store:
-    """Make a store in which all variables are NaN.
+    """Make a store in which all variables are NaN, except what `fill` writes.
 
     The folder is prepared beside its path and then moved there, so that there is a complete store or none.
 
@@ -40,6 +48,7 @@ def create(
         chunk_lanes: number of lanes in a chunk.
         attributes: attributes of the store, in addition to the skeleton's.
         fresh: if there is a store, move it aside once the new one is ready.
+        fill: writes into the store before it is moved to its path.
 
     Returns:
         The store, opened; no lock is held.
@@ -48,11 +57,10 @@ def create(
         SweepError: if the path can't be written, if another run has just made a store there, or if the store could
             not be opened again.
     """
-    named = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
     try:
         with make_folder(path.parent), atomic_files.make_folder_beside(path.parent) as beside:
             ready = beside / "store"
-            _lay_out(ready, named, chunk_lanes)
+            fill(_lay_out(ready, skeleton, chunk_lanes, attributes))
             if fresh and exists(path):
                 move_aside(path)
             os.replace(ready, path)
@@ -64,8 +72,50 @@ def create(
     return Store(path)
 
 
-def _lay_out(path: Path, dataset: xr.Dataset, chunk_lanes: int) -> None:
+@contextmanager
+def put_in_place(
+    path: Path,
+    lock: locks.Lock,
+    skeleton: xr.Dataset,
+    chunk_lanes: int,
+    attributes: Mapping[str, Any],
+    fill: Callable[[Store], None],
+) -> Iterator[locks.Lock]:
+    """Put a new store in the place of an old one, in one step, once it is filled; the old one is removed.
+
+    Args:
+        path: the old store.
+        lock: its lock, which the caller holds.
+        skeleton: the flat Dataset of the new one.
+        chunk_lanes: number of lanes in a chunk.
+        attributes: attributes of the new one, in addition to the skeleton's.
+        fill: writes into the new store what it takes from the old one.
+
+    Yields:
+        The lock of the new store, which is held within the `with` block.
+
+    Raises:
+        SweepError: if the new store can't be written; then the old one is as it was.
+    """
+    with ExitStack() as held:
+        try:
+            with atomic_files.make_folder_beside(path.parent) as beside:
+                ready = beside / "store"
+                fill(_lay_out(ready, skeleton, chunk_lanes, attributes))
+                new = held.enter_context(locks.lock_folder(ready))
+                lock.check()
+                exchange(ready, path)
+                lock.set_folder(ready)
+                new.set_folder(path)
+                atomic_files.sync_files([path / ROOT])
+        except OSError as error:
+            raise unwritable_error(path, error) from error
+        yield new
+
+
+def _lay_out(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any]) -> Store:
     """Write coordinates and metadata, make sure that they can be opened again, and write their digests."""
+    dataset = skeleton.assign_attrs({**attributes, "arrays": sorted(map(str, skeleton.variables))})
     networks = [str(name) for name, array in dataset.data_vars.items() if array.dims[-1] in NETWORK_DIMS]
     curves = dataset.drop_vars(networks)
     encoding = _encoding(curves, chunk_lanes)
@@ -75,6 +125,7 @@ def _lay_out(path: Path, dataset: xr.Dataset, chunk_lanes: int) -> None:
     with refuse_unstorable():
         examine(path, read_root(path), list_files(path))
     write_layout(path, list(map(str, dataset.coords)), list(map(str, dataset.data_vars)))
+    return Store(path)
 
 
 def _add_networks(path: Path, array: xr.DataArray, chunk_lanes: int) -> None:

@@ -1,0 +1,123 @@
+"""Filling the waves of a new store from other stores that hold results of its lanes, bit by bit as they are there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import zarr
+
+from sweep.engine.plan import Plan, Wave
+from sweep.page.matching import NOWHERE
+from sweep.results.store import Store
+from sweep.runs.continuing import position_after
+from sweep.runs.curves import Curves
+from sweep.runs.networks import write_rows
+
+_FILLS: Final = {"parameters": np.nan, "training_state": 0}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A store of which results are taken.
+
+    Args:
+        path: the store, which has been verified and does not change meanwhile.
+        lanes: for each of its places, the number of its lane in the new sweep; `NOWHERE` if nothing is taken there.
+    """
+
+    path: Path
+    lanes: np.ndarray
+
+    @cached_property
+    def group(self) -> zarr.Group:
+        """The store, opened."""
+        return zarr.open_group(self.path, mode="r", use_consolidated=False)
+
+    def read(self, name: str, places: np.ndarray) -> np.ndarray:
+        """Read one variable at some places."""
+        array: Any = self.group[name]
+        first, last = places[0], places[-1]
+        consecutive = last - first == len(places) - 1 and bool((np.diff(places) == 1).all())
+        return np.asarray(array[first : last + 1] if consecutive else array.oindex[places])
+
+    def places_of(self, lanes: np.ndarray) -> np.ndarray:
+        """Give the places of lanes of the new sweep; `NOWHERE` of lanes that it does not have."""
+        taken, order = self._taken
+        if not len(taken):
+            return np.full(len(lanes), NOWHERE)
+        at = order[np.searchsorted(self.lanes[taken], lanes, sorter=order).clip(max=len(taken) - 1)]
+        return np.where(self.lanes[taken[at]] == lanes, taken[at], NOWHERE)
+
+    @cached_property
+    def _taken(self) -> tuple[np.ndarray, np.ndarray]:
+        """The places from which something is taken, and their order by lanes."""
+        taken = np.flatnonzero(self.lanes != NOWHERE)
+        return taken, np.argsort(self.lanes[taken])
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one source gives of a wave: the places of the lanes in the wave, and in the source."""
+
+    source: Source
+    at: np.ndarray
+    places: np.ndarray
+
+
+def fill(plan: Plan, store: Store, sources: Sequence[Source], records: int) -> None:
+    """Write what sources hold into the waves of a store that was laid out with these lanes.
+
+    Args:
+        plan: the plan of the store; its `held` lanes are those that the sources have.
+        store: the store, in which nothing is written yet.
+        sources: of lanes that several have, the first one counts.
+        records: number of records that the sources have. If the plan has more, the waves wait at that record, each with
+            a checkpoint, to be trained on.
+    """
+    assert plan.held is not None, "a plan of a store that is filled says with which lanes"
+    for number, wave in enumerate(plan.waves):
+        if plan.held[wave.lanes].all():
+            _fill_wave(plan, number, store, list(_shares(wave, sources)), records)
+
+
+def _fill_wave(plan: Plan, number: int, store: Store, shares: Sequence[_Share], records: int) -> None:
+    wave = plan.waves[number]
+    store.begin(wave.start, wave.start + wave.places)
+    curves = Curves(plan, number, store)
+    arrays = {name: _gather(name, shares, len(wave.lanes)) for name in (*curves.names(), "status")}
+    curves.take_over(arrays)
+    if records == len(plan.epochs):
+        for name in _FILLS.keys() & set(store.names()):
+            rows = [(share.at, share.source.read(name, share.places)) for share in shares]
+            write_rows(store, name, wave.start, wave.places, rows, _FILLS[name])
+        curves.close()
+    else:
+        states = _gather("training_state", shares, len(wave.lanes))
+        curves.write(records)
+        store.save_checkpoint(wave.start, position_after(plan, number, records, arrays, states).arrays())
+
+
+def _shares(wave: Wave, sources: Sequence[Source]) -> Iterator[_Share]:
+    """Divide the lanes of a wave among the sources."""
+    left = np.arange(len(wave.lanes))
+    for source in sources:
+        places = source.places_of(wave.lanes[left])
+        own = places != NOWHERE
+        if own.any():
+            yield _Share(source, left[own], places[own])
+        left = left[~own]
+    assert not len(left), "a lane that the store was laid out with is in no source"
+
+
+def _gather(name: str, shares: Sequence[_Share], lanes: int) -> np.ndarray:
+    """Gather one variable of a wave's lanes; of sources that differ in size, as of layers, the rest is empty."""
+    parts = [share.source.read(name, share.places) for share in shares]
+    shape = np.max([part.shape[1:] for part in parts], axis=0).astype(int)
+    kind = parts[0].dtype
+    found = np.full((lanes, *shape), np.nan if kind.kind == "f" else 0, kind)
+    for share, part in zip(shares, parts, strict=True):
+        found[(share.at, *(slice(size) for size in part.shape[1:]))] = part
+    return found

@@ -1,0 +1,155 @@
+"""Growing a store: more lanes or longer trainings, while what it holds stays bit by bit as it is.
+
+The store is first completed as it is. Then a new one is laid out for the grown page, filled from the old one, and put
+in its place in one step; what it lacks is trained as in any other incomplete store.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sweep.base.errors import SweepError
+from sweep.engine.keeping import least
+from sweep.engine.plan import Fixed, Plan
+from sweep.files.locks import Lock
+from sweep.page.experiment import Experiment
+from sweep.page.identity import differing_fields
+from sweep.page.matching import NOWHERE, described_by, earlier, lacking, match
+from sweep.results import store as stores
+from sweep.results.dataset import LANE
+from sweep.results.networks import kept
+from sweep.runs.composing import Source, fill
+from sweep.runs.growth_checks import check_lanes
+from sweep.runs.layout import lay_out_store
+from sweep.runs.planning import plan_sweep
+from sweep.runs.progress import Tally
+from sweep.runs.provenance import fixed_by, origin, provenance
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a store grows.
+
+    Args:
+        old: the plan by which it was filled.
+        new: the plan of the grown page; it holds the lanes that are taken over.
+        lanes: for each lane of the old plan its number in the new one.
+    """
+
+    old: Plan
+    new: Plan
+    lanes: np.ndarray
+
+    @property
+    def trains_again(self) -> bool:
+        """Whether trainings become longer and the store does not keep the states from which they could go on."""
+        return self.new.held is None
+
+
+def plan_growth(page: Experiment, path: Path, attributes: Mapping[str, Any], memory: int | None) -> Growth | None:
+    """Plan how a store grows to a page, and make sure that it can.
+
+    Args:
+        page: the grown page.
+        path: the store.
+        attributes: its attributes.
+        memory: budget in bytes; None is half of what is free.
+
+    Returns:
+        The plans; None if the store has all lanes of the page and more.
+
+    Raises:
+        SweepError: if the page is another one, or can't grow so; with what differs and what can be done.
+    """
+    before = _stored_experiment(page, path, attributes)
+    if page.epochs < before.epochs:
+        raise SweepError(
+            f"{path} was trained for {before.epochs} epochs and the page has {page.epochs}: fewer is no growth; give "
+            f"the page at least as many, or a store of its own with --out"
+        )
+    old, new = plan_sweep(before, memory, fixed_by(attributes)), plan_sweep(page, memory)
+    lanes = match(new.resolved, old.resolved)
+    if lost := lacking(new.resolved, old.resolved, lanes):
+        if page.epochs == before.epochs and (match(old.resolved, new.resolved) != NOWHERE).all():
+            return None
+        raise SweepError(
+            f"{path} has {lost}, which the page lacks: fewer is no growth; add what is missing to the page, or give "
+            f"it a store of its own with --out"
+        )
+    growth = _planned(page, attributes, memory, old, new, lanes)
+    check_lanes(path, old, growth.new, lanes)
+    return growth
+
+
+def _stored_experiment(page: Experiment, path: Path, attributes: Mapping[str, Any]) -> Experiment:
+    """Give the experiment of a store, from the page as it is now."""
+    where = f"{path} holds another experiment than the page"
+    remedy = "only axes and epochs can grow; --out names another place, --fresh moves the store away"
+    try:
+        before = earlier(page, described_by(attributes))
+    except SweepError as error:
+        raise SweepError(f"{where}, which can't have its axes ({error}): {remedy}") from error
+    if fields := differing_fields(before, attributes):
+        raise SweepError(f"{where}, it differs in {fields}: {remedy}")
+    return before
+
+
+def _planned(
+    page: Experiment, attributes: Mapping[str, Any], memory: int | None, old: Plan, new: Plan, lanes: np.ndarray
+) -> Growth:
+    """Plan the new store with the lanes that it takes over."""
+    longer = page.epochs > old.experiment.epochs
+    lengths = (*old.earlier_epochs, *([old.experiment.epochs] if longer else []))
+    goes_on = not longer or kept(attributes) == "state"
+    held = np.isin(np.arange(len(new.lanes)), lanes) if goes_on else None
+    keep = least(new.keep, kept(attributes)) if goes_on else new.keep
+    return Growth(old, plan_sweep(page, memory, Fixed(keep=keep, held=held, earlier_epochs=lengths)), lanes)
+
+
+@contextmanager
+def grown(growth: Growth, path: Path, lock: Lock, attributes: Mapping[str, str]) -> Iterator[Lock]:
+    """Put the grown store, with what the complete old one holds, in its place.
+
+    Args:
+        growth: how it grows.
+        path: the store.
+        lock: its lock, which the caller holds.
+        attributes: further attributes of the grown store.
+
+    Yields:
+        The lock of the grown store, which is held within the `with` block.
+    """
+    stored = stores.check(path)
+    described = _describe(growth.new, [stored], attributes)
+    source = Source(path, _lanes_at(path, growth.lanes))
+    with stores.put_in_place(
+        path, lock, lay_out_store(growth.new), growth.new.chunk_lanes, described,
+        lambda store: fill(growth.new, store, [source], len(growth.old.epochs)),
+    ) as new:  # fmt: skip
+        yield new
+
+
+def _lanes_at(path: Path, numbers: np.ndarray) -> np.ndarray:
+    """Give for each place of a complete store the number of its lane in the new sweep."""
+    store = stores.Store(path)
+    lanes = store.read(LANE, 0, store.layout(LANE)[0][0])
+    return np.where(lanes < 0, NOWHERE, numbers[lanes])
+
+
+def _describe(plan: Plan, sources: Sequence[Mapping[str, Any]], attributes: Mapping[str, str]) -> dict[str, Any]:
+    """Give the attributes of a store that is laid out from others: its own, and those that count on."""
+    counts = {name: sum(source[name] for source in sources) for name in asdict(Tally())}
+    origins = [each for source in sources for each in (*json.loads(source.get("sources", "[]")), origin(source))]
+    return {
+        **attributes,
+        **provenance(plan),
+        **counts,
+        "lane_steps_planned": plan.lane_steps(),
+        "sources": json.dumps(origins),
+        "complete": False,
+    }
