@@ -167,6 +167,43 @@ class Axes:
         return Axes(tuple(kept))
 
 
+def join(one: Axes, other: Axes) -> Axes:
+    """Give the smallest product of factors that has the lanes of both sides.
+
+    A factor whose knobs both sweep together has the rows of both, in increasing order if they are so on both sides. A
+    factor that only one side has stays as it is.
+
+    Raises:
+        SweepError: if the sides sweep knobs together that are not the same ones.
+    """
+    theirs = {frozenset(factor.knobs): factor for factor in other.factors}
+    joined = [_join_rows(factor, theirs.pop(frozenset(factor.knobs), factor)) for factor in one.factors]
+    for factor in theirs.values():
+        if shared := sorted({*factor.knobs} & {*one.knobs()}):
+            raise SweepError(
+                f"one sweeps {', '.join(shared)} with other knobs than the other: they make no grid together"
+            )
+    return Axes((*joined, *theirs.values()))
+
+
+def _join_rows(one: Factor, other: Factor) -> Factor:
+    """Give a factor with the rows of both sides."""
+    theirs = tuple(zip(*(other.column(knob) for knob in one.knobs), strict=True))
+    rows = tuple(dict.fromkeys((*one.rows, *theirs)))
+    if _sorted(one.rows) == one.rows and _sorted(theirs) == theirs:
+        rows = _sorted(rows) or rows
+    columns = dict(zip(one.knobs, zip(*rows, strict=True), strict=True))
+    return Factor(one.knobs, rows, _naming_knob(columns))
+
+
+def _sorted(rows: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Sort rows; return None if they can't be compared, as numbers and texts."""
+    try:
+        return tuple(sorted(rows))
+    except TypeError:
+        return None
+
+
 def _covering(rows: Iterable[tuple[Value | None, ...]]) -> tuple[tuple[Value | None, ...], ...]:
     """Keep each row to which a knob applies that does not apply to the rows before it."""
     kept, covered = [], set()

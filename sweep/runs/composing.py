@@ -1,7 +1,8 @@
 """Filling the waves of a new store from other stores that hold results of its lanes, bit by bit as they are there."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -11,10 +12,13 @@ import zarr
 
 from sweep.engine.plan import Plan, Wave
 from sweep.page.matching import NOWHERE
+from sweep.results.digests.folder import wave_arrays
 from sweep.results.store import Store
 from sweep.runs.continuing import position_after
 from sweep.runs.curves import Curves
 from sweep.runs.networks import write_rows
+from sweep.runs.progress import Tally
+from sweep.runs.provenance import origin, provenance
 
 _FILLS: Final = {"parameters": np.nan, "training_state": 0}
 
@@ -35,6 +39,16 @@ class Source:
     def group(self) -> zarr.Group:
         """The store, opened."""
         return zarr.open_group(self.path, mode="r", use_consolidated=False)
+
+    @property
+    def stored(self) -> np.ndarray:
+        """The numbers of the lanes that are taken."""
+        return self.lanes[self.lanes != NOWHERE]
+
+    @cached_property
+    def variables(self) -> tuple[str, ...]:
+        """The names of its variables of lanes; without coordinates, which the new sweep has itself."""
+        return tuple(wave_arrays(self.path))
 
     def read(self, name: str, places: np.ndarray) -> np.ndarray:
         """Read one variable at some places."""
@@ -65,6 +79,26 @@ class _Share:
     source: Source
     at: np.ndarray
     places: np.ndarray
+
+
+def describe(plan: Plan, sources: Sequence[Mapping[str, Any]], attributes: Mapping[str, str]) -> dict[str, Any]:
+    """Give the attributes of a store that is laid out from others: its own, and those that count on.
+
+    Args:
+        plan: the plan of the new store.
+        sources: the attributes of the others.
+        attributes: further ones.
+    """
+    counts = {name: sum(source[name] for source in sources) for name in asdict(Tally())}
+    origins = [each for source in sources for each in (*json.loads(source.get("sources", "[]")), origin(source))]
+    return {
+        **attributes,
+        **provenance(plan),
+        **counts,
+        "lane_steps_planned": plan.lane_steps(),
+        "sources": json.dumps(origins),
+        "complete": False,
+    }
 
 
 def fill(plan: Plan, store: Store, sources: Sequence[Source], records: int) -> None:

@@ -4,10 +4,9 @@ The store is first completed as it is. Then a new one is laid out for the grown 
 in its place in one step; what it lacks is trained as in any other incomplete store.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,11 @@ from sweep.page.matching import NOWHERE, described_by, earlier, lacking, match
 from sweep.results import store as stores
 from sweep.results.dataset import LANE
 from sweep.results.networks import kept
-from sweep.runs.composing import Source, fill
+from sweep.runs.composing import Source, describe, fill
 from sweep.runs.growth_checks import check_lanes
 from sweep.runs.layout import lay_out_store
 from sweep.runs.planning import plan_sweep
-from sweep.runs.progress import Tally
-from sweep.runs.provenance import fixed_by, origin, provenance
+from sweep.runs.provenance import fixed_by
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def grown(growth: Growth, path: Path, lock: Lock, attributes: Mapping[str, str])
         The lock of the grown store, which is held within the `with` block.
     """
     stored = stores.check(path)
-    described = _describe(growth.new, [stored], attributes)
+    described = describe(growth.new, [stored], attributes)
     source = Source(path, _lanes_at(path, growth.lanes))
     with stores.put_in_place(
         path, lock, lay_out_store(growth.new), growth.new.chunk_lanes, described,
@@ -139,17 +137,3 @@ def _lanes_at(path: Path, numbers: np.ndarray) -> np.ndarray:
     store = stores.Store(path)
     lanes = store.read(LANE, 0, store.layout(LANE)[0][0])
     return np.where(lanes < 0, NOWHERE, numbers[lanes])
-
-
-def _describe(plan: Plan, sources: Sequence[Mapping[str, Any]], attributes: Mapping[str, str]) -> dict[str, Any]:
-    """Give the attributes of a store that is laid out from others: its own, and those that count on."""
-    counts = {name: sum(source[name] for source in sources) for name in asdict(Tally())}
-    origins = [each for source in sources for each in (*json.loads(source.get("sources", "[]")), origin(source))]
-    return {
-        **attributes,
-        **provenance(plan),
-        **counts,
-        "lane_steps_planned": plan.lane_steps(),
-        "sources": json.dumps(origins),
-        "complete": False,
-    }

@@ -2,6 +2,7 @@
 
 import json
 import platform as machine
+import re
 import subprocess
 import time
 from collections.abc import Mapping
@@ -11,15 +12,17 @@ from math import prod
 from pathlib import Path
 from typing import Any, Final
 
+from sweep.base.errors import SweepError
 from sweep.base.masks import read_mask, write_mask
 from sweep.engine.compiler_options import list_options
 from sweep.engine.numerics import consequential
-from sweep.engine.plan import Fixed, Plan
+from sweep.engine.plan import Devices, Fixed, Plan
 from sweep.page.identity import fingerprint, page_attributes
 from sweep.results.networks import kept
 
 # Increased whenever a change of sweep's code changes the bits of results.
 ENGINE: Final = 5
+_DEVICE: Final = re.compile(r"(?P<kind>.*) \((?P<platform>\w+), .*\)")  # as `arithmetic` writes it
 PACKAGES: Final = ("sweep-lanes", "jax", "jaxlib", "flax", "optax", "numpy", "xarray", "zarr")
 
 
@@ -56,7 +59,7 @@ def origin(attributes: Mapping[str, Any]) -> dict[str, Any]:
 def _fixes(plan: Plan) -> dict[str, Any]:
     """Return what a store fixes of its plan, beside what it keeps, which its arrays say."""
     fixes: dict[str, Any] = {"wave_lanes": plan.wave_lanes, "chunk_lanes": plan.chunk_lanes}
-    if plan.held is not None:
+    if plan.held is not None and not plan.held.all():  # otherwise lanes are in the order of a sweep that has none
         fixes["held"] = write_mask(plan.held)
     if plan.earlier_epochs:
         fixes["earlier_epochs"] = list(plan.earlier_epochs)
@@ -86,10 +89,22 @@ def arithmetic(plan: Plan) -> dict[str, Any]:
     versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
     kind = f"{plan.devices.kind} ({plan.devices.platform}, {machine.machine()})"
     chosen = {"options": list_options(plan.devices.platform), "settings": consequential()}
-    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, **chosen, "shared": _shared_blocks(plan)}
+    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, **chosen, "shared": shared_blocks(plan)}
 
 
-def _shared_blocks(plan: Plan) -> str | None:
+def devices_of(attributes: Mapping[str, Any]) -> Devices:
+    """Describe the devices on which a store was computed, of which there may be none here, as one of their kind.
+
+    Raises:
+        SweepError: if the store does not say.
+    """
+    found = _DEVICE.fullmatch(str(json.loads(attributes["arithmetic"]).get("device")))
+    if found is None:
+        raise SweepError("the store does not say on which kind of device it was computed: run its page again")
+    return Devices(found["platform"], found["kind"], 1)
+
+
+def shared_blocks(plan: Plan) -> str | None:
     """Return a hash of the trainings of all blocks if structures share any: then it is estimates that chose which."""
     trainings = [block.training for block, _ in plan.blocks()]
     if len(trainings) == len(plan.resolved.variants):

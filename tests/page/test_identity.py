@@ -242,17 +242,17 @@ NUMBERS = {
 }
 # Every name that a module or a package has had: it is left out of hashes for good.
 MODULE_NAMES = """
-__main__ absent activation alignment answers array_checks array_schema arrays atomic_files attribute_checks attributes
-axes base best blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim claims cli
-command compare comparing comparison compile_cache compiler_check compiler_options completeness composing continuing
-convergence coordinator cores cost crash creation curvature curve_records curves damage data dataset devices
+__main__ absent activation agreement alignment answers array_checks array_schema arrays atomic_files attribute_checks
+attributes axes base best blocks bokeh_models bounded_json cells check checkpoints checks chunk_files chunks claim
+claims cli command compare comparing comparison compile_cache compiler_check compiler_options completeness composing
+continuing convergence coordinator cores cost crash creation curvature curve_records curves damage data dataset devices
 differences differing digests dimension dimensions distance document drawing elementwise engine epoch_maps errors
 estimate events exchange execute executors experiment export exporting figure figures files filling film folder formats
 fourier frameworks gallery given growing growth_checks hashes heartbeat heatmaps hierarchy html identity initial
 initializer inputs intervals keeping keys knobs labels lane_choice lane_tables lanes layers layout lines load local
-locking locks long loss losses maps masks matching measures memory metric metrics model models modules moment netcdf
-networks numerics older_stores operations optim optimizer optimizers optional outcomes outputs overrides own
-own_numbers owners packing page page_code page_differences page_figure page_training pages pairs parametrisation
+locking locks long loss losses maps masks matching measures memory merge merging metric metrics model models modules
+moment netcdf networks numerics older_stores operations optim optimizer optimizers optional outcomes outputs overrides
+own own_numbers owners packing page page_code page_differences page_figure page_training pages pairs parametrisation
 perceptron permutation places plan plane planning plot plots prediction prepare products program progress provenance
 quotients reading record refusals registry regression repair replay replaying report reporting resolve restore
 restoring results rewriting rows rules run runner runs safe_files samples sampling scalars scale schedules schema seats
