@@ -21,7 +21,6 @@ from sweep.cli.variation import ExperimentOptions, Selection, select_experiment
 
 if TYPE_CHECKING:
     from sweep.cli.terminal import Terminal, Watcher
-    from sweep.page.experiment import Experiment
 
 PROG = "python -m sweep.run"
 
@@ -69,7 +68,7 @@ def main(args: Sequence[str]) -> None:
     compile_cache.use(options.compile_cache)  # before the page is loaded, which may import JAX
     selection = resolve(options, rest)
     if options.plan:
-        _show_plan(selection.experiment, memory)
+        _show_plan(selection, options, memory)
     elif options.lane is not None:
         _replay(selection, options, memory)
     else:
@@ -105,14 +104,19 @@ def resolve(options: Options, rest: Sequence[str]) -> Selection:
     return select_experiment(options, rest, f"{PROG} {options.page}")
 
 
-def _show_plan(experiment: "Experiment", memory: int | None) -> None:
+def _show_plan(selection: Selection, options: Options, memory: int | None) -> None:
     from sweep.cli.terminal import Terminal, show_plan
     from sweep.runs.runner import load_jax
 
     load_jax()
+    from sweep.runs.growing import plan_of_growth
     from sweep.runs.planning import check_effect, plan_sweep
 
-    plan = plan_sweep(experiment, memory)
+    plan = (
+        plan_of_growth(selection.experiment, selection.store, memory)
+        if options.grow
+        else plan_sweep(selection.experiment, memory)
+    )
     check_effect(plan)
     show_plan(Terminal(highlight=False), plan)
 
@@ -156,7 +160,7 @@ def _run(selection: Selection, options: Options, memory: int | None, args: Seque
         with _show_progress(console) as watch:
             ds = run_sweep(
                 selection.experiment, out=store, resume=options.resume, fresh=options.fresh, grow=options.grow,
-                memory=memory,                 attributes=selection.attributes, watch=watch,
+                memory=memory, attributes=selection.attributes, watch=watch,
             )  # fmt: skip
         if not watch.called:
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"

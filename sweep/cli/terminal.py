@@ -186,7 +186,8 @@ class _Lines:
             return
         self._next = now + LINE_SECONDS
         if progress.stage == "compiling":
-            self._console.print(f"compiling {len(progress.plan.programs)} program(s)")
+            stored = f"; {progress.lane_steps / total:.0%} is stored already" if progress.lane_steps else ""
+            self._console.print(f"compiling {len(progress.plan.programs)} program(s){stored}")
             self._next = 0.0
             return
         share = progress.lane_steps / total

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from sweep.base.errors import SweepError
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.results import store as stores
 from sweep.results.checks.attributes import check_provenance
+
+GROWING: Final = ("axes", "epochs")  # fields of a page in which its store may grow
 
 
 def is_complete(experiment: Experiment, path: Path) -> bool:
@@ -20,8 +23,10 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
     attributes = stores.check(path)
     check_provenance(path, attributes)
     if fields := differing_fields(experiment, attributes):
+        grows = "--grow trains what the page has more, " if {*fields.split(", ")} <= {*GROWING} else ""
         raise SweepError(
-            f"{path} holds another experiment, it differs in {fields}: --fresh moves it away, --out names another place"
+            f"{path} holds another experiment, it differs in {fields}: {grows}--fresh moves it away, --out names "
+            f"another place"
         )
     return bool(attributes["complete"])
 

@@ -6,7 +6,7 @@ in its place in one step; what it lacks is trained as in any other incomplete st
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def plan_growth(page: Experiment, path: Path, attributes: Mapping[str, Any], mem
         )
     growth = _planned(page, attributes, memory, old, new, lanes)
     check_lanes(path, old, growth.new, lanes)
-    return growth
+    return replace(growth, new=replace(growth.new, reasons=(*growth.new.reasons, f"{path} {_words(growth)}")))
 
 
 def _stored_experiment(page: Experiment, path: Path, attributes: Mapping[str, Any]) -> Experiment:
@@ -107,6 +107,32 @@ def _planned(
     held = np.isin(np.arange(len(new.lanes)), lanes) if goes_on else None
     keep = least(new.keep, kept(attributes)) if goes_on else new.keep
     return Growth(old, plan_sweep(page, memory, Fixed(keep=keep, held=held, earlier_epochs=lengths)), lanes)
+
+
+def _words(growth: Growth) -> str:
+    """Say how a store grows."""
+    old, new = growth.old, growth.new
+    sizes = {"lanes": [len(plan.lanes) for plan in (old, new)], "epochs": [p.experiment.epochs for p in (old, new)]}
+    grows = " and ".join(f"from {one:,} to {two:,} {name}" for name, (one, two) in sizes.items() if one != two)
+    if growth.trains_again:
+        return f"grows {grows}; it keeps no states of its lanes: all are trained again from epoch 0"
+    stored = f"{old.lane_steps():,} of {new.lane_steps():,} lane-steps are stored and stay as they are"
+    return f"grows {grows}; {stored}" if grows else f"has the lanes of the page; {stored}"
+
+
+def plan_of_growth(page: Experiment, path: Path, memory: int | None) -> Plan:
+    """Plan the sweep to which a store grows, to show it.
+
+    Args:
+        page: the grown page.
+        path: the store.
+        memory: budget in bytes; None is half of what is free.
+
+    Raises:
+        SweepError: as `plan_growth`.
+    """
+    growth = plan_growth(page, path, stores.check(path), memory)
+    return growth.new if growth is not None else plan_sweep(page, memory)
 
 
 @contextmanager

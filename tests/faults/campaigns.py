@@ -24,6 +24,7 @@ CAMPAIGNS = {  # name: its module, and its name there
     "traced": ("traced", "CAMPAIGN"),
     "repeated": ("repeated", "CAMPAIGN"),
     "signals": ("interruptions", "CAMPAIGN"),
+    "grow": ("growth", "CAMPAIGN"),
 }
 STUCK = 900.0  # seconds after which the harness itself is assumed to hang, and prints where
 

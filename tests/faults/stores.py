@@ -50,18 +50,23 @@ def write_page(folder: Path, first: int = 1) -> Path:
 def small_waves() -> Iterator[None]:
     """Plan waves of a few lanes, and save at every record."""
     from sweep.engine.plan import Fixed
-    from sweep.runs import filling, wave_writer
+    from sweep.runs import filling, growing, wave_writer
 
-    before = filling.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS
+    planning, saving = (filling, growing), (wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS)
+    before = [module.plan_sweep for module in planning]
 
     def planned(experiment: Any, memory: int | None = None, fixed: Fixed = Fixed()) -> Any:
         return before[0](experiment, memory, replace(fixed, wave_lanes=fixed.wave_lanes or WAVE))
 
-    filling.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = planned, 0.0, 0.0
+    for module in planning:
+        module.plan_sweep = planned
+    wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = 0.0, 0.0
     try:
         yield
     finally:
-        filling.plan_sweep, wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = before
+        for module, function in zip(planning, before, strict=True):
+            module.plan_sweep = function
+        wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = saving
 
 
 def complete(page: Path, store: Path) -> Path:
