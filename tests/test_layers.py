@@ -32,7 +32,7 @@ MAY_IMPORT = {
 KNOW_JAX = {"engine", "runs"}
 ABOVE_ALL = {"cli"}  # what commands share; may import any folder
 FACES = {"__init__", "axes", "measures", "seeds", "specs"}  # public names of what lies in a folder
-COMMANDS = {"__main__", "check", "plot", "run"}  # ... and `__main__` of a folder
+COMMANDS = {"__main__", "check", "merge", "plot", "run"}  # ... and `__main__` of a folder
 
 
 @cache

@@ -109,10 +109,10 @@ def test_make_run_runs_the_page_and_make_test_runs_pytest_on_the_cpu() -> None:
         assert command in done.stdout
 
 
-MODULES = {"run": "sweep.run", "plot": "sweep.plot"}
+MODULES = {"run": "sweep.run", "plot": "sweep.plot", "merge": "sweep.merge"}
 
 
-@pytest.mark.parametrize("command", ["compare", "run", "plot", "export", "report"])
+@pytest.mark.parametrize("command", ["compare", "run", "plot", "merge", "export", "report"])
 def test_the_readme_lists_exactly_the_options_of_each_command(command: str) -> None:
     from dataclasses import fields
     from importlib import import_module
@@ -121,4 +121,4 @@ def test_the_readme_lists_exactly_the_options_of_each_command(command: str) -> N
     options = {f"--{f.name.replace('_', '-')}" for f in fields(module.Options)}
     options -= {"--page", "--store", "--stores"}
     (line,) = re.findall(rf"^python -m sweep\.{command} [A-Z.]+ .*", README, flags=re.MULTILINE)
-    assert set(re.findall(r"--[a-z-]+", line)) == options - ({"--debug"} if command != "run" else set())
+    assert set(re.findall(r"--[a-z-]+", line)) - {"--page"} == options - ({"--debug"} if command != "run" else set())

@@ -23,7 +23,7 @@ from sweep.results import store as stores
 from sweep.results.dataset import LANE
 from sweep.results.networks import kept
 from sweep.runs.composing import Source, describe, fill
-from sweep.runs.growth_checks import check_lanes
+from sweep.runs.growth_checks import check_lanes, refuse_halving
 from sweep.runs.layout import lay_out_store
 from sweep.runs.planning import plan_sweep
 from sweep.runs.provenance import fixed_by
@@ -70,6 +70,7 @@ def plan_growth(page: Experiment, path: Path, attributes: Mapping[str, Any], mem
             f"{path} was trained for {before.epochs} epochs and the page has {page.epochs}: fewer is no growth; give "
             f"the page at least as many, or a store of its own with --out"
         )
+    refuse_halving(path, page)
     old, new = plan_sweep(before, memory, fixed_by(attributes)), plan_sweep(page, memory)
     lanes = match(new.resolved, old.resolved)
     if lost := lacking(new.resolved, old.resolved, lanes):

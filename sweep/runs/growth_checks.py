@@ -12,6 +12,7 @@ from sweep.engine.plan import Plan
 from sweep.engine.prepare import settings_of
 from sweep.engine.program import Block, code_of
 from sweep.engine.training import ShapeTraining
+from sweep.page.experiment import Experiment
 from sweep.page.specs.stop import Halving
 
 OWN_STORE = "give the page a store of its own with --out"
@@ -29,7 +30,6 @@ def check_lanes(path: Path, old: Plan, new: Plan, lanes: np.ndarray) -> None:
     Raises:
         SweepError: with the reason, and what can be done.
     """
-    _refuse_halving(path, new)
     _check_records(path, old, new)
     blocks, block_of = _blocks_of_lanes(new)
     for block, names, members in _blocks(old):
@@ -55,8 +55,17 @@ def _blocks_of_lanes(plan: Plan) -> tuple[list[Block], np.ndarray]:
     return blocks, block_of
 
 
-def _refuse_halving(path: Path, plan: Plan) -> None:
-    if any(isinstance(rule, Halving) for rule in plan.experiment.rules()):
+def refuse_halving(path: Path, page: Experiment) -> None:
+    """Refuse to change which lanes a sweep has, if its lanes are compared with each other.
+
+    Args:
+        path: the store.
+        page: its page.
+
+    Raises:
+        SweepError: if they are.
+    """
+    if any(isinstance(rule, Halving) for rule in page.rules()):
         raise SweepError(
             f"{path} can't take more: Halving compares all lanes with each other, so that more of them, or longer "
             f"trainings, would have ended others; {OWN_STORE}"

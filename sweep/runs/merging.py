@@ -28,7 +28,7 @@ from sweep.results.networks import kept
 from sweep.runs.agreement import differing_lanes
 from sweep.runs.composing import Source, describe, fill
 from sweep.runs.curves import END_DATES
-from sweep.runs.growth_checks import check_lanes
+from sweep.runs.growth_checks import check_lanes, refuse_halving
 from sweep.runs.layout import lay_out_store
 from sweep.runs.provenance import devices_of, fixed_by, shared_blocks
 from sweep.runs.wave_writer import stored_steps, stored_waves
@@ -68,6 +68,7 @@ def merge(paths: Sequence[Path], out: Path, *, prefer: Path | None = None, page:
     ordered = _in_order(paths, prefer)
     held = [_read(path) for path in ordered]
     experiment = _experiment(ordered, held, page)
+    refuse_halving(ordered[0], experiment)
     devices = devices_of(held[0])
     parts = [_part(path, attributes, experiment, devices) for path, attributes in zip(ordered, held, strict=True)]
     for part in parts:

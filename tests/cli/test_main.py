@@ -32,7 +32,7 @@ def test_help_lists_all_commands(args: tuple[str, ...], tmp_path: Path) -> None:
 
 
 def test_every_command_can_be_called(tmp_path: Path) -> None:
-    modules = {path.stem for path in (ROOT / "sweep").glob("*.py")} & {"run", "plot", "check"}
+    modules = {path.stem for path in (ROOT / "sweep").glob("*.py")} & {"run", "plot", "check", "merge"}
     folders = {path.parent.name for path in (ROOT / "sweep").glob("*/__main__.py")}
     assert set(COMMANDS) == modules | folders
 

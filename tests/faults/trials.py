@@ -94,7 +94,7 @@ def command(name: str) -> Callable[[Sequence[str]], object]:
     """Find a command's main function; "open" is `open_results`."""
     if name == "open":
         return lambda args: importlib.import_module("sweep.results.dataset").open_results(args[0])
-    module = f"sweep.{name}" if name in ("run", "plot", "check") else f"sweep.{name}.__main__"
+    module = f"sweep.{name}" if name in ("run", "plot", "check", "merge") else f"sweep.{name}.__main__"
     return importlib.import_module(module).main
 
 

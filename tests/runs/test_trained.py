@@ -72,7 +72,7 @@ def padded(tmp_path_factory: pytest.TempPathFactory):
         ((block, _),) = plan.blocks()
         assert block.training.padded
         assert len(plan.waves) == 3
-        assert plan.keep == "parameters"
+        assert plan.keep == "state"
         yield stored(plan, tmp_path_factory.mktemp("padded") / "store")
 
 
@@ -418,7 +418,8 @@ def test_a_store_of_a_stranger_with_other_networks_is_refused(page: Path, tmp_pa
 @pytest.mark.parametrize(
     ("most", "keep", "words"),
     [
-        (2**28, None, "keeps the trained networks: 732 B"),
+        (2**28, None, "keeps the trained networks and the states of their training: 2.87 KiB"),
+        (2 * 732, None, "keeps the trained networks: 732 B"),
         (2**28, "state", "keeps the trained networks and the states of their training: 2.87 KiB"),
         (2**28, "nothing", "does not keep the trained networks, as the page says"),
         (731, None, "does not keep the trained networks: 732 B, over 731 B; set Record(keep='parameters')"),
