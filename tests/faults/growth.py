@@ -127,12 +127,14 @@ def interrupted(experiment: Any, store: Path, random: Random, *, grow: bool) -> 
 
 
 def at_common_records(ds: xr.Dataset, other: xr.Dataset) -> dict[str, bytes]:
-    """Return the bytes of each variable at the records that another sweep has as well; the order of axes does not matter."""
-    common = {dim: np.intersect1d(ds[dim].values, other[dim].values) for dim in TIMES}
+    """Return the bytes of each variable at the records that another sweep has too, whatever the order of axes."""
+    common = {dim: np.intersect1d(ds[dim].values, other[dim].values) for dim in TIMES if dim in ds.dims}
     found = {}
     for name in {*ds.variables} - {*TIMES}:
         values = ds[name].transpose(*sorted(map(str, ds[name].dims)))
-        found[str(name)] = values.sel({dim: common[dim] for dim in TIMES if dim in values.dims}).values.tobytes()
+        found[str(name)] = values.sel(
+            {dim: here for dim, here in common.items() if dim in values.dims}
+        ).values.tobytes()
     return found
 
 
