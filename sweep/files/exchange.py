@@ -1,7 +1,8 @@
 """Exchanging two folders, so that at every moment a complete one is at each of the two paths.
 
 Python has no function for it. Linux (`renameat2`) and macOS (`renamex_np`) have one, which not every file system
-supports; then three renames do it, between which one path is empty for a moment.
+supports, NFS for example. Then three renames do it, between which one path is empty for a moment: if the process is
+killed in this moment, `undo` returns the folder to its path.
 """
 
 import ctypes
@@ -12,11 +13,16 @@ from pathlib import Path
 from typing import Final
 
 _HERE: Final = -100  # AT_FDCWD: relative paths begin at the working directory
+_ASIDE: Final = ".exchanged"  # appended to the name of a folder between the renames
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 
 
 def exchange(one: Path, other: Path) -> None:
     """Exchange two existing folders of one file system.
+
+    Args:
+        one: a folder.
+        other: another one, which is never lost, even if the process is killed.
 
     Raises:
         OSError: if they can't be renamed; then both are as they were.
@@ -39,7 +45,7 @@ def _exchange_at_once(one: Path, other: Path) -> bool:
 
 
 def _exchange_by_renames(one: Path, other: Path) -> None:
-    aside = one.with_name(f"{one.name}.exchanged")
+    aside = _aside(other)
     os.rename(other, aside)
     try:
         os.rename(one, other)
@@ -47,3 +53,17 @@ def _exchange_by_renames(one: Path, other: Path) -> None:
         os.rename(aside, other)
         raise
     os.rename(aside, one)
+
+
+def undo(path: Path) -> None:
+    """Return a folder to its path from which a killed process has moved it, if nothing is there.
+
+    Raises:
+        OSError: if it can't be renamed.
+    """
+    if not os.path.lexists(path) and _aside(path).is_dir():
+        os.rename(_aside(path), path)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}{_ASIDE}")

@@ -113,7 +113,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     check_provenance(path, attributes)
     if attributes["schema"] != SCHEMA:
         raise SweepError(
-            f"{path} is of schema {attributes['schema']}, and stores of schema {SCHEMA} can be merged: run its page again"
+            f"{path} is of schema {attributes['schema']}, and stores of schema {SCHEMA} can be merged: run its page "
+            f"again"
         )
     return attributes
 

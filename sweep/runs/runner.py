@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -9,6 +10,7 @@ import xarray as xr
 
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.files import atomic_files
+from sweep.files.exchange import undo
 from sweep.files.places import SPARE, parse_path
 from sweep.files.safe_files import exists
 from sweep.page.experiment import Experiment
@@ -59,6 +61,8 @@ def run_sweep(
         with atomic_files.make_temporary_folder() as folder:
             return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
     path = parse_path(out, SPARE)
+    with suppress(OSError):  # which the run will meet again
+        undo(path)
     in_the_way = exists(path)
     if grow and not in_the_way:
         raise SweepError(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweep.files import exchange as exchanging
-from sweep.files.exchange import exchange
+from sweep.files.exchange import exchange, undo
 
 
 @pytest.fixture
@@ -32,6 +32,27 @@ def test_linux_exchanges_them_in_one_step(folders, monkeypatch) -> None:
     monkeypatch.setattr(exchanging, "_exchange_by_renames", refuse)
     exchange(*folders)
     assert (folders[0] / "file").read_text() == "other"
+
+
+def test_a_process_that_is_killed_between_two_renames_loses_nothing(folders, monkeypatch) -> None:
+    monkeypatch.setattr(exchanging, "_exchange_at_once", lambda one, other: False)
+    rename, calls = exchanging.os.rename, []
+
+    def killed(one: Path, other: Path) -> None:
+        calls.append(one)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        rename(one, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exchanging.os, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            exchange(*folders)
+    assert not folders[1].exists()
+    undo(folders[1])
+    assert (folders[1] / "file").read_text() == "other"
+    undo(folders[1])  # which changes nothing
+    assert sorted(each.name for each in folders[1].parent.iterdir()) == ["one", "other"]
 
 
 def test_a_folder_that_can_not_be_moved_leaves_both_as_they_were(folders, monkeypatch) -> None:

@@ -1,0 +1,162 @@
+"""Growing and opening grown stores: `python -m benchmarks.growth`, which `make bench-growth` runs.
+
+A sweep of eight seeds is run at once, and grown from seven seeds to eight, in turns in one process. Compiled programs
+are there after the first run of each kind, and planning is subtracted, so that start-up is left aside. Then a store of
+10^5 lanes that was run at once and one that was grown are opened in turns.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+import tyro
+
+from benchmarks import report
+from benchmarks.compare import machine
+from sweep import MLP, Experiment, Record, SumOfSines, grid, linear_spaced, load, open_results, run_sweep, zipped
+from sweep.runs import filling, growing
+
+RESULTS: Final = Path(__file__).parent / "growth.json"
+PAGE: Final = Path(__file__).parents[1] / "experiments" / "freq_principle.py"
+SEEDS: Final = 8
+LANES: Final = 10**5
+REPEATS: Final = 3
+OPENINGS: Final = 9
+GOAL_SHARE: Final = 1.3  # of an eighth of the time
+GOAL_OPENING: Final = 1.1
+
+
+@dataclass
+class _Planning:
+    seconds: float = 0.0
+
+
+@contextmanager
+def timed_planning() -> Iterator[_Planning]:
+    """Count the seconds of planning within a `with` block."""
+    modules, spent = (filling, growing), _Planning()
+    before: list[Callable[..., Any]] = [module.plan_sweep for module in modules]
+
+    def planned(*args: Any, **options: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return before[0](*args, **options)
+        finally:
+            spent.seconds += time.perf_counter() - begun
+
+    for module in modules:
+        module.plan_sweep = planned
+    try:
+        yield spent
+    finally:
+        for module, function in zip(modules, before, strict=True):
+            module.plan_sweep = function
+
+
+def page(seeds: int) -> Experiment:
+    """Make the page of the frequency principle with some of its seeds."""
+    experiment = load(PAGE)
+    _, *others = experiment.axes.factors
+    axes = zipped(seed=range(seeds), data_seed=range(seeds))
+    return replace(experiment, axes=replace(axes, factors=(*axes.factors, *others)))
+
+
+def seconds(run: Callable[[], Any]) -> dict[str, float]:
+    """Time a run: all of it, its planning and its compiling."""
+    with timed_planning() as planning:
+        begun = time.perf_counter()
+        compiled = run()
+        whole = time.perf_counter() - begun
+    return {"seconds": whole, "planning": planning.seconds, "aside": whole - planning.seconds - compiled}
+
+
+def grow_one_seed(folder: Path, repeats: int) -> dict[str, Any]:
+    """Time a sweep of eight seeds, and growing it from seven to eight, in turns."""
+    run_sweep(page(SEEDS - 1), out=folder / "seven")
+    times: dict[str, list[dict[str, float]]] = {"whole": [], "grown": []}
+    for number in range(repeats + 1):
+        whole, grown = folder / f"whole-{number}", Path(shutil.copytree(folder / "seven", folder / f"grown-{number}"))
+        before = open_results(grown).attrs["compile_seconds"]
+        taken = {
+            "whole": seconds(lambda store=whole: run_sweep(page(SEEDS), out=store).attrs["compile_seconds"]),
+            "grown": seconds(
+                lambda store=grown, spent=before: (
+                    run_sweep(page(SEEDS), out=store, grow=True).attrs["compile_seconds"] - spent
+                )
+            ),
+        }
+        if number:  # the first ones compile
+            for name, own in taken.items():
+                times[name].append(own)
+    same = open_results(whole).loss.values.tobytes() == open_results(grown).loss.values.tobytes()
+    middle = {name: {key: median(each[key] for each in own) for key in own[0]} for name, own in times.items()}
+    share = middle["grown"]["aside"] / (middle["whole"]["aside"] / SEEDS)
+    return {**middle, "over_an_eighth": share, "goal": GOAL_SHARE, "same_bits": same, "repeats": repeats}
+
+
+def many(lanes: int) -> Experiment:
+    """Make a page of many tiny lanes."""
+    return Experiment(
+        question="How fast does a large store open?", task=SumOfSines(frequencies=(1, 2), points=8),
+        model=MLP(depth=1, width=2), axes=grid(learning_rate=(1e-3, 1e-2), seed=range(lanes // 2)), epochs=10,
+        record=Record(metrics=("loss", "spectral_error"), at=linear_spaced(10), snapshots=0),
+    )  # fmt: skip
+
+
+def open_many(folder: Path, lanes: int) -> dict[str, Any]:
+    """Time the opening of a store that was run at once and of one that was grown, in turns."""
+    run_sweep(many(lanes), out=folder / "once")
+    for part in (lanes // 8, lanes // 2, lanes):
+        run_sweep(many(part), out=folder / "grown", grow=part > lanes // 8)
+    times: dict[str, list[float]] = {"once": [], "grown": []}
+    for _ in range(OPENINGS):
+        for name, own in times.items():
+            begun = time.perf_counter()
+            open_results(folder / name)
+            own.append(time.perf_counter() - begun)
+    ratios = [grown / once for once, grown in zip(times["once"], times["grown"], strict=True)]
+    files = {name: sum(1 for each in (folder / name).rglob("*") if each.is_file()) for name in times}
+    middle = {name: median(own) for name, own in times.items()}
+    return {**middle, "ratio": float(np.median(ratios)), "goal": GOAL_OPENING, "files": files, "lanes": lanes}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure growing and the opening of grown stores.
+
+    Args:
+        write: keep the results in benchmarks/growth.json.
+        lanes: of the large store.
+        repeats: of growing.
+    """
+
+    write: bool = False
+    lanes: int = LANES
+    repeats: int = REPEATS
+
+
+def main(options: Options) -> None:
+    """Measure, print and keep."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = {
+            "machine": machine(),
+            "grow one seed of eight": grow_one_seed(Path(folder), options.repeats),
+            "open": open_many(Path(folder), options.lanes),
+        }
+    print(json.dumps(results, indent=1))
+    if options.write:
+        report.write_json(RESULTS, results) if hasattr(report, "write_json") else RESULTS.write_text(
+            json.dumps(results, indent=1) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
