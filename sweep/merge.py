@@ -68,7 +68,7 @@ def _describe(paths: Sequence[Path], out: Path) -> None:
     say(f"merged {', '.join(map(str, paths))} into {out}: {lanes}")
     if missing:
         again = [str(attributes.get("page", "PAGE")), *json.loads(attributes.get("arguments", "[]")), "--out", str(out)]
-        say(f"`python -m sweep.run {shlex.join([*again, '--resume'])}` trains the others, if its page has these axes")
+        say(f"`python -m sweep.run {shlex.join([*again, '--resume'])}` trains the others, once its page has these axes")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from sweep.engine.plan import Devices, Fixed, Plan, pack
 from sweep.page.axes import join
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
+from sweep.page.load import VARIATION
 from sweep.page.matching import NOWHERE, described_by, earlier, match
 from sweep.page.resolve import resolve
 from sweep.page.restore import restore, restore_axes
@@ -135,7 +136,8 @@ def _experiment(paths: Sequence[Path], held: Sequence[Mapping[str, Any]], page: 
                 f"{path} holds another experiment than {paths[0]}, it differs in {fields}: only stores that differ in "
                 f"their axes can be merged"
             )
-    return replace(first, axes=reduce(join, map(restore_axes, descriptions)))
+    own_name = first.name.partition(VARIATION)[0]  # a variation's name tells its own axes
+    return replace(first, axes=reduce(join, map(restore_axes, descriptions)), name=own_name)
 
 
 def _pack(experiment: Experiment, devices: Devices, fixed: Fixed) -> Plan:
@@ -196,7 +198,9 @@ def _write(plan: Plan, parts: Sequence[_Part], sources: Sequence[Source], out: P
     """Make the new store."""
     held = [part.attributes for part in parts]
     first = held[0]
-    kept_on = {name: first[name] for name in ("page", "arguments", "parent", "name", "figures") if name in first}
+    same = all(attributes["fingerprint"] == first["fingerprint"] for attributes in held)
+    carried = ("page", "figures", *(("name", "arguments", "parent") if same else ()))
+    kept_on = {name: first[name] for name in carried if name in first}
     attributes = describe(plan, held, {}) | kept_on | _computed(plan, first)
 
     def take(store: stores.Store) -> None:

@@ -181,7 +181,10 @@ def test_the_command_says_what_the_store_has(folder: Path, tmp_path: Path, capsy
     main([str(folder / "mine"), str(tmp_path / "other"), "--out", str(tmp_path / "more")])
     said = capsys.readouterr().out
     assert "5 of 6 lanes" in said
-    assert f"`python -m sweep.run experiments/page.py --out {tmp_path / 'more'} --resume` trains the others" in said
+    assert (
+        f"`python -m sweep.run experiments/page.py --out {tmp_path / 'more'} --resume` trains the others, once its page"
+        in said
+    )
 
 
 @pytest.mark.parametrize(
