@@ -7,7 +7,6 @@ oracle is a loop in NumPy.
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
