@@ -36,7 +36,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run answers test test-core test-all test-browser test-faults test-faults-all lint format env bench bench-flags bench-quick bench-scaling bench-accelerator bench-waiting bench-data bench-own-code bench-report agreement clean
+.PHONY: help run answers test test-core test-newest test-all test-browser test-faults test-faults-all lint format env bench bench-flags bench-quick bench-scaling bench-accelerator bench-waiting bench-data bench-own-code bench-report agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -67,8 +67,14 @@ EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected
 test: $(if $(ARGS),$(DEV),test-core) ## run the tests except the slow ones; ARGS='tests/page/test_axes.py' for some
 	@$(if $(ARGS),$(PYTEST) $(ARGS),$(QUICK) $(PYTEST) -m "$(REST)") $(EXPLAIN)
 
+# Only files that have such tests are read: reading all takes each worker as long as a sixth of these tests.
+CORE = $$(grep -rl --include='test_*.py' 'pytest\.mark\.core' tests)
+
 test-core: $(DEV) ## run a few minutes' subset of these
-	@$(PYTEST) -m "core and not slow" $(ARGS) $(EXPLAIN)
+	@$(PYTEST) -m "core and not slow" $(or $(ARGS),$(CORE)) $(EXPLAIN)
+
+test-newest: $(DEV) ## run what of that subset may depend on the Python
+	@$(PYTEST) -m "core and not optimised and not slow" $(or $(ARGS),$(CORE)) $(EXPLAIN)
 
 test-all: $(DEV) ## run all tests but those of `make test-faults`
 	@$(PYTEST) -m "not faults" $(ARGS) $(EXPLAIN)

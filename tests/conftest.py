@@ -38,13 +38,17 @@ settings.load_profile("sweep")
 
 # Each file is run by one worker; the longest come first, so that none of them runs alone at the end.
 LONGEST = (
-    "resume", "environment", "signals", "runner", "compare", "digests", "report", "replay", "gallery", "plots",
-    "compile", "executors", "derivatives", "notebook", "plan", "heatmap", "names", "intervals", "dataset", "run",
+    "train", "resume", "digests", "trained", "faults", "extensions", "modules", "runner", "pages", "plots", "stopping",
+    "parametrisation", "rules", "recipes", "replay", "environment", "data_runs", "signals", "metrics", "quotients",
+    "derivatives", "networks", "tasks", "compile", "accelerator", "checks", "readme", "executors", "dataset",
+    "page_training_runs", "run", "data_training", "heatmap", "plan", "given_axes", "compile_cache", "names", "report",
+    "export", "gallery", "notebook", "compare",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem.removeprefix("test_"), len(LONGEST)))
 
 
 def pytest_collection_finish() -> None:

@@ -75,8 +75,9 @@ def test_lanes_are_trained_as_a_plain_loop_trains_them(kind: str) -> None:
     y = task.targets_as("classes" in kind or kind == "integers")[: task.points]
     with jax.enable_x64(True):
         parameters = jax.tree.map(jnp.asarray, life.states[0].parameters)
+        differentiate = jax.jit(jax.value_and_grad(lambda each: loss(_jax_output(each, X), jnp.asarray(y))))
         for step in range(6):
-            value, gradient = jax.value_and_grad(lambda each: loss(_jax_output(each, X), jnp.asarray(y)))(parameters)
+            value, gradient = differentiate(parameters)
             assert life.curves["loss"][step] == pytest.approx(float(value), rel=1e-9)
             parameters = jax.tree.map(lambda p, g: p - 0.1 * g, parameters, gradient)
         for ours, theirs in zip(jax.tree.leaves(life.states[-1].parameters), jax.tree.leaves(parameters), strict=True):

@@ -67,7 +67,7 @@ def test_every_derivative_is_that_of_a_plain_network(activation, padded, precisi
         }
         model = MLP(width=5 if padded else 3, depth=1, activation=activation, bias_initializer="normal")
         functions, x = network(model, Varying(width=padded)), jnp.linspace(-1, 1, 7, dtype=dtype)[None]
-        parameters = functions.init(stream(jnp.uint32(3), "weights"), x, numbers)[0]
+        parameters = jax.jit(functions.init)(stream(jnp.uint32(3), "weights"), x, numbers)[0]
         narrow = jax.tree.map(lambda leaf: leaf[:3] if leaf.shape[0] == 5 else leaf[..., :3], parameters)
         own, ravelled = ravel_pytree(narrow)
         other, renamed_back = ravel_pytree(to_flax(narrow))
@@ -123,7 +123,7 @@ def test_derivatives_of_extensions_are_those_of_flax_layers(name):
         }
         numbers = {each: jnp.float64(value) for each, value in values.items() if each in model.applicable()}
         functions, x, key = network(model), jnp.linspace(-1, 1, 7)[None], stream(jnp.uint32(1), "network")
-        start, collections = functions.init(stream(jnp.uint32(3), "weights"), x, numbers)
+        start, collections = jax.jit(functions.init)(stream(jnp.uint32(3), "weights"), x, numbers)
         flat, unravel = ravel_pytree(start)
         module, frequencies = Extended(model, numbers, jnp.float64), collections["frequencies"] if collections else None
 

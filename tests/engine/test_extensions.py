@@ -23,7 +23,7 @@ from helpers import (
 )
 
 from sweep import initial_parameters
-from sweep.axes import grid
+from sweep.axes import grid, zipped
 from sweep.base.errors import SweepError
 from sweep.engine.keys import stream
 from sweep.engine.regression.layers import draw_dropout_masks
@@ -62,7 +62,8 @@ def numbers_for(model: MLP, precision: str = "float64", **values: Any) -> dict[s
 
 def begun(model: MLP, inputs: Any, seed: int = 3, **values: Any) -> Any:
     """Draw parameters and collections as a lane does, in float64."""
-    return network(model).init(stream(jnp.uint32(seed), "weights"), jnp.asarray(inputs), numbers_for(model, **values))
+    draw = jax.jit(network(model).init)  # one program and not one for each operation
+    return draw(stream(jnp.uint32(seed), "weights"), jnp.asarray(inputs), numbers_for(model, **values))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -155,8 +156,8 @@ def test_residual_networks_of_all_widths_and_depths_in_one_block_are_what_they_a
 def test_other_extensions_are_never_padded(monkeypatch, name):
     share_blocks(monkeypatch)
     model = replace(MODELS[name], hidden=None, width=4, depth=2)
-    plan = make_plan(tiny(model=model, axes=grid(width=(3, 5), depth=(2, 3))))
-    assert [block.training.padded for block, _ in plan.blocks()] == [False] * 4
+    plan = make_plan(tiny(model=model, axes=zipped(width=(3, 5), depth=(2, 3))))
+    assert [block.training.padded for block, _ in plan.blocks()] == [False] * 2
 
 
 def test_numbers_of_extensions_share_a_block_and_lanes_without_an_option_have_their_own():
@@ -363,7 +364,9 @@ ENDS = [("tanh", "identity"), ("gelu", "silu"), ("sine", "gelu"), ("elu", "softp
 
 
 @pytest.mark.core  # and so optimised
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.optimised
+# Whether a product is fused with a sum does not depend on the precision.
+@pytest.mark.parametrize("precision", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_a_pair_begins_at_exactly_0(precision):
     with jax.enable_x64(precision == "float64"):
         x, outputs = jnp.linspace(-1, 1, 13, dtype=precision)[None], {}
@@ -378,7 +381,7 @@ def test_a_pair_begins_at_exactly_0(precision):
                 prediction = functions.apply_for_gradient(p, (), x, numbers)
                 return jnp.mean((prediction - x[0]) ** 2), prediction
 
-            parameters, _ = functions.init(stream(jnp.uint32(3), "weights"), x, numbers)
+            parameters, _ = jax.jit(functions.init)(stream(jnp.uint32(3), "weights"), x, numbers)
             (_, outputs[hidden, output]), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(parameters)
             for own in gradient.values():
                 jax.tree.map(lambda a, b: np.testing.assert_allclose(a, -b, rtol=1e-4, atol=1e-6), *own.values())

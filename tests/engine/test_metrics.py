@@ -159,7 +159,8 @@ def test_predictions_and_errors_are_read_on_the_grid_of_x(measured):
             np.testing.assert_allclose(life.curves["spatial_error"][number], abs(life.target - h), atol=1e-12)
 
 
-@pytest.mark.core
+# On a grid also as XLA optimises it.
+@pytest.mark.parametrize("measured", [pytest.param("grid", marks=pytest.mark.core), "random"], indirect=True)
 def test_gradient_norms_are_those_of_jax_through_flax_layers(measured):
     experiment, life, data = measured
     with jax.enable_x64(True):
@@ -169,7 +170,7 @@ def test_gradient_norms_are_those_of_jax_through_flax_layers(measured):
             def loss(parameters: Any, module: Any = module) -> Any:
                 return plain_loss(experiment.loss, module.apply(parameters, data.inputs.T), data.target)
 
-            layers = jax.grad(loss)(parameters)["params"]
+            layers = jax.jit(jax.grad(loss))(parameters)["params"]
             norms = [np.sqrt(sum(np.sum(np.square(v)) for v in layers[f"Dense_{n}"].values())) for n in range(3)]
             np.testing.assert_allclose(life.curves["gradient_norm"][number], norms, rtol=1e-9)
 

@@ -14,7 +14,7 @@ from helpers import assert_bitwise, by_row, data_of, lives, make_plan, rows_of, 
 from sweep.base.errors import SweepError
 from sweep.engine.keys import stream
 from sweep.engine.regression.networks import network
-from sweep.page.axes import grid
+from sweep.page.axes import grid, zipped
 from sweep.page.specs.model import FromModule
 from sweep.runs.planning import check_effect, plan_sweep
 from sweep.specs import Optimizer, Record, Sine, every
@@ -77,15 +77,16 @@ def plain_loop(
         updates, new = rule.update(gradient, state, parameters)
         return optax.apply_updates(parameters, updates), changed, new
 
+    measure = jax.jit(lambda variables: jnp.mean((module.apply(variables, x, False)[:, 0] - y) ** 2))
     for number in range(STEPS):
-        losses.append(jnp.mean((module.apply(found[-1], x, False)[:, 0] - y) ** 2))
+        losses.append(measure(found[-1]))
         parameters, statistics, state = step(parameters, statistics, state, number)
         found.append({"params": parameters, "batch_stats": statistics})
     return found, losses
 
 
 def test_batch_statistics_and_dropout_are_those_of_a_plain_loop():
-    experiment = with_noise()
+    experiment = with_noise(axes=zipped(seed=(0, 7), slope=(0.5, 2.0)))
     plan = make_plan(experiment)
     assert sum(1 for _ in plan.blocks()) == 1, "a traced number makes no block"
     for lane, (row, life) in enumerate(zip(rows_of(experiment), lives(plan), strict=True)):
@@ -110,7 +111,7 @@ def test_numbers_of_the_page_s_own_are_traced_or_decide_the_code():
     assert [len(program.blocks) for program in plan.programs] == [4]
     shapes = {
         (dict(row)["features"], life.states[0].parameters["Dense_0"]["kernel"].shape)
-        for row, life in zip(rows_of(experiment), lives(plan), strict=True)
+        for row, life in zip(rows_of(experiment), lives(plan, records=1), strict=True)
     }
     assert shapes == {(2, (2, 5)), (3, (3, 5))}
 
@@ -280,9 +281,10 @@ def of_functions(width, slope):
 def nnx_loop(slope, start, x, y, keys, rate):
     from flax import nnx
 
-    state, rule = None, optax.adam(rate)
-    parameters, statistics = start
-    for key in keys:
+    rule, (parameters, statistics) = optax.adam(rate), start
+
+    @jax.jit
+    def step(parameters, statistics, state, key):
         model = of_nnx(5, slope, nnx.Rngs(key))
         graph, own, streams, others = nnx.split(model, nnx.Param, nnx.RngState, ...)
         nnx.replace_by_pure_dict(own, parameters)
@@ -294,10 +296,12 @@ def nnx_loop(slope, start, x, y, keys, rate):
             return jnp.mean((model(x)[:, 0] - y) ** 2), nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
 
         gradient, statistics = jax.grad(loss_of, has_aux=True)(own)
-        gradient = nnx.to_pure_dict(gradient)
-        state = rule.init(parameters) if state is None else state
-        updates, state = rule.update(gradient, state, parameters)
-        parameters = optax.apply_updates(parameters, updates)
+        updates, state = rule.update(nnx.to_pure_dict(gradient), state, parameters)
+        return optax.apply_updates(parameters, updates), statistics, state
+
+    state = rule.init(parameters)
+    for key in keys:
+        parameters, statistics, state = step(parameters, statistics, state, key)
     return parameters
 
 
@@ -308,12 +312,17 @@ def equinox_loop(slope, start, x, y, keys, rate):
     model = eqx.tree_at(lambda m: [m.first.weight, m.first.bias, m.last.weight, m.last.bias], model, [
         start[0][name] for name in ("first.weight", "first.bias", "last.weight", "last.bias")
     ])  # fmt: skip
+
+    @eqx.filter_jit
+    def step(model, state, key):
+        own = jax.random.split(key, len(x))
+        gradient = eqx.filter_grad(lambda m: jnp.mean((jax.vmap(m)(x, own)[:, 0] - y) ** 2))(model)
+        updates, state = rule.update(gradient, state, model)
+        return eqx.apply_updates(model, updates), state
+
     state = rule.init(eqx.filter(model, eqx.is_inexact_array))
     for key in keys:
-        own = jax.random.split(key, len(x))
-        gradient = eqx.filter_grad(lambda m, own=own: jnp.mean((jax.vmap(m)(x, own)[:, 0] - y) ** 2))(model)
-        updates, state = rule.update(gradient, state, model)
-        model = eqx.apply_updates(model, updates)
+        model, state = step(model, state, key)
     return {
         "first.weight": model.first.weight, "first.bias": model.first.bias,
         "last.weight": model.last.weight, "last.bias": model.last.bias,
@@ -419,25 +428,34 @@ def loop_with_state(slope, start, x, y, keys, rate):
     rule = optax.adam(rate)
     inner = rule.init(eqx.filter(found, eqx.is_inexact_array))
     state = jax.tree.map(lambda leaf: leaf.astype(float) if leaf.dtype.kind == "f" else leaf, state)
-    for _ in keys:
 
-        def loss_of(model, state=state):
+    @eqx.filter_jit
+    def step(found, state, inner):
+        def loss_of(model):
             made, new = jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")(x, state)
             return jnp.mean((made[:, 0] - y) ** 2), new
 
         gradient, state = eqx.filter_grad(loss_of, has_aux=True)(found)
         updates, inner = rule.update(gradient, inner, found)
-        found = eqx.apply_updates(found, updates)
+        return eqx.apply_updates(found, updates), state, inner
+
+    for _ in keys:
+        found, state, inner = step(found, state, inner)
     return {name: getattr(getattr(found, name.split(".")[0]), name.split(".")[1]) for name in places}
 
 
 def functions_loop(slope, start, x, y, keys, rate):
     (_, apply), rule, parameters = of_functions(5, slope), optax.adam(rate), start[0]
+
+    @jax.jit
+    def step(parameters, state, key):
+        gradient = jax.grad(lambda p: jnp.mean((apply(p, x, key)[:, 0] - y) ** 2))(parameters)
+        updates, state = rule.update(gradient, state, parameters)
+        return optax.apply_updates(parameters, updates), state
+
     state = rule.init(parameters)
     for key in keys:
-        gradient = jax.grad(lambda p, key=key: jnp.mean((apply(p, x, key)[:, 0] - y) ** 2))(parameters)
-        updates, state = rule.update(gradient, state, parameters)
-        parameters = optax.apply_updates(parameters, updates)
+        parameters, state = step(parameters, state, key)
     return parameters
 
 

@@ -345,8 +345,8 @@ def test_rates_of_mup_count_for_both_copies_of_pairs_and_for_normalisations_as_f
     model = MLP(width=12, depth=2, parametrisation="mup", base_width=4, pairs=True, layer_norm=True)
     functions, inputs = network(model), jnp.ones((1, 5))
     numbers = {name: jnp.ones(()) for name in ("initial_scale", "bias_scale")}
-    parameters, _ = functions.init(stream(jnp.uint32(0), "weights"), inputs, numbers)
-    rates = functions.scale_updates(jax.tree.map(jnp.ones_like, parameters), numbers, 1)
+    parameters, _ = jax.jit(functions.init)(stream(jnp.uint32(0), "weights"), inputs, numbers)
+    rates = jax.jit(lambda p: functions.scale_updates(jax.tree.map(jnp.ones_like, p), numbers, 1))(parameters)
     expected = {"layer_0": (3, 3), "layer_1": (1, 3), "layer_2": (1 / 3, 1)}  # of the kernel, and of all others
     for layer, (kernel, others) in expected.items():
         for copy in ("first", "second"):

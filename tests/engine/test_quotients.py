@@ -60,6 +60,7 @@ def attention(width):
 
 
 @pytest.mark.core  # XLA must optimise the program
+@pytest.mark.optimised
 def test_attention_has_the_same_bits_on_one_device_and_on_several() -> None:
     page = tiny(model=FromModule(attention, width=4), axes=grid(seed=(0, 1, 2)), epochs=12)
     for one, other in zip(run_lanes(page, 1), run_lanes(page, 3), strict=True):

@@ -1,7 +1,7 @@
 """Lanes that end early: when and why, that other lanes do not change, and that their steps are saved."""
 
 import json
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from math import ceil
 
@@ -60,14 +60,20 @@ def full(racing):
     return run_sweep(racing(None))
 
 
+@pytest.fixture(scope="module")
+def stopped_by(racing):
+    """Give the sweep as a rule stops it, run once for each rule."""
+    return cache(lambda rule: run_sweep(racing(rule)))
+
+
 BOTH = (Target(0.6), Plateau(7, min_improvement=0.03))
 RULES = [Target(0.6), Halving(first=0.2), Halving(keep=0.3, by="lane", first=0.1, within=("width",)), BOTH]
 
 
 @pytest.mark.core
 @pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_a_stopped_sweep_is_bitwise_the_full_one_up_to_where_each_lane_stopped(rule, racing, full):
-    stopped = run_sweep(racing(rule))
+def test_a_stopped_sweep_is_bitwise_the_full_one_up_to_where_each_lane_stopped(rule, stopped_by, full):
+    stopped = stopped_by(rule)
     ends = stopped.stop_epoch.fillna(np.inf)
     assert np.isfinite(ends).any()
     assert not np.isfinite(ends).all()
@@ -84,8 +90,8 @@ def test_a_stopped_sweep_is_bitwise_the_full_one_up_to_where_each_lane_stopped(r
     np.testing.assert_array_equal(stopped.first_bad_epoch.values[lost], full.first_bad_epoch.values[lost])
 
 
-def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_forward(racing, full):
-    stopped = run_sweep(racing(Target(0.6)))
+def test_a_reached_target_is_the_first_record_at_which_it_is_met_and_is_carried_forward(stopped_by, full):
+    stopped = stopped_by(Target(0.6))
     met = (full.loss <= 0.6).values  # a lost lane's loss is NaN and meets nothing
     first = np.where(met.any(-1), full.epoch.values[met.argmax(-1)], np.nan)
     np.testing.assert_array_equal(stopped.stop_epoch.values, first)
@@ -114,8 +120,8 @@ def plateau_by_hand(rule, better, epochs, values):
 
 
 @pytest.fixture(scope="module")
-def ended_by_both(racing):
-    return run_sweep(racing(BOTH))
+def ended_by_both(stopped_by):
+    return stopped_by(BOTH)
 
 
 def test_a_lane_ends_when_it_has_stopped_improving_or_has_reached_its_target_whichever_is_first(ended_by_both, full):
@@ -170,8 +176,8 @@ def test_any_metric_stops_improving_where_a_plain_loop_says_so(values, gaps, pat
     assert ended == [plateau_by_hand(rule, better, epochs, values[:, lane]) for lane in range(6)]
 
 
-def test_a_cut_lane_is_not_measured_again_and_its_steps_are_not_counted(racing):
-    stopped = run_sweep(racing(Halving(first=0.2)))
+def test_a_cut_lane_is_not_measured_again_and_its_steps_are_not_counted(stopped_by):
+    stopped = stopped_by(Halving(first=0.2))
     after = (stopped.epoch > stopped.stop_epoch).transpose(*stopped.loss.dims).values
     assert after.any()
     assert np.isnan(stopped.loss.values[after]).all()
@@ -211,8 +217,8 @@ def halved_by_hand(rule, loss, first_bad, record):
 
 @pytest.mark.core
 @pytest.mark.parametrize("rule", RULES[1:3], ids=repr)
-def test_halving_cuts_the_same_lanes_as_a_plain_loop(rule, racing, full):
-    stopped = run_sweep(racing(rule))
+def test_halving_cuts_the_same_lanes_as_a_plain_loop(rule, stopped_by, full):
+    stopped = stopped_by(rule)
     bad = full.first_bad_epoch.fillna(np.inf).values
     expected = halved_by_hand(rule, full.loss.values, bad, full.epoch.values)
     got = {
@@ -548,14 +554,14 @@ def test_competitors_differ_in_everything_but_seeds():
     assert len(set(each.tolist())) == len(lanes)
 
 
-def test_if_lanes_end_early_the_best_rate_reaches_the_target_first_or_is_cut_last(racing, full):
-    by_target = run_sweep(racing(Target(0.6)))
+def test_if_lanes_end_early_the_best_rate_reaches_the_target_first_or_is_cut_last(stopped_by, full):
+    by_target = stopped_by(Target(0.6))
     there = by_target.stop_epoch.where(by_target.status == REACHED, np.inf).median("seed")
     for width in (4, 6):
         own = there.sel(width=width)
         if np.isfinite(own).any():
             assert stats.best_learning_rate(by_target).sel(width=width) == own.learning_rate[int(own.values.argmin())]
-    halved = run_sweep(racing(Halving(keep=0.2, first=0.5)))
+    halved = stopped_by(Halving(keep=0.2, first=0.5))
     gone = (halved.status == CUT).all("seed")
     assert gone.sum() >= 3  # in one of the widths all rates may have been cut, and still one is shown
     best = stats.at_best_learning_rate(halved, halved)

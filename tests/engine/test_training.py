@@ -7,7 +7,6 @@ oracle is a loop in NumPy.
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -175,4 +174,3 @@ def test_a_training_that_states_a_period_must_renew() -> None:
 
     with pytest.raises(NotImplementedError, match="Silent has renewed_every but no renew"):
         next(iter(walk.walk_wave(plan_of(Silent()), 0)))
-    jax.clear_caches()

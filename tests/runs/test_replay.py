@@ -96,6 +96,7 @@ def test_a_replayed_lane_of_any_block_and_wave_is_equal_to_the_bit(several, seed
 
 
 @pytest.mark.core  # without optimisation two programs may round differently
+@pytest.mark.optimised
 def test_a_replayed_lane_of_a_block_that_many_structures_share_is_equal_to_the_bit(tmp_path, monkeypatch) -> None:
     """One of a sine, and one of an activation that has no omega0."""
     kinds = grid(activation=("tanh", "relu")) + grid(activation=("sine",), omega0=(3.0,))

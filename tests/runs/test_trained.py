@@ -25,6 +25,7 @@ from sweep.engine import keeping
 from sweep.engine.plan import Fixed, Plan
 from sweep.export import tidy
 from sweep.page.axes import grid, zipped
+from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields, fingerprint, page_attributes
 from sweep.page.load import load
 from sweep.results import store as stores
@@ -283,15 +284,16 @@ experiment = Experiment(
 """
 
 
-def made(folder: Path, model: str) -> Path:
+def written(folder: Path, model: str) -> Experiment:
     (folder / "page.py").write_text(PAGE.replace("MODEL", model))
-    run_sweep(load(folder / "page.py"), out=folder / "store")
-    return folder
+    return load(folder / "page.py")
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("page"), "MLP(depth=1)")
+    folder = tmp_path_factory.mktemp("page")
+    run_sweep(written(folder, "MLP(depth=1)"), out=folder / "store")
+    return folder
 
 
 def test_a_network_of_ours_needs_no_page(page: Path) -> None:
@@ -341,7 +343,9 @@ def test_points_of_several_features_are_rows(tmp_path: Path) -> None:
 
 
 def test_a_module_of_the_page_needs_it_to_predict(tmp_path: Path) -> None:
-    store, lane = made(tmp_path, "FromModule(build, rate=0.2, static=('rate',))") / "store", {"seed": 1, "power": 3.0}
+    experiment = written(tmp_path, "FromModule(build, rate=0.2, static=('rate',))")
+    store, lane = tmp_path / "store", {"seed": 1, "power": 3.0}
+    run_sweep(experiment, out=store)
     net, ds = trained(store, **lane), open_results(store)
     assert shapes(net.parameters) == {  # as the module's own `init` makes them
         "params": {
@@ -356,7 +360,6 @@ def test_a_module_of_the_page_needs_it_to_predict(tmp_path: Path) -> None:
     with_page = trained(store, page=tmp_path / "page.py", **lane)
     assert with_page.predict(ds.x.values).tobytes() == final_prediction(store, **lane, width=4).tobytes()
     assert leaves(with_page.parameters) == leaves(net.parameters)
-    experiment = load(tmp_path / "page.py")
     run_sweep(replace(experiment, record=replace(experiment.record, keep="nothing")), out=tmp_path / "without")
     again = trained(tmp_path / "without", page=tmp_path / "page.py", **lane)  # which trains it again
     assert leaves(again.parameters) == leaves(net.parameters)
