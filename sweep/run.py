@@ -201,7 +201,7 @@ def _python() -> str:
     if shutil.which("python") == sys.executable:
         return "python"
     relative = os.path.relpath(sys.executable)
-    return sys.executable if relative.startswith("..") else relative
+    return shlex.quote(sys.executable if relative.startswith("..") else relative)
 
 
 if __name__ == "__main__":
