@@ -12,11 +12,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep.base.cores import check_device_count
 from sweep.base.errors import SweepError
 from sweep.base.signals import Terminated, set_last_words
 from sweep.cli import compile_cache, streams
 from sweep.cli.command import parse_known, parse_pairs, parse_size, run_command
-from sweep.cli.optional import OptionalPath, OptionalText
+from sweep.cli.optional import OptionalCount, OptionalPath, OptionalText
 from sweep.cli.variation import ExperimentOptions, Selection, select_experiment
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Options(ExperimentOptions):
             seed=3,learning_rate=1e-3,width=64, or as many knobs as identify one lane. The store is only read.
             Exit code 1 if the numbers differ although everything that they depend on is the same.
         memory: budget for one wave, such as 2GiB; by default half of what is free.
+        devices: use at most so many of this machine's devices, on CPU one for each core; by default all. Results are
+            bitwise the same on any number.
         compile_cache: keep compiled programs in this folder for later runs, or "off". By default in sweep/ of the
             user's cache (XDG_CACHE_HOME or ~/.cache), if nobody else can write there: whoever can is able to run
             code in later runs. At most 256 MiB are kept.
@@ -56,6 +59,7 @@ class Options(ExperimentOptions):
     grow: bool = False
     lane: OptionalText = None
     memory: OptionalText = None
+    devices: OptionalCount = None
     compile_cache: OptionalPath = None
     debug: bool = False
 
@@ -81,10 +85,13 @@ def _check_combination(options: Options) -> None:
         raise SweepError("--resume and --fresh exclude each other: --resume continues, --fresh starts again")
     if options.grow and options.fresh:
         raise SweepError("--grow and --fresh exclude each other: --grow keeps what is stored, --fresh starts again")
-    for name in ("resume", "fresh", "grow", "plan", "figures_dir"):
+    check_device_count(options.devices)
+    for name in ("resume", "fresh", "grow", "plan", "figures_dir", "devices"):
         if options.lane is not None and getattr(options, name):
             option = f"--{name.replace('_', '-')}"
-            raise SweepError(f"--lane trains one stored lane again and stores and draws nothing: leave out {option}")
+            raise SweepError(
+                f"--lane trains one stored lane again, on one device, and stores and draws nothing: leave out {option}"
+            )
 
 
 def _parse_options(args: Sequence[str]) -> tuple[Options, list[str]]:
@@ -113,9 +120,9 @@ def _show_plan(selection: Selection, options: Options, memory: int | None) -> No
     from sweep.runs.planning import check_effect, plan_sweep
 
     plan = (
-        plan_of_growth(selection.experiment, selection.store, memory)
+        plan_of_growth(selection.experiment, selection.store, memory, options.devices)
         if options.grow
-        else plan_sweep(selection.experiment, memory)
+        else plan_sweep(selection.experiment, memory, devices=options.devices)
     )
     check_effect(plan)
     show_plan(Terminal(highlight=False), plan)
@@ -160,7 +167,7 @@ def _run(selection: Selection, options: Options, memory: int | None, args: Seque
         with _show_progress(console) as watch:
             ds = run_sweep(
                 selection.experiment, out=store, resume=options.resume, fresh=options.fresh, grow=options.grow,
-                memory=memory, attributes=selection.attributes, watch=watch,
+                memory=memory, devices=options.devices, attributes=selection.attributes, watch=watch,
             )  # fmt: skip
         if not watch.called:
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"

@@ -158,9 +158,9 @@ def obey_signals() -> Iterator[Requests]:
 
 
 def _is_ours(number: signal.Signals) -> bool:
-    """Tell whether a signal is handled here: SIGHUP stays ignored under nohup, and so do handlers that Python has not set.
+    """Tell whether a signal is handled here: under nohup SIGHUP stays ignored.
 
-    It could not put them back: they are those of a program that has Python in it, as R sets some for SIGUSR1.
+    Handlers stay that Python has not set and could not put back: those of a program that has Python in it. R has some.
     """
     handler = signal.getsignal(number)
     return handler is not None and (number != signal.SIGHUP or handler != signal.SIG_IGN)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import xarray as xr
 
+from sweep.base.cores import check_device_count
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.files import atomic_files
 from sweep.files.exchange import undo
@@ -30,6 +31,7 @@ def run_sweep(
     fresh: bool = False,
     grow: bool = False,
     memory: int | None = None,
+    devices: int | None = None,
     attributes: Mapping[str, str] = MappingProxyType({}),
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> xr.Dataset:
@@ -43,6 +45,7 @@ def run_sweep(
         grow: let a store of the same page with fewer lanes or epochs grow, and continue it if it is incomplete. What it
             holds stays bit by bit as it is, only what is new is trained.
         memory: budget in bytes; None is half of what is free.
+        devices: use the first so many of this process's devices, which changes no bit; None is all.
         attributes: further attributes of the store, in addition to provenance and counts.
         watch: called between segments.
 
@@ -51,15 +54,19 @@ def run_sweep(
 
     Raises:
         SweepError: if `out` holds another experiment, or an incomplete store without `resume`, `grow` or `fresh`, or
-            none that could grow, or if it can't be written.
+            none that could grow, or if it can't be written, or if there are fewer devices.
     """
     if not isinstance(experiment, Experiment):
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) returns one")
+    check_device_count(devices)
     if out is None:
         if grow:
             raise SweepError("grow=True needs the store that is to grow: name it with out=")
         with atomic_files.make_temporary_folder() as folder:
-            return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
+            return run_sweep(
+                experiment,
+                out=folder / "store", memory=memory, devices=devices, attributes=attributes, watch=watch,
+            )  # fmt: skip
     path = parse_path(out, SPARE)
     with suppress(OSError):  # which the run will meet again
         undo(path)
@@ -72,7 +79,7 @@ def run_sweep(
         load_jax()
         from sweep.runs import filling
 
-        filling.grow(experiment, path, memory, attributes, watch)
+        filling.grow(experiment, path, memory, attributes, watch, devices=devices)
         return open_results(path)
     if in_the_way and not fresh:
         complete = is_complete(experiment, path)
@@ -87,9 +94,9 @@ def run_sweep(
     from sweep.runs import filling  # imports JAX, which a complete store does not need
 
     if in_the_way and not fresh:
-        filling.resume(experiment, path, memory, watch)
+        filling.resume(experiment, path, memory, watch, devices=devices)
     else:
-        filling.begin(experiment, path, memory, attributes, watch, fresh=in_the_way)
+        filling.begin(experiment, path, memory, attributes, watch, fresh=in_the_way, devices=devices)
     return open_results(path)
 
 

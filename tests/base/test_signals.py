@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 at every stage of every command, and code that does not react to them."""
+"""Every signal that ends a command, at every stage of every command, and code that does not react to them."""
 
 import os
 import signal

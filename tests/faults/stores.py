@@ -55,8 +55,8 @@ def small_waves() -> Iterator[None]:
     planning, saving = (filling, growing), (wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS)
     before = [module.plan_sweep for module in planning]
 
-    def planned(experiment: Any, memory: int | None = None, fixed: Fixed = Fixed()) -> Any:
-        return before[0](experiment, memory, replace(fixed, wave_lanes=fixed.wave_lanes or WAVE))
+    def planned(experiment: Any, memory: int | None = None, fixed: Fixed = Fixed(), **options: Any) -> Any:
+        return before[0](experiment, memory, replace(fixed, wave_lanes=fixed.wave_lanes or WAVE), **options)
 
     for module in planning:
         module.plan_sweep = planned
