@@ -78,8 +78,8 @@ def choose_devices(count: int | None) -> Devices:
     found = jax.devices()
     if count is not None and count > len(found):
         raise SweepError(
-            f"there are {len(found)} devices ({found[0].device_kind}) here, fewer than the {count} asked for: "
-            f"give devices at most {len(found)}, or leave it out for all"
+            f"devices={count} is more than there are here, {len(found)} x {found[0].device_kind}: "
+            f"give at most {len(found)}, or leave it out for all"
         )
     return Devices.of(found[:count])
 
