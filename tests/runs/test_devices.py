@@ -5,6 +5,7 @@ There are three devices here (conftest). Processes of their own, with up to eigh
 
 import contextlib
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -16,6 +17,8 @@ from sweep.base.signals import Terminated
 from sweep.engine import cost
 from sweep.page.axes import grid
 from sweep.results import store as stores
+from sweep.runs.growing import plan_growth
+from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.specs import Optimizer, Record, linear_spaced
 
@@ -62,6 +65,14 @@ def test_results_have_the_same_bits_on_any_number_of_devices(tmp_path: Path) -> 
 def test_a_plan_uses_no_more_devices_than_asked_for() -> None:
     assert [plan_sweep(PAGE, devices=count).devices.count for count in (1, 2, 3, None)] == [1, 2, 3, 3]
     assert plan_sweep(PAGE, devices=2).devices.live() == tuple(jax.devices()[:2])
+
+
+def test_a_store_grows_on_the_devices_asked_for(tmp_path: Path) -> None:
+    create(plan_sweep(PAGE, devices=3), tmp_path / "store")
+    held = stores.read_attributes(tmp_path / "store")
+    growth = plan_growth(replace(PAGE, axes=grid(seed=range(14))), tmp_path / "store", held, None, devices=2)
+    assert growth is not None
+    assert (growth.old.devices.count, growth.new.devices.count) == (2, 2)
 
 
 @pytest.mark.parametrize("count", [0, -1, True, 1.5, "two"])
