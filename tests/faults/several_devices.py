@@ -109,5 +109,5 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
 
 CAMPAIGN = Campaign(
     "devices", "pages on 1, 2, 3 and 8 devices, begun on some and resumed on others: the same bits",
-    cases, quick=0, sample=12,
+    cases, quick=0, sample=8,
 )  # fmt: skip
