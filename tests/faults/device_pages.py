@@ -137,7 +137,7 @@ PAGES = {
     ),
     "optimisers in float64": Sized(
         _page(
-            axes=grid(optimizer=("sgd", "adam", "adagrad", "lion"), seed=range(5)),
+            axes=grid(optimizer=("sgd", "adam", "lamb", "muon"), seed=range(5)),
             optimizer=Optimizer("adam", learning_rate=1e-2, schedule="cosine", clip_norm=0.5),
             precision="float64",
         )
