@@ -15,14 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
+from unittest.mock import patch
 
-import numpy as np
 import tyro
 
 from benchmarks import report
 from benchmarks.compare import machine
 from sweep import MLP, Experiment, Record, SumOfSines, grid, linear_spaced, load, open_results, run_sweep, zipped
 from sweep.runs import filling, growing
+from sweep.runs.planning import plan_sweep
 
 RESULTS: Final = Path(__file__).parent / "growth.json"
 PAGE: Final = Path(__file__).parents[1] / "experiments" / "freq_principle.py"
@@ -42,23 +43,17 @@ class _Planning:
 @contextmanager
 def timed_planning() -> Iterator[_Planning]:
     """Count the seconds of planning within a `with` block."""
-    modules, spent = (filling, growing), _Planning()
-    before: list[Callable[..., Any]] = [module.plan_sweep for module in modules]
+    spent = _Planning()
 
     def planned(*args: Any, **options: Any) -> Any:
         begun = time.perf_counter()
         try:
-            return before[0](*args, **options)
+            return plan_sweep(*args, **options)
         finally:
             spent.seconds += time.perf_counter() - begun
 
-    for module in modules:
-        module.plan_sweep = planned
-    try:
+    with patch.object(filling, "plan_sweep", planned), patch.object(growing, "plan_sweep", planned):
         yield spent
-    finally:
-        for module, function in zip(modules, before, strict=True):
-            module.plan_sweep = function
 
 
 def page(seeds: int) -> Experiment:
@@ -81,25 +76,24 @@ def seconds(run: Callable[[], Any]) -> dict[str, float]:
 def grow_one_seed(folder: Path, repeats: int) -> dict[str, Any]:
     """Time a sweep of eight seeds, and growing it from seven to eight, in turns."""
     run_sweep(page(SEEDS - 1), out=folder / "seven")
-    times: dict[str, list[dict[str, float]]] = {"whole": [], "grown": []}
-    for number in range(repeats + 1):
-        whole, grown = folder / f"whole-{number}", Path(shutil.copytree(folder / "seven", folder / f"grown-{number}"))
-        before = open_results(grown).attrs["compile_seconds"]
-        taken = {
-            "whole": seconds(lambda store=whole: run_sweep(page(SEEDS), out=store).attrs["compile_seconds"]),
-            "grown": seconds(
-                lambda store=grown, spent=before: (
-                    run_sweep(page(SEEDS), out=store, grow=True).attrs["compile_seconds"] - spent
-                )
-            ),
-        }
-        if number:  # the first ones compile
-            for name, own in taken.items():
-                times[name].append(own)
-    same = open_results(whole).loss.values.tobytes() == open_results(grown).loss.values.tobytes()
-    middle = {name: {key: median(each[key] for each in own) for key in own[0]} for name, own in times.items()}
+    runs = [_both(folder, number) for number in range(repeats + 1)][1:]  # the first ones compile
+    middle = {
+        name: {key: median(run[name][key] for run in runs) for key in runs[0][name]} for name in ("whole", "grown")
+    }
+    loss = [open_results(folder / f"{name}-{repeats}").loss.values.tobytes() for name in ("whole", "grown")]
     share = middle["grown"]["aside"] / (middle["whole"]["aside"] / SEEDS)
-    return {**middle, "over_an_eighth": share, "goal": GOAL_SHARE, "same_bits": same, "repeats": repeats}
+    return {**middle, "over an eighth": share, "goal": GOAL_SHARE, "same bits": loss[0] == loss[1], "repeats": repeats}
+
+
+def _both(folder: Path, number: int) -> dict[str, dict[str, float]]:
+    """Time one run of the whole, and one growth."""
+    whole, grown = folder / f"whole-{number}", folder / f"grown-{number}"
+    shutil.copytree(folder / "seven", grown)
+    before = open_results(grown).attrs["compile_seconds"]
+    return {
+        "whole": seconds(lambda: run_sweep(page(SEEDS), out=whole).attrs["compile_seconds"]),
+        "grown": seconds(lambda: run_sweep(page(SEEDS), out=grown, grow=True).attrs["compile_seconds"] - before),
+    }
 
 
 def many(lanes: int) -> Experiment:
@@ -125,7 +119,7 @@ def open_many(folder: Path, lanes: int) -> dict[str, Any]:
     ratios = [grown / once for once, grown in zip(times["once"], times["grown"], strict=True)]
     files = {name: sum(1 for each in (folder / name).rglob("*") if each.is_file()) for name in times}
     middle = {name: median(own) for name, own in times.items()}
-    return {**middle, "ratio": float(np.median(ratios)), "goal": GOAL_OPENING, "files": files, "lanes": lanes}
+    return {**middle, "ratio": median(ratios), "goal": GOAL_OPENING, "files": files, "lanes": lanes}
 
 
 @dataclass(frozen=True)
@@ -153,9 +147,7 @@ def main(options: Options) -> None:
         }
     print(json.dumps(results, indent=1))
     if options.write:
-        report.write_json(RESULTS, results) if hasattr(report, "write_json") else RESULTS.write_text(
-            json.dumps(results, indent=1) + "\n"
-        )
+        RESULTS.write_text(json.dumps(report.round_numbers(results), indent=1) + "\n")
 
 
 if __name__ == "__main__":
