@@ -31,9 +31,13 @@ def hash_curves(store: Path, group: zarr.Group, arrays: Mapping[str, np.ndarray]
 
 
 def running_damages(store: Path) -> list[Damage]:
-    """Compare the curves of running waves with their digests; records after the last checkpoint do not count."""
+    """Compare the curves of running waves with their digests; records after the last checkpoint do not count.
+
+    A wave that another process begins again meanwhile has other digests by then, and is no damage.
+    """
     group = zarr.open_group(store, mode="r", use_consolidated=False)
-    return [_damage(wave) for wave in running_waves(store) if not _is_intact(store, group, wave)]
+    differ = [wave for wave in running_waves(store) if not _is_intact(store, group, wave)]
+    return [_damage(wave) for wave in differ if wave in running_waves(store)]
 
 
 def _damage(wave: RunningWave) -> Damage:

@@ -57,7 +57,14 @@ def _chunk_damages(
 
 
 def stray_chunks(store: Path) -> list[Damage]:
-    """Find chunks of waves without digests: digests are written before chunks, so they were lost."""
+    """Find chunks of waves without digests: digests are written before chunks, so they were lost.
+
+    A wave may begin while this looks, so what seems to be lost is looked for again.
+    """
+    return _stray_chunks(store) and _stray_chunks(store)
+
+
+def _stray_chunks(store: Path) -> list[Damage]:
     arrays, strays = list_chunk_files(store), []
     begun = begun_places(store, arrays[0].shape[0])
     for array in arrays:
