@@ -59,9 +59,11 @@ def _chunk_damages(
 def stray_chunks(store: Path) -> list[Damage]:
     """Find chunks of waves without digests: digests are written before chunks, so they were lost.
 
-    A wave may begin while this looks, so what seems to be lost is looked for again.
+    Waves may begin while this looks, so it looks twice, and what is lost is found both times.
     """
-    return _stray_chunks(store) and _stray_chunks(store)
+    found = _stray_chunks(store)
+    again = _stray_chunks(store) if found else []
+    return [damage for damage in found if damage in again]
 
 
 def _stray_chunks(store: Path) -> list[Damage]:
