@@ -16,8 +16,8 @@ each write:
 
 If the folder is moved while its lock is held, call `lock.set_folder(new)`.
 
-Several parts of a folder have locks of their own, with names of their own. Who needs the whole folder then calls `evict`
-for each of these: it refuses if the holder lives, and else takes the lock away from it.
+Parts of a folder have locks of their own, each with its name. Who needs the whole folder calls `evict` for each of
+them: it refuses if the holder lives, and else takes the lock away from it.
 """
 
 import errno

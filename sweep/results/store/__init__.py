@@ -2,8 +2,8 @@
 
 Zarr does not write a chunk that equals the fill value, so a missing chunk alone says nothing. `status` says which lanes
 have ended, and the digests say what was written. Beside the arrays there are a checkpoint for each running wave, and a
-heartbeat that says what the run has executed so far, one for each process that fills a part. Each of these files is replaced in one step, and removed when the
-sweep is complete.
+heartbeat that says what the run has executed so far, one for each process that fills a part. Each of these files is
+replaced in one step, and removed when the sweep is complete.
 
 Imports `base`, `files`, `results.checks` and `results.digests`. Code outside of `results` imports what is listed here.
 """

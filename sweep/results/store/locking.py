@@ -1,4 +1,4 @@
-"""Holding a store for one run or for one part of it, removing what killed runs left, and moving it aside for another."""
+"""Holding a store, for one run or for one part; removing what killed runs left; moving a store aside for another."""
 
 import os
 import re

@@ -17,6 +17,7 @@ from sweep.base.errors import SweepError, SweepWarning
 from sweep.files import locks
 from sweep.files.locks import InUseError, Lock
 
+MOST_PARTS: Final = 100_000
 PATIENCE: Final = 30.0  # seconds that a part waits for a lock that others hold for moments
 _PAUSE: Final = 0.5  # seconds between two tries
 _LOCK: Final = re.compile(r"lock-part-([0-9]{1,9})-of-([0-9]{1,9})(\.json)?")
@@ -32,6 +33,30 @@ class Part(NamedTuple):
 
     number: int
     of: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read a part as the command line has it, such as "3/16".
+
+        Raises:
+            SweepError: for anything else.
+        """
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        if found is None:
+            raise SweepError(f"--part takes NUMBER/OF, such as 3/16 for the third of 16 parts, got {text!r}")
+        return cls(int(found[1]), int(found[2])).checked()
+
+    def checked(self) -> "Part":
+        """Return the part, if there can be such a part.
+
+        Raises:
+            SweepError: for anything but whole numbers from 1 on of which the first is not larger than the second.
+        """
+        whole = all(type(each) is int for each in self)
+        if not whole or not 1 <= self.number <= self.of <= MOST_PARTS:
+            most = f" of at most {MOST_PARTS:,}" if whole and self.of > MOST_PARTS else ""
+            raise SweepError(f"there is no part {self}: parts are numbered from 1 on{most}, as in 1/16 to 16/16")
+        return self
 
     def __str__(self) -> str:
         """Return it as the command line has it."""

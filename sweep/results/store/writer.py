@@ -159,6 +159,10 @@ class Store:
         running = waves.running_waves(self.path)
         return max((wave.record for wave in running if (wave.start, wave.stop) == (start, stop)), default=0)
 
+    def begun_waves(self) -> list[tuple[int, int]]:
+        """For each wave that runs or has ended, give the place of its first lane, and that after its last one."""
+        return [(start, content["stop"]) for start, content in waves.read_waves(self.path) if content is not None]
+
     def stored_places(self) -> np.ndarray:
         """For each place of a lane, tell whether its wave has ended and is stored."""
         return waves.stored_places(self.path, self._group["status"].shape[0])  # type: ignore[union-attr]
