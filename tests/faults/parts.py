@@ -19,7 +19,9 @@ from .stores import arrays, complete, differences, opened, whole, write_page
 from .trials import Campaign, Case, Reply, busy, call
 
 MOST_PARTS = 4
-EVENTS = 160  # a part has about so many writing operations
+EVENTS = 130  # a part has about so many writing operations,
+FIRST_EVENTS = 470  # and the first one, which makes the store, so many
+CRASHES = 200
 STARTS = 6  # of one child at most
 NETWORKS = ("parameters", "network")
 
@@ -66,35 +68,42 @@ def judged(folder: Path, expected: dict[str, Any], what: str) -> tuple[str, str]
 
 
 def _crashed(
-    text: str, expected: dict[str, Any], order: Sequence[int], event: int
+    text: str, expected: dict[str, Any], order: Sequence[int], at: int, event: int
 ) -> Callable[[Path], tuple[str, str]]:
-    """Let the first part of an order crash at an event, then run the others, and then this one again."""
+    """Run parts in an order, of which one crashes at an event, and then this one again."""
 
     def run(folder: Path) -> tuple[str, str]:
         _begin(folder, text)
-        hushed, sys.unraisablehook = sys.unraisablehook, lambda _: None
-        where: list[str] = []
-
-        def die(event: str) -> None:
-            where.append(event)
-            crash(event)
-
-        try:
-            with watching(folder, event, die):
-                with contextlib.suppress(CrashError):
-                    run_part(folder, order[0], len(order))
-                gc.collect()
-        finally:
-            sys.unraisablehook = hushed
-        what = f"crash at {where[0].replace(str(folder), '') if where else 'no event'}"
+        for number in order[:at]:
+            run_part(folder, number, len(order))
+        what = f"crash at {_crash(folder, order[at], len(order), event)}"
         with reborn():
-            for number in (*order[1:], order[0]):
+            for number in (*order[at + 1 :], order[at]):
                 reply = run_part(folder, number, len(order))
                 if reply.code != 0:
                     return ("internal" if reply.code == 1 else "untidy"), f"{what}; part {number}: {reply.brief()}"
             return judged(folder, expected, what)
 
     return run
+
+
+def _crash(folder: Path, number: int, of: int, event: int) -> str:
+    """Run a part that crashes at an event; return where that was."""
+    hushed, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    where: list[str] = []
+
+    def die(event: str) -> None:
+        where.append(event)
+        crash(event)
+
+    try:
+        with watching(folder, event, die):
+            with contextlib.suppress(CrashError):
+                run_part(folder, number, of)
+            gc.collect()
+    finally:
+        sys.unraisablehook = hushed
+    return where[0].replace(str(folder), "") if where else "no event"
 
 
 def _begin(folder: Path, text: str) -> None:
@@ -125,7 +134,10 @@ def _killed(text: str, expected: dict[str, Any], of: int, seed: int) -> Callable
         _begin(folder, text)
         random, waiting, what = Random(seed), list(range(1, of + 1)), []
         for start in range(STARTS):
-            events = {n: random.randrange(EVENTS) * (start + 1 < STARTS) * (random.random() < 0.7) for n in waiting}
+            events = {
+                n: random.choice((0, random.randint(1, EVENTS), random.randint(1, FIRST_EVENTS))) for n in waiting
+            }
+            events = events if start + 1 < STARTS else dict.fromkeys(waiting, 0)
             random.shuffle(waiting)
             processes = {n: forking().Process(target=child, args=(str(folder), n, of, events[n])) for n in waiting}
             for process in processes.values():
@@ -151,10 +163,12 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
     """List crashes of a part, in all numbers of parts."""
     text, expected = prepared(folder)
     found = []
-    for event in range(1, EVENTS + 1):
-        order = list(range(1, random.randint(1, MOST_PARTS) + 1))
-        random.shuffle(order)
-        found.append(Case(f"parts {order}, event {event}", _crashed(text, expected, order, event)))
+    for _ in range(CRASHES):
+        parts = random.randint(1, MOST_PARTS)
+        order = random.sample(range(1, parts + 1), parts)
+        at = random.randrange(len(order))
+        event = random.randint(1, EVENTS if at else FIRST_EVENTS)
+        found.append(Case(f"parts {order}, {order[at]} at event {event}", _crashed(text, expected, order, at, event)))
     return found
 
 
