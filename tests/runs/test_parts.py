@@ -202,7 +202,7 @@ def test_results_can_be_read_and_checked_while_parts_run(tmp_path: Path, monkeyp
 def test_a_wave_that_begins_while_the_store_is_checked_is_no_damage(
     half: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sweep.results.digests import wave_damages
+    from sweep.results.digests import store_damages, wave_damages
 
     begun, calls = wave_damages.begun_places, []
 
@@ -216,10 +216,10 @@ def test_a_wave_that_begins_while_the_store_is_checked_is_no_damage(
         return found
 
     monkeypatch.setattr(wave_damages, "begun_places", begun_then_written)
-    assert wave_damages.stray_chunks(half) == []
+    assert store_damages.content_damages(half) == []
     assert calls
     (half / "digests" / "wave-0000000006.json").unlink()
-    assert [damage.file for damage in wave_damages.stray_chunks(half)] == ["loss/c/3/0"]
+    assert [damage.file for damage in store_damages.content_damages(half)] == ["loss/c/3/0"]
 
 
 def test_a_part_of_another_page_and_of_a_store_in_other_parts_is_refused(half: Path) -> None:

@@ -57,16 +57,7 @@ def _chunk_damages(
 
 
 def stray_chunks(store: Path) -> list[Damage]:
-    """Find chunks of waves without digests: digests are written before chunks, so they were lost.
-
-    Waves may begin while this looks, so it looks twice, and what is lost is found both times.
-    """
-    found = _stray_chunks(store)
-    again = _stray_chunks(store) if found else []
-    return [damage for damage in found if damage in again]
-
-
-def _stray_chunks(store: Path) -> list[Damage]:
+    """Find chunks of waves without digests: digests are written before chunks, so they were lost."""
     arrays, strays = list_chunk_files(store), []
     begun = begun_places(store, arrays[0].shape[0])
     for array in arrays:
