@@ -19,7 +19,8 @@ STUBS = {
     "ssh": 'shift; eval "$1"',
     "scontrol": 'echo "scontrol $*" >> "$LOG"',
     "python": 'echo "GPU=$CUDA_VISIBLE_DEVICES $*" >> "$LOG"\n'
-    'while [ $# -gt 1 ]; do if [ "$1" = --out ]; then mkdir -p "$2"; echo more >> "$2/held"; fi; shift; done\nexit $CODE',
+    'while [ $# -gt 1 ]; do if [ "$1" = --out ]; then mkdir -p "$2"; echo more >> "$2/held"; fi; shift; done\n'
+    "exit $CODE",
 }
 
 
@@ -35,7 +36,8 @@ def run(tmp_path: Path):
         log.unlink(missing_ok=True)
         env = {
             **os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "LOG": str(log), "CODE": str(code),
-            "SLURM_ARRAY_TASK_ID": "3", "SLURM_JOB_ID": "77", "TMPDIR": str(tmp_path / "local"), "CUDA_VISIBLE_DEVICES": "",
+            "SLURM_ARRAY_TASK_ID": "3", "SLURM_JOB_ID": "77", "TMPDIR": str(tmp_path / "local"),
+            "CUDA_VISIBLE_DEVICES": "",
         }  # fmt: skip
         done = subprocess.run(["bash", "-c", script, "script", *args], cwd=tmp_path, env=env, check=False)
         return done.returncode, sorted(log.read_text().splitlines())

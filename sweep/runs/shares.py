@@ -47,9 +47,7 @@ class Share:
     def end(self, tally: Tally) -> None:
         """Complete the store: add what parts have counted, and remove what only an incomplete store needs."""
         assert len(stored_waves(self.plan, self.store)) == len(self.plan.waves), "an executor left out waves"
-        for other in self.store.read_other_heartbeats():
-            tally = _add(tally, _tally(asdict(Tally()) | other))
-        self.store.set_attributes(**asdict(tally), complete=True)
+        self.store.set_attributes(**asdict(_with_parts(tally, self.store)), complete=True)
         self.store.clear()
 
     def halve(self, trouble: str) -> "Share":
@@ -123,6 +121,23 @@ def trained_steps(plan: Plan, store: Store, waves: set[int]) -> int:
     """
     ends = tuple(sorted(END_DATES.keys() & {*store.names()}))
     return sum(stored_steps(plan, wave, store, ends) for wave in waves)
+
+
+def counted(store: Store) -> dict[str, Any]:
+    """Return the attributes of a store, with what runs and parts have counted since these were written.
+
+    Args:
+        store: the store.
+    """
+    attributes = store.attributes()
+    return attributes | asdict(_with_parts(_tally(attributes | store.read_heartbeat()), store))
+
+
+def _with_parts(tally: Tally, store: Store) -> Tally:
+    """Add what parts have counted."""
+    for other in store.read_other_heartbeats():
+        tally = _add(tally, _tally(asdict(Tally()) | other))
+    return tally
 
 
 def _tally(counts: Mapping[str, Any]) -> Tally:

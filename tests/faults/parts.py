@@ -47,9 +47,9 @@ def networks(store: Path) -> dict[str, Any]:
     }
 
 
-def run_part(folder: Path, number: int, of: int) -> Reply:
+def run_part(folder: Path, number: int, of: int, store: str = "store") -> Reply:
     """Run one part in this process."""
-    return call("run", ["experiments/page.py", "--out", "store", "--part", f"{number}/{of}"], cwd=folder, seconds=60)
+    return call("run", ["experiments/page.py", "--out", store, "--part", f"{number}/{of}"], cwd=folder, seconds=60)
 
 
 def judged(folder: Path, expected: dict[str, Any], what: str) -> tuple[str, str]:
@@ -68,26 +68,31 @@ def judged(folder: Path, expected: dict[str, Any], what: str) -> tuple[str, str]
 
 
 def _crashed(
-    text: str, expected: dict[str, Any], order: Sequence[int], at: int, event: int
+    text: str, expected: dict[str, Any], order: Sequence[int], at: int, event: int, own: bool
 ) -> Callable[[Path], tuple[str, str]]:
-    """Run parts in an order, of which one crashes at an event, and then this one again."""
+    """Run parts in an order, of which one crashes at an event, and then this one again; perhaps in own stores."""
+    stores = {number: f"store-{number}" if own else "store" for number in order}
 
     def run(folder: Path) -> tuple[str, str]:
         _begin(folder, text)
         for number in order[:at]:
-            run_part(folder, number, len(order))
-        what = f"crash at {_crash(folder, order[at], len(order), event)}"
+            run_part(folder, number, len(order), stores[number])
+        what = f"crash at {_crash(folder, order[at], len(order), stores[order[at]], event)}"
         with reborn():
             for number in (*order[at + 1 :], order[at]):
-                reply = run_part(folder, number, len(order))
+                reply = run_part(folder, number, len(order), stores[number])
                 if reply.code != 0:
                     return ("internal" if reply.code == 1 else "untidy"), f"{what}; part {number}: {reply.brief()}"
+            if own:
+                reply = call("merge", [*stores.values(), "--out", "store"], cwd=folder)
+                if reply.code != 0:
+                    return "untidy", f"{what}; merging: {reply.brief()}"
             return judged(folder, expected, what)
 
     return run
 
 
-def _crash(folder: Path, number: int, of: int, event: int) -> str:
+def _crash(folder: Path, number: int, of: int, store: str, event: int) -> str:
     """Run a part that crashes at an event; return where that was."""
     hushed, sys.unraisablehook = sys.unraisablehook, lambda _: None
     where: list[str] = []
@@ -99,7 +104,7 @@ def _crash(folder: Path, number: int, of: int, event: int) -> str:
     try:
         with watching(folder, event, die):
             with contextlib.suppress(CrashError):
-                run_part(folder, number, of)
+                run_part(folder, number, of, store)
             gc.collect()
     finally:
         sys.unraisablehook = hushed
@@ -167,8 +172,10 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
         parts = random.randint(1, MOST_PARTS)
         order = random.sample(range(1, parts + 1), parts)
         at = random.randrange(len(order))
-        event = random.randint(1, EVENTS if at else FIRST_EVENTS)
-        found.append(Case(f"parts {order}, {order[at]} at event {event}", _crashed(text, expected, order, at, event)))
+        own = parts > 1 and random.random() < 0.3
+        event = random.randint(1, EVENTS if at and not own else FIRST_EVENTS)
+        name = f"parts {order}{' in stores of their own' if own else ''}, {order[at]} at event {event}"
+        found.append(Case(name, _crashed(text, expected, order, at, event, own)))
     return found
 
 

@@ -18,6 +18,7 @@ from sweep.engine.prepare import OutOfMemoryError
 from sweep.results import store as stores
 from sweep.results.store import Part
 from sweep.runs import coordinator, parts, wave_writer
+from sweep.runs.merging import merge
 from sweep.runs.parts import describe_share, plan_part
 from sweep.runs.progress import Progress
 from sweep.runs.runner import run_part
@@ -99,6 +100,15 @@ def test_parts_in_any_order_give_the_bits_of_the_whole(order: Sequence[int], who
     assert_same(path, whole)
     assert f"of all {len(order)} waves 1 are stored; missing: part " in said[0]
     assert run_part(EXPERIMENT, path, (1, 7)), "a complete store has nothing to do for any part"
+
+
+def test_parts_in_stores_of_their_own_are_merged(whole: Path, half: Path, tmp_path: Path) -> None:
+    other, merged = tmp_path / "other", tmp_path / "merged"
+    assert not run_part(EXPERIMENT, other, (2, 2))
+    merge([half, other], merged)
+    assert_same(merged, whole)
+    executed = [stores.Store(path).read_other_heartbeats()[0]["lane_steps_executed"] for path in (half, other)]
+    assert open_results(merged).attrs["lane_steps_executed"] == sum(executed)
 
 
 def test_a_part_that_was_stopped_goes_on_from_its_checkpoint(
