@@ -126,6 +126,7 @@ def test_a_part_waits_for_one_that_begins_at_this_moment(store: Path, monkeypatc
         )
         while not (store / "lock-part-1-of-2.json").exists():
             time.sleep(0.01)
+        time.sleep(0.6)  # longer than taking a lock tries by itself
     assert process.communicate()[0] == "held\n"
 
 
@@ -157,6 +158,7 @@ def test_a_part_elsewhere_is_waited_for_until_it_lives_or_was_silent_for_long(st
                 os.utime(store / "lock-part-1-of-2.json")
 
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sharing, "PATIENCE", 0.0)
             patch.setattr(sharing.time, "sleep", sleep)
             with pytest.warns(SweepWarning, match=f"waiting, as .* is in use by process {process.pid} on far"):  # noqa: SIM117
                 with pytest.raises(InUseError, match="on far since"), stores.hold_part(store, Part(1, 2)):
