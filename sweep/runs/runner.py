@@ -74,8 +74,7 @@ def run_sweep(
             raise SweepError("a part goes on with what is there: leave out fresh and grow, or leave out part")
         run_part(experiment, path, part, memory=memory, attributes=attributes, watch=watch)
         return open_results(path)
-    with suppress(OSError):  # which the run will meet again
-        undo(path)
+    _undo_exchange(path)
     in_the_way = exists(path)
     if grow and not in_the_way:
         raise SweepError(
@@ -130,12 +129,19 @@ def run_part(
     if not isinstance(part, tuple) or len(part) != 2:
         raise SweepError(f"part takes (number, of), such as (3, 16) for the third of 16 parts, got {part!r}")
     which = Part(*part).checked()
+    _undo_exchange(path)
     if exists(path) and _is_up_to_date(experiment, path, attributes):
         return True
     load_jax()
     from sweep.runs.parts import fill_part
 
     return fill_part(experiment, path, which, memory, attributes, watch)
+
+
+def _undo_exchange(path: Path) -> None:
+    """Put a store back that a run was moving when it was killed."""
+    with suppress(OSError):  # which the run will meet again
+        undo(path)
 
 
 def _is_up_to_date(experiment: Experiment, path: Path, attributes: Mapping[str, str]) -> bool:
