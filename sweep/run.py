@@ -12,11 +12,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep.base.cores import check_device_count
 from sweep.base.errors import SweepError
 from sweep.base.signals import Terminated, set_last_words
 from sweep.cli import compile_cache, streams
 from sweep.cli.command import parse_known, parse_pairs, parse_size, run_command
-from sweep.cli.optional import OptionalPath, OptionalText
+from sweep.cli.optional import OptionalCount, OptionalPath, OptionalText
 from sweep.cli.variation import ExperimentOptions, Selection, select_experiment
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Options(ExperimentOptions):
             seed=3,learning_rate=1e-3,width=64, or as many knobs as identify one lane. The store is only read.
             Exit code 1 if the numbers differ although everything that they depend on is the same.
         memory: budget for one wave, such as 2GiB; by default half of what is free.
+        devices: use at most so many of this machine's devices, on CPU one for each core; by default all. Results are
+            bitwise the same on any number.
         compile_cache: keep compiled programs in this folder for later runs, or "off". By default in sweep/ of the
             user's cache (XDG_CACHE_HOME or ~/.cache), if nobody else can write there: whoever can is able to run
             code in later runs. At most 256 MiB are kept.
@@ -62,6 +65,7 @@ class Options(ExperimentOptions):
     part: OptionalText = None
     lane: OptionalText = None
     memory: OptionalText = None
+    devices: OptionalCount = None
     compile_cache: OptionalPath = None
     debug: bool = False
 
@@ -88,6 +92,7 @@ def _check_combination(options: Options) -> None:
         raise SweepError("--resume and --fresh exclude each other: --resume continues, --fresh starts again")
     if options.grow and options.fresh:
         raise SweepError("--grow and --fresh exclude each other: --grow keeps what is stored, --fresh starts again")
+    check_device_count(options.devices)
     if options.part is not None and options.fresh:
         raise SweepError(
             "--part and --fresh exclude each other: a part goes on with what is there; move the store away first, or "
@@ -95,10 +100,12 @@ def _check_combination(options: Options) -> None:
         )
     if options.part is not None and options.grow:
         raise SweepError("--part and --grow exclude each other: let the store grow in one process, without --part")
-    for name in ("resume", "fresh", "grow", "part", "plan", "figures_dir"):
+    for name in ("resume", "fresh", "grow", "part", "plan", "figures_dir", "devices"):
         if options.lane is not None and getattr(options, name):
             option = f"--{name.replace('_', '-')}"
-            raise SweepError(f"--lane trains one stored lane again and stores and draws nothing: leave out {option}")
+            raise SweepError(
+                f"--lane trains one stored lane again, on one device, and stores and draws nothing: leave out {option}"
+            )
 
 
 def _parse_part(text: str) -> "Part":
@@ -148,10 +155,10 @@ def _plan(selection: Selection, options: Options, part: "Part | None", memory: i
     from sweep.runs.planning import plan_sweep
 
     if part is not None:
-        return plan_part(selection.experiment, selection.store, part, memory)
+        return plan_part(selection.experiment, selection.store, part, memory, options.devices)
     if options.grow:
-        return plan_of_growth(selection.experiment, selection.store, memory)
-    return plan_sweep(selection.experiment, memory)
+        return plan_of_growth(selection.experiment, selection.store, memory, options.devices)
+    return plan_sweep(selection.experiment, memory, devices=options.devices)
 
 
 def _replay(selection: Selection, options: Options, memory: int | None) -> None:
@@ -193,7 +200,7 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
     try:
         with _show_progress(console) as watch:
             if part is not None:
-                how = {"memory": memory, "attributes": selection.attributes, "watch": watch}
+                how = {"memory": memory, "devices": options.devices, "attributes": selection.attributes, "watch": watch}
                 if not run_part(selection.experiment, store, part, **how):
                     console.print(f"store    {store}", soft_wrap=True)
                     return
@@ -201,7 +208,7 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
             else:
                 ds = run_sweep(
                     selection.experiment, out=store, resume=options.resume, fresh=options.fresh, grow=options.grow,
-                    memory=memory, attributes=selection.attributes, watch=watch,
+                    memory=memory, devices=options.devices, attributes=selection.attributes, watch=watch,
                 )  # fmt: skip
         if not watch.called:
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"
@@ -242,7 +249,7 @@ def _python() -> str:
     if shutil.which("python") == sys.executable:
         return "python"
     relative = os.path.relpath(sys.executable)
-    return sys.executable if relative.startswith("..") else relative
+    return shlex.quote(sys.executable if relative.startswith("..") else relative)
 
 
 if __name__ == "__main__":

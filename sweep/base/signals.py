@@ -22,11 +22,15 @@ SAVING_PATIENCE: Final = 60.0  # seconds that it has after it obeyed, to save re
 
 
 class Terminated(BaseException):
-    """SIGTERM came. Like KeyboardInterrupt, no `except Exception` may swallow it."""
+    """A signal other than Ctrl-C came. Like KeyboardInterrupt, no `except Exception` may swallow it.
 
+    Args:
+        number: the signal.
+    """
 
-class HungUp(Terminated):
-    """SIGHUP came: the terminal was closed."""
+    def __init__(self, number: signal.Signals = signal.SIGTERM) -> None:
+        super().__init__(number.name)
+        self.number = number
 
 
 @dataclass(frozen=True)
@@ -34,21 +38,34 @@ class Ending:
     """What one signal means.
 
     Args:
-        words: its name for users, such as "Ctrl-C".
-        error: the exception that it raises.
-        code: exit code of a command that it ends.
+        number: the signal.
     """
 
-    words: str
-    error: type[BaseException]
-    code: int
+    number: signal.Signals
+
+    @property
+    def words(self) -> str:
+        """Its name for users."""
+        return "Ctrl-C" if self.number == signal.SIGINT else self.number.name
+
+    @property
+    def code(self) -> int:
+        """The exit code of a command that it ends, as shells give it."""
+        return 128 + self.number
+
+    def error(self) -> BaseException:
+        """Make the exception that it raises."""
+        return KeyboardInterrupt() if self.number == signal.SIGINT else Terminated(self.number)
 
 
-ENDINGS: Final = {
-    signal.SIGINT: Ending("Ctrl-C", KeyboardInterrupt, 130),
-    signal.SIGTERM: Ending("SIGTERM", Terminated, 143),
-    signal.SIGHUP: Ending("SIGHUP", HungUp, 129),
-}
+# The last two are what batch systems such as Slurm send before a preemption or the end of a job's time.
+_NUMBERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+ENDINGS: Final = {number: Ending(number) for number in _NUMBERS}
+
+
+def ending_of(error: KeyboardInterrupt | Terminated) -> Ending:
+    """Return what the signal means that raised an exception."""
+    return ENDINGS[error.number if isinstance(error, Terminated) else signal.SIGINT]
 
 
 class Requests:
@@ -69,13 +86,13 @@ class Requests:
         first = self.ending is None
         self.ending = self.ending or ENDINGS[signal.Signals(number)]
         if first and not self._deferring:
-            raise self.ending.error
+            raise self.ending.error()
 
     def obey(self) -> None:
         """Raise KeyboardInterrupt or `Terminated` if a signal came."""
         if self.ending is not None:
             self._obeyed = True
-            raise self.ending.error
+            raise self.ending.error()
 
     @contextmanager
     def defer(self) -> "Iterator[Requests]":
@@ -87,6 +104,12 @@ class Requests:
         finally:
             self._deferring = False
         self.obey()
+
+    def leave(self) -> None:
+        """Let signals have their default action again, which ends the process at once."""
+        for number in ENDINGS:
+            if signal.getsignal(number) == self.note:
+                signal.signal(number, signal.SIG_DFL)
 
     def end_process(self, number: int) -> None:
         """Wait for the command to obey a signal, and end the process if it does not."""
@@ -121,8 +144,7 @@ def obey_signals() -> Iterator[Requests]:
     requests = _command = Requests()
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
-    handled = [number for number in ENDINGS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, requests.note) for number in handled}  # nohup: SIGHUP stays ignored
+    before = {number: signal.signal(number, requests.note) for number in filter(_is_ours, ENDINGS)}
     wakeup_before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     threading.Thread(target=_watch, name="signals", args=(read_end, requests), daemon=True).start()
     try:
@@ -133,6 +155,15 @@ def obey_signals() -> Iterator[Requests]:
             signal.signal(number, handler)
         os.close(write_end)
         _command = None
+
+
+def _is_ours(number: signal.Signals) -> bool:
+    """Tell whether a signal is handled here: under nohup SIGHUP stays ignored.
+
+    Handlers stay that Python has not set and could not put back: those of a program that has Python in it. R has some.
+    """
+    handler = signal.getsignal(number)
+    return handler is not None and (number != signal.SIGHUP or handler != signal.SIG_IGN)
 
 
 def _watch(read_end: int, requests: Requests) -> None:
@@ -159,7 +190,7 @@ def defer_signals() -> Iterator[Requests]:
         yield requests
         return
     with requests.defer():
-        before = {number: signal.signal(number, requests.note) for number in ENDINGS}
+        before = {number: signal.signal(number, requests.note) for number in filter(_is_ours, ENDINGS)}
         try:
             yield requests
         finally:

@@ -5,7 +5,6 @@ import gc
 import io
 import os
 import re
-import signal
 import sys
 import textwrap
 import traceback
@@ -17,7 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import tyro
 
 from sweep.base.errors import REMEDIES, SweepError
-from sweep.base.signals import ENDINGS, HungUp, Terminated, obey_signals
+from sweep.base.signals import Ending, Terminated, ending_of, obey_signals
 from sweep.base.text import make_visible
 from sweep.cli import crash, streams
 from sweep.files.places import parse_path
@@ -120,8 +119,9 @@ def run_guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | N
         args: that command line; by default that of this process.
 
     Returns:
-        0; 2 for a `SweepError`; 130 for Ctrl-C; 143 for SIGTERM; 129 for SIGHUP; 1 for any other exception, whose
-        traceback is written to a file. With `--debug` among the arguments the traceback is also printed.
+        0; 2 for a `SweepError`; 128 and the number of the signal that ended it, such as 130 for Ctrl-C; 1 for any
+        other exception, whose traceback is written to a file. With `--debug` among the arguments the traceback is also
+        printed.
     """
     if args is None:
         args = sys.argv[1:]
@@ -140,12 +140,8 @@ def _run_and_catch(main: Callable[[Sequence[str]], object], args: Sequence[str])
         _run_and_flush(main, args)
     except SweepError as error:
         return _print_error(str(error), args, 2)
-    except KeyboardInterrupt:
-        return _print_error("stopped by Ctrl-C", args, 130)
-    except HungUp:
-        return _print_error("stopped by SIGHUP", args, 129)
-    except Terminated:
-        return _print_error("stopped by SIGTERM", args, 143)
+    except (KeyboardInterrupt, Terminated) as error:
+        return _print_ending(ending_of(error), args)
     except BrokenPipeError:  # the reader of the output has ended, as `head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (so that closing it at exit does not fail)
         return 0
@@ -191,10 +187,9 @@ def run_command(main: Callable[[Sequence[str]], object]) -> NoReturn:
     with obey_signals() as requests:
         code = run_guarded(main)
         sys.stdout.flush()
-        for number in ENDINGS:  # all output is written: from here on a signal ends the process at once
-            signal.signal(number, signal.SIG_DFL)
+        requests.leave()  # all output is written: from here on a signal ends the process at once
         if requests.ending and code != requests.ending.code:  # a library swallowed the exception
-            code = _print_error(f"stopped by {requests.ending.words}", sys.argv[1:], requests.ending.code)
+            code = _print_ending(requests.ending, sys.argv[1:])
         if code:
             sys.stderr.flush()
             os._exit(code)  # without waiting for a compilation that still runs in a thread
@@ -209,6 +204,10 @@ def _print_error(message: str, args: Sequence[str], code: int) -> int:
         sys.stderr.write(f"sweep: {make_visible(' '.join(message.split()))}\n")
         sys.stderr.flush()
     return code
+
+
+def _print_ending(ending: Ending, args: Sequence[str]) -> int:
+    return _print_error(f"stopped by {ending.words}", args, ending.code)
 
 
 def _call_tyro(call: Callable[[], Any]) -> Any:

@@ -9,4 +9,5 @@ from typing import Optional, TypeAlias
 
 OptionalPath: TypeAlias = Optional[Path]  # noqa: UP045
 OptionalText: TypeAlias = Optional[str]  # noqa: UP045
+OptionalCount: TypeAlias = Optional[int]  # noqa: UP045
 OptionalNumber: TypeAlias = Optional[float]  # noqa: UP045

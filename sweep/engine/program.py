@@ -312,8 +312,8 @@ def program(blocks: tuple[Block, ...], devices: tuple[Device, ...]) -> Any:
 
 
 def _same_on_any_number(function: Callable[..., Any], block: Block, devices: tuple[Device, ...]) -> Callable[..., Any]:
-    """Give code of a page a form that has the same bits on one device and on several."""
-    return with_reciprocals(function) if block.training.runs_code_of_page and devices[0].platform == "cpu" else function
+    """Give steps that divide arrays by one number a form that has the same bits on one device and on several."""
+    return with_reciprocals(function) if block.training.divides_arrays and devices[0].platform == "cpu" else function
 
 
 def sharing_keys(blocks: Sequence[Block]) -> tuple[Hashable, ...]:

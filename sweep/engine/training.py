@@ -95,6 +95,11 @@ class Training(ABC):
         return True
 
     @property
+    def divides_arrays(self) -> bool:
+        """Whether a step may divide arrays by one number, which XLA does in another way for several CPU devices."""
+        return self.runs_code_of_page
+
+    @property
     def padded(self) -> bool:
         """Whether arrays may be padded: a narrower network does not use all of their entries."""
         return False

@@ -1,4 +1,4 @@
-"""Setting up JAX: checks of its settings, one CPU device per core.
+"""Setting up JAX: checks of its settings, one CPU device per core, how many devices a sweep uses.
 
 With one device per core, each core trains another tile.
 """
@@ -14,6 +14,7 @@ import jax
 
 from sweep.base.cores import count_cores
 from sweep.base.errors import SweepError, SweepWarning
+from sweep.engine.plan import Devices
 
 SETTINGS: Final = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES", "JAX_CUDA_VISIBLE_DEVICES", "XLA_FLAGS")
 
@@ -63,6 +64,24 @@ def use_all_cores() -> None:
         jax.config.update("jax_num_cpu_devices", cores)
     except RuntimeError:
         _warn_once(cores)
+
+
+def choose_devices(count: int | None) -> Devices:
+    """Describe the first devices of this process.
+
+    Args:
+        count: how many; None is all.
+
+    Raises:
+        SweepError: if there are fewer.
+    """
+    found = jax.devices()
+    if count is not None and count > len(found):
+        raise SweepError(
+            f"devices={count} is more than there are here, {len(found)} x {found[0].device_kind}: "
+            f"give at most {len(found)}, or leave it out for all"
+        )
+    return Devices.of(found[:count])
 
 
 @cache

@@ -26,6 +26,7 @@ def begin(
     watch: Callable[[Progress], None],
     *,
     fresh: bool,
+    devices: int | None = None,
 ) -> None:
     """Make a store and train all of its lanes.
 
@@ -36,11 +37,12 @@ def begin(
         attributes: further attributes of the store.
         watch: called between segments.
         fresh: move an existing store away.
+        devices: number of devices to run on; None is all.
 
     Raises:
         SweepError: if the store can't be written, or if another run has put one there meanwhile.
     """
-    plan = plan_sweep(experiment, memory)  # errors are raised before anything on disk changes
+    plan = plan_sweep(experiment, memory, devices=devices)  # errors are raised before anything on disk changes
     check_effect(plan)
     create(plan, path, attributes, fresh=fresh)
     with stores.hold(path) as lock:
@@ -48,7 +50,14 @@ def begin(
         train(Share(plan, stores.Store(path, lock)), watch)
 
 
-def resume(experiment: Experiment, path: Path, memory: int | None, watch: Callable[[Progress], None]) -> None:
+def resume(
+    experiment: Experiment,
+    path: Path,
+    memory: int | None,
+    watch: Callable[[Progress], None],
+    *,
+    devices: int | None = None,
+) -> None:
     """Train what an incomplete store lacks, with waves of the size that it was begun with.
 
     Args:
@@ -56,13 +65,14 @@ def resume(experiment: Experiment, path: Path, memory: int | None, watch: Callab
         path: the store.
         memory: budget in bytes; None is half of what is free.
         watch: called between segments.
+        devices: number of devices to run on, whatever number the store was begun on; None is all.
 
     Raises:
         SweepError: if the store is damaged, or if this machine computes other bits than the stored ones.
     """
     with stores.hold(path) as lock:
         stores.verify(path)
-        plan = plan_sweep(experiment, memory, fixed_by(stores.check(path)))
+        plan = plan_sweep(experiment, memory, fixed_by(stores.check(path)), devices=devices)
         store = stores.Store(path, lock)
         if not stores.has_digests(path):
             stores.add_digests(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
@@ -75,6 +85,8 @@ def grow(
     memory: int | None,
     attributes: Mapping[str, str],
     watch: Callable[[Progress], None],
+    *,
+    devices: int | None = None,
 ) -> None:
     """Grow a store to a page with more lanes or epochs, and train what it then lacks.
 
@@ -84,6 +96,7 @@ def grow(
         memory: budget in bytes; None is half of what is free.
         attributes: further attributes of the grown store.
         watch: called between segments.
+        devices: number of devices to run on; None is all.
 
     Raises:
         SweepError: if it can't grow so; then nothing has changed.
@@ -91,7 +104,7 @@ def grow(
     with stores.hold(path) as lock:
         stores.verify(path)
         held = stores.check(path)
-        growth = plan_growth(experiment, path, held, memory)
+        growth = plan_growth(experiment, path, held, memory, devices)
         if growth is None:
             _say(f"{path} has all lanes of the page and more: it keeps what it has, and nothing is trained")
             return

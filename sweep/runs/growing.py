@@ -4,9 +4,10 @@ The store is first completed as it is. Then a new one is laid out for the grown 
 in its place in one step; what it lacks is trained as in any other incomplete store.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ class Growth:
         return self.new.held is None
 
 
-def plan_growth(page: Experiment, path: Path, attributes: Mapping[str, Any], memory: int | None) -> Growth | None:
+def plan_growth(
+    page: Experiment, path: Path, attributes: Mapping[str, Any], memory: int | None, devices: int | None = None
+) -> Growth | None:
     """Plan how a store grows to a page, and make sure that it can.
 
     Args:
@@ -57,6 +60,7 @@ def plan_growth(page: Experiment, path: Path, attributes: Mapping[str, Any], mem
         path: the store.
         attributes: its attributes.
         memory: budget in bytes; None is half of what is free.
+        devices: number of devices to run on; None is all.
 
     Returns:
         The plans; None if the store has all lanes of the page and more.
@@ -71,7 +75,8 @@ def plan_growth(page: Experiment, path: Path, attributes: Mapping[str, Any], mem
             f"the page at least as many, or a store of its own with --out"
         )
     refuse_halving(path, page)
-    old, new = plan_sweep(before, memory, fixed_by(attributes)), plan_sweep(page, memory)
+    plan = partial(plan_sweep, memory=memory, devices=devices)
+    old, new = plan(before, fixed=fixed_by(attributes)), plan(page)
     lanes = match(new.resolved, old.resolved)
     if lost := lacking(new.resolved, old.resolved, lanes):
         if page.epochs == before.epochs and (match(old.resolved, new.resolved) != NOWHERE).all():
@@ -80,7 +85,7 @@ def plan_growth(page: Experiment, path: Path, attributes: Mapping[str, Any], mem
             f"{path} has {lost}, which the page lacks: fewer is no growth; add what is missing to the page, or give "
             f"it a store of its own with --out"
         )
-    growth = _planned(page, attributes, memory, old, new, lanes)
+    growth = _planned(page, attributes, plan, old, new, lanes)
     check_lanes(path, old, growth.new, lanes)
     return replace(growth, new=replace(growth.new, reasons=(*growth.new.reasons, f"{path} {_words(growth)}")))
 
@@ -99,7 +104,7 @@ def _stored_experiment(page: Experiment, path: Path, attributes: Mapping[str, An
 
 
 def _planned(
-    page: Experiment, attributes: Mapping[str, Any], memory: int | None, old: Plan, new: Plan, lanes: np.ndarray
+    page: Experiment, attributes: Mapping[str, Any], plan: Callable[..., Plan], old: Plan, new: Plan, lanes: np.ndarray
 ) -> Growth:
     """Plan the new store with the lanes that it takes over."""
     longer = page.epochs > old.experiment.epochs
@@ -107,7 +112,7 @@ def _planned(
     goes_on = not longer or kept(attributes) == "state"
     held = np.isin(np.arange(len(new.lanes)), lanes) if goes_on else None
     keep = least(new.keep, kept(attributes)) if goes_on else new.keep
-    return Growth(old, plan_sweep(page, memory, Fixed(keep=keep, held=held, earlier_epochs=lengths)), lanes)
+    return Growth(old, plan(page, fixed=Fixed(keep=keep, held=held, earlier_epochs=lengths)), lanes)
 
 
 def _words(growth: Growth) -> str:
@@ -121,19 +126,20 @@ def _words(growth: Growth) -> str:
     return f"grows {grows}; {stored}" if grows else f"has the lanes of the page; {stored}"
 
 
-def plan_of_growth(page: Experiment, path: Path, memory: int | None) -> Plan:
+def plan_of_growth(page: Experiment, path: Path, memory: int | None, devices: int | None = None) -> Plan:
     """Plan the sweep to which a store grows, to show it.
 
     Args:
         page: the grown page.
         path: the store.
         memory: budget in bytes; None is half of what is free.
+        devices: number of devices to run on; None is all.
 
     Raises:
         SweepError: as `plan_growth`.
     """
-    growth = plan_growth(page, path, stores.check(path), memory)
-    return growth.new if growth is not None else plan_sweep(page, memory)
+    growth = plan_growth(page, path, stores.check(path), memory, devices)
+    return growth.new if growth is not None else plan_sweep(page, memory, devices=devices)
 
 
 @contextmanager

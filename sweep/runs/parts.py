@@ -38,6 +38,8 @@ def fill_part(
     memory: int | None,
     attributes: Mapping[str, str],
     watch: Callable[[Progress], None],
+    *,
+    devices: int | None = None,
 ) -> bool:
     """Train the waves of a part that the store lacks, and complete the store if this part ends last.
 
@@ -48,6 +50,7 @@ def fill_part(
         memory: budget in bytes; None is half of what is free.
         attributes: further attributes of a new store.
         watch: called between segments.
+        devices: number of devices to run on; None is all. Parts may have different numbers.
 
     Returns:
         Whether this process has completed the store.
@@ -59,20 +62,20 @@ def fill_part(
     """
     refuse_division(experiment)
     if not exists(path):
-        _create(experiment, path, part, memory, attributes)
+        _create(plan_part(experiment, path, part, memory, devices), path, attributes)
     with stores.hold_part(path, part) as lock:
         if is_complete(experiment, path):
             return False
         stores.verify(path)
         if not stores.has_digests(path):
             raise SweepError(f"{path} is of schema 1, which has no parts: continue it with --resume, without --part")
-        plan = plan_part(experiment, path, part, memory)
+        plan = plan_part(experiment, path, part, memory, devices)
         store = stores.Store(path, lock, part.heartbeat)
         train(PartShare(plan, store, places_of(plan, part)), watch)
     return _complete(plan, path, part)
 
 
-def plan_part(experiment: Experiment, path: Path, part: Part, memory: int | None) -> Plan:
+def plan_part(experiment: Experiment, path: Path, part: Part, memory: int | None, devices: int | None = None) -> Plan:
     """Plan a sweep in parts, with the waves of its store if there is one.
 
     Args:
@@ -80,6 +83,7 @@ def plan_part(experiment: Experiment, path: Path, part: Part, memory: int | None
         path: the store.
         part: the part.
         memory: budget in bytes; None is half of what is free.
+        devices: number of devices to run on; None is all.
 
     Raises:
         SweepError: for a sweep that can't be divided, or the store of another page.
@@ -87,8 +91,8 @@ def plan_part(experiment: Experiment, path: Path, part: Part, memory: int | None
     refuse_division(experiment)
     if exists(path):
         is_complete(experiment, path)  # refuses the store of another page
-        return plan_sweep(experiment, memory, fixed_by(stores.check(path)))
-    return plan_sweep(experiment, memory, parts=part.of)
+        return plan_sweep(experiment, memory, fixed_by(stores.check(path)), devices=devices)
+    return plan_sweep(experiment, memory, devices=devices, parts=part.of)
 
 
 def refuse_division(experiment: Experiment) -> None:
@@ -115,9 +119,8 @@ def describe_share(plan: Plan, part: Part) -> str:
     return f"part {part}: wave {numbers}{more} of {len(plan.waves)}, {lanes:,} of {len(plan.lanes):,} lanes"
 
 
-def _create(experiment: Experiment, path: Path, part: Part, memory: int | None, attributes: Mapping[str, str]) -> None:
+def _create(plan: Plan, path: Path, attributes: Mapping[str, str]) -> None:
     """Make the store, unless another part is faster."""
-    plan = plan_part(experiment, path, part, memory)
     check_effect(plan)
     with suppress(InUseError):
         create(plan, path, attributes)

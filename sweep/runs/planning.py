@@ -12,27 +12,36 @@ from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
 from sweep.page.specs.stop import Halving
 from sweep.runs.compiler_check import check_compiler
-from sweep.runs.devices import check_environment, use_all_cores
+from sweep.runs.devices import check_environment, choose_devices, use_all_cores
 
 
-def plan_sweep(experiment: Experiment, memory: int | None = None, fixed: Fixed = Fixed(), parts: int = 1) -> Plan:
+def plan_sweep(
+    experiment: Experiment,
+    memory: int | None = None,
+    fixed: Fixed = Fixed(),
+    *,
+    devices: int | None = None,
+    parts: int = 1,
+) -> Plan:
     """Plan a sweep on this machine, and make sure that code of the page can be run.
 
     Args:
         experiment: what to run.
         memory: budget in bytes; None is half of what is free.
         fixed: what a store has fixed of the plan, see `provenance.fixed_by`.
+        devices: number of devices of this process to run on; None is all.
         parts: among how many processes the waves are shared, where no store has fixed their size.
 
     Raises:
-        SweepError: for a sweep that does not fit, a metric that fails, settings that JAX can't use, or a compiler that
-            computes something wrongly.
+        SweepError: for a sweep that does not fit, more devices than there are, a metric that fails, settings that JAX
+            can't use, or a compiler that computes something wrongly.
     """
     use_all_cores()
     check_environment()
+    chosen = choose_devices(devices)
     check_compiler(experiment.precision)
     with standard_settings(experiment.precision):
-        plan = pack(resolve(experiment), memory=memory, fixed=fixed, parts=parts)
+        plan = pack(resolve(experiment), memory=memory, devices=chosen, fixed=fixed, parts=parts)
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
                 block.training.check_numbers(numbers)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import xarray as xr
 
+from sweep.base.cores import check_device_count
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.files import atomic_files
 from sweep.files.exchange import undo
@@ -32,6 +33,7 @@ def run_sweep(
     grow: bool = False,
     part: tuple[int, int] | None = None,
     memory: int | None = None,
+    devices: int | None = None,
     attributes: Mapping[str, str] = MappingProxyType({}),
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> xr.Dataset:
@@ -47,6 +49,7 @@ def run_sweep(
         part: (3, 16) trains the third of 16 parts of the waves, while other processes may train the others into the
             same store; it is made if there is none, and continued if there is one. What is missing then is not run.
         memory: budget in bytes; None is half of what is free.
+        devices: use the first so many of this process's devices, which changes no bit; None is all.
         attributes: further attributes of the store, in addition to provenance and counts.
         watch: called between segments.
 
@@ -55,10 +58,11 @@ def run_sweep(
 
     Raises:
         SweepError: if `out` holds another experiment, or an incomplete store without `resume`, `grow` or `fresh`, or
-            none that could grow, or if it can't be written.
+            none that could grow, or if it can't be written, or if there are fewer devices.
     """
     if not isinstance(experiment, Experiment):
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) returns one")
+    check_device_count(devices)
     if out is None:
         if grow:
             raise SweepError("grow=True needs the store that is to grow: name it with out=")
@@ -67,12 +71,15 @@ def run_sweep(
                 "part needs a store, which other parts fill too, or which is merged later: name it with out"
             )
         with atomic_files.make_temporary_folder() as folder:
-            return run_sweep(experiment, out=folder / "store", memory=memory, attributes=attributes, watch=watch)
+            return run_sweep(
+                experiment,
+                out=folder / "store", memory=memory, devices=devices, attributes=attributes, watch=watch,
+            )  # fmt: skip
     path = parse_path(out, SPARE)
     if part is not None:
         if fresh or grow:
             raise SweepError("a part goes on with what is there: leave out fresh and grow, or leave out part")
-        run_part(experiment, path, part, memory=memory, attributes=attributes, watch=watch)
+        run_part(experiment, path, part, memory=memory, devices=devices, attributes=attributes, watch=watch)
         return open_results(path)
     _undo_exchange(path)
     in_the_way = exists(path)
@@ -84,7 +91,7 @@ def run_sweep(
         load_jax()
         from sweep.runs import filling
 
-        filling.grow(experiment, path, memory, attributes, watch)
+        filling.grow(experiment, path, memory, attributes, watch, devices=devices)
         return open_results(path)
     if in_the_way and not fresh:
         if _is_up_to_date(experiment, path, attributes):
@@ -95,9 +102,9 @@ def run_sweep(
     from sweep.runs import filling  # imports JAX, which a complete store does not need
 
     if in_the_way and not fresh:
-        filling.resume(experiment, path, memory, watch)
+        filling.resume(experiment, path, memory, watch, devices=devices)
     else:
-        filling.begin(experiment, path, memory, attributes, watch, fresh=in_the_way)
+        filling.begin(experiment, path, memory, attributes, watch, fresh=in_the_way, devices=devices)
     return open_results(path)
 
 
@@ -107,6 +114,7 @@ def run_part(
     part: tuple[int, int],
     *,
     memory: int | None = None,
+    devices: int | None = None,
     attributes: Mapping[str, str] = MappingProxyType({}),
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> bool:
@@ -117,6 +125,7 @@ def run_part(
         path: the store.
         part: (3, 16) for the third of 16 parts.
         memory: budget in bytes; None is half of what is free.
+        devices: number of devices to use; None is all.
         attributes: further attributes of the store.
         watch: called between segments.
 
@@ -135,7 +144,7 @@ def run_part(
     load_jax()
     from sweep.runs.parts import fill_part
 
-    return fill_part(experiment, path, which, memory, attributes, watch)
+    return fill_part(experiment, path, which, memory, attributes, watch, devices=devices)
 
 
 def _undo_exchange(path: Path) -> None:

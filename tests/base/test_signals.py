@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP at every stage of every command, and code that does not react to them."""
+"""Every signal that ends a command, at every stage of every command, and code that does not react to them."""
 
 import os
 import signal
@@ -14,6 +14,7 @@ from sweep import load, open_results, run_sweep
 from sweep.axes import grid
 from sweep.base import signals
 from sweep.base.labels import FINISHED
+from sweep.cli.command import run_guarded
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 
@@ -45,8 +46,8 @@ for class_name in classes:
 setattr(owner, name, add_signal(getattr(owner, name), after))
 runpy.run_module(module, run_name="__main__")
 """
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 138, signal.SIGUSR2: 140}
+WORDS = {number: "Ctrl-C" if number == signal.SIGINT else number.name for number in CODES}
 
 
 def page(folder: Path, metric: str = "", own: str = "()") -> Path:
@@ -71,11 +72,11 @@ def interrupt(
 STAGES = {
     "sweep.runs.filling:plan_sweep": signal.SIGHUP,
     "sweep.runs.executors.local:prepare": signal.SIGTERM,
-    "sweep.runs.coordinator:Coordinator._process": signal.SIGHUP,
-    "after sweep.runs.curves:Curves.close": signal.SIGINT,
+    "sweep.runs.coordinator:Coordinator._process": signal.SIGUSR1,
+    "after sweep.runs.curves:Curves.close": signal.SIGUSR2,
     "after sweep.runs.coordinator:Coordinator._train": signal.SIGTERM,
     "matplotlib.figure:Figure.savefig": signal.SIGINT,
-    "sweep.cli.terminal:show_summary": signal.SIGHUP,
+    "sweep.cli.terminal:show_summary": signal.SIGUSR2,
     "after sweep.cli.terminal:show_parent": signal.SIGTERM,
 }
 
@@ -121,7 +122,7 @@ def store(tmp_path_factory) -> Path:
             "export",
             ("{store}", "--to", "csv", "--out", "made"),
             "after sweep.results.dataset:open_results",
-            signal.SIGTERM,
+            signal.SIGUSR1,
             marks=pytest.mark.slow,
         ),
         pytest.param(
@@ -217,9 +218,23 @@ def test_in_a_notebook_ctrl_c_is_a_keyboard_interrupt_and_the_handlers_are_resto
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_deferred_signal_is_raised_on_leaving(number: int) -> None:
-    with pytest.raises(signals.ENDINGS[number].error), signals.defer_signals():
-        os.kill(os.getpid(), number)
+def test_a_deferred_signal_is_raised_on_leaving_and_gives_its_words_and_code(number: signal.Signals, capsys) -> None:
+    def main(args: object) -> None:
+        with signals.defer_signals():
+            os.kill(os.getpid(), number)
+
+    assert run_guarded(main, []) == CODES[number]
+    assert capsys.readouterr().err == f"sweep: stopped by {WORDS[number]}\n"
+
+
+def test_a_handler_of_another_language_is_left_alone(monkeypatch) -> None:
+    """Python says None for it, and refuses to set None."""
+    handlers = signal.getsignal
+    monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGUSR1 else handlers(number))
+    with signals.defer_signals() as requests:
+        assert {number: handlers(number) == requests.note for number in CODES} == {
+            number: number != signal.SIGUSR1 for number in CODES
+        }
 
 
 def test_a_command_restores_the_handlers_and_ends_its_thread() -> None:
@@ -243,11 +258,15 @@ def test_the_first_signal_is_raised_and_the_second_is_not() -> None:
         requests.obey()
 
 
-def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("obey", [signals.obey_signals, signals.defer_signals])
+def test_under_nohup_a_closed_terminal_ends_nothing(obey) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals.obey_signals() as requests:
+        with obey() as requests:
+            os.kill(os.getpid(), signal.SIGHUP)
+            requests.leave()
             os.kill(os.getpid(), signal.SIGHUP)
         assert requests.ending is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -211,6 +211,8 @@ def test_a_wrong_page_is_refused_in_one_line_and_nothing_changes(
         (("--epochs", "3", "page.py"), ("the page comes first, got --epochs",)),
         (("page.py", "--memory", "much"), ("--memory", "'much'", "2GiB")),
         (("page.py", "--memory", "1KiB"), ("memory budget of 1 KiB is too small", "--memory")),
+        (("page.py", "--devices", "0"), ("devices must be a whole number from 1 on, got 0",)),
+        (("page.py", "--devices", "4", "--plan"), ("devices=4 is more than there are here, 3 x cpu", "at most 3")),
         (("page.py", "--resume", "--fresh"), ("exclude each other",)),
         (("page.py", "--part", "0/16"), ("there is no part 0/16", "1/16 to 16/16")),
         (("page.py", "--part", "17/16"), ("there is no part 17/16",)),
@@ -264,6 +266,10 @@ def test_a_plan_is_printed_and_nothing_is_trained(folder: Path, here) -> None:
     for part in ("2 lanes (seed 2)", "one program", "tile", "memory", "estimate"):
         assert part in done.stdout
     assert not (folder / "results").exists()
+
+
+def test_a_plan_shows_how_many_devices_it_uses(here) -> None:
+    assert "on 1 cpu device(s)" in " ".join(here("page.py", "--plan", "--devices", "1").stdout.split())
 
 
 def test_the_last_part_draws_the_figures_and_the_others_say_what_is_missing(folder: Path, here) -> None:

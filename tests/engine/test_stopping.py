@@ -343,7 +343,7 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_equals_an_uninterrupted
     experiment, store = racing(rule), tmp_path / "store"
     plan = filling.plan_sweep
     if waves > 1:
-        monkeypatch.setattr(filling, "plan_sweep", lambda page, memory, *_: plan(page, memory, Fixed(24, 8)))
+        monkeypatch.setattr(filling, "plan_sweep", lambda page, memory, *_, **__: plan(page, memory, Fixed(24, 8)))
     whole, told = run_sweep(experiment), 0
 
     def interrupting(progress):

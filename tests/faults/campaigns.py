@@ -23,6 +23,7 @@ CAMPAIGNS = {  # name: its module, and its name there
     "small": ("full_disk", "SMALL"),
     "traced": ("traced", "CAMPAIGN"),
     "repeated": ("repeated", "CAMPAIGN"),
+    "devices": ("several_devices", "CAMPAIGN"),
     "signals": ("interruptions", "CAMPAIGN"),
     "grow": ("growth", "CAMPAIGN"),
     "parts": ("parts", "CAMPAIGN"),

@@ -1,5 +1,6 @@
-"""Signals at random moments of a real run, from its start to its last line, and the resumed run."""
+"""Signals at random moments of a real run, from its start to its last line; then the command that it printed."""
 
+import json
 import os
 import shutil
 import signal
@@ -28,7 +29,9 @@ experiment = Experiment(
     figures=(Figure("loss_curves"), Figure("frequency_epoch"), Figure("curves"), Figure("fits"), Figure("space_epoch")),
 )
 """
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 138, signal.SIGUSR2: 140}
+PAGE_NAME, STORE = "my page.py", "it's a store"  # a shell would not leave them as they are
+COMMAND = (sys.executable, "-m", "sweep.run", PAGE_NAME, "--out", STORE, "--resume")
 TRIALS = 60
 SECONDS = {"train": 5.0, "draw": 1.0}  # within which a signal is to be obeyed
 SLACK = 4.0  # times that, as cores are shared here: beyond it a run counts as hanging
@@ -44,10 +47,10 @@ class Prepared:
     stages: dict[str, tuple[float, float]]
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    """Start the run with the default action for SIGHUP, even if this process runs under nohup."""
+def start(folder: Path, command: Sequence[str] = COMMAND) -> subprocess.Popen[str]:
+    """Start the run with the default action for signals, even if this process runs under nohup."""
     return subprocess.Popen(
-        ["env", "--default-signal=HUP", sys.executable, "-m", "sweep.run", "page.py", "--out", "store", "--resume"],
+        ["env", f"--default-signal={','.join(number.name for number in CODES)}", *command],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -58,7 +61,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 def stage_of(folder: Path) -> str:
     """Return the stage of a run, judged by the files that it has written."""
-    store = folder / "store"
+    store = folder / STORE
     if not (store / "zarr.json").exists():
         return "begin"
     if '"complete": true' in (store / "zarr.json").read_text(errors="replace"):
@@ -69,7 +72,7 @@ def stage_of(folder: Path) -> str:
 def prepared(folder: Path) -> Prepared:
     """Run the page undisturbed, and note when each stage began and ended."""
     folder.mkdir(parents=True)
-    (folder / "page.py").write_text(PAGE)
+    (folder / PAGE_NAME).write_text(PAGE)
     run, begun, seen = start(folder), time.monotonic(), {}
     while run.poll() is None:
         stage, now = stage_of(folder), time.monotonic() - begun
@@ -77,7 +80,7 @@ def prepared(folder: Path) -> Prepared:
         time.sleep(0.01)
     _, err = run.communicate()
     assert run.returncode == 0, err
-    return Prepared(folder, whole(folder / "store"), content(folder), seen)
+    return Prepared(folder, whole(folder / STORE), content(folder), seen)
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Ended:
         stage: where it was by then.
         gone: whether it had ended before.
         code: its exit code.
+        out: its standard output.
         err: its standard error.
         seconds: from the signal to the end.
     """
@@ -97,8 +101,14 @@ class Ended:
     stage: str
     gone: bool
     code: int
+    out: str
     err: str
     seconds: float
+
+    def printed(self) -> str:
+        """Return the command that it printed to go on, "" for none."""
+        last = self.out.splitlines()[-2:]
+        return last[1] if len(last) == 2 and last[0].startswith("stopped; ") else ""
 
     def describe(self) -> str:
         """Describe it in one line."""
@@ -107,7 +117,7 @@ class Ended:
 
 def _trial(ready: Prepared, number: signal.Signals, stage: str, share: float) -> Callable[[Path], tuple[str, str]]:
     def run(folder: Path) -> tuple[str, str]:
-        shutil.copy(ready.folder / "page.py", folder)
+        shutil.copy(ready.folder / PAGE_NAME, folder)
         process = start(folder)
         while process.poll() is None and stage_of(folder) != stage:
             time.sleep(0.005)
@@ -117,20 +127,21 @@ def _trial(ready: Prepared, number: signal.Signals, stage: str, share: float) ->
         process.send_signal(number)  # nothing is sent to what has ended
         sent = time.monotonic()
         try:
-            _, err = process.communicate(timeout=60 * busy())
+            out, err = process.communicate(timeout=60 * busy())
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             return "hang", f"{number.name} in {at}: nothing within a minute"
-        ended = Ended(number, at, gone, process.returncode, err.strip(), time.monotonic() - sent)
-        return _obeyed(ended) or _gone_on(ready, folder, ended)
+        ended = Ended(number, at, gone, process.returncode, out, err.strip(), time.monotonic() - sent)
+        return _obeyed(ended) or _kept(folder, ended) or _gone_on(ready, folder, ended)
 
     return run
 
 
 def _obeyed(ended: Ended) -> tuple[str, str] | None:
     """Judge how a signal was obeyed; return None if it was obeyed properly."""
-    alone = -ended.signal if ended.stage == "begin" else 0  # Python itself is starting still
+    # Python itself is starting still, or it is ending, after all has been said.
+    alone = -ended.signal if ended.stage == "begin" or "\nfigures " in ended.out else 0
     if ended.code == 1:
         return "internal", ended.describe()
     if ended.code == 0 and not ended.gone and ended.seconds > 0.1:
@@ -144,14 +155,23 @@ def _obeyed(ended: Ended) -> tuple[str, str] | None:
     return None
 
 
+def _kept(folder: Path, ended: Ended) -> tuple[str, str] | None:
+    """Judge what a run keeps that was interrupted while it trained: the last segment, and how to go on."""
+    if not ended.code or ended.stage != "train":
+        return None
+    if not json.loads((folder / STORE / "zarr.json").read_text())["attributes"]["lane_steps"]:
+        return "untidy", f"nothing is stored: {ended.describe()}"
+    return None if ended.printed() else ("untidy", f"no command to go on: {ended.describe()}")
+
+
 def _gone_on(ready: Prepared, folder: Path, ended: Ended) -> tuple[str, str]:
-    """Resume an interrupted run, and compare everything with an uninterrupted one."""
-    again = start(folder)
+    """Go on with the printed command, as a shell reads it, and compare everything with an uninterrupted run."""
+    again = start(folder, ("sh", "-c", ended.printed()) if ended.printed() else COMMAND)
     _, err = again.communicate()
     if again.returncode:
         detail = f"{ended.describe()}; --resume: code {again.returncode}: {err[-200:]}"
         return "internal" if again.returncode == 1 else "untidy", detail
-    if differs := differences(opened(folder / "store", arrays), ready.holds):
+    if differs := differences(opened(folder / STORE, arrays), ready.holds):
         return "silent", f"{ended.describe()}; then other {differs}"
     found = content(folder)
     if left := sorted({*found} - {*ready.files}):
@@ -166,12 +186,13 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
     ready = prepared(folder)
     found = []
     for number in range(TRIALS):
-        name, stage = list(CODES)[number % 3], list(ready.stages)[number // 3 % len(ready.stages)]
+        name, stage = list(CODES)[number % len(CODES)], list(ready.stages)[number // len(CODES) % len(ready.stages)]
         share = random.random()
         found.append(Case(f"{name.name} in {stage} at {share:.3f}", _trial(ready, name, stage, share)))
     return found
 
 
 CAMPAIGN = Campaign(
-    "signals", "SIGINT, SIGTERM, SIGHUP at random moments of each stage of a real run", cases, quick=0, sample=9
-)
+    "signals", "SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 at random moments of each stage of a real run",
+    cases, quick=0, sample=10,
+)  # fmt: skip

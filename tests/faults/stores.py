@@ -47,16 +47,16 @@ def write_page(folder: Path, first: int = 1) -> Path:
 
 
 @contextlib.contextmanager
-def small_waves() -> Iterator[None]:
-    """Plan waves of a few lanes, and save at every record."""
+def small_waves(lanes: int | None = WAVE) -> Iterator[None]:
+    """Plan waves of a few lanes (None: as many as usual), and save at every record."""
     from sweep.engine.plan import Fixed
     from sweep.runs import filling, growing, wave_writer
 
     planning, saving = (filling, growing), (wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS)
     before = [module.plan_sweep for module in planning]
 
-    def planned(experiment: Any, memory: int | None = None, fixed: Fixed = Fixed()) -> Any:
-        return before[0](experiment, memory, replace(fixed, wave_lanes=fixed.wave_lanes or WAVE))
+    def planned(experiment: Any, memory: int | None = None, fixed: Fixed = Fixed(), **options: Any) -> Any:
+        return before[0](experiment, memory, replace(fixed, wave_lanes=fixed.wave_lanes or lanes), **options)
 
     for module in planning:
         module.plan_sweep = planned

@@ -283,6 +283,7 @@ def refused(capsys, *args: str) -> str:
         (("--lane", LANE, "--fresh"), "leave out --fresh"),
         (("--lane", LANE, "--plan"), "leave out --plan"),
         (("--lane", LANE, "--figures-dir", "x"), "leave out --figures-dir"),
+        (("--lane", LANE, "--devices", "1"), "on one device, and stores and draws nothing: leave out --devices"),
         (("--lane", "seed"), "--lane takes knob=value, several separated by commas, got 'seed'"),
         (("--lane", "seed=1,seed=2"), "--lane names 'seed' twice, 1 and 2"),
         (("--lane", "seed=1,activation=tanh"), "name more knobs; learning_rate is 0.001, 0.01"),

@@ -25,6 +25,7 @@ from sweep.engine.training import Cost, Numbers, ShapeTraining
 from sweep.page.identity import describe
 from sweep.page.shape import Shape
 from sweep.page.specs.model import FromModule
+from sweep.page.specs.optimizer import Optimizer
 from sweep.page.specs.record import own_dimensions
 from sweep.page.specs.update_rule import FromOptax
 from sweep.page.specs.window import Window
@@ -101,6 +102,12 @@ class Regression(ShapeTraining):
         """True for a module, an optimiser or a loss of the page."""
         shape = self.shape
         return isinstance(shape.model, FromModule) or isinstance(shape.optimizer, FromOptax) or shape.loss.entry is None
+
+    @property
+    def divides_arrays(self) -> bool:
+        """True also for an optimiser that corrects the moments of each array."""
+        optimizer = self.shape.optimizer
+        return self.runs_code_of_page or (isinstance(optimizer, Optimizer) and optimizer.method.by_array)
 
     def quantities(self) -> tuple[Quantity, ...]:
         """List the metrics of the page, and the prediction."""
