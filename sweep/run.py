@@ -22,6 +22,8 @@ from sweep.cli.variation import ExperimentOptions, Selection, select_experiment
 
 if TYPE_CHECKING:
     from sweep.cli.terminal import Terminal, Watcher
+    from sweep.engine.plan import Plan
+    from sweep.results.store import Part
 
 PROG = "python -m sweep.run"
 
@@ -40,6 +42,9 @@ class Options(ExperimentOptions):
         resume: continue an incomplete store.
         fresh: move an existing store away and start again.
         grow: train what the page has more than its store: lanes or epochs. What is stored stays bit by bit as it is.
+        part: train only a part of the lanes, such as 3/16 for the third of 16 parts; other processes, on any host, may
+            train the others into the same store at the same time. The first makes the store, the last completes it and
+            draws its figures. A part that was stopped or killed goes on with the same command.
         lane: train one stored lane again and print how far it is from the stored one: the lane with
             seed=3,learning_rate=1e-3,width=64, or as many knobs as identify one lane. The store is only read.
             Exit code 1 if the numbers differ although everything that they depend on is the same.
@@ -57,6 +62,7 @@ class Options(ExperimentOptions):
     resume: bool = False
     fresh: bool = False
     grow: bool = False
+    part: OptionalText = None
     lane: OptionalText = None
     memory: OptionalText = None
     devices: OptionalCount = None
@@ -68,15 +74,16 @@ def main(args: Sequence[str]) -> None:
     """Run what the command line asks for."""
     options, rest = _parse_options(args)
     _check_combination(options)
+    part = None if options.part is None else _parse_part(options.part)
     memory = None if options.memory is None else parse_size(options.memory)
     compile_cache.use(options.compile_cache)  # before the page is loaded, which may import JAX
     selection = resolve(options, rest)
     if options.plan:
-        _show_plan(selection, options, memory)
+        _show_plan(selection, options, part, memory)
     elif options.lane is not None:
         _replay(selection, options, memory)
     else:
-        _run(selection, options, memory, args)
+        _run(selection, options, part, memory, args)
 
 
 def _check_combination(options: Options) -> None:
@@ -86,12 +93,25 @@ def _check_combination(options: Options) -> None:
     if options.grow and options.fresh:
         raise SweepError("--grow and --fresh exclude each other: --grow keeps what is stored, --fresh starts again")
     check_device_count(options.devices)
-    for name in ("resume", "fresh", "grow", "plan", "figures_dir", "devices"):
+    if options.part is not None and options.fresh:
+        raise SweepError(
+            "--part and --fresh exclude each other: a part goes on with what is there; move the store away first, or "
+            "name another one with --out"
+        )
+    if options.part is not None and options.grow:
+        raise SweepError("--part and --grow exclude each other: let the store grow in one process, without --part")
+    for name in ("resume", "fresh", "grow", "part", "plan", "figures_dir", "devices"):
         if options.lane is not None and getattr(options, name):
             option = f"--{name.replace('_', '-')}"
             raise SweepError(
                 f"--lane trains one stored lane again, on one device, and stores and draws nothing: leave out {option}"
             )
+
+
+def _parse_part(text: str) -> "Part":
+    from sweep.results.store import Part
+
+    return Part.parse(text)
 
 
 def _parse_options(args: Sequence[str]) -> tuple[Options, list[str]]:
@@ -111,21 +131,34 @@ def resolve(options: Options, rest: Sequence[str]) -> Selection:
     return select_experiment(options, rest, f"{PROG} {options.page}")
 
 
-def _show_plan(selection: Selection, options: Options, memory: int | None) -> None:
+def _show_plan(selection: Selection, options: Options, part: "Part | None", memory: int | None) -> None:
     from sweep.cli.terminal import Terminal, show_plan
     from sweep.runs.runner import load_jax
 
     load_jax()
-    from sweep.runs.growing import plan_of_growth
-    from sweep.runs.planning import check_effect, plan_sweep
+    from sweep.runs.planning import check_effect
 
-    plan = (
-        plan_of_growth(selection.experiment, selection.store, memory, options.devices)
-        if options.grow
-        else plan_sweep(selection.experiment, memory, devices=options.devices)
-    )
+    plan = _plan(selection, options, part, memory)
     check_effect(plan)
-    show_plan(Terminal(highlight=False), plan)
+    console = Terminal(highlight=False)
+    show_plan(console, plan)
+    if part is not None:
+        from sweep.runs.parts import describe_share
+
+        console.print(describe_share(plan, part))
+
+
+def _plan(selection: Selection, options: Options, part: "Part | None", memory: int | None) -> "Plan":
+    """Plan what the command would do, with the waves of the store if it is continued in parts."""
+    from sweep.runs.growing import plan_of_growth
+    from sweep.runs.parts import plan_part
+    from sweep.runs.planning import plan_sweep
+
+    if part is not None:
+        return plan_part(selection.experiment, selection.store, part, memory, options.devices)
+    if options.grow:
+        return plan_of_growth(selection.experiment, selection.store, memory, options.devices)
+    return plan_sweep(selection.experiment, memory, devices=options.devices)
 
 
 def _replay(selection: Selection, options: Options, memory: int | None) -> None:
@@ -144,10 +177,11 @@ def _replay(selection: Selection, options: Options, memory: int | None) -> None:
         raise SystemExit(1)
 
 
-def _run(selection: Selection, options: Options, memory: int | None, args: Sequence[str]) -> None:
+def _run(selection: Selection, options: Options, part: "Part | None", memory: int | None, args: Sequence[str]) -> None:
     from sweep.cli.terminal import Terminal, show_parent, show_summary
     from sweep.plots.gallery import check_directory, choose_figures, default_directory, draw_figures
-    from sweep.runs.runner import run_sweep
+    from sweep.results.dataset import open_results
+    from sweep.runs.runner import run_part, run_sweep
 
     import_module("sweep.plots")  # so that an error of matplotlib comes before hours of training
     store = selection.store
@@ -158,17 +192,24 @@ def _run(selection: Selection, options: Options, memory: int | None, args: Seque
 
     def describe_stop() -> tuple[str, str]:
         again = [arg for arg in args if arg not in ("--fresh", "--resume")]
-        again += [] if options.grow else ["--resume"]
+        again += [] if options.grow or part is not None else ["--resume"]
         stored = f"the results so far are in {store}" if store.exists() else "nothing was stored yet"
         return f"stopped; {stored}; to continue:", f"{_python()} -m sweep.run {shlex.join(again)}"
 
     set_last_words(describe_stop)
     try:
         with _show_progress(console) as watch:
-            ds = run_sweep(
-                selection.experiment, out=store, resume=options.resume, fresh=options.fresh, grow=options.grow,
-                memory=memory, devices=options.devices, attributes=selection.attributes, watch=watch,
-            )  # fmt: skip
+            if part is not None:
+                how = {"memory": memory, "devices": options.devices, "attributes": selection.attributes, "watch": watch}
+                if not run_part(selection.experiment, store, part, **how):
+                    console.print(f"store    {store}", soft_wrap=True)
+                    return
+                ds = open_results(store)
+            else:
+                ds = run_sweep(
+                    selection.experiment, out=store, resume=options.resume, fresh=options.fresh, grow=options.grow,
+                    memory=memory, devices=options.devices, attributes=selection.attributes, watch=watch,
+                )  # fmt: skip
         if not watch.called:
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"
             console.print(message, soft_wrap=True)

@@ -63,13 +63,18 @@ class Life:
 
 
 def make_plan(
-    experiment: Experiment, devices: int = 1, *, memory: int | None = None, wave_lanes: int | None = None
+    experiment: Experiment,
+    devices: int = 1,
+    *,
+    memory: int | None = None,
+    wave_lanes: int | None = None,
+    parts: int = 1,
 ) -> Plan:
     """Plan an experiment on a number of devices."""
     with jax.enable_x64(experiment.precision == "float64"):
         return pack(
             resolve(experiment),
-            memory=memory, fixed=Fixed(wave_lanes), devices=Devices.of(jax.devices()[:devices]),
+            memory=memory, fixed=Fixed(wave_lanes), devices=Devices.of(jax.devices()[:devices]), parts=parts,
         )  # fmt: skip
 
 

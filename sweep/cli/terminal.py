@@ -165,7 +165,7 @@ class _Bar:
         self._bar.update(
             self._task,
             description=progress.stage,
-            total=None if compiling else progress.plan.lane_steps(),
+            total=None if compiling else progress.total,
             completed=progress.lane_steps,
             rate=self._rate.words(progress),
             ended=_end_counts(progress),
@@ -181,7 +181,7 @@ class _Lines:
     def __call__(self, progress: "SweepProgress") -> None:
         self.called = True
         rate, now = self._rate.words(progress), time.monotonic()
-        total = progress.plan.lane_steps()
+        total = progress.total
         if now < self._next and progress.lane_steps < total:
             return
         self._next = now + LINE_SECONDS

@@ -194,6 +194,7 @@ def pack(
     memory: int | None = None,
     devices: Devices | None = None,
     fixed: Fixed = Fixed(),
+    parts: int = 1,
 ) -> Plan:
     """Plan a sweep.
 
@@ -202,6 +203,7 @@ def pack(
         memory: budget in bytes; None is half of what is free.
         devices: where to run; None is all devices of this process.
         fixed: what a store has fixed. Otherwise waves fit the budget, and what is kept is as the page says.
+        parts: among how many processes the waves are shared; this decides their size where no store has fixed it.
 
     Raises:
         SweepError: if even the smallest wave does not fit the budget, or if lanes that Halving compares with each
@@ -221,7 +223,7 @@ def pack(
 
     together = any(isinstance(rule, Halving) for rule in experiment.rules())
     enough = memory if together else min(memory, wave_bytes(devices.platform))
-    most = fixed.wave_lanes or _fit(costs, memory, enough, len(lanes), reasons)
+    most = fixed.wave_lanes or _fit(costs, memory, enough, len(lanes), reasons, parts)
     chunk = fixed.chunk_lanes or (_chunk(most) if most >= len(lanes) else gcd(_chunk(most), most))
     waves: list[Wave] = []
     for group in _groups(fixed.held, len(lanes)):
@@ -290,8 +292,8 @@ def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int
     return total + devices * (common + max(tile_bytes(block) for block in program.blocks))
 
 
-def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reasons: list[str]) -> int:
-    """Choose the number of lanes in a wave: all, or a power of two.
+def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reasons: list[str], parts: int) -> int:
+    """Choose the number of lanes in a wave: all, or a power of two, or for several parts an equal share of each.
 
     Args:
         costs: bytes that a wave of so many lanes takes.
@@ -299,6 +301,7 @@ def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reas
         enough: the limit for waves of more than `CHUNK_LANES` lanes.
         lanes: number of all lanes.
         reasons: the list to which the explanation is added.
+        parts: among how many processes the waves are shared.
     """
     wave = lanes
     while costs(wave) > (enough if wave > CHUNK_LANES else memory):
@@ -308,13 +311,39 @@ def _fit(costs: Callable[[int], int], memory: int, enough: int, lanes: int, reas
                 f"{size_words(costs(1))}; give more with --memory"
             )
         wave = 2 ** ((wave - 1).bit_length() - 1)
+    if parts > 1:
+        wave = _divide(wave, lanes, parts)
     size = f"{size_words(costs(wave))} of {size_words(memory)}"
-    if wave == lanes:
+    if parts > 1:
+        reasons.append(f"waves of up to {wave} lanes, so that {parts} parts share them, take {size} each")
+    elif wave == lanes:
         reasons.append(f"one wave takes {size}")
     else:
         why = f", as waves above {size_words(enough)} train no faster" if enough < memory else ""
         reasons.append(f"waves of up to {wave} lanes take {size} each{why}")
     return wave
+
+
+def _divide(most: int, lanes: int, parts: int) -> int:
+    """Choose the number of lanes in a wave so that all parts have equally many waves, as far as that is possible.
+
+    Powers of two could give some parts twice as many lanes as others. A multiple of a power of two can still be stored
+    in whole chunks and be halved: the largest one is taken with which there are as many waves as parts.
+
+    Args:
+        most: lanes that fit into a wave.
+        lanes: number of all lanes.
+        parts: number of parts.
+    """
+    waves_of_each = ceil(lanes / (most * parts))
+    share = ceil(lanes / (parts * waves_of_each))
+    chunk = 2 ** (max(1, share // CHUNKS).bit_length() - 1)
+    while chunk >= 1:
+        wave = ceil(share / chunk) * chunk
+        if wave <= most and ceil(lanes / wave) >= parts:
+            return wave
+        chunk //= 2
+    return 2 ** (max(1, min(most, lanes // parts)).bit_length() - 1)
 
 
 def _chunk(wave: int) -> int:

@@ -15,6 +15,9 @@ each write:
         ...           # write
 
 If the folder is moved while its lock is held, call `lock.set_folder(new)`.
+
+Parts of a folder have locks of their own, each with its name. Who needs the whole folder calls `evict` for each of
+them: it refuses if the holder lives, and else takes the lock away from it.
 """
 
 import errno
@@ -44,6 +47,10 @@ _OPENING: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # follow no link
 _NO_FLOCK: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 _MOST_BYTES: Final = 4096
 _LEFTOVER: Final = re.compile(r".+\.json\.[0-9a-f]{16}")
+
+
+class InUseError(SweepError):
+    """Another process holds a lock."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,8 @@ def lock_folder(folder: Path, name: str = LOCK) -> Iterator[Lock]:
         name: name of the lock's file in it, one for each part that is locked separately.
 
     Raises:
-        SweepError: if another process holds it; the message names that process.
+        InUseError: if another process holds it; the message names that process.
+        SweepError: if the lock's file is not a regular file.
         OSError: if the folder can't be written.
     """
     descriptor = _open_lock(folder, name)
@@ -140,7 +148,50 @@ def lock_folder(folder: Path, name: str = LOCK) -> Iterator[Lock]:
         os.close(descriptor)  # this releases the flock
 
 
-def in_use_error(folder: Path, holder: Holder | None = None, name: str = LOCK) -> SweepError:
+def evict(folder: Path, name: str) -> None:
+    """Take a lock away from a holder that has ended, or was silent for as long as if it had.
+
+    If it was only suspended, it notices before it writes.
+
+    Args:
+        folder: the folder.
+        name: name of the lock's file.
+
+    Raises:
+        InUseError: if the holder lives.
+        OSError: if the folder can't be written.
+    """
+    file = _holder_file(folder, name)
+    if not _is_there(file):
+        return
+    descriptor = _open_lock(folder, name)
+    try:
+        holder = _read_holder(file)
+        ended = _has_ended(file, holder, _flock(descriptor))
+        if not ended or (not _remove_holder_file(file, holder) and _is_there(file)):
+            raise in_use_error(folder, holder, name)
+    finally:
+        os.close(descriptor)
+
+
+def sign_of_life(folder: Path, name: str) -> tuple[str, int] | None:
+    """Return what changes with each sign of life of a lock's holder, None for a holder on this kernel or for none.
+
+    Args:
+        folder: the folder.
+        name: name of the lock's file.
+    """
+    file = _holder_file(folder, name)
+    holder = _read_holder(file)
+    if holder is None or holder.owner.shares_kernel(this_process()):
+        return None
+    try:
+        return holder.token, os.stat(file, follow_symlinks=False).st_mtime_ns
+    except OSError:
+        return None
+
+
+def in_use_error(folder: Path, holder: Holder | None = None, name: str = LOCK) -> InUseError:
     """Build the error for a folder whose lock another process holds.
 
     Args:
@@ -154,7 +205,7 @@ def in_use_error(folder: Path, holder: Holder | None = None, name: str = LOCK) -
     if holder and not holder.owner.shares_kernel(this_process()):
         age = f"{_age(_holder_file(folder, name)):.0f} s ago"
         elsewhere = f" (its last sign of life was {age}; after {SILENT:.0f} s without one the lock is taken over)"
-    return SweepError(f"{folder} is in use by {by}{elsewhere}: wait until it ends, or name another place with --out")
+    return InUseError(f"{folder} is in use by {by}{elsewhere}: wait until it ends, or name another place with --out")
 
 
 def _take(folder: Path, name: str, descriptor: int) -> Lock:

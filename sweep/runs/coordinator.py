@@ -1,47 +1,45 @@
-"""Running all waves of a sweep: which waves the store lacks, what is counted, when it is complete."""
+"""Running the waves of a sweep: which waves the store lacks, what is counted, when it is complete."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from sweep.base.errors import REMEDIES, SweepError
 from sweep.base.signals import Requests, defer_signals
 from sweep.engine.plan import Plan
-from sweep.results.store import Store
-from sweep.runs.curves import END_DATES
 from sweep.runs.events import Compiled, Ended, Event, Executed, Saved
 from sweep.runs.executors import make_jobs
 from sweep.runs.executors.local import LocalExecutor
-from sweep.runs.progress import Progress, Tally
+from sweep.runs.progress import Progress
 from sweep.runs.provenance import arithmetic
-from sweep.runs.wave_writer import stored_steps, stored_waves
+from sweep.runs.shares import Share, trained_steps
+from sweep.runs.wave_writer import stored_waves
 
 
 class Coordinator:
-    """Runs the waves that a store lacks, and keeps the counts of the whole sweep in the store's attributes.
+    """Runs the waves of its share that a store lacks, and keeps the counts.
 
     Args:
-        plan: the plan for which the store was made.
-        store: the store.
+        share: the waves.
         watch: called between segments.
 
     Raises:
         SweepError: if this machine computes other bits than the stored ones.
     """
 
-    def __init__(self, plan: Plan, store: Store, watch: Callable[[Progress], None]) -> None:
-        self._plan, self._store, self._watch = plan, store, watch
-        attributes = store.attributes()
-        refuse_other_bits(attributes, plan, store.path)
-        store.tidy_checkpoints()
-        counted = attributes | store.read_heartbeat()
-        self._tally = Tally(**{name: counted[name] for name in asdict(Tally())})
-        stored, ends = stored_waves(plan, store), tuple(sorted(END_DATES.keys() & set(store.names())))
-        self._tally.lane_steps = sum(stored_steps(plan, wave, store, ends) for wave in stored)
-        self._missing = [number for number in range(len(plan.waves)) if number not in stored]
-        self._done = {wave: _all_steps(plan, wave) for wave in stored}
+    def __init__(self, share: Share, watch: Callable[[Progress], None]) -> None:
+        self._share, self._plan, self._store, self._watch = share, share.plan, share.store, watch
+        refuse_other_bits(self._store.attributes(), self._plan, self._store.path)
+        self._tally = share.begin()
+        mine = share.waves()
+        stored = stored_waves(self._plan, self._store) & {*mine}
+        self._tally.lane_steps = trained_steps(self._plan, self._store, stored)
+        self._missing = [number for number in mine if number not in stored]
+        self._done = {wave: _all_steps(self._plan, wave) for wave in stored}
+        self._total = sum(_all_steps(self._plan, number) for number in mine)
 
     def run(self) -> None:
         """Train to the end; after a signal or on a full disk the store can be resumed.
@@ -49,21 +47,15 @@ class Coordinator:
         Raises:
             SweepError: if the store can't be written, for example on a full disk.
         """
-        try:
+        with explain_failure(self._store.path, self._share.again):
             with defer_signals() as requests:
-                if self._missing:
-                    self._train(requests)
-            assert len(stored_waves(self._plan, self._store)) == len(self._plan.waves), "an executor left out waves"
-            self._store.set_attributes(**asdict(self._tally), complete=True)
-            self._store.clear()
-        except OSError as error:
-            remedy = REMEDIES.get(error.errno or 0, "make it writable")
-            raise SweepError(
-                f"can't write {self._store.path}: {error.strerror or error}; finished lanes are intact: "
-                f"{remedy} and continue with --resume"
-            ) from error
+                self._train(requests)
+            assert {*self._missing} <= stored_waves(self._plan, self._store), "an executor left out waves"
+            self._share.end(self._tally)
 
     def _train(self, requests: Requests) -> None:
+        if not self._missing:
+            return
         self._report("compiling", {})
         executor = LocalExecutor(self._plan, self._store)
         for event in executor.run(make_jobs(self._plan, self._missing, self._store), requests.obey):
@@ -79,16 +71,36 @@ class Coordinator:
             tally.training_seconds += event.seconds
             self._store.write_heartbeat(asdict(tally))
         elif isinstance(event, Saved):
-            self._store.set_attributes(**asdict(tally) | {"lane_steps": tally.lane_steps + event.living})
+            self._share.note(replace(tally, lane_steps=tally.lane_steps + event.living))
         elif isinstance(event, Ended):
             tally.lane_steps += event.living
-            self._store.set_attributes(**asdict(tally))
+            self._share.note(tally)
         else:
             self._done[event.wave] = event.done
             self._report("training", event.ended)
 
     def _report(self, stage: str, ended: dict[int, int]) -> None:
-        self._watch(Progress(stage, self._plan, sum(self._done.values()), ended, self._tally))
+        self._watch(Progress(stage, self._plan, sum(self._done.values()), self._total, ended, self._tally))
+
+
+@contextmanager
+def explain_failure(path: Path, again: str) -> Iterator[None]:
+    """Explain that what is stored stays, if a store can't be written within a `with` block.
+
+    Args:
+        path: the store.
+        again: how the user goes on.
+
+    Raises:
+        SweepError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno or 0, "make it writable")
+        raise SweepError(
+            f"can't write {path}: {error.strerror or error}; finished lanes are intact: {remedy} and {again}"
+        ) from error
 
 
 def _all_steps(plan: Plan, number: int) -> int:

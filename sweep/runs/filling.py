@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sweep.base.errors import SweepWarning
-from sweep.engine.plan import Plan
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.page.experiment import Experiment
 from sweep.results import store as stores
@@ -13,9 +12,10 @@ from sweep.results.completeness import is_complete
 from sweep.runs.coordinator import Coordinator, refuse_other_bits
 from sweep.runs.growing import grown, plan_growth
 from sweep.runs.layout import create
-from sweep.runs.planning import check_effect, halve, plan_sweep
+from sweep.runs.planning import check_effect, plan_sweep
 from sweep.runs.progress import Progress
-from sweep.runs.provenance import fixed_by, provenance
+from sweep.runs.provenance import fixed_by
+from sweep.runs.shares import Share
 
 
 def begin(
@@ -47,7 +47,7 @@ def begin(
     create(plan, path, attributes, fresh=fresh)
     with stores.hold(path) as lock:
         is_complete(experiment, path)  # refuses a store that another run has put there meanwhile
-        _train(plan, stores.Store(path, lock), watch)
+        train(Share(plan, stores.Store(path, lock)), watch)
 
 
 def resume(
@@ -76,7 +76,7 @@ def resume(
         store = stores.Store(path, lock)
         if not stores.has_digests(path):
             stores.add_digests(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
-        _train(plan, store, watch)
+        train(Share(plan, store), watch)
 
 
 def grow(
@@ -112,9 +112,9 @@ def grow(
         check_effect(growth.new)
         if not growth.trains_again:
             if not held["complete"]:
-                _train(growth.old, stores.Store(path, lock), watch)
+                train(Share(growth.old, stores.Store(path, lock)), watch)
             with grown(growth, path, lock, attributes) as new:
-                _train(growth.new, stores.Store(path, new), watch)
+                train(Share(growth.new, stores.Store(path, new)), watch)
             return
     _say(
         f"{path} keeps no states from which its lanes could be trained on: all are trained again from epoch 0, and the "
@@ -122,24 +122,31 @@ def grow(
     )
     create(growth.new, path, attributes, fresh=True)
     with stores.hold(path) as lock:
-        _train(growth.new, stores.Store(path, lock), watch)
+        train(Share(growth.new, stores.Store(path, lock)), watch)
 
 
 def _say(message: str) -> None:
     warnings.warn(message, SweepWarning, stacklevel=4)
 
 
-def _train(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> None:
-    """Train what a store lacks; if memory runs out, with waves half as large: tiles do not change, nor do bits."""
-    while (trouble := _out_of_memory(plan, store, watch)) is not None:
-        plan = halve(plan, trouble)
-        store.set_attributes(plan=provenance(plan)["plan"])  # so that a resumed run begins with waves of this size
+def train(share: Share, watch: Callable[[Progress], None]) -> None:
+    """Train what a store lacks; if memory runs out, with waves half as large: tiles do not change, nor do bits.
+
+    Args:
+        share: the waves.
+        watch: called between segments.
+
+    Raises:
+        SweepError: if the store can't be written, or if this machine computes other bits than the stored ones.
+    """
+    while (trouble := _out_of_memory(share, watch)) is not None:
+        share = share.halve(trouble)
 
 
-def _out_of_memory(plan: Plan, store: stores.Store, watch: Callable[[Progress], None]) -> str | None:
+def _out_of_memory(share: Share, watch: Callable[[Progress], None]) -> str | None:
     """Train to the end and return None, or the message of an OutOfMemoryError, after all memory was freed."""
     try:
-        Coordinator(plan, store, watch).run()
+        Coordinator(share, watch).run()
     except OutOfMemoryError as error:
         return str(error)
     return None

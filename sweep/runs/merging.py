@@ -32,6 +32,7 @@ from sweep.runs.curves import END_DATES
 from sweep.runs.growth_checks import check_lanes, refuse_halving
 from sweep.runs.layout import lay_out_store
 from sweep.runs.provenance import devices_of, fixed_by, shared_blocks
+from sweep.runs.shares import counted
 from sweep.runs.wave_writer import stored_steps, stored_waves
 
 _NO_LIMIT: Final = 2**62  # bytes: nothing is trained here
@@ -196,7 +197,7 @@ def _name(plan: Plan, lane: int) -> str:
 
 def _write(plan: Plan, parts: Sequence[_Part], sources: Sequence[Source], out: Path) -> None:
     """Make the new store."""
-    held = [part.attributes for part in parts]
+    held = [counted(stores.Store(part.path)) for part in parts]
     first = held[0]
     same = all(attributes["fingerprint"] == first["fingerprint"] for attributes in held)
     carried = ("page", "figures", *(("name", "arguments", "parent") if same else ()))

@@ -1,6 +1,7 @@
 """Planning a sweep on this machine, and planning it again with smaller waves when memory ran out."""
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sweep.base.errors import SweepError, SweepWarning
@@ -15,7 +16,12 @@ from sweep.runs.devices import check_environment, choose_devices, use_all_cores
 
 
 def plan_sweep(
-    experiment: Experiment, memory: int | None = None, fixed: Fixed = Fixed(), *, devices: int | None = None
+    experiment: Experiment,
+    memory: int | None = None,
+    fixed: Fixed = Fixed(),
+    *,
+    devices: int | None = None,
+    parts: int = 1,
 ) -> Plan:
     """Plan a sweep on this machine, and make sure that code of the page can be run.
 
@@ -24,6 +30,7 @@ def plan_sweep(
         memory: budget in bytes; None is half of what is free.
         fixed: what a store has fixed of the plan, see `provenance.fixed_by`.
         devices: number of devices of this process to run on; None is all.
+        parts: among how many processes the waves are shared, where no store has fixed their size.
 
     Raises:
         SweepError: for a sweep that does not fit, more devices than there are, a metric that fails, settings that JAX
@@ -34,7 +41,7 @@ def plan_sweep(
     chosen = choose_devices(devices)
     check_compiler(experiment.precision)
     with standard_settings(experiment.precision):
-        plan = pack(resolve(experiment), memory=memory, devices=chosen, fixed=fixed)
+        plan = pack(resolve(experiment), memory=memory, devices=chosen, fixed=fixed, parts=parts)
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
                 block.training.check_numbers(numbers)
@@ -78,7 +85,7 @@ def halve(plan: Plan, trouble: str) -> Plan:
     Raises:
         SweepError: if they can't be halved.
     """
-    half = 2 ** ((plan.wave_lanes - 1).bit_length() - 1)
+    half = _half(plan)
     if any(isinstance(rule, Halving) for rule in plan.experiment.rules()):
         raise SweepError(
             f"{trouble} with {plan.wave_lanes} lanes at once, and Halving compares all of them: sweep fewer lanes, "
@@ -91,5 +98,36 @@ def halve(plan: Plan, trouble: str) -> Plan:
         )
     message = f"{trouble}: compiling again for waves of {half} lanes instead of {plan.wave_lanes}"
     warnings.warn(message, SweepWarning, stacklevel=2)
-    fixed = replace(plan.fixed, wave_lanes=half)
+    return _cut(plan, half)
+
+
+def follow_cut(plan: Plan, waves: Iterable[tuple[int, int]]) -> Plan:
+    """Plan the same sweep with waves that are small enough for those that a store has.
+
+    They are smaller than planned where memory ran out in a part (`runs.parts`).
+
+    Args:
+        plan: the plan.
+        waves: for each wave of the store the place of its first lane, and of the lane after its last one.
+    """
+    edges = {edge for wave in waves for edge in wave}
+    while _half(plan) >= plan.chunk_lanes and edges - _edges(plan):
+        plan = _cut(plan, _half(plan))
+    return plan
+
+
+def _edges(plan: Plan) -> set[int]:
+    return {edge for wave in plan.waves for edge in (wave.start, wave.start + wave.places)}
+
+
+def _half(plan: Plan) -> int:
+    """Return how many lanes smaller waves have, of which each lies within one of the plan's: half of them, or fewer."""
+    most, chunk = plan.wave_lanes, plan.chunk_lanes
+    if most >= len(plan.lanes):
+        return 2 ** ((most - 1).bit_length() - 1) if most > 1 else 0
+    return next((size for size in range(most // 2 // chunk * chunk, 0, -chunk) if most % size == 0), 0)
+
+
+def _cut(plan: Plan, wave_lanes: int) -> Plan:
+    fixed = replace(plan.fixed, wave_lanes=wave_lanes)
     return pack(plan.resolved, memory=plan.memory, devices=plan.devices, fixed=fixed)

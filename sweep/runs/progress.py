@@ -32,6 +32,7 @@ class Progress:
         stage: "compiling" or "training".
         plan: the plan.
         lane_steps: steps that the lanes have completed, counting frozen lanes as if they still trained.
+        total: steps of all lanes, or of those of the part that this process trains.
         ended: number of lanes of the current wave that have ended early, by status.
         tally: counts so far.
     """
@@ -39,5 +40,6 @@ class Progress:
     stage: str
     plan: "Plan"
     lane_steps: int
+    total: int
     ended: dict[int, int]
     tally: Tally

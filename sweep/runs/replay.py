@@ -28,6 +28,7 @@ from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.progress import Progress
 from sweep.runs.provenance import arithmetic, fixed_by
+from sweep.runs.shares import Share
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _train(plan: Plan, watch: Callable[[Progress], None]) -> tuple[xr.Dataset, t
     with atomic_files.make_temporary_folder() as folder:
         path = folder / "store"
         create(plan, path)
-        Coordinator(plan, stores.Store(path), watch).run()
+        Coordinator(Share(plan, stores.Store(path)), watch).run()
         leaves, row = (), np.empty(0)  # of a module without parameters
         if plan.keep != "nothing":
             leaves, row = read_parameters(path, stores.read_attributes(path), int(plan.order()[0]))

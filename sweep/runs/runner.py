@@ -20,6 +20,7 @@ from sweep.results import store as stores
 from sweep.results.completeness import is_complete, update_complete_store
 from sweep.results.dataset import open_results
 from sweep.results.networks import kept
+from sweep.results.store import Part
 from sweep.runs.progress import Progress
 
 
@@ -30,6 +31,7 @@ def run_sweep(
     resume: bool = False,
     fresh: bool = False,
     grow: bool = False,
+    part: tuple[int, int] | None = None,
     memory: int | None = None,
     devices: int | None = None,
     attributes: Mapping[str, str] = MappingProxyType({}),
@@ -44,6 +46,8 @@ def run_sweep(
         fresh: move an existing store away and start again.
         grow: let a store of the same page with fewer lanes or epochs grow, and continue it if it is incomplete. What it
             holds stays bit by bit as it is, only what is new is trained.
+        part: (3, 16) trains the third of 16 parts of the waves, while other processes may train the others into the
+            same store; it is made if there is none, and continued if there is one. What is missing then is not run.
         memory: budget in bytes; None is half of what is free.
         devices: use the first so many of this process's devices, which changes no bit; None is all.
         attributes: further attributes of the store, in addition to provenance and counts.
@@ -62,14 +66,22 @@ def run_sweep(
     if out is None:
         if grow:
             raise SweepError("grow=True needs the store that is to grow: name it with out=")
+        if part is not None:
+            raise SweepError(
+                "part needs a store, which other parts fill too, or which is merged later: name it with out"
+            )
         with atomic_files.make_temporary_folder() as folder:
             return run_sweep(
                 experiment,
                 out=folder / "store", memory=memory, devices=devices, attributes=attributes, watch=watch,
             )  # fmt: skip
     path = parse_path(out, SPARE)
-    with suppress(OSError):  # which the run will meet again
-        undo(path)
+    if part is not None:
+        if fresh or grow:
+            raise SweepError("a part goes on with what is there: leave out fresh and grow, or leave out part")
+        run_part(experiment, path, part, memory=memory, devices=devices, attributes=attributes, watch=watch)
+        return open_results(path)
+    _undo_exchange(path)
     in_the_way = exists(path)
     if grow and not in_the_way:
         raise SweepError(
@@ -82,11 +94,7 @@ def run_sweep(
         filling.grow(experiment, path, memory, attributes, watch, devices=devices)
         return open_results(path)
     if in_the_way and not fresh:
-        complete = is_complete(experiment, path)
-        _say_what_is_kept(experiment, path)
-        if complete:
-            stores.verify(path)
-            update_complete_store(path, {**attributes, **page_attributes(experiment)})
+        if _is_up_to_date(experiment, path, attributes):
             return open_results(path)
         if not (resume or grow):
             _refuse_incomplete(path)
@@ -100,6 +108,61 @@ def run_sweep(
     return open_results(path)
 
 
+def run_part(
+    experiment: Experiment,
+    path: Path,
+    part: tuple[int, int],
+    *,
+    memory: int | None = None,
+    devices: int | None = None,
+    attributes: Mapping[str, str] = MappingProxyType({}),
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> bool:
+    """Run one part of a sweep, without opening its results, which other parts may still train.
+
+    Args:
+        experiment: what to run.
+        path: the store.
+        part: (3, 16) for the third of 16 parts.
+        memory: budget in bytes; None is half of what is free.
+        devices: number of devices to use; None is all.
+        attributes: further attributes of the store.
+        watch: called between segments.
+
+    Returns:
+        Whether the store was complete before, or was completed by this part.
+
+    Raises:
+        SweepError: as `run_sweep`; for a part that there can't be; and for a sweep that can't be divided.
+    """
+    if not isinstance(part, tuple) or len(part) != 2:
+        raise SweepError(f"part takes (number, of), such as (3, 16) for the third of 16 parts, got {part!r}")
+    which = Part(*part).checked()
+    _undo_exchange(path)
+    if exists(path) and _is_up_to_date(experiment, path, attributes):
+        return True
+    load_jax()
+    from sweep.runs.parts import fill_part
+
+    return fill_part(experiment, path, which, memory, attributes, watch, devices=devices)
+
+
+def _undo_exchange(path: Path) -> None:
+    """Put a store back that a run was moving when it was killed."""
+    with suppress(OSError):  # which the run will meet again
+        undo(path)
+
+
+def _is_up_to_date(experiment: Experiment, path: Path, attributes: Mapping[str, str]) -> bool:
+    """Tell whether a store is complete; then its description of the page is brought up to date."""
+    complete = is_complete(experiment, path)
+    _say_what_is_kept(experiment, path)
+    if complete:
+        stores.verify(path)
+        update_complete_store(path, {**attributes, **page_attributes(experiment)})
+    return complete
+
+
 def _say_what_is_kept(experiment: Experiment, path: Path) -> None:
     """Say so if a store keeps less of the trained networks than the page now wants: nothing is trained for that."""
     wanted, held = experiment.record.keep, kept(stores.check(path))
@@ -109,7 +172,7 @@ def _say_what_is_kept(experiment: Experiment, path: Path) -> None:
             f"{path} was begun without keeping {less}, and stays so: sweep.trained(store, page=...) trains one lane "
             f"again, --fresh the sweep"
         )
-        warnings.warn(message, SweepWarning, stacklevel=3)
+        warnings.warn(message, SweepWarning, stacklevel=4)
 
 
 def _refuse_incomplete(path: Path) -> None:

@@ -214,6 +214,17 @@ def test_a_wrong_page_is_refused_in_one_line_and_nothing_changes(
         (("page.py", "--devices", "0"), ("devices must be a whole number from 1 on, got 0",)),
         (("page.py", "--devices", "4", "--plan"), ("devices=4 is more than there are here, 3 x cpu", "at most 3")),
         (("page.py", "--resume", "--fresh"), ("exclude each other",)),
+        (("page.py", "--part", "0/16"), ("there is no part 0/16", "1/16 to 16/16")),
+        (("page.py", "--part", "17/16"), ("there is no part 17/16",)),
+        (("page.py", "--part", "3/0"), ("there is no part 3/0",)),
+        (("page.py", "--part", "3"), ("--part takes NUMBER/OF, such as 3/16", "'3'")),
+        (("page.py", "--part", "a/b"), ("--part takes NUMBER/OF", "'a/b'")),
+        (("page.py", "--part", "-1/4"), ("--part",)),
+        (("page.py", "--part", "1/2", "--fresh"), ("--part and --fresh exclude each other",)),
+        (("page.py", "--part", "1/2", "--grow"), ("--part and --grow exclude each other",)),
+        (("page.py", "--part", "1/2", "--lane", "seed=0"), ("leave out --part",)),
+        (("page.py", "--part", "1/2", "--out", "elsewhere"), ("elsewhere is not a store",)),
+        (("page.py", "--part", "1/2", "--out", "elsewhere", "--plan"), ("elsewhere is not a store",)),
         (("page.py", "--axes.momentum", "0.5"), ("'momentum' does not apply to optimizer 'adam'",)),
         (("page.py", "--out", "/proc/sweep"), ("can't write /proc/sweep", "--out")),
         (("page.py", "--figures-dir", "/proc/figures"), ("cannot write figures to /proc/figures", "another folder")),
@@ -259,6 +270,42 @@ def test_a_plan_is_printed_and_nothing_is_trained(folder: Path, here) -> None:
 
 def test_a_plan_shows_how_many_devices_it_uses(here) -> None:
     assert "on 1 cpu device(s)" in " ".join(here("page.py", "--plan", "--devices", "1").stdout.split())
+
+
+def test_the_last_part_draws_the_figures_and_the_others_say_what_is_missing(folder: Path, here) -> None:
+    first = here("page.py", "--part", "2/2")
+    assert first.returncode == 0, first.stderr
+    said = " ".join(first.stdout.split())
+    assert "note: part 2/2 has 1 wave, all stored; of all 2 waves 1 are stored; missing: part 1/2; run these" in said
+    assert "store results/page" in said
+    assert not (folder / "figures").exists()
+    plan = here("page.py", "--part", "3/5", "--plan")
+    assert plan.returncode == 0, plan.stderr
+    assert plan.stdout.endswith("part 3/5: no wave, as there are 2: it has nothing to do\n"), "the store has its waves"
+    last = here("page.py", "--part", "1/2")
+    assert last.returncode == 0, last.stderr
+    assert "10 lane-steps" in last.stdout
+    assert (folder / "figures" / "page" / "curves.png").exists()
+    assert "is complete: nothing to train" in here("page.py", "--part", "1/2").stdout
+
+
+def test_lanes_that_are_compared_are_not_planned_in_parts(folder: Path, here) -> None:
+    text = PAGE.format(**GOOD).replace("epochs=5,", "epochs=5, stop=Halving(),").replace("grid,", "grid, Halving,")
+    (folder / "page.py").write_text(text)
+    assert_refused(here("page.py", "--part", "1/2", "--plan"), "Halving compares all lanes", "in parts")
+
+
+def test_a_part_that_is_stopped_goes_on_with_the_same_command(here, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sweep.base.signals import Terminated
+    from sweep.runs import runner
+
+    def stopped(*_: object, **__: object) -> None:
+        raise Terminated
+
+    monkeypatch.setattr(runner, "run_part", stopped)
+    done = here("page.py", "--part", "1/2")
+    assert done.returncode == 143
+    assert done.stdout.rstrip().endswith("-m sweep.run page.py --part 1/2")
 
 
 def test_help_without_a_page_loads_nothing_slow(folder: Path) -> None:

@@ -9,18 +9,19 @@ from helpers import make_plan, rows_of, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.base.errors import SweepError
+from sweep.base.errors import SweepError, SweepWarning
 from sweep.engine import blocks as blocking
 from sweep.engine import cost
 from sweep.engine.blocks import MAX_BLOCKS, MAX_COMPILE_SECONDS, training_of
 from sweep.engine.cost import tile_size
-from sweep.engine.plan import CHUNK_LANES, Devices, Fixed, Plan, pack
+from sweep.engine.plan import CHUNK_LANES, Devices, Fixed, Plan, _divide, pack
 from sweep.engine.prepare import settings_of, training_program
 from sweep.engine.program import Block
 from sweep.engine.seats import Seats, kinds_of
 from sweep.page.axes import Axes, grid, lay_out, zipped
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve, shape_of
+from sweep.runs.planning import follow_cut, halve
 from sweep.specs import MLP, Halving, Linear, Record, SumOfSines, every, log_spaced
 
 
@@ -192,6 +193,34 @@ def test_waves_are_whole_chunks(lanes, wave_lanes, several):
         assert wave.start % chunk == 0
         assert wave.start >= taken
         taken = -(-(wave.start + len(wave.lanes)) // chunk) * chunk  # of every chunk it touches, all is its own
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 20_000), st.integers(2, 64), st.integers(0, 12))
+def test_parts_have_as_many_waves_as_there_can_be_and_about_as_many_lanes_each(lanes, parts, power):
+    most = min(2**power, lanes)
+    wave = _divide(most, lanes, parts)
+    waves = -(-lanes // wave)
+    assert 1 <= wave <= most
+    assert waves >= min(parts, lanes)
+    own = [max(0, min(wave, lanes - wave * number)) for number in range(waves)]
+    largest = max(sum(own[part::parts]) for part in range(parts))
+    if lanes >= parts**2:  # below that whole lanes are too coarse
+        assert (
+            largest <= max(1.125 * lanes / parts, lanes / parts + 1) if most == lanes else largest < 2.2 * lanes / parts
+        )
+
+
+def test_waves_for_parts_can_be_halved_and_no_part_gets_lanes_of_another():
+    plan = make_plan(tiny(axes=grid(seed=range(1088))), parts=16)
+    assert (plan.wave_lanes, plan.chunk_lanes, len(plan.waves)) == (72, 8, 16)
+    assert "waves of up to 72 lanes, so that 16 parts share them, take" in " ".join(plan.reasons)
+    with pytest.warns(SweepWarning, match="too much: compiling again for waves of 24 lanes instead of 72"):
+        smaller = halve(plan, "too much")
+    assert {wave.start for wave in plan.waves} <= {wave.start for wave in smaller.waves}
+    np.testing.assert_array_equal(smaller.order(), plan.order())
+    assert follow_cut(plan, [(0, 24), (72, 144)]).wave_lanes == 24
+    assert follow_cut(plan, [(72, 144)]).wave_lanes == 72
 
 
 def test_waves_of_a_large_sweep_are_stored_in_large_chunks():

@@ -26,6 +26,8 @@ CAMPAIGNS = {  # name: its module, and its name there
     "devices": ("several_devices", "CAMPAIGN"),
     "signals": ("interruptions", "CAMPAIGN"),
     "grow": ("growth", "CAMPAIGN"),
+    "parts": ("parts", "CAMPAIGN"),
+    "parts_killed": ("parts", "KILLS"),
 }
 STUCK = 900.0  # seconds after which the harness itself is assumed to hang, and prints where
 

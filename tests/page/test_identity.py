@@ -253,14 +253,14 @@ initializer inputs intervals keeping keys knobs labels lane_choice lane_tables l
 locking locks long loss losses maps masks matching measures memory merge merging metric metrics model models modules
 moment netcdf networks numerics older_stores operations optim optimizer optimizers optional outcomes outputs overrides
 own own_numbers owners packing page page_code page_differences page_figure page_training pages pairs parametrisation
-perceptron permutation places plan plane planning plot plots prediction prepare products program progress provenance
-quotients reading record refusals registry regression repair replay replaying report reporting resolve restore
-restoring results rewriting rows rules run runner runs safe_files samples sampling scalars scale schedules schema seats
-section seed_statistics seeds self_test session shape sheet signals sine skeleton spacing specs stats stop stopping
-store store_damages streams structured style summary surfaces tables targets task tasks terminal text tidy trackers
-train trained training training_range trees unbatched unions update_rule user_cache values variables variation
-verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves weights whole_files window
-writer written zoom
+parts perceptron permutation places plan plane planning plot plots prediction prepare products program progress
+provenance quotients reading record refusals registry regression repair replay replaying report reporting resolve
+restore restoring results rewriting rows rules run runner runs safe_files samples sampling scalars scale schedules
+schema seats section seed_statistics seeds self_test session shape shares sharing sheet signals sine skeleton spacing
+specs stats stop stopping store store_damages streams structured style summary surfaces tables targets task tasks
+terminal text tidy trackers train trained training training_range trees unbatched unions update_rule user_cache values
+variables variation verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves weights
+whole_files window writer written zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",

@@ -26,6 +26,7 @@ from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.progress import Progress
 from sweep.runs.replay import replay
+from sweep.runs.shares import Share
 from sweep.runs.trained import Trained
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,7 @@ def test_a_recipe_that_was_stopped_goes_on_to_the_same_bits(recipe: Recipe, tmp_
             raise Terminated(signal.SIGTERM)
 
     with pytest.raises(Terminated):
-        Coordinator(plan, Store(tmp_path / "stopped"), stop).run()
+        Coordinator(Share(plan, Store(tmp_path / "stopped")), stop).run()
     resume(recipe.experiment, tmp_path / "stopped", None, lambda progress: None)
     assert_equal(open_results(tmp_path / "stopped"), open_results(recipe.store))
 

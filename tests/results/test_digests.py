@@ -31,6 +31,7 @@ from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.progress import Progress
+from sweep.runs.shares import Share
 from sweep.runs.wave_writer import WaveWriter
 from sweep.specs import Target
 
@@ -50,7 +51,7 @@ def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None)
     )
     plan = plan_sweep(experiment, fixed=Fixed(4, 2))
     if stop_after is None:
-        Coordinator(plan, stores.Store(path), lambda told: None).run()
+        Coordinator(Share(plan, stores.Store(path)), lambda told: None).run()
         return path
     segments: list[Progress] = []
 
@@ -61,7 +62,7 @@ def filled(path: Path, experiment: Experiment, *, stop_after: int | None = None)
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Terminated):
-        Coordinator(plan, stores.Store(path), stop).run()
+        Coordinator(Share(plan, stores.Store(path)), stop).run()
     return path
 
 
@@ -572,7 +573,7 @@ def test_waves_that_are_halved_after_a_checkpoint_have_separate_digests(
         seen.append(told)
         assert not stores.damages(path)
 
-    Coordinator(plan, stores.Store(path), verify).run()
+    Coordinator(Share(plan, stores.Store(path)), verify).run()
     assert len(seen) > len(plan.waves)
     xr.testing.assert_identical(open_results(path).drop_attrs(deep=False), open_results(whole).drop_attrs(deep=False))
 

@@ -24,6 +24,7 @@ from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.progress import Progress
 from sweep.runs.replay import replay
+from sweep.runs.shares import Share
 from sweep.specs import MLP, FromFunction, Optimizer, Record, linear_spaced
 
 RNG = np.random.default_rng(7)
@@ -172,7 +173,7 @@ def test_a_stopped_sweep_of_data_goes_on_to_the_same_bits(tmp_path: Path, classe
             raise Terminated(signal.SIGTERM)
 
     with pytest.raises(Terminated):
-        Coordinator(plan, stores.Store(tmp_path / "stopped"), stop).run()
+        Coordinator(Share(plan, stores.Store(tmp_path / "stopped")), stop).run()
     resume(CLASSES, tmp_path / "stopped", None, lambda progress: None)
     one, other = open_results(tmp_path / "stopped"), open_results(classes)
     for name in other.data_vars:

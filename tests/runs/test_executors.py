@@ -22,6 +22,7 @@ from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.repair import repair
+from sweep.runs.shares import Share
 from sweep.runs.wave_writer import WaveWriter
 
 AXES = zipped(seed=range(6), data_seed=range(6)) * grid(learning_rate=(1e-3, 1e-2))
@@ -43,7 +44,7 @@ def nothing() -> None:
 
 def finish(path: Path) -> xr.Dataset:
     """Run the remaining waves, and open the results."""
-    Coordinator(plan_sweep(EXPERIMENT, fixed=Fixed(4, 2)), stores.Store(path), lambda progress: None).run()
+    Coordinator(Share(plan_sweep(EXPERIMENT, fixed=Fixed(4, 2)), stores.Store(path)), lambda progress: None).run()
     return open_results(path)
 
 

@@ -31,6 +31,7 @@ from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.replay import isolate_lane, replay
 from sweep.runs.runner import run_sweep
+from sweep.runs.shares import Share
 from sweep.specs import MLP, Halving, Optimizer, Plateau, Record, Target, linear_spaced
 
 LOST = 1e9  # a learning rate at which lanes diverge
@@ -47,7 +48,7 @@ EXPERIMENT = tiny(
 def stored(plan: Plan, path: Path) -> Path:
     """Run a plan into a store."""
     create(plan, path)
-    Coordinator(plan, Store(path), lambda progress: None).run()
+    Coordinator(Share(plan, Store(path)), lambda progress: None).run()
     return path
 
 

@@ -35,6 +35,7 @@ from sweep.runs.filling import resume
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 from sweep.runs.replay import replay
+from sweep.runs.shares import Share
 from sweep.specs import MLP, FromOptax, Halving, Linear, Optimizer, Plateau, Record, Target, linear_spaced
 
 LOST = 1e9  # a learning rate at which lanes diverge
@@ -52,7 +53,7 @@ EXPERIMENT = tiny(
 def stored(plan: Plan, path: Path) -> Path:
     """Run a plan into a store."""
     create(plan, path)
-    Coordinator(plan, stores.Store(path), lambda progress: None).run()
+    Coordinator(Share(plan, stores.Store(path)), lambda progress: None).run()
     return path
 
 
@@ -233,7 +234,7 @@ def test_a_sweep_that_was_stopped_and_resumed_keeps_the_same_networks(tmp_path: 
     whole = stored(plan, tmp_path / "whole")
     create(plan, tmp_path / "stopped")
     with pytest.raises(Terminated):
-        Coordinator(plan, stores.Store(tmp_path / "stopped"), stop_after(segments)).run()
+        Coordinator(Share(plan, stores.Store(tmp_path / "stopped")), stop_after(segments)).run()
     checkpoint = stores.Store(tmp_path / "stopped").load_checkpoint(0)
     assert checkpoint is not None
     assert {*checkpoint["0/final"]} | {*checkpoint["0/seated"]} == {*range(64)}

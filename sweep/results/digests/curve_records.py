@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 
 from sweep.base.labels import NETWORK_DIMS
-from sweep.results.digests.damage import Damage
+from sweep.results.digests.damage import Damage, found_twice
 from sweep.results.digests.folder import wave_arrays
 from sweep.results.digests.hashes import hash_records
 from sweep.results.digests.waves import RunningWave, running_waves
@@ -33,7 +33,7 @@ def hash_curves(store: Path, group: zarr.Group, arrays: Mapping[str, np.ndarray]
 def running_damages(store: Path) -> list[Damage]:
     """Compare the curves of running waves with their digests; records after the last checkpoint do not count."""
     group = zarr.open_group(store, mode="r", use_consolidated=False)
-    return [_damage(wave) for wave in running_waves(store) if not _is_intact(store, group, wave)]
+    return found_twice(lambda: [_damage(wave) for wave in running_waves(store) if not _is_intact(store, group, wave)])
 
 
 def _damage(wave: RunningWave) -> Damage:

@@ -1,7 +1,7 @@
 """Damage: one file of a store that is not as it was written; comparing a file with its digest."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,20 @@ def compare_file(
     if digest in known:
         return None
     return Damage(file, "is lost" if digest is None else "is not what was written", lanes)
+
+
+def found_twice(find: Callable[[], list[Damage]]) -> list[Damage]:
+    """Look for damage, and again if there seems to be any: a running process may just have replaced what was read.
+
+    Args:
+        find: looks for damage.
+
+    Returns:
+        What was found both times.
+    """
+    found = find()
+    again = find() if found else []
+    return [damage for damage in found if damage in again]
 
 
 def size_of(path: Path) -> int:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sweep.results.digests.checkpoints import checkpoint_damages
-from sweep.results.digests.damage import Damage
+from sweep.results.digests.damage import Damage, found_twice
 from sweep.results.digests.layout import layout_damages
 from sweep.results.digests.wave_damages import stray_chunks, wave_damages
 
@@ -27,4 +27,4 @@ def content_damages(store: Path) -> list[Damage]:
     Args:
         store: a store whose metadata and coordinates are not damaged.
     """
-    return [*wave_damages(store), *checkpoint_damages(store), *stray_chunks(store)]
+    return found_twice(lambda: [*wave_damages(store), *checkpoint_damages(store), *stray_chunks(store)])

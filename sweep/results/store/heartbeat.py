@@ -1,6 +1,11 @@
-"""The heartbeat of a store: what its run has executed so far, in a file that is replaced in one step."""
+"""The heartbeat of a store: what its run has executed so far, in a file that is replaced in one step.
+
+Of several processes that fill one store each has a heartbeat of its own.
+"""
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,24 +16,31 @@ from sweep.results.checks.attributes import check_attributes
 from sweep.results.digests.hashes import hash_bytes
 
 HEARTBEAT: Final = "heartbeat.json"
+_HEARTBEAT: Final = re.compile(r"heartbeat(-[a-z0-9-]+)?\.json")
 MOST_HEARTBEAT_BYTES: Final = 2**16
 
 
-def write_heartbeat(store: Path, counts: dict[str, Any]) -> None:
-    """Replace the heartbeat.
+def list_heartbeats(store: Path) -> list[str]:
+    """List the heartbeats that a store has."""
+    return sorted(name for name in os.listdir(store) if _HEARTBEAT.fullmatch(name))
+
+
+def write_heartbeat(store: Path, counts: dict[str, Any], name: str = HEARTBEAT) -> None:
+    """Replace a heartbeat.
 
     Args:
         store: the store.
         counts: what has been executed so far, by the names of attributes.
+        name: the file's name.
     """
-    with atomic_files.write_file(store / HEARTBEAT) as file:
+    with atomic_files.write_file(store / name) as file:
         file.write(json.dumps(counts | {"digest": _digest(counts)}).encode())
 
 
-def read_heartbeat(store: Path) -> dict[str, Any]:
-    """Read the heartbeat; empty if there is none, or if it is not as it was written."""
+def read_heartbeat(store: Path, name: str = HEARTBEAT) -> dict[str, Any]:
+    """Read a heartbeat; empty if there is none, or if it is not as it was written."""
     try:
-        counts = dict(parse(read_regular(store / HEARTBEAT, MOST_HEARTBEAT_BYTES).decode()))
+        counts = dict(parse(read_regular(store / name, MOST_HEARTBEAT_BYTES).decode()))
         intact = counts.pop("digest") == _digest(counts)
         check_attributes(counts)
         return counts if intact else {}

@@ -1,24 +1,26 @@
-"""Holding a store for one run: locking it, removing what killed runs left, and moving it aside for another store."""
+"""Holding a store, for one run or for one part; removing what killed runs left; moving a store aside for another."""
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from sweep.files import atomic_files, locks
+from sweep.files.locks import LOCK, Lock
 from sweep.files.places import ROOT
 from sweep.files.safe_files import exists, remove
 from sweep.results.digests.folder import has_digests
-from sweep.results.store.heartbeat import HEARTBEAT
+from sweep.results.store.heartbeat import list_heartbeats
 from sweep.results.store.refusals import not_a_store_error, unwritable_error
+from sweep.results.store.sharing import Part, find_living, refuse_living, refuse_other_shares, take_patiently
 
 _PARTIAL: Final = re.compile(r".+\.[0-9a-f]{32}\.partial")  # a chunk that Zarr has not finished writing
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[locks.Lock]:
+def hold(path: Path) -> Iterator[Lock]:
     """Hold a store for one run, within a `with` block, and remove what killed runs left in it.
 
     Args:
@@ -28,23 +30,73 @@ def hold(path: Path) -> Iterator[locks.Lock]:
         The lock; before each write `Store` checks that it is still held.
 
     Raises:
-        SweepError: if another process holds the store, or it can't be written.
+        InUseError: if another process holds the store or a part of it.
+        SweepError: if it can't be written.
     """
+    with _holding(path, lambda held: held.enter_context(locks.lock_folder(path))) as lock:
+        yield lock
+
+
+@contextmanager
+def hold_at_end(path: Path) -> Iterator[Lock]:
+    """Hold a store as `hold` does, and wait for parts that begin or end at this moment."""
+    with _holding(path, lambda held: take_patiently(held, path, LOCK)) as lock:
+        yield lock
+
+
+@contextmanager
+def _holding(path: Path, take: Callable[[ExitStack], Lock]) -> Iterator[Lock]:
     with ExitStack() as held:
-        try:
-            lock = held.enter_context(locks.lock_folder(path))
-        except FileNotFoundError as error:
-            raise locks.in_use_error(path) from error  # another run has just moved it away
-        except OSError as error:
-            raise unwritable_error(path, error) from error
+        with _naming(path):
+            lock = take(held)
+            refuse_living(path)
         _remove_leftovers(path)
         yield lock
 
 
+@contextmanager
+def hold_part(path: Path, part: Part) -> Iterator[Lock]:
+    """Hold a part of a store, within a `with` block, while other processes may hold the other parts.
+
+    Args:
+        path: the store.
+        part: the part.
+
+    Yields:
+        The lock of the part.
+
+    Raises:
+        InUseError: if another process holds this part, or the whole store.
+        SweepError: if the store is divided into another number of parts at present, or if it can't be written.
+    """
+    with ExitStack() as held, ExitStack() as moment:
+        with _naming(path):
+            lock = take_patiently(held, path, part.lock)
+            take_patiently(moment, path, LOCK)
+            refuse_other_shares(path, part)
+            alone = find_living(path, lambda other: other != part) is None
+        if alone:
+            _remove_leftovers(path)
+        moment.close()
+        yield lock
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the store in errors of its file system."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise locks.in_use_error(path) from error  # another run has just moved it away
+    except OSError as error:
+        raise unwritable_error(path, error) from error
+
+
 def _remove_leftovers(path: Path) -> None:
-    """Remove unfinished files of killed runs, and a folder in the place of the heartbeat."""
-    if (path / HEARTBEAT).is_dir():
-        remove(path / HEARTBEAT)
+    """Remove unfinished files of killed runs, and folders in the place of heartbeats."""
+    for name in list_heartbeats(path):
+        if (path / name).is_dir():
+            remove(path / name)
     for folder, _, names in os.walk(path):
         atomic_files.remove_abandoned(Path(folder))
         for name in names:

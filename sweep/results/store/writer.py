@@ -26,8 +26,9 @@ from sweep.results.digests.checkpoints import (
 )
 from sweep.results.digests.curve_records import hash_curves
 from sweep.results.digests.layout import replace_root
-from sweep.results.store.heartbeat import HEARTBEAT, read_heartbeat, write_heartbeat
+from sweep.results.store.heartbeat import HEARTBEAT, list_heartbeats, read_heartbeat, write_heartbeat
 from sweep.results.store.refusals import refuse_unstorable
+from sweep.results.store.sharing import list_part_locks
 
 _OLDER: Final = ("checkpoint.npz",)  # files that incomplete stores of schema 1 have beside their arrays
 Meta = dict[str, Any]
@@ -40,10 +41,11 @@ class Store:
         path: its folder.
         lock: the lock under which the caller holds the store, checked before each write; None for a store that no other
             process can know yet.
+        heartbeat: the name of the file of the caller's heartbeat.
     """
 
-    def __init__(self, path: Path, lock: Lock | None = None) -> None:
-        self.path, self._lock = path, lock
+    def __init__(self, path: Path, lock: Lock | None = None, heartbeat: str = HEARTBEAT) -> None:
+        self.path, self._lock, self._heartbeat = path, lock, heartbeat
         self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
 
     def write(self, name: str, start: int, values: np.ndarray) -> None:
@@ -157,6 +159,10 @@ class Store:
         running = waves.running_waves(self.path)
         return max((wave.record for wave in running if (wave.start, wave.stop) == (start, stop)), default=0)
 
+    def begun_waves(self) -> list[tuple[int, int]]:
+        """For each wave that runs or has ended, give the place of its first lane, and that after its last one."""
+        return [(start, content["stop"]) for start, content in waves.read_waves(self.path) if content is not None]
+
     def stored_places(self) -> np.ndarray:
         """For each place of a lane, tell whether its wave has ended and is stored."""
         return waves.stored_places(self.path, self._group["status"].shape[0])  # type: ignore[union-attr]
@@ -212,16 +218,20 @@ class Store:
             counts: what has been executed so far, including repetitions, by the names of attributes.
         """
         self._check_held()
-        write_heartbeat(self.path, counts)
+        write_heartbeat(self.path, counts, self._heartbeat)
 
     def read_heartbeat(self) -> Meta:
         """Read the heartbeat; empty if there is none, or if it is not as it was written."""
-        return read_heartbeat(self.path)
+        return read_heartbeat(self.path, self._heartbeat)
+
+    def read_other_heartbeats(self) -> list[Meta]:
+        """Read the heartbeats of all processes that fill or filled parts of the store."""
+        return [read_heartbeat(self.path, name) for name in list_heartbeats(self.path) if name != self._heartbeat]
 
     def clear(self) -> None:
-        """Remove the files that only an incomplete sweep needs."""
+        """Remove the files that only an incomplete sweep needs; no part runs."""
         self._check_held()
-        for name in (*list_checkpoints(self.path), HEARTBEAT, *_OLDER):
+        for name in (*list_checkpoints(self.path), *list_heartbeats(self.path), *list_part_locks(self.path), *_OLDER):
             remove(self.path / name)
 
     def _check_held(self) -> None:
