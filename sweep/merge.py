@@ -68,7 +68,8 @@ def _describe(paths: Sequence[Path], out: Path) -> None:
     say(f"merged {', '.join(map(str, paths))} into {out}: {lanes}")
     if missing:
         again = [str(attributes.get("page", "PAGE")), *json.loads(attributes.get("arguments", "[]")), "--out", str(out)]
-        say(f"`python -m sweep.run {shlex.join([*again, '--resume'])}` trains the others, once its page has these axes")
+        command = f"`python -m sweep.run {shlex.join([*again, '--grow'])}`"
+        say(f"{command} trains the others, once its page has all values of these axes")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,9 @@ def main(args: Sequence[str]) -> None:
     memory = None if options.memory is None else parse_size(options.memory)
     compile_cache.use(options.compile_cache)  # before the page is loaded, which may import JAX
     selection = resolve(options, rest)
-    if options.plan:
+    if options.plan and options.grow:
+        _show_growth(selection, options, memory)
+    elif options.plan:
         _show_plan(selection, options, part, memory)
     elif options.lane is not None:
         _replay(selection, options, memory)
@@ -150,15 +152,31 @@ def _show_plan(selection: Selection, options: Options, part: "Part | None", memo
 
 def _plan(selection: Selection, options: Options, part: "Part | None", memory: int | None) -> "Plan":
     """Plan what the command would do, with the waves of the store if it is continued in parts."""
-    from sweep.runs.growing import plan_of_growth
     from sweep.runs.parts import plan_part
     from sweep.runs.planning import plan_sweep
 
     if part is not None:
         return plan_part(selection.experiment, selection.store, part, memory, options.devices)
-    if options.grow:
-        return plan_of_growth(selection.experiment, selection.store, memory, options.devices)
     return plan_sweep(selection.experiment, memory, devices=options.devices)
+
+
+def _show_growth(selection: Selection, options: Options, memory: int | None) -> None:
+    """Show what `--grow` would train."""
+    from sweep.cli.terminal import Terminal, show_plan
+    from sweep.results import store as stores
+    from sweep.runs.runner import load_jax
+
+    load_jax()
+    from sweep.runs.growing import has_all, plan_growth
+    from sweep.runs.planning import check_effect
+
+    console, store = Terminal(highlight=False), selection.store
+    growth = plan_growth(selection.experiment, store, stores.check(store), memory, options.devices)
+    if growth is None:
+        console.print(has_all(store), soft_wrap=True)
+        return
+    check_effect(growth.new)
+    show_plan(console, growth.new, growth.stored_steps)
 
 
 def _replay(selection: Selection, options: Options, memory: int | None) -> None:
@@ -210,7 +228,7 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
                     selection.experiment, out=store, resume=options.resume, fresh=options.fresh, grow=options.grow,
                     memory=memory, devices=options.devices, attributes=selection.attributes, watch=watch,
                 )  # fmt: skip
-        if not watch.called:
+        if not watch.called and ds.attrs["complete"]:
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"
             console.print(message, soft_wrap=True)
         directory = options.figures_dir or default_directory(store, selection.experiment.name, complete=True)

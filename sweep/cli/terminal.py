@@ -71,8 +71,14 @@ class Terminal(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def show_plan(console: Console, plan: "Plan") -> None:
-    """Print what a plan would do, and why (`--plan`)."""
+def show_plan(console: Console, plan: "Plan", stored_steps: int = 0) -> None:
+    """Print what a plan would do, and why (`--plan`).
+
+    Args:
+        console: where.
+        plan: the plan.
+        stored_steps: lane-steps of it that are stored already, in a store that grows.
+    """
     from sweep.engine.cost import size_words  # imports JAX, which `--help` does not need
     from sweep.engine.estimate import estimate
     from sweep.engine.keeping import explain
@@ -103,9 +109,11 @@ def show_plan(console: Console, plan: "Plan") -> None:
     expected = estimate(plan)
     guesses = f"guesses, like the sizes of tiles and waves: no {platform} was measured yet"
     source = "rates of two cores of a server" if expected.is_measured else guesses
+    stored = f", of which {stored_steps:,} are stored and stay as they are" if stored_steps else ""
+    training = expected.training * (1 - stored_steps / plan.lane_steps())
     console.print(
-        f"{plan.lane_steps():,} lane-steps; estimate: compile {expected.compiling:.0f} s unless kept, "
-        f"train {_duration(expected.training)} ({source})"
+        f"{plan.lane_steps():,} lane-steps{stored}; estimate: compile {expected.compiling:.0f} s unless kept, "
+        f"train {_duration(training)} ({source})"
     )
 
 

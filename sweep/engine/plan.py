@@ -35,6 +35,7 @@ from sweep.page.resolve import Resolved
 from sweep.page.specs.stop import Halving
 
 CHUNK_LANES: Final = 1024  # a stored chunk has at least so many lanes, if there are as many,
+MOST_CHUNKS: Final = 64  # of a grown store, if few lanes are new
 CHUNKS: Final = 8  # and a larger wave at most twice so many chunks
 
 
@@ -217,16 +218,18 @@ def pack(
     epochs, steps, snapshots = _records(experiment, programs, fixed.earlier_epochs)
     keep = choose(fixed.keep or experiment.record.keep, networks_of(programs))
 
+    groups = _groups(fixed.held, len(lanes))
+
     @cache
     def costs(wave: int) -> int:
-        return max(_wave_bytes(program, wave, len(epochs), devices.count) for program in programs)
+        return max(_wave_bytes(program, wave, len(epochs), devices.count, groups) for program in programs)
 
     together = any(isinstance(rule, Halving) for rule in experiment.rules())
     enough = memory if together else min(memory, wave_bytes(devices.platform))
     most = fixed.wave_lanes or _fit(costs, memory, enough, len(lanes), reasons, parts)
-    chunk = fixed.chunk_lanes or (_chunk(most) if most >= len(lanes) else gcd(_chunk(most), most))
+    chunk = fixed.chunk_lanes or _chunk_of(most, [int(group.sum()) for group in groups])
     waves: list[Wave] = []
-    for group in _groups(fixed.held, len(lanes)):
+    for group in groups:
         for number, program in enumerate(programs):
             waves += _waves(number, program, most, chunk, waves[-1].start + waves[-1].places if waves else 0, group)
     sized = [
@@ -278,12 +281,17 @@ def _records(
     return epochs, steps, np.searchsorted(records, shown)
 
 
-def _wave_bytes(program: Program, lanes: int, records: int, devices: int) -> int:
-    """Estimate the memory of one wave: all lanes of its tiles on the devices, and its curves in the host's buffer."""
-    total, of = 0, sum(len(members) for members in program.members)
-    for block, numbers, members in zip(program.blocks, program.numbers, program.members, strict=True):
+def _wave_bytes(program: Program, lanes: int, records: int, devices: int, groups: Sequence[np.ndarray]) -> int:
+    """Estimate the memory of one wave: all lanes of its tiles on the devices, and its curves in the host's buffer.
+
+    Each block has space for its largest part of a wave, of whichever group of lanes.
+    """
+    total = 0
+    sizes = np.array([[np.count_nonzero(group[members]) for members in program.members] for group in groups])
+    of = np.maximum(1, sizes.sum(axis=1))
+    shares = np.ceil(np.minimum(lanes, of)[:, None] * sizes / of[:, None]).max(axis=0).astype(int).tolist()
+    for block, numbers, here in zip(program.blocks, program.numbers, shares, strict=True):
         on_device, on_host = bytes_a_lane(block, tuple(numbers), records)
-        here = ceil(min(lanes, of) * len(members) / of)
         kinds = kinds_of(block, numbers).max(initial=0) + 1  # each may leave a tile that is not full
         tiles = min(here, ceil(here / block.tile) + int(kinds) - 1)
         seats = ceil(tiles / devices) * devices * block.tile
@@ -344,6 +352,20 @@ def _divide(most: int, lanes: int, parts: int) -> int:
             return wave
         chunk //= 2
     return 2 ** (max(1, min(most, lanes // parts)).bit_length() - 1)
+
+
+def _chunk_of(most: int, groups: Sequence[int]) -> int:
+    """Choose the number of lanes in a chunk for waves of at most so many lanes.
+
+    Args:
+        most: lanes in a full wave.
+        groups: the number of lanes in each group, of which each has waves of its own. A small group does not fill a
+            large chunk; but chunks are not so small that all lanes make many.
+    """
+    lanes = sum(groups)
+    chunk = _chunk(min(most, *(size for size in groups if size)))
+    chunk = max(chunk, min(_chunk(most), 2 ** (max(1, lanes // MOST_CHUNKS).bit_length() - 1)))
+    return chunk if most >= lanes else gcd(chunk, most)
 
 
 def _chunk(wave: int) -> int:

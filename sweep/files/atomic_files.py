@@ -128,7 +128,7 @@ def sync(path: Path) -> None:
         for each in files:
             if not Path(folder, each).is_symlink():
                 _sync(Path(folder, each))
-        _sync_folder(Path(folder))
+        sync_folder(Path(folder))
 
 
 def sync_files(files: Iterable[Path]) -> None:
@@ -186,11 +186,12 @@ def _is_abandoned(entry: os.DirEntry[str]) -> bool:
 def _move_to_place(beside: Path, path: Path) -> None:
     with _name_in_errors(path):
         os.replace(beside, path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(path: Path) -> None:
-    with suppress(OSError):  # some file systems can't sync a folder; the file is in its place in any case
+def sync_folder(path: Path) -> None:
+    """Write the entries of a folder to disk, where the file system can; they are in their places in any case."""
+    with suppress(OSError):
         _sync(path)
 
 

@@ -7,6 +7,7 @@ killed in this moment, `undo` returns the folder to its path.
 
 import ctypes
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,7 @@ def _exchange_at_once(one: Path, other: Path) -> bool:
 
 def _exchange_by_renames(one: Path, other: Path) -> None:
     aside = _aside(other)
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed before the last renaming: it is older
     os.rename(other, aside)
     try:
         os.rename(one, other)

@@ -190,10 +190,13 @@ def _join_rows(one: Factor, other: Factor) -> Factor:
     """Give a factor with the rows of both sides."""
     theirs = tuple(zip(*(other.column(knob) for knob in one.knobs), strict=True))
     rows = tuple(dict.fromkeys((*one.rows, *theirs)))
+    if rows == one.rows:
+        return one
     if _sorted(one.rows) == one.rows and _sorted(theirs) == theirs:
         rows = _sorted(rows) or rows
     columns = dict(zip(one.knobs, zip(*rows, strict=True), strict=True))
-    return Factor(one.knobs, rows, _naming_knob(columns))
+    named = one.dimension == other.dimension and one.dimension == _naming_knob(columns)
+    return Factor(one.knobs, rows, one.dimension if named else POINT)
 
 
 def _sorted(rows: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -74,13 +74,15 @@ def lacking(new: Resolved, old: Resolved, found: np.ndarray) -> str:
     """
     if (found != NOWHERE).all():
         return ""
-    for name, column in old.lanes.columns.items():
-        if name in new.lanes.columns:
-            known = {*new.lanes.columns[name].tolist()}
-            lost = [value for value in dict.fromkeys(column.tolist()) if value not in known]
+    lanes = np.flatnonzero(found == NOWHERE)
+    for name, column in old.columns.items():
+        if name in new.columns:
+            known = {*new.columns[name].tolist()}
+            values = dict.fromkeys(column[lanes].tolist())
+            lost = [value for value in values if value not in known and value == value and value != ""]
             if lost:
                 return f"{name} {', '.join(map(str, lost[:4]))}{', ...' if len(lost) > 4 else ''}"
-    return f"{np.count_nonzero(found == NOWHERE):,} combinations"
+    return f"{len(lanes):,} combinations"
 
 
 def earlier(page: Experiment, description: Mapping[str, Any]) -> Experiment:

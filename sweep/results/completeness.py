@@ -14,6 +14,17 @@ from sweep.results.checks.attributes import check_provenance
 GROWING: Final = ("axes", "epochs")  # fields of a page in which its store may grow
 
 
+def differing(experiment: Experiment, path: Path) -> str:
+    """Name the fields in which an experiment differs from that of a store and that affect numbers; "" if none.
+
+    Raises:
+        SweepError: for a store that does not say where its numbers come from.
+    """
+    attributes = stores.check(path)
+    check_provenance(path, attributes)
+    return differing_fields(experiment, attributes)
+
+
 def is_complete(experiment: Experiment, path: Path) -> bool:
     """Tell whether a store holds all results of an experiment.
 
@@ -21,8 +32,7 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
         SweepError: if it holds another experiment.
     """
     attributes = stores.check(path)
-    check_provenance(path, attributes)
-    if fields := differing_fields(experiment, attributes):
+    if fields := differing(experiment, path):
         grows = "--grow trains what the page has more, " if {*fields.split(", ")} <= {*GROWING} else ""
         raise SweepError(
             f"{path} holds another experiment, it differs in {fields}: {grows}--fresh moves it away, --out names "

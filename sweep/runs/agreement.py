@@ -7,7 +7,7 @@ import numpy as np
 
 from sweep.runs.composing import Source
 
-_LANES: Final = 4096  # compared at a time
+_BYTES: Final = 2**26  # compared at a time
 
 
 def differing_lanes(one: Source, other: Source) -> np.ndarray:
@@ -19,22 +19,25 @@ def differing_lanes(one: Source, other: Source) -> np.ndarray:
         Numbers of these lanes in the new sweep.
     """
     lanes = np.intersect1d(one.stored, other.stored)
-    return np.concatenate([lanes[:0], *(_differing(one, other, part) for part in _parts(lanes))])
-
-
-def _parts(lanes: np.ndarray) -> Iterator[np.ndarray]:
-    return (lanes[start : start + _LANES] for start in range(0, len(lanes), _LANES))
-
-
-def _differing(one: Source, other: Source, lanes: np.ndarray) -> np.ndarray:
-    """Find those of some lanes that differ."""
     differ = np.zeros(len(lanes), bool)
     for name in sorted({*one.variables} & {*other.variables}):
-        values = [source.read(name, source.places_of(lanes)) for source in (one, other)]
-        sizes = np.minimum(*(each.shape[1:] for each in values)) if values[0].ndim > 1 else ()
-        rows = [_bytes_of(each[(slice(None), *map(slice, sizes))]) for each in values]
-        differ |= (rows[0] != rows[1]).any(axis=1)
+        for part in _parts(len(lanes), max(source.bytes_a_lane(name) for source in (one, other))):
+            differ[part] |= _differ(name, one, other, lanes[part])
     return lanes[differ]
+
+
+def _parts(lanes: int, bytes_a_lane: int) -> Iterator[slice]:
+    """Divide lanes into parts that take little memory."""
+    size = max(1, _BYTES // max(1, bytes_a_lane))
+    return (slice(start, start + size) for start in range(0, lanes, size))
+
+
+def _differ(name: str, one: Source, other: Source, lanes: np.ndarray) -> np.ndarray:
+    """For each of some lanes, tell whether a variable differs."""
+    values = [source.read(name, source.places_of(lanes)) for source in (one, other)]
+    sizes = np.minimum(*(each.shape[1:] for each in values)) if values[0].ndim > 1 else ()
+    rows = [_bytes_of(each[(slice(None), *map(slice, sizes))]) for each in values]
+    return (rows[0] != rows[1]).any(axis=1)
 
 
 def _bytes_of(values: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +51,11 @@ class Source:
         """The names of its variables of lanes; without coordinates, which the new sweep has itself."""
         return tuple(wave_arrays(self.path))
 
+    def bytes_a_lane(self, name: str) -> int:
+        """Count the bytes that a variable has in each lane."""
+        array: Any = self.group[name]
+        return array.dtype.itemsize * prod(array.shape[1:])
+
     def read(self, name: str, places: np.ndarray) -> np.ndarray:
         """Read one variable at some places."""
         array: Any = self.group[name]
@@ -90,7 +96,8 @@ def describe(plan: Plan, sources: Sequence[Mapping[str, Any]], attributes: Mappi
         attributes: further ones.
     """
     counts = {name: sum(source[name] for source in sources) for name in asdict(Tally())}
-    origins = [each for source in sources for each in (*json.loads(source.get("sources", "[]")), origin(source))]
+    earlier = [each for source in sources for each in (*json.loads(source.get("sources", "[]")), origin(source))]
+    origins = [each for number, each in enumerate(earlier) if each not in earlier[:number]]
     return {
         **attributes,
         **provenance(plan),
@@ -121,7 +128,9 @@ def _fill_wave(plan: Plan, number: int, store: Store, shares: Sequence[_Share], 
     wave = plan.waves[number]
     store.begin(wave.start, wave.start + wave.places)
     curves = Curves(plan, number, store)
-    arrays = {name: _gather(name, shares, len(wave.lanes)) for name in (*curves.names(), "status")}
+    held = {name for share in shares for name in share.source.variables}  # others are metrics of other lanes
+    names = [name for name in (*curves.names(), "status") if name in held]
+    arrays = {name: _gather(name, shares, len(wave.lanes)) for name in names}
     curves.take_over(arrays)
     if records == len(plan.epochs):
         for name in _FILLS.keys() & set(store.names()):
@@ -148,6 +157,7 @@ def _shares(wave: Wave, sources: Sequence[Source]) -> Iterator[_Share]:
 
 def _gather(name: str, shares: Sequence[_Share], lanes: int) -> np.ndarray:
     """Gather one variable of a wave's lanes; of sources that differ in size, as of layers, the rest is empty."""
+    shares = [share for share in shares if name in share.source.variables]
     parts = [share.source.read(name, share.places) for share in shares]
     shape = np.max([part.shape[1:] for part in parts], axis=0).astype(int)
     kind = parts[0].dtype

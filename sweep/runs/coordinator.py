@@ -1,7 +1,7 @@
 """Running the waves of a sweep: which waves the store lacks, what is counted, when it is complete."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -110,7 +110,7 @@ def _all_steps(plan: Plan, number: int) -> int:
     return sum(block.training.steps * len(rows) for block, rows in zip(blocks, wave.rows, strict=True))
 
 
-def refuse_other_bits(attributes: dict[str, Any], plan: Plan, path: Path) -> None:
+def refuse_other_bits(attributes: Mapping[str, Any], plan: Plan, path: Path) -> None:
     """Refuse to mix results of different arithmetic in one store.
 
     Args:

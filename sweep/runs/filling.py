@@ -7,10 +7,11 @@ from pathlib import Path
 from sweep.base.errors import SweepWarning
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.page.experiment import Experiment
+from sweep.page.identity import differing_fields
 from sweep.results import store as stores
 from sweep.results.completeness import is_complete
-from sweep.runs.coordinator import Coordinator, refuse_other_bits
-from sweep.runs.growing import grown, plan_growth
+from sweep.runs.coordinator import Coordinator
+from sweep.runs.growing import grown, has_all, plan_growth
 from sweep.runs.layout import create
 from sweep.runs.planning import check_effect, plan_sweep
 from sweep.runs.progress import Progress
@@ -103,15 +104,18 @@ def grow(
     """
     with stores.hold(path) as lock:
         stores.verify(path)
-        held = stores.check(path)
-        growth = plan_growth(experiment, path, held, memory, devices)
-        if growth is None:
-            _say(f"{path} has all lanes of the page and more: it keeps what it has, and nothing is trained")
+        stored = stores.check(path)
+        if not differing_fields(experiment, stored):  # another process was faster
+            plan = plan_sweep(experiment, memory, fixed_by(stored), devices=devices)
+            train(Share(plan, stores.Store(path, lock)), watch)
             return
-        refuse_other_bits(held, growth.old, path)
+        growth = plan_growth(experiment, path, stored, memory, devices)
+        if growth is None:
+            _say(has_all(path))
+            return
         check_effect(growth.new)
         if not growth.trains_again:
-            if not held["complete"]:
+            if not stored["complete"]:
                 train(Share(growth.old, stores.Store(path, lock)), watch)
             with grown(growth, path, lock, attributes) as new:
                 train(Share(growth.new, stores.Store(path, new)), watch)

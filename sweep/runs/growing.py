@@ -21,9 +21,11 @@ from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.page.matching import NOWHERE, described_by, earlier, lacking, match
 from sweep.results import store as stores
+from sweep.results.checks.attributes import check_provenance
 from sweep.results.dataset import LANE
 from sweep.results.networks import kept
 from sweep.runs.composing import Source, describe, fill
+from sweep.runs.coordinator import refuse_other_bits
 from sweep.runs.growth_checks import check_lanes, refuse_halving
 from sweep.runs.layout import lay_out_store
 from sweep.runs.planning import plan_sweep
@@ -49,6 +51,11 @@ class Growth:
         """Whether trainings become longer and the store does not keep the states from which they could go on."""
         return self.new.held is None
 
+    @property
+    def stored_steps(self) -> int:
+        """The lane-steps of the new plan that are stored and stay as they are."""
+        return 0 if self.trains_again else self.old.lane_steps()
+
 
 def plan_growth(
     page: Experiment, path: Path, attributes: Mapping[str, Any], memory: int | None, devices: int | None = None
@@ -68,6 +75,7 @@ def plan_growth(
     Raises:
         SweepError: if the page is another one, or can't grow so; with what differs and what can be done.
     """
+    check_provenance(path, attributes)
     before = _stored_experiment(page, path, attributes)
     if page.epochs < before.epochs:
         raise SweepError(
@@ -87,6 +95,8 @@ def plan_growth(
         )
     growth = _planned(page, attributes, plan, old, new, lanes)
     check_lanes(path, old, growth.new, lanes)
+    if not growth.trains_again:
+        refuse_other_bits(attributes, old, path)
     return replace(growth, new=replace(growth.new, reasons=(*growth.new.reasons, f"{path} {_words(growth)}")))
 
 
@@ -109,10 +119,13 @@ def _planned(
     """Plan the new store with the lanes that it takes over."""
     longer = page.epochs > old.experiment.epochs
     lengths = (*old.earlier_epochs, *([old.experiment.epochs] if longer else []))
-    goes_on = not longer or kept(attributes) == "state"
-    held = np.isin(np.arange(len(new.lanes)), lanes) if goes_on else None
-    keep = least(new.keep, kept(attributes)) if goes_on else new.keep
-    return Growth(old, plan(page, fixed=Fixed(keep=keep, held=held, earlier_epochs=lengths)), lanes)
+    if longer and kept(attributes) != "state":
+        return Growth(old, plan(page, fixed=Fixed(keep=new.keep, earlier_epochs=lengths)), lanes)
+    keep = least(page.record.keep or kept(attributes), kept(attributes))
+    held = np.isin(np.arange(len(new.lanes)), lanes)
+    # Waves that go on are those of the old plan, which fitted: in halved ones they would have to begin again.
+    waves = old.wave_lanes if longer and len(old.waves) > 1 else None
+    return Growth(old, plan(page, fixed=Fixed(waves, None, keep, held, lengths)), lanes)
 
 
 def _words(growth: Growth) -> str:
@@ -122,24 +135,12 @@ def _words(growth: Growth) -> str:
     grows = " and ".join(f"from {one:,} to {two:,} {name}" for name, (one, two) in sizes.items() if one != two)
     if growth.trains_again:
         return f"grows {grows}; it keeps no states of its lanes: all are trained again from epoch 0"
-    stored = f"{old.lane_steps():,} of {new.lane_steps():,} lane-steps are stored and stay as they are"
-    return f"grows {grows}; {stored}" if grows else f"has the lanes of the page; {stored}"
+    return f"grows {grows}" if grows else "has the lanes of the page"
 
 
-def plan_of_growth(page: Experiment, path: Path, memory: int | None, devices: int | None = None) -> Plan:
-    """Plan the sweep to which a store grows, to show it.
-
-    Args:
-        page: the grown page.
-        path: the store.
-        memory: budget in bytes; None is half of what is free.
-        devices: number of devices to run on; None is all.
-
-    Raises:
-        SweepError: as `plan_growth`.
-    """
-    growth = plan_growth(page, path, stores.check(path), memory, devices)
-    return growth.new if growth is not None else plan_sweep(page, memory, devices=devices)
+def has_all(path: Path) -> str:
+    """Say that a store has more than the page."""
+    return f"{path} has all lanes of the page and more: it keeps what it has, and nothing is trained"
 
 
 @contextmanager
@@ -156,7 +157,8 @@ def grown(growth: Growth, path: Path, lock: Lock, attributes: Mapping[str, str])
         The lock of the grown store, which is held within the `with` block.
     """
     stored = stores.check(path)
-    described = describe(growth.new, [stored], attributes)
+    origin = {name: stored[name] for name in ("page", "arguments", "parent") if name in stored}
+    described = describe(growth.new, [stored], {**origin, **attributes})
     source = Source(path, _lanes_at(path, growth.lanes))
     with stores.put_in_place(
         path, lock, lay_out_store(growth.new), growth.new.chunk_lanes, described,

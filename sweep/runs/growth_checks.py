@@ -18,7 +18,7 @@ from sweep.page.specs.stop import Halving
 OWN_STORE = "give the page a store of its own with --out"
 
 
-def check_lanes(path: Path, old: Plan, new: Plan, lanes: np.ndarray) -> None:
+def check_lanes(path: Path, old: Plan, new: Plan, lanes: np.ndarray, remedy: str = OWN_STORE) -> None:
     """Refuse a plan in which stored lanes would have other bits, or other records.
 
     Args:
@@ -26,15 +26,16 @@ def check_lanes(path: Path, old: Plan, new: Plan, lanes: np.ndarray) -> None:
         old: the plan by which the store was filled.
         new: the plan of the store into which its lanes are taken.
         lanes: for each lane of the old plan its number in the new one.
+        remedy: what can be done where it can't be.
 
     Raises:
         SweepError: with the reason, and what can be done.
     """
-    _check_records(path, old, new)
+    _check_records(path, old, new, remedy)
     blocks, block_of = _blocks_of_lanes(new)
     for block, names, members in _blocks(old):
         for number in np.unique(block_of[lanes[members]]):
-            _check_block(path, block, blocks[number])
+            _check_block(path, block, blocks[number], remedy)
             if block.training.steps != blocks[number].training.steps:
                 _check_length(path, block, blocks[number], names, new)
 
@@ -72,18 +73,19 @@ def refuse_halving(path: Path, page: Experiment) -> None:
         )
 
 
-def _check_records(path: Path, old: Plan, new: Plan) -> None:
+def _check_records(path: Path, old: Plan, new: Plan, remedy: str) -> None:
     """Refuse a plan with other records up to the end of the old one."""
     if not np.array_equal(new.epochs[: len(old.epochs)], old.epochs):
         raise SweepError(
             f"{path} has records at other epochs than it would have with the new lanes, whose batches are larger: "
-            f"{OWN_STORE}"
+            f"{remedy}"
         )
     longer = len(new.epochs) > len(old.epochs)
     if longer and new.experiment.rules() and not _has_same_records(old, new):
         raise SweepError(
             f"{path} can't be trained on: its rules end lanes at records, and a run of {new.experiment.epochs} epochs "
-            f"has others before epoch {old.experiment.epochs}; record with every(...), or {OWN_STORE}"
+            f"has others up to epoch {old.experiment.epochs}; record with every(...), at a period that divides both "
+            f"lengths, or {OWN_STORE}"
         )
 
 
@@ -96,7 +98,7 @@ def _has_same_records(old: Plan, new: Plan) -> bool:
     return np.array_equal(steps[steps <= before[-1]], before)
 
 
-def _check_block(path: Path, old: Block, new: Block) -> None:
+def _check_block(path: Path, old: Block, new: Block, remedy: str) -> None:
     """Refuse another code, or another tile, apart from the length of the training."""
     assert isinstance(old.training, ShapeTraining)
     assert isinstance(new.training, ShapeTraining)
@@ -104,15 +106,15 @@ def _check_block(path: Path, old: Block, new: Block) -> None:
     if same and new.tile == old.tile:
         return
     if new.training.padded or old.training.padded:
-        _refuse(path, "would share blocks with others and be padded, as there are so many structures")
+        _refuse(path, "would share blocks with others and be padded, as there are so many structures", remedy)
     one, other = old.training.shape, new.training.with_steps(old.training.steps).shape
     names = [f.name for f in fields(one) if getattr(one, f.name) != getattr(other, f.name)]
     words = ", ".join(names).replace("_", " ") or "what lanes of a block have in common"
-    _refuse(path, f"would be computed by other code ({words} of their block would be another)")
+    _refuse(path, f"would be computed by other code ({words} of their block would be another)", remedy)
 
 
-def _refuse(path: Path, why: str) -> NoReturn:
-    raise SweepError(f"{path} can't take the new lanes: with them its own lanes {why}; {OWN_STORE}")
+def _refuse(path: Path, why: str, remedy: str) -> NoReturn:
+    raise SweepError(f"{path} can't be with the new lanes in one store: its own lanes {why}; {remedy}")
 
 
 def _check_length(path: Path, old: Block, new: Block, names: tuple[str, ...], plan: Plan) -> None:

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
-from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,32 +25,16 @@ from sweep.results import store as stores
 from sweep.results.checks.attributes import check_provenance
 from sweep.results.dataset import LANE
 from sweep.results.networks import kept
-from sweep.runs.agreement import differing_lanes
 from sweep.runs.composing import Source, describe, fill
 from sweep.runs.curves import END_DATES
-from sweep.runs.growth_checks import check_lanes, refuse_halving
+from sweep.runs.growth_checks import refuse_halving
 from sweep.runs.layout import lay_out_store
+from sweep.runs.merge_checks import Merged, check_arithmetic, check_equal, check_places
 from sweep.runs.provenance import devices_of, fixed_by, shared_blocks
 from sweep.runs.shares import counted
 from sweep.runs.wave_writer import stored_steps, stored_waves
 
 _NO_LIMIT: Final = 2**62  # bytes: nothing is trained here
-_MOST_NAMED: Final = 3  # lanes
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One of the stores that are merged.
-
-    Args:
-        path: the store.
-        attributes: its attributes.
-        plan: the plan by which it was filled.
-    """
-
-    path: Path
-    attributes: Mapping[str, Any]
-    plan: Plan
 
 
 def merge(paths: Sequence[Path], out: Path, *, prefer: Path | None = None, page: Experiment | None = None) -> None:
@@ -68,32 +51,35 @@ def merge(paths: Sequence[Path], out: Path, *, prefer: Path | None = None, page:
             written then.
     """
     ordered = _in_order(paths, prefer)
-    held = [_read(path) for path in ordered]
-    experiment = _experiment(ordered, held, page)
+    attributes = [_read(path) for path in ordered]
+    experiment = _experiment(ordered, attributes, page)
     refuse_halving(ordered[0], experiment)
-    devices = devices_of(held[0])
-    parts = [_part(path, attributes, experiment, devices) for path, attributes in zip(ordered, held, strict=True)]
+    devices = devices_of(attributes[0])
+    parts = [_part(path, own, experiment, devices) for path, own in zip(ordered, attributes, strict=True)]
     for part in parts:
-        _check_arithmetic(part, parts[0])
-    lengths = parts[0].plan.earlier_epochs
-    natural = _pack(experiment, devices, Fixed(earlier_epochs=lengths))
+        check_arithmetic(part, parts[0])
+    fixed = Fixed(_wave_lanes(parts), earlier_epochs=parts[0].plan.earlier_epochs)
+    natural = _pack(experiment, devices, fixed)
     lanes = [match(natural.resolved, part.plan.resolved) for part in parts]
     for part, numbers in zip(parts, lanes, strict=True):
-        _check_found(part, parts[0], numbers)
-        check_lanes(part.path, part.plan, natural, numbers)
+        check_places(part, parts[0], natural, numbers)
     sources = [_source(part.path, numbers) for part, numbers in zip(parts, lanes, strict=True)]
-    if prefer is None:
-        _check_equal(natural, sources)
-    keeps: list[Keep] = [kept(attributes) for attributes in held]
-    keep = least(natural.keep, *keeps)
+    check_equal(natural, sources, sources[0] if prefer is not None else None)
+    keeps: list[Keep] = [kept(own) for own in attributes]
     mask = np.isin(np.arange(len(natural.lanes)), np.concatenate([source.stored for source in sources]))
-    _write(_pack(experiment, devices, Fixed(None, None, keep, mask, lengths)), parts, sources, out)
+    _write(_pack(experiment, devices, replace(fixed, keep=least(*keeps), held=mask)), parts, sources, out)
 
 
-def _part(path: Path, attributes: Mapping[str, Any], experiment: Experiment, devices: Devices) -> _Part:
+def _part(path: Path, attributes: Mapping[str, Any], experiment: Experiment, devices: Devices) -> Merged:
     """Plan one of the stores as it was."""
     own = replace(experiment, axes=restore_axes(described_by(attributes)))
-    return _Part(path, attributes, _pack(own, devices, fixed_by(attributes)))
+    return Merged(path, attributes, _pack(own, devices, fixed_by(attributes)))
+
+
+def _wave_lanes(parts: Sequence[Merged]) -> int:
+    """Choose the size of waves: one that fitted, as nobody knows the memory of the machine that trains the rest."""
+    divided = [part.plan.wave_lanes for part in parts if len(part.plan.waves) > 1]
+    return min(divided) if divided else max(part.plan.wave_lanes for part in parts)
 
 
 def _in_order(paths: Sequence[Path], prefer: Path | None) -> list[Path]:
@@ -137,37 +123,14 @@ def _experiment(paths: Sequence[Path], held: Sequence[Mapping[str, Any]], page: 
                 f"{path} holds another experiment than {paths[0]}, it differs in {fields}: only stores that differ in "
                 f"their axes can be merged"
             )
-    own_name = first.name.partition(VARIATION)[0]  # a variation's name tells its own axes
-    return replace(first, axes=reduce(join, map(restore_axes, descriptions)), name=own_name)
+    names = {str(attributes["name"]) for attributes in held}
+    name = names.pop() if len(names) == 1 else first.name.partition(VARIATION)[0]  # a variation may name its own axes
+    return replace(first, axes=reduce(join, map(restore_axes, descriptions)), name=name)
 
 
 def _pack(experiment: Experiment, devices: Devices, fixed: Fixed) -> Plan:
     with standard_settings(experiment.precision):
         return pack(resolve(experiment), memory=_NO_LIMIT, devices=devices, fixed=fixed)
-
-
-def _check_arithmetic(part: _Part, first: _Part) -> None:
-    """Refuse a store of which this version does not know the tiles, or that was computed otherwise than the first."""
-    own, other = (json.loads(each.attributes["arithmetic"]) for each in (part, first))
-    for name in sorted({*own, *other} - {"tiles", "shared"}):
-        if own.get(name) != other.get(name):
-            raise SweepError(
-                f"{part.path} was computed with {name} {own.get(name)}, {first.path} with {other.get(name)}, which may "
-                f"change bits: run one of them again with that of the other"
-            )
-    tiles = [block.tile for block, _ in part.plan.blocks()]
-    if own["tiles"] != tiles or own.get("shared") != shared_blocks(part.plan):
-        raise SweepError(f"{part.path} was computed in other tiles or blocks than this version has: run its page again")
-    if part.plan.earlier_epochs != first.plan.earlier_epochs:
-        raise SweepError(f"{part.path} and {first.path} were not grown in the same way, so that their records differ")
-
-
-def _check_found(part: _Part, first: _Part, numbers: np.ndarray) -> None:
-    """Refuse a store whose lanes are not those of the common grid."""
-    if (numbers == NOWHERE).any():
-        raise SweepError(
-            f"{part.path} and {first.path} sweep other knobs, so that they make no grid together: sweep the same ones"
-        )
 
 
 def _source(path: Path, numbers: np.ndarray) -> Source:
@@ -178,31 +141,14 @@ def _source(path: Path, numbers: np.ndarray) -> Source:
     return Source(path, np.where(taken, numbers[lanes], NOWHERE))
 
 
-def _check_equal(plan: Plan, sources: Sequence[Source]) -> None:
-    """Refuse lanes that two stores have with different values."""
-    for one, other in combinations(sources, 2):
-        differ = differing_lanes(one, other)
-        if len(differ):
-            named = "; ".join(_name(plan, lane) for lane in differ[:_MOST_NAMED])
-            more = f" and {len(differ) - _MOST_NAMED} more" if len(differ) > _MOST_NAMED else ""
-            raise SweepError(
-                f"{one.path} and {other.path} differ in lane {named}{more}: --prefer names the store whose values count"
-            )
-
-
-def _name(plan: Plan, lane: int) -> str:
-    """Name a lane by the values of its knobs."""
-    return ",".join(f"{name}={column[lane]}" for name, column in plan.resolved.columns.items())
-
-
-def _write(plan: Plan, parts: Sequence[_Part], sources: Sequence[Source], out: Path) -> None:
+def _write(plan: Plan, parts: Sequence[Merged], sources: Sequence[Source], out: Path) -> None:
     """Make the new store."""
-    held = [counted(stores.Store(part.path)) for part in parts]
-    first = held[0]
-    same = all(attributes["fingerprint"] == first["fingerprint"] for attributes in held)
-    carried = ("page", "figures", *(("name", "arguments", "parent") if same else ()))
-    kept_on = {name: first[name] for name in carried if name in first}
-    attributes = describe(plan, held, {}) | kept_on | _computed(plan, first)
+    counts = [counted(stores.Store(part.path)) for part in parts]
+    first = counts[0]
+    carried = {name: first[name] for name in ("page", "figures", "parent") if name in first}
+    if "arguments" in first:
+        carried["arguments"] = json.dumps(_without_axes(json.loads(first["arguments"])))
+    attributes = describe(plan, counts, {}) | carried | _computed(plan, first)
 
     def take(store: stores.Store) -> None:
         fill(plan, store, sources, len(plan.epochs))
@@ -210,8 +156,26 @@ def _write(plan: Plan, parts: Sequence[_Part], sources: Sequence[Source], out: P
         stored = stored_waves(plan, store)
         steps = sum(stored_steps(plan, number, store, ends) for number in stored)
         store.set_attributes(lane_steps=steps, complete=len(stored) == len(plan.waves))
+        for part in parts:
+            _refuse_changed(part)
 
     stores.create(out, lay_out_store(plan), plan.chunk_lanes, attributes, fill=take)
+
+
+def _without_axes(arguments: Sequence[str]) -> list[str]:
+    """Leave out the options of a command that replace values of axes: the merged store has other ones."""
+    found, keeps = [], True
+    for argument in arguments:
+        keeps = not argument.startswith("--axes.") if argument.startswith("--") else keeps
+        found += [argument] if keeps else []
+    return found
+
+
+def _refuse_changed(part: Merged) -> None:
+    """Refuse a store in whose place another process has put another one while it was read: it grew, for example."""
+    now = stores.read_attributes(part.path)
+    if any(now[name] != part.attributes[name] for name in ("created", "plan")):
+        raise SweepError(f"{part.path} has changed while it was merged: merge it again once nothing fills it")
 
 
 def _computed(plan: Plan, attributes: Mapping[str, Any]) -> dict[str, Any]:

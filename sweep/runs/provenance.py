@@ -100,7 +100,7 @@ def devices_of(attributes: Mapping[str, Any]) -> Devices:
     """
     found = _DEVICE.fullmatch(str(json.loads(attributes["arithmetic"]).get("device")))
     if found is None:
-        raise SweepError("the store does not say on which kind of device it was computed: run its page again")
+        raise SweepError("a store does not say on which kind of device it was computed: run its page again")
     return Devices(found["platform"], found["kind"], 1)
 
 

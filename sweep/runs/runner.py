@@ -15,9 +15,9 @@ from sweep.files.exchange import undo
 from sweep.files.places import SPARE, parse_path
 from sweep.files.safe_files import exists
 from sweep.page.experiment import Experiment
-from sweep.page.identity import differing_fields, page_attributes
+from sweep.page.identity import page_attributes
 from sweep.results import store as stores
-from sweep.results.completeness import is_complete, update_complete_store
+from sweep.results.completeness import differing, is_complete, update_complete_store
 from sweep.results.dataset import open_results
 from sweep.results.networks import kept
 from sweep.results.store import Part
@@ -63,6 +63,8 @@ def run_sweep(
     if not isinstance(experiment, Experiment):
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) returns one")
     check_device_count(devices)
+    if grow and fresh:
+        raise SweepError("grow and fresh exclude each other: grow keeps what is stored, fresh starts again")
     if out is None:
         if grow:
             raise SweepError("grow=True needs the store that is to grow: name it with out=")
@@ -87,7 +89,7 @@ def run_sweep(
         raise SweepError(
             f"there is no store at {path} that could grow: name it with --out, or leave --grow out to begin one"
         )
-    if grow and differing_fields(experiment, stores.check(path)):
+    if grow and differing(experiment, path):
         load_jax()
         from sweep.runs import filling
 

@@ -250,17 +250,17 @@ differences differing digests dimension dimensions distance document drawing ele
 estimate events exchange execute executors experiment export exporting figure figures files filling film folder formats
 fourier frameworks gallery given growing growth_checks hashes heartbeat heatmaps hierarchy html identity initial
 initializer inputs intervals keeping keys knobs labels lane_choice lane_tables lanes layers layout lines load local
-locking locks long loss losses maps masks matching measures memory merge merging metric metrics model models modules
-moment netcdf networks numerics older_stores operations optim optimizer optimizers optional outcomes outputs overrides
-own own_numbers owners packing page page_code page_differences page_figure page_training pages pairs parametrisation
-parts perceptron permutation places plan plane planning plot plots prediction prepare products program progress
-provenance quotients reading record refusals registry regression repair replay replaying report reporting resolve
-restore restoring results rewriting rows rules run runner runs safe_files samples sampling scalars scale schedules
-schema seats section seed_statistics seeds self_test session shape shares sharing sheet signals sine skeleton spacing
-specs stats stop stopping store store_damages streams structured style summary surfaces tables targets task tasks
-terminal text tidy trackers train trained training training_range trees unbatched unions update_rule user_cache values
-variables variation verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves weights
-whole_files window writer written zoom
+locking locks long loss losses maps masks matching measures memory merge merge_checks merging metric metrics model
+models modules moment netcdf networks numerics older_stores operations optim optimizer optimizers optional outcomes
+outputs overrides own own_numbers owners packing page page_code page_differences page_figure page_training pages pairs
+parametrisation parts perceptron permutation places plan plane planning plot plots prediction prepare products program
+progress provenance quotients reading record refusals registry regression repair replay replaying report reporting
+resolve restore restoring results rewriting rows rules run runner runs safe_files samples sampling scalars scale
+schedules schema seats section seed_statistics seeds self_test session shape shares sharing sheet signals sine skeleton
+spacing specs stats stop stopping store store_damages streams structured style summary surfaces tables targets task
+tasks terminal text tidy trackers train trained training training_range trees unbatched unions update_rule user_cache
+values variables variation verdict_tables verdicts verification version view walk wave wave_damages wave_writer waves
+weights whole_files window writer written zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",

@@ -76,6 +76,8 @@ def test_what_a_page_lacks_is_named() -> None:
     new, old = resolved(table({"seed": [0, 1], "width": [4, 8]})), resolved(grid(seed=(0, 1), width=(4, 8)))
     assert lacking(new, old, match(new, old)) == "2 combinations"
     assert lacking(old, new, match(old, new)) == ""
+    new, old = resolved(UNION), resolved(UNION + grid(optimizer=("lion",)))  # which has gaps, and another word
+    assert lacking(new, old, match(new, old)) == "optimizer lion"
 
 
 def test_the_experiment_of_a_store_is_made_from_the_page() -> None:

@@ -10,13 +10,16 @@ import xarray as xr
 
 from sweep import MLP, FromFunction, Optimizer, SumOfSines, every, grid, open_results, run_sweep, trained, zipped
 from sweep.base.errors import SweepError, SweepWarning
+from sweep.engine import keeping
 from sweep.page.identity import fingerprint
 from sweep.results import store as stores
+from sweep.results.digests.layout import replace_root
+from sweep.results.networks import kept
 from sweep.runs import provenance
-from sweep.runs.growing import plan_of_growth
+from sweep.runs.growing import plan_growth
 from sweep.runs.repair import repair
 from sweep.runs.replay import replay
-from sweep.specs import Halving, Record, Target, log_spaced
+from sweep.specs import XOR, Halving, Record, Target, log_spaced
 from tests.faults.growth import at_common_records, networks
 from tests.faults.stores import copied
 from tests.helpers import share_blocks, tiny
@@ -125,7 +128,10 @@ def test_a_store_that_keeps_no_states_is_trained_again_and_moved_aside(tmp_path:
     bare = replace(PAGE, record=replace(RECORD, keep="parameters"))
     before = run_sweep(bare, out=tmp_path / "store")
     longer = replace(bare, epochs=16)
-    assert any("all are trained again" in why for why in plan_of_growth(longer, tmp_path / "store", None).reasons)
+    growth = plan_growth(longer, tmp_path / "store", stores.check(tmp_path / "store"), None)
+    assert growth is not None
+    assert growth.stored_steps == 0
+    assert any("all are trained again" in why for why in growth.new.reasons)
     with pytest.warns(SweepWarning, match="all are trained again from epoch 0, and the store is moved aside"):
         ds = run_sweep(longer, out=tmp_path / "store", grow=True)
     assert_same(ds, run_sweep(longer))
@@ -142,6 +148,47 @@ def test_an_incomplete_store_is_completed_before_it_grows(tmp_path: Path) -> Non
         run_sweep(PAGE, out=tmp_path / "store", watch=stop)
     grown = replace(PAGE, axes=MORE_SEEDS)
     assert_same(run_sweep(grown, out=tmp_path / "store", grow=True), run_sweep(grown))
+
+
+def test_what_is_kept_stays_kept_however_large_the_sweep_becomes(store: Path, monkeypatch) -> None:
+    monkeypatch.setattr(keeping, "MOST_BYTES", 1)
+    run_sweep(replace(PAGE, axes=MORE_SEEDS), out=store, grow=True)
+    assert kept(stores.check(store)) == "state"
+    run_sweep(replace(PAGE, axes=MORE_SEEDS, record=replace(RECORD, keep="nothing"), epochs=16), out=store, grow=True)
+    assert kept(stores.check(store)) == "nothing"  # since the page says so
+
+
+def test_what_is_beside_the_arrays_of_a_store_stays(store: Path, tmp_path: Path) -> None:
+    """Also where the store is a link to a folder elsewhere, and attributes of the command that is not given again."""
+    (store / "figures").mkdir()
+    (store / "figures" / "loss.png").write_text("a figure")
+    (store / "notes.txt").write_text("a note")
+    with stores.hold(store) as lock:
+        stores.Store(store, lock).set_attributes(page="experiments/page.py", arguments='["--full"]')
+    (tmp_path / "link").symlink_to(store)
+    run_sweep(replace(PAGE, axes=MORE_SEEDS), out=tmp_path / "link", grow=True)
+    assert (tmp_path / "link").is_symlink()
+    assert (store / "figures" / "loss.png").read_text() == "a figure"
+    assert (store / "notes.txt").read_text() == "a note"
+    assert stores.check(store)["page"] == "experiments/page.py"
+    assert json.loads(stores.check(store)["arguments"]) == ["--full"]
+    assert sorted(each.name for each in tmp_path.iterdir() if each.name.startswith(("store", ".new"))) == ["store"]
+
+
+def test_new_lanes_may_have_metrics_that_the_stored_ones_lack(tmp_path: Path) -> None:
+    record = Record(at=every(4), snapshots=0)
+    classes = tiny(task=XOR, axes=grid(loss_function=("mean_squared",)), record=record)
+    more = replace(classes, axes=grid(loss_function=("mean_squared", "binary_cross_entropy_with_logits")))
+    run_sweep(classes, out=tmp_path / "store")
+    assert_same(run_sweep(more, out=tmp_path / "store", grow=True), run_sweep(more))
+
+
+def test_a_store_without_provenance_is_refused(store: Path) -> None:
+    root = json.loads((store / "zarr.json").read_text())
+    del root["attributes"]["experiment"]
+    replace_root(store, json.dumps(root).encode())
+    with pytest.raises(SweepError, match="it states no experiment"):
+        run_sweep(replace(PAGE, axes=MORE_SEEDS), out=store, grow=True)
 
 
 COSINE = Optimizer("adam", learning_rate=1e-2, schedule="cosine")
@@ -176,7 +223,7 @@ REFUSED = {
     "rules at other records": (
         replace(PAGE, stop=Target(0.1), record=replace(RECORD, at=log_spaced(5))),
         replace(PAGE, stop=Target(0.1), record=replace(RECORD, at=log_spaced(5)), epochs=24),
-        "its rules end lanes at records, and a run of 24 epochs has others before epoch 12; record with every",
+        "its rules end lanes at records, and a run of 24 epochs has others up to epoch 12; record with every",
     ),
     "batch sizes": (
         replace(PAGE, axes=grid(batch_size=(4,), seed=(0,))),
@@ -223,6 +270,8 @@ def test_there_must_be_a_store(tmp_path: Path) -> None:
         run_sweep(PAGE, out=tmp_path / "nowhere", grow=True)
     with pytest.raises(SweepError, match="grow=True needs the store that is to grow"):
         run_sweep(PAGE, grow=True)
+    with pytest.raises(SweepError, match="grow and fresh exclude each other"):
+        run_sweep(PAGE, out=tmp_path / "nowhere", grow=True, fresh=True)
 
 
 def test_the_error_for_another_size_names_grow(store: Path) -> None:

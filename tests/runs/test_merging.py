@@ -16,6 +16,8 @@ from sweep.merge import main
 from sweep.results import store as stores
 from sweep.results.digests.waves import mark_stored
 from sweep.results.schema import count_unseen
+from sweep.runs import merging
+from sweep.runs.composing import fill
 from sweep.runs.merging import merge
 from sweep.specs import Metric
 from tests.faults.growth import at_common_records, networks
@@ -107,6 +109,44 @@ def test_lanes_that_differ_are_named_unless_one_store_is_preferred(folder: Path,
         assert ds.loss.sel(seed=1).values.tobytes() == preferred.loss.sel(seed=1).values.tobytes()
 
 
+def test_a_preferred_store_settles_nothing_about_lanes_that_it_lacks(folder: Path, tmp_path: Path) -> None:
+    hers = copied(folder / "hers", tmp_path / "hers")
+    changed(hers, seed=2)
+    stores_of_three = [folder / "mine", folder / "hers", hers]
+    with pytest.raises(SweepError, match=r"hers and .*hers differ in lane seed=2,data_seed=2,learning_rate=0.001"):
+        merge(stores_of_three, tmp_path / "both", prefer=folder / "mine")
+    merge(stores_of_three, tmp_path / "both", prefer=hers)
+    assert (
+        open_results(tmp_path / "both").loss.sel(seed=2).values.tobytes()
+        == open_results(hers).loss.sel(seed=2).values.tobytes()
+    )
+
+
+def test_a_store_that_grows_while_it_is_merged_is_refused(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    hers = copied(folder / "hers", tmp_path / "hers")
+
+    def filled(*args: Any) -> None:
+        fill(*args)
+        run_sweep(page(range(1, 4)), out=hers, grow=True)
+
+    monkeypatch.setattr(merging, "fill", filled)
+    with pytest.raises(SweepError, match="hers has changed while it was merged: merge it again"):
+        merge([folder / "mine", hers], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
+def test_a_union_stays_a_union(tmp_path: Path) -> None:
+    """Its store is that of the page, which trains what is missing."""
+    union = grid(learning_rate=(1e-3,), width=(3,)) + grid(learning_rate=(1e-2,), depth=(1,))
+    for number in range(2):
+        run_sweep(page(axes=grid(seed=(number,)) * union), out=tmp_path / str(number))
+    merge([tmp_path / "0", tmp_path / "1"], tmp_path / "both")
+    told: list[Any] = []
+    ds = run_sweep(page(axes=grid(seed=range(2)) * union), out=tmp_path / "both", resume=True, watch=told.append)
+    assert told == []
+    assert ds.sizes["point"] == 2
+
+
 def with_attributes(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     with stores.hold(path) as lock:
         store = stores.Store(path, lock)
@@ -182,7 +222,7 @@ def test_the_command_says_what_the_store_has(folder: Path, tmp_path: Path, capsy
     said = capsys.readouterr().out
     assert "5 of 6 lanes" in said
     assert (
-        f"`python -m sweep.run experiments/page.py --out {tmp_path / 'more'} --resume` trains the others, once its page"
+        f"`python -m sweep.run experiments/page.py --out {tmp_path / 'more'} --grow` trains the others, once its page"
         in said
     )
 

@@ -19,13 +19,18 @@ from sweep.files.places import ROOT, make_folder
 from sweep.files.safe_files import exists, list_files
 from sweep.results.checks.attributes import read_root
 from sweep.results.checks.hierarchy import examine
+from sweep.results.digests.checkpoints import SINGLE_CHECKPOINT
+from sweep.results.digests.folder import FOLDER
 from sweep.results.digests.layout import write_layout
+from sweep.results.store.heartbeat import HEARTBEAT
 from sweep.results.store.locking import move_aside
 from sweep.results.store.refusals import refuse_unstorable, unwritable_error
 from sweep.results.store.writer import Store
 
 # The checksum at the end of each chunk is for readers that use Zarr without sweep.
 _CODECS: Final = (ZstdCodec(), Crc32cCodec())
+# Digits of trained networks are random: a higher level takes four times as long and saves a twelfth.
+_NETWORK_CODECS: Final = (ZstdCodec(level=-5), Crc32cCodec())
 _NETWORK_CHUNK_BYTES: Final = 2**26  # of a chunk of an array of networks, before compression
 
 
@@ -83,8 +88,10 @@ def put_in_place(
 ) -> Iterator[locks.Lock]:
     """Put a new store in the place of an old one, in one step, once it is filled; the old one is removed.
 
+    What is in the old one beside its own files, such as figures, is moved to the new one.
+
     Args:
-        path: the old store.
+        path: the old store; if it is a link, what the link leads to is replaced.
         lock: its lock, which the caller holds.
         skeleton: the flat Dataset of the new one.
         chunk_lanes: number of lanes in a chunk.
@@ -99,18 +106,29 @@ def put_in_place(
     """
     with ExitStack() as held:
         try:
-            with atomic_files.make_folder_beside(path.parent) as beside:
+            place = path.resolve()
+            with atomic_files.make_folder_beside(place.parent) as beside:
                 ready = beside / "store"
                 fill(_lay_out(ready, skeleton, chunk_lanes, attributes))
                 new = held.enter_context(locks.lock_folder(ready))
                 lock.check()
-                exchange(ready, path)
+                exchange(ready, place)
                 lock.set_folder(ready)
                 new.set_folder(path)
-                atomic_files.sync_files([path / ROOT])
+                for folder in (place, place.parent, beside):
+                    atomic_files.sync_folder(folder)
+                _move_others(ready, place)
         except OSError as error:
             raise unwritable_error(path, error) from error
         yield new
+
+
+def _move_others(old: Path, new: Path) -> None:
+    """Move what is in an old store beside its own files to the new one."""
+    own = {*read_root(old)["arrays"], ROOT, FOLDER, HEARTBEAT}
+    for entry in sorted(old.iterdir()):
+        if entry.name not in own and not entry.name.startswith(("lock", SINGLE_CHECKPOINT)):
+            os.rename(entry, new / entry.name)
 
 
 def _lay_out(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any]) -> Store:
@@ -137,7 +155,7 @@ def _add_networks(path: Path, array: xr.DataArray, chunk_lanes: int) -> None:
         chunks=(chunk_lanes, min(entries, array.shape[1])),
         dtype=array.dtype,
         fill_value=array.dtype.type(np.nan if array.dtype.kind == "f" else 0),
-        compressors=_CODECS,
+        compressors=_NETWORK_CODECS,
         dimension_names=[str(dim) for dim in array.dims],
         attributes=dict(array.attrs),
     )
