@@ -363,8 +363,8 @@ def _chunk_of(most: int, groups: Sequence[int]) -> int:
             large chunk; but chunks are not so small that all lanes make many.
     """
     lanes = sum(groups)
-    chunk = _chunk(min(most, *(size for size in groups if size)))
-    chunk = max(chunk, min(_chunk(most), 2 ** (max(1, lanes // MOST_CHUNKS).bit_length() - 1)))
+    smallest = min([size for size in groups if size])
+    chunk = min(_chunk(most), 2 ** (max(smallest, lanes // MOST_CHUNKS).bit_length() - 1))
     return chunk if most >= lanes else gcd(chunk, most)
 
 

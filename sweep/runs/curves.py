@@ -31,11 +31,15 @@ class Curves:
         names |= {*END_DATES}
         names &= set(store.names())  # without snapshots there are no predictions
         self._status = np.full(len(self._wave.lanes), RUNNING, np.int8)
+        self._begins = store.count_records(self._wave.start, self._wave.start + self._wave.places) == 0
         self._arrays = {name: self._load(name) for name in sorted(names)}
 
     def _load(self, name: str) -> np.ndarray:
         if name in END_DATES:  # every segment has them
             return np.full(self._wave.places, np.nan)
+        if self._begins:  # there is nothing to read, which takes longer than to know it
+            (_, *shape), _ = self._store.layout(name)
+            return np.full((self._wave.places, *shape), np.nan, self._plan.experiment.precision)
         return self._store.read(name, self._wave.start, self._wave.start + self._wave.places)
 
     def names(self) -> tuple[str, ...]:
