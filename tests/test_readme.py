@@ -109,6 +109,15 @@ def test_make_run_runs_the_page_and_make_test_runs_pytest_on_the_cpu() -> None:
         assert command in done.stdout
 
 
+PROMISES = (ROOT / "docs" / "store.md").read_text()
+
+
+@pytest.mark.parametrize("test", sorted(set(re.findall(r"`([a-z_/]+\.py::\w+|faults/[a-z_]+\.py)`", PROMISES))))
+def test_every_promise_of_a_store_has_its_test(test: str) -> None:
+    file, _, name = test.partition("::")
+    assert f"def {name}" in (ROOT / "tests" / file).read_text()
+
+
 MODULES = {"run": "sweep.run", "plot": "sweep.plot", "merge": "sweep.merge"}
 
 
