@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "compare": "compare stores, or slices of one store",
     "report": "write stores as one interactive HTML file",
     "claims": "decide the claims of a store's page",
+    "merge": "make one store of several",
     "export": "write a store in the format of another tool",
     "check": "verify a store, and repair it",
 }

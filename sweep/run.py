@@ -215,6 +215,8 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
         return f"stopped; {stored}; to continue:", f"{_python()} -m sweep.run {shlex.join(again)}"
 
     set_last_words(describe_stop)
+    if options.grow:
+        _check_growing(selection)
     try:
         with _show_progress(console) as watch:
             if part is not None:
@@ -241,6 +243,18 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
             for line in describe_stop():
                 console.print(line, soft_wrap=True)
         raise
+
+
+def _check_growing(selection: Selection) -> None:
+    """Say which store a variation of a page has, if it is another one than the page's that probably should grow."""
+    from sweep.page.load import VARIATION, default_store
+
+    own = default_store(selection.experiment.name.partition(VARIATION)[0])
+    if not selection.store.exists() and selection.store != own and own.exists():
+        raise SweepError(
+            f"there is no store at {selection.store} that could grow, as overrides have a store of their own: to let "
+            f"{own} grow, change the page, or add --out {own}"
+        )
 
 
 @contextmanager

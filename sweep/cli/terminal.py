@@ -243,7 +243,7 @@ def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterabl
     if len(rows) > MOST_ROWS:
         console.print(f"the {MOST_ROWS} of {len(rows)} rows with the lowest {words(judged)}")
     console.print(
-        f"{ds.attrs['lane_steps']:,} lane-steps trained in {ds.attrs['training_seconds']:.1f} s, "
+        f"{ds.attrs['lane_steps']:,} lane-steps in this store, trained in {ds.attrs['training_seconds']:.1f} s, "
         f"compiled in {ds.attrs['compile_seconds']:.1f} s; {_statuses(ds)}"
     )
     steps, executed = ds.attrs["lane_steps"], ds.attrs["lane_steps_executed"]

@@ -110,8 +110,8 @@ def _fixed_before(page: Experiment, axes: Axes, described: Mapping[str, Any]) ->
     for name in page.axes.knobs():
         part, knob = page.knobs()[name]
         own = described.get(part) if part in page.parts() else {} if part else described
-        if name not in axes.knobs() and isinstance(own, Mapping) and knob.attribute in own:
-            value = own[knob.attribute]
+        value = own.get(knob.attribute) if isinstance(own, Mapping) else None
+        if name not in axes.knobs() and value is not None and not isinstance(value, Mapping):
             changed.setdefault(part, {})[name if part else knob.attribute] = (
                 tuple(value) if isinstance(value, list) else value
             )

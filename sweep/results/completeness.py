@@ -1,5 +1,6 @@
 """Whether a store holds all results of an experiment, and what is brought up to date where it does."""
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +34,9 @@ def is_complete(experiment: Experiment, path: Path) -> bool:
     """
     attributes = stores.check(path)
     if fields := differing(experiment, path):
-        grows = "--grow trains what the page has more, " if {*fields.split(", ")} <= {*GROWING} else ""
+        longer = experiment.epochs >= int(json.loads(attributes["experiment"]).get("epochs", 0))
+        may_grow = longer and {*fields.split(", ")} <= {*GROWING}
+        grows = "--grow trains what the page has more, " if may_grow else ""
         raise SweepError(
             f"{path} holds another experiment, it differs in {fields}: {grows}--fresh moves it away, --out names "
             f"another place"

@@ -4,14 +4,14 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sweep.base.errors import SweepWarning
+from sweep.base.errors import SweepError, SweepWarning
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.results import store as stores
 from sweep.results.completeness import is_complete
 from sweep.runs.coordinator import Coordinator
-from sweep.runs.growing import grown, has_all, plan_growth
+from sweep.runs.growing import carried, grown, has_all, plan_growth
 from sweep.runs.layout import create
 from sweep.runs.planning import check_effect, plan_sweep
 from sweep.runs.progress import Progress
@@ -110,6 +110,11 @@ def grow(
             train(Share(plan, stores.Store(path, lock)), watch)
             return
         growth = plan_growth(experiment, path, stored, memory, devices)
+        if growth is None and not stored["complete"]:
+            raise SweepError(
+                f"{path} has lanes that the page lacks, and is incomplete: continue it with a page that has all of its "
+                f"lanes"
+            )
         if growth is None:
             _say(has_all(path))
             return
@@ -124,7 +129,7 @@ def grow(
         f"{path} keeps no states from which its lanes could be trained on: all are trained again from epoch 0, and the "
         f"store is moved aside"
     )
-    create(growth.new, path, attributes, fresh=True)
+    create(growth.new, path.resolve(), {**carried(stored), **attributes}, fresh=True)
     with stores.hold(path) as lock:
         train(Share(growth.new, stores.Store(path, lock)), watch)
 

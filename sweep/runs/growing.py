@@ -143,6 +143,11 @@ def has_all(path: Path) -> str:
     return f"{path} has all lanes of the page and more: it keeps what it has, and nothing is trained"
 
 
+def carried(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Give the attributes that say from which page and command a store comes, for the store that takes its place."""
+    return {name: attributes[name] for name in ("page", "arguments", "parent") if name in attributes}
+
+
 @contextmanager
 def grown(growth: Growth, path: Path, lock: Lock, attributes: Mapping[str, str]) -> Iterator[Lock]:
     """Put the grown store, with what the complete old one holds, in its place.
@@ -157,8 +162,7 @@ def grown(growth: Growth, path: Path, lock: Lock, attributes: Mapping[str, str])
         The lock of the grown store, which is held within the `with` block.
     """
     stored = stores.check(path)
-    origin = {name: stored[name] for name in ("page", "arguments", "parent") if name in stored}
-    described = describe(growth.new, [stored], {**origin, **attributes})
+    described = describe(growth.new, [stored], {**carried(stored), **attributes})
     source = Source(path, _lanes_at(path, growth.lanes))
     with stores.put_in_place(
         path, lock, lay_out_store(growth.new), growth.new.chunk_lanes, described,

@@ -127,8 +127,9 @@ def _check_length(path: Path, old: Block, new: Block, names: tuple[str, ...], pl
 
 def _refuse_length(path: Path, old: Block, new: Block) -> NoReturn:
     assert isinstance(old.training, ShapeTraining)
-    schedule = getattr(old.training.shape.optimizer, "schedule", "constant")
-    what = f"schedule {schedule!r}" if schedule != "constant" else "training"
+    optimizer = old.training.shape.optimizer
+    schedule, warms = getattr(optimizer, "schedule", "constant"), getattr(optimizer, "warmup", None) is not None
+    what = f"schedule {schedule!r}" if schedule != "constant" else "warm-up" if warms else "training"
     raise SweepError(
         f"{path} can't be trained on: its {what} depends on the number of steps, which would be {new.training.steps:,} "
         f"instead of {old.training.steps:,}; {OWN_STORE}"

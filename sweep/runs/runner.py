@@ -152,7 +152,7 @@ def run_part(
 def _undo_exchange(path: Path) -> None:
     """Put a store back that a run was moving when it was killed."""
     with suppress(OSError):  # which the run will meet again
-        undo(path)
+        undo(path.resolve())  # what a link leads to
 
 
 def _is_up_to_date(experiment: Experiment, path: Path, attributes: Mapping[str, str]) -> bool:

@@ -46,5 +46,5 @@ def test_an_unknown_command_is_refused_in_one_line(tmp_path: Path) -> None:
     assert call(tmp_path, "sweep", "rnu", "page.py") == (2, "", "sweep: unknown command 'rnu': did you mean 'run'?\n")
     code, _, err = call(tmp_path, "sweep", "train")
     assert code == 2
-    assert err == "sweep: unknown command 'train': known: check, claims, compare, export, plot, report, run\n"
+    assert err == "sweep: unknown command 'train': known: check, claims, compare, export, merge, plot, report, run\n"
     assert not list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from sweep.page.identity import fingerprint
 from sweep.results import store as stores
 from sweep.results.digests.layout import replace_root
 from sweep.results.networks import kept
+from sweep.results.store import creation
 from sweep.runs import provenance
 from sweep.runs.growing import plan_growth
 from sweep.runs.repair import repair
@@ -47,6 +48,11 @@ def contents(path: Path) -> dict[str, bytes]:
     """Return all files of a folder, apart from what a lock leaves."""
     files = (each for each in path.rglob("*") if each.is_file() and each.name != "lock")
     return {str(each.relative_to(path)): each.read_bytes() for each in files}
+
+
+def interrupt(progress) -> None:
+    if progress.stage == "training":
+        raise KeyboardInterrupt
 
 
 def assert_same(ds: xr.Dataset, other: xr.Dataset) -> None:
@@ -115,6 +121,13 @@ def test_fewer_lanes_are_no_growth(store: Path) -> None:
     assert ds.sizes["seed"] == 2
 
 
+def test_fewer_lanes_do_not_complete_a_store(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(PAGE, out=tmp_path / "store", watch=interrupt)
+    with pytest.raises(SweepError, match="has lanes that the page lacks, and is incomplete: continue it with a page"):
+        run_sweep(replace(PAGE, axes=grid(seed=(1,), learning_rate=(1e-2,))), out=tmp_path / "store", grow=True)
+
+
 def test_a_number_that_was_fixed_can_become_an_axis(tmp_path: Path) -> None:
     fixed = tiny(axes=grid(seed=range(2)), optimizer=Optimizer("adam", learning_rate=3e-2), record=RECORD)
     swept = replace(fixed, optimizer=Optimizer("adam"), axes=grid(seed=range(2), learning_rate=(3e-2, 1e-3)))
@@ -140,12 +153,8 @@ def test_a_store_that_keeps_no_states_is_trained_again_and_moved_aside(tmp_path:
 
 
 def test_an_incomplete_store_is_completed_before_it_grows(tmp_path: Path) -> None:
-    def stop(progress) -> None:
-        if progress.stage == "training":
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(PAGE, out=tmp_path / "store", watch=stop)
+        run_sweep(PAGE, out=tmp_path / "store", watch=interrupt)
     grown = replace(PAGE, axes=MORE_SEEDS)
     assert_same(run_sweep(grown, out=tmp_path / "store", grow=True), run_sweep(grown))
 
@@ -173,6 +182,20 @@ def test_what_is_beside_the_arrays_of_a_store_stays(store: Path, tmp_path: Path)
     assert stores.check(store)["page"] == "experiments/page.py"
     assert json.loads(stores.check(store)["arguments"]) == ["--full"]
     assert sorted(each.name for each in tmp_path.iterdir() if each.name.startswith(("store", ".new"))) == ["store"]
+
+
+def test_a_growth_that_is_killed_loses_nothing_of_it(store: Path, monkeypatch) -> None:
+    (store / "notes.txt").write_text("a note")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(creation.atomic_files, "sync_folder", killed)  # just after the exchange
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(replace(PAGE, axes=MORE_SEEDS), out=store, grow=True)
+    assert run_sweep(replace(PAGE, axes=MORE_SEEDS), out=store, grow=True).attrs["complete"]
+    assert (store / "notes.txt").read_text() == "a note"
 
 
 def test_new_lanes_may_have_metrics_that_the_stored_ones_lack(tmp_path: Path) -> None:
@@ -214,6 +237,11 @@ REFUSED = {
         replace(PAGE, optimizer=COSINE),
         replace(PAGE, optimizer=COSINE, epochs=16),
         "its schedule 'cosine' depends on the number of steps, which would be 16 instead of 12",
+    ),
+    "warm-up": (
+        replace(PAGE, optimizer=Optimizer("adam", warmup=0.2)),
+        replace(PAGE, optimizer=Optimizer("adam", warmup=0.2), epochs=16),
+        "its warm-up depends on the number of steps",
     ),
     "halving": (
         replace(PAGE, stop=Halving()),

@@ -215,6 +215,8 @@ def test_the_command_says_what_the_store_has(folder: Path, tmp_path: Path, capsy
     both = tmp_path / "both"
     main([str(folder / "mine"), str(folder / "hers"), "--out", str(both)])
     assert capsys.readouterr().out == f"merged {folder / 'mine'}, {folder / 'hers'} into {both}: 6 of 6 lanes\n"
+    with pytest.raises(SweepError, match=r"inside lies in .*mine, which is a store: name another place"):
+        main([str(folder / "mine"), str(folder / "hers"), "--out", str(folder / "mine" / "inside")])
     with pytest.raises(SweepError, match="both exists: name another place with --out"):
         main([str(folder / "mine"), str(folder / "hers"), "--out", str(both)])
     run_sweep(page((0,), (1.0,)), out=tmp_path / "other", attributes=ATTRIBUTES)

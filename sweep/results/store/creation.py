@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from sweep.base.errors import SweepError
 from sweep.base.labels import NETWORK_DIMS
 from sweep.files import atomic_files, locks
 from sweep.files.exchange import exchange
@@ -62,6 +64,7 @@ def create(
         SweepError: if the path can't be written, if another run has just made a store there, or if the store could
             not be opened again.
     """
+    _refuse_inside(path)
     try:
         with make_folder(path.parent), atomic_files.make_folder_beside(path.parent) as beside:
             ready = beside / "store"
@@ -77,6 +80,13 @@ def create(
     return Store(path)
 
 
+def _refuse_inside(path: Path) -> None:
+    """Refuse a place in another store, which could not be opened any more."""
+    for parent in path.absolute().parents:
+        if (parent / ROOT).is_file():
+            raise SweepError(f"{path} lies in {parent}, which is a store: name another place with --out")
+
+
 @contextmanager
 def put_in_place(
     path: Path,
@@ -88,7 +98,7 @@ def put_in_place(
 ) -> Iterator[locks.Lock]:
     """Put a new store in the place of an old one, in one step, once it is filled; the old one is removed.
 
-    What is in the old one beside its own files, such as figures, is moved to the new one.
+    What is in the old one beside its own files, such as figures, is copied to the new one.
 
     Args:
         path: the old store; if it is a link, what the link leads to is replaced.
@@ -110,6 +120,7 @@ def put_in_place(
             with atomic_files.make_folder_beside(place.parent) as beside:
                 ready = beside / "store"
                 fill(_lay_out(ready, skeleton, chunk_lanes, attributes))
+                _copy_others(place, ready)
                 new = held.enter_context(locks.lock_folder(ready))
                 lock.check()
                 exchange(ready, place)
@@ -117,18 +128,18 @@ def put_in_place(
                 new.set_folder(path)
                 for folder in (place, place.parent, beside):
                     atomic_files.sync_folder(folder)
-                _move_others(ready, place)
         except OSError as error:
             raise unwritable_error(path, error) from error
         yield new
 
 
-def _move_others(old: Path, new: Path) -> None:
-    """Move what is in an old store beside its own files to the new one."""
+def _copy_others(old: Path, new: Path) -> None:
+    """Copy what is in an old store beside its own files to the new one."""
     own = {*read_root(old)["arrays"], ROOT, FOLDER, HEARTBEAT}
     for entry in sorted(old.iterdir()):
         if entry.name not in own and not entry.name.startswith(("lock", SINGLE_CHECKPOINT)):
-            os.rename(entry, new / entry.name)
+            copy = shutil.copytree if entry.is_dir() else shutil.copy2
+            copy(entry, new / entry.name)
 
 
 def _lay_out(path: Path, skeleton: xr.Dataset, chunk_lanes: int, attributes: Mapping[str, Any]) -> Store:

@@ -55,7 +55,10 @@ class Part(NamedTuple):
         whole = all(type(each) is int for each in self)
         if not whole or not 1 <= self.number <= self.of <= MOST_PARTS:
             most = f" of at most {MOST_PARTS:,}" if whole and self.of > MOST_PARTS else ""
-            raise SweepError(f"there is no part {self}: parts are numbered from 1 on{most}, as in 1/16 to 16/16")
+            several = self.of if whole and 1 <= self.of <= MOST_PARTS else 16
+            raise SweepError(
+                f"there is no part {self}: parts are numbered from 1 on{most}, as in 1/{several} to {several}/{several}"
+            )
         return self
 
     def __str__(self) -> str:
