@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,14 @@ def test_a_run_stops_at_every_stage_says_how_to_go_on_and_can_be_resumed(where: 
     assert printed.splitlines()[-1].endswith(f"-m sweep.run {path} --out store --resume")
     complete = run_sweep(load(path), out=tmp_path / "store", resume=True)
     assert (complete.status == FINISHED).all()
+
+
+@pytest.fixture(autouse=True)
+def _terminal() -> Iterator[None]:
+    """Let SIGHUP have its default action, even if these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="module")

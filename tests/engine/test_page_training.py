@@ -151,7 +151,7 @@ RULE = FromTraining(
 
 def test_a_cellular_automaton_is_that_of_numpy_though_its_state_has_no_floats() -> None:
     plan = make_plan(page(RULE, axes=grid(rule=(30, 110), data_seed=(1, 2)), precision="float32"))
-    assert plan.keep == "parameters"
+    assert plan.keep == "state"
     for life, values in zip(lives(plan), np.ndindex(2, 2), strict=True):
         rule = (30, 110)[values[0]]
         cells = np.asarray(begin_rule(stream(jnp.uint32((1, 2)[values[1]]), "data")))

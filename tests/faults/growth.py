@@ -197,5 +197,5 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
 
 
 CAMPAIGN = Campaign(
-    "grow", "sweeps that grow in every order, interrupted, against the whole run at once", cases, quick=2, sample=50
+    "grow", "sweeps that grow in every order, interrupted, against the whole run at once", cases, quick=1, sample=50
 )
