@@ -120,7 +120,7 @@ bench-data: $(RUNTIME) ## measure data of one's own against the same by hand, th
 bench-own-code: $(DEV) ## measure modules and trainings of one's own against the same by hand, and a page that groks; three minutes
 	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.own_code $(ARGS)
 
-bench-growth: $(RUNTIME) ## measure growing by one seed of eight, and the opening of a grown store of 10^5 lanes; two minutes
+bench-growth: $(RUNTIME) ## measure growing by one seed of eight, and the opening of a grown store of 10^5 lanes; five minutes
 	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.growth $(ARGS)
 
 bench-report: $(BROWSER) ## measure how fast a report of 10^5 cells opens and answers in a real browser; half a minute
