@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import tyro
@@ -58,15 +59,12 @@ def main(args: Sequence[str]) -> None:
 
 def _describe(paths: Sequence[Path], out: Path) -> None:
     """Print what the new store has, and what it lacks."""
-    from sweep.results import store as stores
-    from sweep.results.dataset import open_results
-    from sweep.results.schema import count_unseen
+    from sweep.results.lane_choice import list_ended
 
-    ds, attributes = open_results(out), stores.check(out)
-    missing = count_unseen(ds)
-    lanes = f"{ds['status'].size - missing:,} of {ds['status'].size:,} lanes"
-    say(f"merged {', '.join(map(str, paths))} into {out}: {lanes}")
-    if missing:
+    ended = list_ended(out)
+    attributes, lanes = ended.attrs, prod(size for _, size, _ in json.loads(ended.attrs["dimensions"]))
+    say(f"merged {', '.join(map(str, paths))} into {out}: {ended.sizes['lane']:,} of {lanes:,} lanes")
+    if ended.sizes["lane"] < lanes:
         again = [str(attributes.get("page", "PAGE")), *json.loads(attributes.get("arguments", "[]")), "--out", str(out)]
         command = f"`python -m sweep.run {shlex.join([*again, '--grow'])}`"
         say(f"{command} trains the others, once its page has all values of these axes")

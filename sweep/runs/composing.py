@@ -6,22 +6,21 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import zarr
 
 from sweep.engine.plan import Plan, Wave
 from sweep.page.matching import NOWHERE
+from sweep.results.dataset import LANE
 from sweep.results.digests.folder import wave_arrays
 from sweep.results.store import Store
 from sweep.runs.continuing import position_after
 from sweep.runs.curves import Curves
-from sweep.runs.networks import write_rows
+from sweep.runs.networks import FILLS, write_rows
 from sweep.runs.progress import Tally
 from sweep.runs.provenance import origin, provenance
-
-_FILLS: Final = {"parameters": np.nan, "training_state": 0}
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,18 @@ class Source:
 
     path: Path
     lanes: np.ndarray
+
+    @classmethod
+    def of(cls, path: Path, numbers: np.ndarray) -> "Source":
+        """Describe what a store gives: the lanes of its waves that have ended.
+
+        Args:
+            path: the store.
+            numbers: for each of its lanes the number of that lane in the new sweep.
+        """
+        store = Store(path)
+        lanes = store.read(LANE, 0, store.layout(LANE)[0][0])
+        return cls(path, np.where(store.stored_places() & (lanes >= 0), numbers[lanes], NOWHERE))
 
     @cached_property
     def group(self) -> zarr.Group:
@@ -87,6 +98,11 @@ class _Share:
     places: np.ndarray
 
 
+def carried(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Give the attributes that say from which page and command a store comes, for one that takes its results."""
+    return {name: attributes[name] for name in ("page", "arguments", "parent") if name in attributes}
+
+
 def describe(plan: Plan, sources: Sequence[Mapping[str, Any]], attributes: Mapping[str, str]) -> dict[str, Any]:
     """Give the attributes of a store that is laid out from others: its own, and those that count on.
 
@@ -133,9 +149,9 @@ def _fill_wave(plan: Plan, number: int, store: Store, shares: Sequence[_Share], 
     arrays = {name: _gather(name, shares, len(wave.lanes)) for name in names}
     curves.take_over(arrays)
     if records == len(plan.epochs):
-        for name in _FILLS.keys() & set(store.names()):
+        for name in FILLS.keys() & set(store.names()):
             rows = [(share.at, share.source.read(name, share.places)) for share in shares]
-            write_rows(store, name, wave.start, wave.places, rows, _FILLS[name])
+            write_rows(store, name, wave.start, wave.places, rows)
         curves.close()
     else:
         states = _gather("training_state", shares, len(wave.lanes))

@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sweep.base.errors import SweepError, SweepWarning
+from sweep.engine.plan import Plan
 from sweep.engine.prepare import OutOfMemoryError
+from sweep.files.locks import Lock
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.results import store as stores
 from sweep.results.completeness import is_complete
+from sweep.runs.composing import carried
 from sweep.runs.coordinator import Coordinator
-from sweep.runs.growing import carried, grown, has_all, plan_growth
+from sweep.runs.growing import grown, has_all, plan_growth
 from sweep.runs.layout import create
 from sweep.runs.planning import check_effect, plan_sweep
 from sweep.runs.progress import Progress
@@ -48,7 +51,7 @@ def begin(
     create(plan, path, attributes, fresh=fresh)
     with stores.hold(path) as lock:
         is_complete(experiment, path)  # refuses a store that another run has put there meanwhile
-        train(Share(plan, stores.Store(path, lock)), watch)
+        _go_on(plan, path, lock, watch)
 
 
 def resume(
@@ -73,11 +76,15 @@ def resume(
     """
     with stores.hold(path) as lock:
         stores.verify(path)
-        plan = plan_sweep(experiment, memory, fixed_by(stores.check(path)), devices=devices)
-        store = stores.Store(path, lock)
-        if not stores.has_digests(path):
-            stores.add_digests(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
-        train(Share(plan, store), watch)
+        _go_on(plan_sweep(experiment, memory, fixed_by(stores.check(path)), devices=devices), path, lock, watch)
+
+
+def _go_on(plan: Plan, path: Path, lock: Lock, watch: Callable[[Progress], None]) -> None:
+    """Train what a store lacks that this process holds."""
+    store = stores.Store(path, lock)
+    if not stores.has_digests(path):
+        stores.add_digests(store, [(wave.start, wave.start + wave.places) for wave in plan.waves])
+    train(Share(plan, store), watch)
 
 
 def grow(
@@ -106,8 +113,7 @@ def grow(
         stores.verify(path)
         stored = stores.check(path)
         if not differing_fields(experiment, stored):  # another process was faster
-            plan = plan_sweep(experiment, memory, fixed_by(stored), devices=devices)
-            train(Share(plan, stores.Store(path, lock)), watch)
+            _go_on(plan_sweep(experiment, memory, fixed_by(stored), devices=devices), path, lock, watch)
             return
         growth = plan_growth(experiment, path, stored, memory, devices)
         if growth is None and not stored["complete"]:
@@ -121,9 +127,9 @@ def grow(
         check_effect(growth.new)
         if not growth.trains_again:
             if not stored["complete"]:
-                train(Share(growth.old, stores.Store(path, lock)), watch)
+                _go_on(growth.old, path, lock, watch)
             with grown(growth, path, lock, attributes) as new:
-                train(Share(growth.new, stores.Store(path, new)), watch)
+                _go_on(growth.new, path, new, watch)
             return
     _say(
         f"{path} keeps no states from which its lanes could be trained on: all are trained again from epoch 0, and the "
@@ -131,7 +137,7 @@ def grow(
     )
     create(growth.new, path.resolve(), {**carried(stored), **attributes}, fresh=True)
     with stores.hold(path) as lock:
-        train(Share(growth.new, stores.Store(path, lock)), watch)
+        _go_on(growth.new, path, lock, watch)
 
 
 def _say(message: str) -> None:

@@ -4,7 +4,7 @@ The store is first completed as it is. Then a new one is laid out for the grown 
 in its place in one step; what it lacks is trained as in any other incomplete store.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,11 +20,11 @@ from sweep.files.locks import Lock
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.page.matching import NOWHERE, described_by, earlier, lacking, match
+from sweep.page.resolve import resolve
 from sweep.results import store as stores
 from sweep.results.checks.attributes import check_provenance
-from sweep.results.dataset import LANE
 from sweep.results.networks import kept
-from sweep.runs.composing import Source, describe, fill
+from sweep.runs.composing import Source, carried, describe, fill
 from sweep.runs.coordinator import refuse_other_bits
 from sweep.runs.growth_checks import check_lanes, refuse_halving
 from sweep.runs.layout import lay_out_store
@@ -84,16 +84,17 @@ def plan_growth(
         )
     refuse_halving(path, page)
     plan = partial(plan_sweep, memory=memory, devices=devices)
-    old, new = plan(before, fixed=fixed_by(attributes)), plan(page)
-    lanes = match(new.resolved, old.resolved)
-    if lost := lacking(new.resolved, old.resolved, lanes):
-        if page.epochs == before.epochs and (match(old.resolved, new.resolved) != NOWHERE).all():
+    old, new = plan(before, fixed=fixed_by(attributes)), resolve(page)
+    lanes = match(new, old.resolved)
+    if lost := lacking(new, old.resolved, lanes):
+        if page.epochs == before.epochs and (match(old.resolved, new) != NOWHERE).all():
             return None
         raise SweepError(
             f"{path} has {lost}, which the page lacks: fewer is no growth; add what is missing to the page, or give "
             f"it a store of its own with --out"
         )
-    growth = _planned(page, attributes, plan, old, new, lanes)
+    held = np.isin(np.arange(len(new.lanes)), lanes)
+    growth = Growth(old, plan(page, fixed=_fixed(page, attributes, old, held)), lanes)
     check_lanes(path, old, growth.new, lanes)
     if not growth.trains_again:
         refuse_other_bits(attributes, old, path)
@@ -113,19 +114,15 @@ def _stored_experiment(page: Experiment, path: Path, attributes: Mapping[str, An
     return before
 
 
-def _planned(
-    page: Experiment, attributes: Mapping[str, Any], plan: Callable[..., Plan], old: Plan, new: Plan, lanes: np.ndarray
-) -> Growth:
-    """Plan the new store with the lanes that it takes over."""
-    longer = page.epochs > old.experiment.epochs
+def _fixed(page: Experiment, attributes: Mapping[str, Any], old: Plan, held: np.ndarray) -> Fixed:
+    """Give what the old store fixes of the plan of the new one."""
+    longer, keeps = page.epochs > old.experiment.epochs, kept(attributes)
     lengths = (*old.earlier_epochs, *([old.experiment.epochs] if longer else []))
-    if longer and kept(attributes) != "state":
-        return Growth(old, plan(page, fixed=Fixed(keep=new.keep, earlier_epochs=lengths)), lanes)
-    keep = least(page.record.keep or kept(attributes), kept(attributes))
-    held = np.isin(np.arange(len(new.lanes)), lanes)
+    if longer and keeps != "state":
+        return Fixed(earlier_epochs=lengths)
     # Waves that go on are those of the old plan, which fitted: in halved ones they would have to begin again.
     waves = old.wave_lanes if longer and len(old.waves) > 1 else None
-    return Growth(old, plan(page, fixed=Fixed(waves, None, keep, held, lengths)), lanes)
+    return Fixed(waves, None, least(page.record.keep or keeps, keeps), held, lengths)
 
 
 def _words(growth: Growth) -> str:
@@ -143,11 +140,6 @@ def has_all(path: Path) -> str:
     return f"{path} has all lanes of the page and more: it keeps what it has, and nothing is trained"
 
 
-def carried(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """Give the attributes that say from which page and command a store comes, for the store that takes its place."""
-    return {name: attributes[name] for name in ("page", "arguments", "parent") if name in attributes}
-
-
 @contextmanager
 def grown(growth: Growth, path: Path, lock: Lock, attributes: Mapping[str, str]) -> Iterator[Lock]:
     """Put the grown store, with what the complete old one holds, in its place.
@@ -163,16 +155,9 @@ def grown(growth: Growth, path: Path, lock: Lock, attributes: Mapping[str, str])
     """
     stored = stores.check(path)
     described = describe(growth.new, [stored], {**carried(stored), **attributes})
-    source = Source(path, _lanes_at(path, growth.lanes))
+    source = Source.of(path, growth.lanes)
     with stores.put_in_place(
         path, lock, lay_out_store(growth.new), growth.new.chunk_lanes, described,
         lambda store: fill(growth.new, store, [source], len(growth.old.epochs)),
     ) as new:  # fmt: skip
         yield new
-
-
-def _lanes_at(path: Path, numbers: np.ndarray) -> np.ndarray:
-    """Give for each place of a complete store the number of its lane in the new sweep."""
-    store = stores.Store(path)
-    lanes = store.read(LANE, 0, store.layout(LANE)[0][0])
-    return np.where(lanes < 0, NOWHERE, numbers[lanes])

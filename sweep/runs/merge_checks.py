@@ -14,7 +14,6 @@ from sweep.engine.plan import Plan
 from sweep.page.matching import NOWHERE
 from sweep.runs.agreement import differing_lanes
 from sweep.runs.composing import Source
-from sweep.runs.growth_checks import check_lanes
 from sweep.runs.provenance import shared_blocks
 
 _MOST_NAMED: Final = 3  # lanes
@@ -59,23 +58,21 @@ def check_arithmetic(part: Merged, first: Merged) -> None:
             )
 
 
-def check_places(part: Merged, first: Merged, plan: Plan, numbers: np.ndarray) -> None:
-    """Refuse a store whose lanes are not those of the common grid, or would have other bits in it.
+def check_found(part: Merged, first: Merged, numbers: np.ndarray) -> None:
+    """Refuse a store whose lanes are not those of the common grid.
 
     Args:
         part: the store.
         first: the first of the stores.
-        plan: the plan of the common grid.
         numbers: for each lane of the store its number in the grid.
 
     Raises:
-        SweepError: with the reason.
+        SweepError: naming both stores.
     """
     if (numbers == NOWHERE).any():
         raise SweepError(
             f"{part.path} and {first.path} sweep other knobs, so that they make no grid together: sweep the same ones"
         )
-    check_lanes(part.path, part.plan, plan, numbers, "merge it with fewer others")
 
 
 def check_equal(plan: Plan, sources: Sequence[Source], preferred: Source | None) -> None:

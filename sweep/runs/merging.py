@@ -18,21 +18,19 @@ from sweep.page.axes import join
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
 from sweep.page.load import VARIATION
-from sweep.page.matching import NOWHERE, described_by, earlier, match
-from sweep.page.resolve import resolve
+from sweep.page.matching import described_by, earlier, match
+from sweep.page.resolve import Resolved, resolve
 from sweep.page.restore import restore, restore_axes
 from sweep.results import store as stores
 from sweep.results.checks.attributes import check_provenance
-from sweep.results.dataset import LANE
 from sweep.results.networks import kept
-from sweep.runs.composing import Source, describe, fill
-from sweep.runs.curves import END_DATES
-from sweep.runs.growth_checks import refuse_halving
+from sweep.runs.composing import Source, carried, describe, fill
+from sweep.runs.growth_checks import check_lanes, refuse_halving
 from sweep.runs.layout import lay_out_store
-from sweep.runs.merge_checks import Merged, check_arithmetic, check_equal, check_places
+from sweep.runs.merge_checks import Merged, check_arithmetic, check_equal, check_found
 from sweep.runs.provenance import devices_of, fixed_by, shared_blocks
-from sweep.runs.shares import counted
-from sweep.runs.wave_writer import stored_steps, stored_waves
+from sweep.runs.shares import counted, trained_steps
+from sweep.runs.wave_writer import stored_waves
 
 _NO_LIMIT: Final = 2**62  # bytes: nothing is trained here
 
@@ -58,22 +56,24 @@ def merge(paths: Sequence[Path], out: Path, *, prefer: Path | None = None, page:
     parts = [_part(path, own, experiment, devices) for path, own in zip(ordered, attributes, strict=True)]
     for part in parts:
         check_arithmetic(part, parts[0])
-    fixed = Fixed(_wave_lanes(parts), earlier_epochs=parts[0].plan.earlier_epochs)
-    natural = _pack(experiment, devices, fixed)
-    lanes = [match(natural.resolved, part.plan.resolved) for part in parts]
+    new = resolve(experiment)
+    lanes = [match(new, part.plan.resolved) for part in parts]
     for part, numbers in zip(parts, lanes, strict=True):
-        check_places(part, parts[0], natural, numbers)
-    sources = [_source(part.path, numbers) for part, numbers in zip(parts, lanes, strict=True)]
-    check_equal(natural, sources, sources[0] if prefer is not None else None)
+        check_found(part, parts[0], numbers)
+    sources = [Source.of(part.path, numbers) for part, numbers in zip(parts, lanes, strict=True)]
     keeps: list[Keep] = [kept(own) for own in attributes]
-    mask = np.isin(np.arange(len(natural.lanes)), np.concatenate([source.stored for source in sources]))
-    _write(_pack(experiment, devices, replace(fixed, keep=least(*keeps), held=mask)), parts, sources, out)
+    held = np.isin(np.arange(len(new.lanes)), np.concatenate([source.stored for source in sources]))
+    plan = _pack(new, devices, Fixed(_wave_lanes(parts), None, least(*keeps), held, parts[0].plan.earlier_epochs))
+    for part, numbers in zip(parts, lanes, strict=True):
+        check_lanes(part.path, part.plan, plan, numbers, "merge it with fewer others")
+    check_equal(plan, sources, sources[0] if prefer is not None else None)
+    _write(plan, parts, sources, out)
 
 
 def _part(path: Path, attributes: Mapping[str, Any], experiment: Experiment, devices: Devices) -> Merged:
     """Plan one of the stores as it was."""
     own = replace(experiment, axes=restore_axes(described_by(attributes)))
-    return Merged(path, attributes, _pack(own, devices, fixed_by(attributes)))
+    return Merged(path, attributes, _pack(resolve(own), devices, fixed_by(attributes)))
 
 
 def _wave_lanes(parts: Sequence[Merged]) -> int:
@@ -128,33 +128,25 @@ def _experiment(paths: Sequence[Path], held: Sequence[Mapping[str, Any]], page: 
     return replace(first, axes=reduce(join, map(restore_axes, descriptions)), name=name)
 
 
-def _pack(experiment: Experiment, devices: Devices, fixed: Fixed) -> Plan:
-    with standard_settings(experiment.precision):
-        return pack(resolve(experiment), memory=_NO_LIMIT, devices=devices, fixed=fixed)
-
-
-def _source(path: Path, numbers: np.ndarray) -> Source:
-    """Describe what a store gives: the lanes of its waves that have ended."""
-    store = stores.Store(path)
-    lanes = store.read(LANE, 0, store.layout(LANE)[0][0])
-    taken = store.stored_places() & (lanes >= 0)
-    return Source(path, np.where(taken, numbers[lanes], NOWHERE))
+def _pack(resolved: Resolved, devices: Devices, fixed: Fixed) -> Plan:
+    with standard_settings(resolved.page.precision):
+        return pack(resolved, memory=_NO_LIMIT, devices=devices, fixed=fixed)
 
 
 def _write(plan: Plan, parts: Sequence[Merged], sources: Sequence[Source], out: Path) -> None:
     """Make the new store."""
     counts = [counted(stores.Store(part.path)) for part in parts]
     first = counts[0]
-    carried = {name: first[name] for name in ("page", "figures", "parent") if name in first}
-    if "arguments" in first:
-        carried["arguments"] = json.dumps(_without_axes(json.loads(first["arguments"])))
-    attributes = describe(plan, counts, {}) | carried | _computed(plan, first)
+    origin = carried(first)
+    if "arguments" in origin:
+        origin["arguments"] = json.dumps(_without_axes(json.loads(origin["arguments"])))
+    figures = {name: first[name] for name in ("figures",) if name in first}
+    attributes = describe(plan, counts, origin) | figures | _computed(plan, first)
 
     def take(store: stores.Store) -> None:
         fill(plan, store, sources, len(plan.epochs))
-        ends = tuple(sorted(END_DATES.keys() & set(store.names())))
         stored = stored_waves(plan, store)
-        steps = sum(stored_steps(plan, number, store, ends) for number in stored)
+        steps = trained_steps(plan, store, stored)
         store.set_attributes(lane_steps=steps, complete=len(stored) == len(plan.waves))
         for part in parts:
             _refuse_changed(part)

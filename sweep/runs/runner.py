@@ -63,15 +63,8 @@ def run_sweep(
     if not isinstance(experiment, Experiment):
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) returns one")
     check_device_count(devices)
-    if grow and fresh:
-        raise SweepError("grow and fresh exclude each other: grow keeps what is stored, fresh starts again")
+    _check_combination(out, fresh=fresh, grow=grow, part=part)
     if out is None:
-        if grow:
-            raise SweepError("grow=True needs the store that is to grow: name it with out=")
-        if part is not None:
-            raise SweepError(
-                "part needs a store, which other parts fill too, or which is merged later: name it with out"
-            )
         with atomic_files.make_temporary_folder() as folder:
             return run_sweep(
                 experiment,
@@ -79,8 +72,6 @@ def run_sweep(
             )  # fmt: skip
     path = parse_path(out, SPARE)
     if part is not None:
-        if fresh or grow:
-            raise SweepError("a part goes on with what is there: leave out fresh and grow, or leave out part")
         run_part(experiment, path, part, memory=memory, devices=devices, attributes=attributes, watch=watch)
         return open_results(path)
     _undo_exchange(path)
@@ -108,6 +99,18 @@ def run_sweep(
     else:
         filling.begin(experiment, path, memory, attributes, watch, fresh=in_the_way, devices=devices)
     return open_results(path)
+
+
+def _check_combination(out: object, *, fresh: bool, grow: bool, part: object) -> None:
+    """Refuse arguments that exclude each other, or that need a store."""
+    if grow and fresh:
+        raise SweepError("grow and fresh exclude each other: grow keeps what is stored, fresh starts again")
+    if grow and out is None:
+        raise SweepError("grow=True needs the store that is to grow: name it with out=")
+    if part is not None and out is None:
+        raise SweepError("part needs a store, which other parts fill too, or which is merged later: name it with out")
+    if part is not None and (fresh or grow):
+        raise SweepError("a part goes on with what is there: leave out fresh and grow, or leave out part")
 
 
 def run_part(

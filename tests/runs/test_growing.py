@@ -172,6 +172,7 @@ def test_what_is_beside_the_arrays_of_a_store_stays(store: Path, tmp_path: Path)
     (store / "figures").mkdir()
     (store / "figures" / "loss.png").write_text("a figure")
     (store / "notes.txt").write_text("a note")
+    (store / "lockstep.txt").write_text("another one")
     with stores.hold(store) as lock:
         stores.Store(store, lock).set_attributes(page="experiments/page.py", arguments='["--full"]')
     (tmp_path / "link").symlink_to(store)
@@ -179,6 +180,7 @@ def test_what_is_beside_the_arrays_of_a_store_stays(store: Path, tmp_path: Path)
     assert (tmp_path / "link").is_symlink()
     assert (store / "figures" / "loss.png").read_text() == "a figure"
     assert (store / "notes.txt").read_text() == "a note"
+    assert (store / "lockstep.txt").read_text() == "another one"
     assert stores.check(store)["page"] == "experiments/page.py"
     assert json.loads(stores.check(store)["arguments"]) == ["--full"]
     assert sorted(each.name for each in tmp_path.iterdir() if each.name.startswith(("store", ".new"))) == ["store"]

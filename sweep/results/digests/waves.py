@@ -130,6 +130,17 @@ def running_waves(store: Path) -> list[RunningWave]:
     ]
 
 
+def count_records(store: Path, lanes: tuple[int, int]) -> int:
+    """Count the records that the digest of a running wave covers; 0 if there is no such wave.
+
+    Args:
+        store: the store.
+        lanes: place of the wave's first lane, and of the lane after its last one.
+    """
+    content = _parse(store / wave_file(lanes[0]), lanes[0])
+    return content["record"] if content and "curves" in content and content["stop"] == lanes[1] else 0
+
+
 def read_waves(store: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Read the digests of all waves, in order.
 

@@ -21,12 +21,13 @@ from sweep.files.places import ROOT, make_folder
 from sweep.files.safe_files import exists, list_files
 from sweep.results.checks.attributes import read_root
 from sweep.results.checks.hierarchy import examine
-from sweep.results.digests.checkpoints import SINGLE_CHECKPOINT
+from sweep.results.digests.checkpoints import list_checkpoints
 from sweep.results.digests.folder import FOLDER
 from sweep.results.digests.layout import write_layout
-from sweep.results.store.heartbeat import HEARTBEAT
+from sweep.results.store.heartbeat import list_heartbeats
 from sweep.results.store.locking import move_aside
 from sweep.results.store.refusals import refuse_unstorable, unwritable_error
+from sweep.results.store.sharing import list_part_locks
 from sweep.results.store.writer import Store
 
 # The checksum at the end of each chunk is for readers that use Zarr without sweep.
@@ -135,9 +136,10 @@ def put_in_place(
 
 def _copy_others(old: Path, new: Path) -> None:
     """Copy what is in an old store beside its own files to the new one."""
-    own = {*read_root(old)["arrays"], ROOT, FOLDER, HEARTBEAT}
+    running = (*list_checkpoints(old), *list_heartbeats(old), *list_part_locks(old), locks.LOCK, f"{locks.LOCK}.json")
+    own = {*read_root(old)["arrays"], ROOT, FOLDER, *running}
     for entry in sorted(old.iterdir()):
-        if entry.name not in own and not entry.name.startswith(("lock", SINGLE_CHECKPOINT)):
+        if entry.name not in own and not locks.is_leftover(entry.name):
             copy = shutil.copytree if entry.is_dir() else shutil.copy2
             copy(entry, new / entry.name)
 

@@ -156,8 +156,7 @@ class Store:
             start: place of the wave's first lane.
             stop: place of the lane after its last one.
         """
-        running = waves.running_waves(self.path)
-        return max((wave.record for wave in running if (wave.start, wave.stop) == (start, stop)), default=0)
+        return waves.count_records(self.path, (start, stop))
 
     def begun_waves(self) -> list[tuple[int, int]]:
         """For each wave that runs or has ended, give the place of its first lane, and that after its last one."""
