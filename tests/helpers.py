@@ -26,6 +26,16 @@ from sweep.specs import MLP, Optimizer, Record, SumOfSines, log_spaced
 
 # `make test` runs most of these tests in float64 only, `make test-all` also in float32.
 PRECISIONS = (pytest.param("float32", marks=pytest.mark.slow), "float64")
+# The end of a script that holds a lock, and says so, or that it lost it, for each line that it gets.
+UNTIL_CLOSED = """
+    print("held", flush=True)
+    for _ in sys.stdin:
+        try:
+            lock.check()
+            print("held", flush=True)
+        except SweepError as error:
+            print(error, flush=True)
+"""
 LOSS_ONLY = Record(metrics=("loss",), at=log_spaced(4), snapshots=0)
 
 

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from helpers import tiny
+from helpers import UNTIL_CLOSED, tiny
 
 from sweep.base.errors import SweepError
 from sweep.files import locks, owners
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 
-HOLDER = """
+HOLDER = f"""
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -31,13 +31,7 @@ if sys.argv[2:] == ["elsewhere"]:
 if sys.argv[2:] == ["no flock"]:
     locks._flock = lambda descriptor: None
 with locks.lock_folder(Path(sys.argv[1])) as lock:
-    print("held", flush=True)
-    for _ in sys.stdin:
-        try:
-            lock.check()
-            print("held", flush=True)
-        except SweepError as error:
-            print(error, flush=True)
+{UNTIL_CLOSED}
 """
 
 

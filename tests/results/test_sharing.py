@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from helpers import tiny
+from helpers import UNTIL_CLOSED, tiny
 
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.files import locks
@@ -21,7 +21,7 @@ from sweep.results.store import Part, sharing
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
 
-HOLDER = """
+HOLDER = f"""
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -32,13 +32,7 @@ here = owners.this_process()
 if sys.argv[3:] == ["elsewhere"]:
     locks.this_process = lambda: replace(here, host="far", machine="f" * 8, boot="f" * 8)
 with stores.hold_part(Path(sys.argv[1]), stores.Part.parse(sys.argv[2])) as lock:
-    print("held", flush=True)
-    for _ in sys.stdin:
-        try:
-            lock.check()
-            print("held", flush=True)
-        except SweepError as error:
-            print(error, flush=True)
+{UNTIL_CLOSED}
 """
 
 
