@@ -25,6 +25,13 @@ def test_two_folders_are_exchanged(folders, monkeypatch, at_once: bool) -> None:
     assert sorted(each.name for each in folders[0].parent.iterdir()) == ["one", "other"]
 
 
+def test_what_a_process_left_that_was_killed_before_its_last_renaming_is_in_no_way(folders, monkeypatch) -> None:
+    monkeypatch.setattr(exchanging, "_exchange_at_once", lambda one, other: False)
+    (folders[1].with_name("other.exchanged") / "older").mkdir(parents=True)
+    exchange(*folders)
+    assert sorted(each.name for each in folders[0].parent.iterdir()) == ["one", "other"]
+
+
 def test_linux_exchanges_them_in_one_step(folders, monkeypatch) -> None:
     def refuse(one: Path, other: Path) -> None:
         raise AssertionError

@@ -99,6 +99,11 @@ def test_the_experiment_of_a_store_is_made_from_the_page() -> None:
         (grid(seed=(5, 4)), grid(seed=(0, 1)), grid(seed=(5, 4, 0, 1))),
         (grid(seed=(0,), width=(4,)), grid(width=(8,), seed=(1,)), grid(seed=(0, 1), width=(4, 8))),
         (zipped(seed=(0,), data_seed=(7,)), zipped(data_seed=(9,), seed=(1,)), zipped(seed=(0, 1), data_seed=(7, 9))),
+        (  # no longer rows that the seed identifies
+            zipped(seed=(0, 1), width=(4, 8)),
+            zipped(seed=(0, 1), width=(5, 9)),
+            table({"seed": [0, 0, 1, 1], "width": [4, 5, 8, 9]}),
+        ),
         (grid(seed=(0,)), grid(width=(8,)), grid(seed=(0,), width=(8,))),
         (grid(activation=("tanh",)), grid(activation=("relu",)), grid(activation=("relu", "tanh"))),
     ],

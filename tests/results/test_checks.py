@@ -17,6 +17,7 @@ from helpers import tiny
 
 from sweep import Metric, Record, SweepError, log_spaced, open_results, run_sweep
 from sweep.base.labels import METRICS, Quantity
+from sweep.base.masks import write_mask
 from sweep.cli.command import run_guarded
 from sweep.files.bounded_json import MOST_DEPTH, parse
 from sweep.results import store as stores
@@ -242,6 +243,11 @@ def test_the_path_of_a_parent_is_relative_to_the_store(store: Path, path: str) -
         ("dimensions", [["epoch", 32, ["seed"]]], "can't be named epoch"),
         ("dimensions", [["seed", 8, ["seed"]], ["seed", 4, []]], "it names a dimension or a knob twice"),
         ("plan", {"wave_lanes": 10**12, "chunk_lanes": 8}, "its wave_lanes is not a number of lanes"),
+        ("plan", {"wave_lanes": 8, "chunk_lanes": 8, "held": [1]}, "its held lanes are not a text"),
+        ("plan", {"wave_lanes": 8, "chunk_lanes": 8, "held": write_mask(np.ones(99, bool))}, "does not hold 32 bits"),
+        ("plan", {"wave_lanes": 8, "chunk_lanes": 8, "earlier_epochs": [5, 5]}, "are not at most 1000 numbers that"),
+        ("plan", {"wave_lanes": 8, "chunk_lanes": 8, "earlier_epochs": [10**18]}, "are not shorter than its epochs"),
+        ("sources", [{"commit": "\x1b[2J"}], "holds control characters"),
         ("experiment", {"seed": "0"}, "its seed is not a whole number"),
         ("experiment", {"claims": [5]}, "a claim has no id"),
         ("experiment", {"record": []}, "its record is not an object"),

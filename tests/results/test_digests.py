@@ -26,6 +26,8 @@ from sweep.page.experiment import Experiment
 from sweep.results import digests
 from sweep.results import store as stores
 from sweep.results.digests import checkpoints, damage, hashes, layout
+from sweep.results.digests.folder import FOLDER, wave_file, write_json
+from sweep.results.digests.waves import count_records
 from sweep.runs import wave_writer
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.layout import create
@@ -558,6 +560,15 @@ def test_every_command_that_finds_damage_names_the_repair(
         harm(path / file)
         with pytest.raises(SweepError, match=r"`python -m sweep\.check .*--repair"):
             run_sweep(EXPERIMENT, out=path, resume=True)
+
+
+def test_records_are_those_of_the_same_wave(tmp_path: Path) -> None:
+    """Not of a larger one that began at its place, nor of one that has ended."""
+    (tmp_path / FOLDER).mkdir()
+    write_json(tmp_path / wave_file(4), {"stop": 8, "record": 3, "curves": "x"})
+    write_json(tmp_path / wave_file(8), {"stop": 12, "chunks": {}})
+    places = ((4, 8), (4, 6), (0, 4), (8, 12))
+    assert [count_records(tmp_path, lanes) for lanes in places] == [3, 0, 0, 0]
 
 
 def test_waves_that_are_halved_after_a_checkpoint_have_separate_digests(
