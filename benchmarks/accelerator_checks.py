@@ -26,7 +26,7 @@ from sweep.engine.prepare import prepare, program_bytes
 from sweep.results.distance import distances, has_same_end
 from sweep.results.lane_choice import read_lane
 from sweep.results.store import check
-from sweep.runs import runner
+from sweep.runs.executors import local
 from sweep.runs.planning import plan_sweep
 from sweep.runs.replay import replay
 from sweep.specs import linear_spaced
@@ -150,10 +150,10 @@ def check_out_of_memory(lanes: int) -> dict[str, Any]:
     page = _heavy_page(lanes, 8) if limit is None else _page_beyond(lanes, limit)
     budget = _UNLIMITED if limit is not None else _budget_below(page, lanes)
 
-    def plan_one_wave(experiment: Experiment, memory: int | None = None) -> Plan:
+    def plan_one_wave(experiment: Experiment, memory: int | None = None, *_: Any, **__: Any) -> Plan:
         return plan_sweep(experiment, memory, Fixed(lanes, lanes // 8))
 
-    with patch.object(runner, "plan_sweep", plan_one_wave), warnings.catch_warnings(record=True) as caught:
+    with patch.object(local, "plan_sweep", plan_one_wave), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         halved = run_sweep(page, memory=budget)
     said = [str(each.message) for each in caught if "compiling again for waves of" in str(each.message)]

@@ -22,7 +22,7 @@ import tyro
 from benchmarks import report
 from benchmarks.compare import machine
 from sweep import MLP, Experiment, Record, SumOfSines, grid, linear_spaced, load, open_results, run_sweep, zipped
-from sweep.runs import filling, growing
+from sweep.runs.executors import local
 from sweep.runs.planning import plan_sweep
 
 RESULTS: Final = Path(__file__).parent / "growth.json"
@@ -52,7 +52,7 @@ def timed_planning() -> Iterator[_Planning]:
         finally:
             spent.seconds += time.perf_counter() - begun
 
-    with patch.object(filling, "plan_sweep", planned), patch.object(growing, "plan_sweep", planned):
+    with patch.object(local, "plan_sweep", planned):
         yield spent
 
 

@@ -152,12 +152,13 @@ def _show_plan(selection: Selection, options: Options, part: "Part | None", memo
 
 def _plan(selection: Selection, options: Options, part: "Part | None", memory: int | None) -> "Plan":
     """Plan what the command would do, with the waves of the store if it is continued in parts."""
+    from sweep.runs.executors.local import LocalExecutor
     from sweep.runs.parts import plan_part
-    from sweep.runs.planning import plan_sweep
 
+    executor = LocalExecutor(memory, options.devices)
     if part is not None:
-        return plan_part(selection.experiment, selection.store, part, memory, options.devices)
-    return plan_sweep(selection.experiment, memory, devices=options.devices)
+        return plan_part(selection.experiment, selection.store, part, executor)
+    return executor.plan(selection.experiment)
 
 
 def _show_growth(selection: Selection, options: Options, memory: int | None) -> None:
@@ -167,11 +168,12 @@ def _show_growth(selection: Selection, options: Options, memory: int | None) -> 
     from sweep.runs.runner import load_jax
 
     load_jax()
+    from sweep.runs.executors.local import LocalExecutor
     from sweep.runs.growing import has_all, plan_growth
     from sweep.runs.planning import check_effect
 
     console, store = Terminal(highlight=False), selection.store
-    growth = plan_growth(selection.experiment, store, stores.check(store), memory, options.devices)
+    growth = plan_growth(selection.experiment, store, stores.check(store), LocalExecutor(memory, options.devices))
     if growth is None:
         console.print(has_all(store), soft_wrap=True)
         return

@@ -11,7 +11,7 @@ from sweep.base.errors import REMEDIES, SweepError
 from sweep.base.signals import Requests, defer_signals
 from sweep.engine.plan import Plan
 from sweep.runs.events import Compiled, Ended, Event, Executed, Saved
-from sweep.runs.executors import make_jobs
+from sweep.runs.executors import Executor
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.progress import Progress
 from sweep.runs.provenance import arithmetic
@@ -25,13 +25,15 @@ class Coordinator:
     Args:
         share: the waves.
         watch: called between segments.
+        executor: runs them; the plan is for its devices.
 
     Raises:
-        SweepError: if this machine computes other bits than the stored ones.
+        SweepError: if it computes other bits than the stored ones.
     """
 
-    def __init__(self, share: Share, watch: Callable[[Progress], None]) -> None:
+    def __init__(self, share: Share, watch: Callable[[Progress], None], executor: Executor = LocalExecutor()) -> None:
         self._share, self._plan, self._store, self._watch = share, share.plan, share.store, watch
+        self._executor = executor
         refuse_other_bits(self._store.attributes(), self._plan, self._store.path)
         self._tally = share.begin()
         mine = share.waves()
@@ -57,8 +59,7 @@ class Coordinator:
         if not self._missing:
             return
         self._report("compiling", {})
-        executor = LocalExecutor(self._plan, self._store)
-        for event in executor.run(make_jobs(self._plan, self._missing, self._store), requests.obey):
+        for event in self._executor.run(self._plan, self._store, self._missing, requests.obey):
             self._process(event)
 
     def _process(self, event: Event) -> None:

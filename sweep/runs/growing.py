@@ -7,7 +7,6 @@ in its place in one step; what it lacks is trained as in any other incomplete st
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ from sweep.results.checks.attributes import check_provenance
 from sweep.results.networks import kept
 from sweep.runs.composing import Source, carried, describe, fill
 from sweep.runs.coordinator import refuse_other_bits
+from sweep.runs.executors import Executor
 from sweep.runs.growth_checks import check_lanes, refuse_halving
 from sweep.runs.layout import lay_out_store
-from sweep.runs.planning import plan_sweep
 from sweep.runs.provenance import fixed_by
 
 
@@ -57,17 +56,14 @@ class Growth:
         return 0 if self.trains_again else self.old.lane_steps()
 
 
-def plan_growth(
-    page: Experiment, path: Path, attributes: Mapping[str, Any], memory: int | None, devices: int | None = None
-) -> Growth | None:
+def plan_growth(page: Experiment, path: Path, attributes: Mapping[str, Any], executor: Executor) -> Growth | None:
     """Plan how a store grows to a page, and make sure that it can.
 
     Args:
         page: the grown page.
         path: the store.
         attributes: its attributes.
-        memory: budget in bytes; None is half of what is free.
-        devices: number of devices to run on; None is all.
+        executor: runs what is new.
 
     Returns:
         The plans; None if the store has all lanes of the page and more.
@@ -83,8 +79,7 @@ def plan_growth(
             f"the page at least as many, or a store of its own with --out"
         )
     refuse_halving(path, page)
-    plan = partial(plan_sweep, memory=memory, devices=devices)
-    old, new = plan(before, fixed=fixed_by(attributes)), resolve(page)
+    old, new = executor.plan(before, fixed_by(attributes)), resolve(page)
     lanes = match(new, old.resolved)
     if lost := lacking(new, old.resolved, lanes):
         if page.epochs == before.epochs and (match(old.resolved, new) != NOWHERE).all():
@@ -94,7 +89,7 @@ def plan_growth(
             f"it a store of its own with --out"
         )
     held = np.isin(np.arange(len(new.lanes)), lanes)
-    growth = Growth(old, plan(page, fixed=_fixed(page, attributes, old, held)), lanes)
+    growth = Growth(old, executor.plan(page, _fixed(page, attributes, old, held)), lanes)
     check_lanes(path, old, growth.new, lanes)
     if not growth.trains_again:
         refuse_other_bits(attributes, old, path)

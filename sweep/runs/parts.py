@@ -7,6 +7,7 @@ write too; the part that ends last completes the store.
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,10 @@ from sweep.results import store as stores
 from sweep.results.completeness import is_complete
 from sweep.results.store import Part
 from sweep.runs.coordinator import explain_failure
+from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.filling import train
 from sweep.runs.layout import create
-from sweep.runs.planning import check_effect, plan_sweep
+from sweep.runs.planning import check_effect
 from sweep.runs.progress import Progress
 from sweep.runs.provenance import fixed_by
 from sweep.runs.shares import PartShare, Share, places_of, trained_steps
@@ -35,11 +37,9 @@ def fill_part(
     experiment: Experiment,
     path: Path,
     part: Part,
-    memory: int | None,
+    executor: LocalExecutor,
     attributes: Mapping[str, str],
     watch: Callable[[Progress], None],
-    *,
-    devices: int | None = None,
 ) -> bool:
     """Train the waves of a part that the store lacks, and complete the store if this part ends last.
 
@@ -47,10 +47,9 @@ def fill_part(
         experiment: what to run.
         path: the store, which is made if there is none.
         part: the part.
-        memory: budget in bytes; None is half of what is free.
+        executor: runs it. Parts may have different numbers of devices.
         attributes: further attributes of a new store.
         watch: called between segments.
-        devices: number of devices to run on; None is all. Parts may have different numbers.
 
     Returns:
         Whether this process has completed the store.
@@ -62,28 +61,27 @@ def fill_part(
     """
     refuse_division(experiment)
     if not exists(path):
-        _create(plan_part(experiment, path, part, memory, devices), path, attributes)
+        _create(plan_part(experiment, path, part, executor), path, attributes)
     with stores.hold_part(path, part) as lock:
         if is_complete(experiment, path):
             return False
         stores.verify(path)
         if not stores.has_digests(path):
             raise SweepError(f"{path} is of schema 1, which has no parts: continue it with --resume, without --part")
-        plan = plan_part(experiment, path, part, memory, devices)
+        plan = plan_part(experiment, path, part, executor)
         store = stores.Store(path, lock, part.heartbeat)
-        train(PartShare(plan, store, places_of(plan, part)), watch)
+        train(PartShare(plan, store, places_of(plan, part)), executor, watch)
     return _complete(plan, path, part)
 
 
-def plan_part(experiment: Experiment, path: Path, part: Part, memory: int | None, devices: int | None = None) -> Plan:
+def plan_part(experiment: Experiment, path: Path, part: Part, executor: LocalExecutor) -> Plan:
     """Plan a sweep in parts, with the waves of its store if there is one.
 
     Args:
         experiment: what to run.
         path: the store.
         part: the part.
-        memory: budget in bytes; None is half of what is free.
-        devices: number of devices to run on; None is all.
+        executor: runs it.
 
     Raises:
         SweepError: for a sweep that can't be divided, or the store of another page.
@@ -91,8 +89,8 @@ def plan_part(experiment: Experiment, path: Path, part: Part, memory: int | None
     refuse_division(experiment)
     if exists(path):
         is_complete(experiment, path)  # refuses the store of another page
-        return plan_sweep(experiment, memory, fixed_by(stores.check(path)), devices=devices)
-    return plan_sweep(experiment, memory, devices=devices, parts=part.of)
+        return executor.plan(experiment, fixed_by(stores.check(path)))
+    return replace(executor, parts=part.of).plan(experiment)
 
 
 def refuse_division(experiment: Experiment) -> None:

@@ -83,8 +83,9 @@ def run_sweep(
     if grow and differing(experiment, path):
         load_jax()
         from sweep.runs import filling
+        from sweep.runs.executors.local import LocalExecutor
 
-        filling.grow(experiment, path, memory, attributes, watch, devices=devices)
+        filling.grow(experiment, path, LocalExecutor(memory, devices), attributes, watch)
         return open_results(path)
     if in_the_way and not fresh:
         if _is_up_to_date(experiment, path, attributes):
@@ -93,11 +94,13 @@ def run_sweep(
             _refuse_incomplete(path)
     load_jax()
     from sweep.runs import filling  # imports JAX, which a complete store does not need
+    from sweep.runs.executors.local import LocalExecutor
 
+    executor = LocalExecutor(memory, devices)
     if in_the_way and not fresh:
-        filling.resume(experiment, path, memory, watch, devices=devices)
+        filling.resume(experiment, path, executor, watch)
     else:
-        filling.begin(experiment, path, memory, attributes, watch, fresh=in_the_way, devices=devices)
+        filling.begin(experiment, path, executor, attributes, watch, fresh=in_the_way)
     return open_results(path)
 
 
@@ -147,9 +150,10 @@ def run_part(
     if exists(path) and _is_up_to_date(experiment, path, attributes):
         return True
     load_jax()
+    from sweep.runs.executors.local import LocalExecutor
     from sweep.runs.parts import fill_part
 
-    return fill_part(experiment, path, which, memory, attributes, watch, devices=devices)
+    return fill_part(experiment, path, which, LocalExecutor(memory, devices), attributes, watch)
 
 
 def _undo_exchange(path: Path) -> None:

@@ -71,7 +71,7 @@ def interrupt(
 
 # The last ones come after the last segment: while figures are drawn, and while the summary is printed.
 STAGES = {
-    "sweep.runs.filling:plan_sweep": signal.SIGHUP,
+    "sweep.runs.executors.local:plan_sweep": signal.SIGHUP,
     "sweep.runs.executors.local:prepare": signal.SIGTERM,
     "sweep.runs.coordinator:Coordinator._process": signal.SIGUSR1,
     "after sweep.runs.curves:Curves.close": signal.SIGUSR2,

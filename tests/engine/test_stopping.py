@@ -25,7 +25,8 @@ from sweep.page.axes import grid, lay_out, zipped
 from sweep.page.identity import describe, differing_fields, fingerprint, fingerprint_of
 from sweep.page.restore import restore
 from sweep.page.specs.stop import BOUNDS
-from sweep.runs import filling, wave_writer
+from sweep.runs import wave_writer
+from sweep.runs.executors import local
 from sweep.runs.runner import run_sweep
 from sweep.specs import XOR, Halving, Metric, Optimizer, Plateau, Record, Target, linear_spaced
 
@@ -341,9 +342,9 @@ def test_a_stopped_sweep_that_is_interrupted_and_resumed_equals_an_uninterrupted
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(wave_writer, "MOST_SAVE_SECONDS", 0.0)
     experiment, store = racing(rule), tmp_path / "store"
-    plan = filling.plan_sweep
+    plan = local.plan_sweep
     if waves > 1:
-        monkeypatch.setattr(filling, "plan_sweep", lambda page, memory, *_, **__: plan(page, memory, Fixed(24, 8)))
+        monkeypatch.setattr(local, "plan_sweep", lambda page, memory, *_, **__: plan(page, memory, Fixed(24, 8)))
     whole, told = run_sweep(experiment), 0
 
     def interrupting(progress):

@@ -50,22 +50,20 @@ def write_page(folder: Path, first: int = 1) -> Path:
 def small_waves(lanes: int | None = WAVE) -> Iterator[None]:
     """Plan waves of a few lanes (None: as many as usual), and save at every record."""
     from sweep.engine.plan import Fixed
-    from sweep.runs import filling, growing, wave_writer
+    from sweep.runs import wave_writer
+    from sweep.runs.executors import local
 
-    planning, saving = (filling, growing), (wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS)
-    before = [module.plan_sweep for module in planning]
+    before, saving = local.plan_sweep, (wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS)
 
     def planned(experiment: Any, memory: int | None = None, fixed: Fixed = Fixed(), **options: Any) -> Any:
-        return before[0](experiment, memory, replace(fixed, wave_lanes=fixed.wave_lanes or lanes), **options)
+        return before(experiment, memory, replace(fixed, wave_lanes=fixed.wave_lanes or lanes), **options)
 
-    for module in planning:
-        module.plan_sweep = planned
+    local.plan_sweep = planned
     wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = 0.0, 0.0
     try:
         yield
     finally:
-        for module, function in zip(planning, before, strict=True):
-            module.plan_sweep = function
+        local.plan_sweep = before
         wave_writer.SAVE_SECONDS, wave_writer.MOST_SAVE_SECONDS = saving
 
 

@@ -19,6 +19,7 @@ from sweep.page.axes import grid
 from sweep.results import schema
 from sweep.results import store as stores
 from sweep.runs.coordinator import Coordinator
+from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.filling import resume
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
@@ -174,7 +175,7 @@ def test_a_stopped_sweep_of_data_goes_on_to_the_same_bits(tmp_path: Path, classe
 
     with pytest.raises(Terminated):
         Coordinator(Share(plan, stores.Store(tmp_path / "stopped")), stop).run()
-    resume(CLASSES, tmp_path / "stopped", None, lambda progress: None)
+    resume(CLASSES, tmp_path / "stopped", LocalExecutor(), lambda progress: None)
     one, other = open_results(tmp_path / "stopped"), open_results(classes)
     for name in other.data_vars:
         np.testing.assert_array_equal(one[name], other[name])

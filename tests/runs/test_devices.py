@@ -17,6 +17,7 @@ from sweep.base.signals import Terminated
 from sweep.engine import cost
 from sweep.page.axes import grid
 from sweep.results import store as stores
+from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.growing import plan_growth
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
@@ -70,7 +71,7 @@ def test_a_plan_uses_no_more_devices_than_asked_for() -> None:
 def test_a_store_grows_on_the_devices_asked_for(tmp_path: Path) -> None:
     create(plan_sweep(PAGE, devices=3), tmp_path / "store")
     held = stores.read_attributes(tmp_path / "store")
-    growth = plan_growth(replace(PAGE, axes=grid(seed=range(14))), tmp_path / "store", held, None, devices=2)
+    growth = plan_growth(replace(PAGE, axes=grid(seed=range(14))), tmp_path / "store", held, LocalExecutor(devices=2))
     assert growth is not None
     assert (growth.old.devices.count, growth.new.devices.count) == (2, 2)
 

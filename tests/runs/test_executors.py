@@ -4,7 +4,8 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,11 @@ EXPERIMENT = tiny(axes=AXES, model=MLP(width=6, depth=1), record=RECORD)
 WAVES = 3
 
 
-def begun(path: Path) -> tuple[LocalExecutor, list[Job], stores.Store]:
+def begun(path: Path) -> tuple[Callable[..., Iterator[Event]], list[Job], stores.Store]:
     plan = plan_sweep(EXPERIMENT, fixed=Fixed(4, 2))
     create(plan, path, {"page": "page.py", "arguments": '["--epochs", "12"]'})
     store = stores.Store(path)
-    return LocalExecutor(plan, store), make_jobs(plan, range(WAVES), store), store
+    return partial(LocalExecutor().run, plan, store), make_jobs(plan, range(WAVES), store), store
 
 
 def nothing() -> None:
@@ -69,8 +70,8 @@ def test_a_job_is_plain_values() -> None:
 def test_waves_in_any_order_and_more_than_once_are_the_same(
     order: Sequence[int], expected: xr.Dataset, tmp_path: Path
 ) -> None:
-    executor, jobs, store = begun(tmp_path / "store")
-    events = list(executor.run([jobs[number] for number in order], nothing))
+    run, _, store = begun(tmp_path / "store")
+    events = list(run(order, nothing))
     assert isinstance(events[0], Compiled)
     assert [event.wave for event in events if isinstance(event, Ended)] == list(order)
     assert not list(store.path.glob("checkpoint*"))
@@ -95,8 +96,8 @@ def test_a_wave_can_be_run_in_another_process_that_is_sent_a_job(expected: xr.Da
 
 
 def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected: xr.Dataset, tmp_path: Path) -> None:
-    executor, jobs, store = begun(tmp_path / "store")
-    for job in jobs[1:]:
+    run, _, store = begun(tmp_path / "store")
+    for wave in (1, 2):
         events: list[Event] = []
 
         def obey(events: list[Event] = events) -> None:
@@ -104,7 +105,7 @@ def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected:
                 raise Terminated
 
         with pytest.raises(Terminated):
-            events.extend(executor.run([job], obey))
+            events.extend(run([wave], obey))
         assert isinstance(events[-1], Saved)
     assert sorted(path.name for path in store.path.glob("checkpoint*")) == [
         "checkpoint-0000000004", "checkpoint-0000000008",
@@ -113,8 +114,8 @@ def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected:
     standing = {number: WaveWriter(plan, number, stores.Store(store.path)).position for number in (1, 2)}
     assert all(position is not None and position.done.min() > 0 for position in standing.values())
     shutil.copytree(store.path, tmp_path / "other")
-    other = LocalExecutor(plan, stores.Store(tmp_path / "other"))
-    list(other.run(jobs[1:2], nothing))  # its checkpoint is not needed after its end
+    other = stores.Store(tmp_path / "other")
+    list(LocalExecutor().run(plan, other, [1], nothing))  # its checkpoint is not needed after its end
     assert [path.name for path in (tmp_path / "other").glob("checkpoint*")] == ["checkpoint-0000000008"]
     again, whole = (ds.attrs["lane_steps_executed"] for ds in (finish(store.path), expected))
     assert again < 0.6 * whole  # two waves after their checkpoints, and all of the third
@@ -124,7 +125,7 @@ def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected:
 
 def test_the_checkpoint_of_an_older_store_is_resumed_from(expected: xr.Dataset, tmp_path: Path) -> None:
     """It had one for all waves."""
-    executor, jobs, store = begun(tmp_path / "store")
+    run, _, store = begun(tmp_path / "store")
     events: list[Event] = []
 
     def obey() -> None:
@@ -132,7 +133,7 @@ def test_the_checkpoint_of_an_older_store_is_resumed_from(expected: xr.Dataset, 
             raise Terminated
 
     with pytest.raises(Terminated):
-        events.extend(executor.run([jobs[1]], obey))
+        events.extend(run([1], obey))
     (store.path / "checkpoint-0000000004").rename(store.path / "checkpoint")
     plan = plan_sweep(EXPERIMENT, fixed=Fixed(4, 2))
     store.tidy_checkpoints()  # as the coordinator does
@@ -145,8 +146,8 @@ def test_the_checkpoint_of_an_older_store_is_resumed_from(expected: xr.Dataset, 
 
 
 def test_checkpoints_of_waves_that_do_not_run_are_neither_read_nor_kept(expected: xr.Dataset, tmp_path: Path) -> None:
-    executor, jobs, store = begun(tmp_path / "store")
-    list(executor.run(jobs[:1], nothing))
+    run, _, store = begun(tmp_path / "store")
+    list(run([0], nothing))
     for name in (
         "checkpoint-0000000000",
         "checkpoint-0000000008",
@@ -159,7 +160,7 @@ def test_checkpoints_of_waves_that_do_not_run_are_neither_read_nor_kept(expected
 
 
 def test_a_damaged_checkpoint_does_not_hide_other_damage(tmp_path: Path) -> None:
-    executor, jobs, store = begun(tmp_path / "store")
+    run, _, store = begun(tmp_path / "store")
     events: list[Event] = []
 
     def obey() -> None:
@@ -167,7 +168,7 @@ def test_a_damaged_checkpoint_does_not_hide_other_damage(tmp_path: Path) -> None
             raise Terminated
 
     with pytest.raises(Terminated):
-        events.extend(executor.run([jobs[1]], obey))
+        events.extend(run([1], obey))
     (store.path / "checkpoint-0000000004").write_bytes(b"x")
     for chunk in (store.path / "loss" / "c").glob("2/*"):
         chunk.write_bytes(b"x")
@@ -180,15 +181,15 @@ def test_a_damaged_checkpoint_does_not_hide_other_damage(tmp_path: Path) -> None
 
 def test_a_sweep_with_missing_waves_is_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, store = begun(tmp_path / "store")
-    monkeypatch.setattr(LocalExecutor, "run", lambda self, jobs, obey: iter(()))
+    monkeypatch.setattr(LocalExecutor, "run", lambda *_: iter(()))
     with pytest.raises(AssertionError, match="an executor left out waves"):
         finish(store.path)
     assert not stores.check(store.path)["complete"]
 
 
 def test_a_metric_that_the_store_does_not_have_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executor, jobs, store = begun(tmp_path / "store")
+    run, _, store = begun(tmp_path / "store")
     names = set(store.names()) - {"parameter_norm"}
     monkeypatch.setattr(store, "names", lambda: tuple(names))
     assert "parameter_norm" in EXPERIMENT.metrics()
-    assert isinstance(list(executor.run(jobs[:1], nothing))[-2], Ended)
+    assert isinstance(list(run([0], nothing))[-2], Ended)

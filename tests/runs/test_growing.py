@@ -17,6 +17,7 @@ from sweep.results.digests.layout import replace_root
 from sweep.results.networks import kept
 from sweep.results.store import creation
 from sweep.runs import provenance
+from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.growing import plan_growth
 from sweep.runs.repair import repair
 from sweep.runs.replay import replay
@@ -141,7 +142,7 @@ def test_a_store_that_keeps_no_states_is_trained_again_and_moved_aside(tmp_path:
     bare = replace(PAGE, record=replace(RECORD, keep="parameters"))
     before = run_sweep(bare, out=tmp_path / "store")
     longer = replace(bare, epochs=16)
-    growth = plan_growth(longer, tmp_path / "store", stores.check(tmp_path / "store"), None)
+    growth = plan_growth(longer, tmp_path / "store", stores.check(tmp_path / "store"), LocalExecutor())
     assert growth is not None
     assert growth.stored_steps == 0
     assert any("all are trained again" in why for why in growth.new.reasons)

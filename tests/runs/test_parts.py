@@ -18,7 +18,9 @@ from sweep.base.signals import Terminated
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.results import store as stores
 from sweep.results.store import Part
-from sweep.runs import coordinator, parts, wave_writer
+from sweep.runs import parts, wave_writer
+from sweep.runs.executors import local
+from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.merging import merge
 from sweep.runs.parts import describe_share, plan_part
 from sweep.runs.progress import Progress
@@ -137,14 +139,14 @@ def test_a_part_that_was_stopped_goes_on_from_its_checkpoint(
 def test_waves_that_were_too_large_in_a_part_are_smaller_there_and_for_who_comes_later(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Scarce(coordinator.LocalExecutor):
-        def run(self, *args):
-            if self._plan.wave_lanes > 2:
+    class Scarce(local.LocalExecutor):
+        def run(self, plan, *args):
+            if plan.wave_lanes > 2:
                 raise OutOfMemoryError("no memory")
-            return super().run(*args)
+            return super().run(plan, *args)
 
     path = tmp_path / "store"
-    monkeypatch.setattr(coordinator, "LocalExecutor", Scarce)
+    monkeypatch.setattr(local, "LocalExecutor", Scarce)
     with (
         pytest.warns(SweepWarning, match="no memory: compiling again for waves of 2 lanes instead of 6"),
         pytest.raises(Terminated),
@@ -155,7 +157,7 @@ def test_waves_that_were_too_large_in_a_part_are_smaller_there_and_for_who_comes
     monkeypatch.undo()
     before = stores.check(path)["plan"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coordinator, "LocalExecutor", Scarce)
+        patch.setattr(local, "LocalExecutor", Scarce)
         run_sweep(EXPERIMENT, out=path, part=(1, 2))  # it follows what is there, and needs not run out of memory again
     assert stores.check(path)["plan"] == before
     assert stores.Store(path).begun_waves() == [(0, 2), (2, 4), (4, 6)]
@@ -271,7 +273,7 @@ def test_lanes_that_are_compared_with_each_other_are_not_divided(tmp_path: Path)
 
 
 def test_more_parts_than_lanes_leave_some_with_nothing_to_do(tmp_path: Path) -> None:
-    plan = plan_part(EXPERIMENT, tmp_path / "store", Part(14, 16), None)
+    plan = plan_part(EXPERIMENT, tmp_path / "store", Part(14, 16), LocalExecutor())
     assert [len(wave.lanes) for wave in plan.waves] == [1] * 12
     assert describe_share(plan, Part(14, 16)) == "part 14/16: no wave, as there are 12: it has nothing to do"
     assert describe_share(plan, Part(12, 16)) == "part 12/16: wave 12 of 12, 1 of 12 lanes"

@@ -31,6 +31,7 @@ from sweep.page.load import load
 from sweep.results import store as stores
 from sweep.results.networks import kept, read_state
 from sweep.runs.coordinator import Coordinator
+from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.filling import resume
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
@@ -240,7 +241,7 @@ def test_a_sweep_that_was_stopped_and_resumed_keeps_the_same_networks(tmp_path: 
     assert {*checkpoint["0/final"]} | {*checkpoint["0/seated"]} == {*range(64)}
     assert len(checkpoint["0/seated"]) < 64 or segments < 7
     checking.main([str(tmp_path / "stopped")])
-    resume(experiment, tmp_path / "stopped", None, lambda told: None)
+    resume(experiment, tmp_path / "stopped", LocalExecutor(), lambda told: None)
     chunks = sorted(path.relative_to(whole) for path in whole.glob("parameters/c/*/*"))
     assert len(chunks) == 5
     for chunk in chunks:

@@ -1,7 +1,7 @@
-"""Executors run waves and report what happens. A wave depends only on its plan, its number and its store.
+"""Executors plan sweeps for the devices that they have, run waves on them, and report what happens.
 
-So waves may be run in any process, in any order and more than once: the bits are the same, and each writes its own
-chunks.
+A wave depends only on its plan, its number and its store. So waves may be run in any process, in any order and more
+than once: the bits are the same, and each writes its own chunks.
 """
 
 import json
@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sweep.engine.plan import Plan
+from sweep.engine.plan import Fixed, Plan
+from sweep.page.experiment import Experiment
 from sweep.results.store import Store
 from sweep.runs.events import Event
 
@@ -36,13 +37,27 @@ class Job:
 
 
 class Executor(Protocol):
-    """Something that runs the waves of one plan."""
+    """Something that runs waves on devices of its own."""
 
-    def run(self, jobs: Sequence[Job], obey: Callable[[], None]) -> Iterator[Event]:
+    def plan(self, experiment: Experiment, fixed: Fixed = Fixed()) -> Plan:
+        """Plan a sweep for its devices.
+
+        Args:
+            experiment: what to run.
+            fixed: what a store has fixed of the plan.
+
+        Raises:
+            SweepError: for a sweep that does not fit, or that can't be run there.
+        """
+        ...
+
+    def run(self, plan: Plan, store: Store, waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
         """Run some waves.
 
         Args:
-            jobs: the waves.
+            plan: a plan for its devices.
+            store: the store to write to, which was made for the plan.
+            waves: numbers of the waves in the plan.
             obey: raises an exception if a signal has come; the executor then saves what was trained, yields that
                 event, and raises the exception again.
 

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sweep.base.signals import Terminated
-from sweep.engine.plan import Plan
+from sweep.engine.plan import Fixed, Plan
 from sweep.engine.prepare import prepare
 from sweep.engine.walk import walk_wave
 from sweep.page.experiment import Experiment
@@ -18,26 +18,33 @@ from sweep.runs.provenance import fixed_by
 from sweep.runs.wave_writer import WaveWriter
 
 
+@dataclass(frozen=True)
 class LocalExecutor:
     """Runs waves in this process.
 
     Args:
-        plan: the plan.
-        store: the store to write to.
+        memory: budget in bytes; None is half of what is free.
+        devices: number of devices of this process to run on; None is all.
+        parts: among how many processes the waves of a new store are shared, see `runs.parts`.
     """
 
-    def __init__(self, plan: Plan, store: Store) -> None:
-        self._plan, self._store = plan, store
+    memory: int | None = None
+    devices: int | None = None
+    parts: int = 1
 
-    def run(self, jobs: Sequence[Job], obey: Callable[[], None]) -> Iterator[Event]:
+    def plan(self, experiment: Experiment, fixed: Fixed = Fixed()) -> Plan:
+        """Plan a sweep for its devices: see `Executor`."""
+        return plan_sweep(experiment, self.memory, fixed, devices=self.devices, parts=self.parts)
+
+    def run(self, plan: Plan, store: Store, waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
         """Run some waves: see `Executor`."""
         begin = time.perf_counter()
         try:
-            prepare(self._plan, obey)
+            prepare(plan, obey)
         finally:  # also counts compiling for a wave that proves too large
             yield Compiled(time.perf_counter() - begin)
-        for job in jobs:
-            yield from run_wave(self._plan, job.wave, self._store, obey)
+        for wave in waves:
+            yield from run_wave(plan, wave, store, obey)
 
 
 def run_job(job: Job, experiment: Experiment, obey: Callable[[], None] = lambda: None) -> Iterator[Event]:
@@ -52,8 +59,8 @@ def run_job(job: Job, experiment: Experiment, obey: Callable[[], None] = lambda:
     """
     store = Store(Path(job.store))
     fixed = replace(fixed_by(store.attributes()), wave_lanes=job.wave_lanes)
-    plan = plan_sweep(experiment, job.memory, fixed)
-    yield from LocalExecutor(plan, store).run([job], obey)
+    executor = LocalExecutor(job.memory)
+    yield from executor.run(executor.plan(experiment, fixed), store, [job.wave], obey)
 
 
 def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) -> Iterator[Event]:
