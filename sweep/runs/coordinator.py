@@ -1,7 +1,7 @@
 """Running the waves of a sweep: which waves the store lacks, what is counted, when it is complete."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from sweep.base.errors import REMEDIES, SweepError
 from sweep.base.signals import Requests, defer_signals
 from sweep.engine.plan import Plan
-from sweep.runs.events import Compiled, Ended, Event, Executed, Saved
+from sweep.runs.events import Compiled, Ended, Event, Executed, Failure, Saved, Staff
 from sweep.runs.executors import Executor
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.progress import Progress
@@ -34,6 +34,8 @@ class Coordinator:
     def __init__(self, share: Share, watch: Callable[[Progress], None], executor: Executor = LocalExecutor()) -> None:
         self._share, self._plan, self._store, self._watch = share, share.plan, share.store, watch
         self._executor = executor
+        self._failures: list[Failure] = []
+        self._staff: Staff | None = None
         refuse_other_bits(self._store.attributes(), self._plan, self._store.path)
         self._tally = share.begin()
         mine = share.waves()
@@ -52,7 +54,12 @@ class Coordinator:
         with explain_failure(self._store.path, self._share.again):
             with defer_signals() as requests:
                 self._train(requests)
-            assert {*self._missing} <= stored_waves(self._plan, self._store), "an executor left out waves"
+            failed = {failure.wave for failure in self._failures}
+            left = {*self._missing} - stored_waves(self._plan, self._store)
+            assert left == failed, "an executor left out waves"
+            if failed:
+                self._share.note(self._tally)
+                raise WavesFailedError(self._plan, self._store.path, self._failures, self._share.again)
             self._share.end(self._tally)
 
     def _train(self, requests: Requests) -> None:
@@ -76,12 +83,36 @@ class Coordinator:
         elif isinstance(event, Ended):
             tally.lane_steps += event.living
             self._share.note(tally)
+        elif isinstance(event, Failure):
+            self._failures.append(event)
+        elif isinstance(event, Staff):
+            self._staff = event
         else:
             self._done[event.wave] = event.done
             self._report("training", event.ended)
 
     def _report(self, stage: str, ended: dict[int, int]) -> None:
-        self._watch(Progress(stage, self._plan, sum(self._done.values()), self._total, ended, self._tally))
+        done = sum(self._done.values())
+        self._watch(Progress(stage, self._plan, done, self._total, ended, self._tally, self._staff))
+
+
+class WavesFailedError(SweepError):
+    """Some waves were given up, all others are stored.
+
+    Args:
+        plan: the plan.
+        path: the store.
+        failures: the waves that were given up.
+        again: how the user tries them again.
+    """
+
+    def __init__(self, plan: Plan, path: Path, failures: Sequence[Failure], again: str) -> None:
+        self.failures = tuple(failures)
+        lanes = sum(len(plan.waves[failure.wave].lanes) for failure in failures)
+        super().__init__(
+            f"{len(failures)} of {len(plan.waves)} waves ({lanes:,} lanes) failed, the others are stored in {path}; "
+            f"the last error: {failures[-1].error}; {again}, which tries them again"
+        )
 
 
 @contextmanager
