@@ -175,11 +175,12 @@ def _plan(selection: Selection, options: Options, part: "Part | None", memory: i
     """Plan what the command would do, with the waves of the store if it is continued in parts."""
     from sweep.runs.executors.local import LocalExecutor
     from sweep.runs.parts import plan_part
+    from sweep.runs.runner import executor_for
 
-    executor = LocalExecutor(memory, options.devices)
     if part is not None:
-        return plan_part(selection.experiment, selection.store, part, executor)
-    return executor.plan(selection.experiment)
+        return plan_part(selection.experiment, selection.store, part, LocalExecutor(memory, options.devices))
+    with executor_for(selection.experiment, _ray(options, selection), memory, options.devices) as executor:
+        return executor.plan(selection.experiment)
 
 
 def _show_growth(selection: Selection, options: Options, memory: int | None) -> None:
@@ -189,12 +190,13 @@ def _show_growth(selection: Selection, options: Options, memory: int | None) -> 
     from sweep.runs.runner import load_jax
 
     load_jax()
-    from sweep.runs.executors.local import LocalExecutor
     from sweep.runs.growing import has_all, plan_growth
     from sweep.runs.planning import check_effect
+    from sweep.runs.runner import executor_for
 
     console, store = Terminal(highlight=False), selection.store
-    growth = plan_growth(selection.experiment, store, stores.check(store), LocalExecutor(memory, options.devices))
+    with executor_for(selection.experiment, _ray(options, selection), memory, options.devices) as executor:
+        growth = plan_growth(selection.experiment, store, stores.check(store), executor)
     if growth is None:
         console.print(has_all(store), soft_wrap=True)
         return
@@ -219,7 +221,7 @@ def _replay(selection: Selection, options: Options, memory: int | None) -> None:
 
 
 def _run(selection: Selection, options: Options, part: "Part | None", memory: int | None, args: Sequence[str]) -> None:
-    from sweep.cli.terminal import Terminal, show_parent, show_summary
+    from sweep.cli.terminal import Terminal, show_parent, show_shares, show_summary
     from sweep.plots.gallery import check_directory, choose_figures, default_directory, draw_figures
     from sweep.results.dataset import open_results
     from sweep.runs.runner import run_part, run_sweep
@@ -260,6 +262,7 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
         directory = options.figures_dir or default_directory(store, selection.experiment.name, complete=True)
         with _say_what_is_saved(store):
             drawn = draw_figures(ds, choose_figures(ds, page_figures=selection.experiment.figures), directory)
+        show_shares(console, watch.staff)
         show_summary(console, ds, store, drawn)
         show_parent(console, ds, store, f"{_python()} -m sweep.report")
     except (KeyboardInterrupt, Terminated):
@@ -276,7 +279,8 @@ def _ray(options: Options, selection: Selection) -> "Ray | None":
     from sweep.runs.executors.on_ray.messages import Ray
 
     source = PageSource(selection.attributes["page"], tuple(json.loads(selection.attributes["arguments"])))
-    return Ray(options.address, options.workers, source)
+    cache = "" if options.compile_cache is None else str(options.compile_cache)
+    return Ray(options.address, options.workers, source, cache)
 
 
 def _check_growing(selection: Selection) -> None:

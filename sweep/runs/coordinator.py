@@ -57,10 +57,20 @@ class Coordinator:
             failed = {failure.wave for failure in self._failures}
             left = {*self._missing} - stored_waves(self._plan, self._store)
             assert left == failed, "an executor left out waves"
+            self._record_failures()
             if failed:
                 self._share.note(self._tally)
                 raise WavesFailedError(self._plan, self._store.path, self._failures, self._share.again)
             self._share.end(self._tally)
+
+    def _record_failures(self) -> None:
+        """Store which waves were given up, and why; if none was, that those of an earlier run no longer are."""
+        found = []
+        for failure in self._failures:
+            wave = self._plan.waves[failure.wave]
+            found.append({"start": wave.start, "stop": wave.start + wave.places, **asdict(failure)})
+        if found or "failures" in self._store.attributes():
+            self._store.set_attributes(failures=json.dumps(found))
 
     def _train(self, requests: Requests) -> None:
         if not self._missing:
@@ -97,7 +107,7 @@ class Coordinator:
 
 
 class WavesFailedError(SweepError):
-    """Some waves were given up, all others are stored.
+    """Some waves were given up, all others are stored; the attribute `failures` of the store says which, and why.
 
     Args:
         plan: the plan.
@@ -106,8 +116,9 @@ class WavesFailedError(SweepError):
         again: how the user tries them again.
     """
 
+    code = 1
+
     def __init__(self, plan: Plan, path: Path, failures: Sequence[Failure], again: str) -> None:
-        self.failures = tuple(failures)
         lanes = sum(len(plan.waves[failure.wave].lanes) for failure in failures)
         super().__init__(
             f"{len(failures)} of {len(plan.waves)} waves ({lanes:,} lanes) failed, the others are stored in {path}; "

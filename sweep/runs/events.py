@@ -90,7 +90,8 @@ class WorkerShare:
     """What one of several workers has done, with all that replaced it.
 
     Args:
-        name: the worker, for users.
+        number: the worker's number, from 1 on.
+        host: the name of its machine.
         devices: its devices, in words.
         waves: number of waves that it has ended.
         executed: lane-steps that it has executed.
@@ -98,7 +99,8 @@ class WorkerShare:
         lost: how often it was lost.
     """
 
-    name: str
+    number: int
+    host: str
     devices: str
     waves: int = 0
     executed: int = 0

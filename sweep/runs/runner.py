@@ -92,7 +92,7 @@ def run_sweep(
         load_jax()
         from sweep.runs import filling
 
-        with _executor(experiment, ray, memory, devices) as executor:
+        with executor_for(experiment, ray, memory, devices) as executor:
             filling.grow(experiment, path, executor, attributes, watch)
         return open_results(path)
     if in_the_way and not fresh:
@@ -103,7 +103,7 @@ def run_sweep(
     load_jax()
     from sweep.runs import filling  # imports JAX, which a complete store does not need
 
-    with _executor(experiment, ray, memory, devices) as executor:
+    with executor_for(experiment, ray, memory, devices) as executor:
         if in_the_way and not fresh:
             filling.resume(experiment, path, executor, watch)
         else:
@@ -112,8 +112,17 @@ def run_sweep(
 
 
 @contextmanager
-def _executor(experiment: Experiment, ray: Ray | None, memory: int | None, devices: int | None) -> "Iterator[Executor]":
-    """Have what runs waves within a `with` block: this process, or workers."""
+def executor_for(
+    experiment: Experiment, ray: Ray | None, memory: int | None, devices: int | None
+) -> "Iterator[Executor]":
+    """Have what runs waves within a `with` block: this process, or workers.
+
+    Args:
+        experiment: what they run.
+        ray: where the workers are on Ray; None is this process.
+        memory: budget of each process in bytes; None is half of what is free.
+        devices: devices of each process; None is all of this process, and what `Ray` gives to a worker.
+    """
     from sweep.runs.executors.local import LocalExecutor
 
     if ray is None:
@@ -121,7 +130,7 @@ def _executor(experiment: Experiment, ray: Ray | None, memory: int | None, devic
         return
     from sweep.runs.executors.on_ray.executor import on_ray
 
-    with on_ray(ray.source or Given(experiment), ray.address, ray.workers, memory, devices) as executor:
+    with on_ray(ray, ray.source or Given(experiment), memory, devices) as executor:
         yield executor
 
 

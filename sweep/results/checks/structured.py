@@ -243,6 +243,15 @@ def _check_sources(found: Any) -> None:
         _check_texts(each)
 
 
+def _check_failures(found: Any) -> None:
+    few = isinstance(found, list) and len(found) <= MOST_NETWORKS
+    require(few, f"it is not a list of at most {MOST_NETWORKS:,} waves")
+    for each in found:
+        _check_texts(each)
+        numbers = [each.get(name) for name in ("start", "stop", "tries")]
+        require(all(map(is_whole_number, numbers)), "the start, stop and tries of a wave are not whole numbers")
+
+
 def _check_networks(found: Any) -> None:
     few = isinstance(found, list) and 1 <= len(found) <= MOST_NETWORKS
     require(few, f"it is not a list of at most {MOST_NETWORKS:,} networks")
@@ -316,4 +325,5 @@ FORMS: Final[Mapping[str, Callable[[Any], None]]] = {
     "versions": _check_texts,
     "networks": _check_networks,
     "sources": _check_sources,
+    "failures": _check_failures,
 }

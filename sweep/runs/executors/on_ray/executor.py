@@ -17,7 +17,7 @@ from sweep.results.store import Store
 from sweep.runs.events import Event
 from sweep.runs.executors.on_ray.connection import connected
 from sweep.runs.executors.on_ray.crew import Crew
-from sweep.runs.executors.on_ray.messages import Settings, Source, Task, sent_environment
+from sweep.runs.executors.on_ray.messages import Ray, Settings, Source, Task, sent_environment
 from sweep.runs.executors.on_ray.run import Run
 from sweep.runs.planning import plan_for
 
@@ -67,30 +67,23 @@ class RayExecutor:
 
 
 @contextmanager
-def on_ray(
-    source: Source,
-    address: str | None = None,
-    workers: int | None = None,
-    memory: int | None = None,
-    devices: int | None = None,
-) -> Iterator[RayExecutor]:
+def on_ray(where: Ray, source: Source, memory: int | None = None, devices: int | None = None) -> Iterator[RayExecutor]:
     """Have workers on Ray within a `with` block. This process itself plans on the CPU.
 
     Args:
+        where: the cluster, and how many workers there are to be.
         source: where workers get the experiment from.
-        address: of a Ray cluster; None starts one of this machine alone.
-        workers: how many there are to be; None is one for each GPU, or without GPUs one for each machine.
         memory: budget of each in bytes; None is half of what is free.
         devices: devices of each; None is one GPU, or a share of the cores.
 
     Raises:
         SweepError: if there is no Ray, or if no worker can be started.
     """
-    settings = Settings(os.getcwd(), sent_environment(), os.environ.get("JAX_COMPILATION_CACHE_DIR", ""))
+    settings = Settings(os.getcwd(), sent_environment(), where.compile_cache)
     with suppress(RuntimeError):  # JAX is in use already
         jax.config.update("jax_platforms", "cpu")
-    with connected(address) as ray:
-        crew = Crew(ray, settings, workers, devices)
+    with connected(where.address) as ray:
+        crew = Crew(ray, settings, where.workers, devices)
         try:
             yield RayExecutor(crew, source, memory)
         finally:

@@ -70,6 +70,7 @@ class Ray:
         address: of a cluster, such as "auto" or "ray://host:10001"; None starts Ray on this machine alone.
         workers: how many processes train; None is one for each GPU, or without GPUs one for each machine.
         source: where workers get the experiment from; None sends the experiment itself.
+        compile_cache: the folder, on each machine, in which compiled programs are kept, or "off"; "" is the user's own.
 
     Raises:
         SweepError: for anything but a whole number of workers from 1 on.
@@ -78,6 +79,7 @@ class Ray:
     address: str | None = None
     workers: int | None = None
     source: Source | None = None
+    compile_cache: str = ""
 
     def __post_init__(self) -> None:
         if self.workers is not None and (type(self.workers) is not int or not 1 <= self.workers <= MOST_WORKERS):
