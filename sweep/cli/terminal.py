@@ -242,13 +242,13 @@ def show_shares(console: Console, staff: "Staff | None") -> None:
     if staff is None or not staff.shares:
         return
     whole = sum(share.executed for share in staff.shares) or 1
-    cells = [
-        (share.name, share.devices, str(share.waves), f"{share.executed / whole:.0%}", f"{share.seconds:.1f}",
-         f"{share.executed / share.seconds:,.0f}" if share.seconds else "-", str(share.lost))
-        for share in staff.shares
-    ]  # fmt: skip
-    heads = ("worker", "devices", "waves", "of all lane-steps", "training (s)", "lane-steps/s", "lost")
-    tables.print_table(console, heads, cells, label_columns=2)
+    cells = []
+    for share in staff.shares:
+        rate = f"{share.executed / share.seconds:,.0f}" if share.seconds else "-"
+        counts = (str(share.waves), f"{share.executed / whole:.0%}", f"{share.seconds:.1f}", rate, str(share.lost))
+        cells.append((str(share.number), share.host, share.devices, *counts))
+    heads = ("worker", "machine", "devices", "waves", "of lane-steps", "training (s)", "lane-steps/s", "lost")
+    tables.print_table(console, heads, cells, label_columns=3)
 
 
 def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterable[Path]) -> None:
