@@ -107,7 +107,7 @@ def faulty_worker(folder: str, faults: dict[str, Any]) -> type:
     """Make the class of workers in which something goes wrong.
 
     Each saves at every record. `calls` are numbers of calls of its store: at each of them one of the workers, the first
-    that comes so far, gets `signal`. A wave in `raises` always raises.
+    that comes so far, gets `signal`. Wave 1 always raises while there is a file `raises-1` in the folder.
     """
     from sweep.runs.executors.on_ray.worker import Worker
 
@@ -128,7 +128,7 @@ def faulty_worker(folder: str, faults: dict[str, Any]) -> type:
                 real_check(store)
 
             def run_wave(plan: Any, number: int, *rest: Any) -> Any:
-                if number in faults.get("raises", ()):
+                if os.path.exists(f"{folder}/raises-{number}"):
                     raise RuntimeError("an injected error")
                 return real_run(plan, number, *rest)
 
@@ -221,7 +221,8 @@ def _always_failing(wave: int) -> Callable[[Path], tuple[str, str]]:
         cluster()
         text, expected = prepared()
         _begin(folder, text)
-        with faulty(folder, {"raises": [wave]}):
+        (folder / f"raises-{wave}").touch()
+        with faulty(folder, {}):
             reply = run_on_ray(folder)
         if reply.code != 1 or "RuntimeError: an injected error" not in reply.lines()[-1]:
             return "untidy", reply.brief()
