@@ -45,7 +45,8 @@ class RayExecutor:
         together = Counter(each.host if each.platform == "cpu" else str(each.pid) for each in alike)
         memory = self._memory or min(each.memory for each in alike) // 2 // max(together.values())
         devices, workers = Devices(*kind, min(each.count for each in alike)), self._crew.capacity.workers
-        plans = [plan_for(devices, experiment, memory, fixed, parts=each * workers) for each in WAVES_PER_WORKER]
+        choices = WAVES_PER_WORKER[:1] if fixed.wave_lanes else WAVES_PER_WORKER  # a store has fixed them
+        plans = [plan_for(devices, experiment, memory, fixed, parts=each * workers) for each in choices]
         return min(plans, key=lambda plan: work_of_each(plan, workers))
 
     def run(self, plan: Plan, store: Store, waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
