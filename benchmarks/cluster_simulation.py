@@ -2,7 +2,8 @@
 
 A worker waits for the driver, which serves one message at a time; trains a wave; and writes it into a store that all
 share, one after another at the store's rate. Workers are lost at random and replaced, and their waves go on from the
-last save. What each of these takes was measured (`benchmarks.cluster`), or is an assumption that is stated with the results.
+last save. What each of these takes was measured (`benchmarks.cluster`), or is an assumption that is stated with the
+results.
 """
 
 import heapq

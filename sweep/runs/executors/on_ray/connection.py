@@ -25,6 +25,7 @@ _LOCAL: Final = {
 }
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to anybody
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # a lost head ends this process in our words, see `Crew`
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a worker without a GPU sees the environment as it is
 }
 
@@ -77,7 +78,7 @@ def _connect(ray: ModuleType, address: str | None) -> None:
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     try:
         if address is not None:
-            _knock(_find(ray, address))
+            knock(_find(ray, address))
         if address is None:
             ray.init(address="local", num_cpus=count_cores(), include_dashboard=False, **quiet)
         else:
@@ -101,7 +102,7 @@ def _find(ray: ModuleType, address: str) -> str:
     return ""
 
 
-def _knock(place: str) -> None:
+def knock(place: str) -> None:
     """Make sure that somebody listens there, since Ray would wait for minutes.
 
     Raises:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.runs.executors.on_ray.capacity import Capacity, Node, share_out
+from sweep.runs.executors.on_ray.connection import knock
 from sweep.runs.executors.on_ray.messages import Description, News, Settings, Task
 from sweep.runs.executors.on_ray.worker import Worker
 
@@ -16,6 +17,7 @@ STARTING: Final = 180.0  # seconds in which at least one worker must have starte
 TELLING: Final = 20.0  # seconds of waiting for them after which that is said
 SILENCE: Final = 600.0  # seconds without news after which a worker that trains is given up
 COMPILING: Final = 3600.0  # the same for one that compiles
+GONE: Final = 120.0  # seconds without an answer of the head after which the cluster is given up, if no worker is left
 _LONG_POLL: Final = 0.5  # seconds that a worker waits for something to tell
 _LOOKING: Final = 5.0  # seconds between two looks for machines that have joined
 
@@ -101,7 +103,9 @@ class Crew:
         self._ray, self._settings, self._wanted, self._devices = ray, settings, workers, devices
         self.capacity = self._look()
         self.members: dict[int, Member] = {}
-        self._next_look = time.monotonic() + _LOOKING
+        self._head = ray.get_runtime_context().gcs_address
+        self._answered = time.monotonic()
+        self._next_look = self._next_knock = self._answered + _LOOKING
         self._next_number = 0
         self._hire()
 
@@ -138,6 +142,18 @@ class Crew:
             if (found.cpus, found.gpus) == (self.capacity.cpus, self.capacity.gpus):
                 self.capacity = found
                 self._hire()
+
+    def is_gone(self) -> bool:
+        """Tell whether no worker is there and the head of the cluster has not answered for `GONE` seconds."""
+        now = time.monotonic()
+        if now > self._next_knock:
+            self._next_knock = now + _LOOKING
+            try:
+                knock(self._head)
+                self._answered = now
+            except OSError:
+                pass
+        return not self.ready() and now > self._answered + GONE
 
     def start(self, obey: Callable[[], None]) -> list[Description]:
         """Wait until the workers that have a place have described themselves.
@@ -222,7 +238,8 @@ class Crew:
         except errors.RayError as error:
             if member.description is None and isinstance(error, errors.ActorDiedError):  # it can't even be started
                 self.dismiss(member)
-                yield Unfit(_last_line(error))
+                owner = "owner" in str(error)  # this process, in Ray's words: what connects it to Ray has ended
+                yield Unfit("Ray has ended on this machine" if owner else _last_line(error))
             else:
                 yield self._lose(member, "its process ended")
         else:

@@ -61,7 +61,9 @@ class Run:
             self._crew.grow()
             self._give()
             if not self._crew.members:
-                raise SweepError(f"no worker can be used: {self._reason}")
+                raise SweepError(f"no worker can be used: {self._reason}; finished lanes are stored, --resume goes on")
+            if self._crew.is_gone():
+                raise SweepError("Ray does not answer any more: finished lanes are stored, --resume goes on")
 
     def save(self) -> Iterator[Event]:
         """Let all workers save and stop, and wait until they have."""
