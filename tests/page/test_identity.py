@@ -255,7 +255,7 @@ models modules moment netcdf networks numerics older_stores operations optim opt
 outputs overrides own own_numbers owners packing page page_code page_differences page_figure page_training pages pairs
 parametrisation parts perceptron permutation places plan plane planning plot plots prediction prepare products program
 progress provenance quotients reading record refusals registry regression repair replay replaying report reporting
-resolve restore restoring results rewriting rows rules run runner runs safe_files samples sampling scalars scale
+resolve restore restoring results rewriting rows rules run rungs runner runs safe_files samples sampling scalars scale
 schedules schema seats section seed_statistics seeds self_test session shape shares sharing sheet signals sine skeleton
 spacing specs stats stop stopping store store_damages streams structured style summary surfaces tables targets task
 tasks terminal text tidy trackers train trained training training_range trees unbatched unions update_rule user_cache

@@ -15,6 +15,7 @@ from sweep.runs.events import Compiled, Event
 from sweep.runs.executors import Job
 from sweep.runs.planning import plan_sweep
 from sweep.runs.provenance import fixed_by
+from sweep.runs.rungs import read_cuts
 from sweep.runs.wave_writer import WaveWriter
 
 
@@ -64,7 +65,7 @@ def run_job(job: Job, experiment: Experiment, obey: Callable[[], None] = lambda:
 
 
 def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) -> Iterator[Event]:
-    """Run one wave to its end, starting from its checkpoint if there is one.
+    """Run one wave to its end, or to the first rung that has not been judged, from its checkpoint if there is one.
 
     Args:
         plan: the plan.
@@ -73,17 +74,17 @@ def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) ->
         obey: raises an exception if a signal has come.
     """
     writer = WaveWriter(plan, number, store)
-    for segment in walk_wave(plan, number, writer.position):
+    for segment in walk_wave(plan, number, writer.position, read_cuts(plan, store)):
         yield writer.add(segment)
         last = writer.is_last(segment)
         if last:
             yield writer.close(segment)
-        elif writer.is_due():
+        elif segment.waits or writer.is_due():
             yield writer.save(segment)
         yield writer.report_position(segment)
         try:
             obey()
         except (KeyboardInterrupt, Terminated):
-            if not last:
+            if not (last or segment.waits):
                 yield writer.save(segment)
             raise
