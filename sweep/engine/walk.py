@@ -98,8 +98,6 @@ def _inside_settings(plan: Plan, copy: Callable[[], Any]) -> Callable[[], Any]:
 def _segments(plan: Plan, number: int, at: Position | None, cuts: Cuts) -> Iterator[Segment]:
     program, steps = plan.programs[plan.waves[number].program], plan.steps[plan.waves[number].program]
     first, unjudged = 0 if at is None else at.record, {*plan.rungs} - cuts.keys()
-    if first - 1 in unjudged:
-        return
     runner, done = WaveRunner(plan, number, at, cuts), steps[0] if at is None else at.done
     pace = _Pace(program, plan.waves[number], plan.devices.platform, plan.devices.count)
     for record in range(first, 1 + min(unjudged, default=len(plan.epochs) - 1)):

@@ -39,7 +39,7 @@ from sweep.runs.replay import replay
 from sweep.runs.shares import Share
 from sweep.specs import Halving, Optimizer
 
-AXES = grid(seed=range(4), learning_rate=(1e-3, 3e-2, 3e38), width=(4, 6))  # the last rate loses its lanes
+AXES = grid(width=(4, 6), seed=range(4), learning_rate=(1e-3, 3e-2, 3e38))  # the last rate loses its lanes
 ROUGH = Metric("rough", lambda moment: jnp.round(moment.loss * 4), better="lower")  # so that many are equal
 MEDIAN, LANES = Halving(first=0.2), Halving(keep=0.3, first=0.1, by="lane", within=("width",))
 TIES = Halving(first=0.4, by="lane", metric="rough")
@@ -145,12 +145,13 @@ def cut_by_hand(full: xr.Dataset, keep: float, shares: Sequence[float]) -> np.nd
 def test_waves_cut_the_lanes_that_a_sort_by_hand_cuts(complete: Path) -> None:
     found = open_results(complete)
     ends = cut_by_hand(in_one(None), 0.5, (0.2, 0.4, 0.8))
-    np.testing.assert_array_equal(found.stop_epoch.values, ends)
-    np.testing.assert_array_equal(found.status.values == CUT, np.isfinite(ends))
+    np.testing.assert_array_equal(found.stop_epoch.transpose("seed", ...).values, ends)
+    np.testing.assert_array_equal(found.status.transpose("seed", ...).values == CUT, np.isfinite(ends))
     judged = json.loads(found.attrs["cuts"])
     assert [record for record, _ in judged] == [1, 2, 4]
     for record, text in judged:
-        np.testing.assert_array_equal(read_mask(text, 24).reshape(4, 3, 2), ends == found.epoch.values[record])
+        cut = read_mask(text, 24).reshape(2, 4, 3).swapaxes(0, 1)
+        np.testing.assert_array_equal(cut, ends == found.epoch.values[record])
 
 
 @pytest.mark.slow
@@ -286,10 +287,15 @@ def test_waves_that_wait_can_be_read_and_checked_and_are_not_run_again(store: Pa
     upto = {"epoch": slice(0, 8)}
     np.testing.assert_array_equal(found.loss.sel(upto).values, expected.loss.sel(upto).values)
     assert found.attrs["lane_steps"] == steps_until(expected, 8.0)
-    told: list[Progress] = []
-    done = go_on(planned(MEDIAN), store, lambda progress: told.append(progress))
-    assert_same(done, expected)
-    steps = [progress.lane_steps for progress in told]
+    steps, counted = list[int](), list[int]()
+
+    def watch(progress: Progress) -> None:
+        steps.append(progress.lane_steps)
+        counted.append(stores.Store(store).attributes()["lane_steps"])
+
+    assert_same(go_on(planned(MEDIAN), store, watch), expected)
+    assert counted == sorted(counted)
+    assert counted[-1] == expected.attrs["lane_steps"]
     assert steps[0] == 24 * 8  # the epoch of the second rung
     assert steps[-1] == 24 * 20
     assert steps == sorted(steps)
