@@ -10,7 +10,6 @@ from typing import Any
 from sweep.base.errors import REMEDIES, SweepError
 from sweep.base.signals import Requests, defer_signals
 from sweep.engine.plan import Plan
-from sweep.engine.walk import living_steps
 from sweep.runs.events import Compiled, Ended, Event, Executed, Saved
 from sweep.runs.executors import Executor
 from sweep.runs.executors.local import LocalExecutor
@@ -18,7 +17,7 @@ from sweep.runs.progress import Progress
 from sweep.runs.provenance import arithmetic
 from sweep.runs.rungs import find_behind, find_unjudged, judge
 from sweep.runs.shares import Share, trained_steps
-from sweep.runs.wave_writer import stored_position, stored_waves
+from sweep.runs.wave_writer import stored_position, stored_waves, trained_until
 
 
 class Coordinator:
@@ -81,9 +80,9 @@ class Coordinator:
         """Note what an earlier run has trained of a wave that may wait: others may be trained before it."""
         position = stored_position(self._plan, number, self._store)
         if position is not None:
-            ended = [own.ended for own in position.lane_status]
-            self._living[number] = living_steps(position.done, ended)
-            self._done[number] = sum(int(done) * len(own) for done, own in zip(position.done, ended, strict=True))
+            self._living[number] = trained_until(position)
+            lanes = [len(own.status) for own in position.lane_status]
+            self._done[number] = sum(int(done) * size for done, size in zip(position.done, lanes, strict=True))
 
     def _process(self, event: Event) -> None:
         tally = self._tally

@@ -6,11 +6,12 @@ from typing import Final
 import numpy as np
 
 from sweep.engine.plan import Plan
+from sweep.engine.stopping import Cuts
 from sweep.engine.walk import Segment, living_steps
 from sweep.engine.wave import Position
 from sweep.results.store import Store
 from sweep.runs.curves import Curves
-from sweep.runs.events import Advanced, Ended, Executed, Saved
+from sweep.runs.events import Advanced, Ended, Executed, Saved, Waiting
 from sweep.runs.networks import write_networks
 
 SAVE_SECONDS: Final = 10.0  # between two saves
@@ -71,7 +72,18 @@ class WaveWriter:
         self._store.save_checkpoint(self._wave.start, position.arrays())
         now = time.monotonic()
         self._due = now + min(MOST_SAVE_SECONDS, max(SAVE_SECONDS, 10 * (now - begin)))
-        return Saved(self._number, living_steps(segment.done, segment.ended))
+        told = Waiting if segment.waits else Saved
+        return told(self._number, living_steps(segment.done, segment.ended))
+
+    def waits(self, cuts: Cuts) -> Waiting | None:
+        """Report that the wave already waits at a rung that has not been judged; None if it does not.
+
+        Args:
+            cuts: the rungs that were judged.
+        """
+        if self.position is None or self.position.record - 1 not in {*self._plan.rungs} - cuts.keys():
+            return None
+        return Waiting(self._number, trained_until(self.position))
 
 
 def stored_position(plan: Plan, number: int, store: Store) -> Position | None:
@@ -92,6 +104,11 @@ def stored_position(plan: Plan, number: int, store: Store) -> Position | None:
         return None
     known = store.count_records(wave.start, wave.start + wave.places)
     return position if position.wave == number and position.fits(plan) and position.record <= known else None
+
+
+def trained_until(position: Position) -> int:
+    """Count the steps that the lanes of a wave have trained up to a position, frozen lanes not counted."""
+    return living_steps(position.done, [own.ended for own in position.lane_status])
 
 
 def stored_waves(plan: Plan, store: Store) -> set[int]:

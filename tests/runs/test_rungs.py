@@ -28,7 +28,7 @@ from sweep.page.specs.stop import Stop
 from sweep.results import store as stores
 from sweep.runs import coordinator, rungs, wave_writer
 from sweep.runs.coordinator import Coordinator
-from sweep.runs.events import Advanced, Event, Saved
+from sweep.runs.events import Advanced, Event, Saved, Waiting
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.filling import train
 from sweep.runs.layout import create
@@ -315,6 +315,19 @@ def test_what_is_counted_grows_while_waves_go_on_one_after_another(
     with pytest.raises(KilledError):
         go_on(planned(MEDIAN), store, stop)
     assert stores.check(store)["lane_steps"] > before
+
+
+def test_a_wave_that_waits_says_so_and_how_far_it_has_come(store: Path) -> None:
+    plan, opened = planned(MEDIAN), stores.Store(store)
+
+    def last_of(wave: int) -> list[Saved]:
+        return [event for event in LocalExecutor().run(plan, opened, [wave], lambda: None) if isinstance(event, Saved)]
+
+    here = last_of(1)  # with nothing to do, as where a worker was lost after it had saved
+    rungs.judge(plan, opened, 2)
+    there = last_of(1)
+    assert [type(event) for event in (*here, *there)] == [Waiting, Waiting]
+    assert 0 < here[0].living < there[0].living
 
 
 def test_a_signal_at_a_rung_saves_once(tmp_path: Path) -> None:

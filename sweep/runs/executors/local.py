@@ -73,8 +73,11 @@ def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) ->
         store: the store to write to.
         obey: raises an exception if a signal has come.
     """
-    writer = WaveWriter(plan, number, store)
-    for segment in walk_wave(plan, number, writer.position, read_cuts(plan, store)):
+    writer, cuts = WaveWriter(plan, number, store), read_cuts(plan, store)
+    if waiting := writer.waits(cuts):
+        yield waiting
+        return
+    for segment in walk_wave(plan, number, writer.position, cuts):
         yield writer.add(segment)
         last = writer.is_last(segment)
         if last:
