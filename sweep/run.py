@@ -1,5 +1,6 @@
 """Run a page: `python -m sweep.run experiments/freq_principle.py`."""
 
+import json
 import os
 import shlex
 import shutil
@@ -15,15 +16,17 @@ from typing import TYPE_CHECKING
 from sweep.base.cores import check_device_count
 from sweep.base.errors import SweepError
 from sweep.base.signals import Terminated, set_last_words
-from sweep.cli import compile_cache, streams
+from sweep.cli import streams
 from sweep.cli.command import parse_known, parse_pairs, parse_size, run_command
 from sweep.cli.optional import OptionalCount, OptionalPath, OptionalText
-from sweep.cli.variation import ExperimentOptions, Selection, select_experiment
+from sweep.cli.variation import ExperimentOptions, PageSource, Selection, select_experiment
+from sweep.runs import compile_cache
 
 if TYPE_CHECKING:
     from sweep.cli.terminal import Terminal, Watcher
     from sweep.engine.plan import Plan
     from sweep.results.store import Part
+    from sweep.runs.executors.on_ray.messages import Ray
 
 PROG = "python -m sweep.run"
 
@@ -50,7 +53,10 @@ class Options(ExperimentOptions):
             Exit code 1 if the numbers differ although everything that they depend on is the same.
         memory: budget for one wave, such as 2GiB; by default half of what is free.
         devices: use at most so many of this machine's devices, on CPU one for each core; by default all. Results are
-            bitwise the same on any number.
+            bitwise the same on any number. With --on ray so many for each worker.
+        on: "ray" trains in several processes, on one or many machines, bitwise the same; needs the extra [ray].
+        address: of the Ray cluster, such as auto or ray://host:10001; by default Ray is started on this machine alone.
+        workers: how many processes train on Ray; by default one for each GPU, or without GPUs one for each machine.
         compile_cache: keep compiled programs in this folder for later runs, or "off". By default in sweep/ of the
             user's cache (XDG_CACHE_HOME or ~/.cache), if nobody else can write there: whoever can is able to run
             code in later runs. At most 256 MiB are kept.
@@ -66,6 +72,9 @@ class Options(ExperimentOptions):
     lane: OptionalText = None
     memory: OptionalText = None
     devices: OptionalCount = None
+    on: OptionalText = None
+    address: OptionalText = None
+    workers: OptionalCount = None
     compile_cache: OptionalPath = None
     debug: bool = False
 
@@ -95,6 +104,7 @@ def _check_combination(options: Options) -> None:
     if options.grow and options.fresh:
         raise SweepError("--grow and --fresh exclude each other: --grow keeps what is stored, --fresh starts again")
     check_device_count(options.devices)
+    _check_ray(options)
     if options.part is not None and options.fresh:
         raise SweepError(
             "--part and --fresh exclude each other: a part goes on with what is there; move the store away first, or "
@@ -102,12 +112,23 @@ def _check_combination(options: Options) -> None:
         )
     if options.part is not None and options.grow:
         raise SweepError("--part and --grow exclude each other: let the store grow in one process, without --part")
-    for name in ("resume", "fresh", "grow", "part", "plan", "figures_dir", "devices"):
+    for name in ("resume", "fresh", "grow", "part", "plan", "figures_dir", "devices", "on"):
         if options.lane is not None and getattr(options, name):
             option = f"--{name.replace('_', '-')}"
             raise SweepError(
                 f"--lane trains one stored lane again, on one device, and stores and draws nothing: leave out {option}"
             )
+
+
+def _check_ray(options: Options) -> None:
+    """Refuse options of Ray without Ray, and what Ray does itself."""
+    if options.on not in (None, "ray"):
+        raise SweepError(f"--on takes ray, got {options.on!r}: leave it out to train in this process")
+    for name in ("address", "workers"):
+        if options.on is None and getattr(options, name) is not None:
+            raise SweepError(f"--{name} is for workers on Ray: add --on ray, or leave it out")
+    if options.on is not None and options.part is not None:
+        raise SweepError("--part and --on exclude each other: Ray shares the waves among its workers itself")
 
 
 def _parse_part(text: str) -> "Part":
@@ -154,11 +175,12 @@ def _plan(selection: Selection, options: Options, part: "Part | None", memory: i
     """Plan what the command would do, with the waves of the store if it is continued in parts."""
     from sweep.runs.executors.local import LocalExecutor
     from sweep.runs.parts import plan_part
+    from sweep.runs.runner import executor_for
 
-    executor = LocalExecutor(memory, options.devices)
     if part is not None:
-        return plan_part(selection.experiment, selection.store, part, executor)
-    return executor.plan(selection.experiment)
+        return plan_part(selection.experiment, selection.store, part, LocalExecutor(memory, options.devices))
+    with executor_for(selection.experiment, _ray(options, selection), memory, options.devices) as executor:
+        return executor.plan(selection.experiment)
 
 
 def _show_growth(selection: Selection, options: Options, memory: int | None) -> None:
@@ -168,12 +190,13 @@ def _show_growth(selection: Selection, options: Options, memory: int | None) -> 
     from sweep.runs.runner import load_jax
 
     load_jax()
-    from sweep.runs.executors.local import LocalExecutor
     from sweep.runs.growing import has_all, plan_growth
     from sweep.runs.planning import check_effect
+    from sweep.runs.runner import executor_for
 
     console, store = Terminal(highlight=False), selection.store
-    growth = plan_growth(selection.experiment, store, stores.check(store), LocalExecutor(memory, options.devices))
+    with executor_for(selection.experiment, _ray(options, selection), memory, options.devices) as executor:
+        growth = plan_growth(selection.experiment, store, stores.check(store), executor)
     if growth is None:
         console.print(has_all(store), soft_wrap=True)
         return
@@ -198,7 +221,7 @@ def _replay(selection: Selection, options: Options, memory: int | None) -> None:
 
 
 def _run(selection: Selection, options: Options, part: "Part | None", memory: int | None, args: Sequence[str]) -> None:
-    from sweep.cli.terminal import Terminal, show_parent, show_summary
+    from sweep.cli.terminal import Terminal, show_parent, show_shares, show_summary
     from sweep.plots.gallery import check_directory, choose_figures, default_directory, draw_figures
     from sweep.results.dataset import open_results
     from sweep.runs.runner import run_part, run_sweep
@@ -230,7 +253,8 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
             else:
                 ds = run_sweep(
                     selection.experiment, out=store, resume=options.resume, fresh=options.fresh, grow=options.grow,
-                    memory=memory, devices=options.devices, attributes=selection.attributes, watch=watch,
+                    memory=memory, devices=options.devices, ray=_ray(options, selection),
+                    attributes=selection.attributes, watch=watch,
                 )  # fmt: skip
         if not watch.called and ds.attrs["complete"]:
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"
@@ -238,6 +262,7 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
         directory = options.figures_dir or default_directory(store, selection.experiment.name, complete=True)
         with _say_what_is_saved(store):
             drawn = draw_figures(ds, choose_figures(ds, page_figures=selection.experiment.figures), directory)
+        show_shares(console, watch.staff)
         show_summary(console, ds, store, drawn)
         show_parent(console, ds, store, f"{_python()} -m sweep.report")
     except (KeyboardInterrupt, Terminated):
@@ -245,6 +270,17 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
             for line in describe_stop():
                 console.print(line, soft_wrap=True)
         raise
+
+
+def _ray(options: Options, selection: Selection) -> "Ray | None":
+    """Return where the sweep runs on Ray, None if it runs in this process."""
+    if options.on is None:
+        return None
+    from sweep.runs.executors.on_ray.messages import Ray
+
+    source = PageSource(selection.attributes["page"], tuple(json.loads(selection.attributes["arguments"])))
+    cache = "" if options.compile_cache is None else str(options.compile_cache)
+    return Ray(options.address, options.workers, source, cache)
 
 
 def _check_growing(selection: Selection) -> None:

@@ -21,6 +21,8 @@ class SweepError(Exception):
     The commands print it without a traceback and end with exit code 2.
     """
 
+    code = 2
+
 
 class SweepWarning(UserWarning):
     """Something that the user should know; commands show it as one line, "note: ..."."""

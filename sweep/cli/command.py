@@ -119,9 +119,9 @@ def run_guarded(main: Callable[[Sequence[str]], object], args: Sequence[str] | N
         args: that command line; by default that of this process.
 
     Returns:
-        0; 2 for a `SweepError`; 128 and the number of the signal that ended it, such as 130 for Ctrl-C; 1 for any
-        other exception, whose traceback is written to a file. With `--debug` among the arguments the traceback is also
-        printed.
+        0; for a `SweepError` its code, which usually is 2; 128 and the number of the signal that ended it, such as 130
+        for Ctrl-C; 1 for any other exception, whose traceback is written to a file. With `--debug` among the arguments
+        the traceback is also printed.
     """
     if args is None:
         args = sys.argv[1:]
@@ -139,7 +139,7 @@ def _run_and_catch(main: Callable[[Sequence[str]], object], args: Sequence[str])
     try:
         _run_and_flush(main, args)
     except SweepError as error:
-        return _print_error(str(error), args, 2)
+        return _print_error(str(error), args, error.code)
     except (KeyboardInterrupt, Terminated) as error:
         return _print_ending(ending_of(error), args)
     except BrokenPipeError:  # the reader of the output has ended, as `head` does

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sweep.engine.plan import Plan
+    from sweep.runs.events import Staff
     from sweep.runs.progress import Progress as SweepProgress
 
 LINE_SECONDS: Final = 5.0  # between plain lines
@@ -148,20 +149,23 @@ def _bar(console: Console) -> Progress:
 
 
 class _Rate:
-    """Lane-steps per second that the engine has executed since the first call."""
+    """Lane-steps per second since training began: while the program runs, or with several workers by the clock."""
 
     def __init__(self) -> None:
-        self._first: tuple[int, float] | None = None
+        self._first: tuple[int, float, float] | None = None
 
     def words(self, progress: "SweepProgress") -> str:
-        now = progress.tally.lane_steps_executed, progress.tally.training_seconds
-        self._first = self._first or now
-        steps, seconds = now[0] - self._first[0], now[1] - self._first[1]
+        now = progress.tally.lane_steps_executed, progress.tally.training_seconds, time.monotonic()
+        if self._first is None or progress.stage == "compiling":
+            self._first = now
+        steps, training, clock = (one - other for one, other in zip(now, self._first, strict=True))
+        seconds = clock if progress.staff else training
         return f"{steps / seconds:,.0f} lane-steps/s" if steps and seconds else ""
 
 
 class _Bar:
     called = False  # whether anything was trained
+    staff: "Staff | None" = None  # the workers, as they were last
 
     def __init__(self, bar: Progress) -> None:
         self._bar, self._rate = bar, _Rate()
@@ -176,18 +180,21 @@ class _Bar:
             total=None if compiling else progress.total,
             completed=progress.lane_steps,
             rate=self._rate.words(progress),
-            ended=_end_counts(progress),
+            ended=", ".join(filter(None, (_end_counts(progress), _staff(progress)))),
         )
+        self.staff = progress.staff or self.staff
 
 
 class _Lines:
     called = False
+    staff: "Staff | None" = None
 
     def __init__(self, console: Console) -> None:
         self._console, self._rate, self._next = console, _Rate(), 0.0
 
     def __call__(self, progress: "SweepProgress") -> None:
         self.called = True
+        self.staff = progress.staff or self.staff
         rate, now = self._rate.words(progress), time.monotonic()
         total = progress.total
         if now < self._next and progress.lane_steps < total:
@@ -199,12 +206,14 @@ class _Lines:
             self._next = 0.0
             return
         share = progress.lane_steps / total
-        left = progress.tally.training_seconds / share * (1 - share) if share else float("nan")
+        spent = progress.tally.training_seconds / (progress.staff.alive or 1 if progress.staff else 1)
+        left = spent / share * (1 - share) if share else float("nan")
         parts = [
             f"training {share:4.0%}",
             rate,
             f"ETA {left:.0f} s" if share else "",
             _end_counts(progress),
+            _staff(progress),
         ]
         self._console.print(", ".join(part for part in parts if part))
 
@@ -216,6 +225,31 @@ def _end_counts(progress: "SweepProgress") -> str:
     """Return how many lanes of the wave have ended early, by status; the number of diverged lanes is always given."""
     shown = [f"{count} {STATUS[status]}" for status, count in progress.ended.items() if count or status == DIVERGED]
     return ", ".join(shown)
+
+
+def _staff(progress: "SweepProgress") -> str:
+    """Return how many workers are ready to train, and how often a wave had to be run again."""
+    staff = progress.staff
+    if staff is None:
+        return ""
+    workers = f"{staff.alive} worker{'s' * (staff.alive != 1)}"
+    wanted = f" of {staff.wanted}" if staff.alive != staff.wanted else ""
+    again = f", {staff.retries} wave{'s' * (staff.retries != 1)} run again" if staff.retries else ""
+    return f"{workers}{wanted}{again}"
+
+
+def show_shares(console: Console, staff: "Staff | None") -> None:
+    """Print what each worker has done, if there were several processes."""
+    if staff is None or not staff.shares:
+        return
+    whole = sum(share.executed for share in staff.shares) or 1
+    cells = []
+    for share in staff.shares:
+        rate = f"{share.executed / share.seconds:,.0f}" if share.seconds else "-"
+        counts = (str(share.waves), f"{share.executed / whole:.0%}", f"{share.seconds:.1f}", rate, str(share.lost))
+        cells.append((str(share.number), share.host, share.devices, *counts))
+    heads = ("worker", "machine", "devices", "waves", "of lane-steps", "training (s)", "lane-steps/s", "lost")
+    tables.print_table(console, heads, cells, label_columns=3)
 
 
 def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterable[Path]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from sweep.base.errors import SweepError
-from sweep.cli.command import parse_pairs
+from sweep.cli.command import parse_known, parse_pairs
 from sweep.cli.optional import OptionalPath, OptionalText
 
 if TYPE_CHECKING:
@@ -60,6 +60,28 @@ class ExperimentOptions:
         """Return the options that select a variation of the page."""
         options = [f"--{name}" for name in ("full", "smoke") if getattr(self, name)]
         return options + ([] if self.zoom is None else ["--zoom", self.zoom])
+
+
+@dataclass(frozen=True)
+class PageSource:
+    """A page and the options that vary it, from which another process loads the same experiment.
+
+    Args:
+        page: the page's file.
+        arguments: the options, `--full` and overrides among them.
+    """
+
+    page: str
+    arguments: tuple[str, ...]
+
+    def load(self) -> "Experiment":
+        """Load the experiment.
+
+        Raises:
+            SweepError: if it can't be loaded here.
+        """
+        options, rest = parse_known(ExperimentOptions, [self.page, *self.arguments], "sweep")
+        return select_experiment(options, rest, "sweep").experiment
 
 
 def select_experiment(options: ExperimentOptions, rest: Sequence[str], prog: str) -> Selection:

@@ -100,6 +100,11 @@ class Lock:
                 f"what it has saved is kept"
             )
 
+    @property
+    def token(self) -> str:
+        """The random name of this holding of the lock."""
+        return self._holder.token
+
     def set_folder(self, folder: Path) -> None:
         """Set the new path of the folder, after it was moved."""
         self._folder = folder
@@ -189,6 +194,17 @@ def sign_of_life(folder: Path, name: str) -> tuple[str, int] | None:
         return holder.token, os.stat(file, follow_symlinks=False).st_mtime_ns
     except OSError:
         return None
+
+
+def token_of(folder: Path, name: str = LOCK) -> str | None:
+    """Return the token of a lock's holder, None if nobody holds the lock.
+
+    Args:
+        folder: the folder.
+        name: name of the lock's file.
+    """
+    holder = _read_holder(_holder_file(folder, name))
+    return holder and holder.token
 
 
 def in_use_error(folder: Path, holder: Holder | None = None, name: str = LOCK) -> InUseError:

@@ -1,7 +1,7 @@
 """Running the waves of a sweep: which waves the store lacks, what is counted, when it is complete."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from sweep.base.errors import REMEDIES, SweepError
 from sweep.base.signals import Requests, defer_signals
 from sweep.engine.plan import Plan
-from sweep.runs.events import Compiled, Ended, Event, Executed, Saved
+from sweep.runs.events import Compiled, Ended, Event, Executed, Failure, Saved, Staff
 from sweep.runs.executors import Executor
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.progress import Progress
@@ -35,6 +35,8 @@ class Coordinator:
     def __init__(self, share: Share, watch: Callable[[Progress], None], executor: Executor = LocalExecutor()) -> None:
         self._share, self._plan, self._store, self._watch = share, share.plan, share.store, watch
         self._executor = executor
+        self._failures: list[Failure] = []
+        self._staff: Staff | None = None
         refuse_other_bits(self._store.attributes(), self._plan, self._store.path)
         self._tally = share.begin()
         mine = share.waves()
@@ -56,7 +58,20 @@ class Coordinator:
         with explain_failure(self._store.path, self._share.again):
             with defer_signals() as requests:
                 self._train(requests)
+            self._record_failures()
+            if self._failures:
+                self._note()
+                raise WavesFailedError(self._plan, self._store.path, self._failures, self._share.again)
             self._share.end(self._tally)
+
+    def _record_failures(self) -> None:
+        """Store which waves were given up, and why; if none was, that those of an earlier run no longer are."""
+        found = []
+        for failure in self._failures:
+            wave = self._plan.waves[failure.wave]
+            found.append({"start": wave.start, "stop": wave.start + wave.places, **asdict(failure)})
+        if found or "failures" in self._store.attributes():
+            self._store.set_attributes(failures=json.dumps(found))
 
     def _train(self, requests: Requests) -> None:
         """Train from rung to rung, where waves wait for each other, and to the end."""
@@ -64,10 +79,16 @@ class Coordinator:
             return
         for rung in find_unjudged(self._plan, self._store):
             self._run_waves(find_behind(self._plan, self._store, rung), requests)
-            assert not find_behind(self._plan, self._store, rung), "an executor left out waves"
+            self._check_left(find_behind(self._plan, self._store, rung))
+            if self._failures:  # lanes of these waves would compete too
+                return
             judge(self._plan, self._store, rung)
         self._run_waves(self._missing, requests)
-        assert {*self._missing} <= stored_waves(self._plan, self._store), "an executor left out waves"
+        self._check_left({*self._missing} - stored_waves(self._plan, self._store))
+
+    def _check_left(self, waves: Iterable[int]) -> None:
+        """Make sure that waves that were not run to where they should come are those that were given up."""
+        assert {*waves} == {failure.wave for failure in self._failures}, "an executor left out waves"
 
     def _run_waves(self, waves: Sequence[int], requests: Requests) -> None:
         if not waves:
@@ -100,6 +121,10 @@ class Coordinator:
             self._living.pop(event.wave, None)
             tally.lane_steps += event.living
             self._note()
+        elif isinstance(event, Failure):
+            self._failures.append(event)
+        elif isinstance(event, Staff):
+            self._staff = event
         else:
             self._done[event.wave] = event.done
             self._report("training", event.ended)
@@ -108,7 +133,28 @@ class Coordinator:
         self._share.note(replace(self._tally, lane_steps=self._tally.lane_steps + sum(self._living.values())))
 
     def _report(self, stage: str, ended: dict[int, int]) -> None:
-        self._watch(Progress(stage, self._plan, sum(self._done.values()), self._total, ended, self._tally))
+        done = sum(self._done.values())
+        self._watch(Progress(stage, self._plan, done, self._total, ended, self._tally, self._staff))
+
+
+class WavesFailedError(SweepError):
+    """Some waves were given up, all others are stored; the attribute `failures` of the store says which, and why.
+
+    Args:
+        plan: the plan.
+        path: the store.
+        failures: the waves that were given up.
+        again: how the user tries them again.
+    """
+
+    code = 1
+
+    def __init__(self, plan: Plan, path: Path, failures: Sequence[Failure], again: str) -> None:
+        lanes = sum(len(plan.waves[failure.wave].lanes) for failure in failures)
+        super().__init__(
+            f"{len(failures)} of {len(plan.waves)} waves ({lanes:,} lanes) failed, the others are stored in {path}; "
+            f"the last error: {failures[-1].error}; {again}, which tries them again"
+        )
 
 
 @contextmanager

@@ -75,4 +75,59 @@ class Ended:
     living: int
 
 
-Event = Compiled | Executed | Saved | Ended | Advanced
+@dataclass(frozen=True)
+class Failure:
+    """A wave is given up, as it failed again and again; nothing of it counts as stored.
+
+    Args:
+        wave: number of the wave in the plan.
+        error: the last error, in one line.
+        tries: how often it was tried.
+    """
+
+    wave: int
+    error: str
+    tries: int
+
+
+@dataclass(frozen=True)
+class WorkerShare:
+    """What one of several workers has done, with all that replaced it.
+
+    Args:
+        number: the worker's number, from 1 on.
+        host: the name of its machine.
+        devices: its devices, in words.
+        waves: number of waves that it has ended.
+        executed: lane-steps that it has executed.
+        seconds: time inside the program.
+        lost: how often it was lost.
+    """
+
+    number: int
+    host: str
+    devices: str
+    waves: int = 0
+    executed: int = 0
+    seconds: float = 0.0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Staff:
+    """The workers have changed, or one of them has ended a wave.
+
+    Args:
+        alive: how many are ready to train.
+        wanted: how many there are to be.
+        retries: how often a wave had to be run again.
+        shares: what each has done.
+    """
+
+    alive: int
+    wanted: int
+    retries: int
+    shares: tuple[WorkerShare, ...]
+
+
+Event = Compiled | Executed | Saved | Ended | Advanced | Failure | Staff

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.engine.numerics import standard_settings
-from sweep.engine.plan import Fixed, Plan, pack
+from sweep.engine.plan import Devices, Fixed, Plan, pack
 from sweep.engine.program import check_metrics, check_step, unused_numbers
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
@@ -40,8 +40,26 @@ def plan_sweep(
     check_environment()
     chosen = choose_devices(devices)
     check_compiler(experiment.precision)
+    return plan_for(chosen, experiment, memory, fixed, parts=parts)
+
+
+def plan_for(
+    devices: Devices, experiment: Experiment, memory: int | None, fixed: Fixed = Fixed(), *, parts: int = 1
+) -> Plan:
+    """Plan a sweep for described devices, which this process may not have: then with a budget.
+
+    Args:
+        devices: the devices of each process.
+        experiment: what to run.
+        memory: budget in bytes; None is half of what is free on this process's devices.
+        fixed: what a store has fixed of the plan.
+        parts: among how many processes the waves are shared, where no store has fixed their size.
+
+    Raises:
+        SweepError: for a sweep that does not fit, or code of the page that can't be run.
+    """
     with standard_settings(experiment.precision):
-        plan = pack(resolve(experiment), memory=memory, devices=chosen, fixed=fixed, parts=parts)
+        plan = pack(resolve(experiment), memory=memory, devices=devices, fixed=fixed, parts=parts)
         for program in plan.programs:
             for block, numbers in zip(program.blocks, program.numbers, strict=True):
                 block.training.check_numbers(numbers)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sweep.runs.events import Staff
+
 if TYPE_CHECKING:
     from sweep.engine.plan import Plan
 
@@ -35,6 +37,7 @@ class Progress:
         total: steps of all lanes, or of those of the part that this process trains.
         ended: number of lanes of the current wave that have ended early, by status.
         tally: counts so far.
+        staff: the workers, if there are several processes.
     """
 
     stage: str
@@ -43,3 +46,4 @@ class Progress:
     total: int
     ended: dict[int, int]
     tally: Tally
+    staff: Staff | None = None

@@ -86,10 +86,14 @@ def arithmetic(plan: Plan) -> dict[str, Any]:
     of JAX and XLA. Options and settings are None if all have their defaults, as in older stores, which hold neither.
     """
     tiles = [block.tile for block, _ in plan.blocks()]
-    versions = {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
     kind = f"{plan.devices.kind} ({plan.devices.platform}, {machine.machine()})"
     chosen = {"options": list_options(plan.devices.platform), "settings": consequential()}
-    return {"engine": ENGINE, "tiles": tiles, "device": kind, **versions, **chosen, "shared": shared_blocks(plan)}
+    return {"engine": ENGINE, "tiles": tiles, "device": kind, **bit_versions(), **chosen, "shared": shared_blocks(plan)}
+
+
+def bit_versions() -> dict[str, str]:
+    """Return the versions of the packages that the bits of results depend on."""
+    return {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
 
 
 def devices_of(attributes: Mapping[str, Any]) -> Devices:

@@ -1,10 +1,11 @@
 """Running a sweep into a store: what `sweep.run` does, callable from a notebook."""
 
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
@@ -21,7 +22,11 @@ from sweep.results.completeness import differing, is_complete, update_complete_s
 from sweep.results.dataset import open_results
 from sweep.results.networks import kept
 from sweep.results.store import Part
+from sweep.runs.executors.on_ray.messages import Given, Ray
 from sweep.runs.progress import Progress
+
+if TYPE_CHECKING:
+    from sweep.runs.executors import Executor
 
 
 def run_sweep(
@@ -34,6 +39,7 @@ def run_sweep(
     part: tuple[int, int] | None = None,
     memory: int | None = None,
     devices: int | None = None,
+    ray: Ray | None = None,
     attributes: Mapping[str, str] = MappingProxyType({}),
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> xr.Dataset:
@@ -50,6 +56,7 @@ def run_sweep(
             same store; it is made if there is none, and continued if there is one. What is missing then is not run.
         memory: budget in bytes; None is half of what is free.
         devices: use the first so many of this process's devices, which changes no bit; None is all.
+        ray: run on Ray, on the workers of one or many machines; `memory` and `devices` are those of each worker.
         attributes: further attributes of the store, in addition to provenance and counts.
         watch: called between segments.
 
@@ -64,11 +71,12 @@ def run_sweep(
         raise SweepError(f"run_sweep takes an Experiment, got {experiment!r}: sweep.load(page) returns one")
     check_device_count(devices)
     _check_combination(out, fresh=fresh, grow=grow, part=part)
+    _check_ray(ray, out, part)
     if out is None:
         with atomic_files.make_temporary_folder() as folder:
             return run_sweep(
                 experiment,
-                out=folder / "store", memory=memory, devices=devices, attributes=attributes, watch=watch,
+                out=folder / "store", memory=memory, devices=devices, ray=ray, attributes=attributes, watch=watch,
             )  # fmt: skip
     path = parse_path(out, SPARE)
     if part is not None:
@@ -83,9 +91,9 @@ def run_sweep(
     if grow and differing(experiment, path):
         load_jax()
         from sweep.runs import filling
-        from sweep.runs.executors.local import LocalExecutor
 
-        filling.grow(experiment, path, LocalExecutor(memory, devices), attributes, watch)
+        with executor_for(experiment, ray, memory, devices) as executor:
+            filling.grow(experiment, path, executor, attributes, watch)
         return open_results(path)
     if in_the_way and not fresh:
         if _is_up_to_date(experiment, path, attributes):
@@ -94,14 +102,36 @@ def run_sweep(
             _refuse_incomplete(path)
     load_jax()
     from sweep.runs import filling  # imports JAX, which a complete store does not need
+
+    with executor_for(experiment, ray, memory, devices) as executor:
+        if in_the_way and not fresh:
+            filling.resume(experiment, path, executor, watch)
+        else:
+            filling.begin(experiment, path, executor, attributes, watch, fresh=in_the_way)
+    return open_results(path)
+
+
+@contextmanager
+def executor_for(
+    experiment: Experiment, ray: Ray | None, memory: int | None = None, devices: int | None = None
+) -> "Iterator[Executor]":
+    """Have what runs waves within a `with` block: this process, or workers.
+
+    Args:
+        experiment: what they run.
+        ray: where the workers are on Ray; None is this process.
+        memory: budget of each process in bytes; None is half of what is free.
+        devices: devices of each process; None is all of this process, and what `Ray` gives to a worker.
+    """
     from sweep.runs.executors.local import LocalExecutor
 
-    executor = LocalExecutor(memory, devices)
-    if in_the_way and not fresh:
-        filling.resume(experiment, path, executor, watch)
-    else:
-        filling.begin(experiment, path, executor, attributes, watch, fresh=in_the_way)
-    return open_results(path)
+    if ray is None:
+        yield LocalExecutor(memory, devices)
+        return
+    from sweep.runs.executors.on_ray.executor import on_ray
+
+    with on_ray(ray, ray.source or Given(experiment), memory, devices) as executor:
+        yield executor
 
 
 def _check_combination(out: object, *, fresh: bool, grow: bool, part: object) -> None:
@@ -114,6 +144,14 @@ def _check_combination(out: object, *, fresh: bool, grow: bool, part: object) ->
         raise SweepError("part needs a store, which other parts fill too, or which is merged later: name it with out")
     if part is not None and (fresh or grow):
         raise SweepError("a part goes on with what is there: leave out fresh and grow, or leave out part")
+
+
+def _check_ray(ray: Ray | None, out: object, part: object) -> None:
+    """Refuse what workers on other machines can't do."""
+    if ray is not None and part is not None:
+        raise SweepError("part and ray exclude each other: Ray shares the waves among its workers itself")
+    if ray is not None and ray.address is not None and out is None:
+        raise SweepError("a sweep on a cluster needs a store that all machines see: name it with out=")
 
 
 def run_part(

@@ -254,6 +254,15 @@ def _check_cuts(found: Any) -> None:
     require(records == sorted({*records}), "its records do not increase")
 
 
+def _check_failures(found: Any) -> None:
+    few = isinstance(found, list) and len(found) <= MOST_NETWORKS
+    require(few, f"it is not a list of at most {MOST_NETWORKS:,} waves")
+    for each in found:
+        _check_texts(each)
+        numbers = [each.get(name) for name in ("start", "stop", "tries")]
+        require(all(map(is_whole_number, numbers)), "the start, stop and tries of a wave are not whole numbers")
+
+
 def _check_networks(found: Any) -> None:
     few = isinstance(found, list) and 1 <= len(found) <= MOST_NETWORKS
     require(few, f"it is not a list of at most {MOST_NETWORKS:,} networks")
@@ -328,4 +337,5 @@ FORMS: Final[Mapping[str, Callable[[Any], None]]] = {
     "networks": _check_networks,
     "sources": _check_sources,
     "cuts": _check_cuts,
+    "failures": _check_failures,
 }

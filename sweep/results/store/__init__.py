@@ -11,6 +11,7 @@ Imports `base`, `files`, `results.checks` and `results.digests`. Code outside of
 from sweep.results.digests.folder import has_digests
 from sweep.results.store.creation import create, put_in_place
 from sweep.results.store.heartbeat import HEARTBEAT
+from sweep.results.store.leases import Lease, end_leases
 from sweep.results.store.locking import hold, hold_at_end, hold_part, move_aside
 from sweep.results.store.older_stores import add_digests
 from sweep.results.store.reading import read
@@ -21,6 +22,7 @@ from sweep.results.store.writer import Store
 
 __all__ = [
     "HEARTBEAT",
+    "Lease",
     "Part",
     "Store",
     "add_digests",
@@ -28,6 +30,7 @@ __all__ = [
     "check",
     "create",
     "damages",
+    "end_leases",
     "find_living",
     "has_digests",
     "hold",

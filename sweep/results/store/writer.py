@@ -27,10 +27,11 @@ from sweep.results.digests.checkpoints import (
 from sweep.results.digests.curve_records import hash_curves
 from sweep.results.digests.layout import replace_root
 from sweep.results.store.heartbeat import HEARTBEAT, list_heartbeats, read_heartbeat, write_heartbeat
+from sweep.results.store.leases import ENDED, Lease
 from sweep.results.store.refusals import refuse_unstorable
 from sweep.results.store.sharing import list_part_locks
 
-_OLDER: Final = ("checkpoint.npz",)  # files that incomplete stores of schema 1 have beside their arrays
+_TEMPORARY: Final = (ENDED, "checkpoint.npz")  # the latter is of incomplete stores of schema 1
 Meta = dict[str, Any]
 
 
@@ -39,13 +40,13 @@ class Store:
 
     Args:
         path: its folder.
-        lock: the lock under which the caller holds the store, checked before each write; None for a store that no other
-            process can know yet.
+        lock: the lock under which the caller holds the store, or its lease, checked before each write; None for a store
+            that no other process can know yet.
         heartbeat: the name of the file of the caller's heartbeat.
     """
 
-    def __init__(self, path: Path, lock: Lock | None = None, heartbeat: str = HEARTBEAT) -> None:
-        self.path, self._lock, self._heartbeat = path, lock, heartbeat
+    def __init__(self, path: Path, lock: Lock | Lease | None = None, heartbeat: str = HEARTBEAT) -> None:
+        self.path, self.lock, self._heartbeat = path, lock, heartbeat
         self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
 
     def write(self, name: str, start: int, values: np.ndarray) -> None:
@@ -230,10 +231,11 @@ class Store:
     def clear(self) -> None:
         """Remove the files that only an incomplete sweep needs; no part runs."""
         self._check_held()
-        for name in (*list_checkpoints(self.path), *list_heartbeats(self.path), *list_part_locks(self.path), *_OLDER):
+        listed = (*list_checkpoints(self.path), *list_heartbeats(self.path), *list_part_locks(self.path))
+        for name in (*listed, *_TEMPORARY):
             remove(self.path / name)
 
     def _check_held(self) -> None:
         """Make sure that no other process has taken the store over."""
-        if self._lock is not None:
-            self._lock.check()
+        if self.lock is not None:
+            self.lock.check()

@@ -2,44 +2,25 @@
 
 A wave depends only on its plan, its number and its store. So waves may be run in any process, in any order and more
 than once: the bits are the same, and each writes its own chunks.
+
+Imports no JAX, as a worker's process must be set up before that is loaded.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sweep.engine.plan import Fixed, Plan
-from sweep.page.experiment import Experiment
-from sweep.results.store import Store
 from sweep.runs.events import Event
 
-
-@dataclass(frozen=True)
-class Job:
-    """One wave, as plain values that can be sent to another process.
-
-    Args:
-        page: the page's file, as the store names it; "" for an experiment that comes from no file.
-        arguments: the command-line options that change the page's experiment.
-        store: the store's folder.
-        wave: number of the wave in the plan.
-        wave_lanes: number of lanes in a wave of the plan.
-        memory: the plan's budget in bytes.
-    """
-
-    page: str
-    arguments: tuple[str, ...]
-    store: str
-    wave: int
-    wave_lanes: int
-    memory: int
+if TYPE_CHECKING:
+    from sweep.engine.plan import Fixed, Plan
+    from sweep.page.experiment import Experiment
+    from sweep.results.store import Store
 
 
 class Executor(Protocol):
     """Something that runs waves on devices of its own."""
 
-    def plan(self, experiment: Experiment, fixed: Fixed = Fixed()) -> Plan:
+    def plan(self, experiment: "Experiment", fixed: "Fixed" = ...) -> "Plan":
         """Plan a sweep for its devices.
 
         Args:
@@ -51,7 +32,7 @@ class Executor(Protocol):
         """
         ...
 
-    def run(self, plan: Plan, store: Store, waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
+    def run(self, plan: "Plan", store: "Store", waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
         """Run some waves, each to its end.
 
         Where a plan has `rungs`, a wave is saved and left at the first one of which the store does not say which lanes
@@ -72,17 +53,3 @@ class Executor(Protocol):
             OutOfMemoryError: if a wave does not fit; waves that have ended are stored.
         """
         ...
-
-
-def make_jobs(plan: Plan, waves: Sequence[int], store: Store) -> list[Job]:
-    """Make the jobs of some waves of a plan.
-
-    Args:
-        plan: the plan.
-        waves: numbers of the waves in the plan.
-        store: the store that was made for the plan.
-    """
-    attributes = store.attributes()
-    arguments = tuple(json.loads(attributes.get("arguments", "[]")))
-    page, path = str(attributes.get("page", "")), str(store.path)
-    return [Job(page, arguments, path, wave, plan.wave_lanes, plan.memory) for wave in waves]

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from sweep.base.signals import Terminated
 from sweep.engine.plan import Fixed, Plan
@@ -12,9 +11,7 @@ from sweep.engine.walk import walk_wave
 from sweep.page.experiment import Experiment
 from sweep.results.store import Store
 from sweep.runs.events import Compiled, Event
-from sweep.runs.executors import Job
 from sweep.runs.planning import plan_sweep
-from sweep.runs.provenance import fixed_by
 from sweep.runs.rungs import read_cuts
 from sweep.runs.wave_writer import WaveWriter
 
@@ -46,22 +43,6 @@ class LocalExecutor:
             yield Compiled(time.perf_counter() - begin)
         for wave in waves:
             yield from run_wave(plan, wave, store, obey)
-
-
-def run_job(job: Job, experiment: Experiment, obey: Callable[[], None] = lambda: None) -> Iterator[Event]:
-    """Run a wave that another process has sent; the plan is made again, with the same result.
-
-    The sender holds the store's lock.
-
-    Args:
-        job: the wave.
-        experiment: the experiment that its page and arguments give.
-        obey: raises an exception if a signal has come.
-    """
-    store = Store(Path(job.store))
-    fixed = replace(fixed_by(store.attributes()), wave_lanes=job.wave_lanes)
-    executor = LocalExecutor(job.memory)
-    yield from executor.run(executor.plan(experiment, fixed), store, [job.wave], obey)
 
 
 def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) -> Iterator[Event]:

@@ -10,9 +10,9 @@ import pytest
 
 from sweep import open_results
 from sweep.base.errors import SweepError
-from sweep.cli import compile_cache
-from sweep.cli.compile_cache import OFF
 from sweep.files import user_cache
+from sweep.runs import compile_cache
+from sweep.runs.compile_cache import OFF
 
 PAGE = """
 from sweep import *
@@ -161,7 +161,7 @@ def test_kept_programs_are_used_by_the_next_process_without_a_word_and_give_the_
 LISTENING = """
 import atexit
 from sweep import run
-from sweep.cli import compile_cache
+from sweep.runs import compile_cache
 from sweep.cli.command import run_command
 use = compile_cache.use
 def use_and_listen(folder):

@@ -1,0 +1,91 @@
+"""The executor that runs waves on Ray: how it plans, and when it stops."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import jax
+
+from sweep.base.signals import Terminated
+from sweep.engine.plan import Devices, Fixed, Plan
+from sweep.files.locks import Lock
+from sweep.page.experiment import Experiment
+from sweep.page.identity import fingerprint
+from sweep.results.store import Store
+from sweep.runs.events import Event
+from sweep.runs.executors.on_ray.connection import connected
+from sweep.runs.executors.on_ray.crew import Crew
+from sweep.runs.executors.on_ray.messages import Ray, Settings, Source, Task, sent_environment
+from sweep.runs.executors.on_ray.run import Run
+from sweep.runs.planning import plan_for
+
+WAVES_PER_WORKER: Final = 2  # at least, so that none is long without work at the end
+
+
+class RayExecutor:
+    """Runs waves on workers of Ray.
+
+    Args:
+        crew: the workers.
+        source: where they get the experiment from.
+        memory: budget of each in bytes; None is half of what is free.
+    """
+
+    def __init__(self, crew: Crew, source: Source, memory: int | None) -> None:
+        self._crew, self._source, self._memory = crew, source, memory
+
+    def plan(self, experiment: Experiment, fixed: Fixed = Fixed()) -> Plan:
+        """Plan a sweep for its workers: see `Executor`."""
+        found = self._crew.start(lambda: None)
+        kind = Counter((each.platform, each.kind) for each in found).most_common(1)[0][0]
+        alike = [each for each in found if (each.platform, each.kind) == kind]
+        together = Counter(each.host if each.platform == "cpu" else str(each.pid) for each in alike)
+        memory = self._memory or min(each.memory for each in alike) // 2 // max(together.values())
+        devices = Devices(*kind, min(each.count for each in alike))
+        return plan_for(devices, experiment, memory, fixed, parts=WAVES_PER_WORKER * self._crew.capacity.workers)
+
+    def run(self, plan: Plan, store: Store, waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
+        """Run some waves: see `Executor`."""
+        self._crew.start(obey)
+        run = Run(self._crew, self._task(plan, store), plan, store, waves)
+        try:
+            yield from run.to_the_end(obey)
+        except (KeyboardInterrupt, Terminated):
+            yield from run.save()
+            raise
+        finally:
+            run.release()
+
+    def _task(self, plan: Plan, store: Store) -> Task:
+        assert isinstance(store.lock, Lock), "who lets workers write holds the store"
+        return Task(
+            self._source, fingerprint(plan.experiment), str(store.path.absolute()), store.lock.token, "",
+            plan.wave_lanes, plan.memory, plan.devices.count,
+        )  # fmt: skip
+
+
+@contextmanager
+def on_ray(where: Ray, source: Source, memory: int | None = None, devices: int | None = None) -> Iterator[RayExecutor]:
+    """Have workers on Ray within a `with` block. This process itself plans on the CPU.
+
+    Args:
+        where: the cluster, and how many workers there are to be.
+        source: where workers get the experiment from.
+        memory: budget of each in bytes; None is half of what is free.
+        devices: devices of each; None is one GPU, or a share of the cores.
+
+    Raises:
+        SweepError: if there is no Ray, or if no worker can be started.
+    """
+    settings = Settings(os.getcwd(), sent_environment(), where.compile_cache)
+    with suppress(RuntimeError):  # JAX is in use already
+        jax.config.update("jax_platforms", "cpu")
+    with connected(where.address) as ray:
+        crew = Crew(ray, settings, where.workers, devices)
+        try:
+            yield RayExecutor(crew, source, memory)
+        finally:
+            for member in list(crew.members.values()):
+                crew.dismiss(member)
