@@ -27,8 +27,8 @@ from sweep.engine.prepare import OutOfMemoryError
 from sweep.page.specs.stop import Stop
 from sweep.results import store as stores
 from sweep.runs import coordinator, rungs, wave_writer
-from sweep.runs.coordinator import Coordinator
-from sweep.runs.events import Advanced, Event, Saved, Waiting
+from sweep.runs.coordinator import Coordinator, WavesFailedError
+from sweep.runs.events import Advanced, Event, Failure, Saved, Waiting
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.filling import train
 from sweep.runs.layout import create
@@ -413,6 +413,21 @@ def test_more_rungs_of_lanes_than_a_store_can_hold_are_refused(monkeypatch: pyte
     with pytest.raises(SweepError, match="Halving has 3 rungs for 24 lanes in 3 waves, more than a store can hold"):
         plan_sweep(page(MEDIAN), fixed=Fixed(8, 4))
     plan_sweep(page(MEDIAN), fixed=Fixed(None, 4))
+
+
+def test_no_rung_is_judged_without_a_wave_that_was_given_up(tmp_path: Path) -> None:
+    class Losing(LocalExecutor):
+        def run(
+            self, plan: Plan, store: stores.Store, waves: Sequence[int], obey: Callable[[], None]
+        ) -> Iterator[Event]:
+            yield from super().run(plan, store, [wave for wave in waves if wave != 1], obey)
+            yield Failure(1, "broken", 3)
+
+    begun(planned(MEDIAN), tmp_path / "store")
+    with pytest.raises(WavesFailedError, match="1 of 3 waves"):
+        go_on(planned(MEDIAN), tmp_path / "store", executor=Losing())
+    assert "cuts" not in stores.check(tmp_path / "store")
+    assert_same(go_on(planned(MEDIAN), tmp_path / "store"), in_one(MEDIAN))
 
 
 def test_an_executor_that_leaves_out_a_wave_decides_nothing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
