@@ -28,7 +28,7 @@ from sweep.engine.keeping import Keep, Network, choose, networks_of
 from sweep.engine.numerics import standard_settings
 from sweep.engine.program import Block, Device
 from sweep.engine.seats import count_tiles, kinds_of
-from sweep.engine.stopping import explain
+from sweep.engine.stopping import explain, rungs
 from sweep.page.axes import Lanes
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import Resolved
@@ -179,6 +179,12 @@ class Plan:
             yield from zip(program.blocks, program.members, strict=True)
 
     @cached_property
+    def rungs(self) -> tuple[int, ...]:
+        """The records at which its waves wait for each other, since `Halving` compares lanes of all of them."""
+        rules = [rule for rule in self.experiment.rules() if isinstance(rule, Halving)] if len(self.waves) > 1 else []
+        return tuple(sorted(record for rule in rules for record in rungs(rule, self.epochs)))
+
+    @cached_property
     def networks(self) -> tuple[Network, ...]:
         """The lanes of all blocks by the arrays of their networks."""
         with standard_settings(self.experiment.precision):
@@ -207,8 +213,7 @@ def pack(
         parts: among how many processes the waves are shared; this decides their size where no store has fixed it.
 
     Raises:
-        SweepError: if even the smallest wave does not fit the budget, or if lanes that Halving compares with each
-            other do not fit into one wave.
+        SweepError: if even the smallest wave does not fit the budget.
     """
     devices = devices or Devices.of(jax.devices())
     memory = free_memory(devices.live()) // 2 if memory is None else memory
@@ -224,8 +229,7 @@ def pack(
     def costs(wave: int) -> int:
         return max(_wave_bytes(program, wave, len(epochs), devices.count, groups) for program in programs)
 
-    together = any(isinstance(rule, Halving) for rule in experiment.rules())
-    enough = memory if together else min(memory, wave_bytes(devices.platform))
+    enough = min(memory, wave_bytes(devices.platform))
     most = fixed.wave_lanes or _fit(costs, memory, enough, len(lanes), reasons, parts)
     chunk = fixed.chunk_lanes or _chunk_of(most, [int(group.sum()) for group in groups])
     waves: list[Wave] = []
@@ -238,16 +242,16 @@ def pack(
     ]
     for rule in experiment.rules():
         reasons += explain(rule, epochs, lanes, experiment.better(rule.metric))
-    if together and len(waves) > 1:
-        raise SweepError(
-            f"Halving compares all lanes with each other, but they make {len(waves)} waves in {len(sized)} "
-            f"program(s): sweep fewer lanes and structures, or give more with --memory (one wave takes "
-            f"{size_words(costs(len(lanes)))})"
-        )
-    return Plan(
+    plan = Plan(
         resolved, tuple(sized), tuple(waves), devices, epochs, steps, snapshots, most, chunk,
         costs(most), memory, tuple(reasons), keep, fixed.held, fixed.earlier_epochs,
     )  # fmt: skip
+    return replace(plan, reasons=(*plan.reasons, *_explain_waiting(plan)))
+
+
+def _explain_waiting(plan: Plan) -> Iterator[str]:
+    if plan.rungs:
+        yield f"the {len(plan.waves)} waves wait for each other at each of these epochs, as their lanes compete"
 
 
 def _groups(held: np.ndarray | None, lanes: int) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ from sweep.page.resolve import group_rows
 from sweep.page.specs.stop import Halving, Plateau, Stop, Target
 
 Memory = Mapping[str, np.ndarray]  # by the name of a rule, lanes of the wave first; empty before the first record
+Cuts = Mapping[int, np.ndarray]  # by the record of a rung, for each lane of the sweep whether it is cut there
 ROUNDING: Final = 1e-9  # epochs that differ by less, relatively, are the same
 
 
@@ -27,13 +28,23 @@ class StoppingRule:
         lanes: all lanes of the sweep.
         here: numbers of the lanes in the wave.
         better: which values of the rule's metric are better.
+        cuts: which lanes `Halving` cuts at the rungs that were judged, where the sweep has several waves; at other
+            rungs none is cut. None compares the lanes of the wave.
     """
 
     def __init__(
-        self, rule: Stop, name: str, epochs: np.ndarray, lanes: Lanes, here: np.ndarray, better: Better
+        self,
+        rule: Stop,
+        name: str,
+        epochs: np.ndarray,
+        lanes: Lanes,
+        here: np.ndarray,
+        better: Better,
+        cuts: Cuts | None = None,
     ) -> None:
         self._rule, self._name, self._epochs = rule, name, epochs
         self._better: Better = better
+        self._cuts = None if cuts is None else {record: cut[here] for record, cut in cuts.items()}
         if isinstance(rule, Halving):
             self._rungs = rungs(rule, epochs)
             self._competitor, self._competition = (numbers[here] for numbers in competitors(rule, lanes))
@@ -64,14 +75,20 @@ class StoppingRule:
         if isinstance(self._rule, Target):
             status[have_reached(self._rule, values, running, self._better)] = REACHED
         if isinstance(self._rule, Halving) and record in self._rungs:
-            out = cut_lanes(self._rule, values, running, self._competitor, self._competition, self._better)
-            status[out] = CUT
+            status[self._cut(record, values, running)] = CUT
         if isinstance(self._rule, Plateau):
             epoch = float(self._epochs[record])
             noted = note_improvements(self._rule, epoch, values, memory.get(self._name), self._better)
             status[running & (epoch - noted[:, 1] >= self._rule.patience * (1 - ROUNDING))] = PLATEAUED
             memory = {**memory, self._name: noted}
         return status, memory
+
+    def _cut(self, record: int, values: np.ndarray, running: np.ndarray) -> np.ndarray:
+        """Tell which running lanes are cut at a rung."""
+        assert isinstance(self._rule, Halving)
+        if self._cuts is None:
+            return cut_lanes(self._rule, values, running, self._competitor, self._competition, self._better)
+        return running & self._cuts.get(record, False)
 
 
 def remembered(rules: Sequence[Stop]) -> set[str]:

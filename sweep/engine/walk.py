@@ -5,10 +5,11 @@ stopping happen between segments, in the code that iterates over them.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from sweep.engine.cost import step_seconds
 from sweep.engine.plan import Plan, Wave
 from sweep.engine.prepare import settings_of, translate_out_of_memory
 from sweep.engine.program import NEVER
+from sweep.engine.stopping import Cuts
 from sweep.engine.wave import Position, WaveRunner
 
 SEGMENT_SECONDS: Final = 1.0
@@ -41,6 +43,7 @@ class Segment:
         seconds: time inside the program.
         position: a function that copies the state, for a checkpoint.
         finals: a function that gives what is kept of all lanes, see `WaveRunner.finals`; called after the last record.
+        waits: whether the wave waits here, at a rung that has not been judged.
     """
 
     wave: int
@@ -54,10 +57,13 @@ class Segment:
     seconds: float
     position: Callable[[], Position]
     finals: Callable[[], list[Any]]
+    waits: bool
 
 
-def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Generator[Segment, None, None]:
-    """Run one wave, segment by segment.
+def walk_wave(
+    plan: Plan, number: int, at: Position | None = None, cuts: Cuts = MappingProxyType({})
+) -> Generator[Segment, None, None]:
+    """Run one wave, segment by segment, to its end or to the first rung at which it has to wait for others.
 
     All work on arrays, up to the next segment and in copying the state, is done inside `settings_of`; nothing below
     enters it again. It is left at each yield, so that the settings do not reach the code that iterates.
@@ -66,11 +72,12 @@ def walk_wave(plan: Plan, number: int, at: Position | None = None) -> Generator[
         plan: what to run.
         number: the wave's place in it.
         at: the position to continue from; None begins the wave.
+        cuts: which lanes of the sweep are cut, for each rung of `Plan.rungs` that was judged.
 
     Yields:
         Each segment as it finishes.
     """
-    segments = _segments(plan, number, at)
+    segments = _segments(plan, number, at, cuts)
     while True:
         with translate_out_of_memory(), settings_of(plan):
             segment = next(segments, None)
@@ -88,11 +95,12 @@ def _inside_settings(plan: Plan, copy: Callable[[], Any]) -> Callable[[], Any]:
     return copy_inside
 
 
-def _segments(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]:
+def _segments(plan: Plan, number: int, at: Position | None, cuts: Cuts) -> Iterator[Segment]:
     program, steps = plan.programs[plan.waves[number].program], plan.steps[plan.waves[number].program]
-    runner, done = WaveRunner(plan, number, at), steps[0] if at is None else at.done
+    first, unjudged = 0 if at is None else at.record, {*plan.rungs} - cuts.keys()
+    runner, done = WaveRunner(plan, number, at, cuts), steps[0] if at is None else at.done
     pace = _Pace(program, plan.waves[number], plan.devices.platform, plan.devices.count)
-    for record in range(0 if at is None else at.record, len(plan.epochs)):
+    for record in range(first, 1 + min(unjudged, default=len(plan.epochs) - 1)):
         arrived = False
         while not arrived:
             target = pace.next_stop(done, steps[record])
@@ -116,6 +124,7 @@ def _segments(plan: Plan, number: int, at: Position | None) -> Iterator[Segment]
                 seconds=seconds,
                 position=partial(runner.position, record + 1 if arrived else record, done),
                 finals=runner.finals,
+                waits=arrived and record in unjudged,
             )
 
 
@@ -152,7 +161,12 @@ def ended_epochs(plan: Plan, segment: Segment, *statuses: int) -> np.ndarray:
     return epochs
 
 
-def living_steps(segment: Segment) -> int:
-    """Count the steps of a wave's lanes up to their ends, without padding lanes."""
-    steps = zip(segment.done, segment.ended, strict=True)
+def living_steps(done: np.ndarray, ended: Sequence[np.ndarray]) -> int:
+    """Count the steps of a wave's lanes up to their ends, without padding lanes.
+
+    Args:
+        done: optimiser steps taken, for each block.
+        ended: for each block, the steps after which its lanes ended; `NEVER` for those that run.
+    """
+    steps = zip(done, ended, strict=True)
     return sum(int(np.where(ended == NEVER, done, np.minimum(ended, done)).sum()) for done, ended in steps)

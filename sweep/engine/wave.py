@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 import jax
@@ -24,7 +25,7 @@ from sweep.engine.program import (
     shared_by_key,
 )
 from sweep.engine.seats import Seats, kinds_of
-from sweep.engine.stopping import Memory, StoppingRule, remembered
+from sweep.engine.stopping import Cuts, Memory, StoppingRule, remembered
 from sweep.engine.training import Shared
 
 WORTH_MOVING: Final = 0.05  # share of a block's tiles that must become free before lanes are moved
@@ -157,9 +158,10 @@ class WaveRunner:
         plan: the plan.
         number: the wave's place in it.
         at: the position to continue from; None begins the wave.
+        cuts: which lanes of the sweep are cut at the rungs that were judged; only used where waves wait at rungs.
     """
 
-    def __init__(self, plan: Plan, number: int, at: Position | None) -> None:
+    def __init__(self, plan: Plan, number: int, at: Position | None, cuts: Cuts = MappingProxyType({})) -> None:
         self._plan, self._number, self._devices = plan, number, plan.devices.live()
         self._wave = plan.waves[number]
         self._program = plan.programs[self._wave.program]
@@ -173,9 +175,9 @@ class WaveRunner:
         ):
             kinds = kinds_of(block, {name: values[chosen[lanes]] for name, values in numbers.items()})
             self._seats.append(Seats(block, lanes, kinds, self._devices, self._least_loaded(self._seats)))
-        page, own_lanes = plan.experiment, self._wave.lanes
+        page, own_lanes, judged = plan.experiment, self._wave.lanes, cuts if plan.rungs else None
         self._rules = [
-            StoppingRule(rule, str(number), plan.epochs, plan.lanes, own_lanes, page.better(rule.metric))
+            StoppingRule(rule, str(number), plan.epochs, plan.lanes, own_lanes, page.better(rule.metric), judged)
             for number, rule in enumerate(page.rules())
         ]
         self._memory: Memory = {} if at is None else at.memory
@@ -185,6 +187,8 @@ class WaveRunner:
             self._restore(at.leaves)
         self.constants = self._constants() if at is None or at.record == 0 else []
         self._count_live_tiles()
+        if at is not None and judged and at.record - 1 in judged:
+            self._cut_waiting(at.record - 1, judged)
 
     def _begin(self, at: int) -> BlockArrays:
         """Draw data and initial parameters of a block's seated lanes, on the devices."""
@@ -225,6 +229,15 @@ class WaveRunner:
             seats.take(seats.block.training.constant_values(arrays.data, arrays.shared, arrays.numbers))
             for seats, arrays in zip(self._seats, self._arrays, strict=True)
         ]
+
+    def _cut_waiting(self, record: int, cuts: Cuts) -> None:
+        """End the lanes that were cut at a rung while the wave waited there; what passed it before has none left."""
+        steps = self._plan.steps[self._wave.program][record]
+        for at, (rows, own_status) in enumerate(zip(self._wave.rows, self.lane_status, strict=True)):
+            cut = cuts[record][self._wave.lanes[rows]]
+            own_status.end(cut & (own_status.status == RUNNING), CUT, steps[at])
+            self._keep_ended(at)
+        self.compact()
 
     def _least_loaded(self, others: Iterable[Seats]) -> int:
         """Return the device with the least work for the tiles of other blocks."""

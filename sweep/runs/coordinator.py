@@ -1,7 +1,7 @@
 """Running the waves of a sweep: which waves the store lacks, what is counted, when it is complete."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,8 +15,9 @@ from sweep.runs.executors import Executor
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.progress import Progress
 from sweep.runs.provenance import arithmetic
+from sweep.runs.rungs import find_behind, find_unjudged, judge
 from sweep.runs.shares import Share, trained_steps
-from sweep.runs.wave_writer import stored_waves
+from sweep.runs.wave_writer import stored_position, stored_waves, trained_until
 
 
 class Coordinator:
@@ -43,6 +44,9 @@ class Coordinator:
         self._tally.lane_steps = trained_steps(self._plan, self._store, stored)
         self._missing = [number for number in mine if number not in stored]
         self._done = {wave: _all_steps(self._plan, wave) for wave in stored}
+        self._living: dict[int, int] = {}  # steps of the lanes of waves that have been saved and have not ended
+        for number in self._missing if self._plan.rungs else ():
+            self._note_waiting(number)
         self._total = sum(_all_steps(self._plan, number) for number in mine)
 
     def run(self) -> None:
@@ -54,12 +58,9 @@ class Coordinator:
         with explain_failure(self._store.path, self._share.again):
             with defer_signals() as requests:
                 self._train(requests)
-            failed = {failure.wave for failure in self._failures}
-            left = {*self._missing} - stored_waves(self._plan, self._store)
-            assert left == failed, "an executor left out waves"
             self._record_failures()
-            if failed:
-                self._share.note(self._tally)
+            if self._failures:
+                self._note()
                 raise WavesFailedError(self._plan, self._store.path, self._failures, self._share.again)
             self._share.end(self._tally)
 
@@ -73,11 +74,36 @@ class Coordinator:
             self._store.set_attributes(failures=json.dumps(found))
 
     def _train(self, requests: Requests) -> None:
+        """Train from rung to rung, where waves wait for each other, and to the end."""
         if not self._missing:
             return
+        for rung in find_unjudged(self._plan, self._store):
+            self._run_waves(find_behind(self._plan, self._store, rung), requests)
+            self._check_left(find_behind(self._plan, self._store, rung))
+            if self._failures:  # lanes of these waves would compete too
+                return
+            judge(self._plan, self._store, rung)
+        self._run_waves(self._missing, requests)
+        self._check_left({*self._missing} - stored_waves(self._plan, self._store))
+
+    def _check_left(self, waves: Iterable[int]) -> None:
+        """Make sure that waves that were not run to where they should come are those that were given up."""
+        assert {*waves} == {failure.wave for failure in self._failures}, "an executor left out waves"
+
+    def _run_waves(self, waves: Sequence[int], requests: Requests) -> None:
+        if not waves:
+            return
         self._report("compiling", {})
-        for event in self._executor.run(self._plan, self._store, self._missing, requests.obey):
+        for event in self._executor.run(self._plan, self._store, waves, requests.obey):
             self._process(event)
+
+    def _note_waiting(self, number: int) -> None:
+        """Note what an earlier run has trained of a wave that may wait: others may be trained before it."""
+        position = stored_position(self._plan, number, self._store)
+        if position is not None:
+            self._living[number] = trained_until(position)
+            lanes = [len(own.status) for own in position.lane_status]
+            self._done[number] = sum(int(done) * size for done, size in zip(position.done, lanes, strict=True))
 
     def _process(self, event: Event) -> None:
         tally = self._tally
@@ -89,10 +115,12 @@ class Coordinator:
             tally.training_seconds += event.seconds
             self._store.write_heartbeat(asdict(tally))
         elif isinstance(event, Saved):
-            self._share.note(replace(tally, lane_steps=tally.lane_steps + event.living))
+            self._living[event.wave] = event.living
+            self._note()
         elif isinstance(event, Ended):
+            self._living.pop(event.wave, None)
             tally.lane_steps += event.living
-            self._share.note(tally)
+            self._note()
         elif isinstance(event, Failure):
             self._failures.append(event)
         elif isinstance(event, Staff):
@@ -100,6 +128,9 @@ class Coordinator:
         else:
             self._done[event.wave] = event.done
             self._report("training", event.ended)
+
+    def _note(self) -> None:
+        self._share.note(replace(self._tally, lane_steps=self._tally.lane_steps + sum(self._living.values())))
 
     def _report(self, stage: str, ended: dict[int, int]) -> None:
         done = sum(self._done.values())

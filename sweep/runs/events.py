@@ -58,6 +58,11 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Waiting(Saved):
+    """A wave waits at a rung that has not been judged, saved; it is run again once it has been."""
+
+
+@dataclass(frozen=True)
 class Ended:
     """A wave has ended, and is stored.
 

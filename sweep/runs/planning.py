@@ -10,9 +10,9 @@ from sweep.engine.plan import Devices, Fixed, Plan, pack
 from sweep.engine.program import check_metrics, check_step, unused_numbers
 from sweep.page.experiment import Experiment
 from sweep.page.resolve import resolve
-from sweep.page.specs.stop import Halving
 from sweep.runs.compiler_check import check_compiler
 from sweep.runs.devices import check_environment, choose_devices, use_all_cores
+from sweep.runs.rungs import check_rungs
 
 
 def plan_sweep(
@@ -65,6 +65,7 @@ def plan_for(
                 block.training.check_numbers(numbers)
                 check_metrics(block, tuple(numbers))
                 check_step(block, tuple(numbers))
+    check_rungs(plan)
     return plan
 
 
@@ -104,11 +105,6 @@ def halve(plan: Plan, trouble: str) -> Plan:
         SweepError: if they can't be halved.
     """
     half = _half(plan)
-    if any(isinstance(rule, Halving) for rule in plan.experiment.rules()):
-        raise SweepError(
-            f"{trouble} with {plan.wave_lanes} lanes at once, and Halving compares all of them: sweep fewer lanes, "
-            f"or give more with --memory"
-        )
     if half < plan.chunk_lanes:
         raise SweepError(
             f"{trouble} with {plan.wave_lanes} lanes at once, and fewer are not possible with the store's chunks of "

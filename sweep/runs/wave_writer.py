@@ -6,11 +6,12 @@ from typing import Final
 import numpy as np
 
 from sweep.engine.plan import Plan
+from sweep.engine.stopping import Cuts
 from sweep.engine.walk import Segment, living_steps
 from sweep.engine.wave import Position
 from sweep.results.store import Store
 from sweep.runs.curves import Curves
-from sweep.runs.events import Advanced, Ended, Executed, Saved
+from sweep.runs.events import Advanced, Ended, Executed, Saved, Waiting
 from sweep.runs.networks import write_networks
 
 SAVE_SECONDS: Final = 10.0  # between two saves
@@ -29,25 +30,12 @@ class WaveWriter:
     def __init__(self, plan: Plan, number: int, store: Store) -> None:
         self._plan, self._number, self._store = plan, number, store
         self._wave = plan.waves[number]
-        self.position = self._stored_position()
+        self.position = stored_position(plan, number, store)
         if self.position is None:  # begin again, whatever a killed run has written
             store.remove_checkpoint(self._wave.start)
             store.begin(self._wave.start, self._wave.start + self._wave.places)
         self._curves = Curves(plan, number, store)
         self._due = time.monotonic() + SAVE_SECONDS
-
-    def _stored_position(self) -> Position | None:
-        """Load the wave's checkpoint, if it fits the plan and the records that the wave's digest covers."""
-        loaded = self._store.load_checkpoint(self._wave.start)
-        if loaded is None:
-            return None
-        try:
-            position = Position.of_arrays(loaded)
-        except (KeyError, ValueError, TypeError, IndexError):  # it is of another version
-            return None
-        known = self._store.count_records(self._wave.start, self._wave.start + self._wave.places)
-        fits = position.wave == self._number and position.fits(self._plan) and position.record <= known
-        return position if fits else None
 
     def add(self, segment: Segment) -> Executed:
         """Add the values of a segment."""
@@ -70,7 +58,7 @@ class WaveWriter:
             write_networks(self._plan, self._number, self._store, segment.finals())
         self._curves.close()
         self._store.remove_checkpoint(self._wave.start)
-        return Ended(self._number, living_steps(segment))
+        return Ended(self._number, living_steps(segment.done, segment.ended))
 
     def is_due(self) -> bool:
         """Tell whether it is time to save."""
@@ -84,7 +72,43 @@ class WaveWriter:
         self._store.save_checkpoint(self._wave.start, position.arrays())
         now = time.monotonic()
         self._due = now + min(MOST_SAVE_SECONDS, max(SAVE_SECONDS, 10 * (now - begin)))
-        return Saved(self._number, living_steps(segment))
+        told = Waiting if segment.waits else Saved
+        return told(self._number, living_steps(segment.done, segment.ended))
+
+    def waits(self, cuts: Cuts) -> Waiting | None:
+        """Report that the wave already waits at a rung that has not been judged; None if it does not.
+
+        Args:
+            cuts: the rungs that were judged.
+        """
+        if self.position is None or self.position.record - 1 not in {*self._plan.rungs} - cuts.keys():
+            return None
+        return Waiting(self._number, trained_until(self.position))
+
+
+def stored_position(plan: Plan, number: int, store: Store) -> Position | None:
+    """Load the checkpoint of a wave, if it fits the plan and the records that the wave's digest covers.
+
+    Args:
+        plan: the plan.
+        number: number of the wave in the plan.
+        store: the store.
+    """
+    wave = plan.waves[number]
+    loaded = store.load_checkpoint(wave.start)
+    if loaded is None:
+        return None
+    try:
+        position = Position.of_arrays(loaded)
+    except (KeyError, ValueError, TypeError, IndexError):  # it is of another version
+        return None
+    known = store.count_records(wave.start, wave.start + wave.places)
+    return position if position.wave == number and position.fits(plan) and position.record <= known else None
+
+
+def trained_until(position: Position) -> int:
+    """Count the steps that the lanes of a wave have trained up to a position, frozen lanes not counted."""
+    return living_steps(position.done, [own.ended for own in position.lane_status])
 
 
 def stored_waves(plan: Plan, store: Store) -> set[int]:

@@ -337,8 +337,6 @@ class InterruptedRunError(Exception):
 def test_a_stopped_sweep_that_is_interrupted_and_resumed_equals_an_uninterrupted_one(
     rule, waves, tmp_path, monkeypatch, racing
 ):
-    if waves > 1 and isinstance(rule, Halving):
-        return  # which takes one wave
     monkeypatch.setattr(wave_writer, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(wave_writer, "MOST_SAVE_SECONDS", 0.0)
     experiment, store = racing(rule), tmp_path / "store"
@@ -425,11 +423,6 @@ def test_a_rule_that_makes_no_sense_is_refused_in_one_line(make, told):
         make()
     assert str(refused.value).startswith(told)
     assert "\n" not in str(refused.value)
-
-
-def test_halving_over_several_waves_is_refused(racing):
-    with pytest.raises(SweepError, match="Halving compares all lanes with each other, but they make 6 waves"):
-        make_plan(racing(Halving()), wave_lanes=8)
 
 
 def test_a_page_metric_can_be_the_target():

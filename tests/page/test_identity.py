@@ -255,13 +255,13 @@ merge_checks merging messages metric metrics model models modules moment netcdf 
 operations optim optimizer optimizers optional outcomes outputs overrides own own_numbers owners packing page page_code
 page_differences page_figure page_training pages pairs parametrisation parts perceptron permutation places plan plane
 planning plot plots prediction prepare products program progress provenance quotients reading record refusals registry
-regression repair replay replaying report reporting resolve restore restoring results rewriting rows rules run runner
-runs safe_files samples sampling scalars scale schedule schedules schema seats section seed_statistics seeds self_test
-session shape shares sharing sheet signals sine skeleton spacing specs stats stop stopping store store_damages streams
-structured style summary surfaces tables targets task tasks terminal text tidy trackers train trained training
-training_range trees unbatched unions update_rule user_cache values variables variation verdict_tables verdicts
-verification version view walk wave wave_damages wave_writer waves weights whole_files window worker writer written
-zoom
+regression repair replay replaying report reporting resolve restore restoring results rewriting rows rules run rungs
+runner runs safe_files samples sampling scalars scale schedule schedules schema seats section seed_statistics seeds
+self_test session shape shares sharing sheet signals sine skeleton spacing specs stats stop stopping store
+store_damages streams structured style summary surfaces tables targets task tasks terminal text tidy trackers train
+trained training training_range trees unbatched unions update_rule user_cache values variables variation verdict_tables
+verdicts verification version view walk wave wave_damages wave_writer waves weights whole_files window worker writer
+written zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",

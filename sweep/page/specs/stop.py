@@ -59,8 +59,8 @@ class Halving(Spec):
 
     Rungs are the records at or after the shares `first`, `first / keep`, `first / keep**2`, ... of the epochs,
     so that each stage costs about as much as the one before (Jamieson and Talwalkar, arXiv:1502.07943).
-    A competitor is a combination of all swept knobs except the seeds. Diverged lanes rank last. Since all lanes are
-    compared with each other, all must fit into one wave.
+    A competitor is a combination of all swept knobs except the seeds. Diverged lanes rank last. Lanes compete with each
+    other also where they make several waves, which then wait for each other at the rungs.
 
     Args:
         keep: share of the competitors that continues at each rung, rounded up.

@@ -29,7 +29,7 @@ SECONDS: Final = ("training_seconds", "compile_seconds")
 STRUCTURED: Final = {  # letters of the JSON text of each
     "experiment": 2**25, "dimensions": 2**18, "figures": 2**20, "arguments": 2**20, "parent": 2**14, "plan": 2**24,
     "arithmetic": 2**23, "versions": 2**14, "networks": 2**24, "sources": 2**20,
-    "failures": 2**24,
+    "failures": 2**24, "cuts": 2**25,
 }  # fmt: skip
 # What `sweep.run` writes into every store. It is needed to resume a sweep, to decide claims and to replay a lane.
 PROVENANCE: Final = ("name", "experiment", "fingerprint", "arithmetic", "plan", "complete", *COUNTS[:2], *SECONDS)

@@ -66,7 +66,7 @@ def examine(path: Path, attributes: Mapping[str, Any], files: Mapping[str, int])
     knobs = frozenset(knob for *_, names in factors for knob in names)
     _check_together(arrays, factors, Names(knobs, page_metrics(attributes), page_dimensions(attributes)))
     _check_networks(arrays, attributes.get("networks"))
-    _check_growth(attributes, prod(size for _, size, _ in factors))
+    _check_lane_masks(attributes, prod(size for _, size, _ in factors))
     missing = _check_chunks(path, arrays, files)
     enough = attributes.get("complete") is not True or missing <= MOST_UNWRITTEN_BYTES
     require(enough, f"{missing / 2**30:,.0f} GiB of a complete store are missing")
@@ -113,8 +113,10 @@ def _check_sizes(arrays: Mapping[str, Array]) -> None:
         require(known, f"it lists no {dim}, along which other arrays lie")
 
 
-def _check_growth(attributes: Mapping[str, Any], lanes: int) -> None:
-    """Make sure that what a grown store says of its lanes and of its earlier lengths fits its axes and its page."""
+def _check_lane_masks(attributes: Mapping[str, Any], lanes: int) -> None:
+    """Make sure that what a store says of each lane, and of its earlier lengths, fits its axes and its page."""
+    for _, cut in parse(attributes.get("cuts", "[]")):
+        read_mask(cut, lanes)
     plan = parse(attributes.get("plan", "{}"))
     if "held" in plan:
         read_mask(plan["held"], lanes)

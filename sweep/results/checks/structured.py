@@ -23,6 +23,7 @@ MOST_ARGUMENTS: Final = 10_000
 MOST_ARGUMENT_LETTERS: Final = 2**16
 MOST_TILES: Final = 1_000_000
 MOST_LENGTHS: Final = 1_000  # of trainings that were made longer and longer; and stores that one was made from
+MOST_RUNGS: Final = 1_000
 MOST_NETWORKS: Final = 2**20
 MOST_LEAVES: Final = 100_000  # arrays of one network
 MOST_PATH_KEYS: Final = 32  # of an array of a network; also its dimensions
@@ -243,6 +244,16 @@ def _check_sources(found: Any) -> None:
         _check_texts(each)
 
 
+def _check_cuts(found: Any) -> None:
+    few = isinstance(found, list) and len(found) <= MOST_RUNGS
+    require(few, f"it is not a list of at most {MOST_RUNGS:,} rungs")
+    pairs = all(isinstance(rung, list) and len(rung) == 2 for rung in found)
+    known = pairs and all(is_whole_number(record) and isinstance(text, str) for record, text in found)
+    require(known, "a rung is not given as its record and its lanes")
+    records = [record for record, _ in found]
+    require(records == sorted({*records}), "its records do not increase")
+
+
 def _check_failures(found: Any) -> None:
     few = isinstance(found, list) and len(found) <= MOST_NETWORKS
     require(few, f"it is not a list of at most {MOST_NETWORKS:,} waves")
@@ -325,5 +336,6 @@ FORMS: Final[Mapping[str, Callable[[Any], None]]] = {
     "versions": _check_texts,
     "networks": _check_networks,
     "sources": _check_sources,
+    "cuts": _check_cuts,
     "failures": _check_failures,
 }

@@ -33,7 +33,11 @@ class Executor(Protocol):
         ...
 
     def run(self, plan: "Plan", store: "Store", waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
-        """Run some waves.
+        """Run some waves, each to its end.
+
+        Where a plan has `rungs`, a wave is saved and left at the first one of which the store does not say which lanes
+        are cut, with the event `Waiting` instead of `Ended`, and is given again once it does. So a wave reads from its
+        store how far it may go.
 
         Args:
             plan: a plan for its devices.

@@ -12,6 +12,7 @@ from sweep.page.experiment import Experiment
 from sweep.results.store import Store
 from sweep.runs.events import Compiled, Event
 from sweep.runs.planning import plan_sweep
+from sweep.runs.rungs import read_cuts
 from sweep.runs.wave_writer import WaveWriter
 
 
@@ -45,7 +46,7 @@ class LocalExecutor:
 
 
 def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) -> Iterator[Event]:
-    """Run one wave to its end, starting from its checkpoint if there is one.
+    """Run one wave to its end, or to the first rung that has not been judged, from its checkpoint if there is one.
 
     Args:
         plan: the plan.
@@ -53,18 +54,21 @@ def run_wave(plan: Plan, number: int, store: Store, obey: Callable[[], None]) ->
         store: the store to write to.
         obey: raises an exception if a signal has come.
     """
-    writer = WaveWriter(plan, number, store)
-    for segment in walk_wave(plan, number, writer.position):
+    writer, cuts = WaveWriter(plan, number, store), read_cuts(plan, store)
+    if waiting := writer.waits(cuts):
+        yield waiting
+        return
+    for segment in walk_wave(plan, number, writer.position, cuts):
         yield writer.add(segment)
         last = writer.is_last(segment)
         if last:
             yield writer.close(segment)
-        elif writer.is_due():
+        elif segment.waits or writer.is_due():
             yield writer.save(segment)
         yield writer.report_position(segment)
         try:
             obey()
         except (KeyboardInterrupt, Terminated):
-            if not last:
+            if not (last or segment.waits):
                 yield writer.save(segment)
             raise

@@ -12,7 +12,7 @@ from sweep.engine.plan import Plan
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.files.owners import new_token
 from sweep.results.store import Store, end_leases
-from sweep.runs.events import Advanced, Compiled, Ended, Event, Executed, Staff, WorkerShare
+from sweep.runs.events import Advanced, Compiled, Ended, Event, Executed, Staff, Waiting, WorkerShare
 from sweep.runs.executors.on_ray.crew import SILENCE, Arrived, Crew, Lost, Member, Unfit
 from sweep.runs.executors.on_ray.messages import Failed, News, Refused, Stopped, Task
 from sweep.runs.executors.schedule import Schedule
@@ -136,10 +136,10 @@ class Run:
         elif isinstance(event, Executed):
             executed, seconds = share.executed + event.executed, share.seconds + event.seconds
             self._shares[member.number] = replace(share, executed=executed, seconds=seconds)
-        elif isinstance(event, Ended):
+        elif isinstance(event, Ended | Waiting):
             self._schedule.ended(member.number, event.wave)
             self._ended += 1
-            self._shares[member.number] = replace(share, waves=share.waves + 1)
+            self._shares[member.number] = replace(share, waves=share.waves + isinstance(event, Ended))
         yield event
 
     def _failed(self, member: Member, news: Failed) -> Iterator[Event]:
