@@ -25,7 +25,7 @@ from .trials import Campaign, Case, Reply, busy, call
 PAGE = '''
 """A page of six waves, of every kind of array."""
 
-from sweep import Experiment, MLP, Record, SumOfSines, grid, log_spaced, zipped
+from sweep import Experiment, Halving, MLP, Record, SumOfSines, Target, grid, log_spaced, zipped
 
 experiment = Experiment(
     question="Is anything lost?",
@@ -34,8 +34,10 @@ experiment = Experiment(
     axes=zipped(seed=range(6), data_seed=range(6)) * grid(learning_rate=(1e-3, 1e-2, 1e30, 1e-1)),
     epochs=60,
     record=Record(metrics=("loss", "spectral_error"), at=log_spaced(5), snapshots=2),
+    stop=STOP,
 )
 '''
+STOPS = ("None", "Halving(first=0.1, keep=0.5)", "Target(0.9)")
 NODES = 3
 CALLS = 160  # of the methods of its store that write, by a worker that trains two waves or more
 EACH = 20  # cases of a kind
@@ -90,16 +92,17 @@ def faulty(folder: Path, faults: Mapping[str, Any]) -> Iterator[None]:
     """
     import ray.cloudpickle
 
-    from sweep.runs.executors.on_ray import crew, run
+    from sweep.runs.executors.on_ray import crew, executor, run
 
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    before = crew.Worker, crew.SILENCE, run.SILENCE
+    before = crew.Worker, crew.SILENCE, run.SILENCE, executor.WAVES_PER_WORKER
     crew.Worker = faulty_worker(str(folder), dict(faults))
     crew.SILENCE = run.SILENCE = SILENCE * busy()
+    executor.WAVES_PER_WORKER = (2,)  # although that leaves tiles half empty
     try:
         yield
     finally:
-        crew.Worker, crew.SILENCE, run.SILENCE = before
+        crew.Worker, crew.SILENCE, run.SILENCE, executor.WAVES_PER_WORKER = before
         ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
@@ -144,19 +147,20 @@ def faulty_worker(folder: str, faults: dict[str, Any]) -> type:
     return FaultyWorker
 
 
-def prepared() -> tuple[str, dict[str, Any]]:
-    """Return the page, and what its store holds if one process runs it."""
-    return PAGE, _expected()
+def prepared(stop: str = STOPS[0]) -> tuple[str, dict[str, Any]]:
+    """Return the page with a rule, and what its store holds if one process runs it."""
+    text = PAGE.replace("STOP", stop)
+    return text, _expected(text)
 
 
 @cache
-def _expected() -> dict[str, Any]:
+def _expected(text: str) -> dict[str, Any]:
     import tempfile
 
     from sweep import load, run_sweep
 
     with tempfile.TemporaryDirectory() as made:
-        page = _begin(Path(made), PAGE)
+        page = _begin(Path(made), text)
         run_sweep(load(page), out=Path(made) / "store")
         return whole(Path(made) / "store") | networks(Path(made) / "store")
 
@@ -193,12 +197,14 @@ def judged(folder: Path, expected: dict[str, Any], what: str) -> tuple[str, str]
     return ("litter", f"{what}: {', '.join(left[:5])} stays") if left else ("right", "")
 
 
-def _with_faults(faults: Mapping[str, Any], workers: int = NODES) -> Callable[[Path], tuple[str, str]]:
+def _with_faults(
+    faults: Mapping[str, Any], workers: int = NODES, stop: str = STOPS[0]
+) -> Callable[[Path], tuple[str, str]]:
     """Run to the end although workers are killed or hang."""
 
     def run(folder: Path) -> tuple[str, str]:
         cluster()
-        text, expected = prepared()
+        text, expected = prepared(stop)
         _begin(folder, text)
         with faulty(folder, faults):
             reply = run_on_ray(folder, workers=workers)
@@ -294,13 +300,18 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
     """List workers that are killed at a write, one or three, on one to three workers; and waves that always fail."""
     found = []
     for number in range(EACH):
-        workers, call_ = number % NODES + 1, random.randint(1, CALLS)
+        workers, call_, stop = number % NODES + 1, random.randint(1, CALLS), random.choice(STOPS)
         faults = {"calls": [call_], "signal": signal.SIGKILL}
-        found.append(Case(f"a worker of {workers} killed at call {call_}", _with_faults(faults, workers)))
+        name = f"a worker of {workers} killed at call {call_}, {stop}"
+        found.append(Case(name, _with_faults(faults, workers, stop)))
         calls = sorted(random.sample(range(1, CALLS), 3))
-        found.append(Case(f"three killed at {calls}", _with_faults({"calls": calls, "signal": signal.SIGKILL})))
+        faults = {"calls": calls, "signal": signal.SIGKILL}
+        found.append(Case(f"three killed at {calls}, {stop}", _with_faults(faults, NODES, stop)))
     found += [Case(f"wave {wave + 1} always fails", _always_failing(wave)) for wave in range(6)]
-    found += [Case(f"{workers} workers, no fault", _with_faults({}, workers)) for workers in (1, 2, 3)]
+    for stop in STOPS:
+        found += [
+            Case(f"{workers} workers, no fault, {stop}", _with_faults({}, workers, stop)) for workers in (1, 2, 3)
+        ]
     return found
 
 

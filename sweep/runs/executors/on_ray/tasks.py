@@ -18,12 +18,13 @@ from sweep.runs.planning import plan_sweep
 from sweep.runs.provenance import fixed_by
 
 
-def prepare(task: Task, obey: Callable[[], None]) -> tuple[Plan, Store, float]:
+def prepare(task: Task, obey: Callable[[], None], known: Plan | None = None) -> tuple[Plan, Store, float]:
     """Plan and compile what a task needs; the plan comes out as that of the process that sent the task.
 
     Args:
         task: the task.
         obey: raises to stop.
+        known: the plan, if this worker has made it for the same task before.
 
     Returns:
         The plan, the store under the task's lease, and the seconds of compiling.
@@ -38,13 +39,18 @@ def prepare(task: Task, obey: Callable[[], None]) -> tuple[Plan, Store, float]:
     lease = Lease(path, task.holder, task.lease)
     lease.check()
     store = Store(path, lease)
+    plan = known or _plan(task, store, host)
+    begin = time.perf_counter()
+    compile_plan(plan, obey)
+    return plan, store, time.perf_counter() - begin
+
+
+def _plan(task: Task, store: Store, host: str) -> Plan:
     experiment = task.source.load()
     if fingerprint(experiment) != task.fingerprint:
         raise SweepError(f"{host} has another version of the page: all machines need the same files")
     attributes = store.attributes()
     fixed = replace(fixed_by(attributes), wave_lanes=task.wave_lanes)
     plan = plan_sweep(experiment, task.memory, fixed, devices=task.devices)
-    refuse_other_bits(attributes, plan, path)
-    begin = time.perf_counter()
-    compile_plan(plan, obey)
-    return plan, store, time.perf_counter() - begin
+    refuse_other_bits(attributes, plan, store.path)
+    return plan

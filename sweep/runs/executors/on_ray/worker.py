@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -34,10 +35,13 @@ class _Shift:
 
     Args:
         task: the task.
+        before: what the worker did before; a sweep that waits for others at a rung comes back as a new task.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, before: "_Shift | None") -> None:
         self.task, self.mailbox, self.stopping = task, Mailbox(), threading.Event()
+        same = before is not None and replace(before.task, lease=task.lease) == task
+        self._before = before if same else None
         self.ready: tuple[Plan, Store] | None = None
 
     def obey(self) -> None:
@@ -50,8 +54,9 @@ class _Shift:
         from sweep.runs.executors.on_ray.tasks import prepare
 
         with self._telling(-1):
-            plan, store, seconds = prepare(self.task, self.obey)
-            self.ready = plan, store
+            known = self._before and self._before.ready and self._before.ready[0]
+            plan, store, seconds = prepare(self.task, self.obey, known)
+            self.ready, self._before = (plan, store), None
             self.mailbox.put(Compiled(seconds))
 
     def train(self, wave: int) -> None:
@@ -117,7 +122,7 @@ class Worker:
         """Get ready for a task, which takes as long as compiling: then there is a `Compiled`, or a `Refused`."""
         if self._shift is not None:
             self._shift.stopping.set()
-        self._shift = _Shift(task)
+        self._shift = _Shift(task, self._shift)
         self._orders.put(self._shift.prepare)
 
     def exchange(self, waves: list[int], seen: int, patience: float) -> tuple[str, int, list[News]]:
