@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from faults.ray_workers import faulty
@@ -20,12 +20,16 @@ from sweep import MLP, Record, grid, linear_spaced, open_results, run_sweep, zip
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.base.labels import NOT_RUN
 from sweep.base.signals import Terminated
+from sweep.engine.prepare import OutOfMemoryError
 from sweep.runs import filling
 from sweep.runs.coordinator import WavesFailedError
+from sweep.runs.events import Compiled
 from sweep.runs.executors import Executor
 from sweep.runs.executors.on_ray import connection
-from sweep.runs.executors.on_ray.crew import Crew
-from sweep.runs.executors.on_ray.messages import Description, Ray
+from sweep.runs.executors.on_ray import crew as crews
+from sweep.runs.executors.on_ray.capacity import Capacity
+from sweep.runs.executors.on_ray.crew import SILENCE, Crew, Lost
+from sweep.runs.executors.on_ray.messages import Description, Failed, Ray
 from sweep.runs.executors.on_ray.run import Run
 from sweep.runs.progress import Progress
 from sweep.runs.runner import executor_for
@@ -178,3 +182,82 @@ def test_a_worker_with_another_kind_of_device_or_other_packages_gets_no_waves(tm
         "(cpu)",
         f"worker 3 (process 7 on old) is not used: it has jaxlib 0.0.1, here it is {bit_versions()['jaxlib']}",
     ]
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Run:
+    """A run of four waves with one worker that has the first of them, without Ray."""
+    from sweep.engine.plan import Fixed
+    from sweep.results.store import Store
+    from sweep.runs.executors.on_ray.messages import Given, Task
+    from sweep.runs.layout import create
+    from sweep.runs.planning import plan_sweep
+    from sweep.runs.provenance import bit_versions
+
+    plan = plan_sweep(EXPERIMENT, devices=1, fixed=Fixed(3, 1))
+    create(plan, tmp_path / "store")
+    own = Description("n", "host", 7, plan.devices.platform, plan.devices.kind, 1, 2**30, bit_versions())
+    crew = crew_of(own)
+    crew.capacity = Capacity(1, 1, 1, 0)
+    run = Run(crew, Task(Given(EXPERIMENT), "", "", "", "", 3, 1, 1), plan, Store(tmp_path / "store"), range(4))
+    run._begin_with(crew.members[0])
+    list(run._note(crew.members[0], Compiled(1.0)))
+    crew.members[0].lease = "lease"
+    run._give()
+    assert crew.members[0].orders == [0]
+    return run
+
+
+def test_the_lease_of_a_lost_worker_ends_before_its_wave_is_given_to_another(at_work: Run) -> None:
+    member, store = at_work._working[0], at_work._store.path
+    with pytest.warns(SweepWarning, match=r"worker 1 was lost, as it fell: wave 1 runs again from its last checkpoint"):
+        list(at_work._take(member, Lost("worker 1", "lease", "it fell", with_node=False)))
+    assert json.loads((store / "ended-leases.json").read_text()) == ["lease"]
+    assert at_work._working == {}
+    assert at_work._schedule.assign(9, 1, 1) == [0]
+    at_work.release()
+    assert json.loads((store / "ended-leases.json").read_text()) == ["lease"]
+
+
+def test_what_is_nobodys_fault_ends_the_run_as_in_one_process(at_work: Run) -> None:
+    member = at_work._working[0]
+    with pytest.raises(OutOfMemoryError, match="no memory"):
+        list(at_work._take(member, Failed(0, "no memory", out_of_memory=True)))
+    with pytest.raises(OSError, match="No space left") as caught:
+        list(at_work._take(member, Failed(0, "No space left", 28)))
+    assert caught.value.errno == 28
+
+
+def test_a_worker_that_says_nothing_for_long_is_lost_and_started_again(at_work: Run) -> None:
+    crew, member = at_work._crew, at_work._working[0]
+    killed = []
+    crew._ray = SimpleNamespace(  # type: ignore[assignment]
+        kill=lambda actor, no_restart: killed.append(no_restart),
+        nodes=lambda: [{"NodeID": "n", "Alive": True}],
+        wait=lambda asked, timeout: ([], asked),
+    )
+    member.actor.describe = SimpleNamespace(remote=lambda: "described")
+    member.pending = "asked"
+    assert list(crew.collect(0.0)) == []
+    member.heard -= SILENCE + 1
+    ((_, lost),) = crew.collect(0.0)
+    assert isinstance(lost, Lost)
+    assert lost.reason == "it gave no sign of life for 600 s"
+    assert killed == [False]
+    assert (member.description, member.lease, member.pending) == (None, "", "described")
+
+
+def test_a_cluster_without_workers_whose_head_does_not_answer_is_given_up(at_work: Run, monkeypatch) -> None:
+    crew = at_work._crew
+
+    def refuse(place: str) -> None:
+        raise OSError
+
+    monkeypatch.setattr(crews, "knock", refuse)
+    crew._head, crew._next_knock, crew._answered = "host:1", 0.0, 0.0
+    assert not crew.is_gone()  # a worker is there, and works without it
+    crew.members[0].description = None
+    assert crew.is_gone()
+    monkeypatch.setattr(crews, "knock", lambda place: None)
+    crew._next_knock = 0.0
+    assert not crew.is_gone()
