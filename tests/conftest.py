@@ -40,7 +40,7 @@ settings.load_profile("sweep")
 LONGEST = (
     "train", "resume", "digests", "trained", "faults", "extensions", "modules", "runner", "pages", "plots", "stopping",
     "parametrisation", "rules", "recipes", "replay", "environment", "data_runs", "signals", "metrics", "quotients",
-    "derivatives", "networks", "tasks", "compile", "accelerator", "checks", "readme", "on_ray", "worker", "local", "dataset",
+    "derivatives", "networks", "tasks", "compile", "accelerator", "checks", "readme", "on_ray", "worker", "dataset",
     "page_training_runs", "run", "data_training", "heatmap", "plan", "given_axes", "compile_cache", "names", "report",
     "export", "gallery", "notebook", "compare",
 )  # fmt: skip

@@ -23,6 +23,7 @@ MAX_DESCRIPTION: Final = 80  # characters of a variation in words; if there are 
 SMOKE_LANES: Final = 8  # of one structure
 SMOKE_EPOCHS: Final = 20
 SMOKE_RECORDS: Final = 4  # in addition to record 0
+PAGE_MODULE: Final = "sweep_page_"  # how the names of modules begin that pages are loaded as; none can be imported
 SMOKE_POINTS: Final = 512  # only for randomly drawn points: a coarser grid might not resolve the page's frequencies
 
 
@@ -76,7 +77,7 @@ def _check_name(name: str) -> None:
 def _execute(file: str) -> ModuleType:
     """Execute a page as a new module, from its source and not from a bytecode cache, which may be a second old."""
     text = decode_source(Path(file).read_bytes())
-    module = ModuleType("sweep_page_" + "_".join(Path(file).with_suffix("").parts[1:]))
+    module = ModuleType(PAGE_MODULE + "_".join(Path(file).with_suffix("").parts[1:]))
     module.__file__ = file
     sys.modules[module.__name__] = module  # `inspect.getsource` looks up classes here
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # `inspect.getsource` reads text here

@@ -16,7 +16,7 @@ import pytest
 from faults.ray_workers import faulty
 from helpers import tiny
 
-from sweep import MLP, Record, grid, linear_spaced, open_results, run_sweep, zipped
+from sweep import MLP, Experiment, Record, grid, linear_spaced, load, open_results, run_sweep, zipped
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.base.labels import NOT_RUN
 from sweep.base.signals import Terminated
@@ -28,7 +28,7 @@ from sweep.runs.executors import Executor
 from sweep.runs.executors.on_ray import connection
 from sweep.runs.executors.on_ray import crew as crews
 from sweep.runs.executors.on_ray.capacity import Capacity
-from sweep.runs.executors.on_ray.crew import SILENCE, Crew, Lost
+from sweep.runs.executors.on_ray.crew import MOST_FALLS, SILENCE, Crew, Lost, Unfit
 from sweep.runs.executors.on_ray.messages import Description, Failed, Ray
 from sweep.runs.executors.on_ray.run import Run
 from sweep.runs.progress import Progress
@@ -38,6 +38,21 @@ AXES = zipped(seed=range(6), data_seed=range(6)) * grid(learning_rate=(1e-3, 1e-
 RECORD = Record(("loss", "parameter_norm"), at=linear_spaced(3), snapshots=2)
 EXPERIMENT = tiny(axes=AXES, model=MLP(width=6, depth=1), record=RECORD)
 WORKERS = 2
+PAGE = """
+from sweep import Experiment, FromFunction, MLP, Record, grid, linear_spaced, zipped
+
+def target(x):
+    return 2.0 * x - 1.0
+
+experiment = Experiment(
+    question="Is its function sent?",
+    task=FromFunction(function=target, points=16),
+    model=MLP(width=6, depth=1),
+    axes=zipped(seed=range(6), data_seed=range(6)) * grid(learning_rate=(1e-3, 1e-2)),
+    epochs=12,
+    record=Record(("loss", "parameter_norm"), at=linear_spaced(3), snapshots=2),
+)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +65,15 @@ def ray() -> Iterator[ModuleType]:
 def test_a_wave_that_fails_a_stop_and_two_resumes_give_the_bits_of_one_process(ray, tmp_path: Path) -> None:
     store, fault = tmp_path / "store", tmp_path / "raises-1"
     fault.touch()
-    with faulty(tmp_path, {}), executor_for(EXPERIMENT, Ray(workers=WORKERS)) as executor:
-        _fail(executor, store)
+    (tmp_path / "page.py").write_text(PAGE)
+    page = load(tmp_path / "page.py")
+    with faulty(tmp_path, {}), executor_for(page, Ray(workers=WORKERS)) as executor:
+        _fail(page, executor, store)
         fault.unlink()
-        _stop(executor, store)
+        _stop(page, executor, store)
         seen: list[Progress] = []
-        filling.resume(EXPERIMENT, store, executor, seen.append)
-    whole, expected = open_results(store), run_sweep(EXPERIMENT)
+        filling.resume(page, store, executor, seen.append)
+    whole, expected = open_results(store), run_sweep(page)
     for name in expected.variables:
         assert whole[name].values.tobytes() == expected[name].values.tobytes(), name
     assert json.loads(whole.attrs["failures"]) == []
@@ -66,25 +83,25 @@ def test_a_wave_that_fails_a_stop_and_two_resumes_give_the_bits_of_one_process(r
     assert not list(store.glob("*lease*"))
 
 
-def _fail(executor: Executor, store: Path) -> None:
+def _fail(page: Experiment, executor: Executor, store: Path) -> None:
     with (
         pytest.warns(SweepWarning, match=r"wave 2 failed on worker \d \(process \d+ on .*\) \(RuntimeError: an injec"),
         pytest.raises(WavesFailedError, match=r"1 of 4 waves \(3 lanes\) failed, the others are stored in .*: Runtime"),
     ):
-        filling.begin(EXPERIMENT, store, executor, {}, lambda progress: None, fresh=False)
+        filling.begin(page, store, executor, {}, lambda progress: None, fresh=False)
     ds = open_results(store)
     assert int((ds.status == NOT_RUN).sum()) == 3
     (failure,) = json.loads(ds.attrs["failures"])
     assert failure == {"start": 3, "stop": 6, "wave": 1, "error": "RuntimeError: an injected error", "tries": 3}
 
 
-def _stop(executor: Executor, store: Path) -> None:
+def _stop(page: Experiment, executor: Executor, store: Path) -> None:
     def stop(progress: Progress) -> None:
         if progress.stage == "training":
             raise Terminated(signal.SIGTERM)
 
     with pytest.raises(Terminated):
-        filling.resume(EXPERIMENT, store, executor, stop)
+        filling.resume(page, store, executor, stop)
     assert not (store / "lock.json").exists()
 
 
@@ -261,3 +278,36 @@ def test_a_cluster_without_workers_whose_head_does_not_answer_is_given_up(at_wor
     monkeypatch.setattr(crews, "knock", lambda place: None)
     crew._next_knock = 0.0
     assert not crew.is_gone()
+
+
+def test_a_worker_that_can_not_read_its_task_is_not_started_for_ever(at_work: Run) -> None:
+    from ray.exceptions import ActorUnavailableError, RayTaskError
+
+    crew, member = at_work._crew, at_work._working[0]
+
+    def answer(error: Exception) -> None:
+        def raise_it(reference: object) -> None:
+            raise error
+
+        crew._ray = SimpleNamespace(  # type: ignore[assignment]
+            exceptions=ray_exceptions,
+            get=raise_it,
+            nodes=lambda: [{"NodeID": "n", "Alive": True}],
+            wait=lambda asked, timeout: (asked, []),
+        )
+
+    import ray.exceptions as ray_exceptions
+
+    member.actor.describe = SimpleNamespace(remote=lambda: "described")
+    answer(ActorUnavailableError("it fell", b"0" * 16))
+    for fall in range(MOST_FALLS):
+        member.pending = "asked"
+        found = [news for _, news in crew.collect(0.0)]
+        assert isinstance(found[0], Lost), fall
+    assert found[1:] == [Unfit(f"it was lost {MOST_FALLS} times before it was ready")]
+    assert crew.members == {}
+    crew.members[0] = member
+    member.pending, member.falls = "asked", 0
+    answer(RayTaskError("begin", "Traceback\n  File ...\nModuleNotFoundError: No module named 'mine'", ValueError()))
+    assert [news for _, news in crew.collect(0.0)] == [Unfit("ModuleNotFoundError: No module named 'mine'")]
+    assert crew.members == {}

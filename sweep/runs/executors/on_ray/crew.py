@@ -17,6 +17,7 @@ STARTING: Final = 180.0  # seconds in which at least one worker must have starte
 TELLING: Final = 20.0  # seconds of waiting for them after which that is said
 SILENCE: Final = 600.0  # seconds without news after which a worker that trains is given up
 COMPILING: Final = 3600.0  # the same for one that compiles
+MOST_FALLS: Final = 5  # of a worker that has told nothing in between
 GONE: Final = 120.0  # seconds without an answer of the head after which the cluster is given up, if no worker is left
 _LONG_POLL: Final = 0.5  # seconds that a worker waits for something to tell
 _LOOKING: Final = 5.0  # seconds between two looks for machines that have joined
@@ -70,6 +71,7 @@ class Member:
         seen: number of its last answer that has arrived.
         heard: when it last told something.
         silence: seconds without news after which it is given up.
+        falls: how often it was lost since it last told something.
     """
 
     number: int
@@ -82,6 +84,7 @@ class Member:
     seen: int = 0
     heard: float = field(default_factory=time.monotonic)
     silence: float = COMPILING
+    falls: int = 0
 
     def name(self) -> str:
         """Name it for users."""
@@ -191,8 +194,7 @@ class Crew:
     def begin(self, member: Member, task: Task) -> None:
         """Let a worker get ready for a task."""
         member.lease, member.silence, member.heard = task.lease, COMPILING, time.monotonic()
-        member.seen = 0
-        member.actor.begin.remote(task)
+        member.seen, member.pending = 0, member.actor.begin.remote(task)
 
     def stop(self, member: Member) -> None:
         """Let a worker save and stop."""
@@ -227,6 +229,9 @@ class Crew:
                 yield member, news
         for member in self._silent():
             yield member, self._lose(member, f"it gave no sign of life for {member.silence:.0f} s")
+        for member in [each for each in self.members.values() if each.falls >= MOST_FALLS]:
+            self.dismiss(member)
+            yield member, Unfit(f"it was lost {MOST_FALLS} times before it was ready")
 
     def _hear(self, member: Member, reference: Any) -> Iterator[News | Arrived | Lost | Unfit]:
         errors = self._ray.exceptions
@@ -247,6 +252,8 @@ class Crew:
                 member.description, member.heard = answer, time.monotonic()
                 yield Arrived()
                 return
+            if answer is None:  # it has begun
+                return
             lease, number, news = answer
             if lease != member.lease:
                 if member.asked == member.lease:  # it was started again, and knows nothing of its task
@@ -254,7 +261,7 @@ class Crew:
                 return
             member.seen = number
             if news:
-                member.heard = time.monotonic()
+                member.heard, member.falls = time.monotonic(), 0
             yield from news
 
     def _silent(self) -> list[Member]:
@@ -267,6 +274,7 @@ class Crew:
         if member.pending is not None:  # it hangs
             self._ray.kill(member.actor, no_restart=False)
         member.description, member.lease, member.orders = None, "", []
+        member.falls += not with_node
         member.pending = member.actor.describe.remote()
         return Lost(name, lease, "its machine is gone" if with_node else reason, with_node)
 

@@ -1,6 +1,7 @@
 """The executor that runs waves on Ray: how it plans, and when it stops."""
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from sweep.engine.plan import Devices, Fixed, Plan
 from sweep.files.locks import Lock
 from sweep.page.experiment import Experiment
 from sweep.page.identity import fingerprint
+from sweep.page.load import PAGE_MODULE
 from sweep.results.store import Store
 from sweep.runs.events import Event
 from sweep.runs.executors.on_ray.connection import connected
@@ -102,6 +104,9 @@ def on_ray(where: Ray, source: Source, memory: int | None = None, devices: int |
     with suppress(RuntimeError):  # JAX is in use already
         jax.config.update("jax_platforms", "cpu")
     with connected(where.address) as ray:
+        for name, module in list(sys.modules.items()):
+            if name.startswith(PAGE_MODULE):  # no worker can import it, so functions of a page are sent as they are
+                ray.cloudpickle.register_pickle_by_value(module)
         crew = Crew(ray, settings, where.workers, devices)
         try:
             yield RayExecutor(crew, source, memory)
