@@ -12,7 +12,7 @@ import tyro
 
 from sweep.base.errors import SweepError
 from sweep.cli.command import parse_known, parse_pairs
-from sweep.cli.optional import OptionalPath, OptionalText
+from sweep.cli.optional import OptionalText
 
 if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
@@ -43,7 +43,8 @@ class ExperimentOptions:
 
     Args:
         page: a Python file that defines `experiment`.
-        out: the store, a folder or an address such as s3://bucket/name; by default results/ and the page's name (smoke runs, zooms and overrides have their own).
+        out: the store, a folder or an address such as s3://bucket/name; by default results/ and the page's name (smoke
+            runs, zooms and overrides have their own).
         full: run the full experiment, on pages that scale it down by default.
         smoke: run a small test: the ends of each axis, at most 20 epochs and 5 records, every figure.
         zoom: run more values in a part of the grid, into a separate store: learning_rate=1e-3:1e-2:17 means 17 values

@@ -1,9 +1,9 @@
 """The lock of a store in a bucket: an object that names its holder, written only under conditions.
 
-It is created only if there is none (S3: `If-None-Match: *`), and replaced only in the version that was read (`If-Match`).
-So of two processes that take it at once, one has it. The holder replaces it every `locks.BEAT` seconds as a sign of
-life, and it is taken over after `locks.SILENT` seconds without one, by the clock of the bucket, or at once if the holder
-was a process on this kernel that has ended. Its content is that of the lock's file in a folder (`locks`).
+It is created only if there is none (S3: `If-None-Match: *`), and replaced only in the version that was read
+(`If-Match`). So of two processes that take it at once, one has it. The holder replaces it every `locks.BEAT` seconds as
+a sign of life. It is taken over after `locks.SILENT` seconds without one, by the clock of the bucket, or at once if the
+holder was a process on this kernel that has ended. Its content is that of the lock's file in a folder (`locks`).
 """
 
 import json

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -171,10 +172,8 @@ class Bucket:
 
     def remove(self, name: str) -> None:
         """Remove an object, if there is one."""
-        try:
+        with suppress(FileNotFoundError):
             self._ask(lambda: self._client.delete(self._key(name)))
-        except FileNotFoundError:
-            pass
 
     def in_parallel(self, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
         """Do something for several objects at once, in any order; if it fails, nothing goes on in the background."""
@@ -199,7 +198,7 @@ class Bucket:
             obstore.exceptions.AlreadyExistsError, PreconditionError: if a condition does not hold.
             SweepError: for a bucket that can't be used, and after `PATIENCE` seconds without an answer.
         """
-        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+        from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, PreconditionError
 
         pause = FIRST_PAUSE
         while True:
@@ -207,6 +206,8 @@ class Bucket:
                 result = request()
             except (AlreadyExistsError, PreconditionError):
                 raise
+            except InvalidPathError:  # other people's objects
+                raise SweepError(f"{self.address} is refused: it has objects whose names no file can have") from None
             except (FileNotFoundError, BaseError) as error:
                 reason = _Reason.of(error)
                 if isinstance(error, FileNotFoundError) and not reason.is_about_bucket:
@@ -229,7 +230,9 @@ class Bucket:
             first, self._failing_since = self._failing_since is None, self._failing_since or time.monotonic()
             silent = time.monotonic() - self._failing_since
             if silent < self._patience and first:
-                warnings.warn(f"waiting, as {self.address} does not answer ({reason.words})", SweepWarning, stacklevel=2)
+                warnings.warn(
+                    f"waiting, as {self.address} does not answer ({reason.words})", SweepWarning, stacklevel=2
+                )
         if silent >= self._patience or self._interrupted.wait(pause):
             raise SweepError(
                 f"{self.address} has not answered for {silent:.0f} s ({reason.words}): what is stored there is intact; "
@@ -239,8 +242,8 @@ class Bucket:
     def _refusal(self, reason: "_Reason") -> SweepError:
         if reason.lacks_credentials:
             return SweepError(
-                f"there are no credentials for {self.address}: set {_CREDENTIALS[self.address.scheme]}; docs/cluster.md "
-                f"has the variables"
+                f"there are no credentials for {self.address}: set {_CREDENTIALS[self.address.scheme]}; "
+                f"docs/cluster.md has all variables"
             )
         return SweepError(
             f"{self.address} can't be used ({reason.words}): check the bucket's name, your rights, and "

@@ -26,8 +26,8 @@ def parse_path(path: str | Path, spare: int = 0) -> Path:
         spare: bytes that the last name must leave free, for what is appended to it.
 
     Raises:
-        SweepError: for an address in object storage; for a path that can't exist: with control characters or surrogates, with a name that is too long,
-            or in the home folder of an unknown user.
+        SweepError: for an address in object storage, and for a path that can't exist: with control characters or
+            surrogates, with a name that is too long, or in the home folder of an unknown user.
     """
     if is_address(path):
         raise SweepError(f"{parse_address(path)} is in object storage, where only stores can be: name a place here")

@@ -37,9 +37,7 @@ class RunningWave(NamedTuple):
     digest: str
 
 
-def begin(
-    store: Path, lanes: tuple[int, int], digest: str, written: Callable[..., None] = lambda *files: None
-) -> None:
+def begin(store: Path, lanes: tuple[int, int], digest: str, written: Callable[..., None] = lambda *files: None) -> None:
     """Begin a wave: mark its places as begun, and remove what an earlier attempt left.
 
     Args:

@@ -34,16 +34,14 @@ def hold(path: Path) -> Iterator[Lock]:
         InUseError: if another process holds the store or a part of it.
         SweepError: if it can't be written.
     """
-    copy = find_copy(path)
-    with _holding(path, lambda held: held.enter_context(copy.hold() if copy else locks.lock_folder(path))) as lock:
+    with _holding(path, lambda held: held.enter_context(locks.lock_folder(path))) as lock:
         yield lock
 
 
 @contextmanager
 def hold_at_end(path: Path) -> Iterator[Lock]:
     """Hold a store as `hold` does, and wait for parts that begin or end at this moment."""
-    copy = find_copy(path)
-    with _holding(path, lambda held: held.enter_context(copy.hold()) if copy else take_patiently(held, path, LOCK)) as lock:
+    with _holding(path, lambda held: take_patiently(held, path, LOCK)) as lock:
         yield lock
 
 
@@ -51,7 +49,8 @@ def hold_at_end(path: Path) -> Iterator[Lock]:
 def _holding(path: Path, take: Callable[[ExitStack], Lock]) -> Iterator[Lock]:
     with ExitStack() as held:
         with _naming(path):
-            lock = take(held)
+            copy = find_copy(path)
+            lock = held.enter_context(copy.hold()) if copy else take(held)
             refuse_living(path)
         _remove_leftovers(path)
         yield lock

@@ -26,7 +26,9 @@ from sweep.results.digests.folder import FOLDER, LAYOUT
 from sweep.results.store.refusals import not_a_store_error
 
 UNFINISHED: Final = "unfinished"
+FRESH: Final = 1.0  # seconds for which it need not be asked again who holds a store: far below `locks.SILENT`
 _ROUNDS: Final = 5  # of fetching what a run replaces meanwhile
+_NEVER: Final = (float("-inf"), float("-inf"))
 _COPIES: Final[dict[Path, "WorkingCopy"]] = {}
 
 
@@ -43,7 +45,7 @@ class WorkingCopy:
         self._known: dict[str, Version] = {}  # what the bucket has, as far as the folder had the same
         self._noted: dict[str, None] = {}  # files that are to be published with the next ones, in order
         self._fences: list[Callable[[], None]] = []
-        self._published = time.monotonic()
+        self._published, self._checked = time.monotonic(), _NEVER
 
     def refresh(self) -> None:
         """Fetch what others have changed, until nothing has changed meanwhile, or a run goes on changing it.
@@ -112,8 +114,13 @@ class WorkingCopy:
         self._noted, self._published = {}, time.monotonic()
 
     def _check_fences(self) -> None:
+        """Make sure that this process may write, by two clocks: one of them stands still while a machine sleeps."""
+        now = time.monotonic(), time.time()
+        if all(abs(one - other) < FRESH for one, other in zip(now, self._checked, strict=True)):
+            return
         for fence in self._fences:
             fence()
+        self._checked = now
 
     def _send(self, name: str) -> None:
         place = self.folder / name
@@ -127,6 +134,7 @@ class WorkingCopy:
     def fenced(self, fence: Callable[[], None]) -> Iterator[None]:
         """Within a `with` block, call a function before anything is published; it raises if it must not be."""
         self._fences.append(fence)
+        self._checked = _NEVER
         try:
             yield
             if self._noted:
