@@ -75,5 +75,5 @@ def parse_address(place: str | Path, spare: int = 0) -> Address:
     if {"", ".", ".."} & {*address.prefix.split("/")}:
         raise SweepError(f"{address} has an empty name, . or .. in it: give {found[1]}://BUCKET/NAME without these")
     if len(address.prefix.encode()) > MOST_BYTES or len(address.name.encode()) > 255 - spare:
-        raise SweepError(f"the name in {address} is too long: take one of at most {240} bytes")
+        raise SweepError(f"the name in {address} is too long: take one of at most 240 bytes")
     return address

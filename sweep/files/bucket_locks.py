@@ -119,6 +119,7 @@ def _take(bucket: Bucket) -> BucketLock:
     mine, found = locks.new_holder(flocked=False), None
     for _ in range(_TRIES):
         if version := bucket.create(NAME, _content(mine, 0)):
+            _refuse_unconditional(bucket, mine)
             return BucketLock(bucket, mine, version)
         found = bucket.read(NAME, MOST_BYTES)
         if found is None:  # it was released at this moment
@@ -129,6 +130,16 @@ def _take(bucket: Bucket) -> BucketLock:
             return BucketLock(bucket, mine, version)
         time.sleep(_PAUSE)
     raise locks.describe_use(bucket.address, _holder_in(found), lambda: _age(bucket, found))
+
+
+def _refuse_unconditional(bucket: Bucket, mine: Holder) -> None:
+    """Refuse a service that ignores conditions, as some that are like S3 do: then everybody would have the lock."""
+    if bucket.create(NAME, _content(mine, 1)):
+        bucket.remove(NAME)
+        raise SweepError(
+            f"{bucket.address} can't hold a store that is written: its service ignores conditional writes "
+            f"(If-None-Match), which keep two runs apart; use another service, or a folder"
+        )
 
 
 def _has_ended(bucket: Bucket, found: Found) -> bool:

@@ -265,5 +265,5 @@ def _train_again(path: Path, attributes: Mapping[str, Any], experiment: Experime
         differing = ", ".join(again.foreign) or "nothing that is known"
         outcome = f"with a relative distance of {worst.relative:.3g} in {words(worst.name)}; {differing} differs"
     message = f"{path} does not keep the trained networks: the lane was trained again, {outcome}"
-    warnings.warn(message, SweepWarning, stacklevel=3)
+    warnings.warn(message, SweepWarning, stacklevel=4)
     return again

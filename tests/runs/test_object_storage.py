@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from sweep.engine.plan import Fixed
 from sweep.files import addresses, bucket_locks, buckets, locks, owners
 from sweep.files.addresses import parse_address
 from sweep.files.buckets import Bucket
+from sweep.merge import main as merge_main
 from sweep.plot import main as plot_main
 from sweep.plots.gallery import default_directory
 from sweep.results import store as stores
@@ -292,6 +294,14 @@ def test_signs_of_life_keep_a_lock_even_if_an_answer_is_lost(address, monkeypatc
     assert bucket.versions() == {}
 
 
+def test_a_service_that_ignores_conditions_is_refused(address, monkeypatch):
+    put = Bucket._put
+    monkeypatch.setattr(Bucket, "_put", lambda self, name, content, mode="overwrite": put(self, name, content))
+    with pytest.raises(SweepError, match="ignores conditional writes"):
+        run_sweep(EXPERIMENT, out=address, watch=never)
+    assert objects(address) == {}
+
+
 def test_the_lock_of_a_process_here_that_has_ended_is_taken_at_once(address):
     bucket = Bucket(parse_address(address))
     gone = replace(locks.new_holder(flocked=False), owner=replace(owners.this_process(), pid=2**22 - 1))
@@ -312,6 +322,18 @@ def test_a_bucket_that_does_not_answer_for_a_while_is_waited_for_and_that_is_sai
         run_sweep(EXPERIMENT, out=address, watch=cut)
     assert len([each for each in noted if "waiting" in str(each.message)]) == 1
     assert_same_store(address, whole)
+
+
+@pytest.mark.slow
+def test_parts_with_addresses_of_their_own_are_merged_into_another_one(address, whole):
+    halves = [f"{address}-{number}" for number in (1, 2)]
+    for number, half in enumerate(halves, 1):
+        with pytest.warns(SweepWarning, match="missing: part"):
+            run_sweep(EXPERIMENT, out=half, part=(number, 2))
+    assert run_guarded(merge_main, [*halves, "--out", address]) == 0
+    ds, expected = open_results(address), open_results(whole)
+    assert ds.attrs["complete"]
+    assert all(ds[name].values.tobytes() == expected[name].values.tobytes() for name in expected.variables)
 
 
 PAGE = """
