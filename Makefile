@@ -36,7 +36,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run answers test test-core test-newest test-all test-browser test-faults test-faults-all lint format env bench bench-flags bench-quick bench-scaling bench-accelerator bench-waiting bench-data bench-own-code bench-growth bench-report agreement clean
+.PHONY: help run answers test test-core test-newest test-all test-browser test-faults test-faults-all lint format env bench bench-flags bench-quick bench-scaling bench-accelerator bench-waiting bench-data bench-own-code bench-growth bench-cluster bench-report agreement clean
 
 help: ## print this list
 	@echo "usage: make TARGET [PYTHON=python3.13] [ARGS='...']"
@@ -122,6 +122,9 @@ bench-own-code: $(DEV) ## measure modules and trainings of one's own against the
 
 bench-growth: $(RUNTIME) ## measure growing by one seed of eight, and the opening of a grown store of 10^5 lanes; five minutes
 	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.growth $(ARGS)
+
+bench-cluster: $(DEV) ## measure sweeps on Ray against one process, and simulate clusters of up to 1,000 workers; six minutes
+	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.cluster $(ARGS)
 
 bench-report: $(BROWSER) ## measure how fast a report of 10^5 cells opens and answers in a real browser; half a minute
 	@$(CHROMIUM) || $(NO_CHROMIUM)

@@ -52,6 +52,7 @@ from .page.specs.training import FromTraining as FromTraining
 from .page.specs.update_rule import FromOptax as FromOptax
 from .page.specs.window import Window as Window
 from .results.dataset import open_results as open_results
+from .runs.executors.on_ray.messages import Ray as Ray
 from .runs.initial import initial_parameters as initial_parameters
 from .runs.runner import run_sweep as run_sweep
 from .runs.trained import trained as trained

@@ -149,16 +149,17 @@ def _bar(console: Console) -> Progress:
 
 
 class _Rate:
-    """Lane-steps per second since the first call: while the program runs, or with several workers by the clock."""
+    """Lane-steps per second since training began: while the program runs, or with several workers by the clock."""
 
     def __init__(self) -> None:
-        self._first: tuple[int, float] | None = None
+        self._first: tuple[int, float, float] | None = None
 
     def words(self, progress: "SweepProgress") -> str:
-        clock = time.monotonic() if progress.staff else progress.tally.training_seconds
-        now = progress.tally.lane_steps_executed, clock
-        self._first = self._first or now
-        steps, seconds = now[0] - self._first[0], now[1] - self._first[1]
+        now = progress.tally.lane_steps_executed, progress.tally.training_seconds, time.monotonic()
+        if self._first is None or progress.stage == "compiling":
+            self._first = now
+        steps, training, clock = (one - other for one, other in zip(now, self._first, strict=True))
+        seconds = clock if progress.staff else training
         return f"{steps / seconds:,.0f} lane-steps/s" if steps and seconds else ""
 
 
@@ -242,13 +243,13 @@ def show_shares(console: Console, staff: "Staff | None") -> None:
     if staff is None or not staff.shares:
         return
     whole = sum(share.executed for share in staff.shares) or 1
-    cells = [
-        (share.name, share.devices, str(share.waves), f"{share.executed / whole:.0%}", f"{share.seconds:.1f}",
-         f"{share.executed / share.seconds:,.0f}" if share.seconds else "-", str(share.lost))
-        for share in staff.shares
-    ]  # fmt: skip
-    heads = ("worker", "devices", "waves", "of all lane-steps", "training (s)", "lane-steps/s", "lost")
-    tables.print_table(console, heads, cells, label_columns=2)
+    cells = []
+    for share in staff.shares:
+        rate = f"{share.executed / share.seconds:,.0f}" if share.seconds else "-"
+        counts = (str(share.waves), f"{share.executed / whole:.0%}", f"{share.seconds:.1f}", rate, str(share.lost))
+        cells.append((str(share.number), share.host, share.devices, *counts))
+    heads = ("worker", "machine", "devices", "waves", "of lane-steps", "training (s)", "lane-steps/s", "lost")
+    tables.print_table(console, heads, cells, label_columns=3)
 
 
 def show_summary(console: Console, ds: "xr.Dataset", store: Path, drawn: Iterable[Path]) -> None:

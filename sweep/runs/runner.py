@@ -122,7 +122,7 @@ def run_sweep(
 
 @contextmanager
 def executor_for(
-    experiment: Experiment, ray: Ray | None, memory: int | None, devices: int | None
+    experiment: Experiment, ray: Ray | None, memory: int | None = None, devices: int | None = None
 ) -> "Iterator[Executor]":
     """Have what runs waves within a `with` block: this process, or workers.
 

@@ -28,6 +28,10 @@ CAMPAIGNS = {  # name: its module, and its name there
     "grow": ("growth", "CAMPAIGN"),
     "parts": ("parts", "CAMPAIGN"),
     "parts_killed": ("parts", "KILLS"),
+    "ray": ("ray_workers", "CAMPAIGN"),
+    "ray_hangs": ("ray_workers", "HANGS"),
+    "ray_nodes": ("ray_workers", "NODES_KILLED"),
+    "ray_drivers": ("ray_workers", "DRIVERS"),
 }
 STUCK = 900.0  # seconds after which the harness itself is assumed to hang, and prints where
 

@@ -41,23 +41,27 @@ class Capacity:
 
 
 def share_out(nodes: Sequence[Node], workers: int | None, devices: int | None) -> Capacity:
-    """Decide what each worker takes: one GPU, or without GPUs an equal share of the cores of its machine.
+    """Decide what each worker takes: one GPU, or without GPUs as many cores as the smallest machine has.
 
     Args:
         nodes: the machines.
         workers: how many workers there are to be; None is as many as have a place.
-        devices: devices of each; None is one GPU, or as many cores as still leave all workers a place.
+        devices: devices of each; None is one GPU, or as many cores as still leave so many workers a place.
     """
     if any(node.gpus >= 1 for node in nodes):
         gpus = devices or 1
         places = sum(floor(node.gpus / gpus) for node in nodes)
         return Capacity(workers or places, places, 1, gpus)
     cores = [floor(node.cpus) for node in nodes if node.cpus >= 1]
-    if devices is None:
-        wanted = workers or len(cores)
-        devices = next((each for each in range(max(cores, default=1), 1, -1) if _places(cores, each) >= wanted), 1)
-    places = _places(cores, devices)
-    return Capacity(workers or places, places, devices, 0)
+    each = devices or _cores_of_each(cores, workers)
+    places = _places(cores, each)
+    return Capacity(workers or places, places, each, 0)
+
+
+def _cores_of_each(cores: Sequence[int], workers: int | None) -> int:
+    if workers is None:
+        return min(cores, default=1)
+    return next((each for each in range(max(cores, default=1), 1, -1) if _places(cores, each) >= workers), 1)
 
 
 def _places(cores: Sequence[int], each: int) -> int:

@@ -8,6 +8,8 @@ import logging
 import os
 import secrets
 import signal
+import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
@@ -16,6 +18,7 @@ from typing import Any, Final
 from sweep.base.cores import count_cores
 from sweep.base.errors import SweepError
 
+ANSWERING: Final = 10.0  # seconds in which a cluster must answer
 _LOCAL: Final = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's word, on any system, for: use the loopback interface
     "RAY_AUTH_MODE": "token",
@@ -44,7 +47,10 @@ def connected(address: str | None) -> Iterator[ModuleType]:
     if ray.is_initialized():
         yield ray
         return
-    with _keep_signal_handlers():
+    with _keep_signal_handlers(), warnings.catch_warnings():
+        # Ray starts its processes in a way that warns of the threads of JAX; but they run another program at once.
+        warnings.filterwarnings("ignore", message=".*fork", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
         _connect(ray, address)
     try:
         yield ray
@@ -70,9 +76,10 @@ def _import_ray(address: str | None) -> ModuleType:
 def _connect(ray: ModuleType, address: str | None) -> None:
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     try:
+        if address is not None:
+            _knock(_find(ray, address))
         if address is None:
-            os.environ.pop("RAY_ADDRESS", None)  # which would be another cluster than the one asked for
-            ray.init(num_cpus=count_cores(), include_dashboard=False, **quiet)
+            ray.init(address="local", num_cpus=count_cores(), include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
     except Exception as error:  # of many kinds: of connections, versions, authentication
@@ -83,6 +90,26 @@ def _connect(ray: ModuleType, address: str | None) -> None:
             f"this machine alone"
         ) from error
     _silence(ray)
+
+
+def _find(ray: ModuleType, address: str) -> str:
+    """Return the host and port of a cluster; Ray knows where on this machine one was started last."""
+    if address != "auto":
+        return address.removeprefix("ray://")
+    with suppress(AttributeError):  # in a version where that is elsewhere
+        return ray._private.services.canonicalize_bootstrap_address_or_die(address)
+    return ""
+
+
+def _knock(place: str) -> None:
+    """Make sure that somebody listens there, since Ray would wait for minutes.
+
+    Raises:
+        OSError: if nobody does within `ANSWERING` seconds.
+    """
+    host, _, port = place.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), ANSWERING).close()
 
 
 def _silence(ray: ModuleType) -> None:

@@ -1,17 +1,19 @@
 """The workers of a sweep: starting them, hearing from them, replacing those that were lost."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Final
 
-from sweep.base.errors import SweepError
+from sweep.base.errors import SweepError, SweepWarning
 from sweep.runs.executors.on_ray.capacity import Capacity, Node, share_out
 from sweep.runs.executors.on_ray.messages import Description, News, Settings, Task
 from sweep.runs.executors.on_ray.worker import Worker
 
 STARTING: Final = 180.0  # seconds in which at least one worker must have started
+TELLING: Final = 20.0  # seconds of waiting for them after which that is said
 SILENCE: Final = 600.0  # seconds without news after which a worker that trains is given up
 COMPILING: Final = 3600.0  # the same for one that compiles
 _LONG_POLL: Final = 0.5  # seconds that a worker waits for something to tell
@@ -61,6 +63,7 @@ class Member:
         pending: Ray's reference to the answer that is awaited; None for a worker that is not asked anything.
         description: as it has described itself; None while it starts.
         lease: the name of its lease; "" before it has one.
+        asked: the lease under which it was asked; the answer may come when it has another one.
         orders: waves that it will be given with the next question.
         seen: number of its last answer that has arrived.
         heard: when it last told something.
@@ -72,6 +75,7 @@ class Member:
     pending: Any = None
     description: Description | None = None
     lease: str = ""
+    asked: str = ""
     orders: list[int] = field(default_factory=list)
     seen: int = 0
     heard: float = field(default_factory=time.monotonic)
@@ -141,11 +145,20 @@ class Crew:
         Raises:
             SweepError: if none has within `STARTING`, or if none can be used.
         """
-        deadline, reason = time.monotonic() + STARTING, ""
+        now, reason, told = time.monotonic(), "", False
+        deadline = now + STARTING
         while (ready := self.ready()) != list(self.members.values())[: max(1, self.capacity.places)]:
             obey()
             for _, news in self.collect(_LONG_POLL):
                 reason = news.reason if isinstance(news, Lost | Unfit) else reason
+            if not told and time.monotonic() > now + TELLING:
+                told = True
+                warnings.warn(
+                    f"{len(self.ready())} of {len(self.members)} workers have started; the cluster has place for "
+                    f"{self.capacity.places}, if nobody else uses it",
+                    SweepWarning,
+                    stacklevel=2,
+                )
             if not self.members or (not self.ready() and time.monotonic() > deadline):
                 raise SweepError(
                     f"no worker could be started{f': {reason}' if reason else ''}: the cluster has place for "
@@ -186,7 +199,7 @@ class Crew:
         for member in self.members.values():
             if member.lease and member.pending is None:
                 member.pending = member.actor.exchange.remote(member.orders, member.seen, _LONG_POLL)
-                member.orders = []
+                member.orders, member.asked = [], member.lease
         asked = {member.pending: member for member in self.members.values() if member.pending is not None}
         answered, _ = self._ray.wait(list(asked), timeout=patience) if asked else ([], [])
         if not asked:
@@ -218,8 +231,9 @@ class Crew:
                 yield Arrived()
                 return
             lease, number, news = answer
-            if lease != member.lease:  # it was started again, and knows nothing
-                yield self._lose(member, "its process ended")
+            if lease != member.lease:
+                if member.asked == member.lease:  # it was started again, and knows nothing of its task
+                    yield self._lose(member, "its process ended")
                 return
             member.seen = number
             if news:

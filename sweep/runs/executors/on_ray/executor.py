@@ -9,6 +9,7 @@ from typing import Final
 import jax
 
 from sweep.base.signals import Terminated
+from sweep.engine.cost import step_seconds
 from sweep.engine.plan import Devices, Fixed, Plan
 from sweep.files.locks import Lock
 from sweep.page.experiment import Experiment
@@ -21,7 +22,7 @@ from sweep.runs.executors.on_ray.messages import Ray, Settings, Source, Task, se
 from sweep.runs.executors.on_ray.run import Run
 from sweep.runs.planning import plan_for
 
-WAVES_PER_WORKER: Final = 2  # at least, so that none is long without work at the end
+WAVES_PER_WORKER: Final = (2, 1)  # two or more, so that none is long without work at the end; if that costs nothing
 
 
 class RayExecutor:
@@ -43,8 +44,10 @@ class RayExecutor:
         alike = [each for each in found if (each.platform, each.kind) == kind]
         together = Counter(each.host if each.platform == "cpu" else str(each.pid) for each in alike)
         memory = self._memory or min(each.memory for each in alike) // 2 // max(together.values())
-        devices = Devices(*kind, min(each.count for each in alike))
-        return plan_for(devices, experiment, memory, fixed, parts=WAVES_PER_WORKER * self._crew.capacity.workers)
+        devices, workers = Devices(*kind, min(each.count for each in alike)), self._crew.capacity.workers
+        choices = WAVES_PER_WORKER[:1] if fixed.wave_lanes else WAVES_PER_WORKER  # a store has fixed them
+        plans = [plan_for(devices, experiment, memory, fixed, parts=each * workers) for each in choices]
+        return min(plans, key=lambda plan: work_of_each(plan, workers))
 
     def run(self, plan: Plan, store: Store, waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
         """Run some waves: see `Executor`."""
@@ -64,6 +67,22 @@ class RayExecutor:
             self._source, fingerprint(plan.experiment), str(store.path.absolute()), store.lock.token, "",
             plan.wave_lanes, plan.memory, plan.devices.count,
         )  # fmt: skip
+
+
+def work_of_each(plan: Plan, workers: int) -> float:
+    """Estimate the seconds that the busiest worker trains: a tile costs the same whether it is full or not.
+
+    Args:
+        plan: the plan.
+        workers: how many workers there are.
+    """
+    programs = [
+        sum(block.tiles * block.tile * block.training.steps * step_seconds(block.training.cost(), plan.devices.platform)
+            for block in program.blocks)
+        for program in plan.programs
+    ]  # fmt: skip
+    waves = sorted((programs[wave.program] for wave in plan.waves), reverse=True)
+    return sum(waves[::workers])
 
 
 @contextmanager

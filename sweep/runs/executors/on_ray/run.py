@@ -97,7 +97,7 @@ class Run:
                 self._refuse(member, f"it has {package} {known.versions.get(package)}, here it is {version}")
                 return
         self._crew.begin(member, replace(self._task, lease=new_token()))
-        self._shares.setdefault(member.number, WorkerShare(member.name(), known.words()))
+        self._shares.setdefault(member.number, WorkerShare(member.number + 1, known.host, known.words()))
 
     def _refuse(self, member: Member, reason: str) -> None:
         self._reason = f"{member.name()}: {reason}"

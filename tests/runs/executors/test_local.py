@@ -1,9 +1,6 @@
-"""Waves as jobs: run in any order, in another process, twice or several at once, they give the same bits."""
+"""Waves in this process: run in any order, twice or several at once, they give the same bits."""
 
-import pickle
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +15,6 @@ from sweep.engine.plan import Fixed
 from sweep.results import store as stores
 from sweep.runs.coordinator import Coordinator
 from sweep.runs.events import Advanced, Compiled, Ended, Event, Saved
-from sweep.runs.executors import Job, make_jobs
 from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
@@ -29,14 +25,13 @@ from sweep.runs.wave_writer import WaveWriter
 AXES = zipped(seed=range(6), data_seed=range(6)) * grid(learning_rate=(1e-3, 1e-2))
 RECORD = Record(("loss", "parameter_norm"), at=linear_spaced(3), snapshots=2)
 EXPERIMENT = tiny(axes=AXES, model=MLP(width=6, depth=1), record=RECORD)
-WAVES = 3
 
 
-def begun(path: Path) -> tuple[Callable[..., Iterator[Event]], list[Job], stores.Store]:
+def begun(path: Path) -> tuple[Callable[..., Iterator[Event]], stores.Store]:
     plan = plan_sweep(EXPERIMENT, fixed=Fixed(4, 2))
     create(plan, path, {"page": "page.py", "arguments": '["--epochs", "12"]'})
     store = stores.Store(path)
-    return partial(LocalExecutor().run, plan, store), make_jobs(plan, range(WAVES), store), store
+    return partial(LocalExecutor().run, plan, store), store
 
 
 def nothing() -> None:
@@ -52,7 +47,7 @@ def finish(path: Path) -> xr.Dataset:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """What the waves give if they run one after another, without a break."""
-    return finish(begun(tmp_path_factory.mktemp("expected") / "store")[2].path)
+    return finish(begun(tmp_path_factory.mktemp("expected") / "store")[1].path)
 
 
 def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
@@ -60,17 +55,11 @@ def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
         assert one[name].values.tobytes() == other[name].values.tobytes(), name
 
 
-def test_a_job_is_plain_values() -> None:
-    job = Job("page.py", ("--epochs", "12"), "store", 1, 4, 2**30)
-    assert pickle.loads(pickle.dumps(job)) == job
-    assert len(pickle.dumps(job)) < 500
-
-
 @pytest.mark.parametrize("order", [pytest.param((2, 0, 1), marks=pytest.mark.slow), (1, 1, 2, 0, 1)])
 def test_waves_in_any_order_and_more_than_once_are_the_same(
     order: Sequence[int], expected: xr.Dataset, tmp_path: Path
 ) -> None:
-    run, _, store = begun(tmp_path / "store")
+    run, store = begun(tmp_path / "store")
     events = list(run(order, nothing))
     assert isinstance(events[0], Compiled)
     assert [event.wave for event in events if isinstance(event, Ended)] == list(order)
@@ -78,25 +67,8 @@ def test_waves_in_any_order_and_more_than_once_are_the_same(
     assert_same(finish(store.path), expected)
 
 
-def test_a_wave_can_be_run_in_another_process_that_is_sent_a_job(expected: xr.Dataset, tmp_path: Path) -> None:
-    _, jobs, store = begun(tmp_path / "store")
-    (tmp_path / "jobs").write_bytes(pickle.dumps((jobs, EXPERIMENT)))
-    code = (
-        "import pathlib, pickle\n"
-        "from sweep.runs.executors.local import run_job\n"
-        "jobs, experiment = pickle.loads(pathlib.Path('jobs').read_bytes())\n"
-        "for job in reversed(jobs):\n"
-        "    print(*[type(event).__name__ for event in run_job(job, experiment)])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Compiled") == WAVES
-    assert store.stored_places().all()
-    assert_same(finish(store.path), expected)
-
-
 def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected: xr.Dataset, tmp_path: Path) -> None:
-    run, _, store = begun(tmp_path / "store")
+    run, store = begun(tmp_path / "store")
     for wave in (1, 2):
         events: list[Event] = []
 
@@ -125,7 +97,7 @@ def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected:
 
 def test_the_checkpoint_of_an_older_store_is_resumed_from(expected: xr.Dataset, tmp_path: Path) -> None:
     """It had one for all waves."""
-    run, _, store = begun(tmp_path / "store")
+    run, store = begun(tmp_path / "store")
     events: list[Event] = []
 
     def obey() -> None:
@@ -146,7 +118,7 @@ def test_the_checkpoint_of_an_older_store_is_resumed_from(expected: xr.Dataset, 
 
 
 def test_checkpoints_of_waves_that_do_not_run_are_neither_read_nor_kept(expected: xr.Dataset, tmp_path: Path) -> None:
-    run, _, store = begun(tmp_path / "store")
+    run, store = begun(tmp_path / "store")
     list(run([0], nothing))
     for name in (
         "checkpoint-0000000000",
@@ -160,7 +132,7 @@ def test_checkpoints_of_waves_that_do_not_run_are_neither_read_nor_kept(expected
 
 
 def test_a_damaged_checkpoint_does_not_hide_other_damage(tmp_path: Path) -> None:
-    run, _, store = begun(tmp_path / "store")
+    run, store = begun(tmp_path / "store")
     events: list[Event] = []
 
     def obey() -> None:
@@ -180,7 +152,7 @@ def test_a_damaged_checkpoint_does_not_hide_other_damage(tmp_path: Path) -> None
 
 
 def test_a_sweep_with_missing_waves_is_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, _, store = begun(tmp_path / "store")
+    _, store = begun(tmp_path / "store")
     monkeypatch.setattr(LocalExecutor, "run", lambda *_: iter(()))
     with pytest.raises(AssertionError, match="an executor left out waves"):
         finish(store.path)
@@ -188,7 +160,7 @@ def test_a_sweep_with_missing_waves_is_not_complete(tmp_path: Path, monkeypatch:
 
 
 def test_a_metric_that_the_store_does_not_have_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, _, store = begun(tmp_path / "store")
+    run, store = begun(tmp_path / "store")
     names = set(store.names()) - {"parameter_norm"}
     monkeypatch.setattr(store, "names", lambda: tuple(names))
     assert "parameter_norm" in EXPERIMENT.metrics()
