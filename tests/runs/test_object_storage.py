@@ -223,32 +223,45 @@ def test_a_complete_store_is_not_trained_again(stored):
     assert objects(stored[0]) == before
 
 
-def test_of_two_that_take_a_lock_at_once_one_has_it_and_the_other_names_it(address):
+@pytest.mark.parametrize("before", ["nobody", "a silent holder"])
+def test_of_several_that_take_a_lock_at_once_one_has_it_and_the_others_name_it(address, monkeypatch, before):
     bucket = Bucket(parse_address(address))
-    took, refused = [], []
+    took, refused, started = [], [], threading.Barrier(6)
+    if before != "nobody":
+        silent = {**asdict(locks.new_holder(flocked=False)), "token": before}
+        bucket.put(bucket_locks.NAME, json.dumps(silent).encode().replace(b'"boot": "', b'"boot": "0'))
+        monkeypatch.setattr(bucket_locks, "_age", lambda bucket, found: 1000.0 * (before.encode() in found.content))
 
     def take():
         try:
+            started.wait(10)
             with bucket_locks.lock_bucket(bucket) as lock:
                 took.append(lock.token)
-                until.wait(10)
-        except locks.InUseError as error:
+                time.sleep(1)
+        except SweepError as error:
             refused.append(str(error))
 
-    until = threading.Event()
     threads = [threading.Thread(target=take) for _ in range(6)]
     with hosts():
         for thread in threads:
             thread.start()
-        while len(took) + len(refused) < 6:
-            time.sleep(0.01)
-        until.set()
         for thread in threads:
-            thread.join()
+            thread.join(30)
     assert (len(took), len(refused)) == (1, 5)
     assert f"{address} is in use by process {os.getpid()} on far since" in refused[0]
     assert "after 600 s without one the lock is taken over" in refused[0]
     assert bucket.versions() == {}
+
+
+def test_the_age_of_a_lock_is_by_the_clock_of_the_bucket(address, monkeypatch):
+    bucket = Bucket(parse_address(address))
+    bucket.put(bucket_locks.NAME, b"")
+    found = bucket.read(bucket_locks.NAME, 10)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    time.sleep(1.1)
+    assert 1 <= bucket_locks._age(bucket, found) <= 60
+    assert bucket_locks._age(bucket, bucket.read(bucket_locks.NAME, 10)) >= 1
+    assert [*bucket.versions()] == [bucket_locks.NAME]
 
 
 def test_a_silent_holder_loses_the_lock_and_notices_before_it_publishes(address, monkeypatch, tmp_path):
