@@ -243,8 +243,8 @@ NUMBERS = {
 # Every name that a module or a package has had: it is left out of hashes for good.
 MODULE_NAMES = """
 __main__ absent activation addresses agreement alignment answers array_checks array_schema arrays atomic_files
-attribute_checks attributes axes base best blocks bokeh_models bounded_json bucket_locks buckets capacity cells check
-checkpoints checks chunk_files chunks claim claims cli command compare comparing comparison compile_cache
+attribute_checks attributes axes base best blocks bokeh_models bounded_json bucket_client bucket_locks buckets capacity
+cells check checkpoints checks chunk_files chunks claim claims cli command compare comparing comparison compile_cache
 compiler_check compiler_options completeness composing connection continuing convergence coordinator cores cost crash
 creation crew curvature curve_records curves damage data dataset devices differences differing digests dimension
 dimensions distance document drawing elementwise engine epoch_maps errors estimate events exchange execute executor

@@ -35,8 +35,6 @@ from sweep.results.store.working_copies import WorkingCopy
 from sweep.runs import wave_writer
 from sweep.runs.executors import local
 
-pytest.importorskip("obstore")
-
 EXPERIMENT = tiny(
     axes=grid(seed=range(4)),
     model=MLP(width=4, depth=1),
@@ -305,6 +303,20 @@ def test_signs_of_life_keep_a_lock_even_if_an_answer_is_lost(address, monkeypatc
     with bucket_locks.lock_bucket(bucket) as lock:
         lock.check()
     assert bucket.versions() == {}
+
+
+def test_who_holds_a_store_sees_what_others_have_changed_and_removed_since(address, tmp_path):
+    bucket = Bucket(parse_address(address))
+    for name in ("zarr.json", "older", "loss/c/0"):
+        bucket.put(name, b"{}")
+    with stores.in_folder(address) as folder:
+        bucket.remove("older")
+        bucket.put("loss/c/0", b"newer")
+        bucket.put("loss/c/1", b"new")
+        bucket.put(working_copies.UNFINISHED, b"")  # of a run that was killed just after its store was there
+        with stores.hold(folder):
+            assert files(folder) == {"zarr.json": b"{}", "loss/c/0": b"newer", "loss/c/1": b"new"}
+        assert objects(address) == files(folder)
 
 
 def test_a_service_that_ignores_conditions_is_refused(address, monkeypatch):
