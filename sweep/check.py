@@ -47,6 +47,11 @@ def main(args: Sequence[str]) -> None:
     from sweep.results import store as stores
 
     path = options.store
+    if options.repair and stores.find_copy(path):
+        raise SweepError(
+            f"{path} is in object storage, where nothing is repaired: copy it to a folder, repair it there, and copy "
+            f"it to another address"
+        )
     if not stores.has_digests(path) and (schema := stores.check(path)["schema"]) in UNDIGESTED:
         say(f"{path} has no digests, as it is of schema {schema}: damage in it can't be found")
         return

@@ -12,7 +12,8 @@ import tyro
 from sweep.base.errors import SweepError
 from sweep.cli.command import parse, run_command, say
 from sweep.cli.optional import OptionalPath
-from sweep.files.places import SPARE, parse_path
+from sweep.cli.stores import open_store
+from sweep.files.places import SPARE
 from sweep.files.safe_files import exists
 
 PROG = "python -m sweep.merge"
@@ -34,7 +35,7 @@ class Options:
     """
 
     stores: tyro.conf.Positional[tuple[Path, ...]]
-    out: Path
+    out: str
     prefer: OptionalPath = None
     page: OptionalPath = None
     debug: bool = False
@@ -43,7 +44,7 @@ class Options:
 def main(args: Sequence[str]) -> None:
     """Merge the stores that the command line names."""
     options = parse(Options, args, PROG)
-    out = parse_path(options.out, SPARE)
+    out = open_store(options.out, SPARE)
     if exists(out):
         raise SweepError(f"{out} exists: name another place with --out")
     from sweep.page.load import load

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sweep.base.cores import check_device_count
 from sweep.base.errors import SweepError
 from sweep.base.signals import Terminated, set_last_words
+from sweep.base.text import name_places
 from sweep.cli import streams
 from sweep.cli.command import parse_known, parse_pairs, parse_size, run_command
 from sweep.cli.optional import OptionalCount, OptionalPath, OptionalText
@@ -40,7 +41,7 @@ class Options(ExperimentOptions):
 
     Args:
         figures_dir: where to save figures; by default figures/ and the page's name for an unmodified page,
-            otherwise the store's folder.
+            otherwise the store's folder; for a store in object storage NAME-figures in the working directory.
         plan: print lanes, blocks, programs, memory and a time estimate, with reasons, without training.
         resume: continue an incomplete store.
         fresh: move an existing store away and start again.
@@ -236,7 +237,8 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
     def describe_stop() -> tuple[str, str]:
         again = [arg for arg in args if arg not in ("--fresh", "--resume")]
         again += [] if options.grow or part is not None else ["--resume"]
-        stored = f"the results so far are in {store}" if store.exists() else "nothing was stored yet"
+        where = name_places(str(store))
+        stored = f"the results so far are in {where}" if store.exists() else "nothing was stored yet"
         return f"stopped; {stored}; to continue:", f"{_python()} -m sweep.run {shlex.join(again)}"
 
     set_last_words(describe_stop)

@@ -42,7 +42,7 @@ LONGEST = (
     "parametrisation", "rules", "recipes", "replay", "environment", "data_runs", "signals", "metrics", "quotients",
     "derivatives", "networks", "tasks", "compile", "accelerator", "checks", "readme", "on_ray", "worker", "dataset",
     "page_training_runs", "run", "data_training", "heatmap", "plan", "given_axes", "compile_cache", "names", "report",
-    "export", "gallery", "notebook", "compare",
+    "object_storage", "export", "gallery", "notebook", "compare",
 )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Text that names, figures, tables and terminals can hold; control characters in it are shown and never executed."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isinf, isnan
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ _BREAKS: Final = str.maketrans("\n\t\r", "   ")  # allowed in a long sentence of
 _HIDDEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
+_SHOWN: Final[dict[str, str]] = {}  # what users call a temporary folder, by its path
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")  # beginnings of a cell that a spreadsheet may execute
 
 
@@ -21,9 +24,31 @@ def make_visible(text: str) -> str:
     r"""Replace characters that a terminal would execute or hide by their Python escapes, such as "\x1b".
 
     Args:
-        text: any text; tabs and newlines are kept.
+        text: any text; tabs and newlines are kept. Temporary folders in it get the names that users know.
     """
-    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), name_places(text))
+
+
+@contextmanager
+def shown_as(folder: str, name: str) -> Iterator[None]:
+    """Show a folder by another name within a `with` block, wherever text is printed.
+
+    Args:
+        folder: its path.
+        name: what users call it.
+    """
+    _SHOWN[folder] = name
+    try:
+        yield
+    finally:
+        del _SHOWN[folder]
+
+
+def name_places(text: str) -> str:
+    """Replace the paths of temporary folders by the names that users know."""
+    for folder, name in _SHOWN.items():
+        text = text.replace(folder, name)
+    return text
 
 
 def has_hidden_characters(text: str) -> bool:

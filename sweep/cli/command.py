@@ -19,9 +19,11 @@ from sweep.base.errors import REMEDIES, SweepError
 from sweep.base.signals import Ending, Terminated, ending_of, obey_signals
 from sweep.base.text import make_visible
 from sweep.cli import crash, streams
+from sweep.cli.stores import open_store, remove_copies
 from sweep.files.places import parse_path
 
 _MOST_CHARACTERS: Final = 300  # of another library's message
+_STORES: Final = ("store", "stores", "prefer")  # options that name stores to read
 _Options = TypeVar("_Options")
 _ALL_MEMORY: Final = 1e18  # bytes: more than any machine has
 _NUMBER: Final = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?")  # one of the numbers of a value
@@ -59,13 +61,14 @@ def parse_known(options: type[_Options], args: Sequence[str], prog: str) -> tupl
 
 
 def _parse_paths(options: Any) -> Any:
-    """Return options with all of their paths checked and expanded: see `places.parse_path`."""
+    """Return options with all of their paths checked and expanded (see `places.parse_path`), and stores opened."""
     changed: dict[str, Any] = {}
     for name, value in ((each.name, getattr(options, each.name)) for each in fields(options) if each.init):
+        parse_one = open_store if name in _STORES else parse_path
         if isinstance(value, Path):
-            changed[name] = parse_path(value)
+            changed[name] = parse_one(value)
         elif isinstance(value, tuple) and value and all(isinstance(each, Path) for each in value):
-            changed[name] = tuple(map(parse_path, value))
+            changed[name] = tuple(map(parse_one, value))
     return replace(options, **changed)
 
 
@@ -137,7 +140,8 @@ def _run_and_catch(main: Callable[[Sequence[str]], object], args: Sequence[str])
         message = f"the working directory can't be used ({error.strerror}): change to one that exists"
         return _print_error(message, args, 2)
     try:
-        _run_and_flush(main, args)
+        with remove_copies():
+            _run_and_flush(main, args)
     except SweepError as error:
         return _print_error(str(error), args, error.code)
     except (KeyboardInterrupt, Terminated) as error:

@@ -12,7 +12,7 @@ import tyro
 
 from sweep.base.errors import SweepError
 from sweep.cli.command import parse_known, parse_pairs
-from sweep.cli.optional import OptionalPath, OptionalText
+from sweep.cli.optional import OptionalText
 
 if TYPE_CHECKING:
     from sweep.page.experiment import Experiment
@@ -43,7 +43,8 @@ class ExperimentOptions:
 
     Args:
         page: a Python file that defines `experiment`.
-        out: the store; by default results/ and the page's name (smoke runs, zooms and overrides have their own).
+        out: the store, a folder or an address such as s3://bucket/name; by default results/ and the page's name (smoke
+            runs, zooms and overrides have their own).
         full: run the full experiment, on pages that scale it down by default.
         smoke: run a small test: the ends of each axis, at most 20 epochs and 5 records, every figure.
         zoom: run more values in a part of the grid, into a separate store: learning_rate=1e-3:1e-2:17 means 17 values
@@ -51,7 +52,7 @@ class ExperimentOptions:
     """
 
     page: tyro.conf.Positional[Path]
-    out: OptionalPath = None
+    out: OptionalText = None
     full: bool = False
     smoke: bool = False
     zoom: OptionalText = None
@@ -97,17 +98,20 @@ def select_experiment(options: ExperimentOptions, rest: Sequence[str], prog: str
         SystemExit: with code 0, after `--help`.
     """
     attributes = {"page": options.page.as_posix(), "arguments": json.dumps([*options.arguments(), *rest])}
-    from sweep.files.places import SPARE, parse_path
+    from sweep.cli.stores import open_store
+    from sweep.files.addresses import is_address
+    from sweep.files.places import SPARE
 
     experiment = _load_variation(options, rest, prog)
     if options.zoom is None:
-        return Selection(experiment, parse_path(options.out or _find_store(experiment), SPARE), attributes)
+        return Selection(experiment, open_store(options.out or _find_store(experiment), SPARE), attributes)
     from sweep.page.zoom import parent_attribute, zoom_into
 
     wanted = parse_pairs("--zoom", options.zoom)
     finer = zoom_into(experiment, wanted)
-    store = parse_path(options.out or _find_store(finer), SPARE)
-    parent = parent_attribute(experiment, wanted, os.path.relpath(_find_store(experiment), store))
+    store, whole = open_store(options.out or _find_store(finer), SPARE), _find_store(experiment)
+    where = whole.as_posix() if is_address(options.out) else os.path.relpath(whole, store)
+    parent = parent_attribute(experiment, wanted, where)
     return Selection(finer, store, attributes | {"parent": parent})
 
 

@@ -10,6 +10,7 @@ from sweep.base.errors import SweepError
 from sweep.cli import streams
 from sweep.cli.command import parse, run_command, say
 from sweep.cli.optional import OptionalPath
+from sweep.cli.stores import is_copy
 from sweep.export.formats import Format, find
 from sweep.files import outputs
 from sweep.results import schema
@@ -26,7 +27,8 @@ class Options:
         to: csv or parquet (long tables, a row for each lane, epoch, ...), netcdf (one file for xarray and others),
             tensorboard or wandb-offline (a run for each combination of knobs, medians over seeds), safetensors (the
             trained network of each lane, a file for each).
-        out: the folder to write, for netcdf the file; by default beside the store, named after it and the format.
+        out: the folder to write, for netcdf the file; by default beside the store, named after it and the format; for
+            a store in object storage in the working directory.
         metric: names of the metrics to export; by default all.
         force: replace --out whatever it holds, and write any number of networks.
         debug: show the traceback of an error.
@@ -44,7 +46,8 @@ def main(args: Sequence[str]) -> None:
     """Write the export that the command line requests, and print its path."""
     options = parse(Options, args, PROG)
     chosen = find(options.to)
-    out = options.out or options.store.parent / f"{options.store.resolve().name}{chosen.ending}"
+    beside = Path() if is_copy(options.store) else options.store.parent
+    out = options.out or beside / f"{options.store.resolve().name}{chosen.ending}"
     write = _write_networks if chosen.of_networks else _write_results
     write(options, chosen, out)
     say(out)

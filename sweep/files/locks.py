@@ -28,7 +28,7 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -94,11 +94,7 @@ class Lock:
         """
         found = _read_holder(self._file)
         if found is None or found.token != self._holder.token:
-            by = f" by {found.describe()}" if found else ""
-            raise SweepError(
-                f"{self._folder} was taken over{by} while this process was suspended: it stops writing; "
-                f"what it has saved is kept"
-            )
+            raise taken_over_error(self._folder, found)
 
     @property
     def token(self) -> str:
@@ -145,7 +141,7 @@ def lock_folder(folder: Path, name: str = LOCK) -> Iterator[Lock]:
     try:
         lock = _take(folder, name, descriptor)
         try:
-            with _send_heartbeats(lock):
+            with send_heartbeats(lock.touch):
                 yield lock
         finally:
             lock.release()
@@ -215,13 +211,38 @@ def in_use_error(folder: Path, holder: Holder | None = None, name: str = LOCK) -
         holder: the other process; by default the one that the lock's file names.
         name: name of the lock's file.
     """
-    holder = holder or _read_holder(_holder_file(folder, name))
+    file = _holder_file(folder, name)
+    return describe_use(folder, holder or _read_holder(file), lambda: _age(file))
+
+
+def describe_use(place: object, holder: Holder | None, age: Callable[[], float]) -> InUseError:
+    """Build the error for a place that another process holds.
+
+    Args:
+        place: what it holds, as users call it.
+        holder: the other process, None if it is unknown.
+        age: gives the seconds since its last sign of life.
+    """
     by = holder.describe() if holder else "another run"
     elsewhere = ""
     if holder and not holder.owner.shares_kernel(this_process()):
-        age = f"{_age(_holder_file(folder, name)):.0f} s ago"
-        elsewhere = f" (its last sign of life was {age}; after {SILENT:.0f} s without one the lock is taken over)"
-    return InUseError(f"{folder} is in use by {by}{elsewhere}: wait until it ends, or name another place with --out")
+        elsewhere = (
+            f" (its last sign of life was {age():.0f} s ago; after {SILENT:.0f} s without one the lock is taken over)"
+        )
+    return InUseError(f"{place} is in use by {by}{elsewhere}: wait until it ends, or name another place with --out")
+
+
+def taken_over_error(place: object, by: Holder | None) -> SweepError:
+    """Build the error for a process that was suspended, and whose lock another one has now.
+
+    Args:
+        place: what was locked.
+        by: the other process, None if it is unknown.
+    """
+    name = f" by {by.describe()}" if by else ""
+    return SweepError(
+        f"{place} was taken over{name} while this process was suspended: it stops writing; what it has saved is kept"
+    )
 
 
 def _take(folder: Path, name: str, descriptor: int) -> Lock:
@@ -253,7 +274,7 @@ def _try_to_take(folder: Path, name: str, flocked: bool | None) -> Lock | None:
             return None
         if not _remove_holder_file(file, before):
             return None
-    mine = Holder(this_process(), new_token(), datetime.now().strftime("%Y-%m-%d %H:%M:%S"), flocked is True)
+    mine = new_holder(flocked=flocked is True)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPENING, 0o666)
     except FileExistsError:
@@ -265,6 +286,11 @@ def _try_to_take(folder: Path, name: str, flocked: bool | None) -> Lock | None:
         file.unlink()
         raise
     return Lock(folder, name, mine)
+
+
+def new_holder(*, flocked: bool) -> Holder:
+    """Describe this process as the holder of a lock, with a new token."""
+    return Holder(this_process(), new_token(), datetime.now().strftime("%Y-%m-%d %H:%M:%S"), flocked)
 
 
 def _has_ended(file: Path, holder: Holder | None, flocked: bool | None) -> bool:
@@ -307,13 +333,17 @@ def _remove_holder_file(file: Path, holder: Holder | None) -> bool:
 
 
 @contextmanager
-def _send_heartbeats(lock: Lock) -> Iterator[None]:
-    """Touch the lock's file every `BEAT` seconds during the body, from a second thread."""
+def send_heartbeats(touch: Callable[[], None]) -> Iterator[None]:
+    """Give a sign of life every `BEAT` seconds during the body, from a second thread.
+
+    Args:
+        touch: gives it.
+    """
     done = threading.Event()
 
     def beat() -> None:
         while not done.wait(BEAT):
-            lock.touch()
+            touch()
 
     thread = threading.Thread(target=beat, name="sweep-lock", daemon=True)
     thread.start()
@@ -368,13 +398,17 @@ def _read_holder(file: Path) -> Holder | None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
         try:
-            return _parse_holder(json.loads(opened.read(_MOST_BYTES)))
+            return parse_holder(json.loads(opened.read(_MOST_BYTES)))
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
 
 
-def _parse_holder(data: Any) -> Holder:
-    """Build a holder from the content of a file, which is not trusted."""
+def parse_holder(data: Any) -> Holder:
+    """Build a holder from the content of a file, which is not trusted.
+
+    Raises:
+        ValueError, TypeError, KeyError: for anything but what a holder writes.
+    """
     owner = {name: str(data["owner"][name]) for name in ("host", "machine", "boot", "space", "started")}
     token, since = str(data["token"]), str(data["since"])
     if not all(text.isprintable() for text in (*owner.values(), token, since)):

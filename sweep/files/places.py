@@ -10,6 +10,7 @@ from typing import Final
 
 from sweep.base.errors import SweepError
 from sweep.base.text import check_characters
+from sweep.files.addresses import is_address, parse_address
 
 ROOT: Final = "zarr.json"  # the file that makes a folder a store, or an array of a store
 LONGEST: Final = 255  # bytes of one name in a path, the limit of file systems
@@ -25,9 +26,11 @@ def parse_path(path: str | Path, spare: int = 0) -> Path:
         spare: bytes that the last name must leave free, for what is appended to it.
 
     Raises:
-        SweepError: for a path that can't exist: with control characters or surrogates, with a name that is too long,
-            or in the home folder of an unknown user.
+        SweepError: for an address in object storage, and for a path that can't exist: with control characters or
+            surrogates, with a name that is too long, or in the home folder of an unknown user.
     """
+    if is_address(path):
+        raise SweepError(f"{parse_address(path)} is in object storage, where only stores can be: name a place here")
     path = Path(path)
     check_characters("a path", str(path))
     if path.parts[:1] and path.parts[0].startswith("~"):

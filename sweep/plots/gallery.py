@@ -210,8 +210,13 @@ def default_directory(store: Path, page: str, complete: bool) -> Path:
     Returns:
         `figures/<page>` for the complete store `results/<page>` of an unmodified page, and `figures/<page>@full` for
         the store `results/<page>@full` of its full version; for any other store a folder inside it, so that smoke runs,
-        overrides and interrupted runs never touch committed figures.
+        overrides and interrupted runs never touch committed figures. For a store in object storage a folder in the
+        working directory, where a user finds them.
     """
+    from sweep.results.store import find_copy  # slow to import
+
+    if find_copy(store):
+        return Path(f"{store.name}-figures")
     page_stores = [place.resolve() for place in (default_store(page), older_default_store(page))]
     if complete and is_unmodified(page) and store.resolve() in page_stores:
         return Path("figures", page)

@@ -18,6 +18,7 @@ from sweep.results.checks.memory import check_memory
 from sweep.results.checks.values import check_lanes
 from sweep.results.store.older_stores import lanes_without_loss
 from sweep.results.store.reading import open_flat
+from sweep.results.store.working_copies import in_folder
 
 LANE: Final = "lane"
 # The time dimension of a quantity is "epoch" unless named here.
@@ -29,7 +30,7 @@ def open_results(path: str | Path) -> xr.Dataset:
     """Open a stored sweep as a labelled Dataset over the dimensions of its axes.
 
     Args:
-        path: a store, complete or not.
+        path: a store, complete or not: a folder, or an address such as "s3://bucket/name".
 
     Returns:
         Metrics over the swept dimensions, `epoch` and their own dimensions; NaN where nothing was measured,
@@ -38,11 +39,11 @@ def open_results(path: str | Path) -> xr.Dataset:
     Raises:
         SweepError: for a path without a store, a damaged store, or one of another schema.
     """
-    with open_flat(Path(path)) as flat:
-        check_memory(Path(path), flat.nbytes)
+    with in_folder(path) as folder, open_flat(folder) as flat:
+        check_memory(folder, flat.nbytes)
         ds = unfold(flat)
         if ds.attrs["schema"] in UNDIGESTED:
-            _check_complete(ds, path)
+            _check_complete(ds, folder)
     return ds
 
 

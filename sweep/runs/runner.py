@@ -12,6 +12,7 @@ import xarray as xr
 from sweep.base.cores import check_device_count
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.files import atomic_files
+from sweep.files.addresses import is_address
 from sweep.files.exchange import undo
 from sweep.files.places import SPARE, parse_path
 from sweep.files.safe_files import exists
@@ -47,7 +48,7 @@ def run_sweep(
 
     Args:
         experiment: what to run.
-        out: the store; None keeps nothing on disk.
+        out: the store: a folder, or an address such as "s3://bucket/name"; None keeps nothing.
         resume: continue an incomplete store.
         fresh: move an existing store away and start again.
         grow: let a store of the same page with fewer lanes or epochs grow, and continue it if it is incomplete. What it
@@ -78,6 +79,12 @@ def run_sweep(
                 experiment,
                 out=folder / "store", memory=memory, devices=devices, ray=ray, attributes=attributes, watch=watch,
             )  # fmt: skip
+    if is_address(out):
+        with stores.in_folder(out, SPARE) as folder:
+            return run_sweep(
+                experiment, out=folder, resume=resume, fresh=fresh, grow=grow, part=part,
+                memory=memory, devices=devices, ray=ray, attributes=attributes, watch=watch,
+            )  # fmt: skip
     path = parse_path(out, SPARE)
     if part is not None:
         run_part(experiment, path, part, memory=memory, devices=devices, attributes=attributes, watch=watch)
@@ -88,6 +95,8 @@ def run_sweep(
         raise SweepError(
             f"there is no store at {path} that could grow: name it with --out, or leave --grow out to begin one"
         )
+    if in_the_way and stores.find_copy(path):
+        _refuse_in_bucket(path, fresh=fresh, grow=grow and bool(differing(experiment, path)))
     if grow and differing(experiment, path):
         load_jax()
         from sweep.runs import filling
@@ -144,6 +153,20 @@ def _check_combination(out: object, *, fresh: bool, grow: bool, part: object) ->
         raise SweepError("part needs a store, which other parts fill too, or which is merged later: name it with out")
     if part is not None and (fresh or grow):
         raise SweepError("a part goes on with what is there: leave out fresh and grow, or leave out part")
+
+
+def _refuse_in_bucket(path: Path, *, fresh: bool, grow: bool) -> None:
+    """Refuse what exchanges or renames a store, which object storage can't do in one step."""
+    if fresh:
+        raise SweepError(
+            f"{path} is in object storage, where no store is moved away: name another place with --out, or remove it "
+            f"there first"
+        )
+    if grow:
+        raise SweepError(
+            f"{path} is in object storage, where no store grows: copy it to a folder, let it grow there, and copy it "
+            f"to another address"
+        )
 
 
 def _check_ray(ray: Ray | None, out: object, part: object) -> None:

@@ -6,7 +6,7 @@ JAX is only imported to predict and to train again.
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +17,7 @@ import xarray as xr
 from sweep.base.errors import SweepError, SweepWarning, unknown_name
 from sweep.base.labels import CARRIED, CUT, FINISHED, STATUS, words
 from sweep.base.trees import nest, split
+from sweep.files.addresses import is_address, parse_address
 from sweep.page.axes import write_value
 from sweep.page.experiment import Experiment
 from sweep.page.identity import differing_fields
@@ -27,7 +28,7 @@ from sweep.results.dataset import LANE
 from sweep.results.distance import distances, has_same_end
 from sweep.results.lane_choice import read_lane
 from sweep.results.networks import kept, read_parameters
-from sweep.results.store import check
+from sweep.results.store import check, in_folder
 from sweep.runs.runner import load_jax
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Trained:
     if it diverged, the last one whose parameters were finite.
 
     Args:
-        store: the store.
+        store: the store: its folder, or its address as text.
         knobs: the values of the lane's swept knobs, as text.
         parameters: a pytree of NumPy arrays, as the `init` of this network alone would give it: for an `MLP`
             {"layer_0": {"kernel": (inputs, outputs), "bias": (outputs,)}, ...}, whatever else was in its program; with
@@ -55,7 +56,7 @@ class Trained:
         trained_again: whether the store does not keep the network, and the lane was trained again.
     """
 
-    store: Path
+    store: Path | str
     knobs: Mapping[str, str]
     parameters: Any
     status: str
@@ -183,7 +184,7 @@ def trained(
     """Give the trained network of one lane of a store.
 
     Args:
-        store: a store that `sweep.run` wrote, complete or not.
+        store: a store that `sweep.run` wrote, complete or not: a folder, or an address such as "s3://bucket/name".
         page: the page of the store. It is run only if it is given, as a store itself runs no code; a lane whose network
             the store does not keep is then trained again, which a warning says.
         experiment: the same as an `Experiment`.
@@ -196,7 +197,13 @@ def trained(
         SweepError: if no lane or several lanes have these values, if the lane has not ended, if the store is damaged,
             if it does not keep the network and neither page nor experiment is given, or if these are not the store's.
     """
-    path = Path(store)
+    with in_folder(store) as path:
+        found = _of_lane(path, page, experiment, knobs)
+    return replace(found, store=str(parse_address(store))) if is_address(store) else found
+
+
+def _of_lane(path: Path, page: str | Path | None, experiment: Experiment | None, knobs: Mapping[str, Any]) -> Trained:
+    """Give the network of one lane of a store in a folder."""
     attributes = check(path)
     check_provenance(path, attributes)
     given = _experiment_of(path, attributes, page, experiment)
@@ -258,5 +265,5 @@ def _train_again(path: Path, attributes: Mapping[str, Any], experiment: Experime
         differing = ", ".join(again.foreign) or "nothing that is known"
         outcome = f"with a relative distance of {worst.relative:.3g} in {words(worst.name)}; {differing} differs"
     message = f"{path} does not keep the trained networks: the lane was trained again, {outcome}"
-    warnings.warn(message, SweepWarning, stacklevel=3)
+    warnings.warn(message, SweepWarning, stacklevel=4)
     return again

@@ -6,7 +6,7 @@ between leaves no damage.
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,24 +49,29 @@ def write_layout(
     atomic_files.sync(store / FOLDER)
 
 
-def replace_root(store: Path, text: bytes) -> None:
+def replace_root(store: Path, text: bytes, written: Callable[..., None] = lambda *files: None) -> None:
     """Replace the file that holds a store's attributes; at every moment the digest of its content is stored.
 
     Args:
         store: the store.
         text: the new content of the file.
+        written: called after each file that was written.
     """
     place = store / FOLDER / LAYOUT
     if not place.is_file():  # a store from before there were digests
         _write_root(store, text)
+        written(ROOT)
         return
     layout = read_json(place)
     layout["root"] = text.decode()
     layout["files"][ROOT] = [hash_file(store / ROOT), hash_bytes(text)]
     write_json(place, layout)
+    written(f"{FOLDER}/{LAYOUT}")
     _write_root(store, text)
+    written(ROOT)
     layout["files"][ROOT] = [hash_bytes(text)]
     write_json(place, layout)
+    written(f"{FOLDER}/{LAYOUT}")
 
 
 def restore_root(store: Path) -> None:

@@ -6,7 +6,7 @@ digest of its curves up to some record; after the wave has ended, it holds the d
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -37,21 +37,25 @@ class RunningWave(NamedTuple):
     digest: str
 
 
-def begin(store: Path, lanes: tuple[int, int], digest: str) -> None:
+def begin(store: Path, lanes: tuple[int, int], digest: str, written: Callable[..., None] = lambda *files: None) -> None:
     """Begin a wave: mark its places as begun, and remove what an earlier attempt left.
 
     Args:
         store: the store.
         lanes: place of the wave's first lane, and of the lane after its last one.
         digest: that of no records, see `curve_records.hash_curves`.
+        written: called after each step with the files that were written or removed.
     """
     earlier = _parse(store / wave_file(lanes[0]), lanes[0])  # perhaps a larger wave, which needed too much memory
     reach = max(lanes[1], earlier["stop"] if earlier else 0)
     content = {"stop": reach, "record": 0, "curves": digest}
     write_json(store / wave_file(lanes[0]), content)
+    written(wave_file(lanes[0]))
     remove_chunks(store, wave_arrays(store), (lanes[0], reach))
+    written(*wave_chunks(store, (lanes[0], reach)))
     if reach > lanes[1]:
         write_json(store / wave_file(lanes[0]), content | {"stop": lanes[1]})
+        written(wave_file(lanes[0]))
 
 
 def mark_running(store: Path, lanes: tuple[int, int], record: int, digest: str) -> None:

@@ -18,6 +18,8 @@ from sweep.results.store.reading import read
 from sweep.results.store.refusals import blame_store
 from sweep.results.store.sharing import Part, find_living
 from sweep.results.store.verification import check, damages, read_attributes, verify
+from sweep.results.store.workers import open_leased
+from sweep.results.store.working_copies import find_copy, in_folder
 from sweep.results.store.writer import Store
 
 __all__ = [
@@ -31,12 +33,15 @@ __all__ = [
     "create",
     "damages",
     "end_leases",
+    "find_copy",
     "find_living",
     "has_digests",
     "hold",
     "hold_at_end",
     "hold_part",
+    "in_folder",
     "move_aside",
+    "open_leased",
     "put_in_place",
     "read",
     "read_attributes",

@@ -28,6 +28,7 @@ from sweep.results.store.heartbeat import list_heartbeats
 from sweep.results.store.locking import move_aside
 from sweep.results.store.refusals import refuse_unstorable, unwritable_error
 from sweep.results.store.sharing import list_part_locks
+from sweep.results.store.working_copies import find_copy
 from sweep.results.store.writer import Store
 
 # The checksum at the end of each chunk is for readers that use Zarr without sweep.
@@ -74,6 +75,8 @@ def create(
                 move_aside(path)
             os.replace(ready, path)
             atomic_files.sync_files([path / ROOT])
+            if copy := find_copy(path):
+                copy.create()
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise locks.in_use_error(path) from error

@@ -13,6 +13,7 @@ from sweep.base.errors import SweepError
 from sweep.files import atomic_files, locks
 from sweep.files.bounded_json import parse
 from sweep.files.safe_files import read_regular
+from sweep.results.store.working_copies import publish
 
 ENDED: Final = "ended-leases.json"
 _MOST_BYTES: Final = 2**22
@@ -38,6 +39,14 @@ class Lease:
         """
         if locks.token_of(self._store) != self._holder:
             raise SweepError(f"{self._store} is no longer held by the process that this worker works for")
+        self.check_own()
+
+    def check_own(self) -> None:
+        """Make sure that the lease itself has not ended, whoever holds the store.
+
+        Raises:
+            SweepError: if it has.
+        """
         if self._token in _ended(self._store):
             raise SweepError(f"{self._store}: this worker's lease has ended, and its waves run elsewhere")
 
@@ -51,6 +60,7 @@ def end_leases(store: Path, tokens: Iterable[str]) -> None:
     """
     with atomic_files.write_file(store / ENDED) as file:
         file.write(json.dumps([*_ended(store), *tokens]).encode())
+    publish(store, ENDED)
 
 
 def _ended(store: Path) -> list[str]:

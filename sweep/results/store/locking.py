@@ -15,6 +15,7 @@ from sweep.results.digests.folder import has_digests
 from sweep.results.store.heartbeat import list_heartbeats
 from sweep.results.store.refusals import not_a_store_error, unwritable_error
 from sweep.results.store.sharing import Part, find_living, refuse_living, refuse_other_shares, take_patiently
+from sweep.results.store.working_copies import find_copy
 
 _PARTIAL: Final = re.compile(r".+\.[0-9a-f]{32}\.partial")  # a chunk that Zarr has not finished writing
 
@@ -48,7 +49,8 @@ def hold_at_end(path: Path) -> Iterator[Lock]:
 def _holding(path: Path, take: Callable[[ExitStack], Lock]) -> Iterator[Lock]:
     with ExitStack() as held:
         with _naming(path):
-            lock = take(held)
+            copy = find_copy(path)
+            lock = held.enter_context(copy.hold()) if copy else take(held)
             refuse_living(path)
         _remove_leftovers(path)
         yield lock
@@ -57,6 +59,8 @@ def _holding(path: Path, take: Callable[[ExitStack], Lock]) -> Iterator[Lock]:
 @contextmanager
 def hold_part(path: Path, part: Part) -> Iterator[Lock]:
     """Hold a part of a store, within a `with` block, while other processes may hold the other parts.
+
+    In object storage no other process can: there each part has a store of its own.
 
     Args:
         path: the store.
@@ -69,6 +73,10 @@ def hold_part(path: Path, part: Part) -> Iterator[Lock]:
         InUseError: if another process holds this part, or the whole store.
         SweepError: if the store is divided into another number of parts at present, or if it can't be written.
     """
+    if copy := find_copy(path):
+        with copy.hold() as lock:
+            yield lock
+        return
     with ExitStack() as held, ExitStack() as moment:
         with _naming(path):
             lock = take_patiently(held, path, part.lock)

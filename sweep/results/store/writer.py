@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -24,12 +24,15 @@ from sweep.results.digests.checkpoints import (
     used_checkpoints,
     write_checkpoint,
 )
+from sweep.results.digests.chunk_files import ChunkFiles
 from sweep.results.digests.curve_records import hash_curves
+from sweep.results.digests.folder import wave_file
 from sweep.results.digests.layout import replace_root
 from sweep.results.store.heartbeat import HEARTBEAT, list_heartbeats, read_heartbeat, write_heartbeat
 from sweep.results.store.leases import ENDED, Lease
 from sweep.results.store.refusals import refuse_unstorable
 from sweep.results.store.sharing import list_part_locks
+from sweep.results.store.working_copies import find_copy
 
 _TEMPORARY: Final = (ENDED, "checkpoint.npz")  # the latter is of incomplete stores of schema 1
 Meta = dict[str, Any]
@@ -47,7 +50,13 @@ class Store:
 
     def __init__(self, path: Path, lock: Lock | Lease | None = None, heartbeat: str = HEARTBEAT) -> None:
         self.path, self.lock, self._heartbeat = path, lock, heartbeat
+        self._copy = find_copy(path)
         self._group = zarr.open_group(path, mode="r+", use_consolidated=False)
+
+    @property
+    def place(self) -> str:
+        """Where other processes find it: its address in object storage, or its folder."""
+        return str(self._copy.bucket.address if self._copy else self.path.absolute())
 
     def write(self, name: str, start: int, values: np.ndarray) -> None:
         """Write one variable for consecutive lanes.
@@ -67,6 +76,8 @@ class Store:
         # when the lock may no longer be held, or the working directory may have changed.
         for first in range(start, stop, chunk):
             array[first : first + chunk] = values[first - start : first - start + chunk]
+        if self._copy:
+            self._copy.note(ChunkFiles(self.path, name).names(start, stop))
 
     def write_part(self, name: str, start: int, first: int, values: np.ndarray) -> None:
         """Write one chunk of an array of networks.
@@ -79,6 +90,8 @@ class Store:
         """
         self._check_held()
         self._group[name][start : start + len(values), first : first + values.shape[1]] = values  # type: ignore[index]
+        lanes, entries = self.layout(name)[1]
+        self._note(f"{name}/c/{start // lanes}/{first // entries}")
 
     def layout(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Give the shape of an array, and that of its chunks."""
@@ -115,7 +128,7 @@ class Store:
             check_attributes(attributes)
         root = json.loads((self.path / ROOT).read_bytes())
         root["attributes"] |= attributes
-        replace_root(self.path, json.dumps(root, indent=2).encode())
+        replace_root(self.path, json.dumps(root, indent=2).encode(), self._publish)
 
     def begin(self, start: int, stop: int) -> None:
         """Begin a wave, and remove what an earlier attempt left of it.
@@ -125,7 +138,7 @@ class Store:
             stop: place of the lane after its last one.
         """
         self._check_held()
-        waves.begin(self.path, (start, stop), hash_curves(self.path, self._group, {}, 0))
+        waves.begin(self.path, (start, stop), hash_curves(self.path, self._group, {}, 0), self._publish)
 
     def mark_running(self, start: int, stop: int, record: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Write the digest of a running wave's curves, before its next checkpoint.
@@ -139,6 +152,7 @@ class Store:
         self._check_held()
         digest = hash_curves(self.path, self._group, arrays, record)
         waves.mark_running(self.path, (start, stop), record, digest)
+        self._publish(wave_file(start))
 
     def mark_stored(self, start: int, stop: int) -> None:
         """Write the digests of the chunks of a wave that has ended: from now on it counts as stored.
@@ -149,6 +163,7 @@ class Store:
         """
         self._check_held()
         waves.mark_stored(self.path, (start, stop))
+        self._publish(wave_file(start))
 
     def count_records(self, start: int, stop: int) -> int:
         """Count the records that the digest of a running wave covers; 0 if there is no such wave.
@@ -176,6 +191,7 @@ class Store:
         """
         self._check_held()
         write_checkpoint(self.path / checkpoint_file(start), arrays, self._key)
+        self._publish(checkpoint_file(start))
 
     @cached_property
     def _key(self) -> bytes:
@@ -198,9 +214,10 @@ class Store:
         self._check_held()
         single = read_checkpoint(self.path / SINGLE_CHECKPOINT)
         if single is not None and single.get("place", np.empty(0)).shape == (3,):
-            os.replace(self.path / SINGLE_CHECKPOINT, self.path / checkpoint_file(int(single["place"][2])))
-        for name in {*list_checkpoints(self.path)} - used_checkpoints(self.path):
-            remove(self.path / name)
+            named = checkpoint_file(int(single["place"][2]))
+            os.replace(self.path / SINGLE_CHECKPOINT, self.path / named)
+            self._publish(named, SINGLE_CHECKPOINT)
+        self._remove({*list_checkpoints(self.path)} - used_checkpoints(self.path))
 
     def remove_checkpoint(self, start: int) -> None:
         """Remove the checkpoint of a wave that has ended or starts again.
@@ -209,7 +226,7 @@ class Store:
             start: place of the wave's first lane.
         """
         self._check_held()
-        remove(self.path / checkpoint_file(start))
+        self._remove([checkpoint_file(start)])
 
     def write_heartbeat(self, counts: Meta) -> None:
         """Replace the heartbeat.
@@ -219,6 +236,7 @@ class Store:
         """
         self._check_held()
         write_heartbeat(self.path, counts, self._heartbeat)
+        self._note(self._heartbeat)
 
     def read_heartbeat(self) -> Meta:
         """Read the heartbeat; empty if there is none, or if it is not as it was written."""
@@ -232,10 +250,38 @@ class Store:
         """Remove the files that only an incomplete sweep needs; no part runs."""
         self._check_held()
         listed = (*list_checkpoints(self.path), *list_heartbeats(self.path), *list_part_locks(self.path))
-        for name in (*listed, *_TEMPORARY):
+        self._remove((*listed, *_TEMPORARY))
+
+    def fetch_wave(self, start: int, stop: int) -> None:
+        """Fetch what other processes have published of a wave. In a folder it is there: all see the same one.
+
+        Args:
+            start: place of the wave's first lane.
+            stop: place of the lane after its last one.
+        """
+        if self._copy is None:
+            return
+        self._copy.fetch([wave_file(start), checkpoint_file(start)])
+        reach = max([stop, *(end for first, end in self.begun_waves() if first == start)])
+        self._copy.fetch(waves.wave_chunks(self.path, (start, reach)))
+
+    def _remove(self, names: Collection[str]) -> None:
+        for name in names:
             remove(self.path / name)
+        self._note(*names)
+        self._publish()
+
+    def _note(self, *names: str) -> None:
+        """Tell a working copy of files that were written or removed, and that may be published a little later."""
+        if self._copy:
+            self._copy.note(names)
+
+    def _publish(self, *names: str) -> None:
+        """Tell a working copy to publish files that were written or removed, and what was noted before."""
+        if self._copy:
+            self._copy.publish(*names)
 
     def _check_held(self) -> None:
-        """Make sure that no other process has taken the store over."""
-        if self.lock is not None:
+        """Make sure that no other process has taken the store over; a working copy does so when it publishes."""
+        if self.lock is not None and self._copy is None:
             self.lock.check()
