@@ -22,6 +22,7 @@ PEERS   := .venv-peers-$(VERSION)
 RUNTIME := $(VENV)/.installed$(if $(EXTRA),-$(EXTRA))
 DEV     := $(VENV)/.installed-dev
 BROWSER := $(VENV)/.installed-browser
+STORAGE := $(VENV)/.installed-storage
 PINS    := pyproject.toml constraints.txt
 # Errors only: a machine's own package mirrors can otherwise print a warning for every package. Python compiles what is
 # imported when it is, which is a small part of what is installed.
@@ -64,7 +65,7 @@ REST    = not core and not slow and not browser and not faults
 PYTEST = JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 EXPLAIN = || { code=$$?; [ $$code -ne 5 ] || echo "make $@: no test was selected, so nothing was tested" >&2; exit $$code; }
 
-test: $(if $(ARGS),$(DEV),test-core) ## run the tests except the slow ones; ARGS='tests/page/test_axes.py' for some
+test: $(STORAGE) $(if $(ARGS),,test-core) ## run the tests except the slow ones; ARGS='tests/page/test_axes.py' for some
 	@$(if $(ARGS),$(PYTEST) $(ARGS),$(QUICK) $(PYTEST) -m "$(REST)") $(EXPLAIN)
 
 # Only files that have such tests are read: reading all takes each worker as long as a sixth of these tests.
@@ -76,7 +77,7 @@ test-core: $(DEV) ## run a few minutes' subset of these
 test-newest: $(DEV) ## run what of that subset may depend on the Python
 	@$(PYTEST) -m "core and not optimised and not slow" $(or $(ARGS),$(CORE)) $(EXPLAIN)
 
-test-all: $(DEV) ## run all tests but those of `make test-faults`
+test-all: $(STORAGE) ## run all tests but those of `make test-faults`
 	@$(PYTEST) -m "not faults" $(ARGS) $(EXPLAIN)
 
 # Debian's browser, never a download; a machine without it that lets us install packages gets it.
@@ -87,10 +88,10 @@ test-browser: $(BROWSER) ## read the report in a real, headless Chromium
 	@$(CHROMIUM) || $(NO_CHROMIUM)
 	@JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n $(WORKERS) -m browser tests/report $(ARGS) $(EXPLAIN)
 
-test-faults: $(DEV) ## damage, kill and interrupt: a seeded sample, under 20 minutes on two cores
+test-faults: $(STORAGE) ## damage, kill and interrupt: a seeded sample, under 20 minutes on two cores
 	@$(PYTEST) --dist load -m faults tests/faults $(ARGS) $(EXPLAIN)
 
-test-faults-all: $(DEV) ## ... everything, for hours; counts and faults are kept in faults.json
+test-faults-all: $(STORAGE) ## ... everything, for hours; counts and faults are kept in faults.json
 	@JAX_PLATFORMS=cpu $(BIN)/python -m tests.faults --all --json faults.json $(ARGS)
 
 lint: $(DEV) ## check style, format and types; changes nothing
@@ -168,6 +169,10 @@ $(DEV): $(BIN)/pip $(PINS)
 	@echo "installing sweep and its development tools into $(VENV) (the first time takes a minute or two)"
 	@$(PIP) -e ".[dev]"
 	@touch $@ $(VENV)/.installed
+
+$(STORAGE): $(DEV)
+	@$(PIP) -e ".[dev,storage]"
+	@touch $(VENV)/.installed $(DEV) $@
 
 $(BROWSER): $(DEV)
 	@$(PIP) -e ".[dev,browser]"

@@ -66,7 +66,7 @@ class RayExecutor:
     def _task(self, plan: Plan, store: Store) -> Task:
         assert isinstance(store.lock, Lock), "who lets workers write holds the store"
         return Task(
-            self._source, fingerprint(plan.experiment), str(store.path.absolute()), store.lock.token, "",
+            self._source, fingerprint(plan.experiment), store.place, store.lock.token, "",
             plan.wave_lanes, plan.memory, plan.devices.count,
         )  # fmt: skip
 

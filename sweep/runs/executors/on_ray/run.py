@@ -137,6 +137,8 @@ class Run:
             executed, seconds = share.executed + event.executed, share.seconds + event.seconds
             self._shares[member.number] = replace(share, executed=executed, seconds=seconds)
         elif isinstance(event, Ended | Waiting):
+            own = self._plan.waves[event.wave]
+            self._store.fetch_wave(own.start, own.start + own.places)  # if only the worker has what it wrote
             self._schedule.ended(member.number, event.wave)
             self._ended += 1
             self._shares[member.number] = replace(share, waves=share.waves + isinstance(event, Ended))

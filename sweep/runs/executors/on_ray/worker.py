@@ -8,8 +8,9 @@ import platform
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,7 @@ class _Shift:
         same = before is not None and replace(before.task, lease=task.lease) == task
         self._before = before if same else None
         self.ready: tuple[Plan, Store] | None = None
+        self._held = ExitStack()
 
     def obey(self) -> None:
         """Raise if it was asked to stop."""
@@ -51,13 +53,22 @@ class _Shift:
 
     def prepare(self) -> None:
         """Plan and compile."""
-        from sweep.runs.executors.on_ray.tasks import prepare
+        from sweep.engine.prepare import prepare
+        from sweep.runs.executors.on_ray.tasks import open_store, plan_task
 
         with self._telling(-1):
-            known = self._before and self._before.ready and self._before.ready[0]
-            plan, store, seconds = prepare(self.task, self.obey, known)
+            store = self._held.enter_context(open_store(self.task))
+            known = self._before and self._before.ready
+            plan = known[0] if known else plan_task(self.task, store)
+            begin = time.perf_counter()
+            prepare(plan, self.obey)
             self.ready, self._before = (plan, store), None
-            self.mailbox.put(Compiled(seconds))
+            self.mailbox.put(Compiled(time.perf_counter() - begin))
+
+    def close(self) -> None:
+        """Leave the store."""
+        with suppress(SweepError):  # the lease may have ended
+            self._held.close()
 
     def train(self, wave: int) -> None:
         """Run a wave, unless it was asked to stop, or could not get ready."""
@@ -67,6 +78,8 @@ class _Shift:
             return
         with self._telling(wave):
             plan, store = self.ready
+            own = plan.waves[wave]
+            store.fetch_wave(own.start, own.start + own.places)
             for event in run_wave(plan, wave, store, self.obey):
                 self.mailbox.put(event)
 
@@ -122,6 +135,7 @@ class Worker:
         """Get ready for a task, which takes as long as compiling: then there is a `Compiled`, or a `Refused`."""
         if self._shift is not None:
             self._shift.stopping.set()
+            self._orders.put(self._shift.close)
         self._shift = _Shift(task, self._shift)
         self._orders.put(self._shift.prepare)
 
