@@ -172,8 +172,8 @@ $(DEV): $(BIN)/pip $(PINS)
 
 $(STORAGE): $(DEV)
 	@$(PIP) -e ".[dev,storage]"
-	@touch $(VENV)/.installed $(DEV) $@
+	@touch $@
 
 $(BROWSER): $(DEV)
 	@$(PIP) -e ".[dev,browser]"
-	@touch $(VENV)/.installed $(DEV) $@
+	@touch $@

@@ -16,7 +16,7 @@ import pytest
 from helpers import tiny
 from object_storage import Way, request, serve
 
-from sweep import MLP, Record, grid, linear_spaced, open_results, run_sweep, trained
+from sweep import MLP, Halving, Ray, Record, grid, linear_spaced, open_results, run_sweep, trained
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.base.labels import RUNNING
 from sweep.base.signals import Terminated
@@ -600,3 +600,14 @@ def test_commands_read_stores_by_their_address(address, stored, capsys):
     with pytest.raises(SweepError, match=rf"^{address} is damaged: loss/c/0/0"):
         open_results(address)
     assert not working_copies._COPIES
+
+
+@pytest.mark.slow
+def test_workers_on_ray_publish_their_waves(address, whole):
+    """With Halving: they wait at rungs, at which the bucket's values are judged."""
+    page = replace(EXPERIMENT, stop=Halving(first=0.3, keep=0.5))
+    ds = run_sweep(page, out=address, ray=Ray(workers=2))
+    expected = run_sweep(page)
+    for name in expected.variables:
+        assert ds[name].values.tobytes() == expected[name].values.tobytes(), name
+    assert "lock.json" not in objects(address)
