@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from .parts import networks
 from .stores import arrays, differences, opened, whole
@@ -62,7 +63,8 @@ class Cluster:
         _silence(ray)
 
     def _add(self) -> Any:
-        return self.nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+        with patch("ray._private.utils.set_sigterm_handler"):  # only the main thread could set one
+            return self.nodes.add_node(num_cpus=1, object_store_memory=80 * 2**20)
 
     def kill_node(self, at: int) -> None:
         """Kill all processes of a node, and let another one join."""
