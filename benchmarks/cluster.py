@@ -29,7 +29,7 @@ from sweep.runs.executors.on_ray import crew as crews
 from sweep.runs.executors.on_ray.connection import connected
 from sweep.runs.executors.on_ray.crew import Crew
 from sweep.runs.executors.on_ray.messages import Given, Settings, Task
-from sweep.runs.executors.on_ray.run import Run
+from sweep.runs.executors.on_ray.run import Counts, Run
 from sweep.runs.executors.on_ray.worker import Worker
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
@@ -139,7 +139,9 @@ def schedule_empty_waves(folder: Path, waves: int, workers: int) -> dict[str, An
                 Given(experiment), fingerprint(experiment), str(folder / "store"), lock.token, "", plan.wave_lanes,
                 plan.memory, 1,
             )  # fmt: skip
-            events = Run(crew, task, plan, Store(folder / "store", lock), range(waves)).to_the_end(lambda: None)
+            events = Run(crew, task, plan, Store(folder / "store", lock), range(waves), Counts()).to_the_end(
+                lambda: None
+            )
             ended, began = 0, 0.0
             for event in events:
                 if isinstance(event, Ended):

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweep.base.cores import check_device_count
 from sweep.base.errors import SweepError
@@ -24,8 +24,11 @@ from sweep.cli.variation import ExperimentOptions, PageSource, Selection, select
 from sweep.runs import compile_cache
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sweep.cli.terminal import Terminal, Watcher
     from sweep.engine.plan import Plan
+    from sweep.page.experiment import Experiment
     from sweep.results.store import Part
     from sweep.runs.executors.on_ray.messages import Ray
 
@@ -57,7 +60,8 @@ class Options(ExperimentOptions):
             bitwise the same on any number. With --on ray so many for each worker.
         on: "ray" trains in several processes, on one or many machines, bitwise the same; needs the extra [ray].
         address: of the Ray cluster, such as auto or ray://host:10001; by default Ray is started on this machine alone.
-        workers: how many processes train on Ray; by default one for each GPU, or without GPUs one for each machine.
+        workers: how many processes train on Ray; by default one for each GPU, or without GPUs as many as have a
+            place, each with as many cores as the smallest machine has.
         compile_cache: keep compiled programs in this folder for later runs, or "off". By default in sweep/ of the
             user's cache (XDG_CACHE_HOME or ~/.cache), if nobody else can write there: whoever can is able to run
             code in later runs. At most 256 MiB are kept.
@@ -225,7 +229,7 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
     from sweep.cli.terminal import Terminal, show_parent, show_shares, show_summary
     from sweep.plots.gallery import check_directory, choose_figures, default_directory, draw_figures
     from sweep.results.dataset import open_results
-    from sweep.runs.runner import run_part, run_sweep
+    from sweep.runs.runner import run_part
 
     import_module("sweep.plots")  # so that an error of matplotlib comes before hours of training
     store = selection.store
@@ -253,10 +257,10 @@ def _run(selection: Selection, options: Options, part: "Part | None", memory: in
                     return
                 ds = open_results(store)
             else:
-                ds = run_sweep(
-                    selection.experiment, out=store, resume=options.resume, fresh=options.fresh, grow=options.grow,
-                    memory=memory, devices=options.devices, ray=_ray(options, selection),
-                    attributes=selection.attributes, watch=watch,
+                ds = _run_whole(
+                    console, watch, selection.experiment,
+                    out=store, resume=options.resume, fresh=options.fresh, grow=options.grow, memory=memory,
+                    devices=options.devices, ray=_ray(options, selection), attributes=selection.attributes,
                 )  # fmt: skip
         if not watch.called and ds.attrs["complete"]:
             message = f"{store} is complete: nothing to train, its figures are drawn again (--fresh trains again)"
@@ -283,6 +287,19 @@ def _ray(options: Options, selection: Selection) -> "Ray | None":
     source = PageSource(selection.attributes["page"], tuple(json.loads(selection.attributes["arguments"])))
     cache = "" if options.compile_cache is None else str(options.compile_cache)
     return Ray(options.address, options.workers, source, cache)
+
+
+def _run_whole(console: "Terminal", watch: "Watcher", experiment: "Experiment", **how: Any) -> "xr.Dataset":
+    """Run a sweep; if waves were given up, show first what each worker has done."""
+    from sweep.cli.terminal import show_shares
+    from sweep.runs.failures import WavesFailedError
+    from sweep.runs.runner import run_sweep
+
+    try:
+        return run_sweep(experiment, watch=watch, **how)
+    except WavesFailedError:
+        show_shares(console, watch.staff)
+        raise
 
 
 def _check_growing(selection: Selection) -> None:

@@ -39,7 +39,7 @@ FIELDS = {
     "Container": {"name", "image", "resources", "volumeMounts", "env", "command", "args"},
 }  # fmt: skip
 STUBS = {
-    "srun": 'shift; exec "$@"',
+    "srun": 'while [[ "$1" == --* ]]; do shift; done; exec "$@"',
     "ssh": 'shift; eval "$1"',
     "scontrol": 'if [ "$1" = show ]; then printf "n1\\nn2\\n"; else echo "scontrol $*" >> "$LOG"; fi',
     "ray": 'while [ "$1" != -- ]; do own="$own $1"; shift; done; echo "ray$own" >> "$LOG"; shift; exec "$@"',

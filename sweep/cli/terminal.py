@@ -153,11 +153,12 @@ class _Rate:
 
     def __init__(self) -> None:
         self._first: tuple[int, float, float] | None = None
+        self._training = False
 
     def words(self, progress: "SweepProgress") -> str:
         now = progress.tally.lane_steps_executed, progress.tally.training_seconds, time.monotonic()
-        if self._first is None or progress.stage == "compiling":
-            self._first = now
+        if self._first is None or progress.stage == "compiling" or not self._training:
+            self._first, self._training = now, progress.stage == "training"
         steps, training, clock = (one - other for one, other in zip(now, self._first, strict=True))
         seconds = clock if progress.staff else training
         return f"{steps / seconds:,.0f} lane-steps/s" if steps and seconds else ""

@@ -83,6 +83,7 @@ class Fixed:
         held: for each lane whether the store was laid out with its results, when it was grown or merged. These lanes
             come first, in waves of their own.
         earlier_epochs: the lengths of the trainings before the store was grown, increasing; their records stay.
+        kind: platform and kind of the devices on which it was begun; whoever has several kinds takes this one.
     """
 
     wave_lanes: int | None = None
@@ -90,6 +91,7 @@ class Fixed:
     keep: Keep | None = None
     held: np.ndarray | None = None
     earlier_epochs: tuple[int, ...] = ()
+    kind: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ class Plan:
     @property
     def fixed(self) -> Fixed:
         """What a store of this plan fixes."""
-        return Fixed(self.wave_lanes, self.chunk_lanes, self.keep, self.held, self.earlier_epochs)
+        kind = self.devices.platform, self.devices.kind
+        return Fixed(self.wave_lanes, self.chunk_lanes, self.keep, self.held, self.earlier_epochs, kind)
 
     @property
     def experiment(self) -> Experiment:

@@ -13,6 +13,7 @@ from sweep.engine.plan import Plan
 from sweep.runs.events import Compiled, Ended, Event, Executed, Failure, Saved, Staff
 from sweep.runs.executors import Executor
 from sweep.runs.executors.local import LocalExecutor
+from sweep.runs.failures import WavesFailedError
 from sweep.runs.progress import Progress
 from sweep.runs.provenance import arithmetic
 from sweep.runs.rungs import find_behind, find_unjudged, judge
@@ -37,6 +38,7 @@ class Coordinator:
         self._executor = executor
         self._failures: list[Failure] = []
         self._staff: Staff | None = None
+        self._ended: dict[int, int] = {}
         refuse_other_bits(self._store.attributes(), self._plan, self._store.path)
         self._tally = share.begin()
         mine = share.waves()
@@ -45,7 +47,7 @@ class Coordinator:
         self._missing = [number for number in mine if number not in stored]
         self._done = {wave: _all_steps(self._plan, wave) for wave in stored}
         self._living: dict[int, int] = {}  # steps of the lanes of waves that have been saved and have not ended
-        for number in self._missing if self._plan.rungs else ():
+        for number in self._missing:
             self._note_waiting(number)
         self._total = sum(_all_steps(self._plan, number) for number in mine)
 
@@ -88,7 +90,7 @@ class Coordinator:
 
     def _check_left(self, waves: Iterable[int]) -> None:
         """Make sure that waves that were not run to where they should come are those that were given up."""
-        assert {*waves} == {failure.wave for failure in self._failures}, "an executor left out waves"
+        assert {*waves} <= {failure.wave for failure in self._failures}, "an executor left out waves"
 
     def _run_waves(self, waves: Sequence[int], requests: Requests) -> None:
         if not waves:
@@ -119,14 +121,16 @@ class Coordinator:
             self._note()
         elif isinstance(event, Ended):
             self._living.pop(event.wave, None)
+            self._done[event.wave] = _all_steps(self._plan, event.wave)
             tally.lane_steps += event.living
             self._note()
         elif isinstance(event, Failure):
             self._failures.append(event)
         elif isinstance(event, Staff):
             self._staff = event
+            self._report("training", self._ended)
         else:
-            self._done[event.wave] = event.done
+            self._done[event.wave], self._ended = event.done, event.ended
             self._report("training", event.ended)
 
     def _note(self) -> None:
@@ -135,26 +139,6 @@ class Coordinator:
     def _report(self, stage: str, ended: dict[int, int]) -> None:
         done = sum(self._done.values())
         self._watch(Progress(stage, self._plan, done, self._total, ended, self._tally, self._staff))
-
-
-class WavesFailedError(SweepError):
-    """Some waves were given up, all others are stored; the attribute `failures` of the store says which, and why.
-
-    Args:
-        plan: the plan.
-        path: the store.
-        failures: the waves that were given up.
-        again: how the user tries them again.
-    """
-
-    code = 1
-
-    def __init__(self, plan: Plan, path: Path, failures: Sequence[Failure], again: str) -> None:
-        lanes = sum(len(plan.waves[failure.wave].lanes) for failure in failures)
-        super().__init__(
-            f"{len(failures)} of {len(plan.waves)} waves ({lanes:,} lanes) failed, the others are stored in {path}; "
-            f"the last error: {failures[-1].error}; {again}, which tries them again"
-        )
 
 
 @contextmanager

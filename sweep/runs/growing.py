@@ -114,10 +114,10 @@ def _fixed(page: Experiment, attributes: Mapping[str, Any], old: Plan, held: np.
     longer, keeps = page.epochs > old.experiment.epochs, kept(attributes)
     lengths = (*old.earlier_epochs, *([old.experiment.epochs] if longer else []))
     if longer and keeps != "state":
-        return Fixed(earlier_epochs=lengths)
+        return Fixed(earlier_epochs=lengths, kind=old.fixed.kind)
     # Waves that go on are those of the old plan, which fitted: in halved ones they would have to begin again.
     waves = old.wave_lanes if longer and len(old.waves) > 1 else None
-    return Fixed(waves, None, least(page.record.keep or keeps, keeps), held, lengths)
+    return Fixed(waves, None, least(page.record.keep or keeps, keeps), held, lengths, old.fixed.kind)
 
 
 def _words(growth: Growth) -> str:

@@ -76,7 +76,9 @@ def fixed_by(attributes: Mapping[str, Any]) -> Fixed:
     lanes = prod(size for _, size, _ in json.loads(attributes["dimensions"]))
     held = read_mask(found["held"], lanes) if "held" in found else None
     earlier = tuple(found.get("earlier_epochs", ()))
-    return Fixed(found["wave_lanes"], found["chunk_lanes"], kept(attributes), held, earlier)
+    device = _DEVICE.fullmatch(str(json.loads(attributes["arithmetic"]).get("device")))
+    kind = device and (device["platform"], device["kind"])
+    return Fixed(found["wave_lanes"], found["chunk_lanes"], kept(attributes), held, earlier, kind)
 
 
 def arithmetic(plan: Plan) -> dict[str, Any]:

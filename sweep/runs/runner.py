@@ -139,7 +139,7 @@ def executor_for(
         return
     from sweep.runs.executors.on_ray.executor import on_ray
 
-    with on_ray(ray, ray.source or Given(experiment), memory, devices) as executor:
+    with on_ray(ray, experiment, ray.source or Given(experiment), memory, devices) as executor:
         yield executor
 
 

@@ -40,7 +40,7 @@ experiment = Experiment(
 '''
 STOPS = ("None", "Halving(first=0.1, keep=0.5)", "Target(0.9)")
 NODES = 3
-CALLS = 160  # of the methods of its store that write, by a worker that trains two waves or more
+CALLS = 90  # of the methods of its store that write, by a worker that trains two waves or more
 EACH = 20  # cases of a kind
 SILENCE = 6.0  # seconds after which a worker that hangs is given up, instead of ten minutes
 DRIVER_SECONDS = 12.0  # in which a driver has started, and trained all
@@ -112,7 +112,8 @@ def faulty_worker(folder: str, faults: dict[str, Any]) -> type:
     """Make the class of workers in which something goes wrong.
 
     Each saves at every record. `calls` are numbers of calls of its store: at each of them one of the workers, the first
-    that comes so far, gets `signal`. Wave 1 always raises while there is a file `raises-1` in the folder.
+    that comes so far, gets `signal`, or all of them if `together` is set. Wave 1 always raises while there is a file
+    `raises-1` in the folder, and all waves take their time while there is one named `slow`.
     """
     from sweep.runs.executors.on_ray.worker import Worker
 
@@ -124,18 +125,26 @@ def faulty_worker(folder: str, faults: dict[str, Any]) -> type:
 
             wave_writer.SAVE_SECONDS = wave_writer.MOST_SAVE_SECONDS = 0.0
             self._calls = 0
+            Path(folder, f"pid-{os.getpid()}").touch()
             real_check, real_run = wave_writer.Store._check_held, local.run_wave
 
             def check(store: Any) -> None:
                 self._calls += 1
                 if self._calls in faults.get("calls", ()) and self._is_first(self._calls):
-                    os.kill(os.getpid(), faults["signal"])
+                    own = {os.getpid()}
+                    others = {int(file.name.split("-")[1]) for file in Path(folder).glob("pid-*")} - own
+                    for pid in (*(others if faults.get("together") else ()), *own):
+                        with contextlib.suppress(ProcessLookupError):  # it was killed before
+                            os.kill(pid, faults["signal"])
                 real_check(store)
 
             def run_wave(plan: Any, number: int, *rest: Any) -> Any:
                 if os.path.exists(f"{folder}/raises-{number}"):
                     raise RuntimeError("an injected error")
-                return real_run(plan, number, *rest)
+                for event in real_run(plan, number, *rest):
+                    yield event
+                    if os.path.exists(f"{folder}/slow"):
+                        time.sleep(0.3)
 
             wave_writer.Store._check_held, local.run_wave = check, run_wave
 
@@ -215,6 +224,8 @@ def _with_faults(
             return (
                 "hang" if reply.code is None else "untidy"
             ), f"{happened} faults: {reply.brief()} {reply.out[-500:]}"
+        if faults and not happened:
+            return "untidy", f"no worker came to call {faults['calls']}"
         if happened and "was lost" not in reply.out + reply.err:
             return "untidy", f"no word of {happened} lost workers: {reply.out[-500:]}"
         return judged(folder, expected, f"{happened} faults")
@@ -306,9 +317,8 @@ def cases(folder: Path, random: Random) -> Sequence[Case]:
         faults = {"calls": [call_], "signal": signal.SIGKILL}
         name = f"a worker of {workers} killed at call {call_}, {stop}"
         found.append(Case(name, _with_faults(faults, workers, stop)))
-        calls = sorted(random.sample(range(1, CALLS), 3))
-        faults = {"calls": calls, "signal": signal.SIGKILL}
-        found.append(Case(f"three killed at {calls}, {stop}", _with_faults(faults, NODES, stop)))
+        faults = {"calls": [call_], "signal": signal.SIGKILL, "together": True}
+        found.append(Case(f"three killed at once, at call {call_}, {stop}", _with_faults(faults, NODES, stop)))
     found += [Case(f"wave {wave + 1} always fails", _always_failing(wave)) for wave in range(6)]
     for stop in STOPS:
         found += [

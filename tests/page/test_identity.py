@@ -248,20 +248,21 @@ cells check checkpoints checks chunk_files chunks claim claims cli command compa
 compiler_check compiler_options completeness composing connection continuing convergence coordinator cores cost crash
 creation crew curvature curve_records curves damage data dataset devices differences differing digests dimension
 dimensions distance document drawing elementwise engine epoch_maps errors estimate events exchange execute executor
-executors experiment export exporting figure figures files filling film folder formats fourier frameworks gallery given
-growing growth_checks hashes heartbeat heatmaps hierarchy html identity initial initializer inputs intervals keeping
-keys knobs labels lane_choice lane_tables lanes layers layout leases lines load local locking locks long loss losses
-mailbox maps masks matching measures memory merge merge_checks merging messages metric metrics model models modules
-moment netcdf networks numerics older_stores on_ray operations optim optimizer optimizers optional outcomes outputs
-overrides own own_numbers owners packing page page_code page_differences page_figure page_training pages pairs
-parametrisation parts perceptron permutation places plan plane planning plot plots prediction prepare products program
-progress provenance quotients reading record refusals registry regression repair replay replaying report reporting
-resolve restore restoring results rewriting rows rules run rungs runner runs safe_files samples sampling scalars scale
-schedule schedules schema seats section seed_statistics seeds self_test session shape shares sharing sheet signals sine
-skeleton spacing specs stats stop stopping store store_damages stores streams structured style summary surfaces tables
-targets task tasks terminal text tidy trackers train trained training training_range trees unbatched unions update_rule
-user_cache values variables variation verdict_tables verdicts verification version view walk wave wave_damages
-wave_writer waves weights whole_files window worker workers working_copies writer written zoom
+executors experiment export exporting failures figure figures files filling film folder formats fourier frameworks
+gallery given growing growth_checks hashes heartbeat heatmaps hierarchy html identity initial initializer inputs
+intervals keeping keys knobs labels lane_choice lane_tables lanes layers layout leases lines load local locking locks
+long loss losses mailbox maps masks matching measures memory merge merge_checks merging messages metric metrics model
+models modules moment netcdf networks numerics older_stores on_ray operations optim optimizer optimizers optional
+outcomes outputs overrides own own_numbers owners packing page page_code page_differences page_figure page_training
+pages pairs parametrisation parts perceptron permutation places plan plane planning plot plots prediction prepare
+products program progress provenance quotients reading record refusals registry regression repair replay replaying
+report reporting resolve restore restoring results rewriting rows rules run rungs runner runs safe_files samples
+sampling scalars scale schedule schedules schema seats section seed_statistics seeds self_test session shape shares
+sharing sheet signals sine skeleton spacing specs stats stop stopping store store_damages stores streams structured
+style summary surfaces tables targets task tasks terminal text tidy trackers train trained training training_range
+trees unbatched unions update_rule user_cache values variables variation verdict_tables verdicts verification version
+view walk wave wave_damages wave_writer waves weights whole_files window worker workers working_copies writer written
+zoom
 """
 FINGERPRINTS = {
     "freq_principle": "8a463f078f9e669a",

@@ -562,7 +562,7 @@ def test_a_worker_publishes_its_wave_and_the_holder_fetches_it(address, whole, m
                 assert not list(store.path.rglob("loss/c/*"))
                 store.fetch_wave(*places)
                 list(local.LocalExecutor().run(plan, store, [number], lambda: None))
-                stores.end_leases(folder, [f"lease {number}"])
+                held.end_leases([f"lease {number}"])
                 monkeypatch.setattr(working_copies, "FRESH", 0.0)
                 with pytest.raises(SweepError, match="lease has ended"):
                     store.save_checkpoint(wave.start, {})

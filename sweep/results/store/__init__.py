@@ -11,7 +11,7 @@ Imports `base`, `files`, `results.checks` and `results.digests`. Code outside of
 from sweep.results.digests.folder import has_digests
 from sweep.results.store.creation import create, put_in_place
 from sweep.results.store.heartbeat import HEARTBEAT
-from sweep.results.store.leases import Lease, end_leases
+from sweep.results.store.leases import Lease
 from sweep.results.store.locking import hold, hold_at_end, hold_part, move_aside
 from sweep.results.store.older_stores import add_digests
 from sweep.results.store.reading import read
@@ -32,7 +32,6 @@ __all__ = [
     "check",
     "create",
     "damages",
-    "end_leases",
     "find_copy",
     "find_living",
     "has_digests",

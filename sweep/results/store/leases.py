@@ -51,11 +51,11 @@ class Lease:
             raise SweepError(f"{self._store}: this worker's lease has ended, and its waves run elsewhere")
 
 
-def end_leases(store: Path, tokens: Iterable[str]) -> None:
-    """End leases of a store that this process holds.
+def write_ended(store: Path, tokens: Iterable[str]) -> None:
+    """Add to the leases of a store that have ended.
 
     Args:
-        store: the store.
+        store: the store, which the caller holds.
         tokens: the names of the leases.
     """
     with atomic_files.write_file(store / ENDED) as file:

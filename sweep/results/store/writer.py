@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,7 @@ from sweep.results.digests.curve_records import hash_curves
 from sweep.results.digests.folder import wave_file
 from sweep.results.digests.layout import replace_root
 from sweep.results.store.heartbeat import HEARTBEAT, list_heartbeats, read_heartbeat, write_heartbeat
-from sweep.results.store.leases import ENDED, Lease
+from sweep.results.store.leases import ENDED, Lease, write_ended
 from sweep.results.store.refusals import refuse_unstorable
 from sweep.results.store.sharing import list_part_locks
 from sweep.results.store.working_copies import find_copy
@@ -227,6 +227,15 @@ class Store:
         """
         self._check_held()
         self._remove([checkpoint_file(start)])
+
+    def end_leases(self, tokens: Iterable[str]) -> None:
+        """End leases under which workers write, see `leases`.
+
+        Args:
+            tokens: the names of the leases.
+        """
+        self._check_held()
+        write_ended(self.path, tokens)
 
     def write_heartbeat(self, counts: Meta) -> None:
         """Replace the heartbeat.

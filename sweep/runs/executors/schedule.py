@@ -1,7 +1,8 @@
 """Which worker runs which wave: pure bookkeeping, without processes or clocks."""
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from sweep.runs.events import Failure
@@ -21,6 +22,7 @@ class Schedule:
         self._waiting = deque(waves)
         self._held: dict[Hashable, deque[int]] = {}
         self._errors: dict[int, int] = {}
+        self._shunned: dict[int, set[Hashable]] = {}  # by whom a wave has raised an error
         self._deaths: dict[int, int] = {}
         self._furthest: dict[int, int] = {}
         self._failures: list[Failure] = []
@@ -54,9 +56,18 @@ class Schedule:
         """
         held = self._held.setdefault(worker, deque())
         share = max(1, min(ahead, len(self._waiting) // (2 * workers)))
-        new = [self._waiting.popleft() for _ in range(min(share - len(held), len(self._waiting)))]
+        new = list(islice(self._for(worker, workers), max(0, share - len(held))))
+        for wave in new:
+            self._waiting.remove(wave)
         held.extend(new)
         return new
+
+    def _for(self, worker: Hashable, workers: int) -> Iterator[int]:
+        """Yield the waves that wait, without those that have raised an error in this worker: it may be its fault."""
+        for wave in self._waiting:
+            shunned = self._shunned.get(wave, ())
+            if worker not in shunned or len(shunned) >= workers:
+                yield wave
 
     def advanced(self, wave: int, done: int) -> None:
         """Note how many steps a wave has completed: who gets further than others before did not die in vain."""
@@ -71,6 +82,7 @@ class Schedule:
     def failed(self, worker: Hashable, wave: int, error: str) -> Failure | None:
         """Note that a wave has raised an error in its worker; it waits again, unless that was its last try."""
         self._held[worker].remove(wave)
+        self._shunned.setdefault(wave, set()).add(worker)
         return self._again(wave, error, self._errors, MOST_ERRORS)
 
     def died(self, worker: Hashable, error: str) -> Failure | None:

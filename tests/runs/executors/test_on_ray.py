@@ -2,10 +2,12 @@
 
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +15,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import ray.exceptions as ray_exceptions
 from faults.ray_workers import faulty
 from helpers import tiny
 
@@ -22,15 +25,14 @@ from sweep.base.labels import NOT_RUN
 from sweep.base.signals import Terminated
 from sweep.engine.prepare import OutOfMemoryError
 from sweep.runs import filling
-from sweep.runs.coordinator import WavesFailedError
-from sweep.runs.events import Compiled
+from sweep.runs.events import Compiled, Ended
 from sweep.runs.executors import Executor
 from sweep.runs.executors.on_ray import connection
-from sweep.runs.executors.on_ray import crew as crews
 from sweep.runs.executors.on_ray.capacity import Capacity
-from sweep.runs.executors.on_ray.crew import MOST_FALLS, SILENCE, Crew, Lost, Unfit
+from sweep.runs.executors.on_ray.crew import DESERTED, MOST_FALLS, SILENCE, Crew, Lost, Unfit
 from sweep.runs.executors.on_ray.messages import Description, Failed, Ray
-from sweep.runs.executors.on_ray.run import Run
+from sweep.runs.executors.on_ray.run import Counts, Run
+from sweep.runs.failures import WavesFailedError
 from sweep.runs.progress import Progress
 from sweep.runs.runner import executor_for
 
@@ -70,7 +72,9 @@ def test_a_wave_that_fails_a_stop_and_two_resumes_give_the_bits_of_one_process(r
     with faulty(tmp_path, {}), executor_for(page, Ray(workers=WORKERS)) as executor:
         _fail(page, executor, store)
         fault.unlink()
+        (tmp_path / "slow").touch()
         _stop(page, executor, store)
+        (tmp_path / "slow").unlink()
         seen: list[Progress] = []
         filling.resume(page, store, executor, seen.append)
     whole, expected = open_results(store), run_sweep(page)
@@ -97,12 +101,13 @@ def _fail(page: Experiment, executor: Executor, store: Path) -> None:
 
 def _stop(page: Experiment, executor: Executor, store: Path) -> None:
     def stop(progress: Progress) -> None:
-        if progress.stage == "training":
-            raise Terminated(signal.SIGTERM)
+        if progress.lane_steps > 0.76 * progress.total:  # three of four waves are stored
+            signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Terminated):
         filling.resume(page, store, executor, stop)
     assert not (store / "lock.json").exists()
+    assert list(store.glob("checkpoint-*"))  # of waves that were stopped between two records
 
 
 def test_ray_that_is_started_here_listens_on_the_loopback_interface_only(ray) -> None:
@@ -169,6 +174,8 @@ def crew_of(*descriptions: Description) -> Crew:
     crew = Crew.__new__(Crew)
     crew.members = {at: Member(at, Actor(), description=each) for at, each in enumerate(descriptions)}
     crew.dismiss = lambda member: crew.members.pop(member.number)  # type: ignore[method-assign]
+    crew._nodes = SimpleNamespace(gone=set)  # type: ignore[assignment]
+    crew._there = time.monotonic()
     crew.begin = lambda member, task: None  # type: ignore[method-assign]
     return crew
 
@@ -182,12 +189,13 @@ def test_a_worker_with_another_kind_of_device_or_other_packages_gets_no_waves(tm
 
     plan = plan_sweep(EXPERIMENT, devices=1)
     create(plan, tmp_path / "store")
-    own = Description("n", "host", 7, plan.devices.platform, plan.devices.kind, 1, 2**30, bit_versions())
+    versions = {**bit_versions(), "processor": platform.machine()}
+    own = Description("n", "host", 7, plan.devices.platform, plan.devices.kind, 1, 2**30, versions)
     other = replace(own, host="elsewhere", platform="gpu", kind="H200")
-    older = replace(own, host="old", versions=bit_versions() | {"jaxlib": "0.0.1"})
+    older = replace(own, host="old", versions=versions | {"jaxlib": "0.0.1"})
     crew = crew_of(own, other, older)
     task = Task(Given(EXPERIMENT), "", str(tmp_path / "store"), "", "", 4, 1, 1)
-    run = Run(crew, task, plan, Store(tmp_path / "store"), [0])
+    run = Run(crew, task, plan, Store(tmp_path / "store"), [0], Counts())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for member in list(crew.members.values()):
@@ -213,10 +221,13 @@ def at_work(tmp_path: Path) -> Run:
 
     plan = plan_sweep(EXPERIMENT, devices=1, fixed=Fixed(3, 1))
     create(plan, tmp_path / "store")
-    own = Description("n", "host", 7, plan.devices.platform, plan.devices.kind, 1, 2**30, bit_versions())
+    versions = {**bit_versions(), "processor": platform.machine()}
+    own = Description("n", "host", 7, plan.devices.platform, plan.devices.kind, 1, 2**30, versions)
     crew = crew_of(own)
     crew.capacity = Capacity(1, 1, 1, 0)
-    run = Run(crew, Task(Given(EXPERIMENT), "", "", "", "", 3, 1, 1), plan, Store(tmp_path / "store"), range(4))
+    run = Run(
+        crew, Task(Given(EXPERIMENT), "", "", "", "", 3, 1, 1), plan, Store(tmp_path / "store"), range(4), Counts()
+    )
     run._begin_with(crew.members[0])
     list(run._note(crew.members[0], Compiled(1.0)))
     crew.members[0].lease = "lease"
@@ -227,6 +238,7 @@ def at_work(tmp_path: Path) -> Run:
 
 def test_the_lease_of_a_lost_worker_ends_before_its_wave_is_given_to_another(at_work: Run) -> None:
     member, store = at_work._working[0], at_work._store.path
+    member.lease = ""  # as the crew does
     with pytest.warns(SweepWarning, match=r"worker 1 was lost, as it fell: wave 1 runs again from its last checkpoint"):
         list(at_work._take(member, Lost("worker 1", "lease", "it fell", with_node=False)))
     assert json.loads((store / "ended-leases.json").read_text()) == ["lease"]
@@ -245,69 +257,114 @@ def test_what_is_nobodys_fault_ends_the_run_as_in_one_process(at_work: Run) -> N
     assert caught.value.errno == 28
 
 
-def test_a_worker_that_says_nothing_for_long_is_lost_and_started_again(at_work: Run) -> None:
-    crew, member = at_work._crew, at_work._working[0]
-    killed = []
-    crew._ray = SimpleNamespace(  # type: ignore[assignment]
-        kill=lambda actor, no_restart: killed.append(no_restart),
-        nodes=lambda: [{"NodeID": "n", "Alive": True}],
-        wait=lambda asked, timeout: ([], asked),
-    )
+class Asked:
+    """Stands for Ray, which has no answer, or the one that is set."""
+
+    def __init__(self, answer: object = None) -> None:
+        self.answer, self.killed = answer, list[bool]()
+        self.exceptions = ray_exceptions
+
+    def kill(self, actor: object, no_restart: bool = True) -> None:
+        self.killed.append(no_restart)
+
+    def wait(self, asked: list, num_returns: int = 1, timeout: float = 0.0) -> tuple[list, list]:
+        return (asked, []) if self.answer is not None else ([], asked)
+
+    def get(self, reference: object) -> object:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def ask(run: Run, answer: object = None) -> Asked:
+    run._crew._ray = Asked(answer)  # type: ignore[assignment]
+    member = run._working[0]
+    member.actor.exchange = SimpleNamespace(remote=lambda orders, patience: "asked")
     member.actor.describe = SimpleNamespace(remote=lambda: "described")
-    member.pending = "asked"
+    return run._crew._ray  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("answer", [None, ("lease", [])], ids=["it is frozen", "it says that there is nothing"])
+def test_a_worker_that_has_waves_and_tells_nothing_for_long_is_lost_and_started_again(at_work: Run, answer) -> None:
+    crew, member = at_work._crew, at_work._working[0]
+    own = ask(at_work, answer)
     assert list(crew.collect(0.0)) == []
-    member.heard -= SILENCE + 1
+    if answer is None:
+        member.asked_at -= SILENCE + 1
+    else:
+        member.heard -= SILENCE + 1
+        assert member.is_silent()
     ((_, lost),) = crew.collect(0.0)
     assert isinstance(lost, Lost)
     assert lost.reason == "it gave no sign of life for 600 s"
-    assert killed == [False]
-    assert (member.description, member.lease, member.pending) == (None, "", "described")
+    assert own.killed == ([False] if answer is None else [])
+    assert (member.description, member.lease, member.pending) == (None, "", None)
+    assert list(crew.collect(0.0)) == []
+    member.asked_at, own.answer = member.asked_at - 2, None
+    list(crew.collect(0.0))
+    assert member.pending == "described"
 
 
-def test_a_cluster_without_workers_whose_head_does_not_answer_is_given_up(at_work: Run, monkeypatch) -> None:
+def test_a_worker_without_waves_need_not_tell_anything(at_work: Run) -> None:
+    member = at_work._working[0]
+    list(at_work._note(member, Ended(0, 1)))
+    assert not member.busy
+    ask(at_work, ("lease", []))
+    member.heard -= 10 * SILENCE
+    assert list(at_work._crew.collect(0.0)) == []
+
+
+def test_nobody_is_lost_after_this_process_stood_still(at_work: Run) -> None:
+    member = at_work._working[0]
+    ask(at_work)
+    list(at_work._crew.collect(0.0))
+    member.asked_at, member.heard = member.asked_at - 2 * SILENCE, member.heard - 2 * SILENCE
+    at_work._crew._ray = Asked(("lease", []))  # type: ignore[assignment]  # its answer has been there all the time
+    assert list(at_work._crew.collect(0.0)) == []
+
+
+def test_a_run_without_any_worker_for_long_ends_and_one_with_workers_does_not(at_work: Run) -> None:
     crew = at_work._crew
-
-    def refuse(place: str) -> None:
-        raise OSError
-
-    monkeypatch.setattr(crews, "knock", refuse)
-    crew._head, crew._next_knock, crew._answered = "host:1", 0.0, 0.0
-    assert not crew.is_gone()  # a worker is there, and works without it
+    crew._there -= 2 * DESERTED
+    assert not crew.is_deserted()
     crew.members[0].description = None
-    assert crew.is_gone()
-    monkeypatch.setattr(crews, "knock", lambda place: None)
-    crew._next_knock = 0.0
-    assert not crew.is_gone()
+    assert not crew.is_deserted()
+    crew._there -= 2 * DESERTED
+    assert crew.is_deserted()
+
+
+def test_orders_of_an_earlier_task_are_forgotten(at_work: Run) -> None:
+    member = at_work._working[0]
+    member.orders = [1, 2]
+    member.actor.begin = SimpleNamespace(remote=lambda task: "begun")
+    Crew.begin(at_work._crew, member, replace(at_work._task, lease="next"))
+    assert (member.orders, member.pending, member.lease) == ([], "begun", "next")
+
+
+def test_a_worker_that_is_being_started_is_asked_again_and_is_not_lost(at_work: Run) -> None:
+    crew, member = at_work._crew, at_work._working[0]
+    ask(at_work, ray_exceptions.ActorUnavailableError("it is restarting", b"0" * 16))
+    member.description, member.lease, member.pending = None, "", "described"
+    for _ in range(3 * MOST_FALLS):
+        assert list(crew.collect(0.0)) == []
+        member.asked_at -= 2
+    assert member.falls == 0
+    assert crew.members == {0: member}
 
 
 def test_a_worker_that_can_not_read_its_task_is_not_started_for_ever(at_work: Run) -> None:
-    from ray.exceptions import ActorUnavailableError, RayTaskError
-
     crew, member = at_work._crew, at_work._working[0]
-
-    def answer(error: Exception) -> None:
-        def raise_it(reference: object) -> None:
-            raise error
-
-        crew._ray = SimpleNamespace(  # type: ignore[assignment]
-            exceptions=ray_exceptions,
-            get=raise_it,
-            nodes=lambda: [{"NodeID": "n", "Alive": True}],
-            wait=lambda asked, timeout: (asked, []),
-        )
-
-    import ray.exceptions as ray_exceptions
-
-    member.actor.describe = SimpleNamespace(remote=lambda: "described")
-    answer(ActorUnavailableError("it fell", b"0" * 16))
+    ask(at_work, ray_exceptions.ActorUnavailableError("it fell", b"0" * 16))
+    known = member.description
     for fall in range(MOST_FALLS):
-        member.pending = "asked"
+        member.pending, member.description = "asked", known
         found = [news for _, news in crew.collect(0.0)]
         assert isinstance(found[0], Lost), fall
     assert found[1:] == [Unfit(f"it was lost {MOST_FALLS} times before it was ready")]
     assert crew.members == {}
     crew.members[0] = member
     member.pending, member.falls = "asked", 0
-    answer(RayTaskError("begin", "Traceback\n  File ...\nModuleNotFoundError: No module named 'mine'", ValueError()))
+    error = ray_exceptions.RayTaskError("begin", "Traceback\nModuleNotFoundError: No module named 'mine'", ValueError())
+    ask(at_work, error)
+    member.pending = "asked"
     assert [news for _, news in crew.collect(0.0)] == [Unfit("ModuleNotFoundError: No module named 'mine'")]
-    assert crew.members == {}

@@ -48,6 +48,28 @@ def test_a_wave_that_always_raises_is_given_up_with_its_last_error() -> None:
     assert schedule.is_done()
 
 
+def test_one_broken_worker_does_not_fail_the_waves_that_others_can_run() -> None:
+    schedule = Schedule(range(6))
+    while broken := schedule.assign("broken", 1, 2):
+        assert schedule.failed("broken", broken[0], "broken") is None
+    done = []
+    while not schedule.is_done():
+        (wave,) = schedule.assign("sound", 1, 2)
+        schedule.ended("sound", wave)
+        done.append(wave)
+    assert sorted(done) == [*range(6)]
+    assert schedule.failures() == []
+
+
+def test_a_wave_that_fails_everywhere_is_given_up_by_whoever_is_free() -> None:
+    schedule = Schedule([0])
+    for worker in ("a", "b"):
+        assert schedule.assign(worker, 1, 2) == [0]
+        assert schedule.failed(worker, 0, "always") is None
+    assert schedule.assign("a", 1, 2) == [0]
+    assert schedule.failed("a", 0, "always") is not None
+
+
 def test_a_wave_that_always_ends_its_worker_is_given_up_unless_it_gets_further() -> None:
     schedule = Schedule([7])
     for number in range(3 * MOST_DEATHS):  # each gets further than the one before

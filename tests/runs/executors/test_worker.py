@@ -13,16 +13,18 @@ import pytest
 import xarray as xr
 from helpers import tiny
 
-from sweep import MLP, Record, grid, linear_spaced, run_sweep, zipped
+from sweep import MLP, Record, grid, linear_spaced, open_results, run_sweep, zipped
 from sweep.engine.plan import Fixed
 from sweep.page.identity import fingerprint
 from sweep.results import store as stores
-from sweep.results.store import end_leases
+from sweep.results.store.leases import write_ended
+from sweep.runs.coordinator import Coordinator
 from sweep.runs.events import Compiled, Ended, Saved
 from sweep.runs.executors.on_ray.messages import Failed, Given, Refused, Stopped, Task
 from sweep.runs.executors.on_ray.worker import Worker
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
+from sweep.runs.shares import Share
 
 AXES = zipped(seed=range(6), data_seed=range(6)) * grid(learning_rate=(1e-3, 1e-2))
 RECORD = Record(("loss", "parameter_norm"), at=linear_spaced(3), snapshots=2)
@@ -53,12 +55,11 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
 
 def hear(worker: Worker, waves: list[int], until: type) -> list[object]:
     """Give waves to a worker, and collect its news until one of a kind comes."""
-    heard, seen, deadline = [], 0, time.monotonic() + 60
+    heard, deadline = [], time.monotonic() + 60
     while not any(isinstance(each, until) for each in heard):
-        _, seen, news = worker.exchange(waves, seen, 0.5)
+        _, news = worker.exchange(waves, 0.5)
         heard, waves = heard + news, []
         assert time.monotonic() < deadline, heard
-    worker.seen = seen  # type: ignore[attr-defined]
     return heard
 
 
@@ -72,9 +73,9 @@ def test_a_wave_that_its_own_process_is_told_of_has_the_same_bits(
         "from sweep.runs.executors.on_ray.worker import Worker\n"
         "worker = Worker(Settings(os.getcwd(), {'JAX_NUM_CPU_DEVICES': '1'}))\n"
         "worker.begin(pickle.loads(pathlib.Path('task').read_bytes()))\n"
-        "waves, seen, ended = [2, 0, 1], 0, 0\n"
+        "waves, ended = [2, 0, 1], 0\n"
         "while ended < 3:\n"
-        "    lease, seen, news = worker.exchange(waves, seen, 1.0)\n"
+        "    lease, news = worker.exchange(waves, 1.0)\n"
         "    waves = []\n"
         "    for each in news:\n"
         "        print(lease, each, flush=True)\n"
@@ -84,11 +85,14 @@ def test_a_wave_that_its_own_process_is_told_of_has_the_same_bits(
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("lease Compiled") == 1
     assert done.stdout.count("lease Ended") == WAVES, done.stdout
-    flat = stores.read(Path(task.store))
-    for name in expected.data_vars:
-        if name in flat and flat[name].dims[:1] == ("lane",):
-            assert sorted(flat[name].values.tobytes()) == sorted(expected[name].values.tobytes()), name
-    assert stores.Store(Path(task.store)).stored_places().all()
+    path = Path(task.store)
+    assert stores.Store(path).stored_places().all()
+    plan = plan_sweep(EXPERIMENT, fixed=Fixed(4, 2))
+    Coordinator(Share(plan, stores.Store(path)), lambda progress: None).run()  # which only completes it
+    whole = open_results(path)
+    for name in expected.variables:
+        assert whole[name].values.tobytes() == expected[name].values.tobytes(), name
+    assert whole.attrs["lane_steps_executed"] == 0
 
 
 @pytest.mark.parametrize(
@@ -136,11 +140,25 @@ def test_a_worker_saves_when_it_is_stopped_and_another_one_goes_on(
 def test_a_worker_whose_lease_has_ended_writes_nothing(task: Task, worker: Worker) -> None:
     worker.begin(task)
     hear(worker, [], Compiled)
-    end_leases(Path(task.store), ["lease"])
+    write_ended(Path(task.store), ["lease"])
     before = {file: file.read_bytes() for file in Path(task.store).rglob("*") if file.is_file()}
     failed = hear(worker, [0], Failed)[-1]
     assert isinstance(failed, Failed)
     assert "this worker's lease has ended" in failed.error
+    assert {file: file.read_bytes() for file in Path(task.store).rglob("*") if file.is_file()} == before
+
+
+def test_a_wave_that_is_stored_is_told_and_not_trained_again(task: Task, worker: Worker) -> None:
+    """Its worker was lost before it could tell."""
+    worker.begin(task)
+    (*_, first) = hear(worker, [0], Ended)
+    before = {file: file.read_bytes() for file in Path(task.store).rglob("*") if file.is_file()}
+    worker.begin(replace(task, lease="next"))
+    hear(worker, [], Compiled)
+    told = hear(worker, [0], Ended)
+    assert told == [each for each in told if isinstance(each, Ended)]
+    assert told[0].living == first.living if isinstance(first, Ended) else True
+    assert told[0].living == EXPERIMENT.epochs * 4
     assert {file: file.read_bytes() for file in Path(task.store).rglob("*") if file.is_file()} == before
 
 
@@ -154,3 +172,10 @@ def test_an_error_of_a_wave_is_told_as_plain_values(
     hear(worker, [], Compiled)
     monkeypatch.setattr("sweep.runs.executors.local.run_wave", full)
     assert hear(worker, [0], Failed)[-1] == Failed(0, "No space left on device", 28)
+
+    def missing(*_):
+        raise FileNotFoundError(2, "No such file", "of the page\nand more")
+
+    monkeypatch.setattr("sweep.runs.executors.local.run_wave", missing)
+    (told,) = hear(worker, [1], Failed)
+    assert told == Failed(1, "FileNotFoundError: [Errno 2] No such file: 'of the page\\nand more'")

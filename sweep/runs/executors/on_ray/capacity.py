@@ -34,11 +34,6 @@ class Capacity:
     cpus: int
     gpus: int
 
-    @property
-    def devices(self) -> int:
-        """Devices of each worker: GPUs, or cores."""
-        return self.gpus or self.cpus
-
 
 def share_out(nodes: Sequence[Node], workers: int | None, devices: int | None) -> Capacity:
     """Decide what each worker takes: one GPU, or without GPUs as many cores as the smallest machine has.

@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ _LOCAL: Final = {
 }
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to anybody
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # a lost head ends this process in our words, see `Crew`
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # a lost head must not end this process without a word
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a worker without a GPU sees the environment as it is
 }
 
@@ -46,6 +47,11 @@ def connected(address: str | None) -> Iterator[ModuleType]:
     os.environ.update(_QUIET)
     ray = _import_ray(address)
     if ray.is_initialized():
+        if address not in (None, "auto"):
+            raise SweepError(
+                f"this process is connected to Ray already, so it can't go to {address}: leave the address out, or "
+                f"call ray.shutdown() first"
+            )
         yield ray
         return
     with _keep_signal_handlers(), warnings.catch_warnings():
@@ -62,7 +68,7 @@ def connected(address: str | None) -> Iterator[ModuleType]:
 
 def _import_ray(address: str | None) -> ModuleType:
     """Import Ray, which reads from the environment, once and for all, to which interface it belongs."""
-    if address is None:
+    if address is None and "ray" not in sys.modules:
         for name, value in {**_LOCAL, "RAY_AUTH_TOKEN": secrets.token_hex(32)}.items():
             os.environ.setdefault(name, value)
     try:
@@ -78,8 +84,10 @@ def _connect(ray: ModuleType, address: str | None) -> None:
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     try:
         if address is not None:
-            knock(_find(ray, address))
+            _knock(_find(ray, address))
         if address is None:
+            with suppress(AttributeError):  # if it was imported before, with another setting of the environment
+                ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
             ray.init(address="local", num_cpus=count_cores(), include_dashboard=False, **quiet)
         else:
             ray.init(address=address, **quiet)
@@ -102,7 +110,7 @@ def _find(ray: ModuleType, address: str) -> str:
     return ""
 
 
-def knock(place: str) -> None:
+def _knock(place: str) -> None:
     """Make sure that somebody listens there, since Ray would wait for minutes.
 
     Raises:

@@ -2,14 +2,15 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Thread
 from types import ModuleType
 from typing import Any, Final
 
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.runs.executors.on_ray.capacity import Capacity, Node, share_out
-from sweep.runs.executors.on_ray.connection import knock
 from sweep.runs.executors.on_ray.messages import Description, News, Settings, Task
 from sweep.runs.executors.on_ray.worker import Worker
 
@@ -18,8 +19,10 @@ TELLING: Final = 20.0  # seconds of waiting for them after which that is said
 SILENCE: Final = 600.0  # seconds without news after which a worker that trains is given up
 COMPILING: Final = 3600.0  # the same for one that compiles
 MOST_FALLS: Final = 5  # of a worker that has told nothing in between
-GONE: Final = 120.0  # seconds without an answer of the head after which the cluster is given up, if no worker is left
+DESERTED: Final = 600.0  # seconds without any worker after which the run ends
 _LONG_POLL: Final = 0.5  # seconds that a worker waits for something to tell
+_AGAIN: Final = 1.0  # seconds between two questions to a worker that is being started
+_ANSWERING: Final = 3.0  # seconds in which the head of a cluster should answer
 _LOOKING: Final = 5.0  # seconds between two looks for machines that have joined
 
 
@@ -68,9 +71,10 @@ class Member:
         lease: the name of its lease; "" before it has one.
         asked: the lease under which it was asked; the answer may come when it has another one.
         orders: waves that it will be given with the next question.
-        seen: number of its last answer that has arrived.
-        heard: when it last told something.
-        silence: seconds without news after which it is given up.
+        asked_at: when that question was sent.
+        heard: when it last told something, or was given something to do.
+        busy: whether it compiles or has waves, so that there must be news.
+        silence: seconds without news after which it is given up while it is busy.
         falls: how often it was lost since it last told something.
     """
 
@@ -81,10 +85,19 @@ class Member:
     lease: str = ""
     asked: str = ""
     orders: list[int] = field(default_factory=list)
-    seen: int = 0
+    asked_at: float = 0.0
+    busy: bool = False
     heard: float = field(default_factory=time.monotonic)
     silence: float = COMPILING
     falls: int = 0
+
+    def is_silent(self) -> bool:
+        """Tell whether it has told nothing for too long: it does not answer, or says each time that there is nothing.
+
+        What counts is when a question was sent, so that nobody is given up after this process itself stood still.
+        """
+        unanswered = self.pending is not None and time.monotonic() - self.asked_at > self.silence
+        return bool(self.lease) and self.busy and (unanswered or self.asked_at - self.heard > self.silence)
 
     def name(self) -> str:
         """Name it for users."""
@@ -104,19 +117,17 @@ class Crew:
 
     def __init__(self, ray: ModuleType, settings: Settings, workers: int | None, devices: int | None) -> None:
         self._ray, self._settings, self._wanted, self._devices = ray, settings, workers, devices
-        self.capacity = self._look()
+        self._nodes = Nodes(ray)
+        self.capacity = self._look(devices)
         self.members: dict[int, Member] = {}
-        self._head = ray.get_runtime_context().gcs_address
-        self._answered = time.monotonic()
-        self._next_look = self._next_knock = self._answered + _LOOKING
-        self._next_number = 0
+        self._there = time.monotonic()  # when a worker was last there
+        self._next_look = self._there + _LOOKING
+        self._next_number = self._dismissed = 0
         self._hire()
 
-    def _look(self) -> Capacity:
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        return share_out(
-            [Node(each.get("CPU", 0.0), each.get("GPU", 0.0)) for each in nodes], self._wanted, self._devices
-        )
+    def _look(self, devices: int | None) -> Capacity:
+        nodes = [Node(own.get("CPU", 0.0), own.get("GPU", 0.0)) for own in self._nodes.alive()]
+        return share_out(nodes, self._wanted, devices)
 
     def _hire(self) -> None:
         """Start workers until there are as many as there are to be."""
@@ -141,22 +152,18 @@ class Crew:
         now = time.monotonic()
         if self._wanted is None and now > self._next_look:
             self._next_look = now + _LOOKING
-            found = self._look()
-            if (found.cpus, found.gpus) == (self.capacity.cpus, self.capacity.gpus):
+            devices = (self.capacity.gpus or self.capacity.cpus) if self.members else self._devices
+            found = self._look(devices)
+            if found.places and bool(found.gpus) == bool(self.capacity.gpus or not self.members):
                 self.capacity = found
                 self._hire()
 
-    def is_gone(self) -> bool:
-        """Tell whether no worker is there and the head of the cluster has not answered for `GONE` seconds."""
+    def is_deserted(self) -> bool:
+        """Tell whether no worker was there for `DESERTED` seconds."""
         now = time.monotonic()
-        if now > self._next_knock:
-            self._next_knock = now + _LOOKING
-            try:
-                knock(self._head)
-                self._answered = now
-            except OSError:
-                pass
-        return not self.ready() and now > self._answered + GONE
+        if self.ready():
+            self._there = now
+        return now > self._there + DESERTED
 
     def start(self, obey: Callable[[], None]) -> list[Description]:
         """Wait until the workers that have a place have described themselves.
@@ -164,28 +171,32 @@ class Crew:
         Raises:
             SweepError: if none has within `STARTING`, or if none can be used.
         """
-        now, reason, told = time.monotonic(), "", False
-        deadline = now + STARTING
-        while (ready := self.ready()) != list(self.members.values())[: max(1, self.capacity.places)]:
+        begun, reason, told = time.monotonic(), "", False
+        while len(self.ready()) < max(1, min(self.capacity.places, len(self.members))):
             obey()
             for _, news in self.collect(_LONG_POLL):
                 reason = news.reason if isinstance(news, Lost | Unfit) else reason
-            if not told and time.monotonic() > now + TELLING:
+            self.grow()
+            waited = time.monotonic() - begun
+            if not told and waited > TELLING:
                 told = True
-                warnings.warn(
-                    f"{len(self.ready())} of {len(self.members)} workers have started; the cluster has place for "
-                    f"{self.capacity.places}, if nobody else uses it",
-                    SweepWarning,
-                    stacklevel=2,
-                )
-            if not self.members or (not self.ready() and time.monotonic() > deadline):
+                self._say_who_is_there()
+            if waited > STARTING and self.ready():
+                break
+            if waited > STARTING or (self._dismissed and not self.members):
                 raise SweepError(
                     f"no worker could be started{f': {reason}' if reason else ''}: the cluster has place for "
                     f"{self.capacity.places}"
                 )
-            if time.monotonic() > deadline:
-                break
-        return [member.description for member in ready if member.description]
+        return [member.description for member in self.ready() if member.description]
+
+    def _say_who_is_there(self) -> None:
+        warnings.warn(
+            f"{len(self.ready())} of {self.capacity.workers} workers have started; the cluster has place for "
+            f"{self.capacity.places}, if nobody else uses it",
+            SweepWarning,
+            stacklevel=2,
+        )
 
     def ready(self) -> list[Member]:
         """List the workers that have described themselves."""
@@ -193,8 +204,16 @@ class Crew:
 
     def begin(self, member: Member, task: Task) -> None:
         """Let a worker get ready for a task."""
-        member.lease, member.silence, member.heard = task.lease, COMPILING, time.monotonic()
-        member.seen, member.pending = 0, member.actor.begin.remote(task)
+        member.lease, member.silence, member.orders, member.busy = task.lease, COMPILING, [], True
+        member.heard = member.asked_at = time.monotonic()
+        member.pending = member.actor.begin.remote(task)
+
+    def give(self, member: Member, waves: Sequence[int]) -> None:
+        """Give waves to a worker, with the next question."""
+        if not member.busy:
+            member.heard = time.monotonic()
+        member.busy = True
+        member.orders.extend(waves)
 
     def stop(self, member: Member) -> None:
         """Let a worker save and stop."""
@@ -202,8 +221,9 @@ class Crew:
 
     def dismiss(self, member: Member) -> None:
         """End a worker for good."""
-        self.members.pop(member.number, None)
-        self._ray.kill(member.actor)
+        self._dismissed += self.members.pop(member.number, None) is not None
+        with suppress(Exception):  # of a cluster that has ended, or a connection that was lost
+            self._ray.kill(member.actor)
 
     def collect(self, patience: float) -> Iterator[tuple[Member, News | Arrived | Lost | Unfit]]:
         """Hear from workers.
@@ -214,35 +234,50 @@ class Crew:
         Yields:
             Workers, each with something that it has told, or that has happened to it.
         """
+        now = time.monotonic()
         for member in self.members.values():
-            if member.lease and member.pending is None:
-                member.pending = member.actor.exchange.remote(member.orders, member.seen, _LONG_POLL)
-                member.orders, member.asked = [], member.lease
-        asked = {member.pending: member for member in self.members.values() if member.pending is not None}
-        answered, _ = self._ray.wait(list(asked), timeout=patience) if asked else ([], [])
-        if not asked:
-            time.sleep(patience)
-        for reference in answered:
-            member = asked[reference]
+            if member.pending is None and member.description is None:
+                if now > member.asked_at + _AGAIN:
+                    member.pending, member.asked_at = member.actor.describe.remote(), now
+            elif member.pending is None and member.lease:
+                member.pending = member.actor.exchange.remote(member.orders, _LONG_POLL)
+                member.orders, member.asked, member.asked_at = [], member.lease, now
+        for member, reference in self._answers(patience):
             member.pending = None
             for news in self._hear(member, reference):
                 yield member, news
-        for member in self._silent():
+        for member in [each for each in self.members.values() if each.is_silent()]:
             yield member, self._lose(member, f"it gave no sign of life for {member.silence:.0f} s")
         for member in [each for each in self.members.values() if each.falls >= MOST_FALLS]:
             self.dismiss(member)
             yield member, Unfit(f"it was lost {MOST_FALLS} times before it was ready")
+
+    def _answers(self, patience: float) -> list[tuple[Member, Any]]:
+        """Wait until a worker has answered, and give all answers that are there."""
+        asked = {member.pending: member for member in self.members.values() if member.pending is not None}
+        if not asked:
+            time.sleep(patience)
+            return []
+        try:
+            answered, others = self._ray.wait(list(asked), timeout=patience)
+            if answered and others:
+                answered += self._ray.wait(others, num_returns=len(others), timeout=0)[0]
+        except ConnectionError as error:  # of Ray's client
+            raise SweepError(f"the connection to Ray was lost ({error}): --resume goes on") from error
+        return [(asked[reference], reference) for reference in answered]
 
     def _hear(self, member: Member, reference: Any) -> Iterator[News | Arrived | Lost | Unfit]:
         errors = self._ray.exceptions
         try:
             answer = self._ray.get(reference)
         except errors.RayTaskError as error:  # raised by our own code in the worker
-            self.dismiss(member)
             yield Unfit(_last_line(error))
+        except errors.ActorUnavailableError:
+            if member.description is not None:
+                yield self._lose(member, "its process ended")
+            # else it is being started, and is asked again
         except errors.RayError as error:
             if member.description is None and isinstance(error, errors.ActorDiedError):  # it can't even be started
-                self.dismiss(member)
                 owner = "owner" in str(error)  # this process, in Ray's words: what connects it to Ray has ended
                 yield Unfit("Ray has ended on this machine" if owner else _last_line(error))
             else:
@@ -254,33 +289,58 @@ class Crew:
                 return
             if answer is None:  # it has begun
                 return
-            lease, number, news = answer
+            lease, news = answer
             if lease != member.lease:
                 if member.asked == member.lease:  # it was started again, and knows nothing of its task
                     yield self._lose(member, "its process ended")
                 return
-            member.seen = number
             if news:
                 member.heard, member.falls = time.monotonic(), 0
             yield from news
-
-    def _silent(self) -> list[Member]:
-        now = time.monotonic()
-        return [each for each in self.members.values() if each.lease and now - each.heard > each.silence]
 
     def _lose(self, member: Member, reason: str) -> Lost:
         """Let Ray replace a worker that was lost."""
         with_node, name, lease = self._is_node_gone(member), member.name(), member.lease
         if member.pending is not None:  # it hangs
             self._ray.kill(member.actor, no_restart=False)
-        member.description, member.lease, member.orders = None, "", []
+        member.description, member.lease, member.orders, member.busy = None, "", [], False
         member.falls += not with_node
-        member.pending = member.actor.describe.remote()
+        member.pending, member.asked_at = None, time.monotonic()
         return Lost(name, lease, "its machine is gone" if with_node else reason, with_node)
 
     def _is_node_gone(self, member: Member) -> bool:
-        node = member.description and member.description.node
-        return any(each["NodeID"] == node and not each["Alive"] for each in self._ray.nodes())
+        """Tell whether the machine of a worker is gone, if Ray knows that already, which may take it some seconds."""
+        return member.description is not None and member.description.node in self._nodes.gone()
+
+
+class Nodes:
+    """The machines of a cluster, asked for in a thread: Ray waits for its head for ever, we do not.
+
+    Args:
+        ray: the package, connected.
+    """
+
+    def __init__(self, ray: ModuleType) -> None:
+        self._ray, self._known, self._asking = ray, list[dict[str, Any]](), Thread()
+
+    def _ask(self) -> list[dict[str, Any]]:
+        def ask() -> None:
+            with suppress(Exception):
+                self._known = self._ray.nodes()
+
+        if not self._asking.is_alive():
+            self._asking = Thread(target=ask, daemon=True)
+            self._asking.start()
+        self._asking.join(_ANSWERING)
+        return self._known
+
+    def alive(self) -> list[dict[str, float]]:
+        """List what each machine has, as far as is known."""
+        return [node["Resources"] for node in self._ask() if node["Alive"]]
+
+    def gone(self) -> set[str]:
+        """Name the machines that are known to be gone."""
+        return {node["NodeID"] for node in self._ask() if not node["Alive"]}
 
 
 def _last_line(error: Exception) -> str:

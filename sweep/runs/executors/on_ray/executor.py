@@ -20,8 +20,8 @@ from sweep.results.store import Store
 from sweep.runs.events import Event
 from sweep.runs.executors.on_ray.connection import connected
 from sweep.runs.executors.on_ray.crew import Crew
-from sweep.runs.executors.on_ray.messages import Ray, Settings, Source, Task, sent_environment
-from sweep.runs.executors.on_ray.run import Run
+from sweep.runs.executors.on_ray.messages import Given, Ray, Settings, Source, Task, sent_environment
+from sweep.runs.executors.on_ray.run import Counts, Run
 from sweep.runs.planning import plan_for
 
 WAVES_PER_WORKER: Final = (2, 1)  # two or more, so that none is long without work at the end; if that costs nothing
@@ -32,19 +32,22 @@ class RayExecutor:
 
     Args:
         crew: the workers.
-        source: where they get the experiment from.
+        page: the experiment.
+        source: where they get it from.
         memory: budget of each in bytes; None is half of what is free.
     """
 
-    def __init__(self, crew: Crew, source: Source, memory: int | None) -> None:
+    def __init__(self, crew: Crew, page: Experiment, source: Source, memory: int | None) -> None:
         self._crew, self._source, self._memory = crew, source, memory
+        self._page, self._counts = page, Counts()
 
     def plan(self, experiment: Experiment, fixed: Fixed = Fixed()) -> Plan:
         """Plan a sweep for its workers: see `Executor`."""
         found = self._crew.start(lambda: None)
-        kind = Counter((each.platform, each.kind) for each in found).most_common(1)[0][0]
+        kinds = Counter((each.platform, each.kind) for each in found)
+        kind = fixed.kind if fixed.kind is not None and fixed.kind in kinds else kinds.most_common(1)[0][0]
         alike = [each for each in found if (each.platform, each.kind) == kind]
-        together = Counter(each.host if each.platform == "cpu" else str(each.pid) for each in alike)
+        together = Counter(each.host if each.platform == "cpu" else f"{each.node} {each.pid}" for each in alike)
         memory = self._memory or min(each.memory for each in alike) // 2 // max(together.values())
         devices, workers = Devices(*kind, min(each.count for each in alike)), self._crew.capacity.workers
         choices = WAVES_PER_WORKER[:1] if fixed.wave_lanes else WAVES_PER_WORKER  # a store has fixed them
@@ -53,8 +56,7 @@ class RayExecutor:
 
     def run(self, plan: Plan, store: Store, waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:
         """Run some waves: see `Executor`."""
-        self._crew.start(obey)
-        run = Run(self._crew, self._task(plan, store), plan, store, waves)
+        run = Run(self._crew, self._task(plan, store), plan, store, waves, self._counts)
         try:
             yield from run.to_the_end(obey)
         except (KeyboardInterrupt, Terminated):
@@ -65,8 +67,10 @@ class RayExecutor:
 
     def _task(self, plan: Plan, store: Store) -> Task:
         assert isinstance(store.lock, Lock), "who lets workers write holds the store"
+        wanted = fingerprint(plan.experiment)
+        own = wanted == fingerprint(self._page)  # otherwise it is what a store was that is to grow
         return Task(
-            self._source, fingerprint(plan.experiment), store.place, store.lock.token, "",
+            self._source if own else Given(plan.experiment), wanted, store.place, store.lock.token, "",
             plan.wave_lanes, plan.memory, plan.devices.count,
         )  # fmt: skip
 
@@ -88,12 +92,28 @@ def work_of_each(plan: Plan, workers: int) -> float:
 
 
 @contextmanager
-def on_ray(where: Ray, source: Source, memory: int | None = None, devices: int | None = None) -> Iterator[RayExecutor]:
+def _planning_on_cpu() -> Iterator[None]:
+    """Leave the GPUs of this machine to the workers, unless JAX is in use already."""
+    before = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
+    with suppress(RuntimeError):
+        jax.config.update("jax_platforms", "cpu")
+    try:
+        yield
+    finally:
+        with suppress(RuntimeError):
+            jax.config.update("jax_platforms", before)
+
+
+@contextmanager
+def on_ray(
+    where: Ray, page: Experiment, source: Source, memory: int | None = None, devices: int | None = None
+) -> Iterator[RayExecutor]:
     """Have workers on Ray within a `with` block. This process itself plans on the CPU.
 
     Args:
         where: the cluster, and how many workers there are to be.
-        source: where workers get the experiment from.
+        page: the experiment.
+        source: where workers get it from.
         memory: budget of each in bytes; None is half of what is free.
         devices: devices of each; None is one GPU, or a share of the cores.
 
@@ -101,15 +121,13 @@ def on_ray(where: Ray, source: Source, memory: int | None = None, devices: int |
         SweepError: if there is no Ray, or if no worker can be started.
     """
     settings = Settings(os.getcwd(), sent_environment(), where.compile_cache)
-    with suppress(RuntimeError):  # JAX is in use already
-        jax.config.update("jax_platforms", "cpu")
-    with connected(where.address) as ray:
+    with _planning_on_cpu(), connected(where.address) as ray:
         for name, module in list(sys.modules.items()):
             if name.startswith(PAGE_MODULE):  # no worker can import it, so functions of a page are sent as they are
                 ray.cloudpickle.register_pickle_by_value(module)
         crew = Crew(ray, settings, where.workers, devices)
         try:
-            yield RayExecutor(crew, source, memory)
+            yield RayExecutor(crew, page, source, memory)
         finally:
             for member in list(crew.members.values()):
                 crew.dismiss(member)

@@ -9,16 +9,11 @@ from sweep.runs.executors.on_ray.messages import News
 
 
 class Mailbox:
-    """The news of a worker, which one thread puts and another takes.
-
-    What was taken is kept until the next time: an answer may get lost on its way, and then is asked for again.
-    """
+    """The news of a worker, which one thread puts and another takes."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._news: list[News] = []
-        self._taken: list[News] = []
-        self._number = 0
 
     def put(self, news: News) -> None:
         """Add something."""
@@ -26,41 +21,30 @@ class Mailbox:
             self._news.append(news)
             self._changed.notify()
 
-    def take(self, seen: int, patience: float) -> tuple[int, list[News]]:
+    def take(self, patience: float) -> list[News]:
         """Take all news, and wait for some if there are none.
 
         Args:
-            seen: the number of the last answer that has arrived; 0 for none.
             patience: for how many seconds.
-
-        Returns:
-            The number of this answer, and the news.
         """
         with self._changed:
-            if seen != self._number:  # the last answer was lost
-                return self._number, self._taken
             self._changed.wait_for(lambda: self._news, patience)
-            self._number, self._taken, self._news = self._number + 1, list(condense(self._news)), []
-            return self._number, self._taken
+            taken, self._news = list(condense(self._news)), []
+            return taken
 
 
 def condense(news: Iterable[News]) -> Iterator[News]:
     """Summarise what a wave has executed and how far it has come, as short waves report it often."""
-    executed: Executed | None = None
-    advanced: Advanced | None = None
+    held: dict[type, Executed | Advanced] = {}
     for each in news:
-        if isinstance(each, Executed):
-            if executed is not None and executed.wave == each.wave:
-                each = replace(
-                    each, executed=executed.executed + each.executed, seconds=executed.seconds + each.seconds
-                )
-            elif executed is not None:
-                yield executed
-            executed = each
-        elif isinstance(each, Advanced):
-            advanced = each
+        if not isinstance(each, Executed | Advanced) or any(one.wave != each.wave for one in held.values()):
+            yield from held.values()
+            held = {}
+        if isinstance(each, Executed) and (before := held.get(Executed)) is not None:
+            assert isinstance(before, Executed)
+            each = replace(each, executed=before.executed + each.executed, seconds=before.seconds + each.seconds)
+        if isinstance(each, Executed | Advanced):
+            held[type(each)] = each
         else:
-            yield from (one for one in (executed, advanced) if one is not None)
-            executed = advanced = None
             yield each
-    yield from (one for one in (executed, advanced) if one is not None)
+    yield from held.values()

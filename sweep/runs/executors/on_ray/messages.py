@@ -68,7 +68,8 @@ class Ray:
 
     Args:
         address: of a cluster, such as "auto" or "ray://host:10001"; None starts Ray on this machine alone.
-        workers: how many processes train; None is one for each GPU, or without GPUs one for each machine.
+        workers: how many processes train; None is as many as have a place: one for each GPU, or without
+            GPUs each with as many cores as the smallest machine has.
         source: where workers get the experiment from; None sends the experiment itself.
         compile_cache: the folder, on each machine, in which compiled programs are kept, or "off"; "" is the user's own.
 

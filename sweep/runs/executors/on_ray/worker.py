@@ -17,10 +17,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from sweep.base.errors import SweepError
+from sweep.base.errors import REMEDIES, SweepError
 from sweep.base.signals import Terminated
 from sweep.runs import compile_cache
-from sweep.runs.events import Compiled
+from sweep.runs.events import Compiled, Ended
 from sweep.runs.executors.on_ray.mailbox import Mailbox
 from sweep.runs.executors.on_ray.messages import Description, Failed, News, Refused, Settings, Stopped, Task
 
@@ -67,12 +67,13 @@ class _Shift:
 
     def close(self) -> None:
         """Leave the store."""
-        with suppress(SweepError):  # the lease may have ended
+        with suppress(Exception):  # the lease may have ended, or a bucket may not answer
             self._held.close()
 
     def train(self, wave: int) -> None:
         """Run a wave, unless it was asked to stop, or could not get ready."""
         from sweep.runs.executors.local import run_wave
+        from sweep.runs.shares import trained_steps
 
         if self.ready is None or self.stopping.is_set():
             return
@@ -80,6 +81,9 @@ class _Shift:
             plan, store = self.ready
             own = plan.waves[wave]
             store.fetch_wave(own.start, own.start + own.places)
+            if store.stored_places()[own.start]:  # by a worker that was lost before it could tell
+                self.mailbox.put(Ended(wave, trained_steps(plan, store, {wave})))
+                return
             for event in run_wave(plan, wave, store, self.obey):
                 self.mailbox.put(event)
 
@@ -94,9 +98,10 @@ class _Shift:
             pass  # `stop` is answered after what was ordered before it
         except OutOfMemoryError as error:
             self.mailbox.put(Failed(wave, str(error), out_of_memory=True))
-        except OSError as error:
-            self.mailbox.put(Failed(wave, str(error.strerror or error), error.errno or 0))
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in REMEDIES:  # of the store, such as a full disk
+                self.mailbox.put(Failed(wave, str(error.strerror), error.errno))
+                return
             self.mailbox.put(Refused(_one_line(error)) if wave < 0 else Failed(wave, _one_line(error)))
 
 
@@ -139,22 +144,21 @@ class Worker:
         self._shift = _Shift(task, self._shift)
         self._orders.put(self._shift.prepare)
 
-    def exchange(self, waves: list[int], seen: int, patience: float) -> tuple[str, int, list[News]]:
+    def exchange(self, waves: list[int], patience: float) -> tuple[str, list[News]]:
         """Take over waves, and tell what has happened.
 
         Args:
             waves: numbers of waves, which are run after those that it has.
-            seen: the number of the last answer that has arrived; 0 for none.
             patience: for how many seconds it waits for something to happen.
 
         Returns:
-            The lease of its task, "" if it has none; the number of this answer; and the news.
+            The lease of its task, "" if it has none; and the news.
         """
         if self._shift is None:
-            return "", 0, []
+            return "", []
         for wave in waves:
             self._orders.put(partial(self._shift.train, wave))
-        return self._shift.task.lease, *self._shift.mailbox.take(seen, patience)
+        return self._shift.task.lease, self._shift.mailbox.take(patience)
 
     def stop(self) -> None:
         """Save what is being trained and drop all other waves; then there is a `Stopped`."""
@@ -173,7 +177,6 @@ def set_up(settings: Settings) -> None:
         with suppress(ValueError):  # Ray may call from another thread
             signal.signal(number, signal.SIG_IGN)  # they are for the process that started the sweep, which tells us
     os.environ.update(settings.environment)
-    compile_cache.use(Path(settings.compile_cache) if settings.compile_cache else None)
     try:
         os.chdir(settings.directory)
     except OSError as error:
@@ -181,6 +184,7 @@ def set_up(settings: Settings) -> None:
             f"{socket.gethostname()} has no folder {settings.directory} ({error.strerror}), where the sweep was "
             f"started: all machines need that folder, with the page"
         ) from error
+    compile_cache.use(Path(settings.compile_cache) if settings.compile_cache else None)
 
 
 def describe() -> Description:
