@@ -10,9 +10,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -58,6 +58,8 @@ class Cluster:
         self.workers = [self._add() for _ in range(NODES)]
         ray.init(address=self.nodes.address, logging_level="CRITICAL", log_to_driver=False)
         self.ray = ray
+        # Linux ends Ray's processes with the thread that has started them, so one thread does so for all cases.
+        self.hands = ThreadPoolExecutor(1)
         from sweep.runs.executors.on_ray.connection import _silence
 
         _silence(ray)
@@ -144,7 +146,7 @@ def faulty_worker(folder: str, faults: dict[str, Any]) -> type:
                 for event in real_run(plan, number, *rest):
                     yield event
                     if os.path.exists(f"{folder}/slow"):
-                        time.sleep(0.3)
+                        time.sleep(0.2)
 
             wave_writer.Store._check_held, local.run_wave = check, run_wave
 
@@ -263,18 +265,18 @@ def _node_killed(seed: int, count: int) -> Callable[[Path], tuple[str, str]]:
         random, nodes = Random(seed), cluster()
         text, expected = prepared()
         _begin(folder, text)
-        delay = random.uniform(3.0, 9.0)
+        (folder / "slow").touch()  # so that it is hit while it trains
+        delay = random.uniform(4.0, 20.0)
 
         def kill() -> None:
             time.sleep(delay)
             for at in random.sample(range(NODES), count):
                 nodes.kill_node(at)
 
-        killing = threading.Thread(target=kill)
-        killing.start()
+        killing = nodes.hands.submit(kill)
         with faulty(folder, {}):
             reply = run_on_ray(folder)
-        killing.join()
+        killing.result()
         what = f"{count} nodes after {delay:.1f} s"
         if reply.code != 0:
             return _ended_badly(reply), f"{what}: {reply.brief()} {reply.out[-500:]}"
