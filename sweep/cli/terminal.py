@@ -229,14 +229,15 @@ def _end_counts(progress: "SweepProgress") -> str:
 
 
 def _staff(progress: "SweepProgress") -> str:
-    """Return how many workers are ready to train, and how often a wave had to be run again."""
+    """Return how many lanes have ended, how many workers there are, and how often a wave had to be run again."""
     staff = progress.staff
     if staff is None:
         return ""
     workers = f"{staff.alive} worker{'s' * (staff.alive != 1)}"
     wanted = f" of {staff.wanted}" if staff.alive != staff.wanted else ""
     again = f", {staff.retries} wave{'s' * (staff.retries != 1)} run again" if staff.retries else ""
-    return f"{workers}{wanted}{again}"
+    lanes = f"{progress.lanes:,} of {len(progress.plan.lanes):,} lanes"
+    return f"{lanes}, {workers}{wanted}{again}"
 
 
 def show_shares(console: Console, staff: "Staff | None") -> None:

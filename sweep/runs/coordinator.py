@@ -44,6 +44,7 @@ class Coordinator:
         mine = share.waves()
         stored = stored_waves(self._plan, self._store) & {*mine}
         self._tally.lane_steps = trained_steps(self._plan, self._store, stored)
+        self._lanes = sum(len(self._plan.waves[number].lanes) for number in stored)
         self._missing = [number for number in mine if number not in stored]
         self._done = {wave: _all_steps(self._plan, wave) for wave in stored}
         self._living: dict[int, int] = {}  # steps of the lanes of waves that have been saved and have not ended
@@ -122,6 +123,7 @@ class Coordinator:
         elif isinstance(event, Ended):
             self._living.pop(event.wave, None)
             self._done[event.wave] = _all_steps(self._plan, event.wave)
+            self._lanes += len(self._plan.waves[event.wave].lanes)
             tally.lane_steps += event.living
             self._note()
         elif isinstance(event, Failure):
@@ -138,7 +140,7 @@ class Coordinator:
 
     def _report(self, stage: str, ended: dict[int, int]) -> None:
         done = sum(self._done.values())
-        self._watch(Progress(stage, self._plan, done, self._total, ended, self._tally, self._staff))
+        self._watch(Progress(stage, self._plan, done, self._total, ended, self._tally, self._staff, self._lanes))
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class Progress:
         ended: number of lanes of the current wave that have ended early, by status.
         tally: counts so far.
         staff: the workers, if there are several processes.
+        lanes: number of lanes of waves that have ended.
     """
 
     stage: str
@@ -47,3 +48,4 @@ class Progress:
     ended: dict[int, int]
     tally: Tally
     staff: Staff | None = None
+    lanes: int = 0

@@ -99,7 +99,8 @@ def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
         assert one[name].values.tobytes() == other[name].values.tobytes(), name
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow  # a share of the campaign `kills` is in the quick tests
+@pytest.mark.parametrize("kills", [1, 3])
 def test_a_killed_sweep_that_is_resumed_is_equal_to_the_bit_and_repeats_only_what_was_not_saved(
     page: Path, tmp_path: Path, programs: dict[str, str], kills: int
 ) -> None:
