@@ -368,3 +368,14 @@ def test_a_worker_that_can_not_read_its_task_is_not_started_for_ever(at_work: Ru
     ask(at_work, error)
     member.pending = "asked"
     assert [news for _, news in crew.collect(0.0)] == [Unfit("ModuleNotFoundError: No module named 'mine'")]
+
+
+def test_workers_that_can_not_start_at_all_end_the_run_at_once(at_work: Run) -> None:
+    crew, member = at_work._crew, at_work._working[0]
+    error = ray_exceptions.RayTaskError("describe", "Traceback\nSweepError: the folder is not there", ValueError())
+    ask(at_work, error)
+    member.description, member.lease, member.pending = None, "", "described"
+    crew._wanted, crew._dismissed = 1, 1
+    with pytest.raises(SweepError, match="no worker could be started: the folder is not there: the cluster has place"):
+        crew.start(lambda: None)
+    assert crew.members == {}

@@ -174,8 +174,10 @@ class Crew:
         begun, reason, told = time.monotonic(), "", False
         while len(self.ready()) < max(1, min(self.capacity.places, len(self.members))):
             obey()
-            for _, news in self.collect(_LONG_POLL):
+            for member, news in self.collect(_LONG_POLL):
                 reason = news.reason if isinstance(news, Lost | Unfit) else reason
+                if isinstance(news, Unfit):
+                    self.dismiss(member)
             self.grow()
             waited = time.monotonic() - begun
             if not told and waited > TELLING:
