@@ -21,6 +21,7 @@ from sweep.page.specs.model import FromModule
 from sweep.report.__main__ import main as report
 from sweep.results.store import Store, read
 from sweep.runs.coordinator import Coordinator
+from sweep.runs.executors.local import LocalExecutor
 from sweep.runs.filling import resume
 from sweep.runs.layout import create
 from sweep.runs.planning import plan_sweep
@@ -99,7 +100,7 @@ def test_a_recipe_that_was_stopped_goes_on_to_the_same_bits(recipe: Recipe, tmp_
 
     with pytest.raises(Terminated):
         Coordinator(Share(plan, Store(tmp_path / "stopped")), stop).run()
-    resume(recipe.experiment, tmp_path / "stopped", None, lambda progress: None)
+    resume(recipe.experiment, tmp_path / "stopped", LocalExecutor(), lambda progress: None)
     assert_equal(open_results(tmp_path / "stopped"), open_results(recipe.store))
 
 
