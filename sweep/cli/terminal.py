@@ -152,12 +152,11 @@ class _Rate:
     """Lane-steps per second since training began: while the program runs, or with several workers by the clock."""
 
     def __init__(self) -> None:
-        self._first: tuple[int, float, float] | None = None
-        self._training = False
+        self._first, self._training = (0, 0.0, 0.0), False
 
     def words(self, progress: "SweepProgress") -> str:
         now = progress.tally.lane_steps_executed, progress.tally.training_seconds, time.monotonic()
-        if self._first is None or progress.stage == "compiling" or not self._training:
+        if progress.stage == "compiling" or not self._training:
             self._first, self._training = now, progress.stage == "training"
         steps, training, clock = (one - other for one, other in zip(now, self._first, strict=True))
         seconds = clock if progress.staff else training

@@ -38,7 +38,7 @@ class Coordinator:
         self._executor = executor
         self._failures: list[Failure] = []
         self._staff: Staff | None = None
-        self._ended: dict[int, int] = {}
+        self._ended: dict[int, int] = {}  # lanes of the wave that was heard of last, by how they have ended
         refuse_other_bits(self._store.attributes(), self._plan, self._store.path)
         self._tally = share.begin()
         mine = share.waves()
@@ -96,7 +96,8 @@ class Coordinator:
     def _run_waves(self, waves: Sequence[int], requests: Requests) -> None:
         if not waves:
             return
-        self._report("compiling", {})
+        self._ended = {}
+        self._report("compiling")
         for event in self._executor.run(self._plan, self._store, waves, requests.obey):
             self._process(event)
 
@@ -130,17 +131,17 @@ class Coordinator:
             self._failures.append(event)
         elif isinstance(event, Staff):
             self._staff = event
-            self._report("training", self._ended)
+            self._report("training")
         else:
             self._done[event.wave], self._ended = event.done, event.ended
-            self._report("training", event.ended)
+            self._report("training")
 
     def _note(self) -> None:
         self._share.note(replace(self._tally, lane_steps=self._tally.lane_steps + sum(self._living.values())))
 
-    def _report(self, stage: str, ended: dict[int, int]) -> None:
+    def _report(self, stage: str) -> None:
         done = sum(self._done.values())
-        self._watch(Progress(stage, self._plan, done, self._total, ended, self._tally, self._staff, self._lanes))
+        self._watch(Progress(stage, self._plan, done, self._total, self._ended, self._tally, self._staff, self._lanes))
 
 
 @contextmanager

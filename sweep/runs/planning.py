@@ -69,6 +69,18 @@ def plan_for(
     return plan
 
 
+def share_among(plan: Plan, fixed: Fixed, parts: int) -> Plan:
+    """Plan the same sweep with its waves shared among another number of processes.
+
+    Args:
+        plan: the plan.
+        fixed: what a store had fixed of it, not the size of waves.
+        parts: among how many processes.
+    """
+    with standard_settings(plan.experiment.precision):
+        return pack(plan.resolved, memory=plan.memory, devices=plan.devices, fixed=fixed, parts=parts)
+
+
 def check_effect(plan: Plan) -> None:
     """Refuse an axis over a number of the page's own that is traced and that its code does not use.
 

@@ -98,6 +98,11 @@ def bit_versions() -> dict[str, str]:
     return {name: _version(name) for name in ("jax", "jaxlib", "flax", "optax")}
 
 
+def common_versions() -> dict[str, str]:
+    """Return what all processes that fill one store must have in common: those versions, and the kind of processor."""
+    return {**bit_versions(), "processor": machine.machine()}
+
+
 def devices_of(attributes: Mapping[str, Any]) -> Devices:
     """Describe the devices on which a store was computed, of which there may be none here, as one of their kind.
 

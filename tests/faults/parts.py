@@ -53,7 +53,7 @@ def run_part(folder: Path, number: int, of: int, store: str = "store") -> Reply:
 
 
 def judged(folder: Path, expected: dict[str, Any], what: str) -> tuple[str, str]:
-    """Judge the store after all parts have ended."""
+    """Judge the store after all parts, or all workers, have ended."""
     store = folder / "store"
     checked = call("check", ["store"], cwd=folder)
     if checked.code != 0 or "is undamaged" not in checked.out:
@@ -62,7 +62,7 @@ def judged(folder: Path, expected: dict[str, Any], what: str) -> tuple[str, str]
         return "silent", f"{what}: the store is not complete"
     if differs := differences(opened(store, arrays) | networks(store), expected):
         return "silent", f"{what}: other {differs}"
-    marks = ("lock-", "checkpoint", "heartbeat", ".new-")
+    marks = ("lock-", "checkpoint", "heartbeat", "ended-leases", ".new-")
     left = [path.name for path in store.rglob("*") if path.name.startswith(marks) or path.name.endswith(".partial")]
     return ("litter", f"{what}: {', '.join(left[:5])} stays") if left else ("right", "")
 

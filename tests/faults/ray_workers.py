@@ -19,8 +19,8 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from .parts import networks
-from .stores import arrays, differences, opened, whole
+from .parts import judged, networks
+from .stores import opened, whole
 from .trials import Campaign, Case, Reply, busy, call
 
 PAGE = '''
@@ -193,21 +193,6 @@ def run_on_ray(folder: Path, *more: str, workers: int = NODES) -> Any:
 
 def _ended_badly(reply: Reply) -> str:
     return "hang" if reply.code is None else "untidy"
-
-
-def judged(folder: Path, expected: dict[str, Any], what: str) -> tuple[str, str]:
-    """Judge the store after all has ended."""
-    store = folder / "store"
-    checked = call("check", ["store"], cwd=folder)
-    if checked.code != 0 or "is undamaged" not in checked.out:
-        return "silent", f"{what}: sweep.check: {checked.brief()} {checked.out[-200:]}"
-    if not opened(store, lambda ds: ds.attrs["complete"]):
-        return "silent", f"{what}: the store is not complete"
-    if differs := differences(opened(store, arrays) | networks(store), expected):
-        return "silent", f"{what}: other {differs}"
-    marks = ("lock-", "checkpoint", "heartbeat", "ended-leases", ".new-")
-    left = [path.name for path in store.rglob("*") if path.name.startswith(marks) or path.name.endswith(".partial")]
-    return ("litter", f"{what}: {', '.join(left[:5])} stays") if left else ("right", "")
 
 
 def _with_faults(

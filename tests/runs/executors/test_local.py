@@ -38,6 +38,19 @@ def nothing() -> None:
     pass
 
 
+def interrupt(run: Callable[..., Iterator[Event]], wave: int) -> list[Event]:
+    """Run a wave, and interrupt it after its fourth segment."""
+    events: list[Event] = []
+
+    def obey() -> None:
+        if sum(isinstance(event, Advanced) for event in events) == 4:
+            raise Terminated
+
+    with pytest.raises(Terminated):
+        events.extend(run([wave], obey))
+    return events
+
+
 def finish(path: Path) -> xr.Dataset:
     """Run the remaining waves, and open the results."""
     Coordinator(Share(plan_sweep(EXPERIMENT, fixed=Fixed(4, 2)), stores.Store(path)), lambda progress: None).run()
@@ -70,15 +83,7 @@ def test_waves_in_any_order_and_more_than_once_are_the_same(
 def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected: xr.Dataset, tmp_path: Path) -> None:
     run, store = begun(tmp_path / "store")
     for wave in (1, 2):
-        events: list[Event] = []
-
-        def obey(events: list[Event] = events) -> None:
-            if sum(isinstance(event, Advanced) for event in events) == 4:
-                raise Terminated
-
-        with pytest.raises(Terminated):
-            events.extend(run([wave], obey))
-        assert isinstance(events[-1], Saved)
+        assert isinstance(interrupt(run, wave)[-1], Saved)
     assert sorted(path.name for path in store.path.glob("checkpoint*")) == [
         "checkpoint-0000000004", "checkpoint-0000000008",
     ]  # fmt: skip
@@ -98,14 +103,7 @@ def test_several_interrupted_waves_resume_each_from_its_own_checkpoint(expected:
 def test_the_checkpoint_of_an_older_store_is_resumed_from(expected: xr.Dataset, tmp_path: Path) -> None:
     """It had one for all waves."""
     run, store = begun(tmp_path / "store")
-    events: list[Event] = []
-
-    def obey() -> None:
-        if sum(isinstance(event, Advanced) for event in events) == 4:
-            raise Terminated
-
-    with pytest.raises(Terminated):
-        events.extend(run([1], obey))
+    interrupt(run, 1)
     (store.path / "checkpoint-0000000004").rename(store.path / "checkpoint")
     plan = plan_sweep(EXPERIMENT, fixed=Fixed(4, 2))
     store.tidy_checkpoints()  # as the coordinator does
@@ -133,14 +131,7 @@ def test_checkpoints_of_waves_that_do_not_run_are_neither_read_nor_kept(expected
 
 def test_a_damaged_checkpoint_does_not_hide_other_damage(tmp_path: Path) -> None:
     run, store = begun(tmp_path / "store")
-    events: list[Event] = []
-
-    def obey() -> None:
-        if sum(isinstance(event, Advanced) for event in events) == 4:
-            raise Terminated
-
-    with pytest.raises(Terminated):
-        events.extend(run([1], obey))
+    interrupt(run, 1)
     (store.path / "checkpoint-0000000004").write_bytes(b"x")
     for chunk in (store.path / "loss" / "c").glob("2/*"):
         chunk.write_bytes(b"x")

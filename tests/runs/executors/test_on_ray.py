@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import signal
 import socket
 import subprocess
@@ -23,17 +22,23 @@ from sweep import MLP, Experiment, Record, grid, linear_spaced, load, open_resul
 from sweep.base.errors import SweepError, SweepWarning
 from sweep.base.labels import NOT_RUN
 from sweep.base.signals import Terminated
+from sweep.engine.plan import Fixed, Plan
 from sweep.engine.prepare import OutOfMemoryError
+from sweep.results.store import Store
 from sweep.runs import filling
 from sweep.runs.events import Compiled, Ended
 from sweep.runs.executors import Executor
 from sweep.runs.executors.on_ray import connection
 from sweep.runs.executors.on_ray.capacity import Capacity
-from sweep.runs.executors.on_ray.crew import DESERTED, MOST_FALLS, SILENCE, Crew, Lost, Unfit
-from sweep.runs.executors.on_ray.messages import Description, Failed, Ray
+from sweep.runs.executors.on_ray.crew import DESERTED, MOST_FALLS, SILENCE, Crew, Lost, Member, Unfit
+from sweep.runs.executors.on_ray.executor import RayExecutor
+from sweep.runs.executors.on_ray.messages import Description, Failed, Given, Ray, Task
 from sweep.runs.executors.on_ray.run import Counts, Run
 from sweep.runs.failures import WavesFailedError
+from sweep.runs.layout import create
+from sweep.runs.planning import plan_sweep
 from sweep.runs.progress import Progress
+from sweep.runs.provenance import common_versions
 from sweep.runs.runner import executor_for
 
 AXES = zipped(seed=range(6), data_seed=range(6)) * grid(learning_rate=(1e-3, 1e-2))
@@ -168,34 +173,39 @@ class Actor:
     """Stands for Ray's handle where nothing is asked of it."""
 
 
-def crew_of(*descriptions: Description) -> Crew:
-    from sweep.runs.executors.on_ray.crew import Member
+def run_with(path: Path, plan: Plan, *workers: dict[str, object]) -> Run:
+    """Make a run of a plan without Ray.
 
+    Args:
+        path: where its store is made.
+        plan: the plan.
+        workers: what of each worker is unlike this process.
+    """
+    create(plan, path)
     crew = Crew.__new__(Crew)
-    crew.members = {at: Member(at, Actor(), description=each) for at, each in enumerate(descriptions)}
+    kind = plan.devices.platform, plan.devices.kind
+    own = Description("n", "host", 7, *kind, 1, 2**30, common_versions())
+    crew.members = {at: Member(at, Actor(), description=replace(own, **each)) for at, each in enumerate(workers)}
     crew.dismiss = lambda member: crew.members.pop(member.number)  # type: ignore[method-assign]
     crew._nodes = SimpleNamespace(gone=set)  # type: ignore[assignment]
     crew._there = time.monotonic()
     crew.begin = lambda member, task: None  # type: ignore[method-assign]
-    return crew
+    crew.capacity = Capacity(1, 1, 1, 0)
+    task = Task(Given(EXPERIMENT), "", str(path), "", "", plan.wave_lanes, 1, 1)
+    return Run(crew, task, plan, Store(path), range(len(plan.waves)), Counts())
 
 
 def test_a_worker_with_another_kind_of_device_or_other_packages_gets_no_waves(tmp_path: Path) -> None:
-    from sweep.results.store import Store
-    from sweep.runs.executors.on_ray.messages import Given, Task
-    from sweep.runs.layout import create
-    from sweep.runs.planning import plan_sweep
-    from sweep.runs.provenance import bit_versions
-
-    plan = plan_sweep(EXPERIMENT, devices=1)
-    create(plan, tmp_path / "store")
-    versions = {**bit_versions(), "processor": platform.machine()}
-    own = Description("n", "host", 7, plan.devices.platform, plan.devices.kind, 1, 2**30, versions)
-    other = replace(own, host="elsewhere", platform="gpu", kind="H200")
-    older = replace(own, host="old", versions=versions | {"jaxlib": "0.0.1"})
-    crew = crew_of(own, other, older)
-    task = Task(Given(EXPERIMENT), "", str(tmp_path / "store"), "", "", 4, 1, 1)
-    run = Run(crew, task, plan, Store(tmp_path / "store"), [0], Counts())
+    versions = common_versions()
+    run = run_with(
+        tmp_path / "store",
+        plan_sweep(EXPERIMENT, devices=1),
+        {},
+        {"host": "elsewhere", "platform": "gpu", "kind": "H200"},
+        {"host": "old", "versions": versions | {"jaxlib": "0.0.1"}},
+        {"host": "arm", "versions": versions | {"processor": "arm64"}},
+    )
+    crew = run._crew
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for member in list(crew.members.values()):
@@ -205,29 +215,16 @@ def test_a_worker_with_another_kind_of_device_or_other_packages_gets_no_waves(tm
     assert said == [
         "worker 2 (process 7 on elsewhere) is not used: it has 1 x H200 (gpu), and the store holds results of 1 x cpu "
         "(cpu)",
-        f"worker 3 (process 7 on old) is not used: it has jaxlib 0.0.1, here it is {bit_versions()['jaxlib']}",
+        f"worker 3 (process 7 on old) is not used: it has jaxlib 0.0.1, here it is {versions['jaxlib']}",
+        f"worker 4 (process 7 on arm) is not used: it has processor arm64, here it is {versions['processor']}",
     ]
 
 
 @pytest.fixture
 def at_work(tmp_path: Path) -> Run:
     """A run of four waves with one worker that has the first of them, without Ray."""
-    from sweep.engine.plan import Fixed
-    from sweep.results.store import Store
-    from sweep.runs.executors.on_ray.messages import Given, Task
-    from sweep.runs.layout import create
-    from sweep.runs.planning import plan_sweep
-    from sweep.runs.provenance import bit_versions
-
-    plan = plan_sweep(EXPERIMENT, devices=1, fixed=Fixed(3, 1))
-    create(plan, tmp_path / "store")
-    versions = {**bit_versions(), "processor": platform.machine()}
-    own = Description("n", "host", 7, plan.devices.platform, plan.devices.kind, 1, 2**30, versions)
-    crew = crew_of(own)
-    crew.capacity = Capacity(1, 1, 1, 0)
-    run = Run(
-        crew, Task(Given(EXPERIMENT), "", "", "", "", 3, 1, 1), plan, Store(tmp_path / "store"), range(4), Counts()
-    )
+    run = run_with(tmp_path / "store", plan_sweep(EXPERIMENT, devices=1, fixed=Fixed(3, 1)), {})
+    crew = run._crew
     run._begin_with(crew.members[0])
     list(run._note(crew.members[0], Compiled(1.0)))
     crew.members[0].lease = "lease"
@@ -379,3 +376,30 @@ def test_workers_that_can_not_start_at_all_end_the_run_at_once(at_work: Run) -> 
     with pytest.raises(SweepError, match="no worker could be started: the folder is not there: the cluster has place"):
         crew.start(lambda: None)
     assert crew.members == {}
+
+
+def planned(crew: list[Description], workers: int, fixed: Fixed = Fixed()) -> Plan:
+    """Plan for workers that have described themselves so."""
+    standing = SimpleNamespace(start=lambda obey: crew, capacity=Capacity(workers, workers, 1, 0))
+    return RayExecutor(standing, EXPERIMENT, Given(EXPERIMENT), None).plan(EXPERIMENT, fixed)  # type: ignore[arg-type]
+
+
+def test_waves_are_cut_for_the_workers_unless_that_leaves_tiles_emptier(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Description("n", "host", 7, "cpu", "cpu", 1, 2**30, common_versions())
+    plan = planned([own, replace(own, pid=8)], 2)
+    (program,) = plan.programs
+    assert program.blocks[0].tile > len(plan.lanes)  # so half as large waves would cost as much each
+    assert [len(wave.lanes) for wave in plan.waves] == [6, 6]
+    assert plan.memory == 2**30 // 2 // 2  # two share the memory of one machine
+    monkeypatch.setattr("sweep.runs.executors.on_ray.executor.work_of_each", lambda plan, workers: 1.0)
+    assert [len(wave.lanes) for wave in planned([own], 2).waves] == [3, 3, 3, 3]
+    assert planned([own], 2).memory == 2**30 // 2
+
+
+def test_the_kind_of_most_workers_is_planned_for_or_that_of_the_store() -> None:
+    own = Description("n", "host", 7, "cpu", "cpu", 2, 2**30, common_versions())
+    gpus = [replace(own, platform="gpu", kind=kind, count=1) for kind in ("H200", "H200", "A100")]
+    found = planned(gpus, 3).devices
+    assert (found.platform, found.kind, found.count) == ("gpu", "H200", 1)
+    assert planned(gpus, 3, Fixed(kind=("gpu", "A100"))).devices.kind == "A100"
+    assert planned(gpus, 3, Fixed(kind=("gpu", "B200"))).devices.kind == "H200"  # and the store is refused

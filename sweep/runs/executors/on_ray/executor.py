@@ -22,7 +22,7 @@ from sweep.runs.executors.on_ray.connection import connected
 from sweep.runs.executors.on_ray.crew import Crew
 from sweep.runs.executors.on_ray.messages import Given, Ray, Settings, Source, Task, sent_environment
 from sweep.runs.executors.on_ray.run import Counts, Run
-from sweep.runs.planning import plan_for
+from sweep.runs.planning import plan_for, share_among
 
 WAVES_PER_WORKER: Final = (2, 1)  # two or more, so that none is long without work at the end; if that costs nothing
 
@@ -50,8 +50,11 @@ class RayExecutor:
         together = Counter(each.host if each.platform == "cpu" else f"{each.node} {each.pid}" for each in alike)
         memory = self._memory or min(each.memory for each in alike) // 2 // max(together.values())
         devices, workers = Devices(*kind, min(each.count for each in alike)), self._crew.capacity.workers
-        choices = WAVES_PER_WORKER[:1] if fixed.wave_lanes else WAVES_PER_WORKER  # a store has fixed them
-        plans = [plan_for(devices, experiment, memory, fixed, parts=each * workers) for each in choices]
+        first, *others = WAVES_PER_WORKER
+        plan = plan_for(devices, experiment, memory, fixed, parts=first * workers)
+        if fixed.wave_lanes:  # by a store
+            return plan
+        plans = [plan, *(share_among(plan, fixed, each * workers) for each in others)]
         return min(plans, key=lambda plan: work_of_each(plan, workers))
 
     def run(self, plan: Plan, store: Store, waves: Sequence[int], obey: Callable[[], None]) -> Iterator[Event]:

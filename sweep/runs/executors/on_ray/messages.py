@@ -102,7 +102,7 @@ class Description:
         kind: what JAX calls the kind of its devices.
         count: how many devices it has.
         memory: bytes that are free on its devices, all workers of its machine together if these are its cores.
-        versions: what the bits of results depend on, by the names of packages.
+        versions: what it must have in common with others, see `provenance.common_versions`.
     """
 
     node: str

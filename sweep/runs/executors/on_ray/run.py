@@ -1,6 +1,5 @@
 """Running the waves of one plan on workers: who gets which wave, and what happens when a worker is lost."""
 
-import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from sweep.runs.events import Advanced, Compiled, Ended, Event, Executed, Staff,
 from sweep.runs.executors.on_ray.crew import DESERTED, SILENCE, Arrived, Crew, Lost, Member, Unfit
 from sweep.runs.executors.on_ray.messages import Failed, News, Refused, Stopped, Task
 from sweep.runs.executors.schedule import Schedule
-from sweep.runs.provenance import bit_versions
+from sweep.runs.provenance import common_versions
 
 WAIT: Final = 0.2  # seconds between two looks for signals
 SAVING: Final = 60.0  # seconds in which workers must have saved after a signal
@@ -104,7 +103,7 @@ class Run:
             wanted = f"{devices.count} x {devices.kind} ({devices.platform})"
             self._refuse(member, f"it has {known.words()}, and the store holds results of {wanted}")
             return
-        for package, version in {**bit_versions(), "processor": platform.machine()}.items():
+        for package, version in common_versions().items():
             if known.versions.get(package) != version:
                 self._refuse(member, f"it has {package} {known.versions.get(package)}, here it is {version}")
                 return

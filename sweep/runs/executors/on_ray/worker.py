@@ -4,7 +4,6 @@ JAX is loaded after the process was set up, so nothing here imports it before.
 """
 
 import os
-import platform
 import signal
 import socket
 import threading
@@ -198,7 +197,7 @@ def describe() -> Description:
 
     from sweep.engine.cost import free_memory
     from sweep.runs.devices import check_environment, use_all_cores
-    from sweep.runs.provenance import bit_versions
+    from sweep.runs.provenance import common_versions
 
     use_all_cores()
     check_environment()
@@ -211,7 +210,7 @@ def describe() -> Description:
         kind=devices[0].device_kind,
         count=len(devices),
         memory=free_memory(devices),
-        versions={**bit_versions(), "processor": platform.machine()},
+        versions=common_versions(),
     )
 
 
