@@ -24,7 +24,7 @@ _INSTANCE: Final = "169.254.169.254"  # asked for credentials where the environm
 _TRANSIENT: Final = ("408", "409", "429")  # besides 5xx: too slow, in conflict with another request, too many
 CREDENTIALS: Final = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL",
-    "gs": "GOOGLE_APPLICATIONCREDENTIALS",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from sweep.cli.command import run_guarded
 from sweep.engine.plan import Fixed
 from sweep.files import addresses, bucket_locks, buckets, locks, owners
 from sweep.files.addresses import parse_address
+from sweep.files.bucket_client import CREDENTIALS
 from sweep.files.buckets import Bucket
 from sweep.merge import main as merge_main
 from sweep.plot import main as plot_main
@@ -611,3 +613,10 @@ def test_workers_on_ray_publish_their_waves(address, whole):
     for name in expected.variables:
         assert ds[name].values.tobytes() == expected[name].values.tobytes(), name
     assert "lock.json" not in objects(address)
+
+
+def test_the_variables_that_messages_name_are_documented():
+    documented = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text()
+    named = {name for words in CREDENTIALS.values() for name in re.findall(r"[A-Z][A-Z_]+", words)}
+    assert len(named) >= 5
+    assert [name for name in named if f"`{name}`" not in documented] == []
