@@ -403,3 +403,20 @@ def test_the_kind_of_most_workers_is_planned_for_or_that_of_the_store() -> None:
     assert (found.platform, found.kind, found.count) == ("gpu", "H200", 1)
     assert planned(gpus, 3, Fixed(kind=("gpu", "A100"))).devices.kind == "A100"
     assert planned(gpus, 3, Fixed(kind=("gpu", "B200"))).devices.kind == "H200"  # and the store is refused
+
+
+@pytest.mark.parametrize(
+    ("capacity", "message"),
+    [
+        (Capacity(0, 0, 64, 0), "this machine has place for 0 workers of 64 devices, and 1 should run: ask for less"),
+        (Capacity(5, 2, 1, 0), "this machine has place for 2 workers of 1 device, and 5 should run: ask for less with"),
+    ],
+)
+def test_workers_that_will_never_have_a_place_are_refused_at_once(at_work: Run, capacity: Capacity, message) -> None:
+    crew = at_work._crew
+    crew.capacity = capacity
+    crew._nodes = SimpleNamespace(alive=lambda: [{"CPU": 2.0}])  # type: ignore[assignment]
+    with pytest.raises(SweepError, match=message):
+        crew.refuse_to_wait()
+    crew._nodes = SimpleNamespace(alive=lambda: [{"CPU": 2.0}] * 2)  # type: ignore[assignment]
+    crew.refuse_to_wait()  # others may join

@@ -158,6 +158,21 @@ class Crew:
                 self.capacity = found
                 self._hire()
 
+    def refuse_to_wait(self) -> None:
+        """Refuse workers that will never have a place: on one machine, which no other joins.
+
+        Raises:
+            SweepError: if there are to be more than there are places.
+        """
+        capacity, wanted = self.capacity, max(1, self.capacity.workers)
+        if len(self._nodes.alive()) == 1 and wanted > capacity.places:
+            each = capacity.gpus or capacity.cpus
+            raise SweepError(
+                f"this machine has place for {capacity.places} worker{'s' * (capacity.places != 1)} of {each} "
+                f"device{'s' * (each != 1)}, and {wanted} should run: ask for less with --workers or --devices, or name "
+                f"a cluster with --address"
+            )
+
     def is_deserted(self) -> bool:
         """Tell whether no worker was there for `DESERTED` seconds."""
         now = time.monotonic()

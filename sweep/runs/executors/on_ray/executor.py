@@ -130,6 +130,8 @@ def on_ray(
                 ray.cloudpickle.register_pickle_by_value(module)
         crew = Crew(ray, settings, where.workers, devices)
         try:
+            if where.address is None:
+                crew.refuse_to_wait()
             yield RayExecutor(crew, page, source, memory)
         finally:
             for member in list(crew.members.values()):
