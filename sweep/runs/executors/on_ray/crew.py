@@ -169,8 +169,8 @@ class Crew:
             each = capacity.gpus or capacity.cpus
             raise SweepError(
                 f"this machine has place for {capacity.places} worker{'s' * (capacity.places != 1)} of {each} "
-                f"device{'s' * (each != 1)}, and {wanted} should run: ask for less with --workers or --devices, or name "
-                f"a cluster with --address"
+                f"device{'s' * (each != 1)}, and {wanted} should run: ask for less with --workers or --devices, or "
+                f"name a cluster with --address"
             )
 
     def is_deserted(self) -> bool:
